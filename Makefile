@@ -1,0 +1,46 @@
+# Every command stands in the README too, for those without make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: quickstart test lint format bench schema clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(VENV)/installed-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+schema: $(VENV)/installed
+	$(BIN)/python -m nin_bench schema --rebuild > $(VENV)/grid.schema.json
+	mv $(VENV)/grid.schema.json nin_bench/grid/grid.schema.json
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+$(VENV)/installed-lint: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[lint]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

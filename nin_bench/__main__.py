@@ -1,0 +1,6 @@
+"""`python -m nin_bench`."""
+
+from nin_bench.cli import main
+
+if __name__ == "__main__":
+    main()
