@@ -1,0 +1,163 @@
+"""What is trained: models, data, recipes and cells, validated, frozen and hashed. Imports no torch."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nin_bench.errors import SpecError
+
+Scalar = bool | int | float | str | None
+"""What a field of a grid may hold once every axis is taken apart."""
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+class Spec(BaseModel):
+    """A frozen value, checked where it enters; an unknown field or a value of another type is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def identity(self) -> dict[str, Any]:
+        """The values that differ from their default: a new field renames no old result."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class ModelSpec(Spec):
+    """A registered architecture with all its arguments, as the registry resolved them."""
+
+    name: str
+    revision: PositiveInt = 1
+    """Raised by a model's author when the function it computes changes."""
+    arguments: dict[str, Scalar] = {}
+    """Every argument by name, defaults filled in."""
+    defaults: dict[str, Scalar] = Field(default={}, exclude=True, repr=False)
+    """The registry's defaults, kept so that they can be left out of the identity."""
+
+    def identity(self) -> dict[str, Any]:
+        """Name, revision, and the arguments that differ from the registry's defaults."""
+        changed = {
+            key: value
+            for key, value in self.arguments.items()
+            if key not in self.defaults or self.defaults[key] != value
+        }
+        return {"name": self.name, "revision": self.revision, **changed}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name, revision and every argument, flat, as a record keeps them."""
+        return {"name": self.name, "revision": self.revision, **self.arguments}
+
+
+class DataSpec(Spec):
+    """Which images, at which size."""
+
+    name: str
+    folder: str | None = None
+    """The subfolder of the data directory that `image_folder` reads."""
+    resolution: PositiveInt | None = None
+    """Height and width in pixels; null is the dataset's own."""
+    normalize: Literal["none", "dataset"] = "none"
+    """Pixels in [0, 1], or standardised by the training images' mean and deviation per channel."""
+    train_size: PositiveInt | None = None
+    """Images trained on, a stratified draw by the cell's seed; null is all but the validation images."""
+    validation_size: NonNegativeInt | None = None
+    """Images taken from the training set to choose by; null is the dataset's default."""
+
+
+class Recipe(Spec):
+    """How a model is trained."""
+
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 128
+    micro_batch: PositiveInt | None = None
+    """Images per forward pass, gradients summed over the batch; null passes the batch whole."""
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: PositiveFloat = 0.1
+    """Peak learning rate."""
+    momentum: Share = 0.0
+    """Of `sgd`."""
+    nesterov: bool = False
+    """Of `sgd`; needs momentum."""
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["constant", "cosine", "one_cycle", "step"] = "constant"
+    warmup_epochs: NonNegativeFloat = 0.0
+    """Epochs over which the rate rises linearly from zero, before the schedule proper."""
+    step_epochs: PositiveInt = 10
+    """Of `step`: epochs between two falls of the rate."""
+    step_factor: PositiveFloat = 0.1
+    """Of `step`: what the rate is multiplied by at each fall."""
+    init: Literal["default", "xavier_uniform", "kaiming_normal", "normal"] = "default"
+    """Of convolutions and dense layers; `default` is PyTorch's own."""
+    init_std: PositiveFloat = 0.01
+    """Of `normal`: its standard deviation."""
+    augmentation: Literal["none", "flip", "crop_flip"] = "none"
+    label_smoothing: Share = 0.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16` computes convolutions and dense layers in bfloat16 (autocast); weights stay in float32."""
+    test_every_epoch: bool = False
+    """The notebooks' diagnostic: read the test images after every epoch. No choice may use it."""
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise SpecError("nesterov", "needs a momentum above 0")
+        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
+            raise SpecError("momentum", f"{self.optimizer} has none; use optimizer sgd, or leave it out")
+        if self.warmup_epochs >= self.epochs:
+            raise SpecError("warmup_epochs", f"{self.warmup_epochs:g} leaves nothing of {self.epochs} epochs")
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise SpecError("micro_batch", f"{self.micro_batch} exceeds the batch size of {self.batch_size}")
+        return self
+
+
+class Cell(Spec):
+    """One point of a grid: model, data, recipe and seed."""
+
+    model: ModelSpec
+    data: DataSpec
+    recipe: Recipe
+    seed: NonNegativeInt
+    label: str = ""
+    """The variant's name for people; no part of the identity."""
+
+    def identity(self) -> dict[str, Any]:
+        """What can change the cell's result, nothing else."""
+        return {**self._variant_identity(), "seed": self.seed}
+
+    def _variant_identity(self) -> dict[str, Any]:
+        return {
+            "model": self.model.identity(),
+            "data": self.data.identity(),
+            "recipe": self.recipe.identity(),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole resolved cell, defaults included, as a record keeps it."""
+        return {
+            "model": self.model.as_dict(),
+            "data": self.data.model_dump(),
+            "recipe": self.recipe.model_dump(),
+            "seed": self.seed,
+        }
+
+    @property
+    def cell_id(self) -> str:
+        """Sixteen hexadecimal digits; equal for equal experiments, on any machine."""
+        return digest(self.identity())
+
+    @property
+    def variant_id(self) -> str:
+        """The same without the seed: what is compared."""
+        return digest(self._variant_identity())
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over the canonical JSON of plain values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,7 @@
+"""The question: a YAML file, read into variants, cells and hypotheses. Imports no torch."""
+
+from nin_bench.grid.hypotheses import Hypothesis
+from nin_bench.grid.load import Grid
+from nin_bench.grid.variants import Catalog, Variant
+
+__all__ = ["Catalog", "Grid", "Hypothesis", "Variant"]

@@ -1,0 +1,74 @@
+"""A claim written in the grid before the run, with the smallest difference that matters."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nin_bench.cell import NonNegativeFloat, PositiveFloat, Spec
+from nin_bench.errors import SpecError, unknown_name
+from nin_bench.grid.validation import validated
+from nin_bench.metrics import METRICS
+from nin_bench.yaml_source import Node
+
+
+class Hypothesis(Spec):
+    """What is claimed of one variant against another."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    says: str = Field(min_length=1)
+    """The claim, as a sentence."""
+    primary: bool = False
+    """Whether the verdicts are corrected for testing it among the others."""
+    metric: str
+    compare: tuple[str, str]
+    """Labels of the two variants; the claim is about the first, relative to the second."""
+    expect: Literal["greater", "less", "equivalent"]
+    margin: NonNegativeFloat | None = None
+    """The smallest difference that matters, in the metric's unit."""
+    factor: PositiveFloat | None = None
+    """The smallest ratio that matters, above 1."""
+
+    @model_validator(mode="after")
+    def _can_be_decided(self) -> Self:
+        if self.metric not in METRICS:
+            raise SpecError("metric", unknown_name("metric", self.metric, METRICS))
+        if (self.margin is None) == (self.factor is None):
+            raise SpecError("id", f"{self.id!r} needs either a margin (a difference) or a factor (a ratio)")
+        if self.factor is not None and self.factor <= 1:
+            raise SpecError("factor", f"{self.factor:g} is no factor; use a number above 1")
+        if self.expect == "equivalent" and self.margin == 0:
+            raise SpecError("margin", "0 leaves nothing to be equivalent within; use a margin above 0")
+        if self.compare[0] == self.compare[1]:
+            raise SpecError("compare", f"both sides are {self.compare[0]!r}; compare two variants")
+        return self
+
+
+def read_hypotheses(nodes: Sequence[Node], resolve: Callable[[Node], str]) -> tuple[Hypothesis, ...]:
+    """Read the grid's `hypotheses`.
+
+    Args:
+        nodes: one for each hypothesis.
+        resolve: gives the label of the one variant that a pattern matches.
+
+    Raises:
+        InputError: a field is wrong, a pattern does not match exactly one variant, an id is used twice.
+    """
+    read: dict[str, Hypothesis] = {}
+    for node in nodes:
+        fields = dict(node.mapping("a hypothesis", Hypothesis.model_fields))
+        if "compare" in fields:
+            sides = fields["compare"].sequence("two patterns")
+            if len(sides) != 2:
+                raise fields["compare"].error(f"{len(sides)} patterns; compare exactly two")
+            labels = tuple(resolve(side) for side in sides)
+            fields["compare"] = Node(labels, *_place(fields["compare"]))
+        hypothesis = validated(Hypothesis, fields, node)
+        if hypothesis.id in read:
+            raise fields["id"].error(f"{hypothesis.id!r} is used twice; give each hypothesis its own id")
+        read[hypothesis.id] = hypothesis
+    return tuple(read.values())
+
+
+def _place(node: Node) -> tuple[str, int, int, str]:
+    return node.source, node.line, node.column, node.path

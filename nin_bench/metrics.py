@@ -1,0 +1,56 @@
+"""What a hypothesis may be about: the metrics, their units, and what a network that failed means for each."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["share", "nats", "epochs", "count", "seconds", "images/s", "bytes"]
+"""What a metric's raw values are in; a share lies in [0, 1]."""
+
+Kind = Literal["quality", "rate", "cost", "architecture"]
+"""What a network that failed means for the metric.
+
+`quality`: how well a network does; it says nothing of one that is not healthy. `rate`: yes or no for every
+cell, itself about failing. `cost`: known of every cell that ran to its end. `architecture`: no seed changes it.
+"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One thing that is known of a cell."""
+
+    name: str
+    title: str
+    """As a sentence names it."""
+    unit: Unit
+    kind: Kind
+    higher_is_better: bool
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether two numbers decide without a test, because no seed can change them."""
+        return self.kind == "architecture"
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("test_accuracy", "test accuracy", "share", "quality", higher_is_better=True),
+        Metric("train_accuracy", "training accuracy", "share", "quality", higher_is_better=True),
+        Metric("validation_accuracy", "validation accuracy", "share", "quality", higher_is_better=True),
+        Metric("generalisation_gap", "generalisation gap", "share", "quality", higher_is_better=False),
+        Metric("test_loss", "test loss", "nats", "quality", higher_is_better=False),
+        Metric("train_loss", "training loss", "nats", "quality", higher_is_better=False),
+        Metric("validation_loss", "validation loss", "nats", "quality", higher_is_better=False),
+        Metric("escape_epoch", "time to escape", "epochs", "quality", higher_is_better=False),
+        Metric("healthy", "share of healthy networks", "share", "rate", higher_is_better=True),
+        Metric("escaped", "share of escaped networks", "share", "rate", higher_is_better=True),
+        Metric("num_params", "parameters", "count", "architecture", higher_is_better=False),
+        Metric("num_macs", "MACs per image", "count", "architecture", higher_is_better=False),
+        Metric("num_dead_maps", "dead maps", "count", "cost", higher_is_better=False),
+        Metric("num_no_prediction", "images without prediction", "count", "cost", higher_is_better=False),
+        Metric("train_seconds", "training time", "seconds", "cost", higher_is_better=False),
+        Metric("train_images_per_second", "training throughput", "images/s", "cost", higher_is_better=True),
+        Metric("peak_memory_bytes", "peak memory", "bytes", "cost", higher_is_better=False),
+    )
+}
+"""Every metric by name: those of a record, and `generalisation_gap` (train_accuracy less test_accuracy)."""
