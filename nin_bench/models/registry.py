@@ -1,0 +1,266 @@
+"""Know every model by its name, check its arguments, build it. Imports no torch until a family is needed."""
+
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
+
+from nin_bench.errors import SpecError, unknown_name
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Value = bool | int | float | str | None
+"""What an argument may be; null only where null is the default."""
+
+Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What a model is built for: square images in, class scores out.
+
+    Raises:
+        SpecError: a count below 1.
+    """
+
+    channels: int
+    resolution: int
+    """Height and width in pixels."""
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise SpecError(name, f"{value} is not a number of {_IMAGE_UNITS[name]}; use 1 or more")
+
+
+_IMAGE_UNITS = {"channels": "channels", "resolution": "pixels", "num_classes": "classes"}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a signature says of an argument, beside its type: ``Annotated[int, About("…", minimum=0)]``.
+
+    The choices of a ``Literal`` need no range; null is allowed where it is the default.
+    """
+
+    description: str
+    """A noun that takes "a"; what follows its first comma is left out of refusals."""
+    minimum: float | None = None
+    """The smallest value allowed."""
+    below: float | None = None
+    """All values lie below it."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One keyword of a model, as its signature declares it."""
+
+    name: str
+    type: type[bool] | type[int] | type[float] | type[str]
+    default: Value
+    choices: tuple[str, ...] | tuple[int, ...] | None
+    about: About
+
+    @property
+    def description(self) -> str:
+        """What the argument is, in words."""
+        return self.about.description
+
+    @property
+    def optional(self) -> bool:
+        """Whether null may be given: it is the default, and the model says what it stands for."""
+        return self.default is None
+
+    def check(self, value: object) -> Value:
+        """Return a value as the argument's type; an int will do for a float.
+
+        Raises:
+            SpecError: another type, no choice, or out of range; its field is the argument's name.
+        """
+        if value is None and self.optional:
+            return None
+        if self.type is float and type(value) is int:
+            with suppress(OverflowError):  # then it stays an int, and is refused as one
+                value = float(value)
+        if type(value) is not self.type or not self._allows(value):
+            raise SpecError(self.name, self._refusal(value))
+        return value
+
+    def _allows(self, value: bool | int | float | str) -> bool:
+        if self.choices is not None:
+            return value in self.choices
+        if isinstance(value, bool | str):
+            return True
+        return (
+            -math.inf < value < math.inf
+            and (self.about.minimum is None or value >= self.about.minimum)
+            and (self.about.below is None or value < self.about.below)
+        )
+
+    def _refusal(self, value: object) -> str:
+        if self.type is bool:
+            return f"{value!r} is neither true nor false"
+        if self.type is str:
+            return unknown_name(self.name, value, map(str, self.choices or ()))
+        noun = self.description.partition(",")[0]
+        return f"{value!r} is not a {noun}; use {self.allowed}"
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words: ``0 or more``, ``true or false``, ``1 or 3``."""
+        if self.type is bool:
+            words = "true or false"
+        elif self.choices is not None:
+            words = " or ".join([", ".join(map(str, self.choices[:-1])), str(self.choices[-1])])
+        else:
+            words = "a number" if self.about.minimum is None else f"{self.about.minimum:g} or more"
+            words += "" if self.about.below is None else f", below {self.about.below:g}"
+        return words + (", or null" if self.optional else "")
+
+
+@dataclass(frozen=True)
+class _Model:
+    build: "Callable[..., nn.Module]"
+    revision: int
+    arguments: dict[str, Argument] = field(repr=False)
+
+
+_registered: dict[str, _Model] = {}
+
+
+@overload
+def register_model(build: Builder) -> Builder: ...
+@overload
+def register_model(*, revision: int = 1) -> Callable[[Builder], Builder]: ...
+def register_model(build: Builder | None = None, *, revision: int = 1) -> Any:
+    """Make a function a model: its name is the public name, its keyword-only parameters the arguments.
+
+    The function takes an `ImageSpec` and keywords, each with a default and annotated
+    ``Annotated[type, About(...)]``, where the type is bool, int, float, a ``Literal``, or one of these
+    ``| None``; it returns the network. Use it bare, or as ``@register_model(revision=2)`` once the function
+    that the model computes has changed, so that earlier results are not taken for its own.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(build: Builder) -> Builder:
+        name = build.__name__
+        if name in _registered:
+            raise ValueError(f"model {name!r} is registered twice; rename one of the two functions")
+        _registered[name] = _Model(build, revision, _read_arguments(build))
+        return build
+
+    return register if build is None else register(build)
+
+
+def list_models() -> list[str]:
+    """Names of all models, sorted. Imports torch, as everything below does."""
+    return sorted(_models())
+
+
+def model_arguments(name: str) -> dict[str, Argument]:
+    """Arguments of a model by name, in the order of its signature.
+
+    Raises:
+        SpecError: no model has that name.
+    """
+    return dict(_model(name).arguments)
+
+
+def model_revision(name: str) -> int:
+    """How often the function that a model computes was changed, from 1.
+
+    Raises:
+        SpecError: no model has that name.
+    """
+    return _model(name).revision
+
+
+def model_summary(name: str) -> str:
+    """First line of a model's docstring.
+
+    Raises:
+        SpecError: no model has that name.
+    """
+    return (inspect.getdoc(_model(name).build) or "").partition("\n")[0]
+
+
+def resolve_arguments(name: str, given: Mapping[str, object]) -> dict[str, Value]:
+    """All arguments of a model, typed, those not given at their default.
+
+    Raises:
+        SpecError: no model has that name (field ``name``), it has no such argument, or a value is refused
+            (field: the argument).
+    """
+    arguments = model_arguments(name)
+    for key in given:
+        if key not in arguments:
+            raise SpecError(key, unknown_name(f"{name} argument", key, arguments))
+    return {key: argument.check(given.get(key, argument.default)) for key, argument in arguments.items()}
+
+
+def build_model(name: str, image: ImageSpec, **arguments: object) -> "nn.Module":
+    """Build a network with PyTorch's own initial weights, on the current default device.
+
+    Under ``with torch.device("meta")`` it takes no memory and next to no time.
+
+    Args:
+        name: a registered model.
+        image: what goes in and how many classes come out.
+        **arguments: of the model; those left out take their default.
+
+    Returns:
+        A module that maps (N, channels, resolution, resolution) floats to (N, num_classes) logits.
+
+    Raises:
+        SpecError: what `resolve_arguments` refuses; or images too small for the layers (field
+            ``resolution``), or a width that leaves some layer without a channel (field ``width``), each with
+            the smallest that would do.
+    """
+    return _model(name).build(image, **resolve_arguments(name, arguments))
+
+
+def _model(name: str) -> _Model:
+    known = _models()
+    if name not in known:
+        raise SpecError("name", unknown_name("model", name, known))
+    return known[name]
+
+
+def _models() -> dict[str, _Model]:
+    _import_families()
+    return _registered
+
+
+@cache
+def _import_families() -> None:
+    # Every file beside this one: a new family needs no entry in a list.
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
+        import_module(module.name)
+
+
+def _read_arguments(build: "Callable[..., nn.Module]") -> dict[str, Argument]:
+    hints = get_type_hints(build, include_extras=True)
+    keywords = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {p.name: _read_argument(p.name, hints[p.name], p.default) for p in keywords}
+
+
+def _read_argument(name: str, hint: Any, default: Value) -> Argument:
+    annotated, about = get_args(hint)
+    assert isinstance(about, About), f"{name}: annotate it with its type and About(...)"
+    if get_origin(annotated) is Literal:
+        choices = get_args(annotated)
+        return Argument(name, type(choices[0]), default, choices, about)
+    kind = next((part for part in get_args(annotated) if part is not NoneType), annotated)
+    assert kind in (bool, int, float), f"{name}: {kind} is no type for an argument"
+    return Argument(name, kind, default, None, about)

@@ -1,0 +1,175 @@
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nin_bench.cost import Breakdown, LayerCost, count_cost, count_layers
+from nin_bench.errors import SpecError
+from nin_bench.models import ImageSpec, build_model, list_models
+
+NOTEBOOKS = ImageSpec(channels=1, resolution=224, num_classes=10)
+IMAGENET = ImageSpec(channels=3, resolution=224, num_classes=1000)
+MNIST = ImageSpec(channels=1, resolution=28, num_classes=10)
+CIFAR10 = ImageSpec(channels=3, resolution=32, num_classes=10)
+CIFAR100 = ImageSpec(channels=3, resolution=32, num_classes=100)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "arguments", "num_params"),
+    [
+        ("nin", NOTEBOOKS, {"pointwise": 0}, 1_546_058),
+        ("nin", NOTEBOOKS, {"pointwise": 1}, 1_769_112),
+        ("nin", NOTEBOOKS, {"pointwise": 2}, 1_992_166),
+        ("nin", NOTEBOOKS, {"pointwise": 3}, 2_215_220),
+        ("nin", NOTEBOOKS, {"pointwise_relu": False}, 1_992_166),
+        ("nin", NOTEBOOKS, {"final_relu": False}, 1_992_166),
+        ("nin", NOTEBOOKS, {"class_pointwise": 0}, 1_992_166 - 2 * (10 * 10 + 10)),
+        # each of the 1×1 layers gets nine weights where it had one
+        ("nin", NOTEBOOKS, {"pointwise_kernel": 3}, 1_992_166 + 2 * 8 * (96**2 + 256**2 + 384**2 + 10**2)),
+        ("nin", NOTEBOOKS, {"head": "gap"}, 1_992_166),
+        ("nin", NOTEBOOKS, {"head": "gap_linear"}, 1_992_166 - 34_790 + 384 * 10 + 10),
+        ("nin", NOTEBOOKS, {"head": "fc_maps"}, 1_994_676),
+        ("nin", NOTEBOOKS, {"head": "fc_linear"}, 2_053_386),
+        ("nin", NOTEBOOKS, {"head": "fc"}, 58_105_354),
+        ("lenet", MNIST, {}, 61_706),
+        ("lenet", MNIST, {"activation": "relu"}, 61_706),
+        ("alexnet", NOTEBOOKS, {}, 46_764_746),
+        ("vgg11", NOTEBOOKS, {}, 128_806_154),
+        ("vgg11", NOTEBOOKS, {"width": 0.25}, 43_093_322),
+        ("alexnet", IMAGENET, {"layout": "torchvision"}, 61_100_840),
+        ("vgg11", IMAGENET, {}, 132_863_336),
+        ("vgg13", IMAGENET, {}, 133_047_848),
+        ("vgg16", IMAGENET, {}, 138_357_544),
+        ("vgg19", IMAGENET, {}, 143_667_240),
+        ("vgg11", IMAGENET, {"batch_norm": True}, 132_868_840),
+        ("vgg13", IMAGENET, {"batch_norm": True}, 133_053_736),
+        ("vgg16", IMAGENET, {"batch_norm": True}, 138_365_992),
+        ("vgg19", IMAGENET, {"batch_norm": True}, 143_678_248),
+        ("nin_cifar", CIFAR10, {}, 966_986),
+        ("nin_cifar", CIFAR100, {}, 984_356),
+        ("nin_mnist", MNIST, {}, 349_674),
+        ("mlp", MNIST, {"hidden": 256}, 784 * 256 + 256 + 256 * 10 + 10),
+    ],
+)
+def test_parameters(name, image, arguments, num_params):
+    assert count_cost(name, image, **arguments).num_params.total == num_params
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "arguments", "num_macs"),
+    [
+        ("nin", NOTEBOOKS, {"pointwise": 0}, 577_472_640),
+        ("nin", NOTEBOOKS, {"pointwise": 1}, 669_884_996),
+        ("nin", NOTEBOOKS, {"pointwise": 2}, 762_297_352),
+        ("nin", NOTEBOOKS, {"pointwise": 3}, 854_709_708),
+        ("nin", NOTEBOOKS, {"pointwise_relu": False}, 762_297_352),
+        ("lenet", MNIST, {}, 416_520),
+        ("alexnet", NOTEBOOKS, {}, 938_146_176),
+        ("vgg11", NOTEBOOKS, {}, 7_547_232_256),
+        ("vgg11", NOTEBOOKS, {"width": 0.25}, 512_155_648),
+        ("nin_cifar", CIFAR10, {}, 222_486_528),
+        ("nin_mnist", MNIST, {}, 50_699_712),
+    ],
+)
+def test_macs(name, image, arguments, num_macs):
+    assert count_cost(name, image, **arguments).num_macs.total == num_macs
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "weights"),
+    [
+        ("lenet", MNIST, 48_000),  # 16·5·5·120
+        ("alexnet", NOTEBOOKS, 26_214_400),  # 256·5·5·4096
+        ("vgg11", NOTEBOOKS, 102_760_448),  # 512·7·7·4096
+        ("nin", NOTEBOOKS, None),
+    ],
+)
+def test_weights_of_the_first_dense_layer(name, image, weights):
+    assert count_cost(name, image).first_dense_weights == weights
+
+
+def test_nin_row_by_row():
+    assert count_layers("nin", NOTEBOOKS) == [
+        # 54²·(96·11²), and twice 54²·96²
+        LayerCost("block1", "NiNBlock", (1, 96, 54, 54), 11_712 + 2 * 9_312, 33_872_256 + 2 * 26_873_856),
+        LayerCost("pool1", "MaxPool2d", (1, 96, 26, 26), 0, 0),
+        LayerCost("block2", "NiNBlock", (1, 256, 26, 26), 614_656 + 2 * 65_792, 415_334_400 + 2 * 44_302_336),
+        LayerCost("pool2", "MaxPool2d", (1, 256, 12, 12), 0, 0),
+        LayerCost("block3", "NiNBlock", (1, 384, 12, 12), 885_120 + 2 * 147_840, 127_401_984 + 2 * 21_233_664),
+        LayerCost("pool3", "MaxPool2d", (1, 384, 5, 5), 0, 0),
+        LayerCost("dropout", "Dropout", (1, 384, 5, 5), 0, 0),
+        LayerCost("class_block", "NiNBlock", (1, 10, 5, 5), 34_570 + 2 * 110, 864_000 + 2 * 2_500),
+        LayerCost("average", "GlobalAveragePool", (1, 10, 1, 1), 0, 0),
+        LayerCost("flatten", "Flatten", (1, 10), 0, 0),
+    ]
+
+
+def test_a_row_as_plain_values():
+    assert count_layers("lenet", MNIST)[0].as_dict() == {
+        "name": "conv1",
+        "type": "Conv2d",
+        "output_shape": (1, 6, 28, 28),
+        "num_params": 156,
+        "num_macs": 117_600,
+    }
+
+
+def test_every_layer_of_a_block():
+    deep = count_layers("nin", NOTEBOOKS, deep=True, pointwise=1, class_pointwise=0)
+    assert [(row.name, row.type, row.num_params, row.num_macs) for row in deep[:5]] == [
+        ("block1.conv", "Conv2d", 11_712, 33_872_256),
+        ("block1.conv_relu", "ReLU", 0, 0),
+        ("block1.pointwise1", "Conv2d", 9_312, 26_873_856),
+        ("block1.pointwise1_relu", "ReLU", 0, 0),
+        ("pool1", "MaxPool2d", 0, 0),
+    ]
+    assert [row.name for row in deep[-4:]] == [
+        "class_block.conv",
+        "class_block.conv_relu",
+        "average",
+        "flatten",
+    ]
+
+
+def test_a_small_network_by_kind_of_layer():
+    # 1×99×99 -> 2 maps of 23×23 -> 5 of 11×11 -> 8 of 5×5 -> 3 class maps of 2×2, flattened
+    count = count_cost("nin", ImageSpec(1, 99, 3), width=1 / 48, head="fc_maps", pointwise=1)
+    convolution = (1 * 2 * 121 + 2) + (2 * 5 * 25 + 5) + (5 * 8 * 9 + 8) + (8 * 3 * 9 + 3)
+    pointwise = (2 * 2 + 2) + (5 * 5 + 5) + (8 * 8 + 8) + (3 * 3 + 3)
+    dense = 12 * 3 + 3
+    assert (convolution, pointwise, dense) == (1_086, 120, 39)
+    assert count.num_params == Breakdown(1_245, convolution=1_086, pointwise=120, dense=39)
+    convolution = 23**2 * 242 + 11**2 * 250 + 5**2 * 360 + 2**2 * 216
+    pointwise = 23**2 * 4 + 11**2 * 25 + 5**2 * 64 + 2**2 * 9
+    assert (convolution, pointwise) == (168_132, 6_777)
+    assert count.num_macs == Breakdown(174_945, convolution=168_132, pointwise=6_777, dense=36)
+    assert count.first_dense_weights == 36
+
+
+def test_batch_normalisation_counts_in_the_total_alone():
+    plain, normalised = (count_cost("vgg11", NOTEBOOKS, batch_norm=norm) for norm in (False, True))
+    assert normalised.num_params.convolution == plain.num_params.convolution
+    # a scale and a shift for each of the 64 + 128 + 2·256 + 4·512 maps
+    assert normalised.num_params.total - plain.num_params.total == 2 * 2_752
+    assert normalised.num_macs == plain.num_macs
+
+
+@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("deep", [False, True])
+def test_rows_add_up_to_the_count(name, deep):
+    rows, count = count_layers(name, NOTEBOOKS, deep=deep), count_cost(name, NOTEBOOKS)
+    assert sum(row.num_params for row in rows) == count.num_params.total
+    assert sum(row.num_macs for row in rows) == count.num_macs.total
+    assert rows[-1].output_shape == (1, 10)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_macs_are_half_of_what_pytorch_counts_as_flops(name):
+    image = ImageSpec(3, 80, 10)
+    with torch.device("meta"), FlopCounterMode(display=False) as flops:
+        build_model(name, image).eval()(torch.empty(1, 3, 80, 80))
+    assert 2 * count_cost(name, image).num_macs.total == flops.get_total_flops()
+
+
+def test_counting_refuses_what_cannot_be_built():
+    with pytest.raises(SpecError, match=r"^resolution: 66 is too small for these layers; use 67 or more$"):
+        count_cost("nin", ImageSpec(1, 66, 10))
