@@ -1,0 +1,105 @@
+"""Batches as a network takes them, made on the device where the images rest."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Augmentation = Literal["none", "flip", "crop_flip"]
+
+
+class ImageBatches:
+    """Labelled images that rest on a device as uint8 and leave it in batches, as a network takes them.
+
+    Args:
+        images: (N, C, H, H) uint8.
+        labels: (N,) int64.
+        resolution: height and width of the batches, in pixels.
+        standardise_by: mean and deviation of each channel, (C,) float32; None leaves pixels in [0, 1].
+        device: where images rest and batches are made.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        resolution: int,
+        *,
+        standardise_by: tuple[Tensor, Tensor] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        side = images.shape[-1]
+        assert images.dtype == torch.uint8
+        assert images.shape[-2] == side
+        self.device = torch.device(device)
+        self._images = images.to(self.device)
+        self._labels = labels.to(self.device)
+        self._weights = None if resolution == side else _resize_weights(side, resolution).to(self.device)
+        self._mean, self._std = None, None
+        if standardise_by is not None:
+            mean, std = standardise_by
+            self._mean = mean.view(-1, 1, 1).to(self.device)
+            # A channel that never varies, as in masks, has nothing to divide by.
+            self._std = torch.where(std > 0, std, 1).view(-1, 1, 1).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def take(
+        self, indices: Tensor, augmentation: Augmentation = "none", generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Make one batch: augmented at the images' own size, resized, scaled to [0, 1], maybe standardised.
+
+        Args:
+            indices: (n,) int64, on any device.
+            augmentation: `flip` mirrors half of the images left to right; `crop_flip` also shifts them by
+                up to an eighth of their side each way, black where nothing is left.
+            generator: on the CPU, so that draws do not depend on the device; each image takes the next three,
+                however a batch is cut into parts. An augmentation needs one.
+
+        Returns:
+            Images (n, C, resolution, resolution) float32 in channels_last order, and labels (n,) int64.
+        """
+        indices = indices.to(self.device)
+        images = self._images[indices]
+        if augmentation != "none":
+            assert generator is not None, "an augmentation needs a generator"
+            draws = torch.rand(len(images), 3, generator=generator).to(self.device)
+            images = _augment(images, draws, crop=augmentation == "crop_flip")
+        pixels = images.float().div_(255)
+        if self._weights is not None:
+            pixels = self._weights @ pixels @ self._weights.T
+        if self._mean is not None and self._std is not None:
+            pixels = (pixels - self._mean) / self._std
+        return pixels.contiguous(memory_format=torch.channels_last), self._labels[indices]
+
+
+def _resize_weights(side: int, resolution: int) -> Tensor:
+    """What each old row or column adds to each new one: (resolution, side) float32, every row summing to 1.
+
+    Bilinear resizing with antialias is linear and takes one axis after the other, so the resized identity
+    matrix holds its weights, and two matrix products resize a batch on any device.
+    """
+    identity = torch.eye(side, dtype=torch.float64)[None, None]
+    resized = functional.interpolate(identity, size=(resolution, side), mode="bilinear", antialias=True)
+    return resized[0, 0].float()
+
+
+def _augment(images: Tensor, draws: Tensor, *, crop: bool) -> Tensor:
+    """Mirror, and maybe shift, each image by its own three draws from [0, 1); all sizes stay."""
+    if crop:
+        num_images, channels, height, width = images.shape
+        margin = height // 8
+        padded = functional.pad(images, [margin] * 4)
+        top, left = (draws[:, :2] * (2 * margin + 1)).long().unbind(1)
+        rows = top[:, None] + torch.arange(height, device=images.device)
+        columns = left[:, None] + torch.arange(width, device=images.device)
+        images = padded[
+            torch.arange(num_images, device=images.device)[:, None, None, None],
+            torch.arange(channels, device=images.device)[:, None, None],
+            rows[:, None, :, None],
+            columns[:, None, None, :],
+        ]
+    mirrored = draws[:, 2] < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from nin_bench.data.pictures import PictureFolder
+from nin_bench.errors import InputError, SpecError
+
+
+def picture(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8))
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Four training and two test pictures of two classes, in several sizes, modes and formats."""
+    path = tmp_path / "pets"
+    for folder in ("train/dog", "train/cat", "test/cat", "test/dog"):
+        (path / folder).mkdir(parents=True)
+    picture(20, 30).save(path / "train/cat/b.png")
+    picture(41, 17).save(path / "train/cat/a.JPG", "jpeg")
+    picture(16, 16).convert("L").save(path / "train/dog/grey.png")
+    picture(50, 16).convert("P").save(path / "train/dog/palette.png")
+    picture(9, 9).save(path / "test/cat/a.webp")
+    picture(10, 10).save(path / "test/dog/a.bmp")
+    (path / "train/cat/notes.txt").write_text("no picture")
+    (path / "train/cat/.hidden.png").write_text("no picture either")
+    (path / "train/.cache").mkdir()
+    return path
+
+
+def test_classes_are_the_sorted_folders_and_other_files_are_passed_over(pets: Path):
+    assert PictureFolder.find(pets) == PictureFolder(pets, ("cat", "dog"), num_train=4, num_test=2)
+
+
+def test_pictures_of_all_sizes_and_modes_come_as_rgb_of_one_size(pets: Path):
+    images, labels = PictureFolder.find(pets).read("train", 24)
+    assert (images.shape, images.dtype) == ((4, 3, 24, 24), np.uint8)
+    assert labels.tolist() == [0, 0, 1, 1]
+    for image, name in zip(images, ("cat/a.JPG", "cat/b.png", "dog/grey.png", "dog/palette.png"), strict=True):
+        with Image.open(pets / "train" / name) as opened:
+            pixels = v2.functional.pil_to_tensor(opened.convert("RGB"))
+        expected = v2.Resize((24, 24))(pixels)
+        assert (torch.from_numpy(image).int() - expected.int()).abs().max() <= 1, name
+    assert PictureFolder.find(pets).read("test", 8)[1].tolist() == [0, 1]
+
+
+def test_a_grey_picture_has_three_equal_channels(pets: Path):
+    grey = PictureFolder.find(pets).read("train", 16)[0][2]
+    assert np.array_equal(grey, np.broadcast_to(np.asarray(picture(16, 16).convert("L")), (3, 16, 16)))
+
+
+def test_a_picture_taken_sideways_is_turned_upright(pets: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera's top is on the picture's right
+    picture(12, 12).save(pets / "train/cat/b.png", exif=exif)
+    upright = PictureFolder.find(pets).read("train", 12)[0][1]
+    assert np.array_equal(upright.transpose(1, 2, 0), np.rot90(np.asarray(picture(12, 12)), -1))
+
+
+def test_transparency_is_dropped(pets: Path):
+    transparent = picture(16, 16).convert("P")
+    transparent.save(pets / "train/cat/b.png", transparency=bytes([0, 128, 255]))
+    image = PictureFolder.find(pets).read("train", 16)[0][1]
+    assert np.array_equal(image.transpose(1, 2, 0), np.asarray(transparent.convert("RGB")))
+
+
+@pytest.mark.parametrize("name", ["cat/b.png", "cat/a.JPG"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
+def test_a_damaged_picture_is_refused_by_name(pets: Path, name: str, damage: str):
+    path = pets / "train" / name
+    content = path.read_bytes()
+    path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "text": b"no picture"}[damage])
+    with pytest.raises(InputError, match="replace or delete it") as refusal:
+        PictureFolder.find(pets).read("train", 8)
+    assert str(path) in str(refusal.value)
+
+
+def test_a_picture_of_sixteen_bits_is_refused_rather_than_clipped(pets: Path):
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(pets / "train/cat/deep.png")
+    with pytest.raises(InputError, match=r"deep\.png: has more than 8 bits per pixel"):
+        PictureFolder.find(pets).read("train", 8)
+
+
+def test_the_test_pictures_are_not_opened_before_they_are_read(pets: Path):
+    (pets / "test/cat/a.webp").write_bytes(b"")
+    folder = PictureFolder.find(pets)
+    assert len(folder.read("train", 8)[0]) == 4
+    with pytest.raises(InputError, match=r"a\.webp"):
+        folder.read("test", 8)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("", "'pets' is not a folder in the data directory"),
+        ("train", "'pets' has no train/; put pictures into train/<class>/, test/<class>/"),
+        ("test", "'pets' has no test/; put pictures into train/<class>/, test/<class>/"),
+        ("train/dog", "'pets' has 1 class folders in train/; two or more can be told apart"),
+        ("train/dog/*.png", "'pets' has no picture in train/dog; add some or remove it"),
+        ("test/*/a*", "'pets' has no picture in test/<class>/; put those to test with there"),
+    ],
+)
+def test_a_folder_that_cannot_serve_is_refused_with_the_remedy(pets: Path, missing: str, message: str):
+    for path in [pets] if not missing else list(pets.glob(missing)):
+        path.rename(pets.parent / f"elsewhere-{path.parent.name}-{path.name}")
+    with pytest.raises(SpecError) as refusal:
+        PictureFolder.find(pets)
+    assert refusal.value.field == "folder"
+    assert refusal.value.message.startswith(message)
+
+
+def test_a_test_class_that_nothing_is_trained_on_is_refused(pets: Path):
+    (pets / "test/bird").mkdir()
+    with pytest.raises(SpecError, match="'pets' has test/bird but no train/bird; name the classes alike in both"):
+        PictureFolder.find(pets)
