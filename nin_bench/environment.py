@@ -1,0 +1,79 @@
+"""What machine, what software, what commit; never a host's, a user's or a folder's name.
+
+Imports torch only when asked for the accelerator, so that `status` and `report` stay instant.
+"""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+
+
+@cache
+def describe_environment() -> dict[str, Any]:
+    """Processor, cores, memory, operating system, versions and commit, as a record keeps them."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "software": {name: found for name in _SOFTWARE if (found := _version(name)) is not None},
+        "nin_bench": _version("nin-bench"),
+        "commit": _commit(),
+    }
+
+
+def has_accelerator() -> bool:
+    """Whether torch sees an accelerator here."""
+    import torch
+
+    return bool(torch.accelerator.is_available())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's model name; the architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with `+` where files differ from it; None for an installed package."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

@@ -1,0 +1,5 @@
+"""Where work runs. An executor takes tasks and tells what becomes of each; it knows nothing of cells."""
+
+from nin_bench.executors.local import Channel, Ended, Event, LocalExecutor, Slot, Started, Task, Told
+
+__all__ = ["Channel", "Ended", "Event", "LocalExecutor", "Slot", "Started", "Task", "Told"]

@@ -1,0 +1,266 @@
+"""Run tasks on this machine: a fresh process for each, one at a time in every slot.
+
+A pipe of its own joins each worker to the parent; it carries news up and the word to stop down. (A queue shared
+by all workers would block everybody when one of them is killed while it writes.) Workers are handed out by
+a forkserver that has the heavy imports done; not forked from the parent, since an accelerator cannot be
+initialised again in a forked child.
+"""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+POLL_SECONDS = 0.25
+"""How soon a signal or a time limit is noticed."""
+STOP_SECONDS = 30.0
+"""How long a worker that was asked to stop may take before it is killed."""
+OUTPUT_LINES = 20
+"""How much of a dead worker's last output is kept."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one worker runs."""
+
+    device: str
+    core: int | None = None
+    """The core that the worker is pinned to; None leaves that to the system."""
+
+
+class Channel:
+    """A worker's end of its pipe."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stopped = False
+
+    def tell(self, news: Any) -> None:
+        """Send something that can be pickled to the parent."""
+        self._connection.send(("told", news))
+
+    def should_stop(self) -> bool:
+        """Whether the parent has asked this worker to stop."""
+        if not self._stopped and self._connection.poll():
+            self._stopped = self._connection.recv() == "stop"
+        return self._stopped
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function of module level, called as `function(channel, slot, *arguments)`."""
+
+    key: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task has its process."""
+
+    key: str
+    slot: Slot
+
+
+@dataclass(frozen=True)
+class Told:
+    """A task sent news."""
+
+    key: str
+    news: Any
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task is over: it returned a result, died, ran out of time, or was killed because all had to stop."""
+
+    key: str
+    how: Literal["returned", "died", "timed_out", "killed"]
+    result: Any = None
+    exit_code: int | None = None
+    output: str = ""
+    """The last lines that a dead worker wrote."""
+    seconds: float = 0.0
+
+
+Event = Started | Told | Ended
+
+
+@dataclass
+class _Worker:
+    task: Task
+    slot: Slot
+    process: BaseProcess
+    connection: Connection
+    log: Path
+    started: float
+    returned: bool = False
+    result: Any = None
+    killed_for: Literal["timed_out", "killed"] | None = None
+    asked_to_stop: float | None = None
+
+
+@dataclass
+class LocalExecutor:
+    """Processes on this machine.
+
+    Args:
+        slots: where workers run; as many run at once.
+        timeout_seconds: how long a task may take; None sets no limit.
+        preload: modules that the forkserver imports once for all workers.
+    """
+
+    slots: Sequence[Slot]
+    timeout_seconds: float | None = None
+    preload: Sequence[str] = ()
+    _workers: list[_Worker] = field(default_factory=list)
+    _stopping: Literal["no", "asked", "at_once"] = "no"
+
+    def stop(self) -> None:
+        """Start nothing more and ask the workers to stop; called again, kill them. Safe in a signal handler."""
+        self._stopping = "asked" if self._stopping == "no" else "at_once"
+
+    def run(self, tasks: Iterator[Task]) -> Iterator[Event]:
+        """Run tasks as slots become free, and tell what happens, in the order in which it is noticed.
+
+        A task's function that raises counts as `died`, with its traceback as output. Whoever closes this
+        generator early kills the workers.
+        """
+        context = _context(self.preload)
+        with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
+            try:
+                while True:
+                    yield from self._fill(tasks, context, Path(folder))
+                    if not self._workers:
+                        return
+                    yield from self._hear()
+                    self._enforce()
+            finally:
+                for worker in self._workers:
+                    worker.process.kill()
+                    worker.process.join()
+
+    def _fill(self, tasks: Iterator[Task], context: BaseContext, folder: Path) -> Iterator[Started]:
+        busy = {id(worker.slot) for worker in self._workers}
+        for slot in self.slots:
+            if self._stopping != "no" or id(slot) in busy:
+                continue
+            task = next(tasks, None)
+            if task is None:
+                return
+            self._workers.append(_start(task, slot, context, folder))
+            yield Started(task.key, slot)
+
+    def _hear(self) -> Iterator[Event]:
+        """Wait for news or an end, for a moment at most."""
+        ears = {worker.connection: worker for worker in self._workers}
+        ends = {worker.process.sentinel: worker for worker in self._workers}
+        ready = wait([*ears, *ends], timeout=POLL_SECONDS)
+        for worker in list(self._workers):
+            if worker.connection in ready or worker.process.sentinel in ready:
+                yield from _drain(worker)
+            if worker.process.sentinel in ready:
+                self._workers.remove(worker)
+                yield _ended(worker)
+
+    def _enforce(self) -> None:
+        """Carry out time limits and the wish to stop."""
+        now = time.monotonic()
+        for worker in self._workers:
+            if self.timeout_seconds is not None and now - worker.started > self.timeout_seconds:
+                _kill(worker, "timed_out")
+            elif self._stopping == "at_once":
+                _kill(worker, "killed")
+            elif self._stopping == "asked" and worker.asked_to_stop is None:
+                worker.asked_to_stop = now
+                with suppress(OSError):
+                    worker.connection.send("stop")
+            elif worker.asked_to_stop is not None and now - worker.asked_to_stop > STOP_SECONDS:
+                _kill(worker, "killed")
+
+
+def _context(preload: Sequence[str]) -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    return context
+
+
+def _start(task: Task, slot: Slot, context: BaseContext, folder: Path) -> _Worker:
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    os.close(descriptor)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, name, task, slot), daemon=True)  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    return _Worker(task, slot, process, ours, Path(name), time.monotonic())
+
+
+def _drain(worker: _Worker) -> Iterator[Told]:
+    """Everything that a worker has sent so far; what a dying worker sent before its death is not lost."""
+    with suppress(EOFError, OSError):
+        while worker.connection.poll():
+            kind, content = worker.connection.recv()
+            if kind == "result":
+                worker.returned, worker.result = True, content
+            else:
+                yield Told(worker.task.key, content)
+
+
+def _kill(worker: _Worker, why: Literal["timed_out", "killed"]) -> None:
+    worker.killed_for = worker.killed_for or why
+    worker.process.kill()
+
+
+def _ended(worker: _Worker) -> Ended:
+    worker.process.join()
+    worker.connection.close()
+    output = worker.log.read_text(errors="replace").splitlines()[-OUTPUT_LINES:]
+    worker.log.unlink()
+    return Ended(
+        key=worker.task.key,
+        how="returned" if worker.returned else (worker.killed_for or "died"),
+        result=worker.result,
+        exit_code=worker.process.exitcode,
+        output="\n".join(output),
+        seconds=time.monotonic() - worker.started,
+    )
+
+
+def _work(connection: Connection, log: str, task: Task, slot: Slot) -> None:
+    """What a worker process does, from its start to its end."""
+    # Ctrl-C reaches the whole process group; the parent alone decides, and says so through the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    descriptor = os.open(log, os.O_WRONLY)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if slot.core is not None:
+        # A machine that forbids pinning still computes the same, only less steadily.
+        with suppress(OSError, AttributeError):
+            os.sched_setaffinity(0, {slot.core})
+    connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent ends, even by SIGKILL; PR_SET_PDEATHSIG would watch the forkserver."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

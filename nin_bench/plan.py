@@ -1,0 +1,154 @@
+"""What a grid asks for, what of it is done, and whether every model in it can be built."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from nin_bench.cell import Cell, DataSpec, ModelSpec
+from nin_bench.data import describe_data, resolve_data
+from nin_bench.errors import ResultsError, SpecError
+from nin_bench.files import DamagedFileError
+from nin_bench.grid import Grid, Variant
+from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
+from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+
+State = Literal["missing", "done", "retry", "outdated"]
+"""`missing`: no readable record. `done`: final. `retry`: ended in a way that may pass. `outdated`: its record is
+of another resolved cell, since a default has changed."""
+
+
+@dataclass(frozen=True)
+class RegistryCatalog:
+    """Answers a grid's questions from the registry of models and the table of datasets."""
+
+    data_dir: Path | None = None
+
+    def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
+        """The registered model with every argument typed and filled in; SpecError for a wrong one."""
+        resolved = resolve_arguments(name, arguments)
+        defaults = {key: argument.default for key, argument in model_arguments(name).items()}
+        return ModelSpec(name=name, revision=model_revision(name), arguments=resolved, defaults=defaults)
+
+    def resolve_data(self, spec: DataSpec) -> DataSpec:
+        """The dataset with its resolution and validation size filled in; SpecError for a wrong one."""
+        return resolve_data(spec, self.data_dir)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell, and what the results folder knows of it."""
+
+    cell: Cell
+    state: State
+    outcome: str | None = None
+    record: Record | None = None
+    """The earlier record, where a further attempt goes on from it."""
+
+    @property
+    def has_to_run(self) -> bool:
+        """Whether a run would train this cell."""
+        return self.state != "done"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `plan --json` prints it."""
+        return {
+            "cell_id": self.cell.cell_id,
+            "variant_id": self.cell.variant_id,
+            "label": self.cell.label,
+            "seed": self.cell.seed,
+            "state": self.state,
+            "outcome": self.outcome,
+        }
+
+
+def check_models(grid: Grid, data_dir: Path | None = None) -> None:
+    """Build every distinct network on the meta device, where it takes neither memory nor time.
+
+    Raises:
+        InputError: a network cannot be built for its images (too small an input, a width that leaves no
+            channel); it names file, line and column of the refused value.
+    """
+    for variant in _distinct_networks(grid):
+        try:
+            image = describe_data(variant.data, data_dir)
+            with torch.device("meta"):
+                build_model(variant.model.name, image, **variant.model.arguments)
+        except SpecError as error:
+            raise variant.refused(error) from error
+
+
+def _distinct_networks(grid: Grid) -> Iterator[Variant]:
+    seen = set()
+    for variant in grid.variants:
+        key = (repr(variant.model.identity()), variant.data)
+        if key not in seen:
+            seen.add(key)
+            yield variant
+
+
+def plan_cells(grid: Grid, folder: ResultsFolder) -> list[PlannedCell]:
+    """What is done and what is missing of the selected cells, in the order in which they would run.
+
+    Seeds run in the outer loop: a run that is cut short has compared all variants on its first seeds.
+    """
+    order = {seed: number for number, seed in enumerate(grid.seeds)}
+    return [_planned(cell, folder) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
+
+
+def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
+    try:
+        record = folder.read_record(cell.cell_id)
+    except DamagedFileError:
+        record = None
+    if record is None:
+        return PlannedCell(cell, "missing")
+    outcome = record["outcome"]
+    if record.get("cell") != cell.as_dict():
+        return PlannedCell(cell, "outdated", outcome)
+    if outcome in FINAL_OUTCOMES:
+        return PlannedCell(cell, "done", outcome)
+    return PlannedCell(cell, "retry", outcome, record)
+
+
+def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
+    """Refuse to mix results of different settings in one folder.
+
+    Raises:
+        ResultsError: the folder was run with other data or another recipe, or holds another grid.
+    """
+    try:
+        stored = folder.read_grid()
+    except ResultsError:
+        if folder.grid_path.exists():
+            raise
+        return
+    planned = grid.as_dict()
+    for section in ("name", "data", "recipe"):
+        if stored.get(section) != planned[section]:
+            raise ResultsError(
+                f"{folder.path}: was run with another {section}"
+                f"{_difference(stored.get(section), planned[section])}; "
+                "choose another folder with --results, or undo the change"
+            )
+
+
+def _difference(stored: Any, planned: Any) -> str:
+    if not (isinstance(stored, dict) and isinstance(planned, dict)):
+        return f" ({stored!r}, now {planned!r})"
+    changed = [key for key in {**stored, **planned} if stored.get(key) != planned.get(key)]
+    return f" ({', '.join(f'{key}: {stored.get(key)!r}, now {planned.get(key)!r}' for key in changed)})"
+
+
+def load_plan(grid: Grid, folder: ResultsFolder, data_dir: Path | None = None) -> list[PlannedCell]:
+    """Check models and folder, then plan; nothing is written.
+
+    Raises:
+        InputError: a network cannot be built for its images.
+        ResultsError: the folder holds results of another question.
+    """
+    check_models(grid, data_dir)
+    check_same_question(grid, folder)
+    return plan_cells(grid, folder)

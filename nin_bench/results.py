@@ -1,0 +1,177 @@
+"""The results folder and all in it: the grid as resolved, records, predictions; and their DataFrames.
+
+Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`.
+Imports no torch, so reading results is instant.
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nin_bench.errors import ResultsError
+from nin_bench.files import DamagedFileError, read_json, set_aside, to_json, write_atomically
+
+SCHEMA = 1
+
+FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
+"""Outcomes that another try would not change: `run` skips such cells and tries the others again."""
+
+OUTCOMES = frozenset({"out_of_memory", "crashed", "timed_out", "interrupted"}) | FINAL_OUTCOMES
+"""Everything that can come of a cell."""
+
+Record = dict[str, Any]
+"""What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """One `<root>/<grid>/<profile>`: paths, and the reading and writing of single files."""
+
+    path: Path
+
+    @property
+    def grid_path(self) -> Path:
+        """The grid as resolved, its cells, and the lock on its hypotheses."""
+        return self.path / "grid.json"
+
+    def record_path(self, cell_id: str) -> Path:
+        """Where a cell's record lies."""
+        return self.path / "cells" / f"{cell_id}.json"
+
+    def predictions_path(self, cell_id: str) -> Path:
+        """Where a cell's predictions lie."""
+        return self.path / "predictions" / f"{cell_id}.npz"
+
+    def read_grid(self) -> dict[str, Any]:
+        """The grid that the folder was last run with.
+
+        Raises:
+            ResultsError: the folder holds no readable grid.json.
+        """
+        try:
+            return read_json(self.grid_path, SCHEMA)
+        except FileNotFoundError as error:
+            raise ResultsError(
+                f"{self.path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>"
+            ) from error
+        except DamagedFileError as error:
+            raise ResultsError(f"{self.grid_path}: {error}; run its grid again to write it anew") from error
+
+    def read_record(self, cell_id: str) -> Record | None:
+        """A cell's record, or None where there is none.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another cell.
+        """
+        try:
+            record = read_json(self.record_path(cell_id), SCHEMA)
+        except FileNotFoundError:
+            return None
+        if record.get("cell_id") != cell_id:
+            raise DamagedFileError(f"is the record of another cell, {record.get('cell_id')!r}")
+        if record.get("outcome") not in OUTCOMES:
+            raise DamagedFileError(f"its outcome is {record.get('outcome')!r}, which is none we know")
+        if not isinstance(record.get("metrics"), dict) or not isinstance(record.get("history"), list):
+            raise DamagedFileError("lacks its metrics or its history")
+        return record
+
+    def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
+        """A cell's record; a damaged one is renamed, counts as absent, and is told in a sentence."""
+        try:
+            return self.read_record(cell_id), None
+        except DamagedFileError as error:
+            kept = set_aside(self.record_path(cell_id))
+            return None, f"cells/{cell_id}.json {error}; set aside as {kept.name}, its cell runs again"
+
+    def write_grid(self, grid: Mapping[str, Any]) -> None:
+        """Store the grid as resolved."""
+        write_atomically(self.grid_path, to_json({"schema": SCHEMA, **grid}))
+
+    def write_record(self, record: Record) -> None:
+        """Store a record under its cell's id."""
+        write_atomically(self.record_path(record["cell_id"]), to_json({"schema": SCHEMA, **record}))
+
+    def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Store what was said of every test image: `predicted` (-1 for none), `probability`, `label`."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **predictions)
+        write_atomically(self.predictions_path(cell_id), buffer.getvalue())
+
+    def read_predictions(self, cell_id: str) -> dict[str, npt.NDArray[Any]] | None:
+        """The arrays of `write_predictions`, or None where there are none."""
+        try:
+            with np.load(self.predictions_path(cell_id), allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except FileNotFoundError:
+            return None
+
+    def foreign_records(self, planned: Iterable[str]) -> list[str]:
+        """Ids of the records that belong to no planned cell; they are left alone."""
+        found = {path.stem for path in (self.path / "cells").glob("*.json")}
+        return sorted(found - set(planned))
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder as read: what the report and a user's own analysis start from."""
+
+    folder: Path
+    grid: dict[str, Any]
+    records: list[Record]
+    """Readable records of planned cells, in the grid's order."""
+    cells: pd.DataFrame
+    """One row per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no
+    record), error, then one column per metric."""
+    history: pd.DataFrame
+    """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+    left_out: list[str] = field(default_factory=list)
+    """A sentence for each file that was not used."""
+
+
+def load_results(folder: Path | str) -> Results:
+    """Read one `<root>/<grid>/<profile>` without changing it.
+
+    Raises:
+        ResultsError: the folder holds no readable grid.json. Damaged records raise nothing: they are left
+            out and told in `Results.left_out`.
+    """
+    results = ResultsFolder(Path(folder))
+    grid = results.read_grid()
+    records, rows, epochs, left_out = [], [], [], []
+    for cell in grid["cells"]:
+        row = {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed")}
+        try:
+            record = results.read_record(cell["cell_id"])
+        except DamagedFileError as damage:
+            left_out.append(f"cells/{cell['cell_id']}.json was left out: it {damage}.")
+            record = None
+        if record is None:
+            rows.append({**row, "outcome": "missing", "error": None})
+            continue
+        records.append(record)
+        attempts = record.get("attempts") or [{}]
+        rows.append({**row, "outcome": record["outcome"], "error": attempts[-1].get("error"), **record["metrics"]})
+        epochs += [{**row, **epoch} for epoch in record["history"]]
+    foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
+    if foreign:
+        left_out.append(f"{len(foreign)} records of cells that this grid does not plan were left out.")
+    return Results(
+        folder=results.path,
+        grid=grid,
+        records=records,
+        cells=_frame(rows),
+        history=_frame(epochs),
+        left_out=left_out,
+    )
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    columns = dict.fromkeys(key for row in rows for key in row)
+    columns = columns or dict.fromkeys(("cell_id", "variant_id", "label", "seed"))
+    return pd.DataFrame({key: [row.get(key) for row in rows] for key in columns})

@@ -1,0 +1,283 @@
+"""The parent of a run: lock the folder, plan, hand cells to an executor, write what comes of each."""
+
+import hashlib
+import json
+import os
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from nin_bench.cell import Cell
+from nin_bench.data import load_dataset
+from nin_bench.environment import describe_environment
+from nin_bench.errors import NinBenchError
+from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
+from nin_bench.files import sole_writer
+from nin_bench.grid import Grid
+from nin_bench.plan import PlannedCell, check_models, check_same_question, plan_cells
+from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.training import Epoch
+from nin_bench.worker import CellResult, make_record, now, run_cell_task
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a grid is run; nothing here can change a result."""
+
+    data_dir: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    """Processes on a CPU; None is one per core. An accelerator takes one per device."""
+    timeout_seconds: float | None = None
+    """For one cell."""
+    retries: int = 0
+    """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
+    fresh: bool = False
+    """Train cells again that are done."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The run knows what it has to do."""
+
+    cells: Sequence[PlannedCell]
+    slots: Sequence[Slot]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """A cell has its process."""
+
+    cell: Cell
+    device: str
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """A cell has passed once more over its images."""
+
+    cell: Cell
+    row: Epoch
+
+
+@dataclass(frozen=True)
+class CellEnded:
+    """A cell is over and its record is safe."""
+
+    cell: Cell
+    record: Record
+    will_retry: bool
+
+
+Event = Planned | CellStarted | EpochEnded | CellEnded
+
+
+@dataclass
+class RunSummary:
+    """What came of a run."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Of every selected cell, those done before included."""
+    num_skipped: int = 0
+    signal_number: int | None = None
+    """The signal that ended it early."""
+
+
+def run_grid(
+    grid: Grid, folder: ResultsFolder, options: RunOptions, on_event: Callable[[Event], None]
+) -> RunSummary:
+    """Train every selected cell that has no final record, and record each as it ends.
+
+    Args:
+        grid: what to run.
+        folder: where results go; held under a lock meanwhile.
+        options: how to run.
+        on_event: is told what happens.
+
+    Raises:
+        InputError: a network cannot be built, the data cannot be had, the device is not there.
+        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+    """
+    check_models(grid, options.data_dir)
+    slots = choose_slots(options.device, options.workers)
+    with sole_writer(folder.path):
+        check_same_question(grid, folder)
+        notes = [
+            told
+            for cell in grid.selected
+            if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
+        ]
+        planned = plan_cells(grid, folder)
+        if options.fresh:
+            planned = [PlannedCell(one.cell, "missing") for one in planned]
+        to_run = [one for one in planned if one.has_to_run]
+        for spec in dict.fromkeys(one.cell.data for one in to_run):
+            load_dataset(spec, options.data_dir)  # a missing or altered file is refused before anything trains
+        folder.write_grid(
+            {**grid.as_dict(), "device_kind": slots[0].device.partition(":")[0], "lock": _lock(grid, folder)}
+        )
+        on_event(Planned(planned, slots, notes))
+        return _Run(folder, options, on_event, slots).train(planned, to_run)
+
+
+class _Run:
+    """One run under way."""
+
+    def __init__(
+        self,
+        folder: ResultsFolder,
+        options: RunOptions,
+        on_event: Callable[[Event], None],
+        slots: Sequence[Slot],
+    ) -> None:
+        self.folder = folder
+        self.options = options
+        self.on_event = on_event
+        self.environment = {**describe_environment(), "workers": len(slots)}
+        self.executor = LocalExecutor(
+            slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.worker",)
+        )
+        self.queue: deque[Cell] = deque()
+        self.earlier: dict[str, Record] = {}
+        self.tries: Counter[str] = Counter()
+        self.started_at: dict[str, str] = {}
+        self.rows: dict[str, list[Epoch]] = {}
+
+    def train(self, planned: Sequence[PlannedCell], to_run: Sequence[PlannedCell]) -> RunSummary:
+        cells = {one.cell.cell_id: one.cell for one in to_run}
+        self.queue.extend(cells.values())
+        self.earlier = {one.cell.cell_id: one.record for one in to_run if one.record}
+        outcome = {one.cell.cell_id: one.outcome for one in planned if not one.has_to_run}
+        summary = RunSummary(num_skipped=len(outcome))
+        with _signals(self.executor, summary):
+            for event in self.executor.run(self._tasks()):
+                cell = cells[event.key]
+                match event:
+                    case Started():
+                        self.started_at[event.key], self.rows[event.key] = now(), []
+                        self.on_event(CellStarted(cell, event.slot.device))
+                    case Told():
+                        self.rows[event.key].append(event.news)
+                        self.on_event(EpochEnded(cell, event.news))
+                    case Ended():
+                        outcome[event.key] = self._finish(cell, event)
+        summary.outcomes = Counter(outcome.get(one.cell.cell_id) or "not_started" for one in planned)
+        return summary
+
+    def _tasks(self) -> Iterator[Task]:
+        while self.queue:
+            cell = self.queue.popleft()
+            yield Task(cell.cell_id, run_cell_task, (cell, self.options.data_dir, self.environment))
+
+    def _finish(self, cell: Cell, end: Ended) -> str:
+        result = end.result if end.how == "returned" else self._dead(cell, end)
+        assert isinstance(result, CellResult)
+        record = result.record
+        if earlier := self.earlier.get(cell.cell_id):
+            record = {**record, "attempts": [*earlier["attempts"], *record["attempts"]]}
+        if result.predictions is not None:
+            self.folder.write_predictions(cell.cell_id, result.predictions)
+        self.folder.write_record(record)
+        self.earlier[cell.cell_id] = record
+        outcome: str = record["outcome"]
+        passing = outcome not in FINAL_OUTCOMES and outcome != "interrupted"
+        will_retry = passing and self.tries[cell.cell_id] < self.options.retries
+        if will_retry:
+            self.tries[cell.cell_id] += 1
+            self.queue.append(cell)
+        self.on_event(CellEnded(cell, record, will_retry))
+        return outcome
+
+    def _dead(self, cell: Cell, end: Ended) -> CellResult:
+        """The record of a cell whose process did not live to write its own."""
+        if end.how == "timed_out":
+            outcome, error = "timed_out", f"took longer than the limit of {self.options.timeout_seconds:g} s"
+        elif end.how == "killed":
+            outcome, error = "interrupted", "killed, since the run had to stop at once"
+        else:
+            outcome, error = "crashed", _cause_of_death(end)
+        return CellResult(
+            make_record(
+                cell,
+                outcome,
+                started_at=self.started_at[cell.cell_id],
+                error=error,
+                history=self.rows[cell.cell_id],
+                environment=self.environment,
+            )
+        )
+
+
+def choose_slots(device: str, workers: int | None) -> list[Slot]:
+    """Where workers run: one per accelerator, or one per core of the CPU, pinned to it.
+
+    Args:
+        device: `auto`, `cpu`, or a torch device (`cuda`, `cuda:1`); a kind alone takes all of its devices.
+        workers: how many on a CPU; None is one per core that this process may use.
+
+    Raises:
+        NinBenchError: there is no such device here.
+    """
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    kind, _, number = device.partition(":")
+    if device == "auto":
+        kind = accelerator.type if accelerator else "cpu"
+    if kind == "cpu":
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        count = workers or len(cores) or os.cpu_count() or 1
+        # More workers than cores share them as the system sees fit.
+        return [Slot("cpu", cores[index] if count <= len(cores) else None) for index in range(count)]
+    if accelerator is None or accelerator.type != kind:
+        here = accelerator.type if accelerator else "no accelerator"
+        raise NinBenchError(f"--device {device}: there is {here} here; use --device cpu")
+    every = [str(index) for index in range(torch.accelerator.device_count())]
+    if number and number not in every:
+        raise NinBenchError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
+    return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
+
+
+def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
+    """The hypotheses and planned seeds as they stood at the first run; later changes are post hoc."""
+    if folder.grid_path.exists() and (lock := folder.read_grid().get("lock")):
+        return dict(lock)
+    fixed = {
+        "seeds": list(grid.seeds),
+        "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in grid.hypotheses],
+    }
+    text = json.dumps(fixed, sort_keys=True)
+    return {"digest": hashlib.sha256(text.encode()).hexdigest(), "locked_at": now(), **fixed}
+
+
+def _cause_of_death(end: Ended) -> str:
+    code = end.exit_code
+    if code is not None and code < 0:
+        by = signal.Signals(-code).name
+        hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
+        said = f"its process was killed by {by}{hint}"
+    else:
+        said = f"its process ended with status {code}"
+    return f"{said}; its last output: {end.output}" if end.output else said
+
+
+@contextmanager
+def _signals(executor: LocalExecutor, summary: RunSummary) -> Iterator[None]:
+    """While a run lasts, SIGINT and SIGTERM ask it to stop; a second one stops it at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        summary.signal_number = number
+        executor.stop()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,314 @@
+"""Train one network: its step, epochs, evaluation, history, and whether it escaped chance.
+
+Batch order, augmentation, dropout and every initial weight are functions of (seed, step), never of the
+number of workers, so that a run on one thread repeats bit for bit. Knows nothing of grids, files or processes.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nin_bench.cell import Recipe
+from nin_bench.data import ImageBatches
+
+ESCAPE_MARGIN = 0.1
+"""A network has escaped once its running loss lies this far below ln(classes), the loss of a constant guess."""
+ESCAPE_WINDOW = 20
+"""Steps over which the running loss is averaged."""
+EVALUATION_BATCH = 250
+
+Epoch = dict[str, Any]
+"""One row of the history: epoch, losses and accuracies, learning rate, seconds."""
+
+
+class DivergedError(Exception):
+    """The training loss became NaN or infinite."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"the training loss became {loss} at step {step}")
+        self.step = step
+
+
+class StoppedError(Exception):
+    """Somebody asked the training to stop."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network says of a set of images, in evaluation mode."""
+
+    loss: float
+    """Mean cross-entropy."""
+    predicted: Tensor
+    """(N,) int64 class of the largest logit; -1 where all logits are zero, so that none stands out."""
+    probability: Tensor
+    """(N,) float32 probability given to the predicted class, 1/classes where there is none."""
+    labels: Tensor
+    """(N,) int64."""
+    num_dead_maps: int
+    """Classes whose logit is exactly zero for every image."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose predicted class is right; an image without prediction is wrong."""
+        return (self.predicted == self.labels).double().mean().item()
+
+    @property
+    def num_no_prediction(self) -> int:
+        """Images whose logits are all zero."""
+        return int((self.predicted == -1).sum())
+
+    def as_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Predicted class, its probability and the label, small enough to be kept for every cell."""
+        return {
+            "predicted": self.predicted.numpy().astype(np.int16),
+            "probability": self.probability.numpy(),
+            "label": self.labels.numpy().astype(np.int16),
+        }
+
+
+@dataclass
+class Progress:
+    """What is known so far of a training; whole also when it ends early."""
+
+    num_steps: int = 0
+    train_seconds: float = 0.0
+    """Time in training steps alone: no evaluation, no loading."""
+    num_images: int = 0
+    escape_epoch: float | None = None
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Training throughput, None before the first step has ended."""
+        return self.num_images / self.train_seconds if self.train_seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some of a set of images: those that an epoch goes through."""
+
+    batches: ImageBatches
+    indices: Tensor
+    """(n,) int64."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def seed_for(seed: int, *purpose: object) -> int:
+    """A 63-bit seed for one purpose, so that no two draws of a cell share a stream.
+
+    >>> seed_for(0, "init") != seed_for(0, "order", 1)
+    True
+    """
+    text = ":".join(map(str, (seed, *purpose)))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def initialise(model: nn.Module, recipe: Recipe) -> None:
+    """Draw the weights of convolutions and dense layers anew, as the recipe says; their biases become zero.
+
+    `default` leaves PyTorch's own. Draws from torch's global generator.
+    """
+    draw: dict[str, Callable[[Tensor], object]] = {
+        "xavier_uniform": nn.init.xavier_uniform_,
+        "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+        "normal": lambda weight: nn.init.normal_(weight, std=recipe.init_std),
+    }
+    if recipe.init == "default":
+        return
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            draw[recipe.init](layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def learning_rate(recipe: Recipe, epoch: float) -> float:
+    """The rate at a point of the training, in (fractions of) epochs passed.
+
+    Warm-up rises linearly from zero to `lr` over `warmup_epochs`; the schedule runs over the rest. `cosine`
+    falls to zero (Loshchilov and Hutter, 2017). `one_cycle` rises from lr/25 over the first 30 % and falls to
+    lr/250,000, both by a cosine, as PyTorch's OneCycleLR does by default (Smith and Topin, 2018). `step`
+    multiplies by `step_factor` every `step_epochs`.
+    """
+    if epoch < recipe.warmup_epochs:
+        return recipe.lr * epoch / recipe.warmup_epochs
+    passed = epoch - recipe.warmup_epochs
+    share = passed / (recipe.epochs - recipe.warmup_epochs)
+    if recipe.schedule == "cosine":
+        return _cosine(recipe.lr, 0.0, share)
+    if recipe.schedule == "one_cycle":
+        start, end, rise = recipe.lr / 25, recipe.lr / 250_000, 0.3
+        if share < rise:
+            return _cosine(start, recipe.lr, share / rise)
+        return _cosine(recipe.lr, end, (share - rise) / (1 - rise))
+    if recipe.schedule == "step":
+        return recipe.lr * recipe.step_factor ** math.floor(passed / recipe.step_epochs)
+    return recipe.lr
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all parameters, weight decay on all of them."""
+    parameters = model.parameters()
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+        )
+    adaptive = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return adaptive(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+class Trainer:
+    """One network in training.
+
+    Args:
+        model: the network, its weights drawn, on its device.
+        recipe: how to train it.
+        train: the images to train on, on the same device.
+        seed: of the cell.
+        num_classes: gives the loss of a constant guess.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, train: Images, *, seed: int, num_classes: int) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.train = train
+        self.seed = seed
+        self.device = next(model.parameters()).device
+        self.optimizer = make_optimizer(model, recipe)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
+        self.chance_loss = math.log(num_classes)
+        self.progress = Progress()
+        self._recent: deque[float] = deque(maxlen=ESCAPE_WINDOW)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one pass over the training images; the last may be a smaller batch."""
+        return math.ceil(len(self.train) / self.recipe.batch_size)
+
+    def autocast(self) -> torch.autocast:
+        """The recipe's precision, for forward passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def run_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> Epoch:
+        """Train one pass over the images and return its row of the history.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite; nothing after that step was done.
+            StoppedError: `should_stop` answered yes before a step.
+        """
+        epoch = len(self.progress.history)
+        self.model.train()
+        started = time.perf_counter()
+        loss_sum, num_right = 0.0, 0
+        for number, indices in enumerate(self._order(epoch)):
+            if should_stop():
+                raise StoppedError
+            self._set_learning_rate(epoch + number / self.steps_per_epoch)
+            batch_loss, right = self.step(indices)
+            self._note_loss(batch_loss / len(indices))
+            loss_sum += batch_loss
+            num_right += right
+        seconds = time.perf_counter() - started
+        self.progress.train_seconds += seconds
+        self.progress.num_images += len(self.train)
+        row: Epoch = {
+            "epoch": epoch + 1,
+            "train_loss": loss_sum / len(self.train),
+            "train_accuracy": num_right / len(self.train),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+        }
+        self.progress.history.append(row)
+        return row
+
+    def step(self, indices: Tensor) -> tuple[float, int]:
+        """One optimizer step on some images: (sum of their losses, number classified rightly).
+
+        Micro-batches sum to the gradient of the batch's mean loss.
+        """
+        generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", self.progress.num_steps))
+        torch.manual_seed(seed_for(self.seed, "dropout", self.progress.num_steps))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss_sum = torch.zeros((), device=self.device)
+        num_right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for part in torch.split(indices, self.recipe.micro_batch or len(indices)):
+            images, labels = self.train.batches.take(
+                part, augmentation=self.recipe.augmentation, generator=generator
+            )
+            with self.autocast():
+                logits = self.model(images)
+            loss = self.loss(logits.float(), labels)
+            (loss / len(indices)).backward()
+            loss_sum += loss.detach()
+            num_right += (logits.detach().argmax(1) == labels).sum()
+        self.optimizer.step()
+        return loss_sum.item(), int(num_right.item())
+
+    def evaluate(self, images: Images) -> Evaluation:
+        """Loss and predictions for every image, in evaluation mode and without label smoothing."""
+        self.model.eval()
+        loss_sum, predicted, probability, labels = 0.0, [], [], []
+        alive: Tensor | None = None
+        with torch.inference_mode():
+            for part in torch.split(images.indices, EVALUATION_BATCH):
+                inputs, targets = images.batches.take(part)
+                with self.autocast():
+                    logits = self.model(inputs)
+                logits = logits.float()
+                loss_sum += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
+                best = logits.softmax(1).max(1)
+                silent = (logits == 0).all(1)
+                predicted.append(best.indices.masked_fill(silent, -1).cpu())
+                probability.append(best.values.cpu())
+                labels.append(targets.cpu())
+                part_alive = (logits != 0).any(0)
+                alive = part_alive if alive is None else alive | part_alive
+        assert alive is not None, "an evaluation needs at least one image"
+        return Evaluation(
+            loss=loss_sum / len(images),
+            predicted=torch.cat(predicted),
+            probability=torch.cat(probability),
+            labels=torch.cat(labels),
+            num_dead_maps=int((~alive).sum()),
+        )
+
+    def _order(self, epoch: int) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(seed_for(self.seed, "order", epoch))
+        shuffled = self.train.indices[torch.randperm(len(self.train), generator=generator)]
+        yield from torch.split(shuffled, self.recipe.batch_size)
+
+    def _set_learning_rate(self, epoch: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, epoch)
+
+    def _note_loss(self, loss: float) -> None:
+        progress = self.progress
+        if not math.isfinite(loss):
+            raise DivergedError(progress.num_steps, loss)
+        progress.num_steps += 1
+        self._recent.append(loss)
+        full = len(self._recent) == ESCAPE_WINDOW
+        if progress.escape_epoch is None and full:
+            running = sum(self._recent) / ESCAPE_WINDOW
+            if running < self.chance_loss - ESCAPE_MARGIN:
+                progress.escape_epoch = progress.num_steps / self.steps_per_epoch

@@ -1,0 +1,34 @@
+"""What all tests share: the registry's catalog, and which tests this machine can run."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from nin_bench.plan import RegistryCatalog
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    in_ci = os.environ.get("CI") == "true"
+    for item in items:
+        if "gpu" in item.keywords and not torch.accelerator.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs an accelerator, and there is none here"))
+        if "fashion" in item.keywords and not _has_fashion_mnist() and not in_ci:
+            item.add_marker(
+                pytest.mark.skip(
+                    reason="needs Fashion-MNIST: apt-get install dataset-fashion-mnist, or set NIN_BENCH_DATA"
+                )
+            )
+
+
+def _has_fashion_mnist() -> bool:
+    data_dir = os.environ.get("NIN_BENCH_DATA")
+    return DEBIAN_FASHION_MNIST.is_dir() or bool(data_dir and (Path(data_dir) / "FashionMNIST").is_dir())
+
+
+@pytest.fixture(scope="session")
+def catalog() -> RegistryCatalog:
+    return RegistryCatalog()
