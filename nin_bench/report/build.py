@@ -1,0 +1,257 @@
+"""Build a report: a pure function of grid.json and records, so that the same records give the same bytes."""
+
+import math
+import re
+import shlex
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from nin_bench.files import to_json, write_atomically
+from nin_bench.metrics import METRICS
+from nin_bench.report import plots, tables, text
+from nin_bench.report.hypotheses import judge
+from nin_bench.report.look import Picture
+from nin_bench.report.setting import caveats, describe_setting
+from nin_bench.report.tables import VariantRow
+from nin_bench.results import Results, ResultsFolder, load_results
+
+SCHEMA = 1
+
+FIGURES = {
+    "learning_curves": (
+        "Validation accuracy by epoch",
+        "One panel per variant: the thick line is the mean of its healthy seeds, the band their range, thin "
+        "lines are single seeds, dashed ones those that failed or collapsed; the other variants' means stand "
+        "in grey behind.",
+    ),
+    "training_loss": (
+        "Training loss by epoch",
+        "Panels, lines and bands as for validation accuracy; a line that stays on the dotted one has "
+        "learned no more than a constant guess, whose loss is the logarithm of the number of classes.",
+    ),
+    "accuracy_against_costs": (
+        "Accuracy against parameters and MACs",
+        "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
+        "small ones single seeds, hollow triangles at the bottom seeds that collapsed below the axis, and "
+        "the dashed line joins the variants that no other beats at the same cost.",
+    ),
+    "escape": (
+        "When cells leave chance level",
+        "Each strip fills from nothing to all of a variant's cells as they escape; one that never fills has "
+        "cells that learned nothing, and the count on the right says how many did.",
+    ),
+}
+"""Title and how to read it, of each figure by name, in the page's order."""
+
+
+def build_report(folder: Path, out: Path) -> Path:
+    """Write report.md, report.json and figures/*.svg and *.png; each is seen whole or not at all.
+
+    Args:
+        folder: a results folder, `<root>/<grid>/<profile>`.
+        out: where the report goes. Figures of an earlier report that this one lacks are removed.
+
+    Returns:
+        The path of report.md.
+
+    Raises:
+        ResultsError: there is no readable grid.json, or `out` cannot be written.
+    """
+    results = load_results(folder)
+    rows = tables.compare_variants(results)
+    pictures = draw_figures(results, rows[: plots.MAX_DRAWN])
+    report = describe(results, rows, list(pictures))
+    for name in FIGURES:
+        for kind in ("svg", "png"):
+            path = out / "figures" / f"{name}.{kind}"
+            if name in pictures:
+                write_atomically(path, getattr(pictures[name], kind))
+            else:
+                path.unlink(missing_ok=True)
+    write_atomically(out / "report.json", to_json(report))
+    page = out / "report.md"
+    write_atomically(page, render_markdown(report))
+    return page
+
+
+def draw_figures(results: Results, rows: Sequence[VariantRow]) -> dict[str, Picture]:
+    """The figures that the records can fill, by name."""
+    num_classes = count_classes(results)
+    guess = loss_of_guess = None
+    if num_classes:
+        guess = (1 / num_classes, f"chance, 1 of {num_classes}")
+        loss_of_guess = (math.log(num_classes), f"chance, ln {num_classes} = {math.log(num_classes):.3f}")
+    accuracies = tables.learning_curves(results, "validation_accuracy")
+    losses = tables.learning_curves(results, "train_loss")
+    epochs = max((variant["recipe"]["epochs"] for variant in results.grid["variants"]), default=1)
+    drawn = {
+        "learning_curves": plots.draw_learning_curves(
+            results, rows, accuracies, "validation_accuracy", "validation accuracy", guess
+        ),
+        "training_loss": plots.draw_learning_curves(
+            results, rows, losses, "train_loss", "training loss (nats)", loss_of_guess
+        ),
+        "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows),
+        "escape": plots.draw_escape(rows, tables.escape_curves(results), epochs),
+    }
+    return {name: picture for name, picture in drawn.items() if picture is not None}
+
+
+def describe(results: Results, rows: Sequence[VariantRow], figures: Sequence[str]) -> dict[str, Any]:
+    """Everything the page says, as plain data, raw and unrounded: the content of report.json.
+
+    Args:
+        results: the results folder as read.
+        rows: its comparison table.
+        figures: names of the figures that could be drawn.
+    """
+    grid = results.grid
+    setting = describe_setting(results)
+    troubles = tables.troubles(results)
+    where = f"results/{grid['name']}/{grid['profile']}"
+    said: dict[str, Any] = _plain({
+        "schema": SCHEMA,
+        "name": grid["name"],
+        "profile": grid["profile"],
+        "question": grid["question"],
+        "num_cells": len(results.cells),
+        "outcomes": tables.count_outcomes(results),
+        "num_collapsed": sum(trouble.collapsed for trouble in troubles),
+        "hypotheses": [asdict(verdict) for verdict in judge(results)],
+        "setting": asdict(setting),
+        "num_classes": count_classes(results),
+        "comparison": [asdict(row) for row in rows],
+        "pareto_front": {
+            cost: [row.label for row in tables.pareto_front(rows, cost)]
+            for cost in ("num_params", "num_macs")
+        },
+        "learning_curves": {
+            name: tables.learning_curves(results, name).to_dict("records")
+            for name in ("validation_accuracy", "train_loss")
+        },
+        "escape_curves": tables.escape_curves(results).to_dict("records"),
+        "cells": [
+            {key: record[key] for key in ("cell_id", "variant_id", "label", "outcome", "metrics")}
+            for record in results.records
+        ],
+        "figures": [_caption(name, len(rows)) for name in figures],
+        "troubles": [asdict(trouble) for trouble in troubles],
+        "missing": tables.missing_seeds(results),
+        "left_out": results.left_out,
+        "caveats": caveats(results, rows, setting),
+        "command": f"python -m nin_bench report {shlex.quote(where)}",
+    })  # fmt: skip
+    return said
+
+
+def _caption(name: str, num_variants: int) -> dict[str, str]:
+    title, caption = FIGURES[name]
+    if num_variants > plots.MAX_DRAWN:
+        caption += f" Drawn are the first {plots.MAX_DRAWN} of {num_variants} variants, in the grid's order."
+    return {"name": name, "title": title, "caption": caption}
+
+
+def count_classes(results: Results) -> int | None:
+    """How many classes the test labels have, by the first predictions that can be read; None without."""
+    folder = ResultsFolder(results.folder)
+    for record in results.records:
+        try:
+            predictions = folder.read_predictions(record["cell_id"])
+        except (OSError, ValueError, zipfile.BadZipFile):
+            continue
+        if predictions is not None and len(predictions.get("label", ())):
+            return int(predictions["label"].max()) + 1
+    return None
+
+
+def render_markdown(report: Mapping[str, Any]) -> str:
+    """The page, from what report.json holds."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nin_bench.report"),
+        finalize=text.escape_markdown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "one_line": lambda value: " ".join(value.split()),
+        "words": lambda name: name.replace("_", " "),
+        "shortened": lambda value: text.shortened(value, 240),
+        "fields": lambda values: " · ".join(
+            f"{name.removesuffix('_bytes')} {_field_value(value, name)}"
+            for name, value in values.items()
+            if value is not None
+        ),
+        "field_value": _field_value,
+        "effect": lambda verdict: _in_unit([verdict["effect"]], verdict),
+        "interval": lambda verdict: _in_unit(verdict["interval"], verdict),
+        "out_of": lambda part, whole: f"{part}/{whole}" if whole else text.NOT_KNOWN,
+        "number_ranges": text.number_ranges,
+        "human_count": text.human_count,
+        "percent_spread": lambda spread, sign="": text.percent_spread(tables.Spread(**spread), sign),
+        "quantity_spread": lambda spread, divisor=1: text.quantity_spread(tables.Spread(**spread), divisor),
+    }
+    environment.filters.update(filters)
+    context = {**report, "environment": _grouped(report["setting"]["environment"])}
+    context["command"] = text.Markdown(text.printable(report["command"]))
+    page = environment.get_template("report.md.j2").render(context)
+    return re.sub(r"\n{3,}", "\n\n", page)
+
+
+def _in_unit(values: Sequence[float | None] | None, verdict: Mapping[str, Any]) -> str:
+    """An effect, or both ends of its interval, in the metric's unit or as a factor."""
+    known = [value for value in values or () if value is not None]
+    if not known:
+        return text.NOT_KNOWN
+    unit = METRICS[verdict["metric"]].unit
+    if verdict["factor"] is not None:
+        shown, name = [f"×{value:.3g}" for value in known], ""
+    elif unit == "share":
+        shown, name = [f"{100 * value:+.1f}" for value in known], " points"
+    else:
+        shown = [f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}" for value in known]
+        name = "" if unit == "count" else f" {unit}"
+    return " to ".join(shown).replace("-", "−") + name
+
+
+def _grouped(environment: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """The environment in two lines of the setting; several values of one name side by side."""
+    lines: dict[str, dict[str, Any]] = {"Machine": {}, "Software": {}}
+    for name, values in environment.items():
+        is_software = name.startswith("software.") or name in {"python", "nin_bench", "commit"}
+        if values != [None]:
+            shown = " / ".join(_field_value(value, name) for value in values)
+            lines["Software" if is_software else "Machine"][name.removeprefix("software.")] = shown
+    return {title: values for title, values in lines.items() if values}
+
+
+def _field_value(value: Any, name: str = "") -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Values that strict JSON can hold: not a number becomes null, what UTF-8 cannot hold a question mark."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value

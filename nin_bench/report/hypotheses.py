@@ -1,0 +1,292 @@
+"""Judge the grid's hypotheses by its records: for each a verdict, its evidence and a sentence."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from nin_bench.metrics import METRICS, Metric
+from nin_bench.report.pairs import Pairs, Row, compare, known_value
+from nin_bench.report.sentences import Wording, left_out
+from nin_bench.report.text import number_ranges
+from nin_bench.results import Results
+from nin_bench.stats import (
+    ALPHA,
+    Claim,
+    Evidence,
+    Expectation,
+    Interval,
+    PairedDifference,
+    PairedShares,
+    ThreeParts,
+    holm_levels,
+)
+
+Outcome = Literal["supported", "refuted", "undecided", "trade-off", "not testable"]
+
+LOCKED_FIELDS = ("primary", "metric", "compare", "expect", "margin", "factor")
+"""What makes a hypothesis another one; its wording may be mended."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say of one hypothesis."""
+
+    id: str
+    says: str
+    primary: bool
+    metric: str
+    compare: tuple[str, str]
+    expect: Expectation
+    margin: float | None
+    factor: float | None
+    verdict: Outcome
+    effect: float | None
+    """A less B in the metric's unit, or A over B where a factor is claimed. Where networks failed, that of the
+    pairs in which both are healthy, which describes and does not decide."""
+    interval: Interval | None
+    """Of the effect, at the level at which the hypothesis was judged."""
+    n: int
+    """Pairs compared."""
+    post_hoc: bool
+    """Whether the hypothesis differs from the one that was locked at the first run."""
+    early: bool
+    """Whether fewer cells than planned have ended."""
+    sentence: str
+    details: dict[str, Any]
+    """The rest of the evidence, as plain values."""
+
+
+def judge(results: Results) -> list[Verdict]:
+    """Give a verdict on each of the grid's hypotheses, in its order.
+
+    Only seeds that were planned when the hypotheses were locked count. The primary hypotheses are one family,
+    corrected by Holm; all that were locked belong to it, even one that cannot be tested or was withdrawn since.
+    Each of the others is judged at the uncorrected level.
+    """
+    grid = results.grid
+    lock = grid.get("lock") or {"seeds": grid["seeds"], "hypotheses": grid["hypotheses"]}
+    locked = {entry["id"]: entry for entry in lock["hypotheses"]}
+    rows: dict[tuple[str, int], Row] = {
+        (cell["label"], cell["seed"]): {str(key): value for key, value in cell.items()}
+        for cell in results.cells.to_dict("records")
+    }
+    cases = [_open(entry, lock["seeds"], rows) for entry in grid["hypotheses"]]
+    evidence = {case.entry["id"]: case.evidence for case in cases}
+    declared = [*grid["hypotheses"], *lock["hypotheses"]]
+    family = list(dict.fromkeys(entry["id"] for entry in declared if _belongs_to_family(entry)))
+    p_values = [evidence[name].p if name in evidence else 1.0 for name in family]
+    levels = dict(zip(family, holm_levels(p_values), strict=True))
+    added = sorted(set(grid["seeds"]) - set(lock["seeds"]))
+    return [
+        _close(
+            case,
+            level=levels.get(case.entry["id"], ALPHA),
+            family_size=len(levels) if case.entry["id"] in levels else 1,
+            post_hoc=_identity(case.entry) != _identity(locked.get(case.entry["id"], {})),
+            added=added,
+        )
+        for case in cases
+    ]
+
+
+def _belongs_to_family(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["primary"]) and not METRICS[entry["metric"]].deterministic
+
+
+def _identity(entry: Mapping[str, Any]) -> list[Any]:
+    return [entry.get(name) for name in LOCKED_FIELDS]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Two numbers that no seed changes."""
+
+    a: float
+    b: float
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A hypothesis, and what the records have to say on it."""
+
+    entry: Mapping[str, Any]
+    metric: Metric
+    claim: Claim
+    pairs: Pairs
+    test: PairedDifference | PairedShares | ThreeParts | _Counts | str
+    """Where nothing can be said: why."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the test says for and against; nothing, where there is none."""
+        match self.test:
+            case ThreeParts():
+                return self.claim.evidence(self.test.ranking)
+            case PairedDifference() | PairedShares():
+                return self.claim.evidence(self.test)
+            case _:
+                return Evidence(support_p=1.0, refute_p=1.0)
+
+
+def _open(entry: Mapping[str, Any], seeds: list[int], rows: Mapping[tuple[str, int], Row]) -> _Case:
+    metric, labels = METRICS[entry["metric"]], entry["compare"]
+    margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
+    unknown = set(labels) - {label for label, _ in rows}
+    claim, pairs = Claim(entry["expect"], margin), Pairs.read(metric, labels, [] if unknown else seeds, rows)
+    test: PairedDifference | PairedShares | ThreeParts | _Counts | str
+    if unknown:
+        test = f"no cell of {' or '.join(sorted(unknown))} was planned"
+    elif metric.deterministic:
+        a, b = (known_value(metric, label, seeds, rows) for label in labels)
+        test = _no_value(metric) if a is None or b is None else _Counts(a, b)
+    elif not pairs.seeds:
+        unmeasured = any(why == "not measured" for _, _, why in pairs.left_out)
+        test = _no_value(metric) if unmeasured else "there is no seed at which both variants have ended"
+    else:
+        test = compare(pairs, metric, claim.margin, ratio=bool(entry.get("factor")))
+    return _Case(entry, metric, claim, pairs, test)
+
+
+def _no_value(metric: Metric) -> str:
+    return f"{metric.name} is not known for both variants at any seed"
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What a test amounts to at its level."""
+
+    verdict: Outcome
+    effect: float | None
+    interval: Interval | None
+    sentence: str
+    details: dict[str, Any]
+
+
+def _close(case: _Case, *, level: float, family_size: int, post_hoc: bool, added: list[int]) -> Verdict:
+    entry, pairs = case.entry, case.pairs
+    found = _find(case, level)
+    sentences = [found.sentence]
+    early = not case.metric.deterministic and pairs.num_ended < pairs.num_planned
+    if early:
+        sentences.append(f"An early look: {pairs.num_ended} of {pairs.num_planned} planned pairs have ended.")
+    if not case.metric.deterministic:
+        if pairs.left_out:
+            sentences.append(left_out(pairs.left_out))
+        if added:
+            sentences.append(f"Added after the first run, so not counted: seeds {number_ranges(added)}.")
+    return Verdict(
+        id=entry["id"],
+        says=entry["says"],
+        primary=bool(entry["primary"]),
+        metric=entry["metric"],
+        compare=(entry["compare"][0], entry["compare"][1]),
+        expect=entry["expect"],
+        margin=entry.get("margin"),
+        factor=entry.get("factor"),
+        verdict=found.verdict,
+        effect=found.effect,
+        interval=found.interval,
+        n=len(pairs.seeds),
+        post_hoc=post_hoc,
+        early=early,
+        sentence=" ".join(sentences),
+        details={
+            "level": level,
+            "family_size": family_size,
+            "seeds": pairs.seeds,
+            "num_healthy": [int(pairs.healthy_a.sum()), int(pairs.healthy_b.sum())],
+            "left_out": [
+                {"label": label, "seed": seed, "reason": reason} for label, seed, reason in pairs.left_out
+            ],
+            **found.details,
+        },
+    )
+
+
+def _find(case: _Case, level: float) -> _Finding:
+    entry, test, evidence = case.entry, case.test, case.evidence
+    a, b = entry["compare"]
+    wording = Wording(case.metric, a, b, case.claim.expect, entry.get("margin") or 0.0, entry.get("factor"))
+    verdict = evidence.decide(level)
+    weighed = {"support_p": evidence.support_p, "refute_p": evidence.refute_p}
+    match test:
+        case str():
+            return _Finding("not testable", None, None, f"Not testable: {test}.", {"test": None})
+        case _Counts():
+            return _find_counts(test, case.claim, wording)
+        case PairedShares():
+            sentence = wording.shares(test, level, verdict)
+            details = {"test": "paired shares", **weighed, **_shares_as_dict(test, level)}
+            return _Finding(verdict, test.difference, test.interval(level), sentence, details)
+        case PairedDifference():
+            effect, interval = _scaled(test.mean, wording), _scaled_interval(test.interval(level), wording)
+            sentence = wording.difference(test, effect, interval, level, verdict)
+            details = {"test": "paired t", **weighed, **_difference_as_dict(test)}
+            return _Finding(verdict, effect, interval, sentence, details)
+        case ThreeParts():
+            return _find_parts(test, case.claim, level, wording, weighed)
+
+
+def _find_counts(counts: _Counts, claim: Claim, wording: Wording) -> _Finding:
+    a, b = counts.a, counts.b
+    effect = a / b if wording.factor else a - b
+    distance = math.log(effect) if wording.factor else effect
+    holds = {
+        "greater": distance > claim.margin,
+        "less": distance < -claim.margin,
+        "equivalent": abs(distance) < claim.margin,
+    }[claim.expect]
+    verdict: Outcome = "supported" if holds else "refuted"
+    return _Finding(verdict, effect, None, wording.counts(a, b, verdict), {"test": None, "values": [a, b]})
+
+
+def _find_parts(
+    test: ThreeParts, claim: Claim, level: float, wording: Wording, weighed: dict[str, float]
+) -> _Finding:
+    verdict, given = test.decide(claim, level), test.given_healthy
+    effect = _scaled(given.mean, wording) if given else None
+    interval = _scaled_interval(given.interval(level), wording) if given else None
+    ranking = test.ranking
+    details = {
+        "test": "three parts",
+        **weighed,
+        "ranking": {
+            "wins": ranking.wins,
+            "ties": ranking.ties,
+            "losses": ranking.losses,
+            "chance": ranking.chance,
+            "sign_test_p": ranking.sign_test_p,
+        },
+        "health": _shares_as_dict(test.health, level),
+        "given_healthy": _difference_as_dict(given) if given else None,
+        "selection_bounds": _scaled_interval(test.bounds, wording),
+    }
+    return _Finding(verdict, effect, interval, wording.parts(test, effect, interval, level, verdict), details)
+
+
+def _scaled(value: float, wording: Wording) -> float:
+    return math.exp(value) if wording.factor else value
+
+
+def _scaled_interval(interval: Interval | None, wording: Wording) -> Interval | None:
+    return interval and (_scaled(interval[0], wording), _scaled(interval[1], wording))
+
+
+def _difference_as_dict(test: PairedDifference) -> dict[str, Any]:
+    return {
+        "num_pairs": test.n,
+        "sd": test.sd,
+        "correlation": test.correlation,
+        "pairing_pays": test.pairing_pays,
+        "sign_flip_p": test.sign_flip_p,
+    }
+
+
+def _shares_as_dict(test: PairedShares, level: float) -> dict[str, Any]:
+    return {
+        **asdict(test),
+        "difference": test.difference,
+        "interval": test.interval(level),
+        "mcnemar_p": test.mcnemar_p,
+    }

@@ -1,0 +1,115 @@
+"""How every figure looks: theme, colours and markers, legends outside the data, the same bytes each time.
+
+A variant has the same colour and marker in every figure; with both, 56 of them can be told apart, also by
+a reader who sees no colour.
+"""
+
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from nin_bench.report.text import printable, shortened
+
+WIDTH = 9.0
+"""Inches. A page on GitHub is some 900 pixels wide, so that a point comes out as 1.4 pixels."""
+
+_PALETTE = sns.color_palette("colorblind")
+# without its light pink, yellow and grey: too faint on white, and grey is what stands in the background
+_COLORS = [_PALETTE[i] for i in (0, 1, 2, 3, 4, 5, 9)]
+_MARKERS = "osD^P>X<"  # no v: hollow, it stands for collapsed seeds
+
+QUIET = "0.55"
+"""The grey of what explains: keys in a legend, the Pareto front."""
+
+FAINT = "0.8"
+"""The grey of what stands in the background."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as two files' contents."""
+
+    svg: bytes
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a variant looks, in every figure."""
+
+    color: Any
+    marker: str
+
+
+def styles(variant_ids: Sequence[str]) -> dict[str, Style]:
+    """A colour and a marker for each variant, by its place in the grid."""
+    return {
+        variant_id: Style(_COLORS[i % len(_COLORS)], _MARKERS[i % len(_MARKERS)])
+        for i, variant_id in enumerate(variant_ids)
+    }
+
+
+def legend_below(figure: Figure, handles: Sequence[tuple[Artist, str]], columns: int) -> None:
+    """Put a legend under the figure, where it can cover no data."""
+    figure.legend(
+        [handle for handle, _ in handles],
+        [label for _, label in handles],
+        loc="outside lower center",
+        ncols=min(columns, len(handles)),
+        frameon=False,
+    )
+
+
+def percent_tick(share: float, position: float) -> str:
+    """A share as an axis shows it; `position` is matplotlib's, and of no matter."""
+    return f"{100 * share:.4g} %"
+
+
+def wrapped(label: str, width: int) -> str:
+    """A label in at most three lines of `width` letters."""
+    lines = "\n".join(textwrap.wrap(shortened(printable(label), 3 * width), width))
+    # matplotlib drops labels that begin with an underscore
+    return f" {lines}" if lines.startswith("_") else lines
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw within this: seaborn's theme, and settings that make the same figure the same bytes."""
+    settings: Any = {
+        **sns.axes_style("ticks", {"axes.spines.right": False, "axes.spines.top": False}),
+        "axes.grid": True,
+        "grid.color": "0.92",
+        "grid.linewidth": 0.7,
+        "axes.axisbelow": True,
+        "axes.edgecolor": "0.4",
+        "font.family": ["DejaVu Sans"],
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.labelsize": 10,
+        "legend.fontsize": 9,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "savefig.facecolor": "white",
+        "text.parse_math": False,  # a label may hold dollars
+        "svg.hashsalt": "nin_bench",  # ids that do not change from run to run
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def render(figure: Figure) -> Picture:
+    """The figure as SVG and PNG, without a date."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None})
+    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+    return Picture(svg=svg.getvalue(), png=png.getvalue())

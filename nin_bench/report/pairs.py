@@ -1,0 +1,151 @@
+"""Cells of two variants that share a seed: which of them can be compared by a metric, and by which test."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nin_bench.metrics import METRICS, Metric
+from nin_bench.results import FINAL_OUTCOMES
+from nin_bench.stats import (
+    PairedDifference,
+    PairedShares,
+    ThreeParts,
+    paired_difference,
+    paired_shares,
+    three_parts,
+)
+
+Row = Mapping[str, Any]
+"""One planned cell: its outcome and its metrics."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The planned cells of variants A and B, and the pairs among them that can be compared."""
+
+    seeds: list[int]
+    """Of the pairs that can be compared; the arrays below are in this order."""
+    a: npt.NDArray[np.float64]
+    """Values of A; those of failed networks may be NaN."""
+    b: npt.NDArray[np.float64]
+    healthy_a: npt.NDArray[np.bool_]
+    healthy_b: npt.NDArray[np.bool_]
+    left_out: list[tuple[str, int, str]]
+    """Label, seed and reason of each planned cell that cannot be compared."""
+    num_planned: int
+    num_ended: int
+    """Planned pairs of which both cells have ended for good."""
+
+    @classmethod
+    def read(
+        cls, metric: Metric, labels: Sequence[str], seeds: Sequence[int], rows: Mapping[tuple[str, int], Row]
+    ) -> "Pairs":
+        """Pair the cells.
+
+        Args:
+            metric: what they are compared by.
+            labels: of A and of B.
+            seeds: the planned ones.
+            rows: every planned cell by label and seed.
+        """
+        cells = [[rows.get((label, seed), {"outcome": "missing"}) for label in labels] for seed in seeds]
+        reasons = [[_why_unknown(cell, metric) for cell in pair] for pair in cells]
+        known = [pair for pair, whys in zip(cells, reasons, strict=True) if not any(whys)]
+        values = np.array([[_value(cell, metric) for cell in pair] for pair in known], dtype=float)
+        healthy = np.array([[_is_healthy(cell) for cell in pair] for pair in known], dtype=bool)
+        a, b = values.reshape(-1, 2).T
+        healthy_a, healthy_b = healthy.reshape(-1, 2).T
+        return cls(
+            seeds=[seed for seed, whys in zip(seeds, reasons, strict=True) if not any(whys)],
+            a=a,
+            b=b,
+            healthy_a=healthy_a,
+            healthy_b=healthy_b,
+            left_out=[
+                (label, seed, why)
+                for seed, whys in zip(seeds, reasons, strict=True)
+                for label, why in zip(labels, whys, strict=True)
+                if why
+            ],
+            num_planned=len(cells),
+            num_ended=sum(all(cell["outcome"] in FINAL_OUTCOMES for cell in pair) for pair in cells),
+        )
+
+
+def compare(
+    pairs: Pairs, metric: Metric, margin: float, *, ratio: bool
+) -> PairedDifference | PairedShares | ThreeParts | str:
+    """Choose the test that the pairs call for.
+
+    Args:
+        pairs: at least one that can be compared.
+        metric: what they are compared by.
+        margin: the smallest difference that matters, of logarithms for a ratio.
+        ratio: whether A over B is asked for, so that logarithms are compared.
+
+    Returns:
+        The test, or the reason why there is none.
+    """
+    a, b = pairs.a, pairs.b
+    if metric.kind == "rate":
+        if ratio:
+            return "shares of networks are compared by a margin, not by a factor"
+        return paired_shares(a == 1, b == 1)
+    failed = metric.kind == "quality" and not (pairs.healthy_a & pairs.healthy_b).all()
+    if failed:
+        # what a failed network scored is not looked at; this keeps its logarithm finite
+        a, b = np.where(pairs.healthy_a, a, 1.0), np.where(pairs.healthy_b, b, 1.0)
+    if ratio:
+        if min(a.min(), b.min()) <= 0:
+            return f"a factor needs values above 0, and {metric.name} has others"
+        a, b = np.log(a), np.log(b)
+    if not failed:
+        return paired_difference(a, b)
+    better = metric.higher_is_better
+    return three_parts(a, b, pairs.healthy_a, pairs.healthy_b, margin=margin, higher_is_better=better)
+
+
+def known_value(
+    metric: Metric, label: str, seeds: Sequence[int], rows: Mapping[tuple[str, int], Row]
+) -> float | None:
+    """The value of a metric that is the same in every seed, or None where no record holds it."""
+    values = (_value(rows.get((label, seed), {"outcome": "missing"}), metric) for seed in seeds)
+    return next((value for value in values if math.isfinite(value)), None)
+
+
+def _recorded(cell: Row, name: str) -> float:
+    value = cell.get(name)
+    return math.nan if value is None else float(value)
+
+
+def _is_healthy(cell: Row) -> bool:
+    return cell["outcome"] == "trained" and _recorded(cell, "healthy") == 1
+
+
+def _value(cell: Row, metric: Metric) -> float:
+    """A cell's metric, NaN where it is not known."""
+    match metric.name:
+        case "generalisation_gap":
+            return _value(cell, METRICS["train_accuracy"]) - _value(cell, METRICS["test_accuracy"])
+        case "healthy":
+            return float(_is_healthy(cell))
+        case name:
+            return _recorded(cell, name)
+
+
+def _why_unknown(cell: Row, metric: Metric) -> str | None:
+    """Why a cell cannot be compared, or None where it can.
+
+    A network that failed can: as a failure. A cell that says nothing about its network (crashed, out of memory)
+    cannot, and a network that diverged has no cost worth comparing.
+    """
+    outcome = str(cell["outcome"])
+    tells = {"quality": ("trained", "diverged"), "rate": ("trained", "diverged"), "cost": ("trained",)}
+    if not metric.deterministic and outcome not in tells[metric.kind]:
+        return outcome.replace("_", " ")
+    failed = metric.kind == "quality" and not _is_healthy(cell)
+    return None if failed or math.isfinite(_value(cell, metric)) else "not measured"

@@ -1,0 +1,271 @@
+"""Figures of a report, each from plain values to an SVG and a PNG. No global state, no window, no torch."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from nin_bench.report.look import (
+    FAINT,
+    QUIET,
+    WIDTH,
+    Picture,
+    Style,
+    legend_below,
+    percent_tick,
+    render,
+    styles,
+    theme,
+    wrapped,
+)
+from nin_bench.report.tables import VariantRow, is_healthy, is_trained, metric, pareto_front
+from nin_bench.report.text import human_count
+from nin_bench.results import Results
+
+MAX_DRAWN = 24
+"""Variants that a figure holds and still can be read; the table has them all."""
+
+_BROKEN_OFF: Any = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
+_CHANCE: Any = {"color": "0.25", "linewidth": 0.9, "linestyle": (0, (1, 2))}
+_FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
+_BELOW: Any = {"marker": "v", "markerfacecolor": "none", "markersize": 6, "linestyle": ""}
+
+
+def draw_learning_curves(
+    results: Results,
+    rows: Sequence[VariantRow],
+    curves: pd.DataFrame,
+    name: str,
+    axis_label: str,
+    chance: tuple[float, str] | None,
+) -> Picture | None:
+    """A panel per variant: mean and range of its healthy seeds, every seed, and the other variants faintly.
+
+    Args:
+        results: where the single seeds come from.
+        rows: the variants to draw.
+        curves: `learning_curves` of the same history column.
+        name: the history column; one that ends in `accuracy` is drawn in percent.
+        axis_label: what the column is.
+        chance: the value of guessing, and what to call it.
+
+    Returns:
+        None if no cell has recorded the column.
+    """
+    history = results.history
+    if not rows or name not in history or metric(history, name).isna().all():
+        return None
+    healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
+    history = history.assign(value=metric(history, name), healthy=history["cell_id"].isin(healthy))
+    history = history[history["value"].notna() & history["variant_id"].isin([row.variant_id for row in rows])]
+    last_epoch = int(metric(history, "epoch").max()) if len(history) else 1
+    edge = max(0.02 * (last_epoch - 1), 0.1)
+    with theme():
+        look = styles([row.variant_id for row in rows])
+        figure, panels = _grid_of_panels(len(rows), axis_label)
+        for row, ax in zip(rows, panels, strict=True):
+            color = look[row.variant_id].color
+            others = curves[curves["variant_id"].isin(set(look) - {row.variant_id})]
+            mine = curves[curves["variant_id"] == row.variant_id]
+            seeds = history[history["variant_id"] == row.variant_id]
+            _add_lines(ax, others, "variant_id", "mean", color=FAINT, linewidth=0.7)
+            if chance:
+                ax.axhline(chance[0], **_CHANCE)
+            ax.fill_between(mine["epoch"], mine["low"], mine["high"], color=color, alpha=0.18, linewidth=0)
+            _add_lines(ax, seeds[seeds["healthy"]], "cell_id", "value", color=color, linewidth=0.7, alpha=0.5)
+            _add_lines(ax, seeds[~seeds["healthy"]], "cell_id", "value", color=color, **_BROKEN_OFF)
+            _add_lines(ax, mine, "variant_id", "mean", color=color, linewidth=2)
+            if len(seeds) == 0:
+                ax.text(0.5, 0.5, "no epoch recorded", transform=ax.transAxes, ha="center", color=QUIET)
+            ax.set_title(f"{wrapped(row.label, 32)}\n{row.healthy} of {row.planned} healthy")
+            ax.set_xlim(1 - edge, last_epoch + edge)
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+            if name.endswith("accuracy"):
+                ax.yaxis.set_major_formatter(percent_tick)
+        handles: list[tuple[Artist, str]] = [(Line2D([], [], color=QUIET, linewidth=2), "mean of healthy seeds")]
+        if any(row.healthy > 1 for row in rows):
+            handles.append((Patch(color=QUIET, alpha=0.3, linewidth=0), "their range"))
+            handles.append((Line2D([], [], color=QUIET, linewidth=0.7), "one seed"))
+        if not history["healthy"].all():
+            handles.append((Line2D([], [], color=QUIET, **_BROKEN_OFF), "seed that failed or collapsed"))
+        if len(rows) > 1:
+            handles.append((Line2D([], [], color=FAINT, linewidth=0.7), "other variants"))
+        if chance:
+            handles.append((Line2D([], [], **_CHANCE), chance[1]))
+        legend_below(figure, handles, columns=3)
+        return render(figure)
+
+
+def draw_accuracy_against_costs(results: Results, rows: Sequence[VariantRow]) -> Picture | None:
+    """Test accuracy against parameters and against MACs, with every seed and the Pareto front.
+
+    The accuracy axis spans the healthy cells; a collapsed cell below it is a hollow triangle on its edge.
+
+    Returns:
+        None if no cell has both an accuracy and a cost.
+    """
+    cells = results.cells
+    cells = cells.assign(
+        accuracy=metric(cells, "test_accuracy").where(is_trained(cells)), healthy=is_healthy(cells)
+    )
+    look = styles([row.variant_id for row in rows])
+    cells = cells[cells["variant_id"].isin(look) & cells["accuracy"].notna()]
+    costs = {"num_params": "parameters", "num_macs": "MACs per image (forward)"}
+    if all(metric(cells, cost).isna().all() for cost in costs):
+        return None
+    drawn = cells[cells["healthy"]] if cells["healthy"].any() else cells
+    low, high = drawn["accuracy"].min(), drawn["accuracy"].max()
+    room = max(0.08 * (high - low), 0.005)
+    fronts = {cost: pareto_front(rows, cost) for cost in costs}
+    handles: list[tuple[Artist, str]] = [
+        (Line2D([], [], linestyle="", markersize=7, **asdict(look[row.variant_id])), wrapped(row.label, 60))
+        for row in rows
+    ]
+    if any(len(front) > 1 for front in fronts.values()):
+        handles.append((Line2D([], [], **_FRONT), "Pareto front"))
+    if (cells["accuracy"] < low - 2 * room).any():
+        handles.append((Line2D([], [], color=QUIET, **_BELOW), "collapsed seeds, below the axis"))
+    columns = 3 if max(len(label) for _, label in handles) < 36 else 2
+    legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
+    with theme():
+        figure = Figure(figsize=(WIDTH, 3.3 + 0.19 * math.ceil(legend_lines)), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        panels[0].set_ylim(low - 2 * room, high + room)
+        for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
+            _readable_log_axis(ax, [getattr(row, cost) for row in rows])
+            ax.set_xlabel(cost_label)
+            ax.plot(
+                [getattr(row, cost) for row in fronts[cost]],
+                [row.test_accuracy_given_healthy.mean for row in fronts[cost]],
+                drawstyle="steps-post", zorder=1, **_FRONT,
+            )  # fmt: skip
+            for row in rows:
+                mine = cells[cells["variant_id"] == row.variant_id]
+                _draw_variant(ax, row, mine, cost, look[row.variant_id])
+        panels[0].set_ylabel("test accuracy")
+        panels[0].yaxis.set_major_formatter(percent_tick)
+        panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+        legend_below(figure, handles, columns)
+        return render(figure)
+
+
+def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, cost: str, style: Style) -> None:
+    position = getattr(row, cost)
+    if position is None:
+        return
+    floor = ax.get_ylim()[0]
+    seen, below = cells[cells["accuracy"] >= floor], cells[cells["accuracy"] < floor]
+    ax.plot(
+        [position] * len(seen), seen["accuracy"],
+        color=style.color, marker=style.marker, linestyle="", markersize=4, alpha=0.45, markeredgewidth=0,
+    )  # fmt: skip
+    mean = row.test_accuracy_given_healthy
+    if mean.mean is not None:
+        ax.errorbar(
+            position, mean.mean, yerr=mean.sd,
+            color=style.color, marker=style.marker, markersize=7.5, markeredgecolor="white",
+            markeredgewidth=0.8, elinewidth=1.3, zorder=3,
+        )  # fmt: skip
+    if len(below):
+        edge = ax.get_xaxis_transform()
+        ax.plot(position, 0.025, transform=edge, color=style.color, **_BELOW)
+        if len(below) > 1:
+            ax.annotate(
+                f"{len(below)}×", (position, 0.025), xycoords=edge, xytext=(0, 6),
+                textcoords="offset points", ha="center", fontsize=8, color=style.color,
+            )  # fmt: skip
+
+
+def draw_escape(rows: Sequence[VariantRow], curves: pd.DataFrame, epochs: int) -> Picture | None:
+    """A strip per variant that fills as its cells leave chance level.
+
+    Args:
+        rows: the variants to draw.
+        curves: `escape_curves`.
+        epochs: where the axis ends: the longest any cell trained.
+
+    Returns:
+        None if no record says whether its cell escaped.
+    """
+    if not rows or curves.empty:
+        return None
+    with theme():
+        look = styles([row.variant_id for row in rows])
+        figure = Figure(figsize=(WIDTH, 0.75 + 0.36 * len(rows)), layout="constrained")
+        strips = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+        for row, ax in zip(rows, strips, strict=True):
+            color = look[row.variant_id].color
+            mine = curves[curves["variant_id"] == row.variant_id]
+            ax.set_ylim(0, 1.12)
+            ax.set_xlim(0, max(epochs, 1))
+            ax.set_yticks([])
+            ax.set_ylabel(wrapped(row.label, 44), rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
+            ax.set_facecolor("0.96")
+            for side in ("left", "top", "right"):
+                ax.spines[side].set_visible(False)
+            ax.tick_params(axis="x", length=3 if row is rows[-1] else 0)
+            total = "not known"
+            if len(mine):
+                steps = [*mine["epoch"], max(epochs, 1)], [*mine["share"], mine["share"].iloc[-1]]
+                ax.fill_between(*steps, step="post", color=color, alpha=0.35, linewidth=0)
+                ax.step(*steps, where="post", color=color, linewidth=1.5)
+                num_cells = int(mine["n"].iloc[0])
+                total = f"{round(mine['share'].iloc[-1] * num_cells)} of {num_cells}"
+            ax.text(
+                1.01, 0.5, total, transform=ax.transAxes, va="center", fontsize=9,
+                fontweight="bold" if len(mine) and mine["share"].iloc[-1] < 1 else "normal",
+            )  # fmt: skip
+        strips[0].text(1.01, 1.35, "escaped", transform=strips[0].transAxes, fontsize=9, color="0.4")
+        strips[-1].set_xlabel("epoch")
+        strips[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        return render(figure)
+
+
+def _grid_of_panels(count: int, axis_label: str) -> tuple[Figure, list[Axes]]:
+    columns = 2 if count in (2, 4) else min(count, 3)
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(WIDTH, 1.1 + 1.95 * lines), layout="constrained")
+    panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for unused in panels[count:]:
+        unused.set_visible(False)
+    for first in panels[:count:columns]:
+        first.set_ylabel(axis_label)
+    for last in panels[count - columns : count]:
+        last.tick_params(labelbottom=True)
+        last.set_xlabel("epoch")
+    return figure, panels[:count]
+
+
+def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) -> None:
+    lines = [group[["epoch", value]].to_numpy(float) for _, group in table.groupby(by, sort=False)]
+    if lines:
+        ax.add_collection(LineCollection(lines, **look))
+        # a line of one epoch has no length, and shows as a point
+        points = [line[0] for line in lines if len(line) == 1]
+        ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
+        ax.autoscale_view()
+
+
+def _readable_log_axis(ax: Axes, values: Sequence[int | None]) -> None:
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: human_count(value))
+    known = [value for value in values if value]
+    if not known:
+        return
+    decades = math.log10(max(known) / min(known))
+    room = max(10 ** (0.08 * decades), 1.1)
+    ax.set_xlim(min(known) / room, max(known) * room)
+    if decades < 1:
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    else:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))

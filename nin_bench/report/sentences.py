@@ -1,0 +1,186 @@
+"""Verdicts in words that a student understands. Plain text: whoever sets it on a page escapes it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nin_bench.metrics import Metric
+from nin_bench.report.text import number_ranges
+from nin_bench.stats import Expectation, Interval, PairedDifference, PairedShares, ThreeParts
+
+_UNITS = {
+    "share": (100, " points"),
+    "nats": (1, " nats"),
+    "epochs": (1, " epochs"),
+    "count": (1, ""),
+    "seconds": (1, " s"),
+    "images/s": (1, " images/s"),
+    "bytes": (1e-6, " MB"),
+}
+"""What raw values are multiplied by, and what stands behind them."""
+
+_PLACES = {
+    ("greater", "supported"): "above",
+    ("greater", "refuted"): "below",
+    ("less", "supported"): "below",
+    ("less", "refuted"): "above",
+    ("equivalent", "supported"): "within",
+    ("equivalent", "refuted"): "outside",
+}
+"""Where the interval lies, by what was expected and what came of it."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How the verdict on one hypothesis is said."""
+
+    metric: Metric
+    a: str
+    b: str
+    expect: Expectation
+    margin: float
+    factor: float | None
+
+    def counts(self, a: float, b: float, verdict: str) -> str:
+        """Of a metric that needs no test."""
+        if self.factor:
+            found = f"{_fixed(a / b, _decimals(a / b, self.metric))} times as many"
+        else:
+            found = self._more(a - b, decimals=0)
+        place = _PLACES[self.expect, "supported"]
+        lies = f"lies {place}" if verdict == "supported" else f"does not lie {place}"
+        return (
+            f"{self.a} has {a:,.0f} {self.metric.title}, {self.b} has {b:,.0f}: {found}. "
+            f"That {lies} {self._line()}: {verdict}."
+        )
+
+    def difference(
+        self, test: PairedDifference, effect: float, interval: Interval | None, level: float, verdict: str
+    ) -> str:
+        """Of a paired t-interval, or of differences that allow none."""
+        said = [f"{self._measured(effect, interval, level, test.n)}."]
+        if interval is None:
+            why = "One pair has no spread" if test.n == 1 else f"All {test.n} differences are the same"
+            said.append(f"{why}, and without spread there is no telling: undecided.")
+        else:
+            said.append(self._conclusion(verdict))
+        if test.pairing_pays is False and test.correlation is not None:
+            said.append(f"Pairing by seed narrows nothing here (correlation {_fixed(test.correlation, 2)}).")
+        return " ".join(said)
+
+    def shares(self, test: PairedShares, level: float, verdict: str) -> str:
+        """Of how often something happens."""
+        interval = test.interval(level)
+        decimals = self._decimals(interval)
+        conclusion = (
+            "The interval and the exact McNemar test together leave the claim open: undecided."
+            if verdict == "undecided"
+            else self._conclusion(verdict)
+        )
+        return (
+            f"The {self.metric.title} is {test.both + test.only_a} of {test.n} for {self.a} and "
+            f"{test.both + test.only_b} of {test.n} for {self.b}: {self._more(test.difference, decimals)} "
+            f"({self._interval(interval, level)}, exact McNemar p = {test.mcnemar_p:.2g}). {conclusion}"
+        )
+
+    def parts(
+        self, test: ThreeParts, effect: float | None, interval: Interval | None, level: float, verdict: str
+    ) -> str:
+        """Of a comparison in which some network failed."""
+        ranking, health = test.ranking, test.health
+        said = [
+            f"Not every network is healthy: {health.both + health.only_a} of {health.n} of {self.a}, "
+            f"{health.both + health.only_b} of {health.n} of {self.b}.",
+            f"With failures ranked last, {self.a} does better in {ranking.wins} pairs, {self.b} in "
+            f"{ranking.losses}; ties: {ranking.ties}.",
+        ]
+        if effect is not None:
+            measured = self._measured(effect, interval, level, health.both)
+            said.append(f"Where both are healthy, {measured}, which describes and does not decide.")
+        both_ways = "the one that fails less often does worse where both are healthy"
+        if verdict == "trade-off":
+            disagree = both_ways if test.points_both_ways else "these answers disagree"
+            said.append(f"{disagree.capitalize()}: a trade-off.")
+        elif verdict == "undecided":
+            said.append("The exact sign test leaves the claim open: undecided.")
+            least = math.ceil(math.log2(2 / level))
+            if health.n < least:
+                said.append(f"It takes at least {least} pairs to decide by ranks.")
+            if test.points_both_ways:
+                said.append(f"It seems that {both_ways}, but that is not proven.")
+        else:
+            said.append(f"By the exact sign test the claim is {verdict}.")
+        return " ".join(said)
+
+    def _conclusion(self, verdict: str) -> str:
+        line = self._line()
+        if verdict == "undecided":
+            return f"The interval reaches across {line}: undecided, which is not the same as equal."
+        return f"The whole interval lies {_PLACES[self.expect, verdict]} {line}: {verdict}."
+
+    def _line(self) -> str:
+        """What the interval is held against."""
+        if self.factor:
+            factor = f"{self.factor:g}"
+            return {
+                "greater": f"the factor of {factor} that matters",
+                "less": f"the factor of 1/{factor} that matters",
+                "equivalent": f"the factors of 1/{factor} to {factor} that matter",
+            }[self.expect]
+        if self.margin == 0:
+            return "zero"
+        sign = {"greater": "", "less": "−", "equivalent": "±"}[self.expect]
+        scale, unit = _UNITS[self.metric.unit]
+        shown = f"{self.margin * scale:,g}"
+        if self.metric.unit == "share" and "." not in shown:
+            shown += ".0"
+        return f"the {sign}{shown}{unit} that matter"
+
+    def _measured(self, effect: float, interval: Interval | None, level: float, n: int) -> str:
+        if interval is None:
+            return f"{self._effect(effect, 3 if self.factor else _decimals(self._shown(effect), self.metric))} (n={n})"
+        return f"{self._effect(effect, self._decimals(interval))} ({self._interval(interval, level)}, n={n})"
+
+    def _effect(self, effect: float, decimals: int) -> str:
+        if self.factor:
+            return f"{self.a} has {_fixed(effect, decimals)} times the {self.metric.title} of {self.b}"
+        return f"{self.a} has {self._more(effect, decimals)} {self.metric.title} than {self.b}"
+
+    def _more(self, difference: float, decimals: int) -> str:
+        scale, unit = _UNITS[self.metric.unit]
+        fewer = "fewer" if self.metric.unit == "count" else "less"
+        return f"{_fixed(abs(difference) * scale, decimals)}{unit} {'more' if difference >= 0 else fewer}"
+
+    def _interval(self, interval: Interval, level: float) -> str:
+        decimals = self._decimals(interval)
+        low, high = (_fixed(self._shown(end), decimals) for end in interval)
+        return f"{100 * (1 - level):.3g} % interval {low} to {high}"
+
+    def _decimals(self, interval: Interval) -> int:
+        return _decimals(self._shown(interval[1] - interval[0]), self.metric)
+
+    def _shown(self, value: float) -> float:
+        return value if self.factor else value * _UNITS[self.metric.unit][0]
+
+
+def left_out(cells: Sequence[tuple[str, int, str]]) -> str:
+    """Name the cells that could not be compared: label, seed and reason of each."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for label, seed, reason in cells:
+        groups.setdefault((label, reason), []).append(seed)
+    named = (
+        f"seed{'s' if len(seeds) > 1 else ''} {number_ranges(seeds)} of {label} ({reason})"
+        for (label, reason), seeds in groups.items()
+    )
+    return f"Left out: {'; '.join(named)}."
+
+
+def _decimals(size: float, metric: Metric) -> int:
+    """As many as show two digits of the size; points of a share have at least one."""
+    least = 1 if metric.unit == "share" else 0
+    return least if size == 0 else min(6, max(least, 1 - math.floor(math.log10(abs(size)))))
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """With a proper minus, and no minus before a zero."""
+    return f"{value:z,.{decimals}f}".replace("-", "−")

@@ -1,0 +1,260 @@
+"""What a page says, as raw numbers: one function per table, each from Results to plain values.
+
+Nothing is rounded here, and collapsed cells are never averaged with healthy ones without saying so.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nin_bench.results import Results
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What n cells measured."""
+
+    mean: float | None
+    """None without a value."""
+    sd: float | None
+    """Standard deviation with n - 1 degrees of freedom; None with fewer than two values."""
+    n: int
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """One line of the comparison. Counts are of planned cells; shares lie in [0, 1]."""
+
+    variant_id: str
+    label: str
+    baseline: bool
+    planned: int
+    trained: int
+    escaped: int
+    """Of the trained: left chance level."""
+    healthy: int
+    """Of the trained: escaped, and no class map dead."""
+    num_params: int | None
+    num_macs: int | None
+    """Multiply-accumulates of one image's forward pass."""
+    test_accuracy: Spread
+    """Over every trained cell, collapsed ones too."""
+    test_accuracy_given_healthy: Spread
+    generalisation_gap: Spread
+    """Train less test accuracy, both in evaluation mode, over healthy cells: a collapsed one has no gap."""
+    train_images_per_second: Spread
+    """Seen while training, over every trained cell."""
+    train_seconds: Spread
+    """Per trained cell."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A cell that failed, or that ran to its end and collapsed."""
+
+    cell_id: str
+    label: str
+    seed: int
+    outcome: str
+    collapsed: bool
+    cause: str
+
+
+def metric(cells: pd.DataFrame, name: str) -> pd.Series:
+    """A metric as floats, True as 1, NaN where unknown or where no record holds it."""
+    if name not in cells:
+        return pd.Series(float("nan"), index=cells.index)
+    return pd.to_numeric(cells[name], errors="coerce").astype(float)
+
+
+def is_trained(cells: pd.DataFrame) -> pd.Series:
+    """Whether each cell ran to its end."""
+    return cells["outcome"] == "trained"
+
+
+def is_healthy(cells: pd.DataFrame) -> pd.Series:
+    """Whether each cell ran to its end, escaped chance level and has no dead class map."""
+    return is_trained(cells) & (metric(cells, "healthy") == 1)
+
+
+def compare_variants(results: Results) -> list[VariantRow]:
+    """The comparison table, in the grid's order."""
+    cells = results.cells
+    variant = cells["variant_id"]
+    trained, healthy = is_trained(cells), is_healthy(cells)
+    gap = metric(cells, "train_accuracy") - metric(cells, "test_accuracy")
+
+    def count(where: pd.Series) -> dict[str, int]:
+        return {str(key): int(n) for key, n in where.groupby(variant).sum().items()}
+
+    def spreads(values: pd.Series, where: pd.Series) -> dict[str, Spread]:
+        table = values.where(where).groupby(variant).agg(["mean", "std", "count"])
+        return {
+            str(key): Spread(mean=_known(mean), sd=_known(sd), n=int(n)) for key, mean, sd, n in table.itertuples()
+        }
+
+    planned = count(pd.Series(True, index=cells.index))
+    num_trained, num_healthy = count(trained), count(healthy)
+    num_escaped = count(trained & (metric(cells, "escaped") == 1))
+    num_params = metric(cells, "num_params").groupby(variant).first()
+    num_macs = metric(cells, "num_macs").groupby(variant).first()
+    accuracy = spreads(metric(cells, "test_accuracy"), trained)
+    accuracy_given_healthy = spreads(metric(cells, "test_accuracy"), healthy)
+    gaps = spreads(gap, healthy)
+    speeds = spreads(metric(cells, "train_images_per_second"), trained)
+    seconds = spreads(metric(cells, "train_seconds"), trained)
+    return [
+        VariantRow(
+            variant_id=key,
+            label=entry["label"],
+            baseline=entry["label"] == results.grid.get("baseline"),
+            planned=planned[key],
+            trained=num_trained[key],
+            escaped=num_escaped[key],
+            healthy=num_healthy[key],
+            num_params=_whole(num_params[key]),
+            num_macs=_whole(num_macs[key]),
+            test_accuracy=accuracy[key],
+            test_accuracy_given_healthy=accuracy_given_healthy[key],
+            generalisation_gap=gaps[key],
+            train_images_per_second=speeds[key],
+            train_seconds=seconds[key],
+        )
+        for entry in results.grid["variants"]
+        if (key := entry["variant_id"]) in planned
+    ]
+
+
+def pareto_front(rows: Sequence[VariantRow], cost: str) -> list[VariantRow]:
+    """The variants that no other beats in accuracy given healthy at the same cost or less, cheapest first.
+
+    Args:
+        rows: the comparison table.
+        cost: the name of a field of `VariantRow` that holds a count.
+    """
+    known = [row for row in rows if getattr(row, cost) is not None and _accuracy(row) is not None]
+    front: list[VariantRow] = []
+    for row in sorted(known, key=lambda row: (getattr(row, cost), -(_accuracy(row) or 0))):
+        if not front or (_accuracy(row) or 0) > (_accuracy(front[-1]) or 0):
+            front.append(row)
+    return front
+
+
+def _accuracy(row: VariantRow) -> float | None:
+    return row.test_accuracy_given_healthy.mean
+
+
+def learning_curves(results: Results, name: str) -> pd.DataFrame:
+    """A history column per variant and epoch, over healthy cells: collapse would pull any mean to nowhere.
+
+    Returns:
+        Columns variant_id, label, epoch, mean, low, high, n (cells that have the epoch); empty if nothing
+        is known.
+    """
+    columns = ["variant_id", "label", "epoch", "mean", "low", "high", "n"]
+    history = results.history
+    if name not in history:
+        return pd.DataFrame(columns=columns)
+    healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
+    known = history[history["cell_id"].isin(healthy) & metric(history, name).notna()]
+    groups = metric(known, name).groupby([known["variant_id"], known["label"], known["epoch"]], sort=False)
+    table = groups.agg(mean="mean", low="min", high="max", n="count").reset_index()
+    return table[columns]
+
+
+def escape_curves(results: Results) -> pd.DataFrame:
+    """The share of a variant's cells that had left chance level by an epoch, as the corners of its steps.
+
+    A cell counts once its record says whether it escaped; one that broke off before counts as not escaped.
+
+    Returns:
+        Columns variant_id, label, epoch, share, n (cells that count); every variant begins at epoch 0.
+    """
+    corners = []
+    cells = results.cells.assign(
+        escaped=metric(results.cells, "escaped"), escape_epoch=metric(results.cells, "escape_epoch")
+    )
+    for (variant_id, label), group in cells.groupby(["variant_id", "label"], sort=False):
+        known = group[group["escaped"].notna()]
+        epochs = sorted(known.loc[known["escaped"] == 1, "escape_epoch"].dropna())
+        for number, epoch in enumerate([0.0, *epochs] if len(known) else []):
+            share = number / len(known)
+            corners.append((variant_id, label, float(epoch), share, len(known)))
+    return pd.DataFrame(corners, columns=["variant_id", "label", "epoch", "share", "n"])
+
+
+def troubles(results: Results) -> list[Trouble]:
+    """Every cell that failed or collapsed, in the grid's order, with its cause in a sentence."""
+    cells = results.cells
+    unwell = cells[~is_healthy(cells) & (cells["outcome"] != "missing")]
+    last_epochs = (
+        results.history.drop_duplicates("cell_id", keep="last").set_index("cell_id").to_dict("index")
+        if len(results.history)
+        else {}
+    )
+    found = []
+    for cell in unwell.to_dict("records"):
+        collapsed = cell["outcome"] == "trained"
+        last_epoch = last_epochs.get(cell["cell_id"], {})
+        found.append(
+            Trouble(
+                cell_id=cell["cell_id"],
+                label=cell["label"],
+                seed=int(cell["seed"]),
+                outcome=cell["outcome"],
+                collapsed=collapsed,
+                cause=_why_collapsed(cell, last_epoch) if collapsed else _why_failed(cell, last_epoch),
+            )
+        )
+    return found
+
+
+def _why_collapsed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> str:
+    reasons = []
+    escape_epoch, loss = _known(cell.get("escape_epoch")), _known(last_epoch.get("train_loss"))
+    if escape_epoch is not None:
+        reasons.append(f"left chance level in epoch {int(escape_epoch) + 1}")
+    else:
+        at = "" if loss is None else f" (training loss ended at {loss:.3f})"
+        reasons.append(f"never left chance level{at}")
+    if dead := _whole(cell.get("num_dead_maps")):
+        reasons.append(f"{dead} class {'map' if dead == 1 else 'maps'} dead")
+    if silent := _whole(cell.get("num_no_prediction")):
+        reasons.append(f"no prediction for {silent:,} test {'image' if silent == 1 else 'images'}")
+    return "; ".join(reasons)
+
+
+def _why_failed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> str:
+    epochs = _whole(last_epoch.get("epoch")) or 0
+    step = _whole(cell.get("failed_step"))
+    place = ("" if step is None else f"at step {step:,}, ") + f"after {epochs} whole "
+    error = cell.get("error")
+    return f"{place}{'epoch' if epochs == 1 else 'epochs'}" + (
+        f": {error}" if isinstance(error, str) and error else ""
+    )
+
+
+def missing_seeds(results: Results) -> list[dict[str, Any]]:
+    """The planned cells without a record, as a label and its seeds for each variant that has any."""
+    missing = results.cells[results.cells["outcome"] == "missing"]
+    groups = missing.groupby(["variant_id", "label"], sort=False)["seed"]
+    return [{"label": label, "seeds": [int(seed) for seed in seeds]} for (_, label), seeds in groups]
+
+
+def count_outcomes(results: Results) -> dict[str, int]:
+    """How many planned cells ended how, `trained` first and `missing` last."""
+    counts = Counter(results.cells["outcome"].tolist())
+    order = sorted(counts, key=lambda outcome: (outcome != "trained", outcome == "missing", outcome))
+    return {outcome: counts[outcome] for outcome in order}
+
+
+def _known(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def _whole(value: Any) -> int | None:
+    number = _known(value)
+    return None if number is None else int(number)

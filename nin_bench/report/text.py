@@ -1,0 +1,116 @@
+"""How names and numbers are written on a page. Rounding happens here and nowhere else."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from nin_bench.report.tables import Spread
+
+NOT_KNOWN = "–"
+
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that break lines, turn the reading direction or cannot be encoded."""
+
+_MARKUP = re.compile(r"[\\`*\[\]{}|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+class Markdown(str):
+    """Text that is Markdown already and must not be escaped again."""
+
+
+def printable(text: object) -> str:
+    r"""The text on one line, with line breaks, control and direction marks written out.
+
+    >>> printable("a\nb\u202ec")
+    'a\\nb\\u202ec'
+    """
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char
+        for char in str(text)
+    )
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text on one line, cut off with an ellipsis beyond `limit` letters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 2]} …"
+
+
+def escape_markdown(text: object) -> Markdown:
+    r"""Text that a Markdown table or paragraph shows letter by letter, whatever is in it.
+
+    >>> escape_markdown("a|b <i>")
+    'a\\|b &lt;i&gt;'
+    """
+    if isinstance(text, Markdown):
+        return text
+    escaped = _MARKUP.sub(r"\\\g<0>", printable(text))
+    escaped = re.sub("[&<>]", lambda match: _ENTITIES[match.group()], escaped)
+    return Markdown(escaped.replace("://", "&#58;//"))  # else a bare address becomes a link
+
+
+def human_count(count: float | None) -> str:
+    """Three digits and a unit.
+
+    >>> human_count(1_992_166), human_count(762_297_352)
+    ('1.99 M', '762 M')
+    """
+    if count is None:
+        return NOT_KNOWN
+    for unit, size in (("", 1), (" k", 1e3), (" M", 1e6), (" G", 1e9)):
+        if abs(count) < 999.5 * size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count / 1e12:.3g} T"
+
+
+def percent(share: float | None) -> str:
+    """A share as percent, without the sign.
+
+    >>> percent(0.9123)
+    '91.2'
+    """
+    return NOT_KNOWN if share is None else f"{100 * share:.1f}"
+
+
+def percent_spread(spread: Spread, sign: str = "") -> str:
+    """Mean, spread and count of shares; with one value no spread.
+
+    >>> percent_spread(Spread(mean=0.9123, sd=0.0031, n=3))
+    '91.2 ± 0.3 (n=3)'
+    """
+    if spread.mean is None:
+        return NOT_KNOWN
+    deviation = "" if spread.sd is None else f" ± {100 * spread.sd:.1f}"
+    return f"{100 * spread.mean:{sign}.1f}{deviation} (n={spread.n})"
+
+
+def quantity_spread(spread: Spread, divisor: float = 1) -> str:
+    """Mean to three digits, its spread to the same place, and the count.
+
+    >>> quantity_spread(Spread(mean=118.2, sd=3.1, n=3)), quantity_spread(Spread(mean=90.0, sd=None, n=1), 60)
+    ('118 ± 3 (n=3)', '1.50 (n=1)')
+    """
+    if spread.mean is None:
+        return NOT_KNOWN
+    mean = spread.mean / divisor
+    decimals = 2 if mean == 0 else max(0, 2 - math.floor(math.log10(abs(mean))))
+    deviation = "" if spread.sd is None else f" ± {spread.sd / divisor:,.{decimals}f}"
+    return f"{mean:,.{decimals}f}{deviation} (n={spread.n})"
+
+
+def number_ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers, runs of three or more written as a range.
+
+    >>> number_ranges([0, 1, 2, 3, 7])
+    '0–3, 7'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(parts)

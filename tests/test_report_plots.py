@@ -1,0 +1,101 @@
+import io
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from report_fixture import COLLAPSED, learning, metrics, record, write_results, write_showcase
+
+from nin_bench.report import look
+from nin_bench.report.build import FIGURES, draw_figures
+from nin_bench.report.tables import compare_variants
+from nin_bench.results import load_results
+
+
+def draw(folder):
+    results = load_results(folder)
+    return draw_figures(results, compare_variants(results))
+
+
+def share_of_ink(png: bytes) -> float:
+    pixels = imread(io.BytesIO(png))[..., :3]
+    return float((pixels.min(axis=-1) < 0.9).mean())
+
+
+@pytest.fixture(scope="module")
+def showcase(tmp_path_factory):
+    return draw(write_showcase(tmp_path_factory.mktemp("plots") / "showcase"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_drawn(showcase, name):
+    picture = showcase[name]
+
+    assert 0.01 < share_of_ink(picture.png) < 0.5
+    assert imread(io.BytesIO(picture.png)).shape[1] == 1800  # twice the width of a page on GitHub
+    assert ElementTree.fromstring(picture.svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"<dc:date>" not in picture.svg
+
+
+def test_drawing_leaves_no_setting_behind(tmp_path):
+    before = dict(mpl.rcParams)
+
+    draw(write_results(tmp_path / "r", {"a": [record(metrics=metrics(0.9), history=learning(2, 0.9, 0))]}))
+
+    assert dict(mpl.rcParams) == before
+
+
+def test_chance_is_known_by_the_labels_of_the_test_set(showcase):
+    # letters are drawn as outlines, their text stands in comments
+    assert b"<!-- chance, ln 10 = 2.303 -->" in showcase["training_loss"].svg
+    assert b"<!-- chance, 1 of 10 -->" in showcase["learning_curves"].svg
+
+
+def test_labels_are_shown_as_they_are(tmp_path):
+    labels = ["$\\frac{1}{0}$", "_hidden", "a\nb\u202ec", "<script>alert(1)</script>", "文字", "w" * 500]
+    pictures = draw(
+        write_results(
+            tmp_path / "r",
+            {label: [record(metrics=metrics(0.9), history=learning(2, 0.9, 0))] for label in labels},
+        )
+    )
+
+    svg = pictures["accuracy_against_costs"].svg.decode()
+    assert set(pictures) == set(FIGURES)
+    assert "<script" not in svg
+    assert "<!-- $\\frac{1}{0}$ -->" in svg
+    assert "_hidden" in svg
+    assert "<!-- a\\nb\\u202ec -->" in svg
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [record(metrics=metrics(0.9), history=learning(1, 0.9, 0))],
+        [record(metrics=metrics(0.1, **COLLAPSED), history=learning(3, 0.1, 0, collapsed=True))] * 2,
+        [record(metrics=metrics(0.9, num_macs=None), history=learning(3, 0.9, 0))],
+    ],
+    ids=["one epoch of one seed", "all collapsed", "one cost unknown"],
+)  # fmt: skip
+def test_sparse_records_are_drawn_too(tmp_path, cells):
+    assert set(draw(write_results(tmp_path / "r", {"a": cells}))) == set(FIGURES)
+
+
+def test_nothing_to_draw_is_no_figure(tmp_path):
+    assert draw(write_results(tmp_path / "r", {"a": [None], "b": [record("crashed")]})) == {}
+
+
+def test_without_validation_images_there_is_no_validation_curve(tmp_path):
+    history = [{**row, "validation_accuracy": None} for row in learning(2, 0.9, 0)]
+    pictures = draw(write_results(tmp_path / "r", {"a": [record(metrics=metrics(0.9), history=history)]}))
+
+    assert set(pictures) == set(FIGURES) - {"learning_curves"}
+
+
+def test_styles_tell_every_variant_apart():
+    styles = look.styles([str(number) for number in range(56)])
+
+    assert len({(style.color, style.marker) for style in styles.values()}) == 56
+    lightness = [np.dot(style.color, (0.299, 0.587, 0.114)) for style in styles.values()]
+    assert max(lightness) < 0.75  # dark enough on white
