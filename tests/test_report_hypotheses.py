@@ -1,27 +1,23 @@
+import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
+from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench.report.hypotheses import Verdict, judge
-from nin_bench.results import Results
+from nin_bench.results import load_results
 
 A, B = "nin pointwise=2", "nin pointwise=1"
-ACCURACY_A = [0.912, 0.914, 0.909, 0.915, 0.910]
-ACCURACY_B = [0.890, 0.894, 0.885, 0.893, 0.888]  # A less B: .022 .020 .024 .022 .022
+ACCURACIES_A = [0.912, 0.914, 0.909, 0.915, 0.910]
+ACCURACIES_B = [0.890, 0.894, 0.885, 0.893, 0.888]  # A less B: .022 .020 .024 .022 .022
+
+Made = dict[str, Any] | None
 
 
-def cell(accuracy: float | None = 0.9, outcome: str = "trained", **metrics: Any) -> dict[str, Any]:
-    known = {"test_accuracy": accuracy, "test_loss": 0.3, "healthy": True, "escaped": True, "num_params": 1_769_112}
-    return {"outcome": outcome, **known, **metrics}
-
-
-DEAD = {"healthy": False, "num_dead_maps": 3}
-NOTHING = {"test_accuracy": None, "test_loss": None, "healthy": None, "escaped": None, "num_params": None}
-
-
-def claim(**changes: Any) -> dict[str, Any]:
+def hypothesis(**changes: Any) -> dict[str, Any]:
     return {
         "id": "two-beats-one", "says": "Two 1×1 layers classify better than one.", "primary": True,
         "metric": "test_accuracy", "compare": [A, B], "expect": "greater", "margin": 0.01, "factor": None,
@@ -29,20 +25,264 @@ def claim(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def results(
-    cells_a: list[dict[str, Any]], cells_b: list[dict[str, Any]], *hypotheses: dict[str, Any], **grid: Any
-) -> Results:
-    rows = [
-        {"cell_id": f"{label} {seed}", "variant_id": label, "label": label, "seed": seed, "error": None, **made}
-        for label, cells in ((A, cells_a), (B, cells_b))
-        for seed, made in enumerate(cells)
-    ]
-    seeds = list(range(max(len(cells_a), len(cells_b))))
-    lock = {"digest": "0", "locked_at": "2026-01-01T00:00:00+00:00", "seeds": seeds, "hypotheses": list(hypotheses)}
-    content = {"seeds": seeds, "hypotheses": list(hypotheses), "lock": lock, **grid}
-    frame = pd.DataFrame({key: [row.get(key) for row in rows] for key in dict.fromkeys(k for r in rows for k in r)})
-    return Results(folder=Path(), grid=content, records=[], cells=frame, history=pd.DataFrame())
+def trained(*accuracies: float, **others: Any) -> list[Made]:
+    return [record(metrics=metrics(accuracy, **others)) for accuracy in accuracies]
 
 
-def accuracies(values: list[float], **metrics: Any) -> list[dict[str, Any]]:
-    return [cell(value, **metrics) for value in values]
+def collapsed(count: int) -> list[Made]:
+    return [record(metrics=metrics(0.1, **COLLAPSED)) for _ in range(count)]
+
+
+def verdicts(
+    folder: Path, a: list[Made], b: list[Made], *hypotheses: dict[str, Any], **grid: Any
+) -> list[Verdict]:
+    """Judge hypotheses that were locked as they are now, unless the grid says otherwise."""
+    seeds = list(range(len(a)))
+    lock = {
+        "digest": "0",
+        "locked_at": "2026-01-01T00:00:00+00:00",
+        "seeds": seeds,
+        "hypotheses": list(hypotheses),
+    }
+    write_results(folder, {A: a, B: b}, **{"hypotheses": list(hypotheses), "lock": lock, **grid})
+    found = judge(load_results(folder))
+    for verdict in found:
+        json.dumps(asdict(verdict), allow_nan=False)  # it goes into report.json as it is
+    return found
+
+
+def test_a_clear_difference_supports_a_claim(tmp_path: Path) -> None:
+    [verdict] = verdicts(tmp_path / "r", trained(*ACCURACIES_A), trained(*ACCURACIES_B), hypothesis())
+    assert (verdict.id, verdict.verdict, verdict.n) == ("two-beats-one", "supported", 5)
+    assert verdict.effect == pytest.approx(0.022)
+    # 0.022 ± 2.776 · 0.001414 / √5
+    assert verdict.interval == pytest.approx((0.020244, 0.023756), abs=1e-6)
+    assert (verdict.post_hoc, verdict.early, verdict.compare) == (False, False, (A, B))
+    assert verdict.sentence == (
+        "nin pointwise=2 has 2.20 points more test accuracy than nin pointwise=1 "
+        "(95 % interval 2.02 to 2.38, n=5). The whole interval lies above the 1.0 points that matter: supported."
+    )
+    assert verdict.details["sign_flip_p"] == 2 / 2**5
+    assert verdict.details["correlation"] == pytest.approx(36 / math.sqrt(26 * 54))
+    assert verdict.details["num_healthy"] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "ending"),
+    [
+        ({"margin": 0.0}, "supported", "lies above zero: supported."),
+        ({"margin": 0.03}, "refuted", "lies below the 3.0 points that matter: refuted."),
+        ({"margin": 0.0225}, "undecided",
+         "reaches across the 2.25 points that matter: undecided, which is not the same as equal."),
+        ({"expect": "less"}, "refuted", "lies above the −1.0 points that matter: refuted."),
+        ({"expect": "equivalent"}, "refuted", "lies outside the ±1.0 points that matter: refuted."),
+        ({"expect": "equivalent", "margin": 0.03}, "supported",
+         "lies within the ±3.0 points that matter: supported."),
+        ({"margin": None, "factor": 1.5}, "refuted", "lies below the factor of 1.5 that matters: refuted."),
+    ],
+)  # fmt: skip
+def test_where_the_interval_lies_is_the_verdict(
+    tmp_path: Path, changes: dict[str, Any], verdict: str, ending: str
+) -> None:
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    [found] = verdicts(tmp_path / "r", a, b, hypothesis(**changes))
+    assert found.verdict == verdict
+    assert found.sentence.endswith(ending)
+
+
+def test_a_ratio_is_of_geometric_means(tmp_path: Path) -> None:
+    a = [record(metrics=metrics(0.9, train_seconds=seconds)) for seconds in (40.0, 44.0, 36.0)]
+    b = [record(metrics=metrics(0.9, train_seconds=10.0)) for _ in range(3)]
+    twice = hypothesis(metric="train_seconds", margin=None, factor=2.0)
+    [verdict] = verdicts(tmp_path / "r", a, b, twice)
+    assert verdict.verdict == "supported"
+    assert verdict.effect == pytest.approx((4.0 * 4.4 * 3.6) ** (1 / 3))
+    assert verdict.interval is not None
+    assert 2 < verdict.interval[0] < 4 < verdict.interval[1]
+    assert "times the training time of nin pointwise=1" in verdict.sentence
+
+
+def test_a_count_is_compared_without_a_test(tmp_path: Path) -> None:
+    a, b = trained(0.9, num_params=1_992_166), trained(0.9, num_params=46_764_746)
+    fewer = hypothesis(metric="num_params", expect="less", margin=None, factor=20.0)
+    by_margin = hypothesis(id="margin", metric="num_params", expect="less", margin=45_000_000.0)
+    accuracy = hypothesis(id="accuracy")
+    found = verdicts(tmp_path / "r", a, b, fewer, by_margin, accuracy)
+    assert [verdict.verdict for verdict in found] == ["supported", "refuted", "undecided"]
+    assert found[0].effect == pytest.approx(1_992_166 / 46_764_746)
+    assert found[0].interval is None
+    assert found[0].sentence == (
+        "nin pointwise=2 has 1,992,166 parameters, nin pointwise=1 has 46,764,746: 0.043 times as many. "
+        "That lies below the factor of 1/20 that matters: supported."
+    )
+    assert found[1].sentence.endswith(
+        "44,772,580 fewer. That does not lie below the −45,000,000 that matter: refuted."
+    )
+    assert found[2].details["family_size"] == 1  # counts are no part of the family
+
+
+def test_primary_hypotheses_are_one_family_and_the_others_stand_alone(tmp_path: Path) -> None:
+    near = hypothesis(id="near", margin=0.0205)  # p = .076 on its own
+    far, farther = hypothesis(id="far", margin=0.0), hypothesis(id="farther", expect="equivalent", margin=0.005)
+    alone = hypothesis(id="alone", primary=False)
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    found = {verdict.id: verdict for verdict in verdicts(tmp_path / "r", a, b, near, far, farther, alone)}
+    assert {name: verdict.verdict for name, verdict in found.items()} == {
+        "near": "undecided", "far": "supported", "farther": "refuted", "alone": "supported"
+    }  # fmt: skip
+    levels = {name: verdict.details["level"] for name, verdict in found.items()}
+    assert levels == pytest.approx({"near": 0.05, "far": 0.05 / 3, "farther": 0.05 / 2, "alone": 0.05})
+    assert "98.3 % interval" in found["far"].sentence
+    assert found["alone"].details["family_size"] == 1
+
+
+def test_a_changed_hypothesis_is_post_hoc_and_a_withdrawn_one_still_counts(tmp_path: Path) -> None:
+    lock = {"seeds": [0, 1, 2, 3, 4], "hypotheses": [
+        hypothesis(margin=0.02), hypothesis(id="reworded", says="Two are better."), hypothesis(id="withdrawn"),
+    ]}  # fmt: skip
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    found = verdicts(
+        tmp_path / "r", a, b, hypothesis(), hypothesis(id="reworded"), hypothesis(id="added"), lock=lock
+    )
+    assert [(verdict.id, verdict.post_hoc) for verdict in found] == [
+        ("two-beats-one", True), ("reworded", False), ("added", True),
+    ]  # fmt: skip
+    assert found[0].details["family_size"] == 4
+
+
+def test_only_planned_seeds_count(tmp_path: Path) -> None:
+    lock = {"seeds": [0, 1, 2], "hypotheses": [hypothesis()]}
+    [verdict] = verdicts(tmp_path / "r", trained(*ACCURACIES_A), trained(*ACCURACIES_B), hypothesis(), lock=lock)
+    assert (verdict.n, verdict.details["seeds"], verdict.early) == (3, [0, 1, 2], False)
+    assert verdict.sentence.endswith("Added after the first run, so not counted: seeds 3, 4.")
+
+
+def test_missing_and_crashed_cells_are_named_and_make_it_an_early_look(tmp_path: Path) -> None:
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    a[1], b[3] = None, record("crashed", error="worker ended with signal 9")
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis())
+    assert (verdict.n, verdict.early, verdict.verdict) == (3, True, "supported")
+    assert "An early look: 3 of 5 planned pairs have ended." in verdict.sentence
+    assert verdict.sentence.endswith(
+        "Left out: seed 1 of nin pointwise=2 (missing); seed 3 of nin pointwise=1 (crashed)."
+    )
+    assert verdict.details["left_out"] == [
+        {"label": A, "seed": 1, "reason": "missing"}, {"label": B, "seed": 3, "reason": "crashed"},
+    ]  # fmt: skip
+
+
+def test_one_pair_decides_nothing(tmp_path: Path) -> None:
+    [verdict] = verdicts(tmp_path / "r", trained(0.92), trained(0.80), hypothesis())
+    assert (verdict.verdict, verdict.n, verdict.interval) == ("undecided", 1, None)
+    assert verdict.effect == pytest.approx(0.12)
+    assert "One pair has no spread" in verdict.sentence
+
+
+def test_equal_differences_decide_nothing(tmp_path: Path) -> None:
+    [verdict] = verdicts(tmp_path / "r", trained(0.92, 0.94), trained(0.90, 0.92), hypothesis())
+    assert (verdict.verdict, verdict.interval) == ("undecided", None)
+    assert "All 2 differences are the same" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("a", "changes", "reason"),
+    [
+        (trained(0.9), {"compare": [A, "vgg11"]}, "no cell of vgg11 was planned"),
+        ([None], {}, "there is no seed at which both variants have ended"),
+        (trained(0.9, validation_accuracy=None), {"metric": "validation_accuracy"},
+         "validation_accuracy is not known for both variants at any seed"),
+        (trained(0.9, num_macs=None), {"metric": "num_macs"},
+         "num_macs is not known for both variants at any seed"),
+        (trained(0.9, train_accuracy=0.8), {"metric": "generalisation_gap", "margin": None, "factor": 2.0},
+         "a factor needs values above 0, and generalisation_gap has others"),
+        (trained(0.9), {"metric": "healthy", "margin": None, "factor": 2.0},
+         "shares of networks are compared by a margin, not by a factor"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_tested_says_why(
+    tmp_path: Path, a: list[Made], changes: dict[str, Any], reason: str
+) -> None:
+    [verdict] = verdicts(tmp_path / "r", a, trained(0.9), hypothesis(**changes))
+    assert (verdict.verdict, verdict.effect, verdict.interval) == ("not testable", None, None)
+    assert verdict.sentence.startswith(f"Not testable: {reason}.")
+
+
+def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    a[2] = collapsed(1)[0]
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis())
+    assert (verdict.verdict, verdict.n) == ("undecided", 5)
+    assert verdict.effect == pytest.approx((0.022 + 0.020 + 0.022 + 0.022) / 4)
+    assert verdict.details["test"] == "three parts"
+    assert verdict.details["ranking"] == {
+        "wins": 4, "ties": 0, "losses": 1, "chance": 0.8, "sign_test_p": pytest.approx(0.375),
+    }  # fmt: skip
+    assert verdict.details["health"]["only_b"] == 1
+    assert verdict.details["given_healthy"]["num_pairs"] == 4
+    assert (
+        "Not every network is healthy: 4 of 5 of nin pointwise=2, 5 of 5 of nin pointwise=1." in verdict.sentence
+    )
+    assert "It takes at least 6 pairs to decide by ranks." in verdict.sentence
+
+
+def test_a_diverged_network_is_a_failure_and_not_a_missing_one(tmp_path: Path) -> None:
+    a, b = trained(*ACCURACIES_A, 0.91), [record("diverged", {"escaped": True})] * 6
+    by_accuracy, by_health = hypothesis(), hypothesis(id="health", metric="healthy", margin=0.1)
+    by_time = hypothesis(id="time", metric="train_seconds", margin=1.0)
+    found = verdicts(tmp_path / "r", a, b, by_accuracy, by_health, by_time)
+    assert [verdict.verdict for verdict in found] == ["undecided", "undecided", "not testable"]
+    [alone] = verdicts(tmp_path / "alone", a, b, by_accuracy)
+    assert (alone.verdict, alone.n, alone.effect) == ("supported", 6, None)
+    assert found[2].sentence.endswith("Left out: seeds 0–5 of nin pointwise=1 (diverged).")
+
+
+def test_a_collapsed_network_has_no_good_generalisation_gap(tmp_path: Path) -> None:
+    # a network at chance has no gap at all, which is no merit
+    a, b = trained(*[0.9] * 6, train_accuracy=0.93), collapsed(6)
+    smaller = hypothesis(metric="generalisation_gap", expect="less", margin=0.01)
+    assert [verdict.verdict for verdict in verdicts(tmp_path / "r", a, b, smaller)] == ["supported"]
+
+
+def test_more_accurate_but_less_often_healthy_is_a_trade_off(tmp_path: Path) -> None:
+    a = [*trained(*ACCURACIES_A, 0.911), *collapsed(6)]
+    b = trained(*ACCURACIES_B, 0.889, *[0.89] * 6)
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis())
+    assert verdict.verdict == "trade-off"
+    assert verdict.sentence.endswith(
+        "The one that fails less often does worse where both are healthy: a trade-off."
+    )
+    assert verdict.details["selection_bounds"][0] > 0.01
+
+
+def test_health_is_compared_by_newcombe_and_mcnemar(tmp_path: Path) -> None:
+    a, b = trained(*[0.9] * 8), [*trained(0.9, 0.9), *collapsed(6)]
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric="healthy", margin=0.1))
+    assert (verdict.verdict, verdict.effect, verdict.n) == ("supported", 0.75, 8)
+    assert "8 of 8 for nin pointwise=2 and 2 of 8 for nin pointwise=1: 75.0 points more" in verdict.sentence
+    assert "exact McNemar p = 0.031" in verdict.sentence
+    assert verdict.details["mcnemar_p"] == 2 / 2**6
+
+
+def test_a_lower_loss_is_supported_by_less(tmp_path: Path) -> None:
+    a = [record(metrics=metrics(0.9, test_loss=loss)) for loss in (0.250, 0.260, 0.255)]
+    b = [record(metrics=metrics(0.9, test_loss=loss)) for loss in (0.300, 0.312, 0.303)]
+    lower = hypothesis(metric="test_loss", expect="less", margin=0.02)
+    [verdict] = verdicts(tmp_path / "r", a, b, lower)
+    assert verdict.verdict == "supported"
+    assert verdict.sentence.startswith("nin pointwise=2 has 0.0500 nats less test loss than nin pointwise=1")
+    assert "below the −0.02 nats that matter" in verdict.sentence
+
+
+def test_pairing_that_gains_nothing_is_said(tmp_path: Path) -> None:
+    [verdict] = verdicts(
+        tmp_path / "r", trained(*ACCURACIES_A), trained(*sorted(ACCURACIES_B, reverse=True)), hypothesis()
+    )
+    assert verdict.details["pairing_pays"] is False
+    assert "Pairing by seed narrows nothing here (correlation" in verdict.sentence
+
+
+def test_a_grid_without_lock_or_hypotheses_is_judged_as_it_stands(tmp_path: Path) -> None:
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    assert verdicts(tmp_path / "none", a, b) == []
+    [verdict] = verdicts(tmp_path / "unlocked", a, b, hypothesis(), lock=None)
+    assert (verdict.verdict, verdict.post_hoc) == ("supported", False)

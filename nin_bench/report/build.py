@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -114,6 +115,7 @@ def describe(results: Results, rows: Sequence[VariantRow], figures: Sequence[str
     grid = results.grid
     setting = describe_setting(results)
     troubles = tables.troubles(results)
+    planned = {cell["cell_id"]: cell for cell in grid["cells"]}
     where = f"results/{grid['name']}/{grid['profile']}"
     said: dict[str, Any] = _plain({
         "schema": SCHEMA,
@@ -137,7 +139,7 @@ def describe(results: Results, rows: Sequence[VariantRow], figures: Sequence[str
         },
         "escape_curves": tables.escape_curves(results).to_dict("records"),
         "cells": [
-            {key: record[key] for key in ("cell_id", "variant_id", "label", "outcome", "metrics")}
+            {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
             for record in results.records
         ],
         "figures": [_caption(name, len(rows)) for name in figures],
@@ -163,8 +165,8 @@ def count_classes(results: Results) -> int | None:
     for record in results.records:
         try:
             predictions = folder.read_predictions(record["cell_id"])
-        except (OSError, ValueError, zipfile.BadZipFile):
-            continue
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
+            continue  # torn: they serve nothing else here
         if predictions is not None and len(predictions.get("label", ())):
             return int(predictions["label"].max()) + 1
     return None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -246,7 +247,9 @@ def _grid_of_panels(count: int, axis_label: str) -> tuple[Figure, list[Axes]]:
 
 
 def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) -> None:
-    lines = [group[["epoch", value]].to_numpy(float) for _, group in table.groupby(by, sort=False)]
+    # each line's rows stand together, so that lines begin where the name changes
+    starts = np.flatnonzero(table[by] != table[by].shift())
+    lines = np.split(table[["epoch", value]].to_numpy(float), starts)[1:]
     if lines:
         ax.add_collection(LineCollection(lines, **look))
         # a line of one epoch has no length, and shows as a point

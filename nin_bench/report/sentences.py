@@ -131,14 +131,16 @@ class Wording:
             return "zero"
         sign = {"greater": "", "less": "−", "equivalent": "±"}[self.expect]
         scale, unit = _UNITS[self.metric.unit]
-        shown = f"{self.margin * scale:,g}"
-        if self.metric.unit == "share" and "." not in shown:
-            shown += ".0"
+        shown = f"{self.margin * scale:,.6f}".rstrip("0")
+        shown += "0" if shown.endswith(".") else ""
+        if self.metric.unit == "count":
+            shown = shown.removesuffix(".0")
         return f"the {sign}{shown}{unit} that matter"
 
     def _measured(self, effect: float, interval: Interval | None, level: float, n: int) -> str:
         if interval is None:
-            return f"{self._effect(effect, 3 if self.factor else _decimals(self._shown(effect), self.metric))} (n={n})"
+            decimals = 3 if self.factor else _decimals(self._shown(effect), self.metric)
+            return f"{self._effect(effect, decimals)} (n={n})"
         return f"{self._effect(effect, self._decimals(interval))} ({self._interval(interval, level)}, n={n})"
 
     def _effect(self, effect: float, decimals: int) -> str:

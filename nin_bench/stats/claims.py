@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 Expectation = Literal["greater", "less", "equivalent"]
 Decision = Literal["supported", "refuted", "undecided"]
@@ -86,9 +85,9 @@ def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
     """
     if not p_values:
         return []
-    num_claims = len(p_values)
-    num_decided = int(multipletests(p_values, alpha, method="holm")[0].sum())
-    steps = alpha / (num_claims - np.arange(num_claims))
-    levels = np.empty(num_claims)
-    levels[np.argsort(p_values, kind="stable")] = np.minimum(steps, steps[min(num_decided, num_claims - 1)])
+    steps = alpha / (len(p_values) - np.arange(len(p_values)))
+    order = np.argsort(p_values, kind="stable")
+    num_decided = int(np.cumprod(np.take(p_values, order) <= steps).sum())
+    levels = np.empty(len(p_values))
+    levels[order] = np.minimum(steps, steps[min(num_decided, len(p_values) - 1)])
     return [float(level) for level in levels]
