@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 class Spec(BaseModel):
     """A frozen value, checked where it enters; an unknown field or a value of another type is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     def identity(self) -> dict[str, Any]:
         """The values that differ from their default: a new field renames no old result."""
@@ -58,6 +58,7 @@ class DataSpec(Spec):
     """Which images, at which size."""
 
     name: str
+    """A dataset that nin_bench knows, or `image_folder`."""
     folder: str | None = None
     """The subfolder of the data directory that `image_folder` reads."""
     resolution: PositiveInt | None = None
@@ -74,10 +75,13 @@ class Recipe(Spec):
     """How a model is trained."""
 
     epochs: PositiveInt = 10
+    """Passes over the training images."""
     batch_size: PositiveInt = 128
+    """Images per step."""
     micro_batch: PositiveInt | None = None
     """Images per forward pass, gradients summed over the batch; null passes the batch whole."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    """How a gradient becomes a step; what is not said here is as PyTorch has it."""
     lr: PositiveFloat = 0.1
     """Peak learning rate."""
     momentum: Share = 0.0
@@ -85,7 +89,9 @@ class Recipe(Spec):
     nesterov: bool = False
     """Of `sgd`; needs momentum."""
     weight_decay: NonNegativeFloat = 0.0
+    """Of every parameter; decoupled from the gradient with `adamw`."""
     schedule: Literal["constant", "cosine", "one_cycle", "step"] = "constant"
+    """How the learning rate goes over the epochs."""
     warmup_epochs: NonNegativeFloat = 0.0
     """Epochs over which the rate rises linearly from zero, before the schedule proper."""
     step_epochs: PositiveInt = 10
@@ -97,7 +103,9 @@ class Recipe(Spec):
     init_std: PositiveFloat = 0.01
     """Of `normal`: its standard deviation."""
     augmentation: Literal["none", "flip", "crop_flip"] = "none"
+    """Of training images: half of them mirrored, and with `crop_flip` shifted too."""
     label_smoothing: Share = 0.0
+    """Probability that is taken from an image's class and spread over all."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` computes convolutions and dense layers in bfloat16 (autocast); weights stay in float32."""
     test_every_epoch: bool = False
@@ -106,13 +114,20 @@ class Recipe(Spec):
     @model_validator(mode="after")
     def _fields_fit_together(self) -> Self:
         if self.nesterov and self.momentum == 0:
-            raise SpecError("nesterov", "needs a momentum above 0")
-        if self.optimizer != "sgd" and (self.momentum or self.nesterov):
-            raise SpecError("momentum", f"{self.optimizer} has none; use optimizer sgd, or leave it out")
+            raise SpecError("nesterov", "needs a momentum above 0; give one, or leave it out")
+        if self.optimizer != "sgd" and self.momentum:
+            raise SpecError(
+                "momentum", f"{self.momentum:g}, but {self.optimizer} has none; use 0, or optimizer sgd"
+            )
         if self.warmup_epochs >= self.epochs:
-            raise SpecError("warmup_epochs", f"{self.warmup_epochs:g} leaves nothing of {self.epochs} epochs")
+            raise SpecError(
+                "warmup_epochs", f"{self.warmup_epochs:g} leaves nothing of {self.epochs} epochs; use fewer"
+            )
         if self.micro_batch is not None and self.micro_batch > self.batch_size:
-            raise SpecError("micro_batch", f"{self.micro_batch} exceeds the batch size of {self.batch_size}")
+            raise SpecError(
+                "micro_batch",
+                f"{self.micro_batch} exceeds the batch of {self.batch_size} images; use as many or fewer",
+            )
         return self
 
 

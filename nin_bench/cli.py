@@ -5,6 +5,8 @@ torch and everything that needs it is imported inside the commands that use it, 
 """
 
 import json
+import shlex
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="nin_bench",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -58,18 +59,26 @@ FolderArgument = Annotated[
 ]
 
 
+_UsageError: Any = typer.BadParameter.__base__
+"""A wrong option or argument; click's class, or the copy of it that newer versions of typer carry."""
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 all well, 1 some cell not trained, 2 wrong input, 130/143 interrupted."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        app(args=arguments)
+        # Not standalone, so that a wrong option is told as any other input: in one line.
+        status = app(args=arguments, standalone_mode=False)
+    except _UsageError as error:
+        _refuse(f"{error.format_message()} See {error.ctx.command_path if error.ctx else 'nin_bench'} --help")
     except NinBenchError as error:
-        sys.stderr.write(f"{' '.join(str(error).split())}\n")
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    raise AssertionError("typer always exits")
+        _refuse(str(error))
+    sys.exit(status)
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(f"{' '.join(message.split())}\n")
+    sys.exit(2)
 
 
 def _version(wanted: bool) -> None:
@@ -101,7 +110,7 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=0, help="Seconds that one cell may take.")
+        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell may take.")
     ] = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed.")
@@ -129,7 +138,8 @@ def run(
     _note(_setting(loaded))
     with progress_on(sys.stderr) as on_event:
         summary = run_grid(loaded, folder, options, on_event)
-    _write_report(folder, None)
+    if summary.signal_number is None:
+        _write_report(folder, None)
     _finish(summary, folder)
 
 
@@ -389,6 +399,10 @@ def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
     typer.echo(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
     if summary.signal_number is not None:
+        _note(
+            "interrupted: run the same command again to go on, or see what there is with "
+            f"python -m nin_bench report {shlex.quote(str(folder.path))}"
+        )
         sys.exit(128 + summary.signal_number)
     sys.exit(0 if set(summary.outcomes) <= {"trained"} else 1)
 

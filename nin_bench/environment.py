@@ -5,6 +5,7 @@ Imports torch only when asked for the accelerator, so that `status` and `report`
 
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 _SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+_FOLDERS = re.compile(
+    r"""(?<=['"])/[^'"\n]*/"""  # of a quoted path, all but its last part
+    r"""|(?<![\w/:.])/(?:[^/\s'"]+/)+"""  # of a bare one; neither a URL nor a fraction
+)
 
 
 @cache
@@ -27,6 +32,15 @@ def describe_environment() -> dict[str, Any]:
         "nin_bench": _version("nin-bench"),
         "commit": _commit(),
     }
+
+
+def without_folders(text: str) -> str:
+    """A message with the folders of its absolute paths left out, for a record that others will read.
+
+    >>> without_folders("[Errno 2] No such file or directory: '/home/somebody/data/train.gz'")
+    "[Errno 2] No such file or directory: 'train.gz'"
+    """
+    return _FOLDERS.sub("", text)
 
 
 def has_accelerator() -> bool:

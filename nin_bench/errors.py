@@ -1,6 +1,7 @@
-"""The one tree of exceptions, and the sentence that answers an unknown name. Imports nothing of ours."""
+"""The one tree of exceptions, and the words that every refusal shares. Imports nothing of ours."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -21,13 +22,30 @@ class SpecError(InputError):
     """
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
+        super().__init__(field, message)  # both, so that it can be pickled on its way out of a worker
         self.field = field
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
 
 
 class ResultsError(NinBenchError):
     """The results folder cannot be used: not writable, held by another run, of another grid. Exits with 2."""
+
+
+def shown(value: object) -> str:
+    """A value as an error names it: as YAML writes it, short, on one line.
+
+    >>> shown(None), shown(True), shown("gap"), shown([1, 2])
+    ('null', 'true', "'gap'", 'a list')
+    """
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
@@ -39,4 +57,14 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     names = sorted(known)
     nearest = get_close_matches(str(name), names, n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"unknown {kind} {name!r}; {guess}Known: {', '.join(names)}"
+    return f"unknown {kind} {shown(name)}; {guess}Known: {', '.join(names)}"
+
+
+def some_of(names: Sequence[object], most: int = 12) -> str:
+    """The first few of many names, and how many more there are.
+
+    >>> some_of(["a", "b", "c"], most=2)
+    'a; b; and 1 more'
+    """
+    rest = [f"and {len(names) - most} more"] if len(names) > most else []
+    return "; ".join([*map(str, names[:most]), *rest])

@@ -2,11 +2,11 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -30,14 +30,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.", suffix=".tmp")
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name[:32]}.{uuid4().hex}.tmp")
         try:
-            with os.fdopen(descriptor, "wb") as stream:
+            with temporary.open("xb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -69,16 +67,27 @@ def read_json(path: Path, schema: int) -> dict[str, Any]:
     Raises:
         DamagedFileError: not JSON, not a mapping, or of another schema; it carries the reason.
         FileNotFoundError: there is no such file.
+        ResultsError: the system refused to read it.
     """
     try:
-        value = json.loads(path.read_bytes())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DamagedFileError(f"not whole JSON ({error})") from error
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error.strerror or error}; mend or move it") from error
+    try:
+        value = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"is not whole JSON ({error})") from error
     if not isinstance(value, dict):
         raise DamagedFileError(f"holds a {type(value).__name__}, not a mapping")
     if value.get("schema") != schema:
-        raise DamagedFileError(f"its schema is {value.get('schema')!r}; this version reads {schema}")
+        raise DamagedFileError(f"is of schema {value.get('schema')!r}; this version reads {schema}")
     return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is none of its values")
 
 
 def set_aside(path: Path) -> Path:

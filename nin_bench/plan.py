@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from nin_bench.cell import Cell, DataSpec, ModelSpec
+from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.data import describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
@@ -18,6 +18,8 @@ from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 State = Literal["missing", "done", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `retry`: ended in a way that may pass. `outdated`: its record is
 of another resolved cell, since a default has changed."""
+
+_DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,23 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
     if record is None:
         return PlannedCell(cell, "missing")
     outcome = record["outcome"]
-    if record.get("cell") != cell.as_dict():
+    if not _is_of(cell, record.get("cell")):
         return PlannedCell(cell, "outdated", outcome)
     if outcome in FINAL_OUTCOMES:
         return PlannedCell(cell, "done", outcome)
     return PlannedCell(cell, "retry", outcome, record)
+
+
+def _is_of(cell: Cell, stored: Any) -> bool:
+    """Whether a record's cell is this one; a field that it lacks is younger than the record, so at its default."""
+    if not isinstance(stored, dict) or stored.get("seed") != cell.seed:
+        return False
+    planned, changed = cell.as_dict(), cell.identity()
+    for section in ("model", "data", "recipe"):
+        defaults = {key: value for key, value in planned[section].items() if key not in changed[section]}
+        if defaults | stored.get(section, {}) != planned[section]:
+            return False
+    return True
 
 
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
@@ -125,21 +139,20 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
         if folder.grid_path.exists():
             raise
         return
-    planned = grid.as_dict()
-    for section in ("name", "data", "recipe"):
-        if stored.get(section) != planned[section]:
+    if stored.get("name") != grid.name:
+        raise ResultsError(
+            f"{folder.path}: holds results of the grid {stored.get('name')!r}, not of {grid.name!r}; "
+            "choose another folder with --results"
+        )
+    for section, planned in (("data", grid.data), ("recipe", grid.recipe)):
+        earlier = _DEFAULTS[section] | stored.get(section, {})  # a field that it lacks is younger than the folder
+        changed = [key for key in earlier | planned if earlier.get(key) != planned.get(key)]
+        if changed:
+            told = ", ".join(f"{key}: {earlier.get(key)!r}, now {planned.get(key)!r}" for key in changed)
             raise ResultsError(
-                f"{folder.path}: was run with another {section}"
-                f"{_difference(stored.get(section), planned[section])}; "
+                f"{folder.path}: was run with another {section} ({told}); "
                 "choose another folder with --results, or undo the change"
             )
-
-
-def _difference(stored: Any, planned: Any) -> str:
-    if not (isinstance(stored, dict) and isinstance(planned, dict)):
-        return f" ({stored!r}, now {planned!r})"
-    changed = [key for key in {**stored, **planned} if stored.get(key) != planned.get(key)]
-    return f" ({', '.join(f'{key}: {stored.get(key)!r}, now {planned.get(key)!r}' for key in changed)})"
 
 
 def load_plan(grid: Grid, folder: ResultsFolder, data_dir: Path | None = None) -> list[PlannedCell]:

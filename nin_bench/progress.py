@@ -1,5 +1,6 @@
 """Show a run's events: bars with the time left on a terminal, plain lines elsewhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -7,7 +8,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.table import Column
 
 from nin_bench.cell import Cell
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
@@ -23,14 +24,14 @@ def progress_on(stream: TextIO) -> Iterator[Listener]:
         yield _Lines(stream)
         return
     with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
         TimeElapsedColumn(),
-        TimeLeftColumn(),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
+        # Labels are long: they have what the other columns leave, and are cut where that ends.
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
-        speed_estimate_period=3600,
+        expand=True,
     ) as bars:
         yield _Bars(bars)
 
@@ -67,28 +68,66 @@ def _epoch_note(row: dict[str, float]) -> str:
     return f"loss {row['train_loss']:.3f}" + ("" if accuracy is None else f", validation {accuracy:.1%}")
 
 
+class _Work:
+    """Epochs still to be done, cell by cell, and how long they will take at the pace so far."""
+
+    def __init__(self, event: Planned) -> None:
+        self.left = {
+            planned.cell.cell_id: planned.cell.recipe.epochs for planned in event.cells if planned.has_to_run
+        }
+        self.total = sum(self.left.values())
+        self.num_seen = 0
+        self.started = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """Epochs that are over: trained, or skipped by a cell that ended early."""
+        return self.total - sum(self.left.values())
+
+    def note(self, event: EpochEnded | CellEnded) -> None:
+        cell = event.cell
+        if isinstance(event, EpochEnded):
+            self.num_seen += 1
+            self.left[cell.cell_id] = cell.recipe.epochs - event.row["epoch"]
+        else:
+            self.left[cell.cell_id] = cell.recipe.epochs if event.will_retry else 0
+
+    def time_left(self) -> str:
+        """As people say it; empty while nothing is known of the pace, or nothing is left."""
+        left = self.total - self.done
+        if not self.num_seen or not left:
+            return ""
+        minutes = (time.monotonic() - self.started) / self.num_seen * left / 60
+        if minutes < 1:
+            return "less than a minute left"
+        return f"about {minutes:.0f} min left" if minutes < 100 else f"about {minutes / 60:.1f} h left"
+
+
 class _Lines:
     """A line for the plan, each cell's start and end, and each epoch."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.num_cells = 0
         self.num_ended = 0
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
-                self.num_cells = sum(planned.has_to_run for planned in event.cells)
+                self.work = _Work(event)
                 for line in (*event.notes, _plan_line(event)):
                     self._say(line)
             case CellStarted():
                 self._say(f"{_named(event.cell)}: started on {event.device}")
             case EpochEnded():
+                self.work.note(event)
                 epochs = event.cell.recipe.epochs
                 self._say(f"{_named(event.cell)}: epoch {event.row['epoch']}/{epochs}, {_epoch_note(event.row)}")
             case CellEnded():
+                self.work.note(event)
                 self.num_ended += not event.will_retry
-                self._say(f"[{self.num_ended}/{self.num_cells}] {_cell_line(event)}")
+                left = self.work.time_left()
+                count = f"[{self.num_ended}/{len(self.work.left)}{', ' if left else ''}{left}]"
+                self._say(f"{count} {_cell_line(event)}")
 
     def _say(self, line: str) -> None:
         self.stream.write(f"{line}\n")
@@ -100,33 +139,32 @@ class _Bars:
 
     def __init__(self, bars: Progress) -> None:
         self.bars = bars
-        self.whole: TaskID | None = None
         self.cells: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
+                self.work = _Work(event)
                 for line in (*event.notes, _plan_line(event)):
-                    self.bars.console.print(escape(line), highlight=False)
-                epochs = sum(planned.cell.recipe.epochs for planned in event.cells if planned.has_to_run)
-                self.whole = self.bars.add_task("all cells", total=epochs, note="epochs")
+                    self._say(line)
+                if self.work.total:
+                    self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
             case CellStarted():
                 self.cells[event.cell.cell_id] = self.bars.add_task(
                     escape(_named(event.cell)), total=event.cell.recipe.epochs, note=""
                 )
             case EpochEnded():
-                self.bars.update(
-                    self.cells[event.cell.cell_id], completed=event.row["epoch"], note=_epoch_note(event.row)
-                )
-                self._advance(1)
+                bar = self.cells[event.cell.cell_id]
+                self.bars.update(bar, completed=event.row["epoch"], note=_epoch_note(event.row))
+                self._advance(event)
             case CellEnded():
-                bar = self.cells.pop(event.cell.cell_id)
-                done = next(task.completed for task in self.bars.tasks if task.id == bar)
-                self.bars.remove_task(bar)
-                # A cell that ended early leaves no epochs behind; one that will be retried does them again.
-                self._advance(-done if event.will_retry else event.cell.recipe.epochs - done)
-                self.bars.console.print(escape(_cell_line(event)), highlight=False)
+                self.bars.remove_task(self.cells.pop(event.cell.cell_id))
+                self._advance(event)
+                self._say(_cell_line(event))
 
-    def _advance(self, epochs: float) -> None:
-        assert self.whole is not None
-        self.bars.advance(self.whole, epochs)
+    def _advance(self, event: EpochEnded | CellEnded) -> None:
+        self.work.note(event)
+        self.bars.update(self.whole, completed=self.work.done, note=self.work.time_left())
+
+    def _say(self, line: str) -> None:
+        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -55,13 +55,16 @@ class ResultsFolder:
             ResultsError: the folder holds no readable grid.json.
         """
         try:
-            return read_json(self.grid_path, SCHEMA)
+            grid = read_json(self.grid_path, SCHEMA)
+            if lacking := [key for key in ("name", "profile", "variants", "cells") if key not in grid]:
+                raise DamagedFileError(f"lacks its {lacking[0]}")
+            return grid
         except FileNotFoundError as error:
             raise ResultsError(
                 f"{self.path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>"
             ) from error
         except DamagedFileError as error:
-            raise ResultsError(f"{self.grid_path}: {error}; run its grid again to write it anew") from error
+            raise ResultsError(f"{self.grid_path} {error}; remove it and run its grid again") from error
 
     def read_record(self, cell_id: str) -> Record | None:
         """A cell's record, or None where there is none.
@@ -76,9 +79,14 @@ class ResultsFolder:
         if record.get("cell_id") != cell_id:
             raise DamagedFileError(f"is the record of another cell, {record.get('cell_id')!r}")
         if record.get("outcome") not in OUTCOMES:
-            raise DamagedFileError(f"its outcome is {record.get('outcome')!r}, which is none we know")
-        if not isinstance(record.get("metrics"), dict) or not isinstance(record.get("history"), list):
-            raise DamagedFileError("lacks its metrics or its history")
+            raise DamagedFileError(f"has the outcome {record.get('outcome')!r}, which is none we know")
+        if not (
+            isinstance(record.get("metrics"), dict)
+            and _is_list_of_mappings(record.get("history"))
+            and _is_list_of_mappings(record.get("attempts"))
+            and record["attempts"]
+        ):
+            raise DamagedFileError("lacks its metrics, its history or its attempts")
         return record
 
     def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
@@ -102,6 +110,10 @@ class ResultsFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **predictions)
         write_atomically(self.predictions_path(cell_id), buffer.getvalue())
+
+    def remove_predictions(self, cell_id: str) -> None:
+        """Drop what an earlier attempt said of the test images, if it got so far."""
+        self.predictions_path(cell_id).unlink(missing_ok=True)
 
     def read_predictions(self, cell_id: str) -> dict[str, npt.NDArray[Any]] | None:
         """The arrays of `write_predictions`, or None where there are none."""
@@ -127,7 +139,7 @@ class Results:
     """Readable records of planned cells, in the grid's order."""
     cells: pd.DataFrame
     """One row per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no
-    record), error, then one column per metric."""
+    record), error (text, or what pandas has for none), then one column per metric."""
     history: pd.DataFrame
     """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
     left_out: list[str] = field(default_factory=list)
@@ -143,6 +155,7 @@ def load_results(folder: Path | str) -> Results:
     """
     results = ResultsFolder(Path(folder))
     grid = results.read_grid()
+    variants = {variant["variant_id"]: variant for variant in grid["variants"]}
     records, rows, epochs, left_out = [], [], [], []
     for cell in grid["cells"]:
         row = {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed")}
@@ -151,16 +164,22 @@ def load_results(folder: Path | str) -> Results:
         except DamagedFileError as damage:
             left_out.append(f"cells/{cell['cell_id']}.json was left out: it {damage}.")
             record = None
+        if record is not None and not _is_of(record, cell, variants[cell["variant_id"]]):
+            left_out.append(
+                f"cells/{cell['cell_id']}.json was left out: a default has changed since, so it is of another "
+                "experiment; the next run replaces it."
+            )
+            record = None
         if record is None:
             rows.append({**row, "outcome": "missing", "error": None})
             continue
         records.append(record)
-        attempts = record.get("attempts") or [{}]
-        rows.append({**row, "outcome": record["outcome"], "error": attempts[-1].get("error"), **record["metrics"]})
+        error = record["attempts"][-1].get("error")
+        rows.append({**row, "outcome": record["outcome"], "error": error, **record["metrics"]})
         epochs += [{**row, **epoch} for epoch in record["history"]]
     foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
     if foreign:
-        left_out.append(f"{len(foreign)} records of cells that this grid does not plan were left out.")
+        left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
     return Results(
         folder=results.path,
         grid=grid,
@@ -169,6 +188,16 @@ def load_results(folder: Path | str) -> Results:
         history=_frame(epochs),
         left_out=left_out,
     )
+
+
+def _is_of(record: Record, cell: Mapping[str, Any], variant: Mapping[str, Any]) -> bool:
+    """Whether a record is of the cell as planned; one that does not tell is taken by its id."""
+    planned = {key: variant[key] for key in ("model", "data", "recipe")} | {"seed": cell["seed"]}
+    return bool(record.get("cell", planned) == planned)
+
+
+def _is_list_of_mappings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

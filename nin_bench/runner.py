@@ -6,7 +6,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ import torch
 from nin_bench.cell import Cell
 from nin_bench.data import load_dataset
 from nin_bench.environment import describe_environment
-from nin_bench.errors import NinBenchError
+from nin_bench.errors import InputError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import sole_writer
 from nin_bench.grid import Grid
@@ -25,6 +25,10 @@ from nin_bench.plan import PlannedCell, check_models, check_same_question, plan_
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
+
+PRELOAD = ("nin_bench.worker", "torch._dynamo", "sklearn.datasets")
+"""What every worker has imported: itself, and what it would take a second each to import when it first counts
+shapes on the meta device and reads the digits."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,9 @@ class RunSummary:
     """What came of a run."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Of every selected cell, those done before included."""
+    """Of every selected cell: what its record now says, `missing` where there is none."""
     num_skipped: int = 0
+    """Cells that were done before."""
     signal_number: int | None = None
     """The signal that ended it early."""
 
@@ -108,24 +113,27 @@ def run_grid(
     """
     check_models(grid, options.data_dir)
     slots = choose_slots(options.device, options.workers)
+    check_same_question(grid, folder)
+    # What is wrong with the input is found before the folder is made: a refused run leaves nothing behind.
+    for spec in dict.fromkeys(one.cell.data for one in _plan(grid, folder, options) if one.has_to_run):
+        load_dataset(spec, options.data_dir)
     with sole_writer(folder.path):
-        check_same_question(grid, folder)
         notes = [
             told
             for cell in grid.selected
             if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
         ]
-        planned = plan_cells(grid, folder)
-        if options.fresh:
-            planned = [PlannedCell(one.cell, "missing") for one in planned]
-        to_run = [one for one in planned if one.has_to_run]
-        for spec in dict.fromkeys(one.cell.data for one in to_run):
-            load_dataset(spec, options.data_dir)  # a missing or altered file is refused before anything trains
+        planned = _plan(grid, folder, options)
         folder.write_grid(
             {**grid.as_dict(), "device_kind": slots[0].device.partition(":")[0], "lock": _lock(grid, folder)}
         )
         on_event(Planned(planned, slots, notes))
-        return _Run(folder, options, on_event, slots).train(planned, to_run)
+        return _Run(folder, options, on_event, slots).train(planned)
+
+
+def _plan(grid: Grid, folder: ResultsFolder, options: RunOptions) -> list[PlannedCell]:
+    planned = plan_cells(grid, folder)
+    return [PlannedCell(one.cell, "missing") for one in planned] if options.fresh else planned
 
 
 class _Run:
@@ -142,23 +150,25 @@ class _Run:
         self.options = options
         self.on_event = on_event
         self.environment = {**describe_environment(), "workers": len(slots)}
-        self.executor = LocalExecutor(
-            slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.worker",)
-        )
+        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD)
         self.queue: deque[Cell] = deque()
         self.earlier: dict[str, Record] = {}
         self.tries: Counter[str] = Counter()
         self.started_at: dict[str, str] = {}
         self.rows: dict[str, list[Epoch]] = {}
 
-    def train(self, planned: Sequence[PlannedCell], to_run: Sequence[PlannedCell]) -> RunSummary:
-        cells = {one.cell.cell_id: one.cell for one in to_run}
+    def train(self, planned: Sequence[PlannedCell]) -> RunSummary:
+        cells = {one.cell.cell_id: one.cell for one in planned if one.has_to_run}
         self.queue.extend(cells.values())
-        self.earlier = {one.cell.cell_id: one.record for one in to_run if one.record}
-        outcome = {one.cell.cell_id: one.outcome for one in planned if not one.has_to_run}
-        summary = RunSummary(num_skipped=len(outcome))
-        with _signals(self.executor, summary):
-            for event in self.executor.run(self._tasks()):
+        self.earlier = {one.cell.cell_id: one.record for one in planned if one.record}
+        # An outdated record is of another experiment.
+        outcome = {
+            one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
+            for one in planned
+        }
+        summary = RunSummary(num_skipped=len(planned) - len(cells))
+        with _signals(self.executor, summary), closing(self.executor.run(self._tasks())) as events:
+            for event in events:
                 cell = cells[event.key]
                 match event:
                     case Started():
@@ -169,7 +179,7 @@ class _Run:
                         self.on_event(EpochEnded(cell, event.news))
                     case Ended():
                         outcome[event.key] = self._finish(cell, event)
-        summary.outcomes = Counter(outcome.get(one.cell.cell_id) or "not_started" for one in planned)
+        summary.outcomes = Counter(outcome.values())
         return summary
 
     def _tasks(self) -> Iterator[Task]:
@@ -185,11 +195,13 @@ class _Run:
             record = {**record, "attempts": [*earlier["attempts"], *record["attempts"]]}
         if result.predictions is not None:
             self.folder.write_predictions(cell.cell_id, result.predictions)
+        else:
+            self.folder.remove_predictions(cell.cell_id)
         self.folder.write_record(record)
         self.earlier[cell.cell_id] = record
         outcome: str = record["outcome"]
         passing = outcome not in FINAL_OUTCOMES and outcome != "interrupted"
-        will_retry = passing and self.tries[cell.cell_id] < self.options.retries
+        will_retry = passing and not self.executor.stopping and self.tries[cell.cell_id] < self.options.retries
         if will_retry:
             self.tries[cell.cell_id] += 1
             self.queue.append(cell)
@@ -224,7 +236,7 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
         workers: how many on a CPU; None is one per core that this process may use.
 
     Raises:
-        NinBenchError: there is no such device here.
+        InputError: there is no such device here.
     """
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     kind, _, number = device.partition(":")
@@ -237,10 +249,10 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
         return [Slot("cpu", cores[index] if count <= len(cores) else None) for index in range(count)]
     if accelerator is None or accelerator.type != kind:
         here = accelerator.type if accelerator else "no accelerator"
-        raise NinBenchError(f"--device {device}: there is {here} here; use --device cpu")
+        raise InputError(f"--device {device}: there is {here} here; use --device cpu")
     every = [str(index) for index in range(torch.accelerator.device_count())]
     if number and number not in every:
-        raise NinBenchError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
+        raise InputError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
     return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
 
 
@@ -264,7 +276,9 @@ def _cause_of_death(end: Ended) -> str:
         said = f"its process was killed by {by}{hint}"
     else:
         said = f"its process ended with status {code}"
-    return f"{said}; its last output: {end.output}" if end.output else said
+    *before, last = end.output.splitlines() or [""]
+    # The last line tells most, and tables show the first.
+    return "\n".join([f"{said}: {last}" if last else said, *before])
 
 
 @contextmanager

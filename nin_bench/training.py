@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nin_bench.cell import Recipe
 from nin_bench.data import ImageBatches
+from nin_bench.errors import SpecError
 
 ESCAPE_MARGIN = 0.1
 """A network has escaped once its running loss lies this far below ln(classes), the loss of a constant guess."""
@@ -31,7 +33,12 @@ Epoch = dict[str, Any]
 
 
 class DivergedError(Exception):
-    """The training loss became NaN or infinite."""
+    """The training loss became NaN or infinite.
+
+    Args:
+        step: the first whose loss was not finite, counted from 1.
+        loss: what it was.
+    """
 
     def __init__(self, step: int, loss: float) -> None:
         super().__init__(f"the training loss became {loss} at step {step}")
@@ -49,7 +56,7 @@ class Evaluation:
     loss: float
     """Mean cross-entropy."""
     predicted: Tensor
-    """(N,) int64 class of the largest logit; -1 where all logits are zero, so that none stands out."""
+    """(N,) int64 class of the largest logit, or -1 for none, as `predict` tells."""
     probability: Tensor
     """(N,) float32 probability given to the predicted class, 1/classes where there is none."""
     labels: Tensor
@@ -81,16 +88,18 @@ class Progress:
     """What is known so far of a training; whole also when it ends early."""
 
     num_steps: int = 0
+    """Steps whose loss was finite."""
     train_seconds: float = 0.0
     """Time in training steps alone: no evaluation, no loading."""
     num_images: int = 0
+    """Images in those steps; one counts each time it is seen."""
     escape_epoch: float | None = None
     history: list[Epoch] = field(default_factory=list)
 
     @property
     def images_per_second(self) -> float | None:
         """Training throughput, None before the first step has ended."""
-        return self.num_images / self.train_seconds if self.train_seconds > 0 else None
+        return self.num_images / self.train_seconds if self.num_images else None
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,9 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     falls to zero (Loshchilov and Hutter, 2017). `one_cycle` rises from lr/25 over the first 30 % and falls to
     lr/250,000, both by a cosine, as PyTorch's OneCycleLR does by default (Smith and Topin, 2018). `step`
     multiplies by `step_factor` every `step_epochs`.
+
+    >>> learning_rate(Recipe(epochs=10, lr=0.1, schedule="cosine"), 5.0)
+    0.05
     """
     if epoch < recipe.warmup_epochs:
         return recipe.lr * epoch / recipe.warmup_epochs
@@ -177,6 +189,25 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return adaptive(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
+def check_micro_batch(model: nn.Module, recipe: Recipe) -> None:
+    """Refuse micro-batches where they would change what is computed, not only its last bits.
+
+    Raises:
+        SpecError: of `micro_batch`, for a network with batch normalisation.
+    """
+    if recipe.micro_batch is not None and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
+        raise SpecError(
+            "micro_batch",
+            f"{recipe.micro_batch} does not go with batch normalisation, which would normalise over so many "
+            "images and not over the batch; leave it out",
+        )
+
+
+def predict(logits: Tensor) -> Tensor:
+    """(N,) int64 class of the largest of (N, classes) logits; -1 where all are zero, so that none stands out."""
+    return logits.argmax(1).masked_fill((logits == 0).all(1), -1)
+
+
 class Trainer:
     """One network in training.
 
@@ -186,9 +217,13 @@ class Trainer:
         train: the images to train on, on the same device.
         seed: of the cell.
         num_classes: gives the loss of a constant guess.
+
+    Raises:
+        SpecError: the network and the recipe do not go together.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, train: Images, *, seed: int, num_classes: int) -> None:
+        check_micro_batch(model, recipe)
         self.model = model
         self.recipe = recipe
         self.train = train
@@ -213,24 +248,26 @@ class Trainer:
         """Train one pass over the images and return its row of the history.
 
         Raises:
-            DivergedError: the loss is NaN or infinite; nothing after that step was done.
+            DivergedError: the loss is NaN or infinite; nothing is done after that step.
             StoppedError: `should_stop` answered yes before a step.
         """
         epoch = len(self.progress.history)
         self.model.train()
-        started = time.perf_counter()
         loss_sum, num_right = 0.0, 0
-        for number, indices in enumerate(self._order(epoch)):
-            if should_stop():
-                raise StoppedError
-            self._set_learning_rate(epoch + number / self.steps_per_epoch)
-            batch_loss, right = self.step(indices)
-            self._note_loss(batch_loss / len(indices))
-            loss_sum += batch_loss
-            num_right += right
-        seconds = time.perf_counter() - started
-        self.progress.train_seconds += seconds
-        self.progress.num_images += len(self.train)
+        started = time.perf_counter()
+        try:
+            for number, indices in enumerate(self._order(epoch)):
+                if should_stop():
+                    raise StoppedError
+                self._set_learning_rate(epoch + number / self.steps_per_epoch)
+                batch_loss, right = self.step(indices)
+                self._note_loss(batch_loss / len(indices))
+                self.progress.num_images += len(indices)
+                loss_sum += batch_loss
+                num_right += right
+        finally:
+            seconds = time.perf_counter() - started
+            self.progress.train_seconds += seconds
         row: Epoch = {
             "epoch": epoch + 1,
             "train_loss": loss_sum / len(self.train),
@@ -260,26 +297,30 @@ class Trainer:
             loss = self.loss(logits.float(), labels)
             (loss / len(indices)).backward()
             loss_sum += loss.detach()
-            num_right += (logits.detach().argmax(1) == labels).sum()
+            num_right += (predict(logits.detach()) == labels).sum()
         self.optimizer.step()
         return loss_sum.item(), int(num_right.item())
 
-    def evaluate(self, images: Images) -> Evaluation:
-        """Loss and predictions for every image, in evaluation mode and without label smoothing."""
+    def evaluate(self, images: Images, should_stop: Callable[[], bool] = lambda: False) -> Evaluation:
+        """Loss and predictions for every image, in evaluation mode and without label smoothing.
+
+        Raises:
+            StoppedError: `should_stop` answered yes before a batch.
+        """
         self.model.eval()
         loss_sum, predicted, probability, labels = 0.0, [], [], []
         alive: Tensor | None = None
         with torch.inference_mode():
             for part in torch.split(images.indices, EVALUATION_BATCH):
+                if should_stop():
+                    raise StoppedError
                 inputs, targets = images.batches.take(part)
                 with self.autocast():
                     logits = self.model(inputs)
                 logits = logits.float()
                 loss_sum += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
-                best = logits.softmax(1).max(1)
-                silent = (logits == 0).all(1)
-                predicted.append(best.indices.masked_fill(silent, -1).cpu())
-                probability.append(best.values.cpu())
+                predicted.append(predict(logits).cpu())
+                probability.append(logits.softmax(1).amax(1).cpu())
                 labels.append(targets.cpu())
                 part_alive = (logits != 0).any(0)
                 alive = part_alive if alive is None else alive | part_alive
@@ -304,7 +345,7 @@ class Trainer:
     def _note_loss(self, loss: float) -> None:
         progress = self.progress
         if not math.isfinite(loss):
-            raise DivergedError(progress.num_steps, loss)
+            raise DivergedError(progress.num_steps + 1, loss)
         progress.num_steps += 1
         self._recent.append(loss)
         full = len(self._recent) == ESCAPE_WINDOW

@@ -16,7 +16,8 @@ import torch
 from nin_bench.cell import Cell
 from nin_bench.cost import count_cost
 from nin_bench.data import Dataset, describe_data, load_dataset
-from nin_bench.errors import InputError
+from nin_bench.environment import without_folders
+from nin_bench.errors import SpecError
 from nin_bench.executors import Channel, Slot
 from nin_bench.models import build_model
 from nin_bench.results import Record
@@ -62,14 +63,20 @@ def make_record(
     history: list[Epoch] | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> Record:
-    """A record of one attempt; what is not given is null."""
+    """A record of one attempt; what is not given is null, and its error names no folder of this machine."""
+    attempt = {
+        "outcome": outcome,
+        "error": None if error is None else without_folders(error),
+        "started_at": started_at,
+        "finished_at": now(),
+    }
     return {
         "cell_id": cell.cell_id,
         "variant_id": cell.variant_id,
         "label": cell.label,
         "cell": cell.as_dict(),
         "outcome": outcome,
-        "attempts": [{"outcome": outcome, "error": error, "started_at": started_at, "finished_at": now()}],
+        "attempts": [attempt],
         "metrics": {**dict.fromkeys(METRICS), **(metrics or {})},
         "history": history or [],
         "environment": dict(environment or {}),
@@ -111,7 +118,7 @@ def run_cell(
         device: a torch device.
         environment: kept in the record, with the device added.
         on_epoch: is told each row of the history when its epoch ends.
-        should_stop: is asked before every step.
+        should_stop: is asked before every step of training and every batch of an evaluation.
     """
     started_at = now()
     run = _Run(cell, data_dir, torch.device(device), on_epoch, should_stop)
@@ -123,7 +130,7 @@ def run_cell(
     except DivergedError as divergence:
         outcome, error = "diverged", str(divergence)
         run.metrics["failed_step"] = divergence.step
-    except InputError as refusal:
+    except SpecError as refusal:
         outcome, error = "invalid", str(refusal)
     except Exception as failure:
         outcome, error = ("out_of_memory" if _is_out_of_memory(failure) else "crashed"), _told(failure)
@@ -186,13 +193,15 @@ class _Run:
         for _ in range(cell.recipe.epochs):
             row = trainer.run_epoch(self.should_stop)
             if len(validation):
-                row |= _named("validation", trainer.evaluate(validation))
+                row |= _named("validation", trainer.evaluate(validation, self.should_stop))
             if cell.recipe.test_every_epoch:
-                row |= _named("test", trainer.evaluate(self._test_images(dataset)))
+                row |= _named("test", trainer.evaluate(self._test_images(dataset), self.should_stop))
             self.on_epoch(row)
 
-        on_train = trainer.evaluate(train)
-        on_test = trainer.evaluate(self._test_images(dataset))
+        on_train = trainer.evaluate(train, self.should_stop)
+        if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
+            raise DivergedError(trainer.progress.num_steps, on_train.loss)
+        on_test = trainer.evaluate(self._test_images(dataset), self.should_stop)
         metrics |= _named("train", on_train) | _named("test", on_test)
         metrics |= {
             "num_dead_maps": on_train.num_dead_maps,
@@ -239,9 +248,10 @@ def _is_out_of_memory(failure: Exception) -> bool:
 
 
 def _told(failure: Exception) -> str:
-    """The error in one line, and the place that raised it; no folder of this machine is named."""
+    """The error in one line, and the place that raised it."""
     last = traceback.extract_tb(failure.__traceback__)[-1]
-    return f"{type(failure).__name__}: {failure} (in {last.name}, {Path(last.filename).name}:{last.lineno})"
+    text = " ".join(str(failure).split())
+    return f"{type(failure).__name__}: {text} (in {last.name}, {Path(last.filename).name}:{last.lineno})"
 
 
 def _peak_memory_bytes(device: torch.device) -> int:

@@ -1,29 +1,31 @@
 """YAML text to plain values that remember their line and column. Imports nothing of ours but the errors.
 
 Read with PyYAML's pure-Python parser, event by event: it has no recursion to exhaust, its C twin can crash on
-deep nesting, and nothing is expanded. Scalars follow YAML 1.2's core schema, so that `1e-3` is a number, and
-keep 1.1's `on`, `off`, `yes` and `no` as booleans.
+deep nesting, and nothing is expanded. Decimal numbers are read as in YAML 1.2's core schema, so that `1e-3` is
+one; 1.1's `on`, `off`, `yes` and `no` stay booleans.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
-from nin_bench.errors import InputError, unknown_name
+from nin_bench.errors import InputError, shown, unknown_name
 
 MAX_BYTES = 64 * 1024
 """A larger file is no grid written by a person, and the pure parser takes 10 s a megabyte."""
 MAX_DEPTH = 16
 """Deeper nesting than any grid has."""
+MAX_DIGITS = 18
+"""A whole number of more characters may not fit in 64 bits; it is read as a float, and refused where it counts."""
 
 _BOOLEANS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,19 @@ class Node:
     column: int
     path: str = ""
     """From the document's top, as in `models[0].pointwise`."""
+    key: "Node | None" = field(default=None, repr=False)
+    """The name of the field whose value this is, where it stands."""
 
     def error(self, message: str) -> InputError:
         """What is wrong here, as one line that opens with file, line, column and field."""
-        field = f"{self.path}: " if self.path else ""
-        # An option is one value on one line: its text says where, its field is named in it.
-        place = self.source if self.source.startswith("--") else f"{self.source}:{self.line}:{self.column}"
-        return InputError(f"{place}: {'' if place == self.source else field}{message}")
+        if self.source.startswith("--"):  # an option names its field, and is one line
+            return InputError(f"{self.source}: {message}")
+        path = f"{self.path}: " if self.path else ""
+        return InputError(f"{self.source}:{self.line}:{self.column}: {path}{message}")
+
+    def key_error(self, message: str) -> InputError:
+        """What is wrong with the name of the field whose value this is, at the name's place."""
+        return (self.key or self).error(message)
 
     def plain(self) -> Any:
         """The value alone, nodes taken off all the way down."""
@@ -61,10 +69,11 @@ class Node:
         """
         if not isinstance(self.value, dict):
             raise self.error(f"{shown(self.value)} is not {what}; write a mapping of fields")
-        names = list(known) if known is not None else None
-        for key, node in self.value.items():
-            if names is not None and key not in names:
-                raise node.error(unknown_name("field", key, names))
+        if known is not None:
+            names = list(known)
+            for name, node in self.value.items():
+                if name not in names:
+                    raise node.key_error(unknown_name("field", name, names))
         return self.value
 
     def sequence(self, what: str) -> list["Node"]:
@@ -83,16 +92,6 @@ class Node:
         return replace(self, value=children)
 
 
-def shown(value: Any) -> str:
-    """A value as an error names it: short, on one line."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def parse_yaml(text: str, source: str) -> Node:
     """Parse one YAML document.
 
@@ -104,18 +103,31 @@ def parse_yaml(text: str, source: str) -> Node:
         InputError: not YAML; longer than 64 KiB; nested deeper than 16; with an alias, anchor, tag, duplicate
             key, a key that is no plain text, or a second document. The line says which, and where.
     """
-    size = len(text.encode())
-    if size > MAX_BYTES:
-        raise InputError(f"{source}: {size} bytes is too long for a grid; at most {MAX_BYTES} are read")
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise InputError(f"{source}: longer than {MAX_BYTES // 1024} KiB, which is too long for a grid")
     try:
-        return _build(yaml.parse(text, Loader=yaml.SafeLoader), source)
+        return _build(_events(text), source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        assert mark is not None, "the parser marks every error"
         context = f"{error.context}, " if error.context else ""
-        raise InputError(f"{source}{where}: not YAML: {context}{error.problem}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"{source}:{mark.line + 1}:{mark.column + 1}: not YAML: {context}{error.problem}"
+        ) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - text.rfind("\n", 0, error.position)
+        code = ord(text[error.position])
+        raise InputError(f"{source}:{line}:{column}: not YAML: character U+{code:04X}; leave it out") from error
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    loader = yaml.SafeLoader(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()  # type: ignore[no-untyped-call]
+    except (ValueError, OverflowError) as error:  # of a character beyond Unicode, written as "\UFFFFFFFF"
+        raise yaml.MarkedYAMLError(problem="a number out of range", problem_mark=loader.get_mark()) from error
 
 
 @dataclass
@@ -123,13 +135,27 @@ class _Open:
     """A mapping or list whose end has not been read yet."""
 
     node: Node
-    key: str | None = None
+    key: Node | None = None
+    """In a mapping, the field's name that has been read and waits for its value."""
+
+    @property
+    def expects_key(self) -> bool:
+        return isinstance(self.node.value, dict) and self.key is None
 
     @property
     def child_path(self) -> str:
+        """The path of what is read next, as far as it is known."""
         if isinstance(self.node.value, list):
             return f"{self.node.path}[{len(self.node.value)}]"
-        return f"{self.node.path}.{self.key}" if self.node.path else str(self.key)
+        return self.key.path if self.key else self.node.path
+
+    def add(self, node: Node) -> None:
+        if isinstance(self.node.value, list):
+            self.node.value.append(node)
+        else:
+            assert self.key is not None
+            self.node.value[self.key.value] = node
+            self.key = None
 
 
 def _build(events: Iterator[yaml.Event], source: str) -> Node:
@@ -139,38 +165,29 @@ def _build(events: Iterator[yaml.Event], source: str) -> Node:
         if isinstance(event, yaml.CollectionEndEvent):
             stack.pop()
             continue
+        assert event.start_mark is not None, "the parser marks every event"
+        place = Node(None, source, event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+            raise place.error("a second document; a grid is one document")
         if not isinstance(event, yaml.NodeEvent):
-            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise _place(event, source).error("a second document; a grid is one document")
             continue
-        place = _place(event, source, stack[-1].child_path if stack and not _expects_key(stack[-1]) else "")
+        parent = stack[-1] if stack else None
+        if parent is not None:
+            place = replace(place, path=parent.child_path, key=parent.key)
         _refuse_what_no_grid_needs(event, place)
-        if stack and _expects_key(stack[-1]):
-            stack[-1].key = _key(event, stack[-1], place)
+        if parent is not None and parent.expects_key:
+            parent.key = _key(event, parent.node, place)
             continue
         node = replace(place, value=_value(event))
-        if not stack:
+        if parent is None:
             root = node
-        elif isinstance(stack[-1].node.value, list):
-            stack[-1].node.value.append(node)
         else:
-            stack[-1].node.value[stack[-1].key] = node
-            stack[-1].key = None
+            parent.add(node)
         if isinstance(event, yaml.CollectionStartEvent):
             stack.append(_Open(node))
             if len(stack) > MAX_DEPTH:
                 raise node.error(f"nested more than {MAX_DEPTH} deep; no grid needs that")
-    return root if root is not None else Node({}, source, 1, 1)
-
-
-def _place(event: yaml.Event, source: str, path: str = "") -> Node:
-    mark = event.start_mark
-    assert mark is not None, "the parser marks every event"
-    return Node(None, source, mark.line + 1, mark.column + 1, path)
-
-
-def _expects_key(parent: _Open) -> bool:
-    return isinstance(parent.node.value, dict) and parent.key is None
+    return root or Node(None, source, 1, 1)
 
 
 def _refuse_what_no_grid_needs(event: yaml.NodeEvent, place: Node) -> None:
@@ -180,15 +197,18 @@ def _refuse_what_no_grid_needs(event: yaml.NodeEvent, place: Node) -> None:
         raise place.error(f"anchor &{event.anchor}: anchors and aliases are not used in grids; leave it out")
     if (tag := getattr(event, "tag", None)) is not None:
         raise place.error(f"tag {tag!r}: tags are not used in grids; leave it out")
+    if isinstance(event, yaml.ScalarEvent) and any("\ud800" <= character <= "\udfff" for character in event.value):
+        raise place.error(f"{shown(event.value)} holds half a character; write the whole character itself")
 
 
-def _key(event: yaml.NodeEvent, parent: _Open, place: Node) -> str:
-    if not isinstance(event, yaml.ScalarEvent):
+def _key(event: yaml.NodeEvent, mapping: Node, place: Node) -> Node:
+    if not isinstance(event, yaml.ScalarEvent) or not event.value.isprintable():
         raise place.error("a field's name must be plain text")
-    if event.value in parent.node.value:
-        first = parent.node.value[event.value]
-        raise place.error(f"duplicate field {event.value!r}, given on line {first.line} already; keep one")
-    return str(event.value)
+    name = event.value
+    key = replace(place, value=name, path=f"{mapping.path}.{name}" if mapping.path else name)
+    if name in mapping.value:
+        raise key.error(f"given twice, on line {mapping.value[name].key.line} already; keep one")
+    return key
 
 
 def _value(event: yaml.NodeEvent) -> Any:
@@ -205,8 +225,8 @@ def _scalar(text: str) -> bool | int | float | str | None:
         return None
     if text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
-    if _INTEGER.fullmatch(text) and len(text) <= 40:
+    if _INTEGER.fullmatch(text) and len(text) <= MAX_DIGITS:
         return int(text)
     if _FLOAT.fullmatch(text):
-        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text

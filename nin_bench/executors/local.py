@@ -8,15 +8,17 @@ initialised again in a forked child.
 
 import multiprocessing
 import os
+import pickle
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
@@ -105,6 +107,8 @@ class _Worker:
     connection: Connection
     log: Path
     started: float
+    speaks: bool = True
+    """Whether its end of the pipe may still be open."""
     returned: bool = False
     result: Any = None
     killed_for: Literal["timed_out", "killed"] | None = None
@@ -131,13 +135,19 @@ class LocalExecutor:
         """Start nothing more and ask the workers to stop; called again, kill them. Safe in a signal handler."""
         self._stopping = "asked" if self._stopping == "no" else "at_once"
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Event]:
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping != "no"
+
+    def run(self, tasks: Iterator[Task]) -> Generator[Event, None, None]:
         """Run tasks as slots become free, and tell what happens, in the order in which it is noticed.
 
         A task's function that raises counts as `died`, with its traceback as output. Whoever closes this
         generator early kills the workers.
         """
-        context = _context(self.preload)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(self.preload))
         with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
             try:
                 while True:
@@ -149,12 +159,14 @@ class LocalExecutor:
             finally:
                 for worker in self._workers:
                     worker.process.kill()
+                for worker in self._workers:
                     worker.process.join()
+                    worker.connection.close()
 
-    def _fill(self, tasks: Iterator[Task], context: BaseContext, folder: Path) -> Iterator[Started]:
+    def _fill(self, tasks: Iterator[Task], context: ForkServerContext, folder: Path) -> Iterator[Started]:
         busy = {id(worker.slot) for worker in self._workers}
         for slot in self.slots:
-            if self._stopping != "no" or id(slot) in busy:
+            if self.stopping or id(slot) in busy:
                 continue
             task = next(tasks, None)
             if task is None:
@@ -164,15 +176,19 @@ class LocalExecutor:
 
     def _hear(self) -> Iterator[Event]:
         """Wait for news or an end, for a moment at most."""
-        ears = {worker.connection: worker for worker in self._workers}
-        ends = {worker.process.sentinel: worker for worker in self._workers}
-        ready = wait([*ears, *ends], timeout=POLL_SECONDS)
+        ears = [worker.connection for worker in self._workers if worker.speaks]
+        ends = [worker.process.sentinel for worker in self._workers]
+        ready = set(wait([*ears, *ends], timeout=POLL_SECONDS))
         for worker in list(self._workers):
-            if worker.connection in ready or worker.process.sentinel in ready:
-                yield from _drain(worker)
             if worker.process.sentinel in ready:
+                # What a worker sent before its death is not lost.
+                while worker.speaks:
+                    yield from _news(worker)
                 self._workers.remove(worker)
                 yield _ended(worker)
+            elif worker.connection in ready:
+                # One message at a time, so that a talkative worker does not drown the others.
+                yield from _news(worker)
 
     def _enforce(self) -> None:
         """Carry out time limits and the wish to stop."""
@@ -190,33 +206,45 @@ class LocalExecutor:
                 _kill(worker, "killed")
 
 
-def _context(preload: Sequence[str]) -> BaseContext:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
-    return context
-
-
-def _start(task: Task, slot: Slot, context: BaseContext, folder: Path) -> _Worker:
+def _start(task: Task, slot: Slot, context: ForkServerContext, folder: Path) -> _Worker:
     descriptor, name = tempfile.mkstemp(dir=folder)
     os.close(descriptor)
+    # The worker unpickles its task itself, so that an import that fails there is told like any other error.
+    payload = pickle.dumps(task)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, name, task, slot), daemon=True)  # type: ignore[attr-defined]
-    process.start()
+    process = context.Process(target=_work, args=(theirs, name, payload, slot), daemon=True)
+    with _sigterm_blocked():
+        process.start()
     theirs.close()
     return _Worker(task, slot, process, ours, Path(name), time.monotonic())
 
 
-def _drain(worker: _Worker) -> Iterator[Told]:
-    """Everything that a worker has sent so far; what a dying worker sent before its death is not lost."""
-    with suppress(EOFError, OSError):
-        while worker.connection.poll():
-            kind, content = worker.connection.recv()
-            if kind == "result":
-                worker.returned, worker.result = True, content
-            else:
-                yield Told(worker.task.key, content)
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    """Start processes that SIGTERM does not reach: it often goes to a whole group, and the parent alone decides.
+
+    The forkserver inherits the mask when the first worker is started, and hands it on to every worker; were it
+    to die, its workers would seem to have died with it.
+    """
+    resource_tracker.ensure_running()  # which would unblock the signal again, were it started below
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _news(worker: _Worker) -> Iterator[Told]:
+    """Receive one message; none is left once the pipe is closed."""
+    try:
+        kind, content = worker.connection.recv()
+    except (EOFError, OSError):
+        worker.speaks = False
+        return
+    if kind == "result":
+        worker.returned, worker.result = True, content
+    else:
+        yield Told(worker.task.key, content)
 
 
 def _kill(worker: _Worker, why: Literal["timed_out", "killed"]) -> None:
@@ -239,19 +267,22 @@ def _ended(worker: _Worker) -> Ended:
     )
 
 
-def _work(connection: Connection, log: str, task: Task, slot: Slot) -> None:
+def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
     """What a worker process does, from its start to its end."""
     # Ctrl-C reaches the whole process group; the parent alone decides, and says so through the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    descriptor = os.open(log, os.O_WRONLY)
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     if slot.core is not None:
         # A machine that forbids pinning still computes the same, only less steadily.
         with suppress(OSError, AttributeError):
             os.sched_setaffinity(0, {slot.core})
+    task: Task = pickle.loads(payload)
     connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
+    # All is said; a thread or a library that will not end must not hold the slot.
+    os._exit(0)
 
 
 def _die_with_parent() -> None:

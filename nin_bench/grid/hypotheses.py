@@ -1,6 +1,7 @@
 """A claim written in the grid before the run, with the smallest difference that matters."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -61,14 +62,9 @@ def read_hypotheses(nodes: Sequence[Node], resolve: Callable[[Node], str]) -> tu
             sides = fields["compare"].sequence("two patterns")
             if len(sides) != 2:
                 raise fields["compare"].error(f"{len(sides)} patterns; compare exactly two")
-            labels = tuple(resolve(side) for side in sides)
-            fields["compare"] = Node(labels, *_place(fields["compare"]))
+            fields["compare"] = replace(fields["compare"], value=tuple(resolve(side) for side in sides))
         hypothesis = validated(Hypothesis, fields, node)
         if hypothesis.id in read:
             raise fields["id"].error(f"{hypothesis.id!r} is used twice; give each hypothesis its own id")
         read[hypothesis.id] = hypothesis
     return tuple(read.values())
-
-
-def _place(node: Node) -> tuple[str, int, int, str]:
-    return node.source, node.line, node.column, node.path

@@ -8,10 +8,11 @@ from typing import Any
 
 from nin_bench.cell import DataSpec, Recipe, Spec
 from nin_bench.grid.hypotheses import Hypothesis
+from nin_bench.metrics import METRICS
 
 SCHEMA_FILE = "grid.schema.json"
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
-_PATTERN = {"type": "object", "description": "Matches a variant when every field it names is equal."}
+_SEED = {"type": "integer", "minimum": 0}
 
 
 def shipped_schema() -> str:
@@ -23,35 +24,51 @@ def grid_schema() -> dict[str, Any]:
     """The schema made anew from the registry, installed models included."""
     from nin_bench.models import list_models
 
+    models = list_models()
     sections = {
         "data": {"$ref": "#/$defs/data"},
         "recipe": {"$ref": "#/$defs/recipe"},
         "seeds": {
             "description": "How many seeds, counted from 0, or a list of them.",
-            "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"type": "array", "items": {"type": "integer", "minimum": 0}, "uniqueItems": True, "minItems": 1},
-            ],
+            "anyOf": [{"type": "integer", "minimum": 1}, {**_list(_SEED), "uniqueItems": True}],
         },
-        "models": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/model"}},
-        "exclude": {"type": "array", "items": _PATTERN},
-        "baseline": _PATTERN,
+        "models": {
+            "description": "What is compared; a list in place of a value is an axis.",
+            **_list({"$ref": "#/$defs/model"}),
+        },
+        "exclude": {
+            "description": "Every cell that matches one of these is left out.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/exclusion"},
+        },
+        "baseline": {"$ref": "#/$defs/pattern"},
         "hypotheses": {"type": "array", "items": {"$ref": "#/$defs/hypothesis"}},
     }
     grid = {
         "schema": {"const": 1},
-        "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"},
+        "name": {
+            "description": "Names the results folder.",
+            "type": "string",
+            "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$",
+        },
         **sections,
-        "profiles": {"type": "object", "additionalProperties": _object(sections)},
+        "profiles": {
+            "description": "By name, what is laid over the grid: mappings key by key, lists replaced whole.",
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z0-9][a-z0-9_-]{0,63}$", "not": {"enum": ["auto", "full"]}},
+            "additionalProperties": _object(sections),
+        },
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "nin_bench grid",
-        **_object(grid, required=["schema", "name", "models"]),
+        **_object(grid, required=["schema", "name", "data", "models"]),
         "$defs": {
-            "data": _object(_properties(DataSpec)),
-            "recipe": _object(_properties(Recipe)),
-            "model": {"oneOf": [_model(name) for name in list_models()]},
+            "data": _axes(DataSpec),
+            "recipe": _axes(Recipe),
+            "model": {"oneOf": [_model(name) for name in models]},
+            "pattern": _pattern(models),
+            "exclusion": _pattern(models, seed=_or_list(_SEED)),
             "hypothesis": _hypothesis(),
         },
     }
@@ -62,14 +79,29 @@ def _object(properties: dict[str, Any], required: list[str] | None = None) -> di
     return {**schema, "required": required} if required else schema
 
 
-def _properties(spec: type[Spec]) -> dict[str, Any]:
-    """A Spec's fields; each value may be a list, which is an axis."""
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+def _or_list(value: dict[str, Any]) -> dict[str, Any]:
+    """A value or a list of such; what describes it stands outside of both."""
+    about: dict[str, Any] = {key: value[key] for key in ("description", "default") if key in value}
+    bare = {key: part for key, part in value.items() if key not in about}
+    return {**about, "anyOf": [bare, _list(bare)]}
+
+
+def _properties(spec: type[Spec]) -> dict[str, dict[str, Any]]:
+    """A Spec's fields, each with its docstring."""
     properties = spec.model_json_schema()["properties"]
-    return {key: _or_axis({k: v for k, v in value.items() if k != "title"}) for key, value in properties.items()}
+    for value in properties.values():
+        del value["title"]
+        if "description" in value:
+            value["description"] = " ".join(value["description"].split())
+    return dict(properties)
 
 
-def _or_axis(value: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
+def _axes(spec: type[Spec]) -> dict[str, Any]:
+    return _object({key: _or_list(value) for key, value in _properties(spec).items()})
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -77,20 +109,44 @@ def _model(name: str) -> dict[str, Any]:
 
     arguments = {}
     for key, argument in model_arguments(name).items():
-        kind: dict[str, Any] = {"type": _TYPES[argument.type], "description": argument.description}
+        kind: dict[str, Any] = {"type": _TYPES[argument.type]}
         if argument.choices:
             kind["enum"] = list(argument.choices)
-        if argument.default is None:
+        if argument.about.minimum is not None:
+            kind["minimum"] = argument.about.minimum
+        if argument.about.below is not None:
+            kind["exclusiveMaximum"] = argument.about.below
+        if argument.optional:
             kind = {"anyOf": [kind, {"type": "null"}]}
-        arguments[key] = _or_axis(kind)
-    properties = {"name": {"const": name}, **arguments, "recipe": {"$ref": "#/$defs/recipe"}}
+        arguments[key] = _or_list({**kind, "description": argument.description, "default": argument.default})
+    recipe = {"description": "Goes over the grid's.", "$ref": "#/$defs/recipe"}
+    properties = {"name": {"const": name}, **arguments, "recipe": recipe}
     return {"description": model_summary(name), **_object(properties, required=["name"])}
 
 
-def _hypothesis() -> dict[str, Any]:
-    schema = Hypothesis.model_json_schema()
-    properties = {
-        key: {k: v for k, v in value.items() if k != "title"} for key, value in schema["properties"].items()
+def _pattern(models: list[str], **others: dict[str, Any]) -> dict[str, Any]:
+    """A pattern; models' arguments are left to the loader, since which there may be depends on the name."""
+    return {
+        "description": "Matches what is equal in every field it names, or in the field's list.",
+        "type": "object",
+        "properties": {
+            "name": _or_list({"enum": models}),
+            "recipe": {"$ref": "#/$defs/recipe"},
+            "data": {"$ref": "#/$defs/data"},
+            **others,
+        },
     }
-    properties["compare"] = {"type": "array", "items": _PATTERN, "minItems": 2, "maxItems": 2}
-    return _object(properties, required=schema["required"])
+
+
+def _hypothesis() -> dict[str, Any]:
+    properties = _properties(Hypothesis)
+    properties["metric"] = {"enum": list(METRICS)}
+    properties["compare"] = {
+        "description": "Two patterns, each of one variant; the claim is about the first, relative to the second.",
+        "type": "array",
+        "items": {"$ref": "#/$defs/pattern"},
+        "minItems": 2,
+        "maxItems": 2,
+    }
+    one_of = [{"required": ["margin"]}, {"required": ["factor"]}]
+    return {**_object(properties, required=Hypothesis.model_json_schema()["required"]), "oneOf": one_of}

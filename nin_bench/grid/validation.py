@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nin_bench.cell import Spec
-from nin_bench.errors import InputError, SpecError, unknown_name
-from nin_bench.yaml_source import Node, shown
+from nin_bench.errors import InputError, SpecError, shown, unknown_name
+from nin_bench.yaml_source import Node
 
 Point = Mapping[str, Node]
 """One value per field, each with its place."""
@@ -22,14 +22,14 @@ _KINDS = {
     "float_type": "a number",
     "bool_type": "true or false",
     "string_type": "text; put it in quotes if it is meant so",
+    "string_too_short": "text; write a sentence",
+    "string_pattern_mismatch": "a short name; use small letters, digits, - and _, at most 64",
     "finite_number": "a finite number",
-    "list_type": "a list",
 }
 _BOUNDS = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge:g} or more",
     "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} or less",
 }
 
 
@@ -39,7 +39,7 @@ def validated(spec: type[SpecT], fields: Point, place: Node) -> SpecT:
     Args:
         spec: the class to build.
         fields: a node for each field given.
-        place: where an error belongs that no single field causes.
+        place: where an error belongs that no given field causes.
 
     Raises:
         InputError: for the first wrong field, with its place, the value found and what would be right.
@@ -47,31 +47,49 @@ def validated(spec: type[SpecT], fields: Point, place: Node) -> SpecT:
     try:
         return spec.model_validate({key: node.plain() for key, node in fields.items()})
     except SpecError as error:
-        raise fields.get(error.field, place).error(error.message) from error
+        raise refusal(error, fields, place) from error
     except ValidationError as error:
         raise _first_error(error.errors(include_url=False)[0], spec, fields, place) from error
+
+
+def check_value(spec: type[Spec], field: str, node: Node) -> None:
+    """Refuse a value that a field cannot have, whatever the others have."""
+    try:
+        spec.model_validate({field: node.plain()})
+    except SpecError:
+        pass  # the field's own value is right, and it is the others that it does not fit
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            if detail["loc"][0] == field:
+                raise _first_error(detail, spec, {field: node}, node) from error
+
+
+def refusal(error: SpecError, fields: Point, place: Node) -> InputError:
+    """A refusal with the place of the refused value, or, where the field was not given, of what lacks it."""
+    node = fields.get(error.field)
+    return node.error(error.message) if node else place.error(str(error))
 
 
 def _first_error(detail: ErrorDetails, spec: type[Spec], fields: Point, place: Node) -> InputError:
     field = str(detail["loc"][0])
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    node = fields.get(field, place)
     if kind == "missing":
-        return node.error(f"lacks {field!r}")
+        return place.error(f"lacks {field!r}")
+    node = fields[field]
     if kind == "extra_forbidden":
-        return node.error(unknown_name("field", field, spec.model_fields))
+        return node.key_error(unknown_name("field", field, spec.model_fields))
+    if isinstance(value, list | dict):
+        return node.error(f"{shown(value)} cannot stand here; give one value")
     if kind == "literal_error":
         choices = [choice.strip("' ") for choice in context["expected"].replace(" or ", ",").split(",")]
         return node.error(unknown_name(field, value, choices))
-    if isinstance(value, list | dict):
-        return node.error(f"{shown(value)} cannot stand here; give one value")
-    return node.error(f"{shown(value)} is not {_right(kind, context, detail)}")
+    return node.error(f"{shown(value)} is not {_right(kind, context)}")
 
 
-def _right(kind: str, context: Mapping[str, Any], detail: ErrorDetails) -> str:
+def _right(kind: str, context: Mapping[str, Any]) -> str:
     if kind in _BOUNDS:
         return f"in range; use {_BOUNDS[kind].format(**context)}"
-    return _KINDS.get(kind, f"valid: {detail['msg']}")
+    return _KINDS[kind]
 
 
 def required(parent: Node, key: str) -> Node:

@@ -8,9 +8,9 @@ from math import prod
 from typing import Any, Protocol
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.errors import InputError, SpecError
-from nin_bench.grid.validation import Point, required, section, validated
-from nin_bench.yaml_source import Node, shown
+from nin_bench.errors import InputError, SpecError, shown
+from nin_bench.grid.validation import Point, refusal, required, section, validated
+from nin_bench.yaml_source import Node
 
 
 class Catalog(Protocol):
@@ -32,8 +32,8 @@ class Variant:
     recipe: Recipe
     label: str
     entry: Node
-    fields: Mapping[str, Node]
-    """The nodes that its values were read from, by dotted field."""
+    fields: Point
+    """The nodes that its values were read from; those of recipe and data as `recipe.lr`."""
 
     def cell(self, seed: int) -> Cell:
         """The variant with a seed."""
@@ -44,10 +44,22 @@ class Variant:
         """As `Cell.variant_id`."""
         return self.cell(0).variant_id
 
+    @cached_property
+    def comparable(self) -> dict[str, Any]:
+        """Its values by the names that a pattern gives them: `name`, `pointwise`, `recipe.lr`."""
+        return {
+            "name": self.model.name,
+            **self.model.arguments,
+            **{f"recipe.{key}": value for key, value in self.recipe},
+            **{f"data.{key}": value for key, value in self.data},
+        }
+
     def refused(self, error: SpecError) -> InputError:
         """A refusal from whoever built the model, with the file, line and column of the refused value."""
-        node = self.fields.get(error.field) or self.fields.get(f"data.{error.field}") or self.entry
-        return node.error(f"{self.label}: {error.message}")
+        field = error.field if error.field in self.fields else f"data.{error.field}"
+        if field not in self.fields:
+            return self.entry.error(f"{self.label}: {error}")
+        return self.fields[field].error(f"{self.label}: {error.message}")
 
     def as_dict(self) -> dict[str, Any]:
         """Id, label and the resolved values."""
@@ -63,48 +75,51 @@ class ModelEntry:
     entry: Node
     name: str
     arguments: dict[str, Node]
-    data: dict[str, Node]
-    recipe: dict[str, Node]
-    own_recipe: dict[str, Node]
+    data: Node
+    recipe: Node
+    own_recipe: Node
 
     @classmethod
     def read(cls, entry: Node, data: Node, recipe: Node, over: Node) -> "ModelEntry":
-        """Read an entry, with its own recipe laid over the grid's and the overrides over both."""
+        """Read an entry.
+
+        Args:
+            entry: a model's name, its arguments and its own recipe.
+            data: the grid's.
+            recipe: the grid's; the entry's own goes over it.
+            over: the recipe that goes over both.
+        """
         fields = entry.mapping("a model")
-        name = required(entry, "name")
-        if not isinstance(name.value, str):
-            raise name.error(f"{shown(name.value)} is not a model's name; write one name, in quotes if need be")
+        name = model_name(required(entry, "name"))
+        arguments = {key: node for key, node in fields.items() if key not in ("name", "recipe")}
         own = section(entry, "recipe")
-        return cls(
-            entry=entry,
-            name=name.value,
-            arguments={key: node for key, node in fields.items() if key not in ("name", "recipe")},
-            data=data.value,
-            recipe=recipe.merged(own).merged(section(over, "recipe")).value,
-            own_recipe=own.value,
-        )
+        read = cls(entry, name, arguments, data, recipe.merged(own).merged(over), own)
+        for node in read._axes():
+            if not node.value:
+                raise node.error("an axis without values; give at least one")
+        return read
+
+    def _axes(self) -> list[Node]:
+        fields = [*self.arguments.values(), *self.data.value.values(), *self.recipe.value.values()]
+        return [node for node in fields if isinstance(node.value, list)]
 
     @property
     def num_variants(self) -> int:
         """The product of its axes, found without taking them apart."""
-        axes = [*self.arguments.values(), *self.data.values(), *self.recipe.values()]
-        return prod(len(node.value) for node in axes if isinstance(node.value, list))
+        return prod(len(axis.value) for axis in self._axes())
 
     def variants(self, catalog: Catalog) -> Iterator[Variant]:
         """Every variant, resolved and validated; the data's and the recipe's axes run inside the model's."""
-        data = [(point, self._data(point, catalog)) for point in points(self.data)]
-        recipes = [(point, validated(Recipe, point, self.entry)) for point in points(self.recipe)]
-        for arguments in points(self.arguments):
+        data = [(point, self._data(point, catalog)) for point in _points(self.data.value)]
+        recipes = [(point, validated(Recipe, point, self.recipe)) for point in _points(self.recipe.value)]
+        for arguments in _points(self.arguments):
             model = self._model(arguments, catalog)
             for (data_point, data_spec), (recipe_point, recipe) in product(data, recipes):
-                named = [(key, arguments[key]) for key in self.arguments]
-                named += [(key, recipe_point[key]) for key in self.recipe if self._tells(key)]
-                named += [(key, data_point[key]) for key in self.data if isinstance(self.data[key].value, list)]
                 yield Variant(
                     model=model,
                     data=data_spec,
                     recipe=recipe,
-                    label=" ".join([self.name, *(f"{key}={_text(node.value)}" for key, node in named)]),
+                    label=self._label(arguments, data_point, recipe_point),
                     entry=self.entry,
                     fields={
                         **arguments,
@@ -113,29 +128,43 @@ class ModelEntry:
                     },
                 )
 
-    def _tells(self, recipe_field: str) -> bool:
-        """Whether a recipe field sets this model's variants apart: its own, or an axis."""
-        return recipe_field in self.own_recipe or isinstance(self.recipe[recipe_field].value, list)
+    def _label(self, arguments: Point, data: Point, recipe: Point) -> str:
+        """All that the grid writes of this model, and the values of axes that all models share."""
+        told = list(arguments.items())
+        told += [
+            (key, node)
+            for key, node in recipe.items()
+            if key in self.own_recipe.value or isinstance(self.recipe.value[key].value, list)
+        ]
+        told += [
+            ("data" if key == "name" else key, node)
+            for key, node in data.items()
+            if isinstance(self.data.value[key].value, list)
+        ]
+        return " ".join([self.name, *(f"{key}={_text(node.value)}" for key, node in told)])
 
     def _model(self, arguments: Point, catalog: Catalog) -> ModelSpec:
         try:
             return catalog.resolve_model(self.name, {key: node.plain() for key, node in arguments.items()})
         except SpecError as error:
-            place = self.entry.value["name"] if error.field == "name" else arguments.get(error.field, self.entry)
-            raise place.error(error.message) from error
+            raise refusal(error, {**arguments, "name": self.entry.value["name"]}, self.entry) from error
 
     def _data(self, point: Point, catalog: Catalog) -> DataSpec:
         try:
-            return catalog.resolve_data(validated(DataSpec, point, self.entry))
+            return catalog.resolve_data(validated(DataSpec, point, self.data))
         except SpecError as error:
-            raise point.get(error.field, self.entry).error(error.message) from error
+            raise refusal(error, point, self.data) from error
 
 
-def points(fields: Mapping[str, Node]) -> Iterator[Point]:
+def model_name(node: Node) -> str:
+    """The name of a model, which is text; whether one has that name, the catalog knows."""
+    if not isinstance(node.value, str):
+        raise node.error(f"{shown(node.value)} is not a model's name; write one name, in quotes if need be")
+    return node.value
+
+
+def _points(fields: Point) -> Iterator[Point]:
     """Every point of the product of the axes among the fields, the last axis running fastest."""
-    for key, node in fields.items():
-        if isinstance(node.value, list) and not node.value:
-            raise node.error(f"an axis without values; give {key} at least one")
     choices = [node.value if isinstance(node.value, list) else [node] for node in fields.values()]
     for values in product(*choices):
         yield dict(zip(fields, values, strict=True))

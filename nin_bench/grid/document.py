@@ -1,0 +1,109 @@
+"""From a grid's file to one document: checked, with its profile laid over it, beside the user's overrides."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nin_bench.errors import InputError, shown, unknown_name
+from nin_bench.grid.validation import required, section
+from nin_bench.yaml_source import MAX_BYTES, Node, parse_yaml
+
+SCHEMA = 1
+
+_FIELDS = (
+    "schema", "name", "data", "recipe", "seeds", "models", "exclude", "baseline", "hypotheses", "profiles",
+)  # fmt: skip
+_PROFILE_FIELDS = _FIELDS[2:-1]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def read_text(path: Path) -> str:
+    """The file's text, cut off where it is too long to be parsed.
+
+    Raises:
+        InputError: no such file, not readable, not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            return stream.read(MAX_BYTES + 1)  # enough to be refused
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8; save it so") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}; name a grid, a YAML file") from error
+
+
+def read_document(text: str, source: str) -> Node:
+    """Parse a grid, and check that this version can read it: schema, name, known fields.
+
+    Raises:
+        InputError: with its place in the text.
+    """
+    root = parse_yaml(text, source)
+    root.mapping("a grid")
+    schema = required(root, "schema")
+    if schema.value != SCHEMA or isinstance(schema.value, bool):
+        raise schema.error(f"{shown(schema.value)} is not a schema that this version reads; write {SCHEMA}")
+    root.mapping("a grid", _FIELDS)
+    name = required(root, "name")
+    if not isinstance(name.value, str) or not _NAME.fullmatch(name.value):
+        raise name.error(
+            f"{shown(name.value)} cannot name a folder; use small letters, digits, - and _, at most 64"
+        )
+    return root
+
+
+def with_profile(root: Node, profile: str, has_accelerator: bool) -> tuple[str, Node]:
+    """The name of the profile that applies, and the grid with it laid over.
+
+    Raises:
+        InputError: there is no such profile, or one has fields that it cannot have.
+    """
+    profiles = section(root, "profiles").value
+    for name, node in profiles.items():
+        if name in ("full", "auto") or not _NAME.fullmatch(name):
+            raise node.key_error(
+                f"{name!r} cannot name a profile; use small letters, digits, - and _, not full or auto"
+            )
+        node.mapping("a profile", _PROFILE_FIELDS)
+    if profile == "auto":
+        profile = "cpu" if "cpu" in profiles and not has_accelerator else "full"
+    if profile == "full":
+        return profile, root
+    if profile not in profiles:
+        raise InputError(f"--profile: {unknown_name('profile', profile, [*profiles, 'auto', 'full'])}")
+    return profile, root.merged(profiles[profile])
+
+
+def read_overrides(texts: Sequence[str]) -> Node:
+    """What `--set` says, as a document to lay over a grid.
+
+    Raises:
+        InputError: it is not `recipe.FIELD=VALUE` or `data.FIELD=VALUE`.
+    """
+    merged = Node({}, "--set", 1, 1)
+    for text in texts:
+        source = f"--set {text}"
+        field, equals, value = text.partition("=")
+        part, _, name = field.partition(".")
+        if not equals or part not in ("recipe", "data") or not name:
+            raise InputError(f"{source}: write --set recipe.FIELD=VALUE or --set data.FIELD=VALUE")
+        node = replace(parse_yaml(value, source), path=field)
+        merged = merged.merged(replace(node, value={part: replace(node, value={name: node})}))
+    return merged
+
+
+def header_comment(text: str, title: str) -> str:
+    """What the comment at the file's top says after `# Title:`, its further lines joined."""
+    words: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        comment = line.lstrip("#").strip()
+        if re.match(r"[A-Z][a-z]+:", comment):
+            inside = comment.startswith(f"{title}:")
+            comment = comment.removeprefix(f"{title}:")
+        if inside:
+            words += comment.split()
+    return " ".join(words)

@@ -1,0 +1,82 @@
+"""What the executor's tests let workers do: functions of module level, as a worker has to find them."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from multiprocessing import parent_process
+
+from nin_bench.executors import Channel, Slot
+
+
+def answer(channel: Channel, slot: Slot, value: object) -> object:
+    return value
+
+
+def where(channel: Channel, slot: Slot) -> dict[str, object]:
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    return {"pid": os.getpid(), "cores": cores}
+
+
+def fail(channel: Channel, slot: Slot) -> None:
+    raise ValueError("no such luck")
+
+
+def exit_with(channel: Channel, slot: Slot, code: int) -> None:
+    sys.stderr.write("these were my last words\n")
+    os._exit(code)
+
+
+def die_by(channel: Channel, slot: Slot, number: int) -> None:
+    os.write(2, b"written past Python\n")
+    os.kill(os.getpid(), number)
+
+
+def crash_in_c(channel: Channel, slot: Slot) -> None:
+    ctypes.string_at(0)
+
+
+def tell_then_die(channel: Channel, slot: Slot, count: int) -> None:
+    for number in range(count):
+        channel.tell(number)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def tell_until_stopped(channel: Channel, slot: Slot) -> None:
+    while not channel.should_stop():
+        channel.tell("more")
+
+
+def return_unpicklable(channel: Channel, slot: Slot) -> object:
+    return lambda: None
+
+
+def return_and_hang(channel: Channel, slot: Slot) -> str:
+    threading.Thread(target=threading.Event().wait).start()
+    return "done"
+
+
+def until_stopped(channel: Channel, slot: Slot) -> str:
+    channel.tell(os.getpid())
+    moment = threading.Event()
+    while not channel.should_stop():
+        moment.wait(0.01)
+    return "stopped in order"
+
+
+def ignore_everything(channel: Channel, slot: Slot) -> None:
+    channel.tell(os.getpid())
+    threading.Event().wait()
+
+
+class LoadsOnlyInParent:
+    """Pickles, but a worker that unpickles it fails, as one does whose import breaks."""
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        return (_only_in_parent, ())
+
+
+def _only_in_parent() -> None:
+    if parent_process() is not None:
+        raise ImportError("half an installation")

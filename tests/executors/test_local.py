@@ -1,0 +1,275 @@
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import executor_tasks as tasks
+import pytest
+
+from nin_bench.executors import Ended, Event, LocalExecutor, Slot, Started, Task, Told
+from nin_bench.runner import PRELOAD
+
+ONE = [Slot("cpu")]
+TWO = [Slot("cpu"), Slot("cpu")]
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and waits on pidfds, which Linux has")
+
+
+def executor(slots: list[Slot] = ONE, timeout_seconds: float | None = None) -> LocalExecutor:
+    # One forkserver serves a whole test run, and its first user decides what it has imported.
+    return LocalExecutor(slots, timeout_seconds, PRELOAD)
+
+
+def run(function: object, *arguments: object) -> list[Event]:
+    return list(executor().run(iter([Task("task", function, arguments)])))
+
+
+def end_of(function: object, *arguments: object) -> Ended:
+    end = run(function, *arguments)[-1]
+    assert isinstance(end, Ended)
+    return end
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        return stat_of(pid)[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def parent_of(pid: int) -> int:
+    return int(stat_of(pid)[1])
+
+
+def stat_of(pid: int) -> list[str]:
+    """What Linux tells of a process, from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def test_a_task_returns_its_result():
+    started, ended = run(tasks.answer, {"accuracy": 0.5})
+    assert started == Started("task", ONE[0])
+    assert isinstance(ended, Ended)
+    assert (ended.key, ended.how, ended.result) == ("task", "returned", {"accuracy": 0.5})
+
+
+def test_a_result_larger_than_the_pipe_arrives_whole():
+    assert end_of(tasks.answer, b"x" * 10_000_000).result == b"x" * 10_000_000
+
+
+def test_a_task_that_raises_has_died_with_its_traceback():
+    ended = end_of(tasks.fail)
+    assert (ended.how, ended.exit_code) == ("died", 1)
+    assert "Traceback" in ended.output
+    assert ended.output.splitlines()[-1] == "ValueError: no such luck"
+
+
+def test_a_task_that_exits_keeps_its_last_words():
+    ended = end_of(tasks.exit_with, 3)
+    assert (ended.how, ended.exit_code, ended.output) == ("died", 3, "these were my last words")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_task_killed_by_a_signal_says_which(number):
+    ended = end_of(tasks.die_by, number)
+    assert (ended.how, ended.exit_code, ended.output) == ("died", -number, "written past Python")
+
+
+def test_a_segmentation_fault_ends_its_own_task_alone():
+    jobs = [Task("bad", tasks.crash_in_c), Task("good", tasks.answer, (1,))]
+    ends = {event.key: event for event in executor(TWO).run(iter(jobs)) if isinstance(event, Ended)}
+    assert (ends["bad"].how, ends["bad"].exit_code) == ("died", -signal.SIGSEGV)
+    assert ends["good"].result == 1
+
+
+def test_a_result_that_cannot_be_pickled_is_a_death():
+    ended = end_of(tasks.return_unpicklable)
+    assert ended.how == "died"
+    assert "pickle" in ended.output.splitlines()[-1]
+
+
+def test_an_import_that_fails_in_the_worker_is_told():
+    ended = end_of(tasks.answer, tasks.LoadsOnlyInParent())
+    assert (ended.how, ended.exit_code) == ("died", 1)
+    assert ended.output.splitlines()[-1] == "ImportError: half an installation"
+
+
+def test_news_sent_before_a_death_is_not_lost():
+    events = run(tasks.tell_then_die, 5_000)
+    assert [event.news for event in events if isinstance(event, Told)] == list(range(5_000))
+    assert isinstance(events[-1], Ended)
+    assert events[-1].exit_code == -signal.SIGKILL
+
+
+def test_a_thread_that_never_ends_does_not_hold_the_slot():
+    assert end_of(tasks.return_and_hang).result == "done"
+
+
+def test_more_tasks_than_slots_each_in_a_process_of_its_own():
+    jobs = [Task(f"task {number}", tasks.where) for number in range(5)]
+    events = list(executor(TWO).run(iter(jobs)))
+    pids = {event.result["pid"] for event in events if isinstance(event, Ended)}
+    assert len(pids) == 5
+    assert os.getpid() not in pids
+    running, most = 0, 0
+    for event in events:
+        running += isinstance(event, Started) - isinstance(event, Ended)
+        most = max(most, running)
+    assert most == 2
+
+
+def test_no_task_is_no_event():
+    assert list(executor().run(iter([]))) == []
+
+
+def test_tasks_are_taken_one_by_one_as_slots_become_free():
+    taken = []
+
+    def jobs() -> Iterator[Task]:
+        for number in range(3):
+            taken.append(number)
+            yield Task(str(number), tasks.answer, (number,))
+
+    for event in executor().run(jobs()):
+        if isinstance(event, Ended):
+            assert taken == list(range(int(event.key) + 1))
+
+
+def test_a_task_added_while_the_last_one_ends_is_run():
+    queue = [Task("first", tasks.fail)]
+    ended = []
+    for event in executor().run(iter(lambda: queue.pop() if queue else None, None)):
+        if isinstance(event, Ended):
+            ended.append(event.key)
+            if event.key == "first":
+                queue.append(Task("again", tasks.answer, (1,)))
+    assert ended == ["first", "again"]
+
+
+@linux
+def test_a_worker_is_pinned_to_its_core():
+    core = max(os.sched_getaffinity(0))
+    events = executor([Slot("cpu", core)]).run(iter([Task("task", tasks.where)]))
+    assert [event.result["cores"] for event in events if isinstance(event, Ended)] == [{core}]
+
+
+def test_a_task_past_its_time_is_killed_and_the_next_one_runs():
+    jobs = [Task("slow", tasks.ignore_everything), Task("next", tasks.answer, (1,))]
+    events = list(executor(timeout_seconds=2.0).run(iter(jobs)))
+    pid = next(event.news for event in events if isinstance(event, Told))
+    ends = [event for event in events if isinstance(event, Ended)]
+    assert [(end.key, end.how) for end in ends] == [("slow", "timed_out"), ("next", "returned")]
+    assert ends[0].seconds > 2.0
+    assert not is_running(pid)
+
+
+def test_stop_asks_and_starts_nothing_more():
+    local = executor(TWO)
+    jobs = [Task("a", tasks.until_stopped), Task("b", tasks.until_stopped), Task("c", tasks.answer, (1,))]
+    ends = []
+    for event in local.run(iter(jobs)):
+        if isinstance(event, Told) and event.key == "a":
+            local.stop()
+        if isinstance(event, Ended):
+            ends.append((event.key, event.how, event.result))
+    assert sorted(ends) == [("a", "returned", "stopped in order"), ("b", "returned", "stopped in order")]
+
+
+def test_a_second_stop_kills():
+    local = executor(TWO)
+    jobs = [Task("deaf", tasks.ignore_everything), Task("also", tasks.ignore_everything)]
+    ends = []
+    for event in local.run(iter(jobs)):
+        if isinstance(event, Told):
+            local.stop()
+        if isinstance(event, Ended):
+            ends.append((event.key, event.how, event.exit_code))
+    assert sorted(ends) == [("also", "killed", -signal.SIGKILL), ("deaf", "killed", -signal.SIGKILL)]
+
+
+def test_a_worker_that_ignores_the_stop_is_killed_when_its_time_is_over(monkeypatch):
+    monkeypatch.setattr("nin_bench.executors.local.STOP_SECONDS", 0.0)
+    local = executor()
+    ends = []
+    for event in local.run(iter([Task("deaf", tasks.ignore_everything)])):
+        if isinstance(event, Told):
+            local.stop()
+        if isinstance(event, Ended):
+            ends.append((event.how, event.exit_code))
+    assert ends == [("killed", -signal.SIGKILL)]
+
+
+def test_a_talkative_worker_drowns_neither_the_others_nor_the_stop():
+    local = executor(TWO)
+    ends = []
+    for event in local.run(iter([Task("loud", tasks.tell_until_stopped), Task("quiet", tasks.answer, (1,))])):
+        if isinstance(event, Ended):
+            ends.append((event.key, event.how))
+            local.stop()
+    assert ends == [("quiet", "returned"), ("loud", "returned")]
+
+
+def test_closing_the_run_early_leaves_no_process():
+    with closing(executor(TWO).run(iter([Task(str(n), tasks.ignore_everything) for n in range(2)]))) as events:
+        pids = [event.news for _, event in zip(range(4), events, strict=False) if isinstance(event, Told)]
+    assert len(pids) == 2
+    assert not any(is_running(pid) for pid in pids)
+
+
+RUN_TWO_FOREVER = """
+import executor_tasks as tasks
+from nin_bench.executors import LocalExecutor, Slot, Task, Told
+
+jobs = [Task(str(number), tasks.ignore_everything) for number in range(2)]
+for event in LocalExecutor([Slot("cpu"), Slot("cpu")]).run(iter(jobs)):
+    if isinstance(event, Told):
+        print(event.news, flush=True)
+"""
+
+
+@pytest.fixture
+def two_forever() -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process of its own group that runs two workers for ever, and their ids."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN_TWO_FOREVER],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        yield parent, [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+
+
+@linux
+def test_workers_do_not_outlive_a_parent_that_is_killed(two_forever):
+    parent, workers = two_forever
+    forkserver = parent_of(workers[0])
+    watched = {os.pidfd_open(pid): pid for pid in (*workers, forkserver)}
+    waiting = select.poll()
+    for descriptor in watched:
+        waiting.register(descriptor, select.POLLIN)
+    parent.kill()
+    gone = set()
+    while watched and (ready := waiting.poll(30_000)):
+        for descriptor, _ in ready:
+            waiting.unregister(descriptor)
+            os.close(descriptor)
+            gone.add(watched.pop(descriptor))
+    assert gone == {*workers, forkserver}
+
+
+@linux
+def test_a_sigterm_to_the_group_reaches_neither_workers_nor_forkserver(two_forever):
+    _, workers = two_forever
+    forkserver = parent_of(workers[0])
+    for pid in (*workers, forkserver):
+        status = Path(f"/proc/{pid}/status").read_text()
+        blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
+        assert blocked >> (signal.SIGTERM - 1) & 1

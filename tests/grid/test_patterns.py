@@ -1,0 +1,145 @@
+import pytest
+
+GRID = """\
+recipe: {lr: [0.1, 0.2]}
+models:
+  - {name: net, depth: [1, 2, 3], head: [gap, fc]}
+  - {name: flat}
+seeds: 3
+"""
+
+
+def labels(grid) -> list[str]:
+    return [variant.label for variant in grid.variants]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "num_cells"),
+    [
+        ("[]", 42),
+        ("[{name: flat}]", 36),
+        ("[{name: net, depth: 3, head: fc}]", 36),
+        ("[{depth: 3}]", 30),
+        ("[{name: net, depth: [2, 3]}]", 18),
+        ("[{recipe: {lr: 0.2}}]", 21),
+        ("[{recipe: {lr: [0.1, 0.2]}, name: flat}]", 36),
+        ("[{data: {name: dots, resolution: 8}, name: flat}]", 36),
+        ("[{data: {resolution: 9}}]", 42),
+        ("[{seed: 0}]", 28),
+        ("[{seed: [0, 1]}]", 14),
+        ("[{seed: 2, name: net, depth: 1}]", 38),
+        ("[{seed: 2, name: net, depth: 1}, {seed: 2, name: net, depth: 1, head: fc}, {seed: 0}]", 24),
+        ("[{name: net, width: 1}]", 6),  # of the default, and 1 for 1.0
+        ("[{name: net, relu: on}]", 6),
+        ("[{name: net, relu: off}]", 42),
+        ("[{name: net, relu: 1}]", 42),  # true is no number
+        ("[{name: [net, flat], seed: 1}]", 28),
+    ],
+)
+def test_exclude_leaves_out_every_cell_that_matches(load, exclude, num_cells):
+    assert len(load(GRID + f"exclude: {exclude}\n").cells) == num_cells
+
+
+def test_a_variant_without_cells_is_none(load):
+    grid = load(GRID + "exclude: [{name: net, seed: [0, 1, 2]}]\n")
+    assert labels(grid) == ["flat lr=0.1", "flat lr=0.2"]
+
+
+def test_exclude_may_speak_of_what_the_profile_leaves_out(load):
+    profile = "exclude: [{name: net, depth: 3, head: fc}]\nprofiles: {cpu: {models: [{name: flat}]}}\n"
+    assert labels(load(GRID + profile)) == ["flat lr=0.1", "flat lr=0.2"]
+
+
+def test_a_baseline_is_one_variant(load):
+    grid = load(GRID + "baseline: {name: net, depth: 2, head: gap, recipe: {lr: 0.1}}\n")
+    assert grid.baseline == "net depth=2 head=gap lr=0.1"
+    assert load(GRID + "baseline: {name: flat, recipe: {lr: 2e-1}}\n").baseline == "flat lr=0.2"
+    assert load(GRID).baseline is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (
+            "{name: flat}",
+            "9:11: baseline: matches 2 variants, must match exactly one of: flat lr=0.1; flat lr=0.2",
+        ),
+        (
+            "{name: flat, recipe: {lr: 0.3}}",
+            "9:11: baseline: matches 0 variants, must match exactly one of: net depth=1 head=gap lr=0.1; "
+            "net depth=1 head=gap lr=0.2; net depth=1 head=fc lr=0.1; net depth=1 head=fc lr=0.2; "
+            "net depth=2 head=gap lr=0.1; net depth=2 head=gap lr=0.2; net depth=2 head=fc lr=0.1; "
+            "net depth=2 head=fc lr=0.2; net depth=3 head=gap lr=0.1; net depth=3 head=gap lr=0.2; "
+            "net depth=3 head=fc lr=0.1; net depth=3 head=fc lr=0.2; and 2 more",
+        ),
+        ("net", "9:11: baseline: 'net' is not a pattern; write a mapping of fields"),
+        ("[{name: net}]", "9:11: baseline: a list is not a pattern; write a mapping of fields"),
+        ("{name: nett}", "9:18: baseline.name: unknown model 'nett'; did you mean 'net'? Known: flat, net"),
+        ("{name: on}", "9:18: baseline.name: true is not a model's name; write one name, in quotes if need be"),
+        (
+            "{name: [[net]]}",
+            "9:19: baseline.name[0]: a list is not a model's name; write one name, in quotes if need be",
+        ),
+        ("{name: net, head: gpa}", "9:29: baseline.head: unknown head 'gpa'; did you mean 'gap'? Known: fc, gap"),
+        ("{name: net, depth: [1, -1]}", "9:34: baseline.depth[1]: -1 is not a number of layers; use 0 or more"),
+        (
+            "{name: net, dpeth: 1}",
+            "9:30: baseline.dpeth: unknown net argument 'dpeth'; did you mean 'depth'? "
+            "Known: depth, head, relu, width",
+        ),
+        (
+            "{dpeth: 1}",
+            "9:12: baseline.dpeth: unknown field 'dpeth'; did you mean 'depth'? "
+            "Known: data, depth, head, name, recipe, relu, width",
+        ),
+        (
+            "{name: net, seed: 0}",
+            "9:29: baseline.seed: unknown net argument 'seed'; Known: depth, head, relu, width",
+        ),
+        (
+            "{recipe: {rl: 0.1}}",
+            "9:21: baseline.recipe.rl: unknown field 'rl'; Known: augmentation, batch_size, "
+            "epochs, init, init_std, label_smoothing, lr, micro_batch, momentum, nesterov, optimizer, precision, "
+            "schedule, step_epochs, step_factor, test_every_epoch, warmup_epochs, weight_decay",
+        ),
+        (
+            "{recipe: {optimizer: sgdd}}",
+            "9:32: baseline.recipe.optimizer: unknown optimizer 'sgdd'; did you mean 'sgd'? "
+            "Known: adam, adamw, sgd",
+        ),
+        (
+            "{data: {normalize: on}}",
+            "9:30: baseline.data.normalize: unknown normalize true; Known: dataset, none",
+        ),
+        ("{recipe: 0.1}", "9:20: baseline.recipe: 0.1 is not a section; write a mapping of fields"),
+    ],
+)
+def test_a_wrong_pattern_is_answered_at_its_place(refusal, pattern, message):
+    assert refusal(GRID + f"baseline: {pattern}\n") == f"grid.yaml:{message}"
+
+
+def test_a_baseline_is_one_of_what_exclude_leaves(refusal):
+    text = "models: [{name: net, depth: [1, 2]}]\nexclude: [{depth: 2}]\nbaseline: {depth: 2}\n"
+    assert refusal(text) == "grid.yaml:6:11: baseline: matches 0 variants, must match exactly one of: net depth=1"
+
+
+@pytest.mark.parametrize(
+    ("exclude", "message"),
+    [
+        ("{name: net}", "9:10: exclude: a mapping is not a list of patterns; write a list"),
+        ("[net]", "9:11: exclude[0]: 'net' is not a pattern; write a mapping of fields"),
+        (
+            "[{name: net, head: gpa}]",
+            "9:29: exclude[0].head: unknown head 'gpa'; did you mean 'gap'? Known: fc, gap",
+        ),
+        (
+            "[{sed: 0}]",
+            "9:12: exclude[0].sed: unknown field 'sed'; did you mean 'seed'? "
+            "Known: data, depth, head, name, recipe, relu, seed, width",
+        ),
+        ("[{}]", "9:10: exclude: no cell is left; exclude fewer"),
+        ("[{name: net}, {name: flat}]", "9:10: exclude: no cell is left; exclude fewer"),
+    ],
+)
+def test_a_wrong_exclude_is_answered_at_its_place(refusal, exclude, message):
+    assert refusal(GRID + f"exclude: {exclude}\n") == f"grid.yaml:{message}"

@@ -1,0 +1,105 @@
+"""The README and the docs are kept true: every command and every example in them is run."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nin_bench.grid import Grid
+from nin_bench.models import ImageSpec, build_model, list_models
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MAKE_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    lines = [line.split("  #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def nin_bench_commands() -> list[str]:
+    found = [line for page in PAGES for line in commands(page) if "-m nin_bench" in line]
+    return list(dict.fromkeys(line[line.index("python") :] for line in found))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a reader has it after the quickstart, of which the fastest cell alone was trained."""
+    folder = tmp_path_factory.mktemp("workplace")
+    for name in ("experiments", "results", "nin_bench"):
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(folder / "results" / "quickstart", ignore_errors=True)
+    grid = "experiments/quickstart.yaml"
+    call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only 'mlp*'")
+    return folder
+
+
+def call(folder: Path, command: str) -> str:
+    words = shlex.split(command)
+    assert words[0] == "python"
+    done = subprocess.run([sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", nin_bench_commands())
+def test_every_command_works(command: str, workplace: Path):
+    trains = " run " in command
+    told = call(workplace, f"{command} --dry-run" if trains else command)
+    assert told.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_exists(page: Path):
+    targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text()))
+    named = {line.split()[1] for line in commands(page) if line.startswith("make ")}
+    assert named <= targets
+
+
+def test_the_readme_s_grid_loads(catalog, tmp_path: Path):
+    (example,) = blocks(ROOT / "README.md", "yaml")
+    path = tmp_path / "example.yaml"
+    path.write_text(example)
+    grid = Grid.load(path, catalog)
+    assert len(grid.cells) == 4 * 5
+    assert grid.baseline == "nin_mnist pointwise=2 width=0.25"
+
+
+@pytest.mark.filterwarnings("ignore:Pandas requires version:DeprecationWarning")
+def test_the_readme_s_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    (example,) = blocks(ROOT / "README.md", "python")
+    monkeypatch.chdir(ROOT)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "nin pointwise=2 head=gap" in capsys.readouterr().out
+
+
+def test_the_model_in_contributing_is_a_model(monkeypatch: pytest.MonkeyPatch):
+    from nin_bench.models import registry
+
+    (example,) = blocks(ROOT / "CONTRIBUTING.md", "python")
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    assert "tiny" not in list_models()
+    header = (
+        "from collections import OrderedDict\nfrom typing import Annotated\nfrom torch import nn\n"
+        "from nin_bench.models.layers import GlobalAveragePool\n"
+        "from nin_bench.models.registry import About, ImageSpec, register_model\n"
+    )
+    exec(compile(header + example, "CONTRIBUTING.md", "exec"), {})
+    model = build_model("tiny", ImageSpec(channels=1, resolution=8, num_classes=10), width=4)
+    assert [name for name, _ in model.named_children()] == ["conv", "relu", "pool", "flatten", "fc"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target

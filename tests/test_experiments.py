@@ -1,0 +1,47 @@
+"""Every grid that is shipped loads in every profile, and its networks can be built."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from nin_bench.grid import Grid
+from nin_bench.grid.document import header_comment
+from nin_bench.grid.schema import grid_schema
+from nin_bench.plan import check_models
+from nin_bench.yaml_source import parse_yaml
+
+GRIDS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+
+
+def profiles(path: Path) -> list[str]:
+    return ["full", *parse_yaml(path.read_text(encoding="utf-8"), path.name).plain().get("profiles", {})]
+
+
+@pytest.mark.parametrize(
+    ("path", "profile"),
+    [pytest.param(path, profile, id=f"{path.stem}-{profile}") for path in GRIDS for profile in profiles(path)],
+)
+def test_it_loads_in_every_profile_and_its_networks_can_be_built(path, profile, catalog):
+    grid = Grid.load(path, catalog, profile=profile)
+    check_models(grid)
+    assert grid.name == path.stem
+    assert grid.hypotheses
+    assert grid.baseline is not None
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_it_opens_with_its_question_how_to_run_it_and_what_to_expect(path):
+    text = path.read_text(encoding="utf-8")
+    assert header_comment(text, "Question").endswith("?")
+    assert header_comment(text, "Run") == f"python -m nin_bench run --grid experiments/{path.name}"
+    assert header_comment(text, "Expect")
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_an_editor_finds_its_schema_and_nothing_wrong(path):
+    text = path.read_text(encoding="utf-8")
+    first = text.splitlines()[0]
+    assert first == "# yaml-language-server: $schema=../nin_bench/grid/grid.schema.json"
+    assert (path.parent / first.partition("$schema=")[2]).is_file()
+    jsonschema.validate(parse_yaml(text, path.name).plain(), grid_schema())

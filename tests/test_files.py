@@ -1,0 +1,209 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nin_bench.errors import ResultsError
+from nin_bench.files import DamagedFileError, read_json, set_aside, sole_writer, to_json, write_atomically
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Writing
+
+
+def test_a_file_is_written_with_the_folders_above_it(tmp_path):
+    path = tmp_path / "results" / "grid" / "record.json"
+    write_atomically(path, "ä")
+    assert path.read_bytes() == b"\xc3\xa4"
+    write_atomically(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert names_in(path.parent) == ["record.json"]
+
+
+def test_a_file_has_the_permissions_that_the_user_gives_new_files(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "file", "")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_write_that_breaks_off_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    write_atomically(path, "old")
+
+    def break_off(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["record.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_full_disk_is_told_with_the_file_and_its_size(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+    program = """
+import resource, sys
+from pathlib import Path
+from nin_bench.errors import ResultsError
+from nin_bench.files import write_atomically
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_atomically(Path(sys.argv[1]), b"x" * 5000)
+except ResultsError as error:
+    print(error)
+"""
+    done = run_python(program, str(path))
+    assert done.stdout == (
+        f"{path}: 5000 bytes could not be written: File too large; make space or mend the permissions, then run "
+        "the same command again\n"
+    )
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["record.json"]
+
+
+def test_a_file_in_the_folders_place_is_told(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(
+        ResultsError, match=r"results/grid\.json: 3 bytes could not be written: (Not a dir|File ex)"
+    ):
+        write_atomically(tmp_path / "results" / "grid.json", "{}\n")
+
+
+# JSON
+
+
+def test_json_is_strict_readable_and_never_rounded():
+    assert to_json({"accuracy": 0.1 + 0.2, "loss": None, "label": "1×1"}) == (
+        '{\n "accuracy": 0.30000000000000004,\n "loss": null,\n "label": "1×1"\n}\n'
+    )
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            to_json({"loss": value})
+
+
+def test_json_comes_back(tmp_path):
+    path = tmp_path / "record.json"
+    write_atomically(path, to_json({"schema": 1, "loss": 0.1}))
+    assert read_json(path, 1) == {"schema": 1, "loss": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", r"is not whole JSON \(Expecting value"),
+        (b'{"schema": 1, "metr', r"is not whole JSON \(Unterminated string"),
+        (b'{"schema": 1}\x00\x00', r"is not whole JSON \(Extra data"),
+        (b"\xff\xfe\xff", r"is not whole JSON \("),
+        (b"[" * 200_000, r"is not whole JSON \("),
+        (b'{"schema": 1, "loss": NaN}', r"is not whole JSON \(NaN is none of its values\)"),
+        (b'{"schema": 1, "step": ' + b"9" * 5_000 + b"}", r"is not whole JSON \("),
+        (b"[1]", "holds a list, not a mapping"),
+        (b"{}", "is of schema None; this version reads 1"),
+        (b'{"schema": 2}', "is of schema 2; this version reads 1"),
+    ],
+)
+def test_a_damaged_file_is_told_with_its_reason(tmp_path, content, reason):
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=f"^{reason}"):
+        read_json(path, 1)
+
+
+def test_a_file_that_cannot_be_read_is_no_damaged_one(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "absent.json", 1)
+    with pytest.raises(ResultsError, match="cannot be read: Is a directory"):
+        read_json(tmp_path, 1)
+
+
+def test_damaged_files_are_kept_under_numbered_names(tmp_path):
+    path = tmp_path / "record.json"
+    for number in range(3):
+        path.write_text(str(number))
+        set_aside(path)
+    assert {kept.name: kept.read_text() for kept in tmp_path.iterdir()} == {
+        "record.json.corrupt": "0", "record.json.corrupt2": "1", "record.json.corrupt3": "2",
+    }  # fmt: skip
+
+
+# One writer
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from nin_bench.files import sole_writer
+
+with sole_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the folder until it is told to end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "folder")],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_writer_is_refused_and_told_of_the_first(tmp_path, holder):
+    refusal = rf"folder: in use by process {holder.pid}; wait until it ends, or choose another --results$"
+    with pytest.raises(ResultsError, match=refusal), sole_writer(tmp_path / "folder"):
+        pass
+    holder.communicate("")
+    with sole_writer(tmp_path / "folder"):
+        pass
+
+
+def test_a_writer_that_is_killed_holds_nothing(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with sole_writer(tmp_path / "folder"):
+        pass
+
+
+def test_the_lock_is_released_when_its_holder_fails(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), sole_writer(tmp_path):
+            raise ZeroDivisionError
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "results").write_text("")
+    refusal = r"results/grid: cannot be written: (Not a directory|File exists); choose another --results$"
+    with pytest.raises(ResultsError, match=refusal), sole_writer(tmp_path / "results" / "grid"):
+        pass
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True, check=True
+    )

@@ -1,0 +1,310 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nin_bench.cell import DataSpec
+from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.grid import Grid
+from nin_bench.plan import PlannedCell, check_models, check_same_question, load_plan, plan_cells
+from nin_bench.results import ResultsFolder
+
+GRID = """\
+schema: 1
+name: tiny
+data: {name: digits, resolution: 28}
+recipe: {epochs: 2, lr: [0.1, 0.05]}
+seeds: [1, 0]
+models:
+  - {name: lenet, activation: relu}
+  - {name: mlp, hidden: 16}
+"""
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch, catalog):
+    monkeypatch.chdir(tmp_path)
+
+    def load(text: str = GRID, **options: Any) -> Grid:
+        Path("grid.yaml").write_text(text, encoding="utf-8")
+        return Grid.load(Path("grid.yaml"), catalog, **options)
+
+    return load
+
+
+@pytest.fixture
+def folder(tmp_path) -> ResultsFolder:
+    return ResultsFolder(tmp_path / "results" / "tiny" / "full")
+
+
+def record(cell, outcome: str = "trained") -> dict[str, Any]:
+    return {
+        "cell_id": cell.cell_id,
+        "cell": cell.as_dict(),
+        "outcome": outcome,
+        "attempts": [{"outcome": outcome, "error": None}],
+        "metrics": {},
+        "history": [],
+    }
+
+
+def states(planned: list[PlannedCell]) -> list[str]:
+    return [one.state for one in planned]
+
+
+def test_the_catalog_resolves_models_with_the_registry(catalog):
+    model = catalog.resolve_model("lenet", {"width": 2})
+    assert model.arguments == {"activation": "sigmoid", "width": 2.0, "batch_norm": False}
+    assert model.identity() == {"name": "lenet", "revision": 1, "width": 2.0}
+    with pytest.raises(SpecError, match="unknown model 'lent'; did you mean 'lenet'"):
+        catalog.resolve_model("lent", {})
+
+
+def test_the_catalog_resolves_data_with_the_table_of_datasets(catalog):
+    data = catalog.resolve_data(DataSpec(name="digits"))
+    assert (data.resolution, data.validation_size) == (8, 200)
+    data = catalog.resolve_data(DataSpec(name="fashion_mnist", resolution=131, validation_size=0))
+    assert (data.resolution, data.validation_size) == (131, 0)
+    with pytest.raises(SpecError, match="unknown dataset 'mnits'; did you mean 'mnist'"):
+        catalog.resolve_data(DataSpec(name="mnits"))
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "message"),
+    [
+        (
+            "  - {name: lenet, activation: relu}",
+            "  - {name: lenett}",
+            "7:12: models[0].name: unknown model 'lenett'; did you mean 'lenet'? Known: alexnet, lenet, mlp, nin, "
+            "nin_cifar, nin_mnist, vgg11, vgg13, vgg16, vgg19",
+        ),
+        (
+            "activation: relu",
+            "activatoin: relu",
+            "7:31: models[0].activatoin: unknown lenet argument 'activatoin'; did you mean 'activation'? "
+            "Known: activation, batch_norm, width",
+        ),
+        (
+            "activation: relu",
+            "activation: [relu, tanh]",
+            "7:38: models[0].activation[1]: unknown activation 'tanh'; Known: relu, sigmoid",
+        ),
+        (
+            "{name: lenet, activation: relu}",
+            "{name: nin_mnist, pointwise: [0, -1]}",
+            "7:38: models[0].pointwise[1]: -1 is not a number of 1×1 layers; use 0 or more",
+        ),
+        (
+            "digits, resolution",
+            "digit, resolution",
+            "3:14: data.name: unknown dataset 'digit'; did you mean 'digits'? Known: cifar10, cifar100, digits, "
+            "fashion_mnist, image_folder, kmnist, mnist, svhn",
+        ),
+        (
+            "resolution: 28",
+            "train_size: 1400",
+            "3:34: data.train_size: 1400 and 200 for validation exceed the 1438 training images; "
+            "use 1238 or fewer",
+        ),
+        (
+            "digits, resolution: 28",
+            "image_folder",
+            "3:7: data: folder: missing; image_folder reads a subfolder of the data directory, so name it",
+        ),
+    ],
+)
+def test_who_knows_the_names_refuses_a_wrong_one_at_its_place(load, line, wrong, message):
+    assert line in GRID
+    with pytest.raises(InputError) as caught:
+        load(GRID.replace(line, wrong))
+    assert str(caught.value) == f"grid.yaml:{message}"
+
+
+def test_networks_that_can_be_built_pass(load):
+    check_models(load())
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "message"),
+    [
+        (
+            "resolution: 28",
+            "resolution: [28, 11]",
+            "grid.yaml:3:39: data.resolution[1]: lenet activation=relu lr=0.1 resolution=11: "
+            "11 is too small for these layers; use 12 or more",
+        ),
+        (
+            ", resolution: 28",
+            "",
+            "grid.yaml:7:5: models[0]: lenet activation=relu lr=0.1: "
+            "resolution: 8 is too small for these layers; use 12 or more",
+        ),
+        (
+            "activation: relu",
+            "width: [1, 0.01]",
+            "grid.yaml:7:30: models[0].width[1]: lenet width=0.01 lr=0.1: "
+            "0.01 leaves no channel of 6; use 0.0834 or more",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_answered_at_its_place(load, line, wrong, message):
+    grid = load(GRID.replace(line, wrong))
+    with pytest.raises(InputError) as caught:
+        check_models(grid)
+    assert str(caught.value) == message
+
+
+def test_an_override_that_no_network_can_take_is_answered_with_itself(load):
+    grid = load(overrides=["data.resolution=11"])
+    with pytest.raises(InputError) as caught:
+        check_models(grid)
+    assert str(caught.value) == (
+        "--set data.resolution=11: lenet activation=relu lr=0.1: 11 is too small for these layers; use 12 or more"
+    )
+
+
+def test_seeds_run_in_the_outer_loop_and_in_the_grids_order(load, folder):
+    planned = plan_cells(load(), folder)
+    assert [(one.cell.seed, one.cell.label) for one in planned] == [
+        (1, "lenet activation=relu lr=0.1"),
+        (1, "lenet activation=relu lr=0.05"),
+        (1, "mlp hidden=16 lr=0.1"),
+        (1, "mlp hidden=16 lr=0.05"),
+        (0, "lenet activation=relu lr=0.1"),
+        (0, "lenet activation=relu lr=0.05"),
+        (0, "mlp hidden=16 lr=0.1"),
+        (0, "mlp hidden=16 lr=0.05"),
+    ]
+    assert set(states(planned)) == {"missing"}
+    assert not folder.path.exists()
+
+
+def test_only_what_is_selected_is_planned(load, folder):
+    planned = plan_cells(load(seeds=[0], only="mlp*"), folder)
+    assert [(one.cell.seed, one.cell.label) for one in planned] == [
+        (0, "mlp hidden=16 lr=0.1"),
+        (0, "mlp hidden=16 lr=0.05"),
+    ]
+
+
+def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
+    cells = [one.cell for one in plan_cells(load(), folder)]
+    outcomes = ["trained", "diverged", "invalid", "crashed", "timed_out", "out_of_memory", "interrupted"]
+    for cell, outcome in zip(cells, outcomes, strict=False):
+        folder.write_record(record(cell, outcome))
+    planned = plan_cells(load(), folder)
+    assert states(planned) == ["done"] * 3 + ["retry"] * 4 + ["missing"]
+    assert [one.outcome for one in planned] == [*outcomes, None]
+    assert [one.has_to_run for one in planned] == [False] * 3 + [True] * 5
+    assert planned[3].record == folder.read_record(cells[3].cell_id)
+    assert planned[0].as_dict() == {
+        "cell_id": cells[0].cell_id,
+        "variant_id": cells[0].variant_id,
+        "label": "lenet activation=relu lr=0.1",
+        "seed": 1,
+        "state": "done",
+        "outcome": "trained",
+    }
+
+
+def test_a_damaged_record_is_missing(load, folder):
+    cell = load().cells[0]
+    folder.write_record(record(cell))
+    folder.record_path(cell.cell_id).write_text('{"schema": 1, "cell_')
+    assert set(states(plan_cells(load(), folder))) == {"missing"}
+
+
+def test_a_record_of_another_default_is_outdated(load, folder):
+    cell, *_ = load().selected
+    for section, field in [
+        ("recipe", "momentum"),
+        ("data", "normalize"),
+        ("model", "width"),
+        ("model", "revision"),
+    ]:
+        stored = record(cell)
+        stored["cell"][section][field] = "another"
+        folder.write_record(stored)
+        assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["outdated"]
+
+
+@pytest.mark.parametrize("stored", [None, [], {}, {"seed": 1}, {"seed": 1, "model": {}, "data": {}, "recipe": {}}])
+def test_a_record_that_lacks_what_was_chosen_is_outdated(load, folder, stored):
+    cell, *_ = load().selected
+    folder.write_record({**record(cell), "cell": stored})
+    assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["outdated"]
+
+
+def test_a_record_from_before_a_field_was_there_is_still_done(load, folder):
+    cell, *_ = load().selected
+    stored = record(cell)
+    for section, field in [("recipe", "label_smoothing"), ("data", "folder"), ("model", "batch_norm")]:
+        del stored["cell"][section][field]
+    folder.write_record(stored)
+    assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["done"]
+
+
+def test_a_folder_takes_more_seeds_models_and_hypotheses(load, folder):
+    check_same_question(load(), folder)  # there is no folder yet
+    folder.write_grid(load().as_dict())
+    check_same_question(load(), folder)
+    more = GRID.replace("[1, 0]", "5") + (
+        "  - {name: mlp, recipe: {epochs: 9}}\n"
+        "hypotheses:\n"
+        "  - {id: a, says: b, metric: num_params, compare: [{hidden: 16, recipe: {lr: 0.1}}, {name: lenet, "
+        "recipe: {lr: 0.1}}], expect: less, margin: 0}\n"
+    )
+    check_same_question(load(more), folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "message"),
+    [
+        ("resolution: 28", "resolution: 32", "was run with another data (resolution: 28, now 32)"),
+        (
+            "epochs: 2",
+            "epochs: 3, schedule: cosine",
+            "was run with another recipe (epochs: 2, now 3, schedule: 'constant', now 'cosine')",
+        ),
+        ("lr: [0.1, 0.05]", "lr: 0.1", "was run with another recipe (lr: [0.1, 0.05], now 0.1)"),
+    ],
+)
+def test_a_folder_takes_no_other_data_or_recipe(load, folder, line, changed, message):
+    folder.write_grid(load().as_dict())
+    with pytest.raises(ResultsError) as caught:
+        check_same_question(load(GRID.replace(line, changed)), folder)
+    remedy = "choose another folder with --results, or undo the change"
+    assert str(caught.value) == f"{folder.path}: {message}; {remedy}"
+
+
+def test_a_folder_takes_no_other_grid(load, folder):
+    folder.write_grid(load(GRID.replace("name: tiny", "name: other")).as_dict())
+    with pytest.raises(ResultsError) as caught:
+        check_same_question(load(), folder)
+    assert str(caught.value) == (
+        f"{folder.path}: holds results of the grid 'other', not of 'tiny'; choose another folder with --results"
+    )
+
+
+def test_a_folder_from_before_a_field_was_there_is_of_the_same_question(load, folder):
+    stored = load().as_dict()
+    stored["recipe"] = {key: value for key, value in stored["recipe"].items() if key != "label_smoothing"}
+    folder.write_grid(stored)
+    check_same_question(load(), folder)
+
+
+def test_a_folder_whose_grid_is_torn_is_refused(load, folder):
+    folder.write_grid(load().as_dict())
+    folder.grid_path.write_text("{")
+    with pytest.raises(ResultsError, match=r"grid\.json"):
+        check_same_question(load(), folder)
+
+
+def test_a_plan_is_checked_and_writes_nothing(load, folder):
+    assert states(load_plan(load(), folder)) == ["missing"] * 8
+    assert not folder.path.exists()
+    with pytest.raises(InputError, match="too small"):
+        load_plan(load(overrides=["data.resolution=4"]), folder)
+    folder.write_grid(load(overrides=["recipe.epochs=5"]).as_dict())
+    with pytest.raises(ResultsError, match="another recipe"):
+        load_plan(load(), folder)

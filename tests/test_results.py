@@ -1,0 +1,157 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nin_bench.errors import ResultsError
+from nin_bench.files import DamagedFileError
+from nin_bench.results import FINAL_OUTCOMES, OUTCOMES, ResultsFolder, load_results
+
+SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
+GRID = {
+    "name": "tiny", "profile": "full",
+    "variants": [{"variant_id": "v0", "label": "mlp", **SPEC}],
+    "cells": [{"cell_id": f"c{seed}", "variant_id": "v0", "label": "mlp", "seed": seed} for seed in range(3)],
+}  # fmt: skip
+
+
+def record(seed: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "cell_id": f"c{seed}", "variant_id": "v0", "label": "mlp", "cell": {**SPEC, "seed": seed},
+        "outcome": "trained", "attempts": [{"outcome": "trained", "error": None}],
+        "metrics": {"test_accuracy": 0.9, "escape_epoch": None}, "environment": {},
+        "history": [{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25}],
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ResultsFolder:
+    made = ResultsFolder(tmp_path / "tiny" / "full")
+    made.write_grid(GRID)
+    return made
+
+
+def test_outcomes_are_those_of_the_design():
+    final = {"trained", "diverged", "invalid"}
+    assert final == FINAL_OUTCOMES
+    assert {*final, "out_of_memory", "crashed", "timed_out", "interrupted"} == OUTCOMES
+
+
+def test_what_is_written_comes_back(folder):
+    folder.write_record(record(0))
+    assert folder.read_grid() == {"schema": 1, **GRID}
+    assert folder.read_record("c0") == {"schema": 1, **record(0)}
+    assert folder.read_record("c1") is None
+
+
+def test_predictions_come_back_and_can_be_dropped(folder):
+    said = {"predicted": np.array([-1, 3], np.int16), "probability": np.array([0.1, 0.8], np.float32)}
+    assert folder.read_predictions("c0") is None
+    folder.write_predictions("c0", said)
+    found = folder.read_predictions("c0")
+    assert {name: (array.dtype, array.tolist()) for name, array in found.items()} == {
+        name: (array.dtype, array.tolist()) for name, array in said.items()
+    }
+    for _ in range(2):
+        folder.remove_predictions("c0")
+        assert folder.read_predictions("c0") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cell_id": "other"}, "is the record of another cell, 'other'"),
+        ({"outcome": "fine"}, "has the outcome 'fine', which is none we know"),
+        ({"metrics": None}, "lacks its metrics"),
+        ({"history": [1]}, "lacks its metrics, its history"),
+        ({"attempts": []}, "lacks its metrics, its history or its attempts"),
+    ],
+)
+def test_a_record_that_is_not_what_its_place_says_is_damaged(folder, changes, reason):
+    content = {"schema": 1, **record(0, **changes)}
+    folder.record_path("c0").parent.mkdir()
+    folder.record_path("c0").write_text(json.dumps(content))
+    with pytest.raises(DamagedFileError, match=reason):
+        folder.read_record("c0")
+
+
+def test_a_torn_record_is_set_aside_and_told(folder):
+    folder.write_record(record(0))
+    torn = folder.record_path("c0")
+    torn.write_bytes(torn.read_bytes()[:40])
+    found, told = folder.read_record_or_set_aside("c0")
+    assert found is None
+    assert told is not None
+    assert told.startswith("cells/c0.json is not whole JSON (")
+    assert told.endswith("set aside as c0.json.corrupt, its cell runs again")
+    assert folder.read_record_or_set_aside("c0") == (None, None)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", '{"schema": 1}', '{"schema": 7, "cells": []}'])
+def test_a_folder_without_a_readable_grid_is_refused_with_a_remedy(tmp_path, content):
+    if content is not None:
+        (tmp_path / "grid.json").write_text(content)
+    remedy = "give one <root>/<grid>/<profile>" if content is None else "remove it and run its grid again"
+    with pytest.raises(ResultsError, match=f"{remedy}$"):
+        load_results(tmp_path)
+
+
+def test_frames_have_a_row_for_every_cell_and_every_epoch(folder):
+    folder.write_record(record(0))
+    failed = [{"outcome": "crashed", "error": "once"}, {"outcome": "crashed", "error": "twice"}]
+    folder.write_record(record(2, outcome="crashed", attempts=failed, metrics={"test_accuracy": None}, history=[]))
+    results = load_results(folder.path)
+    assert results.left_out == []
+    assert [found["cell_id"] for found in results.records] == ["c0", "c2"]
+    cells = results.cells
+    assert cells["cell_id"].tolist() == ["c0", "c1", "c2"]
+    assert cells["outcome"].tolist() == ["trained", "missing", "crashed"]
+    assert [error if isinstance(error, str) else None for error in cells["error"]] == [None, None, "twice"]
+    assert cells["test_accuracy"].tolist() == pytest.approx([0.9, np.nan, np.nan], nan_ok=True)
+    history = results.history
+    assert history[["cell_id", "seed", "epoch", "train_loss"]].values.tolist() == [
+        ["c0", 0, 1, 0.5], ["c0", 0, 2, 0.25],
+    ]  # fmt: skip
+
+
+def test_a_folder_without_records_has_frames_too(folder):
+    results = load_results(str(folder.path))
+    assert results.cells["outcome"].tolist() == ["missing"] * 3
+    assert results.history.empty
+    assert {"cell_id", "variant_id", "label", "seed"} <= set(results.history.columns)
+
+
+def test_files_that_are_not_used_are_told_and_left_alone(folder):
+    folder.write_record(record(0))
+    folder.record_path("c0").write_text("{")
+    folder.write_record(record(1, cell={**SPEC, "recipe": {"epochs": 3}, "seed": 1}))
+    folder.write_record(record(2))
+    folder.write_record({**record(3), "cell_id": "foreign"})
+    before = {path.name: path.read_bytes() for path in (folder.path / "cells").iterdir()}
+    results = load_results(folder.path)
+    torn, outdated, foreign = results.left_out
+    assert torn.startswith("cells/c0.json was left out: it is not whole JSON (")
+    assert outdated.startswith("cells/c1.json was left out: a default has changed since")
+    assert foreign == "Left out were the records of cells that this grid does not plan: 1."
+    assert results.cells["outcome"].tolist() == ["missing", "missing", "trained"]
+    assert {path.name: path.read_bytes() for path in (folder.path / "cells").iterdir()} == before
+
+
+def test_reading_results_does_not_wait_for_torch(folder):
+    program = """
+import sys
+from nin_bench import load_results
+
+load_results(sys.argv[1])
+assert "torch" not in sys.modules
+"""
+    root = str(Path(__file__).parent.parent)
+    subprocess.run(
+        [sys.executable, "-c", program, str(folder.path)], env={**os.environ, "PYTHONPATH": root}, check=True
+    )
