@@ -61,6 +61,8 @@ class DataSpec(Spec):
     """A dataset that nin_bench knows, or `image_folder`."""
     folder: str | None = None
     """The subfolder of the data directory that `image_folder` reads."""
+    content: str | None = None
+    """Of `image_folder`: a digest of its pictures, filled in; a value given in the grid is checked against it."""
     resolution: PositiveInt | None = None
     """Height and width in pixels; null is the dataset's own."""
     normalize: Literal["none", "dataset"] = "none"

@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Not standalone, so that a wrong option is told as any other input: in one line.
         status = app(args=arguments, standalone_mode=False)
     except _UsageError as error:
-        _refuse(f"{error.format_message()} See {error.ctx.command_path if error.ctx else 'nin_bench'} --help")
+        command = error.ctx.command_path if error.ctx else "nin_bench"
+        _refuse(f"{error.format_message().rstrip('.')}; see {command} --help")
     except NinBenchError as error:
         _refuse(str(error))
     sys.exit(status)
@@ -113,7 +114,7 @@ def run(
         float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell may take.")
     ] = None,
     retries: Annotated[
-        int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed.")
+        int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train cells again that are done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
@@ -135,8 +136,7 @@ def run(
         retries=retries,
         fresh=fresh,
     )
-    _note(_setting(loaded))
-    with progress_on(sys.stderr) as on_event:
+    with progress_on(sys.stderr, _setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event)
     if summary.signal_number is None:
         _write_report(folder, None)

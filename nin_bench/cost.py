@@ -7,9 +7,9 @@ layer's parameters include its bias.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -58,10 +58,6 @@ class LayerCost:
     num_params: int
     num_macs: int
     """Per image, forward."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row as plain values, as ``models --json`` prints it."""
-        return asdict(self)
 
 
 def count_cost(name: str, image: ImageSpec, **arguments: object) -> Count:

@@ -57,7 +57,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     names = sorted(known)
     nearest = get_close_matches(str(name), names, n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"unknown {kind} {shown(name)}; {guess}Known: {', '.join(names)}"
+    return f"unknown {kind} {name!r}; {guess}Known: {', '.join(names)}"
 
 
 def some_of(names: Sequence[object], most: int = 12) -> str:

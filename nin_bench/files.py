@@ -71,8 +71,8 @@ def read_json(path: Path, schema: int) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(path) from error
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}; mend or move it") from error
     try:

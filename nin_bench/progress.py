@@ -17,11 +17,16 @@ Listener = Callable[[Event], None]
 
 
 @contextmanager
-def progress_on(stream: TextIO) -> Iterator[Listener]:
-    """A listener for `run_grid` that shows its events on a stream while the context lasts."""
+def progress_on(stream: TextIO, heading: str) -> Iterator[Listener]:
+    """A listener for `run_grid` that shows its events on a stream while the context lasts.
+
+    Args:
+        stream: a terminal, or anything else that takes text.
+        heading: what is run; shown before all else, but only once nothing speaks against running it.
+    """
     console = Console(file=stream)
     if not console.is_terminal:
-        yield _Lines(stream)
+        yield _Lines(stream, heading)
         return
     with Progress(
         BarColumn(bar_width=16),
@@ -33,7 +38,7 @@ def progress_on(stream: TextIO) -> Iterator[Listener]:
         console=console,
         expand=True,
     ) as bars:
-        yield _Bars(bars)
+        yield _Bars(bars, heading)
 
 
 def _plan_line(event: Planned) -> str:
@@ -42,8 +47,8 @@ def _plan_line(event: Planned) -> str:
     outdated = sum(planned.state == "outdated" for planned in event.cells)
     details = [
         f"{len(event.cells) - todo} done before",
-        *([f"{retried} of them tried again"] if retried else []),
-        *([f"{outdated} of them outdated"] if outdated else []),
+        *([f"{retried} to try again"] if retried else []),
+        *([f"{outdated} outdated"] if outdated else []),
     ]
     where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
@@ -106,15 +111,16 @@ class _Work:
 class _Lines:
     """A line for the plan, each cell's start and end, and each epoch."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, heading: str) -> None:
         self.stream = stream
+        self.heading = heading
         self.num_ended = 0
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
                 self.work = _Work(event)
-                for line in (*event.notes, _plan_line(event)):
+                for line in (self.heading, *event.notes, _plan_line(event)):
                     self._say(line)
             case CellStarted():
                 self._say(f"{_named(event.cell)}: started on {event.device}")
@@ -125,7 +131,7 @@ class _Lines:
             case CellEnded():
                 self.work.note(event)
                 self.num_ended += not event.will_retry
-                left = self.work.time_left()
+                left = "" if event.record["outcome"] == "interrupted" else self.work.time_left()
                 count = f"[{self.num_ended}/{len(self.work.left)}{', ' if left else ''}{left}]"
                 self._say(f"{count} {_cell_line(event)}")
 
@@ -137,15 +143,16 @@ class _Lines:
 class _Bars:
     """A bar for the whole run, counted in epochs, and one for each cell under way."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Progress, heading: str) -> None:
         self.bars = bars
+        self.heading = heading
         self.cells: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
                 self.work = _Work(event)
-                for line in (*event.notes, _plan_line(event)):
+                for line in (self.heading, *event.notes, _plan_line(event)):
                     self._say(line)
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")

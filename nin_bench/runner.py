@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import signal
 from collections import Counter, deque
@@ -25,6 +26,8 @@ from nin_bench.plan import PlannedCell, check_models, check_same_question, plan_
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
+
+logger = logging.getLogger(__name__)
 
 PRELOAD = ("nin_bench.worker", "torch._dynamo", "sklearn.datasets")
 """What every worker has imported: itself, and what it would take a second each to import when it first counts
@@ -116,7 +119,7 @@ def run_grid(
     check_same_question(grid, folder)
     # What is wrong with the input is found before the folder is made: a refused run leaves nothing behind.
     for spec in dict.fromkeys(one.cell.data for one in _plan(grid, folder, options) if one.has_to_run):
-        load_dataset(spec, options.data_dir)
+        load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path):
         notes = [
             told
@@ -167,7 +170,7 @@ class _Run:
             for one in planned
         }
         summary = RunSummary(num_skipped=len(planned) - len(cells))
-        with _signals(self.executor, summary), closing(self.executor.run(self._tasks())) as events:
+        with _signals(self.executor, summary), closing(self.executor.run(self._next_task)) as events:
             for event in events:
                 cell = cells[event.key]
                 match event:
@@ -182,10 +185,11 @@ class _Run:
         summary.outcomes = Counter(outcome.values())
         return summary
 
-    def _tasks(self) -> Iterator[Task]:
-        while self.queue:
-            cell = self.queue.popleft()
-            yield Task(cell.cell_id, run_cell_task, (cell, self.options.data_dir, self.environment))
+    def _next_task(self) -> Task | None:
+        if not self.queue:
+            return None
+        cell = self.queue.popleft()
+        return Task(cell.cell_id, run_cell_task, (cell, self.options.data_dir, self.environment))
 
     def _finish(self, cell: Cell, end: Ended) -> str:
         result = end.result if end.how == "returned" else self._dead(cell, end)
@@ -265,7 +269,12 @@ def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
         "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in grid.hypotheses],
     }
     text = json.dumps(fixed, sort_keys=True)
-    return {"digest": hashlib.sha256(text.encode()).hexdigest(), "locked_at": now(), **fixed}
+    return {
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "locked_at": now(),
+        "variants": {variant.label: variant.variant_id for variant in grid.variants},
+        **fixed,
+    }
 
 
 def _cause_of_death(end: Ended) -> str:
@@ -287,6 +296,7 @@ def _signals(executor: LocalExecutor, summary: RunSummary) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         summary.signal_number = number
+        logger.warning("stopping: every worker ends its step first; once more stops at once")
         executor.stop()
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

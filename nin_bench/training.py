@@ -23,7 +23,7 @@ from nin_bench.data import ImageBatches
 from nin_bench.errors import SpecError
 
 ESCAPE_MARGIN = 0.1
-"""A network has escaped once its running loss lies this far below ln(classes), the loss of a constant guess."""
+"""A network has escaped once its running loss lies this far below that of a constant guess, in nats."""
 ESCAPE_WINDOW = 20
 """Steps over which the running loss is averaged."""
 EVALUATION_BATCH = 250
@@ -61,8 +61,8 @@ class Evaluation:
     """(N,) float32 probability given to the predicted class, 1/classes where there is none."""
     labels: Tensor
     """(N,) int64."""
-    num_dead_maps: int
-    """Classes whose logit is exactly zero for every image."""
+    num_dead_maps: int | None
+    """Class maps that are zero at every pixel of every image; None for a network without class maps."""
 
     @property
     def accuracy(self) -> float:
@@ -83,6 +83,22 @@ class Evaluation:
         }
 
 
+@dataclass(frozen=True)
+class Chance:
+    """What a guess that never looks at the image can reach, for some labels."""
+
+    loss: float
+    """The labels' entropy: ln(classes) where all are equally frequent, in nats."""
+    accuracy: float
+    """The share of the commonest."""
+
+    @classmethod
+    def of(cls, labels: Tensor) -> "Chance":
+        """The best constant guess for (N,) int64 labels."""
+        shares = labels.bincount().double() / len(labels)
+        return cls(loss=torch.special.entr(shares).sum().item(), accuracy=shares.max().item())
+
+
 @dataclass
 class Progress:
     """What is known so far of a training; whole also when it ends early."""
@@ -95,6 +111,11 @@ class Progress:
     """Images in those steps; one counts each time it is seen."""
     escape_epoch: float | None = None
     history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def escaped(self) -> bool | None:
+        """Whether the running loss fell well below that of a constant guess; None before there is one."""
+        return self.escape_epoch is not None if self.num_steps >= ESCAPE_WINDOW else None
 
     @property
     def images_per_second(self) -> float | None:
@@ -216,13 +237,13 @@ class Trainer:
         recipe: how to train it.
         train: the images to train on, on the same device.
         seed: of the cell.
-        num_classes: gives the loss of a constant guess.
+        chance_loss: of a constant guess on these images, in nats.
 
     Raises:
         SpecError: the network and the recipe do not go together.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, train: Images, *, seed: int, num_classes: int) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, train: Images, *, seed: int, chance_loss: float) -> None:
         check_micro_batch(model, recipe)
         self.model = model
         self.recipe = recipe
@@ -231,7 +252,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.optimizer = make_optimizer(model, recipe)
         self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
-        self.chance_loss = math.log(num_classes)
+        self.chance_loss = chance_loss
         self.progress = Progress()
         self._recent: deque[float] = deque(maxlen=ESCAPE_WINDOW)
 
@@ -309,8 +330,7 @@ class Trainer:
         """
         self.model.eval()
         loss_sum, predicted, probability, labels = 0.0, [], [], []
-        alive: Tensor | None = None
-        with torch.inference_mode():
+        with torch.inference_mode(), _ClassMaps(self.model) as class_maps:
             for part in torch.split(images.indices, EVALUATION_BATCH):
                 if should_stop():
                     raise StoppedError
@@ -322,15 +342,12 @@ class Trainer:
                 predicted.append(predict(logits).cpu())
                 probability.append(logits.softmax(1).amax(1).cpu())
                 labels.append(targets.cpu())
-                part_alive = (logits != 0).any(0)
-                alive = part_alive if alive is None else alive | part_alive
-        assert alive is not None, "an evaluation needs at least one image"
         return Evaluation(
             loss=loss_sum / len(images),
             predicted=torch.cat(predicted),
             probability=torch.cat(probability),
             labels=torch.cat(labels),
-            num_dead_maps=int((~alive).sum()),
+            num_dead_maps=class_maps.num_dead,
         )
 
     def _order(self, epoch: int) -> Iterator[Tensor]:
@@ -353,3 +370,28 @@ class Trainer:
             running = sum(self._recent) / ESCAPE_WINDOW
             if running < self.chance_loss - ESCAPE_MARGIN:
                 progress.escape_epoch = progress.num_steps / self.steps_per_epoch
+
+
+class _ClassMaps:
+    """While it is entered, watch which maps of a network's `class_block` are ever other than zero."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._block: nn.Module | None = getattr(model, "class_block", None)
+        self._alive: Tensor | None = None
+
+    def __enter__(self) -> "_ClassMaps":
+        self._hook = self._block.register_forward_hook(self._look) if self._block is not None else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+
+    def _look(self, block: nn.Module, inputs: object, maps: Tensor) -> None:
+        alive = (maps != 0).any(dim=(0, 2, 3))
+        self._alive = alive if self._alive is None else self._alive | alive
+
+    @property
+    def num_dead(self) -> int | None:
+        """How many never were; None without class maps."""
+        return None if self._alive is None else int((~self._alive).sum())

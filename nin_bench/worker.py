@@ -22,6 +22,7 @@ from nin_bench.executors import Channel, Slot
 from nin_bench.models import build_model
 from nin_bench.results import Record
 from nin_bench.training import (
+    Chance,
     DivergedError,
     Epoch,
     Evaluation,
@@ -35,7 +36,8 @@ from nin_bench.training import (
 METRICS = (
     "test_accuracy", "test_loss", "train_accuracy", "train_loss", "validation_accuracy", "validation_loss",
     "num_params", "num_macs", "train_seconds", "train_images_per_second", "peak_memory_bytes",
-    "escaped", "escape_epoch", "num_dead_maps", "healthy", "num_no_prediction", "num_steps", "failed_step",
+    "chance_loss", "chance_accuracy", "escaped", "escape_epoch", "num_dead_maps", "healthy",
+    "num_no_prediction", "num_steps", "failed_step",
 )  # fmt: skip
 """What a record's metrics hold, null where it is not known."""
 
@@ -183,12 +185,14 @@ class _Run:
             Images(batches, indices)
             for indices in dataset.split(cell.data.train_size, cell.data.validation_size or 0, cell.seed)
         )
+        chance = Chance.of(dataset.labels[train.indices])
+        metrics["chance_loss"], metrics["chance_accuracy"] = chance.loss, chance.accuracy
 
         torch.manual_seed(seed_for(cell.seed, "init"))
         model = build_model(cell.model.name, image, **cell.model.arguments)
         initialise(model, cell.recipe)
         model = model.to(self.device).to(memory_format=torch.channels_last)
-        trainer = Trainer(model, cell.recipe, train, seed=cell.seed, num_classes=image.num_classes)
+        trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
         self.trainer = trainer
         for _ in range(cell.recipe.epochs):
             row = trainer.run_epoch(self.should_stop)
@@ -206,7 +210,7 @@ class _Run:
         metrics |= {
             "num_dead_maps": on_train.num_dead_maps,
             "num_no_prediction": on_test.num_no_prediction,
-            "healthy": trainer.progress.escape_epoch is not None and on_train.num_dead_maps == 0,
+            "healthy": _healthy(trainer.progress.escaped, on_train.num_dead_maps),
         }
         if len(validation):
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
@@ -222,7 +226,7 @@ class _Run:
             "num_steps": progress.num_steps,
             "train_seconds": progress.train_seconds,
             "train_images_per_second": progress.images_per_second,
-            "escaped": progress.escape_epoch is not None,
+            "escaped": progress.escaped,
             "escape_epoch": progress.escape_epoch,
         }
 
@@ -232,6 +236,11 @@ class _Run:
             batches = dataset.test_batches(self.device)
             self.test = Images(batches, torch.arange(len(batches)))
         return self.test
+
+
+def _healthy(escaped: bool | None, num_dead_maps: int | None) -> bool | None:
+    """Whether a network escaped and lost none of its class maps; unknown where its escape is."""
+    return None if escaped is None else escaped and not num_dead_maps
 
 
 def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:

@@ -1,5 +1,6 @@
 """Results folders made by hand: what `load_results` reads, without training anything."""
 
+import hashlib
 import json
 import math
 import zlib
@@ -31,7 +32,7 @@ def metrics(test_accuracy: float, **others: Any) -> dict[str, Any]:
         "num_params": 1_992_166, "num_macs": 762_297_352, "train_seconds": 90.0,
         "train_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
         "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "num_no_prediction": 0,
-        "num_steps": 2256, "failed_step": None, **others,
+        "num_steps": 2256, "failed_step": None, "chance_loss": math.log(10), "chance_accuracy": 0.1, **others,
     }  # fmt: skip
 
 
@@ -57,6 +58,13 @@ def record(
     }
 
 
+def locked(seeds: list[int], hypotheses: list[dict[str, Any]], **others: Any) -> dict[str, Any]:
+    """What a first run stores of its seeds and hypotheses."""
+    fixed = {"seeds": seeds, "hypotheses": hypotheses}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    return {"digest": digest, "locked_at": "2026-01-01T00:00:00+00:00", **others, **fixed}
+
+
 def write_results(
     folder: Path,
     variants: dict[str, list[dict[str, Any] | None]],
@@ -78,7 +86,7 @@ def write_results(
         for number, label in enumerate(variants)
         for seed in range(len(variants[label]))
     ]
-    content = {
+    content: dict[str, Any] = {
         "schema": 1, "name": "onexone", "profile": "cpu",
         "question": "how many 1×1 layers does a NiN block need, and what does a fully connected head cost?",
         "expect": "45 cells", "source": "", "device_kind": "cpu", "data": DATA, "recipe": RECIPE,
@@ -89,10 +97,9 @@ def write_results(
             for number, label in enumerate(variants)
         ],
         "cells": planned, "hypotheses": [],
-        "lock": {"digest": "0", "locked_at": "2026-01-01T00:00:00Z", "seeds": list(range(num_seeds)),
-                 "hypotheses": []},
         **grid,
     }  # fmt: skip
+    content.setdefault("lock", locked(content["seeds"], content["hypotheses"]))
     (folder / "cells").mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(content))
     for cell, made in zip(planned, [made for records in variants.values() for made in records], strict=True):
@@ -100,13 +107,6 @@ def write_results(
             content = {"schema": 1, **cell, **made}
             (folder / "cells" / f"{cell['cell_id']}.json").write_text(json.dumps(content))
     return folder
-
-
-def write_labels(folder: Path, cell_id: str, num_classes: int) -> None:
-    """Predictions of a test set with one image of each class."""
-    (folder / "predictions").mkdir(exist_ok=True)
-    label = np.arange(num_classes, dtype=np.int16)
-    np.savez(folder / "predictions" / f"{cell_id}.npz", label=label, predicted=label, probability=label / 10)
 
 
 def learning(
@@ -179,6 +179,4 @@ def write_showcase(folder: Path) -> Path:
     )  # fmt: skip
     replace("vgg11 width=0.25", 1, record("crashed", {}, [], "worker ended with signal 9 (SIGKILL)"))
     replace("vgg11 width=0.25", 2, None)
-    write_results(folder, variants, baseline="nin pointwise=2 head=gap")
-    write_labels(folder, "c00s0", num_classes=10)
-    return folder
+    return write_results(folder, variants, baseline="nin pointwise=2 head=gap")

@@ -131,6 +131,7 @@ def test_a_record_keeps_the_whole_cell():
         "data": {
             "name": "digits",
             "folder": None,
+            "content": None,
             "resolution": 28,
             "normalize": "none",
             "train_size": None,

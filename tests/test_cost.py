@@ -103,16 +103,6 @@ def test_nin_row_by_row():
     ]
 
 
-def test_a_row_as_plain_values():
-    assert count_layers("lenet", MNIST)[0].as_dict() == {
-        "name": "conv1",
-        "type": "Conv2d",
-        "output_shape": (1, 6, 28, 28),
-        "num_params": 156,
-        "num_macs": 117_600,
-    }
-
-
 def test_every_layer_of_a_block():
     deep = count_layers("nin", NOTEBOOKS, deep=True, pointwise=1, class_pointwise=0)
     assert [(row.name, row.type, row.num_params, row.num_macs) for row in deep[:5]] == [

@@ -36,11 +36,6 @@ def test_nothing_is_suggested_where_nothing_is_near():
     )
 
 
-def test_a_name_that_is_no_text_is_shown_as_yaml_writes_it():
-    assert unknown_name("head", True, ["gap"]) == "unknown head true; Known: gap"
-    assert unknown_name("head", None, ["gap"]) == "unknown head null; Known: gap"
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [

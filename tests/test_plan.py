@@ -92,7 +92,7 @@ def test_the_catalog_resolves_data_with_the_table_of_datasets(catalog):
         (
             "{name: lenet, activation: relu}",
             "{name: nin_mnist, pointwise: [0, -1]}",
-            "7:38: models[0].pointwise[1]: -1 is not a number of 1×1 layers; use 0 or more",
+            "7:38: models[0].pointwise[1]: -1 is not a number of 1×1 layers; use 0 or more, below 100",
         ),
         (
             "digits, resolution",

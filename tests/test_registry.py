@@ -1,9 +1,11 @@
+import math
 import subprocess
 import sys
 from contextlib import suppress
 from typing import Annotated, Literal
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -112,40 +114,61 @@ def test_defaults_are_filled_in():
 def test_an_int_will_do_for_a_float_but_not_the_reverse():
     width = resolve_arguments("nin", {"width": 2})["width"]
     assert (width, type(width)) == (2.0, float)
-    with pytest.raises(SpecError, match=r"^pointwise: 2\.0 is not a number of 1×1 layers; use 0 or more$"):
+    with pytest.raises(
+        SpecError, match=r"^pointwise: 2\.0 is not a number of 1×1 layers; use 0 or more, below 100$"
+    ):
         resolve_arguments("nin", {"pointwise": 2.0})
 
 
 def test_null_is_allowed_where_it_is_the_default():
     assert resolve_arguments("nin", {"class_pointwise": None})["class_pointwise"] is None
-    with pytest.raises(SpecError, match=r"^pointwise: None is not a number of 1×1 layers; use 0 or more$"):
+    with pytest.raises(
+        SpecError, match=r"^pointwise: null is not a number of 1×1 layers; use 0 or more, below 100$"
+    ):
         resolve_arguments("nin", {"pointwise": None})
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("pointwise", -1, "-1 is not a number of 1×1 layers; use 0 or more"),
-        ("pointwise", "two", "'two' is not a number of 1×1 layers; use 0 or more"),
-        ("pointwise", True, "True is not a number of 1×1 layers; use 0 or more"),
-        ("pointwise", [1, 2], "[1, 2] is not a number of 1×1 layers; use 0 or more"),
-        ("class_pointwise", -2, "-2 is not a number of 1×1 layers; use 0 or more, or null"),
+        ("pointwise", -1, "-1 is not a number of 1×1 layers; use 0 or more, below 100"),
+        ("pointwise", 100, "100 is not a number of 1×1 layers; use 0 or more, below 100"),
+        ("pointwise", "two", "'two' is not a number of 1×1 layers; use 0 or more, below 100"),
+        ("pointwise", True, "true is not a number of 1×1 layers; use 0 or more, below 100"),
+        ("pointwise", [1, 2], "a list is not a number of 1×1 layers; use 0 or more, below 100"),
+        ("class_pointwise", -2, "-2 is not a number of 1×1 layers; use 0 or more, below 100, or null"),
+        ("class_pointwise", 100, "100 is not a number of 1×1 layers; use 0 or more, below 100, or null"),
         ("pointwise_relu", "no", "'no' is neither true nor false"),
+        ("pointwise_relu", None, "null is neither true nor false"),
         ("pointwise_relu", 1, "1 is neither true nor false"),
         ("pointwise_kernel", 2, "2 is not a window of the 1×1 layers; use 1 or 3"),
-        ("pointwise_kernel", True, "True is not a window of the 1×1 layers; use 1 or 3"),
+        ("pointwise_kernel", True, "true is not a window of the 1×1 layers; use 1 or 3"),
         (
             "head",
             "gab",
             "unknown head 'gab'; did you mean 'gap'? Known: fc, fc_linear, fc_maps, gap, gap_linear",
         ),
-        ("head", False, "unknown head False; Known: fc, fc_linear, fc_maps, gap, gap_linear"),
+        (
+            "head",
+            False,
+            "false is not a way from feature maps to class scores; use gap, gap_linear, fc, fc_linear or fc_maps",
+        ),
         ("dropout", 1.0, "1.0 is not a share of values; use 0 or more, below 1"),
         ("dropout", -0.1, "-0.1 is not a share of values; use 0 or more, below 1"),
         ("dropout", float("nan"), "nan is not a share of values; use 0 or more, below 1"),
-        ("width", "wide", "'wide' is not a multiplier of every convolution's channels; use a number"),
-        ("width", float("inf"), "inf is not a multiplier of every convolution's channels; use a number"),
-        ("hidden", 0, "0 is not a number of units; use 1 or more"),
+        (
+            "width",
+            "wide",
+            "'wide' is not a multiplier of every convolution's channels; use a number, below 1,000",
+        ),
+        ("width", math.inf, "inf is not a multiplier of every convolution's channels; use a number, below 1,000"),
+        ("width", 1e300, "1e+300 is not a multiplier of every convolution's channels; use a number, below 1,000"),
+        ("hidden", 0, "0 is not a number of units; use 1 or more, below 1,000,000"),
+        (
+            "hidden",
+            2**62,
+            "4611686018427387904 is not a number of units; use 1 or more, below 1,000,000",
+        ),
     ],
 )
 def test_a_refusal_names_the_value_and_what_would_be_right(field, value, message):
@@ -174,15 +197,51 @@ def test_any_value_is_taken_as_the_arguments_type_or_refused(argument, value):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        ((0, 28, 10), "channels: 0 is not a number of channels; use 1 or more"),
-        ((1, -1, 10), "resolution: -1 is not a number of pixels; use 1 or more"),
-        ((1, 28, 0), "num_classes: 0 is not a number of classes; use 1 or more"),
+        ((0, 28, 10), "channels: 0 is not a number of channels; use 1 or more, below 1,000"),
+        ((1, -1, 10), "resolution: -1 is not a number of pixels; use 1 or more, below 10,000"),
+        ((1, 10**12, 10), "resolution: 1000000000000 is not a number of pixels; use 1 or more, below 10,000"),
+        ((1, 28, 0), "num_classes: 0 is not a number of classes; use 1 or more, below 1,000,000"),
     ],
 )
 def test_images_need_channels_pixels_and_classes(image, message):
     with pytest.raises(SpecError) as refusal:
         ImageSpec(*image)
     assert str(refusal.value) == message
+
+
+@pytest.fixture
+def unbounded(spare_registry):
+    """A model that sets its argument no bound."""
+
+    @register_model
+    def unbounded(image: ImageSpec, *, units: Annotated[float, About("number of units")] = 1) -> nn.Module:
+        if units == 13:
+            raise TypeError("13 brings bad luck")
+        pixels = image.channels * image.resolution**2
+        return nn.Sequential(nn.Flatten(), nn.Linear(pixels, int(units)), nn.Linear(int(units), image.num_classes))
+
+
+@pytest.mark.parametrize("units", [1e12, 1e17, 1e300], ids=str)
+def test_what_pytorch_cannot_count_is_refused_by_its_largest_number(unbounded, units):
+    with torch.device("meta"), pytest.raises(SpecError) as refusal:
+        build_model("unbounded", ImageSpec(3, 9_999, 10), units=units)
+    assert str(refusal.value) == f"units: {units} is too large for unbounded; use much less"
+
+
+def test_a_models_own_mistake_is_not_taken_for_a_refusal(unbounded):
+    with pytest.raises(TypeError, match="13 brings bad luck"):
+        build_model("unbounded", ImageSpec(1, 8, 10), units=13)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_the_largest_values_allowed_are_built_at_once_or_refused(name):
+    largest = {
+        key: argument.about.below - 1
+        for key, argument in model_arguments(name).items()
+        if argument.about.below is not None and argument.about.below > 1
+    }
+    with torch.device("meta"):
+        assert build_model(name, ImageSpec(999, 9_999, 999_999), **largest)
 
 
 @pytest.mark.parametrize("name", list_models())

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fixture import COLLAPSED, metrics, record, write_results
+from report_fixture import COLLAPSED, locked, metrics, record, write_results
 
 from nin_bench.report.hypotheses import Verdict, judge
+from nin_bench.report.lock import digest_of
 from nin_bench.results import load_results
 
 A, B = "nin pointwise=2", "nin pointwise=1"
@@ -37,14 +38,7 @@ def verdicts(
     folder: Path, a: list[Made], b: list[Made], *hypotheses: dict[str, Any], **grid: Any
 ) -> list[Verdict]:
     """Judge hypotheses that were locked as they are now, unless the grid says otherwise."""
-    seeds = list(range(len(a)))
-    lock = {
-        "digest": "0",
-        "locked_at": "2026-01-01T00:00:00+00:00",
-        "seeds": seeds,
-        "hypotheses": list(hypotheses),
-    }
-    write_results(folder, {A: a, B: b}, **{"hypotheses": list(hypotheses), "lock": lock, **grid})
+    write_results(folder, {A: a, B: b}, **{"hypotheses": list(hypotheses), **grid})
     found = judge(load_results(folder))
     for verdict in found:
         json.dumps(asdict(verdict), allow_nan=False)  # it goes into report.json as it is
@@ -91,15 +85,24 @@ def test_where_the_interval_lies_is_the_verdict(
 
 
 def test_a_ratio_is_of_geometric_means(tmp_path: Path) -> None:
-    a = [record(metrics=metrics(0.9, train_seconds=seconds)) for seconds in (40.0, 44.0, 36.0)]
-    b = [record(metrics=metrics(0.9, train_seconds=10.0)) for _ in range(3)]
-    twice = hypothesis(metric="train_seconds", margin=None, factor=2.0)
+    a = [record(metrics=metrics(0.9, test_loss=loss)) for loss in (0.40, 0.44, 0.36)]
+    b = trained(0.9, 0.9, 0.9, test_loss=0.1)
+    twice = hypothesis(metric="test_loss", margin=None, factor=2.0)
     [verdict] = verdicts(tmp_path / "r", a, b, twice)
     assert verdict.verdict == "supported"
     assert verdict.effect == pytest.approx((4.0 * 4.4 * 3.6) ** (1 / 3))
     assert verdict.interval is not None
     assert 2 < verdict.interval[0] < 4 < verdict.interval[1]
-    assert "times the training time of nin pointwise=1" in verdict.sentence
+    assert "times the test loss of nin pointwise=1" in verdict.sentence
+
+
+@pytest.mark.parametrize("metric", ["train_seconds", "train_images_per_second", "peak_memory_bytes"])
+def test_what_was_seen_while_others_trained_decides_nothing(tmp_path: Path, metric: str) -> None:
+    a = [record(metrics=metrics(0.9, **{metric: value})) for value in (40.0, 44.0, 36.0)]
+    b = [record(metrics=metrics(0.9, **{metric: value})) for value in (10.0, 11.0, 10.0)]
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric=metric, margin=None, factor=2.0))
+    assert (verdict.verdict, verdict.effect, verdict.interval, verdict.n) == ("not testable", None, None, 0)
+    assert "was seen while cells trained side by side, not measured on its own." in verdict.sentence
 
 
 def test_a_count_is_compared_without_a_test(tmp_path: Path) -> None:
@@ -137,9 +140,9 @@ def test_primary_hypotheses_are_one_family_and_the_others_stand_alone(tmp_path: 
 
 
 def test_a_changed_hypothesis_is_post_hoc_and_a_withdrawn_one_still_counts(tmp_path: Path) -> None:
-    lock = {"seeds": [0, 1, 2, 3, 4], "hypotheses": [
+    lock = locked([0, 1, 2, 3, 4], [
         hypothesis(margin=0.02), hypothesis(id="reworded", says="Two are better."), hypothesis(id="withdrawn"),
-    ]}  # fmt: skip
+    ])  # fmt: skip
     a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
     found = verdicts(
         tmp_path / "r", a, b, hypothesis(), hypothesis(id="reworded"), hypothesis(id="added"), lock=lock
@@ -147,11 +150,64 @@ def test_a_changed_hypothesis_is_post_hoc_and_a_withdrawn_one_still_counts(tmp_p
     assert [(verdict.id, verdict.post_hoc) for verdict in found] == [
         ("two-beats-one", True), ("reworded", False), ("added", True),
     ]  # fmt: skip
-    assert found[0].details["family_size"] == 4
+    # three were locked; two are post hoc
+    assert [verdict.details["family_size"] for verdict in found] == [2, 3, 2]
+    assert found[1].details["level"] == pytest.approx(0.05 / 3)
+    assert found[0].sentence.endswith(
+        "Post hoc: no such claim was locked before the run, so this one is a finding to test anew."
+    )
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        [],
+        [hypothesis(id="far", margin=0.0, factor=None)],  # as it was locked
+        [hypothesis(id="far", margin=0.0, expect="less")],  # edited, and as clear as before
+        [hypothesis(id="far", margin=0.0, primary=False)],
+        [hypothesis(id="far", margin=0.0, metric="num_params")],
+        [hypothesis(id=f"added-{number}", primary=True, margin=0.0) for number in range(9)],
+        [hypothesis(id=f"noise-{number}", primary=True, margin=0.022) for number in range(9)],
+    ],
+    ids=["withdrawn", "kept", "edited", "made secondary", "made a count", "clear ones added", "open ones added"],
+)
+def test_nothing_done_after_the_run_eases_a_locked_verdict(tmp_path: Path, now: list[dict[str, Any]]) -> None:
+    # on its own "near" is supported at 5 %, and in a family of two only if the other one is decided too
+    near, far = hypothesis(id="near", margin=0.02), hypothesis(id="far", margin=0.0)
+    lock = locked([0, 1, 2, 3, 4], [near, far])
+    found = verdicts(tmp_path / "r", trained(*ACCURACIES_A), trained(*ACCURACIES_B), near, *now, lock=lock)
+    kept = [verdict.post_hoc for verdict in found[1:]] == [False]
+    assert (found[0].id, found[0].post_hoc, found[0].details["family_size"]) == ("near", False, 2)
+    assert found[0].details["level"] == pytest.approx(0.05 if kept else 0.05 / 2)
+    assert found[0].verdict == ("supported" if kept else "undecided")
+
+
+def test_a_label_may_change_while_its_variant_does_not(tmp_path: Path) -> None:
+    by_other_labels = hypothesis(compare=["nin", "nin pointwise=1 head=gap"])
+    lock = locked([0, 1], [by_other_labels], variants={"nin": "v00", "nin pointwise=1 head=gap": "v01"})
+    a, b = trained(0.92, 0.93), trained(0.90, 0.90)
+    [verdict] = verdicts(tmp_path / "same", a, b, hypothesis(), lock=lock)
+    assert not verdict.post_hoc
+    other_network = {**lock, "variants": {"nin": "v07", "nin pointwise=1 head=gap": "v01"}}
+    [verdict] = verdicts(tmp_path / "other", a, b, hypothesis(), lock=other_network)
+    assert verdict.post_hoc
+
+
+def test_a_lock_that_was_tampered_with_locks_nothing(tmp_path: Path) -> None:
+    lock = {**locked([0, 1], [hypothesis(margin=0.05)]), "hypotheses": [hypothesis()]}
+    [verdict] = verdicts(tmp_path / "r", trained(0.92, 0.93), trained(0.90, 0.90), hypothesis(), lock=lock)
+    assert verdict.post_hoc
+
+
+def test_the_digest_is_the_one_that_runs_store() -> None:
+    # printf '{"hypotheses": [], "seeds": [0, 1]}' | sha256sum
+    assert digest_of({"seeds": [0, 1], "hypotheses": [], "locked_at": "…"}) == (
+        "232e204a82acb1c7bdfe33b27550e9831475397d14b3e0490bcd3186e9c45342"
+    )
 
 
 def test_only_planned_seeds_count(tmp_path: Path) -> None:
-    lock = {"seeds": [0, 1, 2], "hypotheses": [hypothesis()]}
+    lock = locked([0, 1, 2], [hypothesis()])
     [verdict] = verdicts(tmp_path / "r", trained(*ACCURACIES_A), trained(*ACCURACIES_B), hypothesis(), lock=lock)
     assert (verdict.n, verdict.details["seeds"], verdict.early) == (3, [0, 1, 2], False)
     assert verdict.sentence.endswith("Added after the first run, so not counted: seeds 3, 4.")
@@ -188,11 +244,21 @@ def test_equal_differences_decide_nothing(tmp_path: Path) -> None:
     ("a", "changes", "reason"),
     [
         (trained(0.9), {"compare": [A, "vgg11"]}, "no cell of vgg11 was planned"),
-        ([None], {}, "there is no seed at which both variants have ended"),
+        ([None], {}, "there is no seed at which both variants can be compared"),
         (trained(0.9, validation_accuracy=None), {"metric": "validation_accuracy"},
-         "validation_accuracy is not known for both variants at any seed"),
+         "there is no seed at which both variants can be compared. Left out: seed 0 of nin pointwise=2 "
+         "(not measured)"),
+        (trained(0.9, healthy=None, escaped=None), {},
+         "there is no seed at which both variants can be compared. Left out: seed 0 of nin pointwise=2 "
+         "(trained too few steps to tell whether it collapsed)"),
+        (trained(0.9, healthy=None, escaped=None), {"metric": "healthy", "margin": 0.1},
+         "there is no seed at which both variants can be compared. Left out: seed 0 of nin pointwise=2 "
+         "(not measured)"),
+        (trained(0.9, test_accuracy="91 %"), {},
+         "there is no seed at which both variants can be compared. Left out: seed 0 of nin pointwise=2 "
+         "(not measured)"),
         (trained(0.9, num_macs=None), {"metric": "num_macs"},
-         "num_macs is not known for both variants at any seed"),
+         "num_macs is not known for both variants"),
         (trained(0.9, train_accuracy=0.8), {"metric": "generalisation_gap", "margin": None, "factor": 2.0},
          "a factor needs values above 0, and generalisation_gap has others"),
         (trained(0.9), {"metric": "healthy", "margin": None, "factor": 2.0},
@@ -212,10 +278,13 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
     a[2] = collapsed(1)[0]
     [verdict] = verdicts(tmp_path / "r", a, b, hypothesis())
     assert (verdict.verdict, verdict.n) == ("undecided", 5)
-    assert verdict.effect == pytest.approx((0.022 + 0.020 + 0.022 + 0.022) / 4)
+    assert (verdict.effect, verdict.interval) == (None, None)  # ranks decide, and no mean
+    assert verdict.details["given_healthy"]["effect"] == pytest.approx((0.022 + 0.020 + 0.022 + 0.022) / 4)
+    assert "Where both are healthy, nin pointwise=2 has 2.15 points more" in verdict.sentence
     assert verdict.details["test"] == "three parts"
     assert verdict.details["ranking"] == {
         "wins": 4, "ties": 0, "losses": 1, "chance": 0.8, "sign_test_p": pytest.approx(0.375),
+        "verdict": "undecided",
     }  # fmt: skip
     assert verdict.details["health"]["only_b"] == 1
     assert verdict.details["given_healthy"]["num_pairs"] == 4
@@ -228,12 +297,29 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
 def test_a_diverged_network_is_a_failure_and_not_a_missing_one(tmp_path: Path) -> None:
     a, b = trained(*ACCURACIES_A, 0.91), [record("diverged", {"escaped": True})] * 6
     by_accuracy, by_health = hypothesis(), hypothesis(id="health", metric="healthy", margin=0.1)
-    by_time = hypothesis(id="time", metric="train_seconds", margin=1.0)
-    found = verdicts(tmp_path / "r", a, b, by_accuracy, by_health, by_time)
-    assert [verdict.verdict for verdict in found] == ["undecided", "undecided", "not testable"]
+    found = verdicts(tmp_path / "r", a, b, by_accuracy, by_health)
+    assert [verdict.verdict for verdict in found] == ["undecided", "undecided"]
     [alone] = verdicts(tmp_path / "alone", a, b, by_accuracy)
     assert (alone.verdict, alone.n, alone.effect) == ("supported", 6, None)
-    assert found[2].sentence.endswith("Left out: seeds 0–5 of nin pointwise=1 (diverged).")
+
+
+@pytest.mark.parametrize("expect", ["greater", "less", "equivalent"])
+def test_networks_that_all_collapsed_say_nothing_of_accuracy(tmp_path: Path, expect: str) -> None:
+    [verdict] = verdicts(tmp_path / "r", collapsed(12), collapsed(12), hypothesis(expect=expect))
+    assert verdict.verdict == "undecided"
+    assert "ties: 12, 12 of them with nothing to compare, as both failed." in verdict.sentence
+
+
+def test_equal_but_for_a_few_failures_is_not_proven_equal(tmp_path: Path) -> None:
+    a, b = trained(*[0.9] * 12), [*trained(*[0.9] * 10), *collapsed(2)]
+    [verdict] = verdicts(tmp_path / "one side", a, b, hypothesis(expect="equivalent"))
+    assert (verdict.verdict, verdict.details["ranking"]["verdict"]) == ("undecided", "supported")
+    assert verdict.sentence.endswith(
+        "By rank the claim would be supported, but one failed where the other did not, and too few pairs tell "
+        "whether that is luck: undecided, which is not the same as equal."
+    )
+    [paired] = verdicts(tmp_path / "both sides", b, b, hypothesis(expect="equivalent"))
+    assert paired.verdict == "supported"
 
 
 def test_a_collapsed_network_has_no_good_generalisation_gap(tmp_path: Path) -> None:

@@ -8,14 +8,13 @@ from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, metrics, record, write_results, write_showcase
 
 from nin_bench.report import look
-from nin_bench.report.build import FIGURES, draw_figures
-from nin_bench.report.tables import compare_variants
+from nin_bench.report.build import FIGURES, Findings, draw_figures
+from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.results import load_results
 
 
 def draw(folder):
-    results = load_results(folder)
-    return draw_figures(results, compare_variants(results))
+    return draw_figures(Findings.of(load_results(folder)))
 
 
 def share_of_ink(png: bytes) -> float:
@@ -46,10 +45,38 @@ def test_drawing_leaves_no_setting_behind(tmp_path):
     assert dict(mpl.rcParams) == before
 
 
-def test_chance_is_known_by_the_labels_of_the_test_set(showcase):
+def test_chance_is_what_the_records_say(showcase):
     # letters are drawn as outlines, their text stands in comments
-    assert b"<!-- chance, ln 10 = 2.303 -->" in showcase["training_loss"].svg
-    assert b"<!-- chance, 1 of 10 -->" in showcase["learning_curves"].svg
+    assert b"<!-- chance, 2.303 nats -->" in showcase["training_loss"].svg
+    assert b"<!-- chance, 10 %: always the commonest class -->" in showcase["learning_curves"].svg
+
+
+def test_without_chance_in_the_records_there_is_no_line_for_it(tmp_path):
+    made = record(metrics=metrics(0.9, chance_loss=None, chance_accuracy=None), history=learning(2, 0.9, 0))
+    pictures = draw(write_results(tmp_path / "r", {"a": [made]}))
+
+    assert b"chance" not in pictures["training_loss"].svg
+
+
+def test_the_front_is_over_all_variants_drawn_or_not(tmp_path):
+    # each variant is dearer and better than the one before; one that is not drawn beats them all
+    variants = {
+        f"v{number}": [record(metrics=metrics(0.5 + 0.01 * number, num_params=1000 * (number + 1)))]
+        for number in range(MAX_DRAWN)
+    }
+    variants["best"] = [record(metrics=metrics(0.99, num_params=10, num_macs=10))]
+    findings = Findings.of(load_results(write_results(tmp_path / "r", variants)))
+
+    assert [row.label for row in findings.fronts["num_params"]] == ["best"]
+    assert b"Pareto front" not in draw_figures(findings)["accuracy_against_costs"].svg  # one variant is no line
+
+
+def test_unknown_health_is_drawn_as_no_failure(tmp_path):
+    made = record(metrics=metrics(0.9, healthy=None, escaped=None), history=learning(2, 0.9, 0))
+    svg = draw(write_results(tmp_path / "r", {"a": [made]}))["learning_curves"].svg
+
+    assert b"0 of 1 healthy, 1 not known" in svg
+    assert b"failed or collapsed" not in svg
 
 
 def test_labels_are_shown_as_they_are(tmp_path):

@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 from report_fixture import COLLAPSED, DATA, RECIPE, metrics, record, write_results, write_showcase
 
+from nin_bench.report.curves import chance_level, escape_curves, learning_curves
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import (
     Spread,
+    Tally,
     compare_variants,
     count_outcomes,
-    escape_curves,
-    learning_curves,
     missing_seeds,
     pareto_front,
     troubles,
@@ -51,7 +51,8 @@ def tiny(tmp_path):
 def test_comparison_of_healthy_cells(tiny):
     a, _ = compare_variants(tiny)
 
-    assert (a.label, a.baseline, a.planned, a.trained, a.escaped, a.healthy) == ("a", True, 3, 3, 3, 3)
+    assert (a.label, a.baseline, a.planned, a.trained) == ("a", True, 3, 3)
+    assert a.escaped == a.healthy == Tally(count=3, of=3)
     assert (a.num_params, a.num_macs) == (1_992_166, 762_297_352)
     assert a.test_accuracy.mean == pytest.approx(0.92)
     assert a.test_accuracy.sd == pytest.approx(0.02)  # sqrt((.02² + 0 + .02²) / 2)
@@ -63,12 +64,43 @@ def test_comparison_of_healthy_cells(tiny):
 def test_comparison_keeps_collapse_apart(tiny):
     _, b = compare_variants(tiny)
 
-    assert (b.baseline, b.planned, b.trained, b.escaped, b.healthy) == (False, 3, 2, 1, 1)
+    assert (b.baseline, b.planned, b.trained) == (False, 3, 2)
+    assert b.escaped == b.healthy == Tally(count=1, of=2)
     assert b.num_params == 61_706
     assert b.test_accuracy.mean == pytest.approx(0.45)
     assert b.test_accuracy.sd == pytest.approx(0.7 / math.sqrt(2))
     assert b.test_accuracy_given_healthy == Spread(mean=0.80, sd=None, n=1)
     assert b.generalisation_gap.n == 1
+
+
+def test_what_is_not_known_is_neither_healthy_nor_collapsed(tmp_path):
+    known, unknown = record(metrics=metrics(0.9)), record(metrics=metrics(0.1, escaped=None, healthy=None))
+    results = load_results(write_results(tmp_path / "r", {"a": [known, unknown], "b": [unknown, unknown]}))
+    rows = compare_variants(results)
+
+    assert [row.healthy for row in rows] == [Tally(count=1, of=1), Tally(count=0, of=0)]
+    assert [row.escaped for row in rows] == [Tally(count=1, of=1), Tally(count=0, of=0)]
+    assert [row.test_accuracy_given_healthy.n for row in rows] == [1, 0]
+    assert troubles(results) == []
+    told = caveats(results, rows, describe_setting(results))
+    assert "Some cells trained too few steps to tell whether their networks escaped chance level." in told
+
+
+def test_chance_is_the_median_over_records(tmp_path):
+    cells = [record(metrics=metrics(0.9, chance_accuracy=share)) for share in (0.10, 0.11, 0.15)]
+    results = load_results(write_results(tmp_path / "r", {"a": [*cells, None]}))
+
+    assert chance_level(results, "chance_accuracy") == 0.11
+    assert chance_level(results, "chance_loss") == math.log(10)
+    assert chance_level(load_results(write_results(tmp_path / "none", {"a": [None]})), "chance_loss") is None
+
+
+@pytest.mark.parametrize(("escape_epoch", "epoch"), [(0.03, 1), (1.0, 1), (1.01, 2)])
+def test_a_network_escapes_within_an_epoch_and_not_after_it(tmp_path, escape_epoch, epoch):
+    made = record(metrics=metrics(0.6, healthy=False, num_dead_maps=1, escape_epoch=escape_epoch))
+    [trouble] = troubles(load_results(write_results(tmp_path / "r", {"a": [made]})))
+
+    assert trouble.cause == f"left chance level in epoch {epoch}; 1 class map dead"
 
 
 def test_curves_average_healthy_cells_only(tiny):

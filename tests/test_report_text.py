@@ -53,7 +53,11 @@ def test_quantities_keep_three_digits():
         ("x\n# y", r"x\\n\# y"),
         ("`*[](u)", r"\`\*\[\](u)"),
         ("\u202eabc", r"\\u202eabc"),
-        ("http://e.com", "http&#58;//e.com"),
+        ("http://e.com", "http:<!-- -->//e.com"),
+        ("www.e.com", "www<!-- -->.e.com"),
+        ("a@e.com or @somebody", "a@<!-- -->e.com or @<!-- -->somebody"),
+        ("#12, GH-34 and gh-5", r"\#<!-- -->12, GH-<!-- -->34 and gh-<!-- -->5"),
+        (":smile: at 10:30", ":<!-- -->smile: at 10:30"),
         ("$1$", r"\$1\$"),
     ],
 )

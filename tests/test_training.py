@@ -10,9 +10,11 @@ from nin_bench.data import Dataset, load_dataset, resolve_data
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training import (
+    Chance,
     DivergedError,
     Evaluation,
     Images,
+    Progress,
     StoppedError,
     Trainer,
     check_micro_batch,
@@ -61,7 +63,7 @@ def trainer(
     **arguments: object,
 ) -> Trainer:
     model = network(name, recipe, seed, **arguments)
-    return Trainer(model, recipe, some(dataset, size), seed=seed, num_classes=10)
+    return Trainer(model, recipe, some(dataset, size), seed=seed, chance_loss=LN_10)
 
 
 def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
@@ -339,34 +341,48 @@ def test_nothing_is_known_of_the_speed_before_the_first_step(digits):
 # Escape
 
 
-def escape_epoch_of(digits: Dataset, losses: list[float]) -> float | None:
-    subject = trainer(digits, Recipe(epochs=1, batch_size=100), size=1000)  # ten steps an epoch
+def after(digits: Dataset, losses: list[float]) -> Progress:
+    """What is known after steps with these losses, ten of them an epoch."""
+    subject = trainer(digits, Recipe(epochs=1, batch_size=100), size=1000)
     for loss in losses:
         subject._note_loss(loss)
-    return subject.progress.escape_epoch
+    return subject.progress
 
 
 def test_escape_needs_twenty_steps_and_says_when_their_mean_fell_far_enough(digits):
-    assert escape_epoch_of(digits, [1.0] * 19) is None
-    assert escape_epoch_of(digits, [1.0] * 20) == 2.0
+    assert after(digits, [1.0] * 19).escape_epoch is None
+    assert after(digits, [1.0] * 20).escape_epoch == 2.0
     # 2.303 - 0.1 = 2.2026; twenty losses of which k are 2.0, the others 2.3, have a mean of 2.3 - 0.015 k.
-    assert escape_epoch_of(digits, [2.3] * 20 + [2.0] * 6) is None
-    assert escape_epoch_of(digits, [2.3] * 20 + [2.0] * 7) == 2.7
+    assert after(digits, [2.3] * 20 + [2.0] * 6).escape_epoch is None
+    assert after(digits, [2.3] * 20 + [2.0] * 7).escape_epoch == 2.7
+
+
+def test_whether_it_escaped_is_not_known_before_twenty_steps(digits):
+    assert after(digits, [1.0] * 19).escaped is None
+    assert after(digits, [2.3] * 20).escaped is False
+    assert after(digits, [1.0] * 20).escaped is True
 
 
 def test_an_escape_is_told_once_and_kept(digits):
-    assert escape_epoch_of(digits, [2.0] * 20 + [2.5] * 30 + [1.0] * 30) == 2.0
+    assert after(digits, [2.0] * 20 + [2.5] * 30 + [1.0] * 30).escape_epoch == 2.0
 
 
 def test_one_lucky_step_is_no_escape(digits):
-    assert escape_epoch_of(digits, [2.3] * 30 + [1.0] + [2.3] * 30) is None
+    assert after(digits, [2.3] * 30 + [1.0] + [2.3] * 30).escaped is False
 
 
 def test_a_network_that_cannot_learn_never_escapes(digits):
     subject = trainer(digits, Recipe(epochs=1, batch_size=32, lr=1e-12))
     subject.run_epoch()
-    assert subject.progress.num_steps > 20
-    assert subject.progress.escape_epoch is None
+    assert (subject.progress.escaped, subject.progress.escape_epoch) == (False, None)
+
+
+def test_chance_is_the_best_constant_guess():
+    even = Chance.of(torch.arange(10).repeat(3))
+    assert (even.loss, even.accuracy) == (pytest.approx(LN_10), pytest.approx(0.1))
+    # Three of four images are of one class, none is of class 1: -(3/4 ln 3/4 + 1/4 ln 1/4) = 0.5623 nats.
+    uneven = Chance.of(torch.tensor([0, 2, 0, 0]))
+    assert (uneven.loss, uneven.accuracy) == (pytest.approx(0.5623351), 0.75)
 
 
 # Evaluation
@@ -377,10 +393,10 @@ def test_predictions_of_hand_made_logits():
     assert predict(logits).tolist() == [1, -1, 1, 0]
 
 
-def dead_nin(dead: list[int]) -> nn.Module:
+def dead_nin(dead: list[int], **arguments: object) -> nn.Module:
     """A network whose last ReLU lets nothing through for some classes."""
-    model = network("nin_mnist", Recipe(), width=0.25)
-    last = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)][-1]
+    model = network("nin_mnist", Recipe(), width=0.25, **arguments)
+    last = [layer for layer in model.get_submodule("class_block").modules() if isinstance(layer, nn.Conv2d)][-1]
     with torch.no_grad():
         last.weight.abs_()
         last.bias.fill_(1.0)
@@ -390,7 +406,7 @@ def dead_nin(dead: list[int]) -> nn.Module:
 
 def evaluation_of(model: nn.Module, dataset: Dataset) -> Evaluation:
     images = some(dataset)
-    return Trainer(model, QUICK, images, seed=0, num_classes=10).evaluate(images)
+    return Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
 
 
 def test_dead_maps_are_counted(digits):
@@ -398,6 +414,37 @@ def test_dead_maps_are_counted(digits):
     assert evaluation.num_dead_maps == 3
     assert evaluation.num_no_prediction == 0
     assert not set(evaluation.predicted.tolist()) & {0, 3, 7}
+
+
+def test_dead_maps_are_seen_behind_a_dense_layer_too(digits):
+    evaluation = evaluation_of(dead_nin([1, 2], head="fc_maps"), digits)
+    assert evaluation.num_dead_maps == 2
+    assert evaluation.num_no_prediction == 0
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("mlp", {}), ("nin_mnist", {"head": "fc_linear", "width": 0.25})])
+def test_a_network_without_class_maps_has_none_to_lose(digits, name, arguments):
+    assert evaluation_of(network(name, QUICK, **arguments), digits).num_dead_maps is None
+
+
+def test_a_map_that_lives_on_a_single_image_is_not_dead(digits):
+    images = some(digits)
+    model = network("nin_mnist", QUICK, width=0.25)
+
+    def only_on_the_first(block: nn.Module, inputs: object, maps: torch.Tensor) -> torch.Tensor:
+        live = torch.zeros_like(maps)
+        if len(seen) == 0:
+            live[0, 4, 0, 0] = 1.0
+        seen.append(len(maps))
+        return live
+
+    seen: list[int] = []
+    model.get_submodule("class_block").register_forward_hook(only_on_the_first)
+    evaluation = Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
+    assert len(seen) > 1
+    assert evaluation.num_dead_maps == 9
+    assert evaluation.num_no_prediction == len(images) - 1
+    assert evaluation.predicted[0] == 4
 
 
 def test_an_image_without_a_score_is_no_prediction_and_no_credit_to_class_0(digits):
@@ -412,7 +459,7 @@ def test_an_image_without_a_score_is_no_prediction_and_no_credit_to_class_0(digi
 
 def test_a_training_step_credits_no_image_without_a_score_either(digits):
     images = some(digits)
-    subject = Trainer(dead_nin(list(range(10))), QUICK, images, seed=0, num_classes=10)
+    subject = Trainer(dead_nin(list(range(10))), QUICK, images, seed=0, chance_loss=LN_10)
     loss_sum, num_right = subject.step(images.indices)
     assert num_right == 0
     assert loss_sum / len(images) == pytest.approx(LN_10)

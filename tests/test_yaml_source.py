@@ -3,7 +3,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nin_bench.errors import InputError
@@ -216,6 +216,7 @@ def test_merging_goes_key_by_key_and_replaces_lists_whole():
     assert under.plain() == {"a": {"x": 1, "y": [1, 2]}, "b": 1, "c": {"z": 1}}
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_plain_values_come_back_as_they_were_written(value):
     found = plain(json.dumps(value, ensure_ascii=False))
@@ -223,6 +224,7 @@ def test_plain_values_come_back_as_they_were_written(value):
     assert json.dumps(found) == json.dumps(value)  # 1, 1.0 and true are equal, and not the same
 
 
+@settings(deadline=None)
 @given(WEIRD)
 def test_any_text_is_parsed_or_refused_at_a_place_inside_it(text):
     num_lines = 1 + sum(map(text.count, "\n\r\x85\u2028\u2029"))
@@ -236,6 +238,7 @@ def test_any_text_is_parsed_or_refused_at_a_place_inside_it(text):
         assert 1 <= column <= len(text) + 1
 
 
+@settings(deadline=None)
 @given(NAMES.filter(str.isprintable), SCALARS)
 def test_a_place_is_where_the_value_stands(name, value):
     written = json.dumps(value, ensure_ascii=False)

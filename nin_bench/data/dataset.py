@@ -15,25 +15,33 @@ from nin_bench.cell import DataSpec
 from nin_bench.data.batches import ImageBatches
 from nin_bench.data.pictures import PictureFolder
 from nin_bench.data.sources import DATASETS, Labelled, Source, data_root
-from nin_bench.errors import SpecError, unknown_name
+from nin_bench.errors import InputError, SpecError, unknown_name
 from nin_bench.models.registry import ImageSpec
 
 
 def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
-    """Fill in resolution and validation size, and refuse what the dataset cannot give. Opens no image.
+    """Fill in resolution, validation size and content, and refuse what the dataset cannot give.
+
+    No image is decoded. Of `image_folder`, the bytes of all pictures are read for the content, those of the test
+    pictures among them: other pictures are another experiment, whichever split they stand in.
 
     Args:
         spec: as the grid writes it.
         data_dir: the data directory; None is NIN_BENCH_DATA, or else ~/.cache/nin_bench.
 
     Raises:
-        SpecError: of `name`, `folder`, `resolution`, `train_size` or `validation_size`.
+        SpecError: of `name`, `folder`, `content`, `resolution`, `train_size` or `validation_size`.
+        InputError: for a picture that cannot be read, by name.
     """
     source = _source(spec, data_dir)
     validation_size = source.validation_size if spec.validation_size is None else spec.validation_size
     _check_sizes(spec.train_size, validation_size, source.num_train, len(source.classes))
-    resolution = spec.resolution or source.resolution
-    return spec.model_copy(update={"resolution": resolution, "validation_size": validation_size})
+    filled = {
+        "resolution": spec.resolution or source.resolution,
+        "validation_size": validation_size,
+        "content": _content(spec, source),
+    }
+    return spec.model_copy(update=filled)
 
 
 def describe_data(spec: DataSpec, data_dir: Path | None) -> ImageSpec:
@@ -47,13 +55,16 @@ def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
     """Read and verify the training images of a resolved spec; where no file is found, download the dataset.
 
     Files are looked for in the data directory, in torchvision's layout, then, for Fashion-MNIST, where Debian
-    puts them. No file of the test set is opened.
+    puts them. No file of the test set is opened, but for the content of `image_folder`.
 
     Raises:
         InputError: for a file that is damaged or cannot be had, by name, with both digests.
+            Likewise where the pictures of `image_folder` are no longer those of the spec.
     """
     assert spec.resolution is not None, "the spec is not resolved"
     source = _source(spec, data_dir)
+    if source.content is not None and source.content() != spec.content:
+        raise InputError(f"{spec.folder!r}: its pictures have changed since the plan; run again, or put them back")
     root = data_root(data_dir)
     images, labels = source.read("train", root)
     return Dataset(
@@ -145,7 +156,11 @@ class Dataset:
         return np.sort(np.concatenate(chosen))
 
     def load_test(self) -> tuple[Tensor, Tensor]:
-        """Read and verify the test images, which nothing else does: (M, C, H, W) uint8 and (M,) int64."""
+        """Read and verify the test images, which nothing else does: (M, C, H, W) uint8 and (M,) int64.
+
+        Raises:
+            InputError: for a file that is damaged or cannot be had, by name, with both digests.
+        """
         images, labels = self.read_test()
         return torch.from_numpy(images), torch.from_numpy(labels)
 
@@ -167,11 +182,26 @@ def _source(spec: DataSpec, data_dir: Path | None) -> Source:
         return _picture_source(spec, data_dir)
     if spec.name not in DATASETS:
         raise SpecError("name", unknown_name("dataset", spec.name, [*DATASETS, "image_folder"]))
-    if spec.folder is not None:
-        raise SpecError(
-            "folder", f"{spec.folder!r} is of no use to {spec.name}; use name: image_folder, or leave it out"
-        )
+    for field, value in (("folder", spec.folder), ("content", spec.content)):
+        if value is not None:
+            raise SpecError(
+                field, f"{value!r} is of no use to {spec.name}; use name: image_folder, or leave it out"
+            )
     return DATASETS[spec.name]
+
+
+def _content(spec: DataSpec, source: Source) -> str | None:
+    """The digest of images that nobody published; it has to be the spec's, where that has one."""
+    if source.content is None:
+        return None
+    content = source.content()
+    if spec.content not in (None, content):
+        raise SpecError(
+            "content",
+            f"{spec.content!r} is not that of the pictures in {spec.folder!r}, which is {content!r}; "
+            "put the pictures back, or leave it out",
+        )
+    return content
 
 
 def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
@@ -193,6 +223,7 @@ def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
         num_test=folder.num_test,
         validation_size=min(5_000, max(len(folder.classes), folder.num_train // 10)),
         read=lambda split, _root: folder.read(split, resolution),
+        content=folder.content,
     )
 
 

@@ -1,17 +1,21 @@
 """Read the user's own pictures, <folder>/{train,test}/<class>/*.png, as arrays of one size; no torch."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from nin_bench.cell import digest
+from nin_bench.data.sources import Labelled, Split, read_bytes
 from nin_bench.errors import InputError, SpecError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Files that end otherwise are no pictures and are passed over, as are hidden ones."""
+
+_SPLITS: tuple[Split, Split] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,28 @@ class PictureFolder:
                     "folder",
                     f"{path.name!r} has test/{name} but no train/{name}; name the classes alike in both",
                 )
-        counts = {
-            split: sum(len(_pictures(path / split / name)) for name in classes) for split in ("train", "test")
-        }
+        counts = {split: sum(len(_pictures(path / split / name)) for name in classes) for split in _SPLITS}
         if not counts["test"]:
             raise SpecError(
                 "folder", f"{path.name!r} has no picture in test/<class>/; put those to test with there"
             )
         return cls(path, classes, counts["train"], counts["test"])
 
-    def read(
-        self, split: Literal["train", "test"], resolution: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def content(self) -> str:
+        """Digest the paths below the folder and the bytes of all pictures, decoding none: 16 hexadecimal digits.
+
+        Raises:
+            InputError: for a picture that cannot be read, by name.
+        """
+        listed = [path for split in _SPLITS for path, _ in self._labelled(split)]
+        return digest(
+            {
+                path.relative_to(self.path).as_posix(): hashlib.sha256(read_bytes(path)).hexdigest()
+                for path in listed
+            }
+        )
+
+    def read(self, split: Split, resolution: int) -> Labelled:
         """Read one split in the order of its sorted paths.
 
         Every picture is brought to RGB, the right way up, and whole to the resolution, bilinearly with
@@ -74,15 +88,18 @@ class PictureFolder:
         Raises:
             InputError: for a picture that cannot be read, by name.
         """
-        labelled = [
-            (path, label)
-            for label, name in enumerate(self.classes)
-            for path in _pictures(self.path / split / name)
-        ]
+        labelled = self._labelled(split)
         images = np.empty((len(labelled), 3, resolution, resolution), np.uint8)
         for image, (path, _) in zip(images, labelled, strict=True):
             image[:] = _read_picture(path, resolution).transpose(2, 0, 1)
         return images, np.array([label for _, label in labelled], np.int64)
+
+    def _labelled(self, split: Split) -> list[tuple[Path, int]]:
+        return [
+            (path, label)
+            for label, name in enumerate(self.classes)
+            for path in _pictures(self.path / split / name)
+        ]
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:

@@ -64,6 +64,8 @@ class Source:
     """Training images kept for validation unless the grid says otherwise."""
     read: Callable[[Split, Path], Labelled]
     """Reads one split, given the data directory; opens no file of the other."""
+    content: Callable[[], str] | None = None
+    """Digests images that nobody published; None where every file is verified as it is read."""
 
 
 def data_root(data_dir: Path | None) -> Path:
@@ -85,10 +87,10 @@ def _read_idx_content(dataset: str, name: str, root: Path) -> bytes:
     if dataset not in IDX_MD5:
         path = _find(dataset, [folder / f"{name}.gz"], root)
         expected = dict(_torchvision_class(dataset).resources)[path.name]
-        return gzip.decompress(_verify(path, _read_bytes(path), expected))
+        return gzip.decompress(_verify(path, read_bytes(path), expected))
     folders = [folder, DEBIAN_FASHION_MNIST] if dataset == "FashionMNIST" else [folder]
     path = _find(dataset, [place / file for place in folders for file in (name, f"{name}.gz")], root)
-    content, expected = _read_bytes(path), IDX_MD5[dataset][name]
+    content, expected = read_bytes(path), IDX_MD5[dataset][name]
     if path.suffix == ".gz":
         content = _unpack(path, content, expected)
     return _verify(path, content, expected)
@@ -100,7 +102,7 @@ def _read_cifar(dataset: str, split: Split, root: Path) -> Labelled:
     for name, expected in published.train_list if split == "train" else published.test_list:
         path = _find(dataset, [root / published.base_folder / name], root)
         # A pickle runs what it holds, so the bytes that were verified are the bytes that are unpickled.
-        content = _verify(path, _read_bytes(path), expected)
+        content = _verify(path, read_bytes(path), expected)
         with warnings.catch_warnings():
             # The files were pickled by Python 2, in a form that NumPy 2.4.0 to 2.4.4 warn of.
             warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
@@ -115,7 +117,7 @@ def _read_svhn(split: Split, root: Path) -> Labelled:
 
     _, name, expected = _torchvision_class("SVHN").split_list[split]
     path = _find("SVHN", [root / name], root)
-    file = io.BytesIO(_verify(path, _read_bytes(path), expected))
+    file = io.BytesIO(_verify(path, read_bytes(path), expected))
     content = loadmat(file)  # type: ignore[arg-type]  # the stubs know no file objects
     images = np.ascontiguousarray(content["X"].transpose(3, 2, 0, 1))
     return images, content["y"].ravel().astype(np.int64) % 10  # the file calls the digit 0 "10"
@@ -197,7 +199,8 @@ def _torchvision_class(dataset: str) -> Any:
     return getattr(datasets, dataset)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; InputError, by name, where the system refuses it."""
     try:
         return path.read_bytes()
     except OSError as error:

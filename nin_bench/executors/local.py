@@ -93,7 +93,6 @@ class Ended:
     exit_code: int | None = None
     output: str = ""
     """The last lines that a dead worker wrote."""
-    seconds: float = 0.0
 
 
 Event = Started | Told | Ended
@@ -140,8 +139,11 @@ class LocalExecutor:
         """Whether `stop` was called."""
         return self._stopping != "no"
 
-    def run(self, tasks: Iterator[Task]) -> Generator[Event, None, None]:
+    def run(self, next_task: Callable[[], Task | None]) -> Generator[Event, None, None]:
         """Run tasks as slots become free, and tell what happens, in the order in which it is noticed.
+
+        `next_task` is asked whenever a slot is free; None is no task for now, and ends the run once all slots
+        are free. So a task that fails may be queued again by whoever hears of it.
 
         A task's function that raises counts as `died`, with its traceback as output. Whoever closes this
         generator early kills the workers.
@@ -151,7 +153,7 @@ class LocalExecutor:
         with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
             try:
                 while True:
-                    yield from self._fill(tasks, context, Path(folder))
+                    yield from self._fill(next_task, context, Path(folder))
                     if not self._workers:
                         return
                     yield from self._hear()
@@ -163,12 +165,14 @@ class LocalExecutor:
                     worker.process.join()
                     worker.connection.close()
 
-    def _fill(self, tasks: Iterator[Task], context: ForkServerContext, folder: Path) -> Iterator[Started]:
+    def _fill(
+        self, next_task: Callable[[], Task | None], context: ForkServerContext, folder: Path
+    ) -> Iterator[Started]:
         busy = {id(worker.slot) for worker in self._workers}
         for slot in self.slots:
             if self.stopping or id(slot) in busy:
                 continue
-            task = next(tasks, None)
+            task = next_task()
             if task is None:
                 return
             self._workers.append(_start(task, slot, context, folder))
@@ -213,21 +217,22 @@ def _start(task: Task, slot: Slot, context: ForkServerContext, folder: Path) -> 
     payload = pickle.dumps(task)
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, name, payload, slot), daemon=True)
-    with _sigterm_blocked():
+    with _signals_blocked():
         process.start()
     theirs.close()
     return _Worker(task, slot, process, ours, Path(name), time.monotonic())
 
 
 @contextmanager
-def _sigterm_blocked() -> Iterator[None]:
-    """Start processes that SIGTERM does not reach: it often goes to a whole group, and the parent alone decides.
+def _signals_blocked() -> Iterator[None]:
+    """Start processes that neither Ctrl-C nor SIGTERM reaches.
 
-    The forkserver inherits the mask when the first worker is started, and hands it on to every worker; were it
-    to die, its workers would seem to have died with it.
+    Both often go to a whole group of processes, but the parent alone decides, and tells its workers through
+    their pipes. The forkserver inherits the mask when the first worker is started, and hands it on; were it to
+    die, its workers would seem to have died with it.
     """
-    resource_tracker.ensure_running()  # which would unblock the signal again, were it started below
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    resource_tracker.ensure_running()  # which would unblock the signals again, were it started below
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -263,14 +268,11 @@ def _ended(worker: _Worker) -> Ended:
         result=worker.result,
         exit_code=worker.process.exitcode,
         output="\n".join(output),
-        seconds=time.monotonic() - worker.started,
     )
 
 
 def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
     """What a worker process does, from its start to its end."""
-    # Ctrl-C reaches the whole process group; the parent alone decides, and says so through the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)

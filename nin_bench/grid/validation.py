@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from nin_bench.cell import Spec
 from nin_bench.errors import InputError, SpecError, shown, unknown_name
@@ -49,7 +48,7 @@ def validated(spec: type[SpecT], fields: Point, place: Node) -> SpecT:
     except SpecError as error:
         raise refusal(error, fields, place) from error
     except ValidationError as error:
-        raise _first_error(error.errors(include_url=False)[0], spec, fields, place) from error
+        raise _answer(dict(error.errors()[0]), spec, fields, place) from error
 
 
 def check_value(spec: type[Spec], field: str, node: Node) -> None:
@@ -59,9 +58,9 @@ def check_value(spec: type[Spec], field: str, node: Node) -> None:
     except SpecError:
         pass  # the field's own value is right, and it is the others that it does not fit
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        for detail in error.errors():
             if detail["loc"][0] == field:
-                raise _first_error(detail, spec, {field: node}, node) from error
+                raise _answer(dict(detail), spec, {field: node}, node) from error
 
 
 def refusal(error: SpecError, fields: Point, place: Node) -> InputError:
@@ -70,7 +69,8 @@ def refusal(error: SpecError, fields: Point, place: Node) -> InputError:
     return node.error(error.message) if node else place.error(str(error))
 
 
-def _first_error(detail: ErrorDetails, spec: type[Spec], fields: Point, place: Node) -> InputError:
+def _answer(detail: Mapping[str, Any], spec: type[Spec], fields: Point, place: Node) -> InputError:
+    """One of pydantic's errors, in our words."""
     field = str(detail["loc"][0])
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
@@ -81,8 +81,10 @@ def _first_error(detail: ErrorDetails, spec: type[Spec], fields: Point, place: N
     if isinstance(value, list | dict):
         return node.error(f"{shown(value)} cannot stand here; give one value")
     if kind == "literal_error":
-        choices = [choice.strip("' ") for choice in context["expected"].replace(" or ", ",").split(",")]
-        return node.error(unknown_name(field, value, choices))
+        choices = sorted(choice.strip("' ") for choice in context["expected"].replace(" or ", ",").split(","))
+        if isinstance(value, str):
+            return node.error(unknown_name(field, value, choices))
+        return node.error(f"{shown(value)} is none of {', '.join(choices)}")
     return node.error(f"{shown(value)} is not {_right(kind, context)}")
 
 

@@ -15,9 +15,11 @@ from torch import nn
 from nin_bench.errors import SpecError
 from nin_bench.models.registry import About
 
-Width = Annotated[float, About("multiplier of every convolution's channels, the class maps' excepted")]
+Width = Annotated[
+    float, About("multiplier of every convolution's channels, the class maps' excepted", below=1_000)
+]
 BatchNorm = Annotated[bool, About("batch normalisation after every convolution, before its activation")]
-Hidden = Annotated[int, About("number of units, in each hidden dense layer", minimum=1)]
+Hidden = Annotated[int, About("number of units, in each hidden dense layer", minimum=1, below=1_000_000)]
 Dropout = Annotated[float, About("share of values, dropped while training", minimum=0, below=1)]
 Activation = Literal["relu", "sigmoid"]
 

@@ -21,9 +21,12 @@ from nin_bench.models.registry import About, ImageSpec, register_model
 
 HeadName = Literal["gap", "gap_linear", "fc", "fc_linear", "fc_maps"]
 Head = Annotated[HeadName, About("way from feature maps to class scores")]
-Pointwise = Annotated[int, About("number of 1×1 layers, after each block's first convolution", minimum=0)]
+Pointwise = Annotated[
+    int, About("number of 1×1 layers, after each block's first convolution", minimum=0, below=100)
+]
 ClassPointwise = Annotated[
-    int | None, About("number of 1×1 layers, in the class block; null is as many as pointwise", minimum=0)
+    int | None,
+    About("number of 1×1 layers, in the class block; null is as many as pointwise", minimum=0, below=100),
 ]
 PointwiseRelu = Annotated[bool, About("ReLU after each 1×1 layer; without, they are linear")]
 PointwiseKernel = Annotated[Literal[1, 3], About("window of the 1×1 layers, 3 being the book's exercise")]

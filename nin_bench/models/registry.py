@@ -12,7 +12,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
-from nin_bench.errors import SpecError, unknown_name
+from nin_bench.errors import SpecError, shown, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ class ImageSpec:
     """What a model is built for: square images in, class scores out.
 
     Raises:
-        SpecError: a count below 1.
+        SpecError: a count below 1, or beyond what any network is built for.
     """
 
     channels: int
@@ -38,11 +38,16 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
-                raise SpecError(name, f"{value} is not a number of {_IMAGE_UNITS[name]}; use 1 or more")
+            unit, below = _IMAGE_LIMITS[name]
+            if not 1 <= value < below:
+                raise SpecError(name, f"{value} is not a number of {unit}; use 1 or more, below {below:,}")
 
 
-_IMAGE_UNITS = {"channels": "channels", "resolution": "pixels", "num_classes": "classes"}
+_IMAGE_LIMITS = {
+    "channels": ("channels", 1_000),
+    "resolution": ("pixels", 10_000),
+    "num_classes": ("classes", 1_000_000),
+}
 
 
 @dataclass(frozen=True)
@@ -108,11 +113,11 @@ class Argument:
 
     def _refusal(self, value: object) -> str:
         if self.type is bool:
-            return f"{value!r} is neither true nor false"
-        if self.type is str:
+            return f"{shown(value)} is neither true nor false"
+        if isinstance(value, str) and self.type is str:
             return unknown_name(self.name, value, map(str, self.choices or ()))
         noun = self.description.partition(",")[0]
-        return f"{value!r} is not a {noun}; use {self.allowed}"
+        return f"{shown(value)} is not a {noun}; use {self.allowed}"
 
     @property
     def allowed(self) -> str:
@@ -122,8 +127,8 @@ class Argument:
         elif self.choices is not None:
             words = " or ".join([", ".join(map(str, self.choices[:-1])), str(self.choices[-1])])
         else:
-            words = "a number" if self.about.minimum is None else f"{self.about.minimum:g} or more"
-            words += "" if self.about.below is None else f", below {self.about.below:g}"
+            words = "a number" if self.about.minimum is None else f"{self.about.minimum:,} or more"
+            words += "" if self.about.below is None else f", below {self.about.below:,}"
         return words + (", or null" if self.optional else "")
 
 
@@ -225,9 +230,19 @@ def build_model(name: str, image: ImageSpec, **arguments: object) -> "nn.Module"
     Raises:
         SpecError: what `resolve_arguments` refuses; or images too small for the layers (field
             ``resolution``), or a width that leaves some layer without a channel (field ``width``), each with
-            the smallest that would do.
+            the smallest that would do; or a layer too large for PyTorch to count its weights.
     """
-    return _model(name).build(image, **resolve_arguments(name, arguments))
+    resolved = resolve_arguments(name, arguments)
+    try:
+        return _model(name).build(image, **resolved)
+    except (OverflowError, RuntimeError, TypeError) as error:
+        if "overflow" not in repr(error).lower():
+            raise  # the model's own mistake, or memory that ran out: no matter of the arguments alone
+        sizes = {"resolution": image.resolution} | {
+            key: value for key, value in resolved.items() if isinstance(value, int | float)
+        }
+        largest = max(sizes, key=lambda key: sizes[key])
+        raise SpecError(largest, f"{shown(sizes[largest])} is too large for {name}; use much less") from error
 
 
 def _model(name: str) -> _Model:

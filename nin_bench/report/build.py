@@ -2,25 +2,27 @@
 
 import math
 import re
-import shlex
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+import pandas as pd
 
+from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.metrics import METRICS
 from nin_bench.report import plots, tables, text
+from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.hypotheses import judge
+from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
-from nin_bench.results import Results, ResultsFolder, load_results
+from nin_bench.results import Results, load_results
 
 SCHEMA = 1
 
@@ -34,13 +36,13 @@ FIGURES = {
     "training_loss": (
         "Training loss by epoch",
         "Panels, lines and bands as for validation accuracy; a line that stays on the dotted one has "
-        "learned no more than a constant guess, whose loss is the logarithm of the number of classes.",
+        "learned no more than how often each class occurs.",
     ),
     "accuracy_against_costs": (
         "Accuracy against parameters and MACs",
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
-        "small ones single seeds, hollow triangles at the bottom seeds that collapsed below the axis, and "
-        "the dashed line joins the variants that no other beats at the same cost.",
+        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and "
+        "the dashed line joins the variants that no other of the grid beats at the same cost.",
     ),
     "escape": (
         "When cells leave chance level",
@@ -49,6 +51,36 @@ FIGURES = {
     ),
 }
 """Title and how to read it, of each figure by name, in the page's order."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What both the page and its figures say."""
+
+    results: Results
+    rows: list[VariantRow]
+    """The comparison table."""
+    curves: dict[str, pd.DataFrame]
+    """`learning_curves` of validation accuracy and training loss."""
+    escapes: pd.DataFrame
+    """`escape_curves`."""
+    fronts: dict[str, list[VariantRow]]
+    """The Pareto front over all variants, by cost."""
+    chance: dict[str, float | None]
+    """`loss` and `accuracy` of a guess that never looks at the image."""
+
+    @classmethod
+    def of(cls, results: Results) -> "Findings":
+        """Look for them in a results folder as read."""
+        rows = tables.compare_variants(results)
+        return cls(
+            results=results,
+            rows=rows,
+            curves={name: learning_curves(results, name) for name in ("validation_accuracy", "train_loss")},
+            escapes=escape_curves(results),
+            fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs")},
+            chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
+        )
 
 
 def build_report(folder: Path, out: Path) -> Path:
@@ -64,32 +96,41 @@ def build_report(folder: Path, out: Path) -> Path:
     Raises:
         ResultsError: there is no readable grid.json, or `out` cannot be written.
     """
-    results = load_results(folder)
-    rows = tables.compare_variants(results)
-    pictures = draw_figures(results, rows[: plots.MAX_DRAWN])
-    report = describe(results, rows, list(pictures))
-    for name in FIGURES:
-        for kind in ("svg", "png"):
-            path = out / "figures" / f"{name}.{kind}"
-            if name in pictures:
-                write_atomically(path, getattr(pictures[name], kind))
-            else:
-                path.unlink(missing_ok=True)
+    check_grid_file(folder)
+    findings = Findings.of(load_results(folder))
+    pictures = draw_figures(findings)
+    report = describe(findings, list(pictures))
+    _write_figures(pictures, out / "figures")
     write_atomically(out / "report.json", to_json(report))
     page = out / "report.md"
     write_atomically(page, render_markdown(report))
     return page
 
 
-def draw_figures(results: Results, rows: Sequence[VariantRow]) -> dict[str, Picture]:
+def _write_figures(pictures: Mapping[str, Picture], folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FIGURES.keys() - pictures.keys():
+            for kind in ("svg", "png"):
+                (folder / f"{name}.{kind}").unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
+        ) from error
+    for name, picture in pictures.items():
+        write_atomically(folder / f"{name}.svg", picture.svg)
+        write_atomically(folder / f"{name}.png", picture.png)
+
+
+def draw_figures(findings: Findings) -> dict[str, Picture]:
     """The figures that the records can fill, by name."""
-    num_classes = count_classes(results)
+    results, rows, chance = findings.results, findings.rows[: plots.MAX_DRAWN], findings.chance
     guess = loss_of_guess = None
-    if num_classes:
-        guess = (1 / num_classes, f"chance, 1 of {num_classes}")
-        loss_of_guess = (math.log(num_classes), f"chance, ln {num_classes} = {math.log(num_classes):.3f}")
-    accuracies = tables.learning_curves(results, "validation_accuracy")
-    losses = tables.learning_curves(results, "train_loss")
+    if chance["accuracy"] is not None:
+        guess = (chance["accuracy"], f"chance, {100 * chance['accuracy']:.3g} %: always the commonest class")
+    if chance["loss"] is not None:
+        loss_of_guess = (chance["loss"], f"chance, {chance['loss']:.3f} nats")
+    accuracies, losses = findings.curves["validation_accuracy"], findings.curves["train_loss"]
     epochs = max((variant["recipe"]["epochs"] for variant in results.grid["variants"]), default=1)
     drawn = {
         "learning_curves": plots.draw_learning_curves(
@@ -98,25 +139,24 @@ def draw_figures(results: Results, rows: Sequence[VariantRow]) -> dict[str, Pict
         "training_loss": plots.draw_learning_curves(
             results, rows, losses, "train_loss", "training loss (nats)", loss_of_guess
         ),
-        "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows),
-        "escape": plots.draw_escape(rows, tables.escape_curves(results), epochs),
+        "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows, findings.fronts),
+        "escape": plots.draw_escape(rows, findings.escapes, epochs),
     }
     return {name: picture for name, picture in drawn.items() if picture is not None}
 
 
-def describe(results: Results, rows: Sequence[VariantRow], figures: Sequence[str]) -> dict[str, Any]:
+def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
     """Everything the page says, as plain data, raw and unrounded: the content of report.json.
 
     Args:
-        results: the results folder as read.
-        rows: its comparison table.
+        findings: what there is to say.
         figures: names of the figures that could be drawn.
     """
-    grid = results.grid
+    results, rows = findings.results, findings.rows
+    grid, lock = results.grid, Lock.read(results.grid)
     setting = describe_setting(results)
     troubles = tables.troubles(results)
     planned = {cell["cell_id"]: cell for cell in grid["cells"]}
-    where = f"results/{grid['name']}/{grid['profile']}"
     said: dict[str, Any] = _plain({
         "schema": SCHEMA,
         "name": grid["name"],
@@ -125,19 +165,14 @@ def describe(results: Results, rows: Sequence[VariantRow], figures: Sequence[str
         "num_cells": len(results.cells),
         "outcomes": tables.count_outcomes(results),
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
+        "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
         "hypotheses": [asdict(verdict) for verdict in judge(results)],
         "setting": asdict(setting),
-        "num_classes": count_classes(results),
+        "chance": findings.chance,
         "comparison": [asdict(row) for row in rows],
-        "pareto_front": {
-            cost: [row.label for row in tables.pareto_front(rows, cost)]
-            for cost in ("num_params", "num_macs")
-        },
-        "learning_curves": {
-            name: tables.learning_curves(results, name).to_dict("records")
-            for name in ("validation_accuracy", "train_loss")
-        },
-        "escape_curves": tables.escape_curves(results).to_dict("records"),
+        "pareto_front": {cost: [row.label for row in front] for cost, front in findings.fronts.items()},
+        "learning_curves": {name: curves.to_dict("records") for name, curves in findings.curves.items()},
+        "escape_curves": findings.escapes.to_dict("records"),
         "cells": [
             {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
             for record in results.records
@@ -147,7 +182,6 @@ def describe(results: Results, rows: Sequence[VariantRow], figures: Sequence[str
         "missing": tables.missing_seeds(results),
         "left_out": results.left_out,
         "caveats": caveats(results, rows, setting),
-        "command": f"python -m nin_bench report {shlex.quote(where)}",
     })  # fmt: skip
     return said
 
@@ -157,19 +191,6 @@ def _caption(name: str, num_variants: int) -> dict[str, str]:
     if num_variants > plots.MAX_DRAWN:
         caption += f" Drawn are the first {plots.MAX_DRAWN} of {num_variants} variants, in the grid's order."
     return {"name": name, "title": title, "caption": caption}
-
-
-def count_classes(results: Results) -> int | None:
-    """How many classes the test labels have, by the first predictions that can be read; None without."""
-    folder = ResultsFolder(results.folder)
-    for record in results.records:
-        try:
-            predictions = folder.read_predictions(record["cell_id"])
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
-            continue  # torn: they serve nothing else here
-        if predictions is not None and len(predictions.get("label", ())):
-            return int(predictions["label"].max()) + 1
-    return None
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:
@@ -184,6 +205,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     )
     filters: dict[str, Callable[..., str]] = {
         "one_line": lambda value: " ".join(value.split()),
+        "as_sentence": lambda value: value[:1].upper() + value[1:],
         "words": lambda name: name.replace("_", " "),
         "shortened": lambda value: text.shortened(value, 240),
         "fields": lambda values: " · ".join(
@@ -192,9 +214,10 @@ def render_markdown(report: Mapping[str, Any]) -> str:
             if value is not None
         ),
         "field_value": _field_value,
-        "effect": lambda verdict: _in_unit([verdict["effect"]], verdict),
+        "effect": _effect,
         "interval": lambda verdict: _in_unit(verdict["interval"], verdict),
         "out_of": lambda part, whole: f"{part}/{whole}" if whole else text.NOT_KNOWN,
+        "tally": lambda tally: f"{tally['count']}/{tally['of']}" if tally["of"] else text.NOT_KNOWN,
         "number_ranges": text.number_ranges,
         "human_count": text.human_count,
         "percent_spread": lambda spread, sign="": text.percent_spread(tables.Spread(**spread), sign),
@@ -202,9 +225,15 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     }
     environment.filters.update(filters)
     context = {**report, "environment": _grouped(report["setting"]["environment"])}
-    context["command"] = text.Markdown(text.printable(report["command"]))
     page = environment.get_template("report.md.j2").render(context)
     return re.sub(r"\n{3,}", "\n\n", page)
+
+
+def _effect(verdict: Mapping[str, Any]) -> str:
+    """What decided: an effect in the metric's unit, or who did better how often."""
+    if ranking := verdict["details"].get("ranking"):
+        return f"by rank: {ranking['wins']} won, {ranking['ties']} tied, {ranking['losses']} lost"
+    return _in_unit([verdict["effect"]], verdict)
 
 
 def _in_unit(values: Sequence[float | None] | None, verdict: Mapping[str, Any]) -> str:

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nin_bench.metrics import METRICS, Metric
-from nin_bench.report.pairs import Pairs, Row, compare, known_value
+from nin_bench.report.cells import known_metrics
+from nin_bench.report.lock import Entry, Level, Lock, levels
+from nin_bench.report.pairs import Measured, Pairs, compare, known_value
 from nin_bench.report.sentences import Wording, left_out
 from nin_bench.report.text import number_ranges
 from nin_bench.results import Results
 from nin_bench.stats import (
-    ALPHA,
     Claim,
     Evidence,
     Expectation,
@@ -19,13 +20,9 @@ from nin_bench.stats import (
     PairedDifference,
     PairedShares,
     ThreeParts,
-    holm_levels,
 )
 
 Outcome = Literal["supported", "refuted", "undecided", "trade-off", "not testable"]
-
-LOCKED_FIELDS = ("primary", "metric", "compare", "expect", "margin", "factor")
-"""What makes a hypothesis another one; its wording may be mended."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +39,14 @@ class Verdict:
     factor: float | None
     verdict: Outcome
     effect: float | None
-    """A less B in the metric's unit, or A over B where a factor is claimed. Where networks failed, that of the
-    pairs in which both are healthy, which describes and does not decide."""
+    """A less B in the metric's unit, or A over B where a factor is claimed; None where networks failed, because
+    ranks decide then and no mean."""
     interval: Interval | None
-    """Of the effect, at the level at which the hypothesis was judged."""
+    """Of the effect, at the level at which the hypothesis was judged: what decided."""
     n: int
-    """Pairs compared."""
+    """Pairs that the verdict rests on."""
     post_hoc: bool
-    """Whether the hypothesis differs from the one that was locked at the first run."""
+    """Whether the hypothesis is none of those that were locked at the first run."""
     early: bool
     """Whether fewer cells than planned have ended."""
     sentence: str
@@ -60,42 +57,22 @@ class Verdict:
 def judge(results: Results) -> list[Verdict]:
     """Give a verdict on each of the grid's hypotheses, in its order.
 
-    Only seeds that were planned when the hypotheses were locked count. The primary hypotheses are one family,
-    corrected by Holm; all that were locked belong to it, even one that cannot be tested or was withdrawn since.
-    Each of the others is judged at the uncorrected level.
+    Only seeds that were planned when the hypotheses were locked count.
     """
-    grid = results.grid
-    lock = grid.get("lock") or {"seeds": grid["seeds"], "hypotheses": grid["hypotheses"]}
-    locked = {entry["id"]: entry for entry in lock["hypotheses"]}
-    rows: dict[tuple[str, int], Row] = {
-        (cell["label"], cell["seed"]): {str(key): value for key, value in cell.items()}
-        for cell in results.cells.to_dict("records")
-    }
-    cases = [_open(entry, lock["seeds"], rows) for entry in grid["hypotheses"]]
-    evidence = {case.entry["id"]: case.evidence for case in cases}
-    declared = [*grid["hypotheses"], *lock["hypotheses"]]
-    family = list(dict.fromkeys(entry["id"] for entry in declared if _belongs_to_family(entry)))
-    p_values = [evidence[name].p if name in evidence else 1.0 for name in family]
-    levels = dict(zip(family, holm_levels(p_values), strict=True))
-    added = sorted(set(grid["seeds"]) - set(lock["seeds"]))
-    return [
-        _close(
-            case,
-            level=levels.get(case.entry["id"], ALPHA),
-            family_size=len(levels) if case.entry["id"] in levels else 1,
-            post_hoc=_identity(case.entry) != _identity(locked.get(case.entry["id"], {})),
-            added=added,
+    grid, lock = results.grid, Lock.read(results.grid)
+    cells = results.cells
+    rows = {
+        (str(label), int(seed)): Measured(str(outcome), {str(name): value for name, value in values.items()})
+        for label, seed, outcome, values in zip(
+            cells["label"], cells["seed"], cells["outcome"], known_metrics(cells).to_dict("records"), strict=True
         )
-        for case in cases
+    }
+    cases = [_open(entry, lock.seeds, rows) for entry in grid["hypotheses"]]
+    added = sorted(set(grid["seeds"]) - set(lock.seeds))
+    return [
+        _close(case, level, post_hoc=not lock.holds(case.entry), added=added)
+        for case, level in zip(cases, levels(lock, [(case.entry, case.evidence.p) for case in cases]), strict=True)
     ]
-
-
-def _belongs_to_family(entry: Mapping[str, Any]) -> bool:
-    return bool(entry["primary"]) and not METRICS[entry["metric"]].deterministic
-
-
-def _identity(entry: Mapping[str, Any]) -> list[Any]:
-    return [entry.get(name) for name in LOCKED_FIELDS]
 
 
 @dataclass(frozen=True)
@@ -110,7 +87,7 @@ class _Counts:
 class _Case:
     """A hypothesis, and what the records have to say on it."""
 
-    entry: Mapping[str, Any]
+    entry: Entry
     metric: Metric
     claim: Claim
     pairs: Pairs
@@ -129,27 +106,25 @@ class _Case:
                 return Evidence(support_p=1.0, refute_p=1.0)
 
 
-def _open(entry: Mapping[str, Any], seeds: list[int], rows: Mapping[tuple[str, int], Row]) -> _Case:
+def _open(entry: Entry, seeds: list[int], rows: Mapping[tuple[str, int], Measured]) -> _Case:
     metric, labels = METRICS[entry["metric"]], entry["compare"]
     margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
     unknown = set(labels) - {label for label, _ in rows}
-    claim, pairs = Claim(entry["expect"], margin), Pairs.read(metric, labels, [] if unknown else seeds, rows)
+    testable = not unknown and metric.kind != "observed"
+    claim, pairs = Claim(entry["expect"], margin), Pairs.read(metric, labels, seeds if testable else [], rows)
     test: PairedDifference | PairedShares | ThreeParts | _Counts | str
     if unknown:
         test = f"no cell of {' or '.join(sorted(unknown))} was planned"
+    elif not testable:
+        test = f"{metric.title} was seen while cells trained side by side, not measured on its own"
     elif metric.deterministic:
         a, b = (known_value(metric, label, seeds, rows) for label in labels)
-        test = _no_value(metric) if a is None or b is None else _Counts(a, b)
+        test = f"{metric.name} is not known for both variants" if a is None or b is None else _Counts(a, b)
     elif not pairs.seeds:
-        unmeasured = any(why == "not measured" for _, _, why in pairs.left_out)
-        test = _no_value(metric) if unmeasured else "there is no seed at which both variants have ended"
+        test = "there is no seed at which both variants can be compared"
     else:
         test = compare(pairs, metric, claim.margin, ratio=bool(entry.get("factor")))
     return _Case(entry, metric, claim, pairs, test)
-
-
-def _no_value(metric: Metric) -> str:
-    return f"{metric.name} is not known for both variants at any seed"
 
 
 @dataclass(frozen=True)
@@ -163,10 +138,14 @@ class _Finding:
     details: dict[str, Any]
 
 
-def _close(case: _Case, *, level: float, family_size: int, post_hoc: bool, added: list[int]) -> Verdict:
+def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
     entry, pairs = case.entry, case.pairs
-    found = _find(case, level)
+    found = _find(case, level.alpha)
     sentences = [found.sentence]
+    if post_hoc:
+        sentences.append(
+            "Post hoc: no such claim was locked before the run, so this one is a finding to test anew."
+        )
     early = not case.metric.deterministic and pairs.num_ended < pairs.num_planned
     if early:
         sentences.append(f"An early look: {pairs.num_ended} of {pairs.num_planned} planned pairs have ended.")
@@ -187,13 +166,13 @@ def _close(case: _Case, *, level: float, family_size: int, post_hoc: bool, added
         verdict=found.verdict,
         effect=found.effect,
         interval=found.interval,
-        n=len(pairs.seeds),
+        n=0 if isinstance(case.test, str) else len(pairs.seeds),
         post_hoc=post_hoc,
         early=early,
         sentence=" ".join(sentences),
         details={
-            "level": level,
-            "family_size": family_size,
+            "level": level.alpha,
+            "family_size": level.family_size,
             "seeds": pairs.seeds,
             "num_healthy": [int(pairs.healthy_a.sum()), int(pairs.healthy_b.sum())],
             "left_out": [
@@ -248,6 +227,7 @@ def _find_parts(
     effect = _scaled(given.mean, wording) if given else None
     interval = _scaled_interval(given.interval(level), wording) if given else None
     ranking = test.ranking
+    by_rank = claim.evidence(ranking).decide(level)
     details = {
         "test": "three parts",
         **weighed,
@@ -257,12 +237,13 @@ def _find_parts(
             "losses": ranking.losses,
             "chance": ranking.chance,
             "sign_test_p": ranking.sign_test_p,
+            "verdict": by_rank,
         },
         "health": _shares_as_dict(test.health, level),
-        "given_healthy": _difference_as_dict(given) if given else None,
+        "given_healthy": given and {"effect": effect, "interval": interval, **_difference_as_dict(given)},
         "selection_bounds": _scaled_interval(test.bounds, wording),
     }
-    return _Finding(verdict, effect, interval, wording.parts(test, effect, interval, level, verdict), details)
+    return _Finding(verdict, None, None, wording.parts(test, effect, interval, level, by_rank, verdict), details)
 
 
 def _scaled(value: float, wording: Wording) -> float:

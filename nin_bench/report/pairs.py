@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nin_bench.metrics import METRICS, Metric
+from nin_bench.metrics import Metric
 from nin_bench.results import FINAL_OUTCOMES
 from nin_bench.stats import (
     PairedDifference,
@@ -19,8 +18,20 @@ from nin_bench.stats import (
     three_parts,
 )
 
-Row = Mapping[str, Any]
-"""One planned cell: its outcome and its metrics."""
+
+@dataclass(frozen=True)
+class Measured:
+    """What a planned cell has to say."""
+
+    outcome: str
+    values: Mapping[str, float]
+    """By metric, NaN where not known."""
+
+    def __getitem__(self, name: str) -> float:
+        return self.values.get(name, math.nan)
+
+
+NO_RECORD = Measured("missing", {})
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Pairs:
 
     @classmethod
     def read(
-        cls, metric: Metric, labels: Sequence[str], seeds: Sequence[int], rows: Mapping[tuple[str, int], Row]
+        cls, metric: Metric, labels: Sequence[str], seeds: Sequence[int], rows: Mapping[tuple[str, int], Measured]
     ) -> "Pairs":
         """Pair the cells.
 
@@ -52,11 +63,11 @@ class Pairs:
             seeds: the planned ones.
             rows: every planned cell by label and seed.
         """
-        cells = [[rows.get((label, seed), {"outcome": "missing"}) for label in labels] for seed in seeds]
+        cells = [[rows.get((label, seed), NO_RECORD) for label in labels] for seed in seeds]
         reasons = [[_why_unknown(cell, metric) for cell in pair] for pair in cells]
         known = [pair for pair, whys in zip(cells, reasons, strict=True) if not any(whys)]
-        values = np.array([[_value(cell, metric) for cell in pair] for pair in known], dtype=float)
-        healthy = np.array([[_is_healthy(cell) for cell in pair] for pair in known], dtype=bool)
+        values = np.array([[cell[metric.name] for cell in pair] for pair in known], dtype=float)
+        healthy = np.array([[cell["healthy"] == 1 for cell in pair] for pair in known], dtype=bool)
         a, b = values.reshape(-1, 2).T
         healthy_a, healthy_b = healthy.reshape(-1, 2).T
         return cls(
@@ -72,7 +83,7 @@ class Pairs:
                 if why
             ],
             num_planned=len(cells),
-            num_ended=sum(all(cell["outcome"] in FINAL_OUTCOMES for cell in pair) for pair in cells),
+            num_ended=sum(all(cell.outcome in FINAL_OUTCOMES for cell in pair) for pair in cells),
         )
 
 
@@ -95,7 +106,7 @@ def compare(
         if ratio:
             return "shares of networks are compared by a margin, not by a factor"
         return paired_shares(a == 1, b == 1)
-    failed = metric.kind == "quality" and not (pairs.healthy_a & pairs.healthy_b).all()
+    failed = not (pairs.healthy_a & pairs.healthy_b).all()
     if failed:
         # what a failed network scored is not looked at; this keeps its logarithm finite
         a, b = np.where(pairs.healthy_a, a, 1.0), np.where(pairs.healthy_b, b, 1.0)
@@ -110,42 +121,22 @@ def compare(
 
 
 def known_value(
-    metric: Metric, label: str, seeds: Sequence[int], rows: Mapping[tuple[str, int], Row]
+    metric: Metric, label: str, seeds: Sequence[int], rows: Mapping[tuple[str, int], Measured]
 ) -> float | None:
     """The value of a metric that is the same in every seed, or None where no record holds it."""
-    values = (_value(rows.get((label, seed), {"outcome": "missing"}), metric) for seed in seeds)
+    values = (rows.get((label, seed), NO_RECORD)[metric.name] for seed in seeds)
     return next((value for value in values if math.isfinite(value)), None)
 
 
-def _recorded(cell: Row, name: str) -> float:
-    value = cell.get(name)
-    return math.nan if value is None else float(value)
-
-
-def _is_healthy(cell: Row) -> bool:
-    return cell["outcome"] == "trained" and _recorded(cell, "healthy") == 1
-
-
-def _value(cell: Row, metric: Metric) -> float:
-    """A cell's metric, NaN where it is not known."""
-    match metric.name:
-        case "generalisation_gap":
-            return _value(cell, METRICS["train_accuracy"]) - _value(cell, METRICS["test_accuracy"])
-        case "healthy":
-            return float(_is_healthy(cell))
-        case name:
-            return _recorded(cell, name)
-
-
-def _why_unknown(cell: Row, metric: Metric) -> str | None:
+def _why_unknown(cell: Measured, metric: Metric) -> str | None:
     """Why a cell cannot be compared, or None where it can.
 
     A network that failed can: as a failure. A cell that says nothing about its network (crashed, out of memory)
-    cannot, and a network that diverged has no cost worth comparing.
+    cannot.
     """
-    outcome = str(cell["outcome"])
-    tells = {"quality": ("trained", "diverged"), "rate": ("trained", "diverged"), "cost": ("trained",)}
-    if not metric.deterministic and outcome not in tells[metric.kind]:
-        return outcome.replace("_", " ")
-    failed = metric.kind == "quality" and not _is_healthy(cell)
-    return None if failed or math.isfinite(_value(cell, metric)) else "not measured"
+    if not metric.deterministic and cell.outcome not in ("trained", "diverged"):
+        return cell.outcome.replace("_", " ")
+    if metric.kind == "quality" and math.isnan(cell["healthy"]):
+        return "trained too few steps to tell whether it collapsed"
+    failed = metric.kind == "quality" and cell["healthy"] == 0
+    return None if failed or math.isfinite(cell[metric.name]) else "not measured"

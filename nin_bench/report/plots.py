@@ -1,7 +1,7 @@
 """Figures of a report, each from plain values to an SVG and a PNG. No global state, no window, no torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from nin_bench.report.cells import health, is_healthy, is_trained, numbers
+from nin_bench.report.curves import known_epochs
 from nin_bench.report.look import (
     FAINT,
     QUIET,
@@ -28,7 +30,7 @@ from nin_bench.report.look import (
     theme,
     wrapped,
 )
-from nin_bench.report.tables import VariantRow, is_healthy, is_trained, metric, pareto_front
+from nin_bench.report.tables import VariantRow
 from nin_bench.report.text import human_count
 from nin_bench.results import Results
 
@@ -62,13 +64,13 @@ def draw_learning_curves(
     Returns:
         None if no cell has recorded the column.
     """
-    history = results.history
-    if not rows or name not in history or metric(history, name).isna().all():
+    history = known_epochs(results, name)
+    if not rows or history.empty:
         return None
-    healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
-    history = history.assign(value=metric(history, name), healthy=history["cell_id"].isin(healthy))
-    history = history[history["value"].notna() & history["variant_id"].isin([row.variant_id for row in rows])]
-    last_epoch = int(metric(history, "epoch").max()) if len(history) else 1
+    unwell = set(results.cells.loc[health(results.cells) == 0, "cell_id"])
+    history = history.assign(unwell=history["cell_id"].isin(unwell))
+    history = history[history["variant_id"].isin([row.variant_id for row in rows])]
+    last_epoch = int(history["epoch"].max()) if len(history) else 1
     edge = max(0.02 * (last_epoch - 1), 0.1)
     with theme():
         look = styles([row.variant_id for row in rows])
@@ -82,21 +84,25 @@ def draw_learning_curves(
             if chance:
                 ax.axhline(chance[0], **_CHANCE)
             ax.fill_between(mine["epoch"], mine["low"], mine["high"], color=color, alpha=0.18, linewidth=0)
-            _add_lines(ax, seeds[seeds["healthy"]], "cell_id", "value", color=color, linewidth=0.7, alpha=0.5)
-            _add_lines(ax, seeds[~seeds["healthy"]], "cell_id", "value", color=color, **_BROKEN_OFF)
+            _add_lines(ax, seeds[~seeds["unwell"]], "cell_id", "value", color=color, linewidth=0.7, alpha=0.5)
+            _add_lines(ax, seeds[seeds["unwell"]], "cell_id", "value", color=color, **_BROKEN_OFF)
             _add_lines(ax, mine, "variant_id", "mean", color=color, linewidth=2)
             if len(seeds) == 0:
                 ax.text(0.5, 0.5, "no epoch recorded", transform=ax.transAxes, ha="center", color=QUIET)
-            ax.set_title(f"{wrapped(row.label, 32)}\n{row.healthy} of {row.planned} healthy")
+            not_known = row.trained - row.healthy.of
+            ax.set_title(
+                f"{wrapped(row.label, 32)}\n{row.healthy.count} of {row.planned} healthy"
+                + (f", {not_known} not known" if not_known else "")
+            )
             ax.set_xlim(1 - edge, last_epoch + edge)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
             if name.endswith("accuracy"):
                 ax.yaxis.set_major_formatter(percent_tick)
         handles: list[tuple[Artist, str]] = [(Line2D([], [], color=QUIET, linewidth=2), "mean of healthy seeds")]
-        if any(row.healthy > 1 for row in rows):
+        if any(row.healthy.count > 1 for row in rows):
             handles.append((Patch(color=QUIET, alpha=0.3, linewidth=0), "their range"))
             handles.append((Line2D([], [], color=QUIET, linewidth=0.7), "one seed"))
-        if not history["healthy"].all():
+        if history["unwell"].any():
             handles.append((Line2D([], [], color=QUIET, **_BROKEN_OFF), "seed that failed or collapsed"))
         if len(rows) > 1:
             handles.append((Line2D([], [], color=FAINT, linewidth=0.7), "other variants"))
@@ -106,27 +112,34 @@ def draw_learning_curves(
         return render(figure)
 
 
-def draw_accuracy_against_costs(results: Results, rows: Sequence[VariantRow]) -> Picture | None:
+def draw_accuracy_against_costs(
+    results: Results, rows: Sequence[VariantRow], fronts: Mapping[str, Sequence[VariantRow]]
+) -> Picture | None:
     """Test accuracy against parameters and against MACs, with every seed and the Pareto front.
 
     The accuracy axis spans the healthy cells; a collapsed cell below it is a hollow triangle on its edge.
+
+    Args:
+        results: where the single seeds come from.
+        rows: the variants to draw.
+        fronts: the Pareto front by cost; it may run through variants that are not drawn.
 
     Returns:
         None if no cell has both an accuracy and a cost.
     """
     cells = results.cells
     cells = cells.assign(
-        accuracy=metric(cells, "test_accuracy").where(is_trained(cells)), healthy=is_healthy(cells)
+        accuracy=numbers(cells, "test_accuracy").where(is_trained(cells)), healthy=is_healthy(cells)
     )
     look = styles([row.variant_id for row in rows])
     cells = cells[cells["variant_id"].isin(look) & cells["accuracy"].notna()]
     costs = {"num_params": "parameters", "num_macs": "MACs per image (forward)"}
-    if all(metric(cells, cost).isna().all() for cost in costs):
+    if all(numbers(cells, cost).isna().all() for cost in costs):
         return None
     drawn = cells[cells["healthy"]] if cells["healthy"].any() else cells
-    low, high = drawn["accuracy"].min(), drawn["accuracy"].max()
+    seen = [*drawn["accuracy"], *(_accuracy(row) for front in fronts.values() for row in front)]
+    low, high = min(seen), max(seen)
     room = max(0.08 * (high - low), 0.005)
-    fronts = {cost: pareto_front(rows, cost) for cost in costs}
     handles: list[tuple[Artist, str]] = [
         (Line2D([], [], linestyle="", markersize=7, **asdict(look[row.variant_id])), wrapped(row.label, 60))
         for row in rows
@@ -134,7 +147,7 @@ def draw_accuracy_against_costs(results: Results, rows: Sequence[VariantRow]) ->
     if any(len(front) > 1 for front in fronts.values()):
         handles.append((Line2D([], [], **_FRONT), "Pareto front"))
     if (cells["accuracy"] < low - 2 * room).any():
-        handles.append((Line2D([], [], color=QUIET, **_BELOW), "collapsed seeds, below the axis"))
+        handles.append((Line2D([], [], color=QUIET, **_BELOW), "seeds that end below the axis"))
     columns = 3 if max(len(label) for _, label in handles) < 36 else 2
     legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
     with theme():
@@ -142,11 +155,11 @@ def draw_accuracy_against_costs(results: Results, rows: Sequence[VariantRow]) ->
         panels = figure.subplots(1, 2, sharey=True)
         panels[0].set_ylim(low - 2 * room, high + room)
         for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
-            _readable_log_axis(ax, [getattr(row, cost) for row in rows])
+            _readable_log_axis(ax, [getattr(row, cost) for row in [*rows, *fronts[cost]]])
             ax.set_xlabel(cost_label)
             ax.plot(
                 [getattr(row, cost) for row in fronts[cost]],
-                [row.test_accuracy_given_healthy.mean for row in fronts[cost]],
+                [_accuracy(row) for row in fronts[cost]],
                 drawstyle="steps-post", zorder=1, **_FRONT,
             )  # fmt: skip
             for row in rows:
@@ -157,6 +170,13 @@ def draw_accuracy_against_costs(results: Results, rows: Sequence[VariantRow]) ->
         panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         legend_below(figure, handles, columns)
         return render(figure)
+
+
+def _accuracy(row: VariantRow) -> float:
+    """Of a variant that some network was healthy of, as in every front."""
+    mean = row.test_accuracy_given_healthy.mean
+    assert mean is not None, row
+    return mean
 
 
 def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, cost: str, style: Style) -> None:

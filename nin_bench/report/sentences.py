@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nin_bench.metrics import Metric
 from nin_bench.report.text import number_ranges
-from nin_bench.stats import Expectation, Interval, PairedDifference, PairedShares, ThreeParts
+from nin_bench.stats import Decision, Expectation, Interval, PairedDifference, PairedShares, ThreeParts
 
 _UNITS = {
     "share": (100, " points"),
@@ -84,15 +84,22 @@ class Wording:
         )
 
     def parts(
-        self, test: ThreeParts, effect: float | None, interval: Interval | None, level: float, verdict: str
+        self,
+        test: ThreeParts,
+        effect: float | None,
+        interval: Interval | None,
+        level: float,
+        by_rank: Decision,
+        verdict: str,
     ) -> str:
-        """Of a comparison in which some network failed."""
+        """Of a comparison in which some network failed; effect and interval are those of the healthy pairs."""
         ranking, health = test.ranking, test.health
+        nothing = f", {health.neither} of them with nothing to compare, as both failed" if health.neither else ""
         said = [
             f"Not every network is healthy: {health.both + health.only_a} of {health.n} of {self.a}, "
             f"{health.both + health.only_b} of {health.n} of {self.b}.",
             f"With failures ranked last, {self.a} does better in {ranking.wins} pairs, {self.b} in "
-            f"{ranking.losses}; ties: {ranking.ties}.",
+            f"{ranking.losses}; ties: {ranking.ties}{nothing}.",
         ]
         if effect is not None:
             measured = self._measured(effect, interval, level, health.both)
@@ -101,15 +108,20 @@ class Wording:
         if verdict == "trade-off":
             disagree = both_ways if test.points_both_ways else "these answers disagree"
             said.append(f"{disagree.capitalize()}: a trade-off.")
-        elif verdict == "undecided":
+        elif verdict != "undecided":
+            said.append(f"By the exact sign test the claim is {verdict}.")
+        elif by_rank != "undecided":
+            said.append(
+                f"By rank the claim would be {by_rank}, but one failed where the other did not, and too few pairs "
+                "tell whether that is luck: undecided, which is not the same as equal."
+            )
+        else:
             said.append("The exact sign test leaves the claim open: undecided.")
             least = math.ceil(math.log2(2 / level))
             if health.n < least:
                 said.append(f"It takes at least {least} pairs to decide by ranks.")
             if test.points_both_ways:
                 said.append(f"It seems that {both_ways}, but that is not proven.")
-        else:
-            said.append(f"By the exact sign test the claim is {verdict}.")
         return " ".join(said)
 
     def _conclusion(self, verdict: str) -> str:

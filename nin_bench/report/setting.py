@@ -54,7 +54,9 @@ def describe_setting(results: Results) -> Setting:
         data=fixed["data"],
         recipe=fixed["recipe"],
         differing=differing,
-        environment=_environments(record.get("environment") or {} for record in results.records),
+        environment=_environments(
+            record["environment"] for record in results.records if isinstance(record.get("environment"), dict)
+        ),
     )
 
 
@@ -89,7 +91,9 @@ def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> l
             found.append("One seed each: a difference between two variants cannot be told from luck.")
         elif most < 5:
             found.append(f"At most {most} seeds each: only large differences can be told from luck.")
-    if any(row.healthy < row.trained for row in rows):
+    if any(row.healthy.of < row.trained for row in rows):
+        found.append("Some cells trained too few steps to tell whether their networks escaped chance level.")
+    if any(row.healthy.count < row.healthy.of for row in rows):
         found.append(
             "Test accuracy over all trained cells mixes networks that learned with those that collapsed; "
             "given healthy, it leaves the failures out and flatters a variant that often fails. "

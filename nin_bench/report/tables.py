@@ -3,6 +3,7 @@
 Nothing is rounded here, and collapsed cells are never averaged with healthy ones without saying so.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from nin_bench.report.cells import generalisation_gap, health, is_healthy, is_trained, number, numbers
 from nin_bench.results import Results
 
 
@@ -25,6 +27,14 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """How many cells, of those of which it is known."""
+
+    count: int
+    of: int
+
+
+@dataclass(frozen=True)
 class VariantRow:
     """One line of the comparison. Counts are of planned cells; shares lie in [0, 1]."""
 
@@ -33,9 +43,9 @@ class VariantRow:
     baseline: bool
     planned: int
     trained: int
-    escaped: int
+    escaped: Tally
     """Of the trained: left chance level."""
-    healthy: int
+    healthy: Tally
     """Of the trained: escaped, and no class map dead."""
     num_params: int | None
     num_macs: int | None
@@ -63,32 +73,18 @@ class Trouble:
     cause: str
 
 
-def metric(cells: pd.DataFrame, name: str) -> pd.Series:
-    """A metric as floats, True as 1, NaN where unknown or where no record holds it."""
-    if name not in cells:
-        return pd.Series(float("nan"), index=cells.index)
-    return pd.to_numeric(cells[name], errors="coerce").astype(float)
-
-
-def is_trained(cells: pd.DataFrame) -> pd.Series:
-    """Whether each cell ran to its end."""
-    return cells["outcome"] == "trained"
-
-
-def is_healthy(cells: pd.DataFrame) -> pd.Series:
-    """Whether each cell ran to its end, escaped chance level and has no dead class map."""
-    return is_trained(cells) & (metric(cells, "healthy") == 1)
-
-
 def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
     cells = results.cells
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
-    gap = metric(cells, "train_accuracy") - metric(cells, "test_accuracy")
 
     def count(where: pd.Series) -> dict[str, int]:
         return {str(key): int(n) for key, n in where.groupby(variant).sum().items()}
+
+    def tally(yes_or_no: pd.Series) -> dict[str, Tally]:
+        counts, known = count(trained & (yes_or_no == 1)), count(trained & yes_or_no.notna())
+        return {key: Tally(counts[key], known[key]) for key in known}
 
     def spreads(values: pd.Series, where: pd.Series) -> dict[str, Spread]:
         table = values.where(where).groupby(variant).agg(["mean", "std", "count"])
@@ -96,16 +92,15 @@ def compare_variants(results: Results) -> list[VariantRow]:
             str(key): Spread(mean=_known(mean), sd=_known(sd), n=int(n)) for key, mean, sd, n in table.itertuples()
         }
 
-    planned = count(pd.Series(True, index=cells.index))
-    num_trained, num_healthy = count(trained), count(healthy)
-    num_escaped = count(trained & (metric(cells, "escaped") == 1))
-    num_params = metric(cells, "num_params").groupby(variant).first()
-    num_macs = metric(cells, "num_macs").groupby(variant).first()
-    accuracy = spreads(metric(cells, "test_accuracy"), trained)
-    accuracy_given_healthy = spreads(metric(cells, "test_accuracy"), healthy)
-    gaps = spreads(gap, healthy)
-    speeds = spreads(metric(cells, "train_images_per_second"), trained)
-    seconds = spreads(metric(cells, "train_seconds"), trained)
+    planned, num_trained = count(pd.Series(True, index=cells.index)), count(trained)
+    escaped, are_healthy = tally(numbers(cells, "escaped")), tally(health(cells))
+    num_params = numbers(cells, "num_params").groupby(variant).first()
+    num_macs = numbers(cells, "num_macs").groupby(variant).first()
+    accuracy = spreads(numbers(cells, "test_accuracy"), trained)
+    accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
+    gaps = spreads(generalisation_gap(cells), healthy)
+    speeds = spreads(numbers(cells, "train_images_per_second"), trained)
+    seconds = spreads(numbers(cells, "train_seconds"), trained)
     return [
         VariantRow(
             variant_id=key,
@@ -113,8 +108,8 @@ def compare_variants(results: Results) -> list[VariantRow]:
             baseline=entry["label"] == results.grid.get("baseline"),
             planned=planned[key],
             trained=num_trained[key],
-            escaped=num_escaped[key],
-            healthy=num_healthy[key],
+            escaped=escaped[key],
+            healthy=are_healthy[key],
             num_params=_whole(num_params[key]),
             num_macs=_whole(num_macs[key]),
             test_accuracy=accuracy[key],
@@ -147,49 +142,10 @@ def _accuracy(row: VariantRow) -> float | None:
     return row.test_accuracy_given_healthy.mean
 
 
-def learning_curves(results: Results, name: str) -> pd.DataFrame:
-    """A history column per variant and epoch, over healthy cells: collapse would pull any mean to nowhere.
-
-    Returns:
-        Columns variant_id, label, epoch, mean, low, high, n (cells that have the epoch); empty if nothing
-        is known.
-    """
-    columns = ["variant_id", "label", "epoch", "mean", "low", "high", "n"]
-    history = results.history
-    if name not in history:
-        return pd.DataFrame(columns=columns)
-    healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
-    known = history[history["cell_id"].isin(healthy) & metric(history, name).notna()]
-    groups = metric(known, name).groupby([known["variant_id"], known["label"], known["epoch"]], sort=False)
-    table = groups.agg(mean="mean", low="min", high="max", n="count").reset_index()
-    return table[columns]
-
-
-def escape_curves(results: Results) -> pd.DataFrame:
-    """The share of a variant's cells that had left chance level by an epoch, as the corners of its steps.
-
-    A cell counts once its record says whether it escaped; one that broke off before counts as not escaped.
-
-    Returns:
-        Columns variant_id, label, epoch, share, n (cells that count); every variant begins at epoch 0.
-    """
-    corners = []
-    cells = results.cells.assign(
-        escaped=metric(results.cells, "escaped"), escape_epoch=metric(results.cells, "escape_epoch")
-    )
-    for (variant_id, label), group in cells.groupby(["variant_id", "label"], sort=False):
-        known = group[group["escaped"].notna()]
-        epochs = sorted(known.loc[known["escaped"] == 1, "escape_epoch"].dropna())
-        for number, epoch in enumerate([0.0, *epochs] if len(known) else []):
-            share = number / len(known)
-            corners.append((variant_id, label, float(epoch), share, len(known)))
-    return pd.DataFrame(corners, columns=["variant_id", "label", "epoch", "share", "n"])
-
-
 def troubles(results: Results) -> list[Trouble]:
     """Every cell that failed or collapsed, in the grid's order, with its cause in a sentence."""
     cells = results.cells
-    unwell = cells[~is_healthy(cells) & (cells["outcome"] != "missing")]
+    unwell = cells[health(cells) == 0]
     last_epochs = (
         results.history.drop_duplicates("cell_id", keep="last").set_index("cell_id").to_dict("index")
         if len(results.history)
@@ -216,7 +172,7 @@ def _why_collapsed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> st
     reasons = []
     escape_epoch, loss = _known(cell.get("escape_epoch")), _known(last_epoch.get("train_loss"))
     if escape_epoch is not None:
-        reasons.append(f"left chance level in epoch {int(escape_epoch) + 1}")
+        reasons.append(f"left chance level in epoch {math.ceil(escape_epoch)}")
     else:
         at = "" if loss is None else f" (training loss ended at {loss:.3f})"
         reasons.append(f"never left chance level{at}")
@@ -251,10 +207,11 @@ def count_outcomes(results: Results) -> dict[str, int]:
     return {outcome: counts[outcome] for outcome in order}
 
 
-def _known(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
+def _known(value: object) -> float | None:
+    found = number(value)
+    return None if math.isnan(found) else found
 
 
-def _whole(value: Any) -> int | None:
-    number = _known(value)
-    return None if number is None else int(number)
+def _whole(value: object) -> int | None:
+    found = _known(value)
+    return None if found is None else int(found)

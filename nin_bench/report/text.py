@@ -13,6 +13,14 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that break lines, turn the reading direction or cannot be encoded."""
 
 _MARKUP = re.compile(r"[\\`*\[\]{}|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BECOMES_LINK = re.compile(
+    r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)|(?<=#)(?=\d)|(?<=GH-)(?=\d)|(?<=:)(?=[\w+-]+:)", re.IGNORECASE
+)
+"""Where GitHub would go on to an address, a person, an issue or a picture (`:name:`)."""
+
+_BREAK = "<!-- -->"
+"""Shows nothing, and parts what stands before it from what stands behind."""
+
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -48,7 +56,7 @@ def escape_markdown(text: object) -> Markdown:
         return text
     escaped = _MARKUP.sub(r"\\\g<0>", printable(text))
     escaped = re.sub("[&<>]", lambda match: _ENTITIES[match.group()], escaped)
-    return Markdown(escaped.replace("://", "&#58;//"))  # else a bare address becomes a link
+    return Markdown(_BECOMES_LINK.sub(_BREAK, escaped))
 
 
 def human_count(count: float | None) -> str:
@@ -63,15 +71,6 @@ def human_count(count: float | None) -> str:
         if abs(count) < 999.5 * size:
             return f"{count / size:.3g}{unit}"
     return f"{count / 1e12:.3g} T"
-
-
-def percent(share: float | None) -> str:
-    """A share as percent, without the sign.
-
-    >>> percent(0.9123)
-    '91.2'
-    """
-    return NOT_KNOWN if share is None else f"{100 * share:.1f}"
 
 
 def percent_spread(spread: Spread, sign: str = "") -> str:

@@ -20,6 +20,8 @@ from nin_bench.stats.paired import (
     paired_shares,
 )
 
+Variant = Literal["A", "B"]
+
 _ROUNDING = 1e-9
 """Less than any two accuracies or losses can be told apart by: 0.91 − 0.90 is not beyond 0.01."""
 
@@ -29,7 +31,8 @@ class Ranking:
     """Who does better in each pair, failures ranked last and differences within the margin as ties."""
 
     differences: tuple[float, ...]
-    """A − B of each pair; infinite where one of the two failed, zero where both did."""
+    """A − B of each pair; infinite where one of the two failed, NaN where both did: such a pair is a tie, and
+    speaks for no difference above or below anything."""
     margin: float
     higher_is_better: bool
 
@@ -45,7 +48,7 @@ class Ranking:
 
     @property
     def ties(self) -> int:
-        """The other pairs."""
+        """The other pairs, those in which both failed among them."""
         return len(self.differences) - self.wins - self.losses
 
     @property
@@ -90,16 +93,23 @@ class ThreeParts:
     """What the difference among healthy networks may be, whichever of them are healthy by the variant's grace."""
 
     def decide(self, claim: Claim, alpha: float) -> Decision | Literal["trade-off"]:
-        """The verdict of the ranking, unless the parts disagree.
+        """The verdict of the ranking, unless another part contradicts it or leaves it open.
 
         The ranking and the health favour a variant where their exact tests say so at level alpha; the difference
-        among healthy networks does where its bounds lie wholly beyond the margin. Parts disagree where they favour
-        different variants, or where they favour any of two that the ranking calls equivalent.
+        among healthy networks does where its bounds lie wholly beyond the margin. It is a trade-off where parts
+        favour different variants, or one that the ranking's verdict calls no better than the other. Where neither
+        variant is favoured by rank, that verdict rests on ties, and stands only if no such variant was healthy
+        where the other failed: a difference in health that is not significant is not proven absent.
         """
-        favoured = {self._by_ranking(alpha), self._by_health(alpha), self._by_healthy_networks()} - {None}
         decision = claim.evidence(self.ranking).decide(alpha)
-        if len(favoured) == 2 or (favoured and claim.expect == "equivalent" and decision == "supported"):
+        no_better = self._called_no_better(claim, decision)
+        by_rank = self._by_ranking(alpha)
+        favoured = {by_rank, self._by_health(alpha), self._by_healthy_networks()} - {None}
+        if len(favoured) == 2 or favoured & no_better:
             return "trade-off"
+        outlived = {"A": self.health.only_a, "B": self.health.only_b}
+        if by_rank is None and any(outlived[variant] for variant in no_better):
+            return "undecided"
         return decision
 
     @property
@@ -108,14 +118,21 @@ class ThreeParts:
         by_number = _sign_to_variant(self.health.difference)
         return None not in (by_number, self._by_healthy_networks()) and by_number != self._by_healthy_networks()
 
-    def _by_ranking(self, alpha: float) -> Literal["A", "B"] | None:
+    def _called_no_better(self, claim: Claim, decision: Decision) -> set[Variant]:
+        """The variants that a verdict calls no better than the other."""
+        if claim.expect == "equivalent":
+            return {"A", "B"} if decision == "supported" else set()
+        claimed: Variant = "A" if (claim.expect == "greater") == self.ranking.higher_is_better else "B"
+        return {claimed} if decision == "refuted" else set()
+
+    def _by_ranking(self, alpha: float) -> Variant | None:
         significant = self.ranking.sign_test_p <= alpha
         return _sign_to_variant(self.ranking.wins - self.ranking.losses) if significant else None
 
-    def _by_health(self, alpha: float) -> Literal["A", "B"] | None:
+    def _by_health(self, alpha: float) -> Variant | None:
         return _sign_to_variant(self.health.difference) if self.health.mcnemar_p <= alpha else None
 
-    def _by_healthy_networks(self) -> Literal["A", "B"] | None:
+    def _by_healthy_networks(self) -> Variant | None:
         if self.bounds is None:
             return None
         low, high = self.bounds
@@ -123,7 +140,7 @@ class ThreeParts:
         return _sign_to_variant(low if self.ranking.higher_is_better else -low) if beyond else None
 
 
-def _sign_to_variant(advantage: float) -> Literal["A", "B"] | None:
+def _sign_to_variant(advantage: float) -> Variant | None:
     return None if advantage == 0 else "A" if advantage > 0 else "B"
 
 
@@ -144,7 +161,7 @@ def three_parts(
     healthy_a, healthy_b = np.asarray(healthy_a, dtype=bool), np.asarray(healthy_b, dtype=bool)
     both = healthy_a & healthy_b
     a_best = math.inf if higher_is_better else -math.inf
-    differences = np.select([both, healthy_a, healthy_b], [a - b, a_best, -a_best], default=0.0)
+    differences = np.select([both, healthy_a, healthy_b], [a - b, a_best, -a_best], default=math.nan)
     return ThreeParts(
         ranking=Ranking(tuple(differences.tolist()), margin, higher_is_better),
         health=paired_shares(healthy_a, healthy_b),

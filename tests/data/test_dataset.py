@@ -1,3 +1,5 @@
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +75,51 @@ def test_an_image_folder_is_described_by_its_listing(data_dir: Path):
     assert describe_data(resolved, data_dir) == ImageSpec(channels=3, resolution=16, num_classes=2)
 
 
+def test_the_pictures_of_an_image_folder_are_part_of_its_spec(
+    data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    spec = DataSpec(name="image_folder", folder="tiles", resolution=16)
+    resolved = resolve_data(spec, data_dir)
+    assert re.fullmatch("[0-9a-f]{16}", resolved.content)
+    assert resolve_data(resolved, data_dir) == resolved
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(data_dir / "tiles", elsewhere / "tiles")
+    assert resolve_data(spec, elsewhere) == resolved
+    Image.new("RGB", (9, 9), "blue").save(elsewhere / "tiles/test/blue/0.png")
+    assert resolve_data(spec, elsewhere).content != resolved.content
+    with pytest.raises(SpecError) as refusal:
+        resolve_data(resolved, elsewhere)
+    assert refusal.value.field == "content"
+    assert f"'{resolved.content}' is not that of the pictures in 'tiles', which is '" in str(refusal.value)
+
+
+def test_pictures_that_changed_after_the_plan_are_not_trained_on(data_dir: Path):
+    spec = resolve_data(DataSpec(name="image_folder", folder="tiles", resolution=16), data_dir)
+    (data_dir / "tiles/train/red/0.png").unlink()
+    with pytest.raises(
+        InputError, match=r"^'tiles': its pictures have changed since the plan; run again"
+    ) as refusal:
+        load_dataset(spec, data_dir)
+    # A refused value is refused for good, but these pictures may come back.
+    assert not isinstance(refusal.value, SpecError)
+
+
+def test_a_published_dataset_has_no_content_of_its_own():
+    assert DIGITS.content is None
+    assert "content" not in DIGITS.identity()
+
+
 @pytest.mark.parametrize(
     ("spec", "field", "message"),
     [
         ({"name": "fashon_mnist"}, "name", "unknown dataset 'fashon_mnist'; did you mean 'fashion_mnist'? "),
         ({"name": "mnist", "folder": "x"}, "folder", "'x' is of no use to mnist; use name: image_folder"),
+        ({"name": "mnist", "content": "ab"}, "content", "'ab' is of no use to mnist; use name: image_folder"),
+        (
+            {"name": "image_folder", "folder": "tiles", "resolution": 8, "content": "ab"},
+            "content",
+            "'ab' is not that of the pictures in 'tiles', which is '",
+        ),
         ({"name": "image_folder", "resolution": 8}, "folder", "missing; image_folder reads a subfolder"),
         ({"name": "image_folder", "folder": "tiles"}, "resolution", "missing; pictures of any size"),
         (

@@ -85,6 +85,45 @@ def test_a_picture_of_sixteen_bits_is_refused_rather_than_clipped(pets: Path):
         PictureFolder.find(pets).read("train", 8)
 
 
+def write_all(path: Path, files: dict[str, bytes]) -> PictureFolder:
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return PictureFolder.find(path)
+
+
+def test_content_is_that_of_paths_and_bytes_wherever_the_folder_lies(tmp_path: Path):
+    files = {"train/a/1.png": b"one", "train/b/1.png": b"two", "test/a/2.jpg": b"three"}
+    # printf '{"test/a/2.jpg":"8b5b9db0…","train/a/1.png":"7692c3ad…","train/b/1.png":"3fc4ccfe…"}' | sha256sum,
+    # each value being the whole of printf three | sha256sum, of one, and of two
+    assert write_all(tmp_path / "here", files).content() == "69a27b5a50f06921"
+    backwards = dict(reversed(files.items())) | {"train/a/notes.txt": b"no picture", "train/a/.1.png": b"hidden"}
+    assert write_all(tmp_path / "there" / "renamed", backwards).content() == "69a27b5a50f06921"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train/a/1.png": b"One"},
+        {"test/a/2.jpg": b"Three"},
+        {"train/a/2.png": b"one"},
+        {"test/b/2.jpg": b"three"},
+        {"train/a/1.png": b"two", "train/b/1.png": b"one"},
+    ],
+)
+def test_content_changes_with_any_picture(tmp_path: Path, change: dict[str, bytes]):
+    files = {"train/a/1.png": b"one", "train/b/1.png": b"two", "test/a/2.jpg": b"three"}
+    before = write_all(tmp_path, files).content()
+    assert write_all(tmp_path, change).content() != before
+    assert write_all(tmp_path, files | change).content() != before
+
+
+def test_a_picture_that_cannot_be_read_has_no_content(pets: Path):
+    (pets / "train/cat/broken.png").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"train/cat/broken\.png: cannot be read"):
+        PictureFolder.find(pets).content()
+
+
 def test_the_test_pictures_are_not_opened_before_they_are_read(pets: Path):
     (pets / "test/cat/a.webp").write_bytes(b"")
     folder = PictureFolder.find(pets)

@@ -137,7 +137,7 @@ def test_class_names_are_as_many_as_the_classes(name: str):
     assert len(set(DATASETS[name].classes)) == (100 if name == "cifar100" else 10)
 
 
-def test_class_names_and_mnist_digests_agree_with_torchvision():
+def test_class_names_and_file_names_agree_with_torchvision():
     known = torchvision.datasets
     assert list(DATASETS["fashion_mnist"].classes) == known.FashionMNIST.classes
     assert list(DATASETS["kmnist"].classes) == known.KMNIST.classes
@@ -146,6 +146,16 @@ def test_class_names_and_mnist_digests_agree_with_torchvision():
         assert {f"{name}.gz" for name in sources.IDX_MD5[dataset]} == dict(
             getattr(known, dataset).resources
         ).keys()
+
+
+def test_the_digests_of_mnist_are_those_of_its_published_files():
+    # md5sum of the files from yann.lecun.com/exdb/mnist, after gunzip
+    assert sources.IDX_MD5["MNIST"] == {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    }
 
 
 def test_digits_keep_a_stratified_fifth_for_testing(tmp_path: Path):
@@ -196,7 +206,7 @@ def test_reading_one_split_opens_no_file_of_the_other(raw: Path, server: Server)
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("damage", ["altered", "truncated", "empty"])
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize("name", idx_files())
 def test_a_damaged_file_is_refused_by_name_and_digest(raw: Path, name: str, damage: str, packed: bool):
     path, content = raw / name, idx_files()[name]
     expected = md5(content)
@@ -207,7 +217,7 @@ def test_a_damaged_file_is_refused_by_name_and_digest(raw: Path, name: str, dama
     altered = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     path.write_bytes({"altered": altered, "truncated": content[:middle], "empty": b""}[damage])
     with pytest.raises(InputError, match="delete") as refusal:
-        DATASETS["fashion_mnist"].read("train", raw.parents[1])
+        DATASETS["fashion_mnist"].read("train" if name.startswith("train") else "test", raw.parents[1])
     message = str(refusal.value)
     assert str(path) in message
     assert "MD5" in message
@@ -224,6 +234,15 @@ def test_a_half_extracted_file_is_refused_and_read_from_its_archive_once_deleted
     extracted.unlink()
     assert np.array_equal(DATASETS["fashion_mnist"].read("train", raw.parents[1])[0], IMAGES)
     assert server.num_requests == 0
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_missing_test_file_that_cannot_be_had_is_refused(raw: Path, server: Server):
+    (raw / "t10k-labels-idx1-ubyte").unlink()
+    server.answer = partial(refuse, 404)
+    with pytest.raises(InputError, match=r"^FashionMNIST is not in .* could not be downloaded .*--data-dir"):
+        DATASETS["fashion_mnist"].read("test", raw.parents[1])
+    gc.collect()  # torchvision leaves its failed connections open; their warnings belong here
 
 
 def test_an_archive_that_is_none_is_refused_by_name(raw: Path):

@@ -62,7 +62,7 @@ def test_a_hypothesis_names_its_variants(load):
         (
             {"metric": "test_acuracy"},
             "6:56: hypotheses[0].metric: unknown metric 'test_acuracy'; did you mean 'test_accuracy'? Known: "
-            "escape_epoch, escaped, generalisation_gap, healthy, num_dead_maps, num_macs, num_no_prediction, "
+            "escape_epoch, escaped, generalisation_gap, healthy, num_macs, "
             "num_params, peak_memory_bytes, test_accuracy, test_loss, train_accuracy, train_images_per_second, "
             "train_loss, train_seconds, validation_accuracy, validation_loss",
         ),

@@ -156,8 +156,8 @@ def test_a_grid_tells_what_the_report_needs(load):
     assert told["source"].startswith("# Question: which rate?\n# Expect: 2 cells\nschema: 1\n")
     assert told["source"].endswith(body)
     assert told["data"] == {
-        "name": "dots", "folder": None, "resolution": 8, "normalize": "none", "train_size": None,
-        "validation_size": 10,
+        "name": "dots", "folder": None, "content": None, "resolution": 8, "normalize": "none",
+        "train_size": None, "validation_size": 10,
     }  # fmt: skip
     assert told["recipe"]["lr"] == [0.1, 0.2]
     assert told["recipe"]["epochs"] == 10  # the grid's, which the model's own goes over

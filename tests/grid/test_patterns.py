@@ -109,7 +109,7 @@ def test_a_baseline_is_one_variant(load):
         ),
         (
             "{data: {normalize: on}}",
-            "9:30: baseline.data.normalize: unknown normalize true; Known: dataset, none",
+            "9:30: baseline.data.normalize: true is none of dataset, none",
         ),
         ("{recipe: 0.1}", "9:20: baseline.recipe: 0.1 is not a section; write a mapping of fields"),
     ],

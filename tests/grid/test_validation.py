@@ -56,7 +56,7 @@ def test_a_spec_is_built_from_nodes():
             "optimizer: sdg",
             "grid.yaml:1:12: optimizer: unknown optimizer 'sdg'; did you mean 'sgd'? Known: adam, adamw, sgd",
         ),
-        ("optimizer: off", "grid.yaml:1:12: optimizer: unknown optimizer false; Known: adam, adamw, sgd"),
+        ("optimizer: off", "grid.yaml:1:12: optimizer: false is none of adam, adamw, sgd"),
         ("optimizer: [sgd]", "grid.yaml:1:12: optimizer: a list cannot stand here; give one value"),
         (
             "precision: fp16",
@@ -87,7 +87,7 @@ def test_a_missing_field_is_answered_at_the_section():
 
 
 @pytest.mark.parametrize(("spec", "field"), FIELDS)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(value=ANYTHING)
 def test_any_value_is_taken_or_refused(spec, field, value):
     node = Node(_nodes(value), "grid.yaml", 1, 1, field)

@@ -1,0 +1,60 @@
+"""What single cells measured, as floats: the one place that says what a cell's metrics mean.
+
+A record may hold anything, also text where a number belongs; what is no number is not known, and is NaN.
+"""
+
+import math
+
+import pandas as pd
+
+from nin_bench.metrics import METRICS
+
+
+def number(value: object) -> float:
+    """A recorded value as a float, True as 1; NaN where it is no finite number."""
+    if not isinstance(value, int | float):
+        return math.nan
+    try:
+        found = float(value)
+    except OverflowError:
+        return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+def numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column as floats, NaN where not known or where no record holds it."""
+    values = table[name].tolist() if name in table else [None] * len(table)
+    return pd.Series([number(value) for value in values], index=table.index, dtype=float)
+
+
+def is_trained(cells: pd.DataFrame) -> pd.Series:
+    """Whether each cell ran to its end."""
+    return cells["outcome"] == "trained"
+
+
+def health(cells: pd.DataFrame) -> pd.Series:
+    """1 for a healthy network, 0 for one that collapsed or failed, NaN where that is not known.
+
+    Healthy is who ran to the end, escaped chance level and has no dead class map. It is not known of a cell
+    without a record, nor of one that trained too few steps to escape.
+    """
+    known = numbers(cells, "healthy").where(is_trained(cells), 0.0)
+    return known.where(cells["outcome"] != "missing")
+
+
+def is_healthy(cells: pd.DataFrame) -> pd.Series:
+    """Whether each cell's network is known to be healthy."""
+    return health(cells) == 1
+
+
+def generalisation_gap(cells: pd.DataFrame) -> pd.Series:
+    """Train less test accuracy, both in evaluation mode."""
+    return numbers(cells, "train_accuracy") - numbers(cells, "test_accuracy")
+
+
+def known_metrics(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every metric that a claim can be about, a row per cell and a column per metric, NaN where not known."""
+    derived = {"healthy": health, "generalisation_gap": generalisation_gap}
+    return pd.DataFrame(
+        {name: derived[name](cells) if name in derived else numbers(cells, name) for name in METRICS}
+    )

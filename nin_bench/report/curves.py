@@ -1,0 +1,66 @@
+"""What the cells of a variant did epoch by epoch, as one line: how well they did, how many had escaped."""
+
+import pandas as pd
+
+from nin_bench.report.cells import is_healthy, numbers
+from nin_bench.results import Results
+
+
+def chance_level(results: Results, name: str) -> float | None:
+    """What a guess that never looks at the image reaches, or None where no record tells.
+
+    Args:
+        results: the results folder as read.
+        name: `chance_loss` or `chance_accuracy`; each seed draws its own training images, so the median over
+            records stands for all.
+    """
+    known = numbers(results.cells, name).dropna()
+    return float(known.median()) if len(known) else None
+
+
+def known_epochs(results: Results, name: str) -> pd.DataFrame:
+    """Every recorded epoch that has a value in a history column.
+
+    Returns:
+        Columns cell_id, variant_id, label, epoch, value; empty if nothing is known.
+    """
+    history = results.history
+    known = history[["cell_id", "variant_id", "label"]].assign(
+        epoch=numbers(history, "epoch"), value=numbers(history, name)
+    )
+    return known.dropna().astype({"epoch": int})
+
+
+def learning_curves(results: Results, name: str) -> pd.DataFrame:
+    """A history column per variant and epoch, over healthy cells: collapse would pull any mean to nowhere.
+
+    Returns:
+        Columns variant_id, label, epoch, mean, low, high, n (cells that have the epoch); empty if nothing
+        is known.
+    """
+    healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
+    known = known_epochs(results, name)
+    known = known[known["cell_id"].isin(healthy)]
+    groups = known.groupby(["variant_id", "label", "epoch"], sort=False)["value"]
+    return groups.agg(mean="mean", low="min", high="max", n="count").reset_index()
+
+
+def escape_curves(results: Results) -> pd.DataFrame:
+    """The share of a variant's cells that had left chance level by an epoch, as the corners of its steps.
+
+    A cell counts once its record says whether it escaped; one that broke off before counts as not escaped.
+
+    Returns:
+        Columns variant_id, label, epoch, share, n (cells that count); every variant begins at epoch 0.
+    """
+    corners = []
+    cells = results.cells.assign(
+        escaped=numbers(results.cells, "escaped"), escape_epoch=numbers(results.cells, "escape_epoch")
+    )
+    for (variant_id, label), group in cells.groupby(["variant_id", "label"], sort=False):
+        known = group[group["escaped"].notna()]
+        epochs = sorted(known.loc[known["escaped"] == 1, "escape_epoch"].dropna())
+        for number, epoch in enumerate([0.0, *epochs] if len(known) else []):
+            share = number / len(known)
+            corners.append((variant_id, label, float(epoch), share, len(known)))
+    return pd.DataFrame(corners, columns=["variant_id", "label", "epoch", "share", "n"])

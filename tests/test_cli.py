@@ -1,0 +1,424 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import linux, members_of, still_running_after
+
+from nin_bench import cli
+from nin_bench.results import load_results
+
+ROOT = Path(__file__).parent.parent
+GRID = """\
+# Question: does a command line run what it is given?
+schema: 1
+name: tiny
+data: {name: digits}
+recipe: {epochs: 1, batch_size: 64, lr: 0.1, momentum: 0.9}
+seeds: 2
+models:
+  - {name: mlp, hidden: [16, 32]}
+"""
+WITH_A_FAILURE = f"{GRID}  - {{name: mlp, hidden: 8, recipe: {{lr: 1.0e+38}}}}\n"
+NIN_ROWS = [
+    [1, 96, 54, 54], [1, 96, 26, 26], [1, 256, 26, 26], [1, 256, 12, 12], [1, 384, 12, 12], [1, 384, 5, 5],
+    [1, 384, 5, 5], [1, 10, 5, 5], [1, 10, 1, 1], [1, 10],
+]  # fmt: skip
+
+
+@dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Call = Callable[..., Done]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """Runs a command in this process, in an empty folder with a grid.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("grid.yaml").write_text(GRID)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        captured = capsys.readouterr()
+        return Done(int(ended.value.code or 0), captured.out, captured.err)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "nin_bench", *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+# Run, plan, status, report
+
+
+def test_a_grid_with_a_cell_that_fails_from_end_to_end(tmp_path):
+    (tmp_path / "grid.yaml").write_text(WITH_A_FAILURE)
+    done = subprocess.run(
+        command("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2"),
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "report: reports/tiny/full/report.md",
+        "results: results/tiny/full (4 trained, 2 diverged; 0 done before)",
+    ]
+    lines = done.stderr.splitlines()
+    assert lines[:2] == [
+        "tiny, profile full: 3 variants, 2 seeds, 6 cells selected",
+        "6 of 6 cells to run (0 done before) on 2 × cpu",
+    ]
+    assert sum("epoch 1/1, loss " in line for line in lines) == 4
+    assert sum("diverged: the training loss became" in line for line in lines) == 2
+    assert "Traceback" not in done.stderr
+    cells = load_results(tmp_path / "results" / "tiny" / "full").cells
+    assert cells.groupby("label")["outcome"].unique().map(list).to_dict() == {
+        "mlp hidden=16": ["trained"], "mlp hidden=32": ["trained"], "mlp hidden=8 lr=1e+38": ["diverged"],
+    }  # fmt: skip
+    assert "diverged" in (tmp_path / "reports" / "tiny" / "full" / "report.md").read_text()
+
+
+def test_a_second_run_says_what_was_done_before_and_writes_the_report_again(call):
+    assert call("run", "--grid", "grid.yaml", "--device", "cpu").status == 0
+    page = Path("reports/tiny/full/report.md")
+    first = page.read_text()
+    page.unlink()
+    again = call("run", "--grid", "grid.yaml", "--device", "cpu")
+    assert again.status == 0
+    assert again.out.splitlines()[-1] == "results: results/tiny/full (4 trained; 4 done before)"
+    assert again.err.splitlines()[1].startswith("0 of 4 cells to run (4 done before) on ")
+    assert page.read_text() == first
+
+
+def test_a_second_run_answers_for_failures_on_record(call):
+    Path("grid.yaml").write_text(WITH_A_FAILURE)
+    narrowed = ("--device", "cpu", "--seeds", "0", "--only", "*hidden=8*")
+    assert call("run", "--grid", "grid.yaml", *narrowed).status == 1
+    again = call("run", "--grid", "grid.yaml", *narrowed)
+    assert again.status == 1
+    assert again.out.splitlines()[-1] == "results: results/tiny/full (1 diverged; 1 done before)"
+
+
+def test_results_elsewhere_have_their_report_inside(call):
+    done = call("run", "--grid", "grid.yaml", "--results", "elsewhere", "--only", "*16", "--workers", "1")
+    assert done.status == 0
+    assert done.out.splitlines()[0] == "report: elsewhere/tiny/full/report/report.md"
+    assert not Path("results").exists()
+    assert not Path("reports").exists()
+
+
+def test_plan_and_status_before_and_after_a_run(call):
+    before = call("plan", "--grid", "grid.yaml", "--json")
+    assert before.status == 0
+    assert files_in(Path()) == {"grid.yaml"}
+    document = before.json()
+    assert (document["grid"], document["profile"]) == ("tiny", "full")
+    assert [(cell["label"], cell["seed"], cell["state"]) for cell in document["cells"]] == [
+        ("mlp hidden=16", 0, "missing"), ("mlp hidden=32", 0, "missing"),
+        ("mlp hidden=16", 1, "missing"), ("mlp hidden=32", 1, "missing"),
+    ]  # fmt: skip
+    assert {"cell_id", "variant_id"} <= set(document["cells"][0])
+
+    call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+    after = call("plan", "--grid", "grid.yaml", "--json").json()
+    assert [cell["state"] for cell in after["cells"]] == ["missing", "missing", "done", "done"]
+    status = call("status", "results/tiny/full", "--json").json()
+    assert status["outcomes"] == {"missing": 2, "trained": 2}
+    assert call("status", "results/tiny/full").out.splitlines()[0] == "tiny, profile full: 4 cells"
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
+    done = call("run", "--grid", "grid.yaml", "--dry-run")
+    assert done.status == 0
+    assert done.out.splitlines()[0] == "mlp hidden=16  seed 0  missing"
+    assert done.out.splitlines()[-1] == "4 cells: 4 to run, 0 done"
+    assert files_in(Path()) == {"grid.yaml"}
+
+
+def test_overrides_narrow_and_change_a_run(call):
+    done = call(
+        "plan", "--grid", "grid.yaml", "--set", "recipe.epochs=3", "--seeds", "1", "--only", "*32", "--json"
+    )
+    (cell,) = done.json()["cells"]
+    assert (cell["label"], cell["seed"]) == ("mlp hidden=32", 1)
+    plain = call("plan", "--grid", "grid.yaml", "--seeds", "1", "--only", "*32", "--json").json()["cells"]
+    assert plain[0]["cell_id"] != cell["cell_id"]
+
+
+def test_a_report_can_be_written_anew_and_elsewhere(call):
+    call("run", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
+    done = call("report", "results/tiny/full", "--out", "page")
+    assert (done.status, done.out) == (0, "report: page/report.md\n")
+    assert Path("page/report.md").read_text() == Path("reports/tiny/full/report.md").read_text()
+
+
+# Models and schema
+
+
+def test_a_models_layers_are_those_the_notebooks_print(call):
+    document = call("models", "nin", "--resolution", "224", "--channels", "1", "--json").json()
+    assert (document["name"], document["num_params"]) == ("nin", 1_992_166)
+    assert document["num_macs"] == 762_297_352
+    rows = document["layers"]
+    assert set(rows[0]) == {"name", "type", "output_shape", "num_params", "num_macs"}
+    assert sum(row["num_params"] for row in rows) == 1_992_166
+    shapes = [row["output_shape"] for row in rows if row["type"] != "Dropout"]
+    assert [shape for shape, before in zip(shapes, [None, *shapes], strict=False) if shape != before] == [
+        shape for shape, before in zip(NIN_ROWS, [None, *NIN_ROWS], strict=False) if shape != before
+    ]
+
+
+def test_a_models_layers_as_a_table(call):
+    done = call("models", "nin", "--set", "pointwise=0", "--set", "head=fc")
+    assert done.status == 0
+    head, *_, total, note = done.out.splitlines()
+    assert head.split() == ["layer", "type", "output", "shape", "parameters", "MACs"]
+    assert total.split()[0] == "total"
+    assert note.startswith("MACs: ")
+    deep = call("models", "nin", "--deep")
+    assert len(deep.out.splitlines()) > len(call("models", "nin").out.splitlines())
+
+
+def test_models_are_listed_with_their_arguments(call):
+    listed = call("models", "--json").json()
+    names = [model["name"] for model in listed]
+    assert names == sorted(names)
+    assert {"nin", "nin_cifar", "nin_mnist", "mlp", "lenet", "alexnet", "vgg11"} <= set(names)
+    nin = next(model for model in listed if model["name"] == "nin")
+    assert nin["arguments"]["pointwise"]["default"] == 2
+    assert nin["arguments"]["head"]["default"] == "gap"
+    assert all(argument["description"] for model in listed for argument in model["arguments"].values())
+    assert "    pointwise=2 " in call("models").out
+
+
+def test_the_schema_of_grid_files(call):
+    schema = call("schema").json()
+    assert "models" in schema["properties"]
+    assert "recipe" in schema["properties"]
+
+
+def test_the_version(call):
+    assert call("--version").out.startswith("nin_bench 0.")
+
+
+# Wrong input
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("name: mlp", "name: mpl"), "grid.yaml:8:12: models[0].name: unknown model 'mpl'; did you mean 'mlp'?"),
+        (("hidden:", "hiden:"), "'hiden'"),
+        (("[16, 32]", "none"), "'none'"),
+        (("name: digits", "name: digit"), "unknown dataset 'digit'; did you mean 'digits'?"),
+        (("lr: 0.1", "optimizer: sgb"), "unknown optimizer 'sgb'; did you mean 'sgd'?"),
+        (("lr: 0.1", "lr: -1"), "grid.yaml:5:41: recipe.lr: -1 "),
+        (("name: tiny", "name: [tiny]"), "grid.yaml:3:7: name: "),
+        (("name: tiny", "name: tiny\nname: tidy"), "grid.yaml:4:1: "),
+        (("  - {name: mlp, hidden: [16, 32]}\n", "  []\n"), "models: empty"),
+        (("name: mlp, hidden: [16, 32]", "name: lenet"), "8 is too small for these layers; use 12 or more"),
+        (("seeds: 2", "seeds: 6000"), "12,000 cells"),
+        (("seeds: 2", "seeds: ["), "grid.yaml:"),
+    ],
+    ids=lambda value: value[1].strip().replace("\n", " ") if isinstance(value, tuple) else "",
+)
+def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, expected):
+    Path("grid.yaml").write_text(GRID.replace(*change))
+    done = call("run", "--grid", "grid.yaml")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.count("\n") == 1, done.err
+    assert done.err.startswith("grid.yaml:")
+    assert expected in done.err
+    assert files_in(Path()) == {"grid.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", "Missing command; see "),
+        ("run", "Missing option '--grid'; see "),
+        ("run --grid grid.yaml --wrokers 1", "No such option"),
+        ("run --grid grid.yaml --workers 0", "Invalid value for '--workers'"),
+        ("run --grid absent.yaml", "absent.yaml: cannot be read: No such file or directory"),
+        ("run --grid grid.yaml --profile gpu", "--profile: unknown profile 'gpu'"),
+        ("run --grid grid.yaml --seeds 0;1", "--seeds: '0;1' is no list of seeds; write --seeds 0,1"),
+        ("run --grid grid.yaml --seeds 2", "--seeds: 2 is "),
+        ("run --grid grid.yaml --only vgg*", "--only: 'vgg*' matches no variant; there are: mlp hidden=16; "),
+        ("run --grid grid.yaml --set epochs=2", "--set epochs=2: write --set "),
+        ("run --grid grid.yaml --set recipe.epoch=2", "unknown field 'epoch'; did you mean 'epochs'?"),
+        ("run --grid grid.yaml --device abacus", "--device abacus: there is "),
+        ("run --grid grid.yaml --results grid.yaml", "grid.yaml/tiny/full: cannot be written: "),
+        ("status absent", "absent: not a results folder"),
+        ("report absent", "absent: not a results folder"),
+        ("models inn", "models inn: name: unknown model 'inn'; did you mean 'nin'?"),
+        ("models nin --resolution 20", "models nin: resolution: 20 is too small for these layers; use 67 or more"),
+        ("models nin --set pointwise", "--set pointwise: write --set ARGUMENT=VALUE"),
+        ("models nin --set pointwise=-1", "models nin: pointwise: -1 is not a number of 1×1 layers"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_made(call, arguments, expected):
+    done = call(*arguments.split())
+    assert (done.status, done.out) == (2, "")
+    assert done.err.count("\n") == 1, done.err
+    assert expected in done.err
+    assert files_in(Path()) == {"grid.yaml"}
+
+
+def test_another_recipe_in_the_same_folder_is_refused(call):
+    call("run", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
+    done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
+    assert done.status == 2
+    assert done.err == (
+        "results/tiny/full: was run with another recipe (epochs: 1, now 2); choose another folder with --results, "
+        "or undo the change\n"
+    )
+
+
+def test_many_cells_are_planned_when_the_user_says_so(call):
+    Path("grid.yaml").write_text(GRID.replace("seeds: 2", "seeds: 5001"))
+    assert call("plan", "--grid", "grid.yaml", "--json").status == 2
+    assert len(call("plan", "--grid", "grid.yaml", "--yes", "--json").json()["cells"]) == 10_002
+
+
+# Being interrupted
+
+
+def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nin_bench.runner.check_models", interrupted)
+    done = call("run", "--grid", "grid.yaml", "--device", "cpu")
+    assert (done.status, done.out, done.err) == (130, "", "")
+    assert files_in(Path()) == {"grid.yaml"}
+
+
+@linux
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call, number, status):
+    """Ctrl-C on a terminal, `timeout` and service managers all signal every process of a group."""
+    Path("grid.yaml").write_text(GRID.replace("epochs: 1", "epochs: 40").replace("[16, 32]", "[8, 16]"))
+    arguments = ("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        before = []
+        while "epoch 1/40" not in (line := process.stderr.readline()):
+            assert line, before
+            before.append(line)
+        group = members_of(process.pid)
+        os.killpg(process.pid, number)
+        out, err = process.communicate()
+    assert process.returncode == status
+    assert "Traceback" not in err
+    assert "stopping: every worker ends its step first; once more stops at once\n" in err
+    assert err.splitlines()[-1].startswith("interrupted: run the same command again to go on")
+    assert out.startswith("results: results/tiny/full (")
+    assert not Path("reports").exists()
+    assert len(group) >= 4  # the parent, its forkserver, at least one worker, Python's resource tracker
+    assert still_running_after(10.0, group) == set()
+    interrupted = call("status", "results/tiny/full", "--json").json()["outcomes"]
+    assert interrupted["interrupted"] >= 1
+
+    done = call(*arguments)
+    assert done.status == 0
+    records = load_results("results/tiny/full").records
+    assert [record["outcome"] for record in records] == ["trained"] * 4
+    assert sum(len(record["attempts"]) for record in records) == 4 + interrupted["interrupted"]
+    assert Path("reports/tiny/full/report.md").exists()
+
+
+@linux
+def test_ctrl_c_while_the_first_worker_is_prepared_ends_without_a_traceback(tmp_path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    with subprocess.Popen(
+        command("run", "--grid", "grid.yaml", "--device", "cpu"),
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        # The parent, Python's resource tracker, and the forkserver, which imports torch before it does anything.
+        while process.poll() is None and len(group := members_of(process.pid)) < 3:
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert still_running_after(10.0, group) == set()
+
+
+# What a command waits for
+
+
+@pytest.mark.parametrize("arguments", ["--help", "run --help", "schema", "status results", "report results"])
+def test_what_needs_no_torch_does_not_wait_for_it(tmp_path, arguments):
+    results = Path(__file__).parent / "report_fixture.py"
+    program = f"""
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+spec = spec_from_file_location("report_fixture", {str(results)!r})
+fixture = module_from_spec(spec)
+spec.loader.exec_module(fixture)
+fixture.write_showcase(Path("results"))
+from nin_bench.cli import main
+
+try:
+    main({arguments.split()!r})
+except SystemExit as ended:
+    assert ended.code in (0, None), ended.code
+assert not {{"torch", "torchvision"}} & set(sys.modules)
+"""
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, check=True
+    )
+
+
+def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
+    with subprocess.Popen(
+        command("models"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""

@@ -1,0 +1,168 @@
+import io
+import os
+import re
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from nin_bench import progress
+from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.executors import Slot
+from nin_bench.plan import PlannedCell
+from nin_bench.progress import progress_on
+from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
+
+SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
+
+
+def cell(seed: int, epochs: int = 2) -> Cell:
+    return Cell(
+        model=ModelSpec(name="nin"),
+        data=DataSpec(name="digits"),
+        recipe=Recipe(epochs=epochs),
+        seed=seed,
+        label="nin head=[gap]",
+    )
+
+
+def ended(
+    seed: int, outcome: str, error: str | None = None, *, accuracy: float | None = None, will_retry: bool = False
+) -> CellEnded:
+    record = {"outcome": outcome, "attempts": [{"error": error}], "metrics": {"test_accuracy": accuracy}}
+    return CellEnded(cell(seed), record, will_retry)
+
+
+def epoch(seed: int, number: int, **row: float) -> EpochEnded:
+    return EpochEnded(cell(seed), {"epoch": number, "train_loss": 2.3026, **row})
+
+
+STORY: list[Event] = [
+    Planned(
+        [
+            PlannedCell(cell(0), "missing"),
+            PlannedCell(cell(1), "retry", "crashed"),
+            PlannedCell(cell(2), "outdated", "trained"),
+            PlannedCell(cell(3), "done", "trained"),
+        ],
+        SLOTS,
+        ["cells/0.json was set aside"],
+    ),
+    CellStarted(cell(0), "cpu"),
+    CellStarted(cell(1), "cpu"),
+    epoch(0, 1),
+    epoch(0, 2, validation_accuracy=0.5),
+    ended(0, "trained", accuracy=0.9031),
+    ended(1, "crashed", "killed by SIGKILL: last words\nmore of them", will_retry=True),
+    CellStarted(cell(2), "cpu"),
+    ended(2, "diverged", "the training loss became nan at step 3"),
+    CellStarted(cell(1), "cpu"),
+    ended(1, "interrupted", "stopped before its end"),
+]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The time in seconds, which stands still unless a test moves it."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def lines_of(events: list[Event]) -> list[str]:
+    stream = io.StringIO()
+    with progress_on(stream, "tiny, profile full") as listen:
+        for event in events:
+            listen(event)
+    return stream.getvalue().splitlines()
+
+
+def test_without_a_terminal_each_event_is_a_plain_line(clock):
+    assert lines_of(STORY) == [
+        "tiny, profile full",
+        "cells/0.json was set aside",
+        "3 of 4 cells to run (1 done before, 1 to try again, 1 outdated) on 2 × cpu",
+        "nin head=[gap] seed 0: started on cpu",
+        "nin head=[gap] seed 1: started on cpu",
+        "nin head=[gap] seed 0: epoch 1/2, loss 2.303",
+        "nin head=[gap] seed 0: epoch 2/2, loss 2.303, validation 50.0%",
+        "[1/3, less than a minute left] nin head=[gap] seed 0: trained, test accuracy 90.3%",
+        "[1/3, less than a minute left] nin head=[gap] seed 1: crashed: killed by SIGKILL: last words; will be "
+        "tried again",
+        "nin head=[gap] seed 2: started on cpu",
+        "[2/3, less than a minute left] nin head=[gap] seed 2: diverged: the training loss became nan at step 3",
+        "nin head=[gap] seed 1: started on cpu",
+        "[3/3] nin head=[gap] seed 1: interrupted: stopped before its end",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(10, "less than a minute"), (100, "about 3 min"), (7200, "about 4.0 h")]
+)
+def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, told):
+    stream = io.StringIO()
+    cells = [PlannedCell(cell(seed), "missing") for seed in range(3)]
+    with progress_on(stream, "tiny") as listen:
+        listen(Planned(cells, SLOTS, []))
+        clock[0] = seconds
+        # Two of six epochs took so long; four more take twice as long.
+        for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
+            listen(event)
+    assert stream.getvalue().splitlines()[-1].startswith(f"[1/3, {told} left]")
+
+
+def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
+    story = [*STORY[:2], ended(0, "diverged", "at once")]
+    assert lines_of(story)[-1] == "[1/3] nin head=[gap] seed 0: diverged: at once"
+
+
+def on_terminal(columns: int, events: list[Event]) -> str:
+    """What a terminal of so many columns is sent."""
+    fcntl, termios, pty = (pytest.importorskip(name) for name in ("fcntl", "termios", "pty"))
+    screen, device = pty.openpty()
+    fcntl.ioctl(device, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    sent: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):  # as reading ends when nobody has the other side open
+            while part := os.read(screen, 65536):
+                sent.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(device, "w") as stream, progress_on(stream, "tiny, profile full") as listen:
+        for event in events:
+            listen(event)
+    reader.join()
+    os.close(screen)
+    return b"".join(sent).decode()
+
+
+@pytest.fixture
+def xterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the surroundings decides how bars are drawn."""
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.mark.usefixtures("xterm", "clock")
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_on_a_terminal_there_are_bars(columns):
+    shown = on_terminal(columns, STORY)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "tiny, profile full\r\n" in plain
+    assert "nin head=[gap] seed 0: trained, test accuracy 90.3%\r\n" in plain
+    assert "━" in plain
+    assert "6/6" in plain
+    assert "epochs of all c" in plain or columns == 40
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+@pytest.mark.usefixtures("xterm")
+def test_a_run_with_nothing_to_do_has_no_bar():
+    shown = on_terminal(100, [Planned([PlannedCell(cell(0), "done", "trained")], SLOTS, [])])
+    assert "0 of 1 cells to run (1 done before) on 2 × cpu" in shown
+    assert "━" not in shown

@@ -1,0 +1,408 @@
+import json
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from nin_bench.errors import InputError, ResultsError
+from nin_bench.files import sole_writer
+from nin_bench.grid import Grid
+from nin_bench.plan import RegistryCatalog
+from nin_bench.results import ResultsFolder, load_results
+from nin_bench.runner import (
+    CellEnded,
+    CellStarted,
+    EpochEnded,
+    Event,
+    Planned,
+    RunOptions,
+    RunSummary,
+    choose_slots,
+    run_grid,
+)
+
+GRID = """
+schema: 1
+name: tiny
+data: {name: digits}
+recipe: {epochs: 1, batch_size: 64, lr: 0.1, momentum: 0.9}
+seeds: 2
+models:
+  - {name: mlp, hidden: [16, 32]}
+"""
+ONE_CELL = GRID.replace("seeds: 2", "seeds: 1").replace("[16, 32]", "16")
+ENDLESS = ONE_CELL.replace("epochs: 1", "epochs: 100000")
+
+
+class Bench:
+    """A folder for one grid's results, and what its runs told."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.folder = ResultsFolder(tmp_path / "results" / "tiny" / "full")
+        self.events: list[Event] = []
+
+    def grid(self, text: str = GRID, **options: Any) -> Grid:
+        path = self.tmp_path / "grid.yaml"
+        path.write_text(text)
+        return Grid.load(path, RegistryCatalog(self.tmp_path), **options)
+
+    def run(
+        self, text: str = GRID, *, on_event: Any = None, selection: dict[str, Any] | None = None, **options: Any
+    ) -> RunSummary:
+        self.events = []
+
+        def listen(event: Event) -> None:
+            self.events.append(event)
+            if on_event is not None:
+                on_event(event)
+
+        options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, **options}
+        return run_grid(self.grid(text, **(selection or {})), self.folder, RunOptions(**options), listen)
+
+    def told(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def states(self) -> list[str]:
+        (planned,) = self.told(Planned)
+        return [cell.state for cell in planned.cells]
+
+    def records(self) -> list[dict[str, Any]]:
+        return load_results(self.folder.path).records
+
+    def record(self) -> dict[str, Any]:
+        (record,) = self.records()
+        return record
+
+    def files(self) -> dict[str, bytes]:
+        paths = (path for path in self.folder.path.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder.path)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def attempts(record: dict[str, Any]) -> list[str]:
+    return [attempt["outcome"] for attempt in record["attempts"]]
+
+
+def kill_the_worker(event: Event) -> None:
+    """As the system does when memory runs out, as soon as a cell has told of an epoch."""
+    if isinstance(event, EpochEnded):
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGKILL)
+
+
+# A run and the next one
+
+
+def test_a_grid_is_run_to_its_records(bench):
+    summary = bench.run()
+    assert summary == RunSummary(Counter({"trained": 4}), num_skipped=0, signal_number=None)
+    records = bench.records()
+    assert [(record["label"], record["cell"]["seed"]) for record in records] == [
+        ("mlp hidden=16", 0), ("mlp hidden=16", 1), ("mlp hidden=32", 0), ("mlp hidden=32", 1),
+    ]  # fmt: skip
+    for record in records:
+        assert (record["outcome"], attempts(record), len(record["history"])) == ("trained", ["trained"], 1)
+        assert record["environment"]["workers"] == 2
+        assert record["environment"]["device"] == "cpu"
+        predictions = bench.folder.read_predictions(record["cell_id"])
+        share_right = (predictions["predicted"] == predictions["label"]).mean()
+        assert record["metrics"]["test_accuracy"] == share_right > 0.5
+    text = json.dumps([bench.folder.read_grid(), records])
+    assert str(bench.tmp_path) not in text
+    assert str(Path.home()) not in text
+
+
+def test_what_a_run_tells_of_itself(bench):
+    bench.run(workers=1)
+    kinds = [type(event) for event in bench.events]
+    assert kinds == [Planned, *[CellStarted, EpochEnded, CellEnded] * 4]
+    assert bench.states() == ["missing"] * 4
+    # Seeds run in the outer loop: a run that is cut short has compared all variants on its first seeds.
+    order = [(event.cell.label, event.cell.seed) for event in bench.told(CellStarted)]
+    assert order == [("mlp hidden=16", 0), ("mlp hidden=32", 0), ("mlp hidden=16", 1), ("mlp hidden=32", 1)]
+    for told, record in zip(bench.told(CellEnded), bench.records(), strict=True):
+        assert bench.folder.read_record(told.cell.cell_id) == {"schema": 1, **told.record}
+        assert not told.will_retry
+        assert record["outcome"] == "trained"
+
+
+def test_a_second_run_finds_all_done_and_changes_nothing(bench):
+    bench.run()
+    before = bench.files()
+    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=4)
+    assert bench.states() == ["done"] * 4
+    assert [type(event) for event in bench.events] == [Planned]
+    assert bench.files() == before
+
+
+def test_a_narrowed_run_leaves_the_rest_for_later(bench):
+    first = bench.run(selection={"seeds": [1], "only": "*16"})
+    assert first == RunSummary(Counter({"trained": 1}))
+    assert len(bench.folder.read_grid()["cells"]) == 4
+    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
+
+
+def test_seeds_and_models_may_be_added(bench):
+    bench.run(ONE_CELL)
+    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
+
+
+def test_results_do_not_depend_on_the_number_of_workers(bench, tmp_path_factory):
+    text = GRID.replace("{name: mlp, hidden: [16, 32]}", "{name: nin_mnist, width: 0.25, pointwise: [0, 1]}")
+    other = Bench(tmp_path_factory.mktemp("other"))
+    bench.run(text, workers=1)
+    other.run(text, workers=2)
+
+    def kept(values: dict[str, Any]) -> dict[str, Any]:
+        varying = ("seconds", "per_second", "memory_bytes")
+        return {key: value for key, value in values.items() if not key.endswith(varying)}
+
+    for ours, theirs in zip(bench.records(), other.records(), strict=True):
+        assert ours["cell"] == theirs["cell"]
+        assert kept(ours["metrics"]) == kept(theirs["metrics"])
+        assert [kept(row) for row in ours["history"]] == [kept(row) for row in theirs["history"]]
+        one, two = (a.folder.read_predictions(ours["cell_id"]) for a in (bench, other))
+        assert all((one[name] == two[name]).all() for name in one)
+
+
+# Records that are not as they should be
+
+
+def test_a_torn_record_is_set_aside_and_its_cell_runs_again(bench):
+    bench.run(ONE_CELL)
+    whole = bench.record()
+    path = bench.folder.record_path(whole["cell_id"])
+    path.write_bytes(path.read_bytes()[:100])
+    assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
+    (planned,) = bench.told(Planned)
+    (note,) = planned.notes
+    assert note.startswith(f"cells/{path.name} is not whole JSON (")
+    assert note.endswith(f"set aside as {path.name}.corrupt, its cell runs again")
+    assert path.with_name(f"{path.name}.corrupt").stat().st_size == 100
+    assert bench.record()["metrics"]["test_accuracy"] == whole["metrics"]["test_accuracy"]
+
+
+def test_a_record_from_before_a_default_changed_is_replaced(bench):
+    bench.run(ONE_CELL)
+    record = bench.record()
+    record["cell"]["recipe"]["init_std"] = 0.05
+    bench.folder.write_record({**record, "metrics": {}})
+    assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
+    assert bench.states() == ["outdated"]
+    assert attempts(bench.record()) == ["trained"]
+    assert bench.record()["metrics"]["test_accuracy"] > 0.5
+
+
+def test_a_fresh_run_starts_over(bench):
+    for _ in range(2):
+        summary = bench.run(ENDLESS, fresh=True, on_event=kill_the_worker)
+        assert summary == RunSummary(Counter({"crashed": 1}))
+        assert attempts(bench.record()) == ["crashed"]
+
+
+def test_a_cell_that_no_longer_ends_well_keeps_no_old_predictions(bench):
+    bench.run(ONE_CELL)
+    cell_id = bench.record()["cell_id"]
+    assert bench.folder.read_predictions(cell_id) is not None
+    bench.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
+    assert bench.record()["outcome"] == "crashed"
+    assert bench.folder.read_predictions(cell_id) is None
+
+
+# Cells that fail
+
+
+def test_a_cell_that_fails_does_not_hold_up_the_rest(bench):
+    text = GRID.replace("models:", "models:\n  - {name: mlp, hidden: 8, recipe: {lr: 1.0e+38}}")
+    assert bench.run(text).outcomes == {"trained": 4, "diverged": 2}
+    assert [record["outcome"] for record in bench.records()] == ["diverged"] * 2 + ["trained"] * 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_kept(bench, workers):
+    bench.run(ENDLESS, on_event=kill_the_worker)
+    bench.run(ENDLESS, on_event=kill_the_worker, retries=2, workers=workers)
+    assert bench.states() == ["retry"]
+    assert [event.will_retry for event in bench.told(CellEnded)] == [True, True, False]
+    assert bench.record()["outcome"] == "crashed"
+    assert attempts(bench.record()) == ["crashed"] * 4
+
+
+def test_a_cell_that_diverged_is_not_tried_again(bench):
+    text = ONE_CELL.replace("lr: 0.1", "lr: 1.0e+38")
+    bench.run(text, retries=3)
+    assert attempts(bench.record()) == ["diverged"]
+    assert bench.run(text) == RunSummary(Counter({"diverged": 1}), num_skipped=1)
+
+
+def test_a_worker_that_is_killed_is_a_crash_with_its_cause_and_its_epochs(bench):
+    summary = bench.run(ENDLESS, on_event=kill_the_worker)
+    assert summary.outcomes == {"crashed": 1}
+    record = bench.record()
+    assert record["attempts"][0]["error"] == (
+        "its process was killed by SIGKILL (the system may have run out of memory)"
+    )
+    assert record["history"][0]["epoch"] == 1
+    assert record["metrics"]["test_accuracy"] is None
+    assert set(record["metrics"]) == set(bench.told(CellEnded)[0].record["metrics"])
+
+
+def test_a_cell_past_its_time_is_timed_out(bench):
+    assert bench.run(ENDLESS, timeout_seconds=3.0).outcomes == {"timed_out": 1}
+    record = bench.record()
+    assert record["attempts"][0]["error"] == "took longer than the limit of 3 s"
+    assert record["history"] != []
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench, number):
+    before = signal.getsignal(number)
+    sent = []
+
+    def send_once(event: Event) -> None:
+        if isinstance(event, EpochEnded) and not sent:
+            sent.append(number)
+            signal.raise_signal(number)
+
+    text = GRID.replace("[16, 32]", "16").replace("seeds: 2", "seeds: 3").replace("epochs: 1", "epochs: 50")
+    first = bench.run(text, on_event=send_once, retries=1)
+    assert first.signal_number == number
+    assert first.outcomes == {"interrupted": 2, "missing": 1}
+    assert signal.getsignal(number) is before
+    assert not multiprocessing.active_children()
+    for record in bench.records():
+        assert record["attempts"][-1]["error"] == "stopped before its end"
+    assert max(record["metrics"]["num_steps"] for record in bench.records()) >= 20
+
+    done = bench.run(text, workers=2)
+    assert done == RunSummary(Counter({"trained": 3}))
+    assert bench.states() == ["retry", "retry", "missing"]
+    assert [attempts(record) for record in bench.records()] == [["interrupted", "trained"]] * 2 + [["trained"]]
+
+
+def test_a_stopped_run_counts_what_was_known_before(bench):
+    text = GRID.replace("epochs: 1", "epochs: 100000")
+    bench.run(text, on_event=kill_the_worker, selection={"only": "*32", "seeds": [0]})
+
+    def stop_at_once(event: Event) -> None:
+        if isinstance(event, CellStarted):
+            signal.raise_signal(signal.SIGINT)
+
+    summary = bench.run(text, on_event=stop_at_once, workers=1)
+    assert summary.outcomes == {"interrupted": 1, "crashed": 1, "missing": 2}
+
+
+# Refusals
+
+
+def test_a_folder_in_use_is_refused_with_its_user(bench):
+    refusal = f"in use by process {os.getpid()}; wait until it ends, or choose another --results"
+    with sole_writer(bench.folder.path), pytest.raises(ResultsError, match=refusal):
+        bench.run()
+    assert bench.run(ONE_CELL).outcomes == {"trained": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (("epochs: 1", "epochs: 2"), r"another recipe \(epochs: 1, now 2\)"),
+        (("name: digits", "name: digits, resolution: 12"), r"another data \(resolution: 8, now 12\)"),
+    ],
+)
+def test_another_setting_in_the_same_folder_is_refused_and_changes_nothing(bench, change, difference):
+    bench.run(ONE_CELL)
+    before = bench.files()
+    with pytest.raises(ResultsError, match=rf"was run with {difference}; choose another folder with --results"):
+        bench.run(ONE_CELL.replace(*change))
+    assert bench.files() == before
+
+
+def test_hypotheses_stay_locked_as_they_were_at_the_first_run(bench):
+    claims = """
+hypotheses:
+  - id: wider-is-better
+    says: Twice the units classify better.
+    metric: test_accuracy
+    compare: [{name: mlp, hidden: 32}, {name: mlp, hidden: 16}]
+    expect: greater
+    margin: 0.01
+"""
+    bench.run(GRID + claims, selection={"seeds": [0]})
+    lock = bench.folder.read_grid()["lock"]
+    assert lock["seeds"] == [0, 1]
+    assert [claim["margin"] for claim in lock["hypotheses"]] == [0.01]
+    bench.run(GRID + claims.replace("0.01", "0.001"), selection={"seeds": [0]})
+    now = bench.folder.read_grid()
+    assert now["lock"] == lock
+    assert [claim["margin"] for claim in now["hypotheses"]] == [0.001]
+
+
+@pytest.mark.parametrize("damaged", ["train", "test"])
+def test_damaged_pictures_are_refused_before_anything_is_made_or_trained(bench, damaged):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            place = bench.tmp_path / "pets" / split / name
+            place.mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (9, 7)).save(place / f"{number}.png")
+    text = ONE_CELL.replace("{name: digits}", "{name: image_folder, folder: pets, resolution: 8}")
+    torn = bench.tmp_path / "pets" / damaged / "dog" / "1.png"
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:40])
+    with pytest.raises(InputError, match=r"dog/1\.png: not a whole picture"):
+        bench.run(text)
+    assert not bench.folder.path.exists()
+    torn.write_bytes(whole)
+    assert bench.run(text).outcomes == {"trained": 1}
+
+
+def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
+    bench.folder.path.mkdir(parents=True)
+    (bench.folder.path / "predictions").write_text("a file where a folder should be")
+    with pytest.raises(ResultsError, match=r"predictions/.*\.npz: \d+ bytes could not be written"):
+        bench.run(GRID)
+    assert not multiprocessing.active_children()
+
+
+# Where workers run
+
+
+def test_a_cpu_has_a_worker_on_every_core():
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    slots = choose_slots("cpu", None)
+    assert [slot.device for slot in slots] == ["cpu"] * (len(cores) or os.cpu_count() or 1)
+    if cores:
+        assert [slot.core for slot in slots] == cores
+        assert [slot.core for slot in choose_slots("cpu", 1)] == cores[:1]
+        assert [slot.core for slot in choose_slots("cpu", len(cores) + 1)] == [None] * (len(cores) + 1)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "abacus", "tpu:0"])
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator here")
+def test_an_accelerator_that_is_not_here_is_refused(device):
+    with pytest.raises(InputError, match=f"^--device {device}: there is no accelerator here; use --device cpu$"):
+        choose_slots(device, None)
+
+
+@pytest.mark.gpu
+def test_an_accelerator_has_one_worker_for_each_device():
+    kind = torch.accelerator.current_accelerator().type
+    count = torch.accelerator.device_count()
+    assert [slot.device for slot in choose_slots("auto", None)] == [f"{kind}:{index}" for index in range(count)]
+    assert [slot.device for slot in choose_slots(f"{kind}:0", None)] == [f"{kind}:0"]
+    with pytest.raises(InputError, match="numbered from 0"):
+        choose_slots(f"{kind}:{count}", None)
