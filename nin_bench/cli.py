@@ -361,7 +361,15 @@ def _print_layers(
         )
         for layer in layers
     ]
-    rows.append(("total", "", "", f"{cost.num_params.total:,}", f"{cost.num_macs.total:,}"))
+    rows += [
+        (title, "", "", f"{getattr(cost.num_params, kind):,}", f"{getattr(cost.num_macs, kind):,}")
+        for title, kind in (
+            ("total", "total"),
+            ("in spatial convolutions", "convolution"),
+            ("in 1×1 convolutions", "pointwise"),
+            ("in dense layers", "dense"),
+        )
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         left = "  ".join(f"{row[column]:{widths[column]}}" for column in range(3))

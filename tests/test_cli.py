@@ -201,9 +201,13 @@ def test_a_models_layers_are_those_the_notebooks_print(call):
 def test_a_models_layers_as_a_table(call):
     done = call("models", "nin", "--set", "pointwise=0", "--set", "head=fc")
     assert done.status == 0
-    head, *_, total, note = done.out.splitlines()
+    head, *_, total, spatial, pointwise, dense, note = done.out.splitlines()
     assert head.split() == ["layer", "type", "output", "shape", "parameters", "MACs"]
-    assert total.split()[0] == "total"
+    kinds = (total, spatial, pointwise, dense)
+    counts = [[int(word.replace(",", "")) for word in row.split()[-2:]] for row in kinds]
+    assert counts[0] == [sum(column) for column in zip(*counts[1:], strict=True)]
+    assert counts[2] == [0, 0]
+    assert counts[3][0] == 384 * 5 * 5 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 10 + 10
     assert note.startswith("MACs: ")
     deep = call("models", "nin", "--deep")
     assert len(deep.out.splitlines()) > len(call("models", "nin").out.splitlines())

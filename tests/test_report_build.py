@@ -1,13 +1,16 @@
 import json
+import math
 import re
 from html import unescape
+from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
-from report_fixture import COLLAPSED, learning, metrics, record, write_results, write_showcase
+from matplotlib.image import imread
+from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
 from nin_bench.errors import ResultsError
-from nin_bench.report.build import build_report
+from nin_bench.report.build import FIGURES, build_report
 from nin_bench.report.text import printable
 
 
@@ -47,7 +50,7 @@ def test_page_says_what_the_records_say(tmp_path):
     page = path.read_text()
 
     assert path == tmp_path / "report" / "report.md"
-    assert page.startswith("# onexone · cpu\n\n**Question.** how many 1×1 layers does a NiN block need")
+    assert page.startswith("# onexone · cpu\n\n**Question.** How many 1×1 layers does a NiN block need")
     assert "\n6 cells planned:\n5 trained (1 of them collapsed),\n1 missing.\n" in page
     assert (
         "| a (baseline) | 3/3 | 3/3 | 3/3 | 92.0 ± 2.0 (n=3) | 92.0 ± 2.0 (n=3) | +2.0 ± 0.0 (n=3) |\n"
@@ -63,7 +66,8 @@ def test_page_says_what_the_records_say(tmp_path):
     ) in page
     assert "- No record: b\\|c, seed 2\n" in page
     assert "seen while training with 2 workers side by side, not measured on their own" in page
-    assert "\npython -m nin_bench report results/onexone/cpu\n" in page
+    assert "\npython -m nin_bench report RESULTS_DIR\n" in page
+    assert "results/onexone/cpu or\nresults/reference/onexone/cpu, unless" in page
     assert "## Verdicts" not in page
     assert re.findall("^## (.+)$", page, re.MULTILINE) == [
         "Setting",
@@ -84,6 +88,25 @@ def test_every_figure_on_the_page_exists(showcase):
         assert (showcase / "report" / name).stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_drawn(showcase, name):
+    figures = showcase / "report" / "figures"
+    svg, pixels = (figures / f"{name}.svg").read_bytes(), imread(figures / f"{name}.png")[..., :3]
+
+    assert 0.01 < (pixels.min(axis=-1) < 0.9).mean() < 0.5
+    assert pixels.shape[1] == 1800  # twice the width of a page on GitHub
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"<dc:date>" not in svg
+
+
+def test_chance_is_drawn_as_the_records_say(showcase):
+    figures = showcase / "report" / "figures"
+
+    # letters are drawn as outlines, their text stands in comments
+    assert "<!-- chance, 2.303 nats -->" in (figures / "training_loss.svg").read_text()
+    assert "<!-- chance, 10 %: always the commonest class -->" in (figures / "learning_curves.svg").read_text()
+
+
 def test_json_holds_the_page_unrounded(showcase):
     report = read_strictly(showcase / "report" / "report.json")
     nin = report["comparison"][2]
@@ -101,7 +124,7 @@ def test_json_holds_the_page_unrounded(showcase):
         if cell["label"] == nin["label"] and cell["metrics"]["healthy"]
     ]
     assert nin["test_accuracy_given_healthy"]["mean"] == pytest.approx(sum(healthy) / 2, rel=1e-12)
-    assert report["num_classes"] == 10
+    assert report["chance"] == {"loss": math.log(10), "accuracy": 0.1}
     assert [figure["name"] for figure in report["figures"]] == [
         "learning_curves",
         "training_loss",
@@ -111,11 +134,15 @@ def test_json_holds_the_page_unrounded(showcase):
     assert report["hypotheses"] == []
 
 
-def test_the_same_records_give_the_same_bytes_wherever_they_lie(showcase, tmp_path):
-    folder = write_showcase(tmp_path / "elsewhere")
-    build_report(folder, tmp_path / "report")
+def test_the_same_records_give_the_same_bytes_wherever_they_lie(tmp_path):
+    variants = {
+        "a": [record(metrics=metrics(0.9), history=learning(2, 0.9, 0)), record("crashed")],
+        "b": [record(metrics=metrics(0.1, **COLLAPSED), history=learning(2, 0.1, 0, collapsed=True)), None],
+    }
+    first, second = tmp_path / "first", tmp_path / "second"
+    build_report(write_results(tmp_path / "here", variants), first)
+    build_report(write_results(tmp_path / "else" / "where", variants), second)
 
-    first, second = showcase / "report", tmp_path / "report"
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
     assert len(files) == 10
     for name in files:
@@ -134,7 +161,6 @@ def test_verdicts_come_first(tmp_path):
             "b": [record(metrics=metrics(0.9, num_params=4000)) for _ in range(2)],
         },
         hypotheses=[claim],
-        lock={"digest": "0", "locked_at": "2026-01-01T00:00:00Z", "seeds": [0, 1], "hypotheses": [claim]},
     )
 
     page = build_report(folder, tmp_path / "report").read_text()
@@ -146,9 +172,47 @@ def test_verdicts_come_first(tmp_path):
     assert (verdict["id"], verdict["verdict"], verdict["effect"]) == ("smaller", "supported", 0.25)
 
 
+CLAIM = {
+    "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "expect": "greater", "margin": 0.01, "factor": None,
+}  # fmt: skip
+SIX = [record(metrics=metrics(accuracy)) for accuracy in (0.90, 0.91, 0.92, 0.93, 0.94, 0.95)]
+
+
+def test_where_networks_failed_the_table_says_that_ranks_decided(tmp_path):
+    failed = record(metrics=metrics(0.1, **COLLAPSED))
+    folder = write_results(tmp_path / "results", {"a": SIX, "b": [failed] * 6}, hypotheses=[CLAIM])
+
+    page = build_report(folder, tmp_path / "report").read_text()
+    [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
+
+    row = "| better | A is better. | **supported** | by rank: 6 won, 0 tied, 0 lost | – | 6 |"
+    assert row in page
+    assert (verdict["effect"], verdict["interval"], verdict["n"]) == (None, None, 6)
+
+
+def test_what_became_of_the_lock_is_said(tmp_path):
+    kept, changed = {**CLAIM, "id": "kept"}, {**CLAIM, "margin": 0.0}
+    lock = locked([0], [kept, CLAIM, {**CLAIM, "id": "withdrawn"}])
+    variants = {"a": SIX[:1], "b": SIX[:1]}
+    honest = write_results(tmp_path / "honest", variants, hypotheses=[kept, changed], lock=lock)
+    tampered = write_results(
+        tmp_path / "tampered", variants, hypotheses=[kept, changed], lock={**lock, "seeds": [0, 1]}
+    )
+
+    page = build_report(honest, tmp_path / "report").read_text()
+    assert "Locked at the first run and withdrawn or changed since: better, withdrawn.\n" in page
+    assert "| kept | A is better. | **undecided** |" in page
+    assert "digest" not in page
+
+    page = build_report(tampered, tmp_path / "report").read_text()
+    assert "**The lock no longer fits its digest" in page
+    assert "| kept | A is better. | **undecided**, post hoc" in page
+
+
 def test_hostile_names_neither_run_nor_break_a_table(tmp_path):
     names = ["<script>alert(1)</script>", "a|b", "x\n\n# heading", "\u202eevil", "![x](http://e.com/x.png)",
-             "`", "]( )[", "</td>"]  # fmt: skip
+             "`", "]( )[", "</td>", "www.e.com", "a@e.com", "@somebody #12 :smile:"]  # fmt: skip
     folder = write_results(
         tmp_path / "results",
         {name: [record(metrics=metrics(0.9)), record("crashed", error=f"{name} | <img src=x>")] for name in names},
@@ -157,7 +221,7 @@ def test_hostile_names_neither_run_nor_break_a_table(tmp_path):
 
     page = build_report(folder, tmp_path / "report").read_text()
 
-    html = MarkdownIt("commonmark").enable("table").render(page)
+    html = MarkdownIt("commonmark").enable("table").render(page).replace("<!-- -->", "")
     first_cells = [unescape(cell) for cell in re.findall(r"<tr>\s*<td>(.*?)</td>", html)]
 
     assert "\u202e" not in page
@@ -207,17 +271,68 @@ def test_files_left_out_are_named(tmp_path):
     assert "## Left out\n\n- cells/c00s1.json" in page
 
 
-@pytest.mark.parametrize("torn", [b"", b"nothing of the kind"])
-def test_torn_predictions_cost_no_more_than_the_chance_line(tmp_path, torn):
-    folder = write_results(tmp_path / "results", {"a": [record(metrics=metrics(0.9))]})
-    (folder / "predictions").mkdir()
-    (folder / "predictions" / "c00s0.npz").write_bytes(torn)
+def test_a_value_that_is_no_number_is_not_known(tmp_path):
+    odd = dict.fromkeys(metrics(0.9), "text") | {"num_macs": [1], "test_accuracy": 10**400, "train_loss": {}}
+    torn = {**record(metrics=odd, history=[{"epoch": "one", "train_loss": "low"}, *learning(1, 0.9, 0)])}
+    torn["environment"] = "a laptop"
+    folder = write_results(tmp_path / "results", {"a": [*SIX, torn], "b": [torn] * 7}, hypotheses=[CLAIM])
 
-    build_report(folder, tmp_path / "report")
+    page = build_report(folder, tmp_path / "report").read_text()
+    [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
 
-    assert read_strictly(tmp_path / "report" / "report.json")["num_classes"] is None
+    assert "| a | 7/7 | 6/6 | 6/6 | 92.5 ± 1.9 (n=6) |" in page
+    assert "| b | 7/7 | – | – | – |" in page
+    assert verdict["verdict"] == "not testable"
 
 
 def test_not_a_results_folder_is_refused(tmp_path):
     with pytest.raises(ResultsError, match="not a results folder"):
         build_report(tmp_path, tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda grid: grid.pop("question"), "question: field required"),
+        (lambda grid: grid["variants"][0].pop("recipe"), "variants.0.recipe: field required"),
+        (
+            lambda grid: grid["variants"][0]["recipe"].update(epochs="ten"),
+            "variants.0.recipe.epochs: input should be",
+        ),
+        (lambda grid: grid["cells"][1].pop("seed"), "cells.1.seed: field required"),
+        (lambda grid: grid["cells"][1].update(variant_id="v99"), "cells: 'v99' is none of its variants"),
+        (lambda grid: grid["hypotheses"][0].pop("expect"), "hypotheses.0.expect: field required"),
+        (
+            lambda grid: grid["hypotheses"][0].update(metric="speed"),
+            "hypotheses.0.metric: value error, unknown metric",
+        ),
+        (lambda grid: grid["lock"].pop("seeds"), "lock.seeds: field required"),
+        (lambda grid: grid.update(seeds=3), "seeds: input should be a valid list"),
+    ],
+)
+def test_a_grid_file_that_lacks_something_is_refused_in_one_line(tmp_path, change, message):
+    folder = write_results(tmp_path / "results", {"a": SIX[:1], "b": SIX[:1]}, hypotheses=[CLAIM])
+    grid = json.loads((folder / "grid.json").read_text())
+    change(grid)
+    (folder / "grid.json").write_text(json.dumps(grid))
+
+    with pytest.raises(ResultsError) as refused:
+        build_report(folder, tmp_path / "report")
+
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("occupied", ["report", "report/figures"])
+@pytest.mark.parametrize("made", [record(metrics=metrics(0.9)), None], ids=["figures", "no figure"])
+def test_a_file_where_a_folder_has_to_be_is_refused_in_one_line(tmp_path, occupied, made):
+    folder = write_results(tmp_path / "results", {"a": [made]})
+    (tmp_path / occupied).parent.mkdir(exist_ok=True)
+    (tmp_path / occupied).write_text("in the way")
+
+    with pytest.raises(ResultsError, match="give the report a folder that can be written") as refused:
+        build_report(folder, tmp_path / "report")
+
+    assert "\n" not in str(refused.value)
+    assert (tmp_path / occupied).read_text() == "in the way"

@@ -324,6 +324,35 @@ def test_failing_less_often_but_doing_worse_is_a_trade_off() -> None:
     assert few.decide(Claim("greater", 0.01), 0.05) == "undecided"
 
 
+@pytest.mark.parametrize("expect", EXPECTATIONS)
+def test_pairs_that_both_failed_say_nothing_of_quality(expect: str) -> None:
+    claim = Claim(expect, 0.01)  # type: ignore[arg-type]
+    nothing = compare([FAILED] * 12, [FAILED] * 12)
+    assert nothing.decide(claim, 0.05) == "undecided"
+    assert (nothing.ranking.wins, nothing.ranking.ties, nothing.ranking.losses) == (0, 12, 0)
+    # six pairs would decide, if the six others were not there to doubt it
+    assert compare([0.95] * 6 + [FAILED] * 6, [0.90] * 6 + [FAILED] * 6).decide(claim, 0.05) == "undecided"
+
+
+def test_only_paired_failures_leave_two_variants_equivalent() -> None:
+    claim = Claim("equivalent", 0.01)
+    whole, holed = [0.9] * 12, [0.9] * 10 + [FAILED] * 2
+    unpaired = compare(whole, holed)
+    assert unpaired.health.mcnemar_p == 0.5
+    assert claim.evidence(unpaired.ranking).decide(0.05) == "supported"
+    assert unpaired.decide(claim, 0.05) == compare(holed, whole).decide(claim, 0.05) == "undecided"
+    assert compare(holed, holed).decide(claim, 0.05) == "supported"
+
+
+def test_a_refutation_by_ties_needs_that_the_claimed_never_outlived_the_other() -> None:
+    claim = Claim("greater", 0.01)
+    whole, holed = [0.9] * 12, [0.9] * 10 + [FAILED] * 2
+    assert compare(whole, holed).decide(claim, 0.05) == "undecided"
+    assert compare(holed, whole).decide(claim, 0.05) == "refuted"
+    assert compare(whole, [0.95] * 10 + [FAILED] * 2).decide(claim, 0.05) == "refuted"  # by losses
+    assert compare(whole * 3, holed * 3).decide(claim, 0.05) == "trade-off"  # proven to fail less often
+
+
 def test_equal_accuracy_at_unequal_health_is_no_equivalence() -> None:
     test = compare([0.900] * 40, [0.901] * 33 + [FAILED] * 7)
     assert Claim("equivalent", 0.01).evidence(test.ranking).decide(0.05) == "supported"
@@ -434,6 +463,29 @@ def test_hardly_any_verdict_is_wrong_when_both_collapse_alike(n: int) -> None:
         levels = holm_levels([weighed.p for weighed in evidence])
         wrong += any(weighed.decide(level) != "undecided" for weighed, level in zip(evidence, levels, strict=True))
     assert wrong / NUM_ABLATIONS <= 0.05
+
+
+@pytest.mark.parametrize("n", [6, 12, 40])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+@pytest.mark.parametrize(
+    ("effect", "wrong"),
+    [
+        (0.0, {"greater": {"supported"}, "less": {"supported"}, "equivalent": {"refuted"}}),
+        (0.03, {"greater": {"refuted"}, "less": {"supported"}, "equivalent": {"supported"}}),
+    ],
+)
+def test_hardly_any_verdict_is_wrong_when_most_networks_collapse(
+    effect: float, wrong: dict[str, set[str]], share: float, n: int
+) -> None:
+    draw, times = np.random.default_rng(n), dict.fromkeys(EXPECTATIONS, 0)
+    some = ablations(n, effect, 0)[:200]
+    for a, b in some:
+        healthy_a, healthy_b = draw.random((2, n)) >= share
+        test = three_parts(a, b, healthy_a, healthy_b, margin=0.01, higher_is_better=True)
+        for expect in EXPECTATIONS:
+            verdict = test.decide(Claim(expect, 0.01), 0.05)  # type: ignore[arg-type]
+            times[expect] += verdict in wrong[expect] | {"trade-off"}
+    assert max(times.values()) / len(some) <= 0.05, times
 
 
 @pytest.mark.parametrize("n", [5, 8, 12])
