@@ -11,6 +11,7 @@ import pytest
 
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
+from nin_bench.report.build import build_report
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -103,3 +104,21 @@ def test_the_model_in_contributing_is_a_model(monkeypatch: pytest.MonkeyPatch):
 def test_every_link_leads_somewhere(page: Path):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_readme_s_results_stand_in_the_report():
+    spreads = re.findall(r"\d+\.\d ± \d+\.\d \(n=\d\)", (ROOT / "README.md").read_text())
+    report = (ROOT / "reports" / "reference" / "onexone" / "cpu" / "report.md").read_text()
+    assert len(spreads) == 6
+    assert all(spread in report for spread in spreads)
+
+
+REFERENCES = sorted((ROOT / "results" / "reference").glob("*/*/grid.json"))
+
+
+@pytest.mark.parametrize("grid", REFERENCES, ids=lambda path: path.parent.relative_to(path.parents[2]).as_posix())
+def test_a_shipped_report_follows_from_its_records(grid: Path, tmp_path: Path):
+    build_report(grid.parent, tmp_path)
+    shipped = ROOT / "reports" / grid.parent.relative_to(ROOT / "results")
+    for name in ("report.md", "report.json"):
+        assert (tmp_path / name).read_bytes() == (shipped / name).read_bytes()

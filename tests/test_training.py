@@ -220,6 +220,19 @@ def test_purposes_and_seeds_have_streams_of_their_own():
     assert all(0 <= draw < 2**63 for draw in draws)
 
 
+def test_dropout_and_augmentation_differ_from_step_to_step(digits):
+    still = Recipe(lr=1e-12, batch_size=50)
+    indices = some(digits).indices[:50]
+    for recipe, dropout in [(still, 0.5), (still.model_copy(update={"augmentation": "crop_flip"}), 0.0)]:
+        subject = trainer(digits, recipe, "nin_mnist", width=0.25, final_relu=False, dropout=dropout)
+        losses = set()
+        for _ in range(3):
+            loss, _ = subject.step(indices)
+            subject._note_loss(loss / 50)
+            losses.add(loss)
+        assert len(losses) == 3
+
+
 # A step
 
 
