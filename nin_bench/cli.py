@@ -281,9 +281,13 @@ def _numbers(text: str | None) -> list[int] | None:
 
 def _setting(grid: "Grid") -> str:
     return (
-        f"{grid.name}, profile {grid.profile}: {len(grid.variants)} variants, "
-        f"{len(grid.seeds)} seeds, {len(grid.selected)} cells selected"
+        f"{grid.name}, profile {grid.profile}: {_counted(len(grid.variants), 'variant')}, "
+        f"{_counted(len(grid.seeds), 'seed')}, {_counted(len(grid.selected), 'cell')} selected"
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _planned(grid: "Grid", folder: "ResultsFolder", data_dir: Path | None) -> "list[PlannedCell]":
@@ -321,9 +325,8 @@ def _print_models(as_json: bool) -> None:
     for name in list_models():
         typer.echo(f"{name}: {model_summary(name)}")
         for key, argument in model_arguments(name).items():
-            choices = f" {' | '.join(map(str, argument.choices))}" if argument.choices else ""
             default = json.dumps(argument.default).strip('"')
-            typer.echo(f"    {key}={default}{choices}  {argument.description}")
+            typer.echo(f"    {key}={default}  {argument.description} ({argument.allowed})")
 
 
 def _print_layers(

@@ -14,6 +14,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.training import check_micro_batch
 
 State = Literal["missing", "done", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `retry`: ended in a way that may pass. `outdated`: its record is
@@ -71,13 +72,14 @@ def check_models(grid: Grid, data_dir: Path | None = None) -> None:
 
     Raises:
         InputError: a network cannot be built for its images (too small an input, a width that leaves no
-            channel); it names file, line and column of the refused value.
+            channel) or does not go with its recipe; it names file, line and column of the refused value.
     """
     for variant in _distinct_networks(grid):
         try:
             image = describe_data(variant.data, data_dir)
             with torch.device("meta"):
-                build_model(variant.model.name, image, **variant.model.arguments)
+                model = build_model(variant.model.name, image, **variant.model.arguments)
+            check_micro_batch(model, variant.recipe)
         except SpecError as error:
             raise variant.refused(error) from error
 
@@ -85,7 +87,7 @@ def check_models(grid: Grid, data_dir: Path | None = None) -> None:
 def _distinct_networks(grid: Grid) -> Iterator[Variant]:
     seen = set()
     for variant in grid.variants:
-        key = (repr(variant.model.identity()), variant.data)
+        key = (repr(variant.model.identity()), variant.data, variant.recipe.micro_batch)
         if key not in seen:
             seen.add(key)
             yield variant
@@ -151,7 +153,8 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
             told = ", ".join(f"{key}: {earlier.get(key)!r}, now {planned.get(key)!r}" for key in changed)
             raise ResultsError(
                 f"{folder.path}: was run with another {section} ({told}); "
-                "choose another folder with --results, or undo the change"
+                "to try things out, choose another folder with --results; "
+                "else undo the change, or remove the folder"
             )
 
 

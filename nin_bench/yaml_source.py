@@ -22,6 +22,9 @@ MAX_DEPTH = 16
 MAX_DIGITS = 18
 """A whole number of more characters may not fit in 64 bits; it is read as a float, and refused where it counts."""
 
+_REMEDY = (
+    "indent with spaces, put a space after each colon, close quotes and brackets, quote text that holds a colon"
+)
 _BOOLEANS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
@@ -111,8 +114,9 @@ def parse_yaml(text: str, source: str) -> Node:
         mark = error.problem_mark or error.context_mark
         assert mark is not None, "the parser marks every error"
         context = f"{error.context}, " if error.context else ""
+        remedy = error.note or _REMEDY
         raise InputError(
-            f"{source}:{mark.line + 1}:{mark.column + 1}: not YAML: {context}{error.problem}"
+            f"{source}:{mark.line + 1}:{mark.column + 1}: not YAML: {context}{error.problem}; {remedy}"
         ) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -127,7 +131,9 @@ def _events(text: str) -> Iterator[yaml.Event]:
         while loader.check_event():
             yield loader.get_event()  # type: ignore[no-untyped-call]
     except (ValueError, OverflowError) as error:  # of a character beyond Unicode, written as "\UFFFFFFFF"
-        raise yaml.MarkedYAMLError(problem="a number out of range", problem_mark=loader.get_mark()) from error
+        raise yaml.MarkedYAMLError(
+            problem="a number out of range", problem_mark=loader.get_mark(), note="use a smaller one"
+        ) from error
 
 
 @dataclass

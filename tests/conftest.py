@@ -19,9 +19,9 @@ DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     in_ci = os.environ.get("CI") == "true"
     for item in items:
-        if "gpu" in item.keywords and not torch.accelerator.is_available():
+        if item.get_closest_marker("gpu") and not torch.accelerator.is_available():
             item.add_marker(pytest.mark.skip(reason="needs an accelerator, and there is none here"))
-        if "fashion" in item.keywords and not _has_fashion_mnist() and not in_ci:
+        if item.get_closest_marker("fashion") and not _has_fashion_mnist() and not in_ci:
             item.add_marker(
                 pytest.mark.skip(
                     reason="needs Fashion-MNIST: apt-get install dataset-fashion-mnist, or set NIN_BENCH_DATA"

@@ -303,8 +303,8 @@ def test_another_recipe_in_the_same_folder_is_refused(call):
     done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
     assert done.status == 2
     assert done.err == (
-        "results/tiny/full: was run with another recipe (epochs: 1, now 2); choose another folder with --results, "
-        "or undo the change\n"
+        "results/tiny/full: was run with another recipe (epochs: 1, now 2); to try things out, choose another "
+        "folder with --results; else undo the change, or remove the folder\n"
     )
 
 

@@ -273,7 +273,7 @@ def test_a_folder_takes_no_other_data_or_recipe(load, folder, line, changed, mes
     folder.write_grid(load().as_dict())
     with pytest.raises(ResultsError) as caught:
         check_same_question(load(GRID.replace(line, changed)), folder)
-    remedy = "choose another folder with --results, or undo the change"
+    remedy = "to try things out, choose another folder with --results; else undo the change, or remove the folder"
     assert str(caught.value) == f"{folder.path}: {message}; {remedy}"
 
 

@@ -65,7 +65,7 @@ def test_page_says_what_the_records_say(tmp_path):
         "no prediction for 10,000 test images |\n"
     ) in page
     assert "- No record: b\\|c, seed 2\n" in page
-    assert "seen while training with 2 workers side by side, not measured on their own" in page
+    assert "seen while training with 2 workers side by side and not measured on their own" in page
     assert "\npython -m nin_bench report RESULTS_DIR\n" in page
     assert "results/onexone/cpu or\nresults/reference/onexone/cpu, unless" in page
     assert "## Verdicts" not in page

@@ -52,6 +52,9 @@ def test_a_clear_difference_supports_a_claim(tmp_path: Path) -> None:
     # 0.022 ± 2.776 · 0.001414 / √5
     assert verdict.interval == pytest.approx((0.020244, 0.023756), abs=1e-6)
     assert (verdict.post_hoc, verdict.early, verdict.compare) == (False, False, (A, B))
+    assert verdict.claim == (
+        "Claimed: test accuracy, nin pointwise=2 − nin pointwise=1, above the 1.0 points that matter."
+    )
     assert verdict.sentence == (
         "nin pointwise=2 has 2.20 points more test accuracy than nin pointwise=1 "
         "(95 % interval 2.02 to 2.38, n=5). The whole interval lies above the 1.0 points that matter: supported."

@@ -33,7 +33,7 @@ def test_one_value_has_no_spread_and_none_has_no_mean():
     assert text.percent_spread(Spread(mean=0.912, sd=0.003, n=3)) == "91.2 ± 0.3 (n=3)"
     assert text.percent_spread(Spread(mean=0.912, sd=None, n=1)) == "91.2 (n=1)"
     assert text.percent_spread(Spread(mean=None, sd=None, n=0)) == "–"
-    assert text.percent_spread(Spread(mean=-0.004, sd=0.01, n=5), "+") == "-0.4 ± 1.0 (n=5)"
+    assert text.percent_spread(Spread(mean=-0.004, sd=0.01, n=5), "+") == "−0.4 ± 1.0 (n=5)"
 
 
 def test_quantities_keep_three_digits():

@@ -26,6 +26,10 @@ WEIRD = st.text() | st.text(
     )
 )
 
+REMEDY = (
+    "; indent with spaces, put a space after each colon, close quotes and brackets, quote text that holds a colon"
+)
+
 
 def plain(text: str) -> object:
     return parse_yaml(text, "grid.yaml").plain()
@@ -152,20 +156,23 @@ def test_an_option_is_its_own_place():
             "[" * 17,
             f"grid.yaml:1:17: {'[0]' * 16}: nested more than 16 deep; no grid needs that",
         ),
-        ("a: 'x", "grid.yaml:1:6: not YAML: while scanning a quoted scalar, found unexpected end of stream"),
+        (
+            "a: 'x",
+            "grid.yaml:1:6: not YAML: while scanning a quoted scalar, found unexpected end of stream" + REMEDY,
+        ),
         (
             "a: b: c",
-            "grid.yaml:1:5: not YAML: mapping values are not allowed here",
+            "grid.yaml:1:5: not YAML: mapping values are not allowed here" + REMEDY,
         ),
         (
             "a:\n\t- 1",
             "grid.yaml:2:1: not YAML: while scanning for the next token, "
-            "found character '\\t' that cannot start any token",
+            "found character '\\t' that cannot start any token" + REMEDY,
         ),
         ("a: 1\nb: \x00", "grid.yaml:2:4: not YAML: character U+0000; leave it out"),
         ("a: \ud800", "grid.yaml:1:4: not YAML: character U+D800; leave it out"),
         ('a: "\\ud800"', "grid.yaml:1:4: a: '\\ud800' holds half a character; write the whole character itself"),
-        ('"\\UFFFFFFFF"', "grid.yaml:1:4: not YAML: a number out of range"),
+        ('"\\UFFFFFFFF"', "grid.yaml:1:4: not YAML: a number out of range; use a smaller one"),
     ],
 )
 def test_what_no_grid_needs_is_refused_at_its_place(text, message):

@@ -34,8 +34,12 @@ class Hypothesis(Spec):
     def _can_be_decided(self) -> Self:
         if self.metric not in METRICS:
             raise SpecError("metric", unknown_name("metric", self.metric, METRICS))
-        if (self.margin is None) == (self.factor is None):
-            raise SpecError("id", f"{self.id!r} needs either a margin (a difference) or a factor (a ratio)")
+        if self.margin is None and self.factor is None:
+            raise SpecError(
+                "margin", "none is given, nor a factor; give a margin (a difference) or a factor (a ratio)"
+            )
+        if self.margin is not None and self.factor is not None:
+            raise SpecError("factor", "given beside a margin; keep one of them")
         if self.factor is not None and self.factor <= 1:
             raise SpecError("factor", f"{self.factor:g} is no factor; use a number above 1")
         if self.expect == "equivalent" and self.margin == 0:

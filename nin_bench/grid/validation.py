@@ -16,9 +16,9 @@ Point = Mapping[str, Node]
 SpecT = TypeVar("SpecT", bound=Spec)
 
 _KINDS = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
+    "int_type": "a whole number; write digits, without quotes",
+    "int_from_float": "a whole number; write digits, without quotes",
+    "float_type": "a number; write digits, without quotes",
     "bool_type": "true or false",
     "string_type": "text; put it in quotes if it is meant so",
     "string_too_short": "text; write a sentence",
@@ -74,7 +74,7 @@ def _answer(detail: Mapping[str, Any], spec: type[Spec], fields: Point, place: N
     field = str(detail["loc"][0])
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
-        return place.error(f"lacks {field!r}")
+        return place.error(f"lacks {field!r}; add it")
     node = fields[field]
     if kind == "extra_forbidden":
         return node.key_error(unknown_name("field", field, spec.model_fields))
@@ -97,7 +97,7 @@ def _right(kind: str, context: Mapping[str, Any]) -> str:
 def required(parent: Node, key: str) -> Node:
     """A field that must be there."""
     if key not in parent.value:
-        raise parent.error(f"lacks {key!r}")
+        raise parent.error(f"lacks {key!r}; add it")
     node: Node = parent.value[key]
     return node
 

@@ -56,10 +56,10 @@ class Variant:
 
     def refused(self, error: SpecError) -> InputError:
         """A refusal from whoever built the model, with the file, line and column of the refused value."""
-        field = error.field if error.field in self.fields else f"data.{error.field}"
-        if field not in self.fields:
-            return self.entry.error(f"{self.label}: {error}")
-        return self.fields[field].error(f"{self.label}: {error.message}")
+        for field in (error.field, f"data.{error.field}", f"recipe.{error.field}"):
+            if field in self.fields:
+                return self.fields[field].error(f"{self.label}: {error.message}")
+        return self.entry.error(f"{self.label}: {error}")
 
     def as_dict(self) -> dict[str, Any]:
         """Id, label and the resolved values."""

@@ -49,6 +49,8 @@ class Verdict:
     """Whether the hypothesis is none of those that were locked at the first run."""
     early: bool
     """Whether fewer cells than planned have ended."""
+    claim: str
+    """What was claimed, in numbers."""
     sentence: str
     details: dict[str, Any]
     """The rest of the evidence, as plain values."""
@@ -93,6 +95,12 @@ class _Case:
     pairs: Pairs
     test: PairedDifference | PairedShares | ThreeParts | _Counts | str
     """Where nothing can be said: why."""
+
+    @property
+    def wording(self) -> Wording:
+        """How its claim and its verdict are said."""
+        entry, (a, b) = self.entry, self.entry["compare"]
+        return Wording(self.metric, a, b, self.claim.expect, entry.get("margin") or 0.0, entry.get("factor"))
 
     @property
     def evidence(self) -> Evidence:
@@ -169,6 +177,7 @@ def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ve
         n=0 if isinstance(case.test, str) else len(pairs.seeds),
         post_hoc=post_hoc,
         early=early,
+        claim=case.wording.claim(),
         sentence=" ".join(sentences),
         details={
             "level": level.alpha,
@@ -184,9 +193,7 @@ def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ve
 
 
 def _find(case: _Case, level: float) -> _Finding:
-    entry, test, evidence = case.entry, case.test, case.evidence
-    a, b = entry["compare"]
-    wording = Wording(case.metric, a, b, case.claim.expect, entry.get("margin") or 0.0, entry.get("factor"))
+    test, evidence, wording = case.test, case.evidence, case.wording
     verdict = evidence.decide(level)
     weighed = {"support_p": evidence.support_p, "refute_p": evidence.refute_p}
     match test:

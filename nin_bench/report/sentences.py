@@ -41,6 +41,12 @@ class Wording:
     margin: float
     factor: float | None
 
+    def claim(self) -> str:
+        """What was claimed, in numbers."""
+        sign = "/" if self.factor else "−"
+        place = _PLACES[self.expect, "supported"]
+        return f"Claimed: {self.metric.title}, {self.a} {sign} {self.b}, {place} {self._line()}."
+
     def counts(self, a: float, b: float, verdict: str) -> str:
         """Of a metric that needs no test."""
         if self.factor:

@@ -83,8 +83,8 @@ def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> l
         workers = setting.environment.get("workers", [])
         beside = f" with {workers[0]} workers side by side" if len(workers) == 1 and workers[0] != 1 else ""
         found += [
-            f"Images per second and minutes were seen while training{beside}, not measured on their own: "
-            "good for planning, not for a claim about speed.",
+            f"Images per second and minutes are of training steps alone, seen while training{beside} and not "
+            "measured on their own: no claim about speed follows from them.",
             "The deviation is over seeds, on one and the same test set, whose own uncertainty comes on top.",
         ]
         if most == 1:

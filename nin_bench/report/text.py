@@ -82,7 +82,7 @@ def percent_spread(spread: Spread, sign: str = "") -> str:
     if spread.mean is None:
         return NOT_KNOWN
     deviation = "" if spread.sd is None else f" ± {100 * spread.sd:.1f}"
-    return f"{100 * spread.mean:{sign}.1f}{deviation} (n={spread.n})"
+    return f"{100 * spread.mean:{sign}.1f}{deviation} (n={spread.n})".replace("-", "−")
 
 
 def quantity_spread(spread: Spread, divisor: float = 1) -> str:

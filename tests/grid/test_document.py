@@ -82,11 +82,11 @@ def test_of_a_file_without_end_enough_is_read_to_refuse_it(tmp_path):
     [
         ("", "grid.yaml:1:1: null is not a grid; write a mapping of fields"),
         ("[]", "grid.yaml:1:1: a list is not a grid; write a mapping of fields"),
-        ("name: x", "grid.yaml:1:1: lacks 'schema'"),
+        ("name: x", "grid.yaml:1:1: lacks 'schema'; add it"),
         ("schema: 2\nfuture: 1", "grid.yaml:1:9: schema: 2 is not a schema that this version reads; write 1"),
         ("schema: on", "grid.yaml:1:9: schema: true is not a schema that this version reads; write 1"),
         ("schema: [1]", "grid.yaml:1:9: schema: a list is not a schema that this version reads; write 1"),
-        ("schema: 1", "grid.yaml:1:1: lacks 'name'"),
+        ("schema: 1", "grid.yaml:1:1: lacks 'name'; add it"),
         (
             "schema: 1\nname: on",
             "grid.yaml:2:7: name: true cannot name a folder; use small letters, digits, - and _, at most 64",

@@ -51,8 +51,8 @@ def test_a_hypothesis_names_its_variants(load):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"says": ""}, "6:5: hypotheses[0]: lacks 'says'"),
-        ({"compare": ""}, "6:5: hypotheses[0]: lacks 'compare'"),
+        ({"says": ""}, "6:5: hypotheses[0]: lacks 'says'; add it"),
+        ({"compare": ""}, "6:5: hypotheses[0]: lacks 'compare'; add it"),
         ({"says": "''"}, "6:31: hypotheses[0].says: '' is not text; write a sentence"),
         (
             {"id": "Two Beats"},
@@ -73,11 +73,12 @@ def test_a_hypothesis_names_its_variants(load):
         ),
         (
             {"margin": ""},
-            "6:10: hypotheses[0].id: 'two-beats-one' needs either a margin (a difference) or a factor (a ratio)",
+            "6:5: hypotheses[0]: margin: none is given, nor a factor; give a margin (a difference) or a factor "
+            "(a ratio)",
         ),
         (
             {"factor": "2"},
-            "6:10: hypotheses[0].id: 'two-beats-one' needs either a margin (a difference) or a factor (a ratio)",
+            "6:145: hypotheses[0].factor: given beside a margin; keep one of them",
         ),
         ({"margin": "-1"}, "6:131: hypotheses[0].margin: -1 is not in range; use 0 or more"),
         ({"margin": "", "factor": "1"}, "6:131: hypotheses[0].factor: 1 is no factor; use a number above 1"),

@@ -38,12 +38,12 @@ def test_a_spec_is_built_from_nodes():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs: 2.5", "grid.yaml:1:9: epochs: 2.5 is not a whole number"),
-        ("epochs: 2.0", "grid.yaml:1:9: epochs: 2.0 is not a whole number"),
-        ("epochs: on", "grid.yaml:1:9: epochs: true is not a whole number"),
-        ("epochs:", "grid.yaml:1:8: epochs: null is not a whole number"),
+        ("epochs: 2.5", "grid.yaml:1:9: epochs: 2.5 is not a whole number; write digits, without quotes"),
+        ("epochs: 2.0", "grid.yaml:1:9: epochs: 2.0 is not a whole number; write digits, without quotes"),
+        ("epochs: on", "grid.yaml:1:9: epochs: true is not a whole number; write digits, without quotes"),
+        ("epochs:", "grid.yaml:1:8: epochs: null is not a whole number; write digits, without quotes"),
         ("epochs: 0", "grid.yaml:1:9: epochs: 0 is not in range; use 1 or more"),
-        ("lr: fast", "grid.yaml:1:5: lr: 'fast' is not a number"),
+        ("lr: fast", "grid.yaml:1:5: lr: 'fast' is not a number; write digits, without quotes"),
         ("lr: 0", "grid.yaml:1:5: lr: 0 is not in range; use more than 0"),
         ("lr: .inf", "grid.yaml:1:5: lr: inf is not a finite number"),
         ("lr: .nan", "grid.yaml:1:5: lr: nan is not a finite number"),
@@ -79,7 +79,7 @@ def test_an_unknown_field_is_answered_at_its_name():
 
 
 def test_a_missing_field_is_answered_at_the_section():
-    assert refusal(DataSpec, "resolution: 8") == "grid.yaml:1:1: lacks 'name'"
+    assert refusal(DataSpec, "resolution: 8") == "grid.yaml:1:1: lacks 'name'; add it"
     assert (
         refusal(DataSpec, "name: on")
         == "grid.yaml:1:7: name: true is not text; put it in quotes if it is meant so"
@@ -110,7 +110,7 @@ def _nodes(value: object) -> object:
 def test_a_value_is_checked_whatever_the_other_fields_are():
     node = parse_yaml("on", "grid.yaml")
     check_value(Recipe, "nesterov", node)  # which needs a momentum, given or not
-    with pytest.raises(InputError, match=r"^grid.yaml:1:1: true is not a whole number$"):
+    with pytest.raises(InputError, match=r"^grid.yaml:1:1: true is not a whole number; write digits"):
         check_value(Recipe, "epochs", node)
 
 
@@ -123,5 +123,5 @@ def test_sections():
         InputError, match=r"^grid.yaml:2:9: recipe: 'sgd' is not a section; write a mapping of fields$"
     ):
         section(root, "recipe")
-    with pytest.raises(InputError, match=r"^grid.yaml:1:1: lacks 'models'$"):
+    with pytest.raises(InputError, match=r"^grid.yaml:1:1: lacks 'models'; add it$"):
         required(root, "models")

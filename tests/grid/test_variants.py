@@ -88,7 +88,7 @@ def test_values_are_resolved(load):
             "[{name: [net, flat]}]",
             "4:17: models[0].name: a list is not a model's name; write one name, in quotes if need be",
         ),
-        ("[{depth: 1}]", "4:10: models[0]: lacks 'name'"),
+        ("[{depth: 1}]", "4:10: models[0]: lacks 'name'; add it"),
         ("[net]", "4:10: models[0]: 'net' is not a model; write a mapping of fields"),
         ("{name: net}", "4:9: models: a mapping is not a list of models; write a list"),
         ("net", "4:9: models: 'net' is not a list of models; write a list"),
@@ -134,9 +134,9 @@ def test_a_wrong_model_is_answered_at_its_place(refusal, models, message):
     ("override", "message"),
     [
         ("recipe.lr=-1", "-1 is not in range; use more than 0"),
-        ("recipe.lr=[0.1, fast]", "'fast' is not a number"),
+        ("recipe.lr=[0.1, fast]", "'fast' is not a number; write digits, without quotes"),
         ("recipe.lr=[]", "an axis without values; give at least one"),
-        ("recipe.lr=", "null is not a number"),
+        ("recipe.lr=", "null is not a number; write digits, without quotes"),
         ("recipe.lr={low: 1}", "a mapping cannot stand here; give one value"),
         ("data.name=lnes", "unknown dataset 'lnes'; did you mean 'lines'? Known: dots, lines"),
         (
@@ -153,8 +153,8 @@ def test_a_wrong_override_is_answered_with_itself(refusal, override, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("data: {resolution: 8}\n", "grid.yaml:3:7: data: lacks 'name'"),
-        ("", "grid.yaml:1:1: data: lacks 'name'"),
+        ("data: {resolution: 8}\n", "grid.yaml:3:7: data: lacks 'name'; add it"),
+        ("", "grid.yaml:1:1: data: lacks 'name'; add it"),
         ("data: dots\n", "grid.yaml:3:7: data: 'dots' is not a section; write a mapping of fields"),
         (
             "data: {name: dost}\n",
