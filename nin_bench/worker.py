@@ -20,6 +20,7 @@ from nin_bench.environment import without_folders
 from nin_bench.errors import SpecError
 from nin_bench.executors import Channel, Slot
 from nin_bench.models import build_model
+from nin_bench.optimization import initialise
 from nin_bench.results import Record
 from nin_bench.training import (
     Chance,
@@ -29,7 +30,6 @@ from nin_bench.training import (
     Images,
     StoppedError,
     Trainer,
-    initialise,
     seed_for,
 )
 

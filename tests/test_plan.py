@@ -293,6 +293,18 @@ def test_a_folder_from_before_a_field_was_there_is_of_the_same_question(load, fo
     check_same_question(load(), folder)
 
 
+def test_a_micro_batch_beside_batch_normalisation_is_refused_at_its_place(load):
+    text = GRID.replace("epochs: 2,", "epochs: 2, micro_batch: [32, null],").replace(
+        "activation: relu", "batch_norm: on"
+    )
+    with pytest.raises(InputError) as refused:
+        check_models(load(text))
+    assert str(refused.value) == (
+        "grid.yaml:4:35: recipe.micro_batch[0]: lenet batch_norm=true micro_batch=32 lr=0.1: 32 does not go with "
+        "batch normalisation, which would normalise over so many images and not over the batch; leave it out"
+    )
+
+
 def test_a_folder_whose_grid_is_torn_is_refused(load, folder):
     folder.write_grid(load().as_dict())
     folder.grid_path.write_text("{")
