@@ -1,4 +1,4 @@
-# Every command stands in the README too, for those without make.
+# What quickstart and test do stands in the README in plain commands too, for those without make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin

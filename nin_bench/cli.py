@@ -123,7 +123,7 @@ def run(
     """Train every cell of a grid that has no result yet, and write the report."""
     loaded, folder = _load(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
-        _print_plan(_planned(loaded, folder, data_dir))
+        _print_plan(_planned(loaded, folder, data_dir, fresh=fresh))
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner import RunOptions, run_grid
@@ -261,7 +261,7 @@ def _load(
         path,
         RegistryCatalog(data_dir),
         profile=profile,
-        has_accelerator=device != "cpu" and has_accelerator(),
+        has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
         overrides=overrides or (),
         seeds=_numbers(seeds),
         only=only,
@@ -290,10 +290,12 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _planned(grid: "Grid", folder: "ResultsFolder", data_dir: Path | None) -> "list[PlannedCell]":
+def _planned(
+    grid: "Grid", folder: "ResultsFolder", data_dir: Path | None, *, fresh: bool = False
+) -> "list[PlannedCell]":
     from nin_bench.plan import load_plan
 
-    return load_plan(grid, folder, data_dir)
+    return load_plan(grid, folder, data_dir, fresh=fresh)
 
 
 def _print_plan(cells: "Sequence[PlannedCell]") -> None:

@@ -1,7 +1,7 @@
 """What a grid asks for, what of it is done, and whether every model in it can be built."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,12 @@ from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
-from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
 from nin_bench.training import check_micro_batch
 
-State = Literal["missing", "done", "retry", "outdated"]
-"""`missing`: no readable record. `done`: final. `retry`: ended in a way that may pass. `outdated`: its record is
-of another resolved cell, since a default has changed."""
+State = Literal["missing", "done", "again", "retry", "outdated"]
+"""`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `retry`: ended in a way that
+may pass. `outdated`: its record is of another resolved cell, since a default has changed."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
@@ -93,13 +93,25 @@ def _distinct_networks(grid: Grid) -> Iterator[Variant]:
             yield variant
 
 
-def plan_cells(grid: Grid, folder: ResultsFolder) -> list[PlannedCell]:
+def plan_cells(grid: Grid, folder: ResultsFolder, *, fresh: bool = False) -> list[PlannedCell]:
     """What is done and what is missing of the selected cells, in the order in which they would run.
 
     Seeds run in the outer loop: a run that is cut short has compared all variants on its first seeds.
+
+    Args:
+        grid: what is asked.
+        folder: what is known.
+        fresh: whether cells that are done are wanted again.
     """
     order = {seed: number for number, seed in enumerate(grid.seeds)}
-    return [_planned(cell, folder) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
+    planned = [_planned(cell, folder) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
+    return [_afresh(one) for one in planned] if fresh else planned
+
+
+def _afresh(planned: PlannedCell) -> PlannedCell:
+    if planned.state == "done":
+        return replace(planned, state="again")
+    return PlannedCell(planned.cell, "missing")
 
 
 def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
@@ -110,23 +122,11 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
     if record is None:
         return PlannedCell(cell, "missing")
     outcome = record["outcome"]
-    if not _is_of(cell, record.get("cell")):
+    if not is_of(record, cell.as_dict()):
         return PlannedCell(cell, "outdated", outcome)
     if outcome in FINAL_OUTCOMES:
         return PlannedCell(cell, "done", outcome)
     return PlannedCell(cell, "retry", outcome, record)
-
-
-def _is_of(cell: Cell, stored: Any) -> bool:
-    """Whether a record's cell is this one; a field that it lacks is younger than the record, so at its default."""
-    if not isinstance(stored, dict) or stored.get("seed") != cell.seed:
-        return False
-    planned, changed = cell.as_dict(), cell.identity()
-    for section in ("model", "data", "recipe"):
-        defaults = {key: value for key, value in planned[section].items() if key not in changed[section]}
-        if defaults | stored.get(section, {}) != planned[section]:
-            return False
-    return True
 
 
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
@@ -158,7 +158,9 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
             )
 
 
-def load_plan(grid: Grid, folder: ResultsFolder, data_dir: Path | None = None) -> list[PlannedCell]:
+def load_plan(
+    grid: Grid, folder: ResultsFolder, data_dir: Path | None = None, *, fresh: bool = False
+) -> list[PlannedCell]:
     """Check models and folder, then plan; nothing is written.
 
     Raises:
@@ -167,4 +169,4 @@ def load_plan(grid: Grid, folder: ResultsFolder, data_dir: Path | None = None) -
     """
     check_models(grid, data_dir)
     check_same_question(grid, folder)
-    return plan_cells(grid, folder)
+    return plan_cells(grid, folder, fresh=fresh)

@@ -25,6 +25,9 @@ FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 OUTCOMES = frozenset({"out_of_memory", "crashed", "timed_out", "interrupted"}) | FINAL_OUTCOMES
 """Everything that can come of a cell."""
 
+SECTIONS = ("model", "data", "recipe")
+"""The parts of a cell that are mappings."""
+
 Record = dict[str, Any]
 """What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
 
@@ -47,6 +50,17 @@ class ResultsFolder:
     def predictions_path(self, cell_id: str) -> Path:
         """Where a cell's predictions lie."""
         return self.path / "predictions" / f"{cell_id}.npz"
+
+    def check_writable(self) -> None:
+        """Write and remove a file wherever a run will write, before it trains anything.
+
+        Raises:
+            ResultsError: one of the folders cannot be written.
+        """
+        for folder in (self.path, self.path / "cells", self.path / "predictions"):
+            probe = folder / ".probe"
+            write_atomically(probe, b"")
+            probe.unlink()
 
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.
@@ -87,6 +101,9 @@ class ResultsFolder:
             and record["attempts"]
         ):
             raise DamagedFileError("lacks its metrics, its history or its attempts")
+        cell = record.get("cell", {})
+        if not isinstance(cell, dict) or not all(isinstance(cell.get(part, {}), dict) for part in SECTIONS):
+            raise DamagedFileError("does not tell its cell")
         return record
 
     def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
@@ -164,7 +181,7 @@ def load_results(folder: Path | str) -> Results:
         except DamagedFileError as damage:
             left_out.append(f"cells/{cell['cell_id']}.json was left out: it {damage}.")
             record = None
-        if record is not None and not _is_of(record, cell, variants[cell["variant_id"]]):
+        if record is not None and not is_of(record, {**variants[cell["variant_id"]], "seed": cell["seed"]}):
             left_out.append(
                 f"cells/{cell['cell_id']}.json was left out: a default has changed since, so it is of another "
                 "experiment; the next run replaces it."
@@ -190,10 +207,18 @@ def load_results(folder: Path | str) -> Results:
     )
 
 
-def _is_of(record: Record, cell: Mapping[str, Any], variant: Mapping[str, Any]) -> bool:
-    """Whether a record is of the cell as planned; one that does not tell is taken by its id."""
-    planned = {key: variant[key] for key in ("model", "data", "recipe")} | {"seed": cell["seed"]}
-    return bool(record.get("cell", planned) == planned)
+def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
+    """Whether the record under a cell's id is of that cell as resolved today; no, where a default has changed.
+
+    A field that the record lacks is younger than it, and at its default: the id, a hash of all that is not,
+    would be another. A record that does not tell its cell is taken by its id.
+    """
+    recorded = record.get("cell") or {}
+    return recorded.get("seed", planned["seed"]) == planned["seed"] and all(
+        key in planned[section] and planned[section][key] == value
+        for section in SECTIONS
+        for key, value in recorded.get(section, {}).items()
+    )
 
 
 def _is_list_of_mappings(value: object) -> bool:

@@ -118,25 +118,23 @@ def run_grid(
     slots = choose_slots(options.device, options.workers)
     check_same_question(grid, folder)
     # What is wrong with the input is found before the folder is made: a refused run leaves nothing behind.
-    for spec in dict.fromkeys(one.cell.data for one in _plan(grid, folder, options) if one.has_to_run):
+    planned = plan_cells(grid, folder, fresh=options.fresh)
+    for spec in dict.fromkeys(one.cell.data for one in planned if one.has_to_run):
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path):
+        check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
+        folder.check_writable()
         notes = [
             told
             for cell in grid.selected
             if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
         ]
-        planned = _plan(grid, folder, options)
+        planned = plan_cells(grid, folder, fresh=options.fresh)
         folder.write_grid(
             {**grid.as_dict(), "device_kind": slots[0].device.partition(":")[0], "lock": _lock(grid, folder)}
         )
         on_event(Planned(planned, slots, notes))
         return _Run(folder, options, on_event, slots).train(planned)
-
-
-def _plan(grid: Grid, folder: ResultsFolder, options: RunOptions) -> list[PlannedCell]:
-    planned = plan_cells(grid, folder)
-    return [PlannedCell(one.cell, "missing") for one in planned] if options.fresh else planned
 
 
 class _Run:
@@ -156,14 +154,18 @@ class _Run:
         self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD)
         self.queue: deque[Cell] = deque()
         self.earlier: dict[str, Record] = {}
+        self.final: dict[str, str] = {}
+        """Outcomes that a fresh attempt replaces only by another final one."""
         self.tries: Counter[str] = Counter()
         self.started_at: dict[str, str] = {}
         self.rows: dict[str, list[Epoch]] = {}
+        self.devices: dict[str, str] = {}
 
     def train(self, planned: Sequence[PlannedCell]) -> RunSummary:
         cells = {one.cell.cell_id: one.cell for one in planned if one.has_to_run}
         self.queue.extend(cells.values())
         self.earlier = {one.cell.cell_id: one.record for one in planned if one.record}
+        self.final = {one.cell.cell_id: one.outcome for one in planned if one.state == "again" and one.outcome}
         # An outdated record is of another experiment.
         outcome = {
             one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
@@ -176,6 +178,7 @@ class _Run:
                 match event:
                     case Started():
                         self.started_at[event.key], self.rows[event.key] = now(), []
+                        self.devices[event.key] = event.slot.device
                         self.on_event(CellStarted(cell, event.slot.device))
                     case Told():
                         self.rows[event.key].append(event.news)
@@ -197,20 +200,25 @@ class _Run:
         record = result.record
         if earlier := self.earlier.get(cell.cell_id):
             record = {**record, "attempts": [*earlier["attempts"], *record["attempts"]]}
-        if result.predictions is not None:
-            self.folder.write_predictions(cell.cell_id, result.predictions)
-        else:
-            self.folder.remove_predictions(cell.cell_id)
-        self.folder.write_record(record)
-        self.earlier[cell.cell_id] = record
         outcome: str = record["outcome"]
+        kept = self.final.get(cell.cell_id) if outcome not in FINAL_OUTCOMES else None
+        if kept is None:
+            self._write(cell, record, result.predictions)
         passing = outcome not in FINAL_OUTCOMES and outcome != "interrupted"
         will_retry = passing and not self.executor.stopping and self.tries[cell.cell_id] < self.options.retries
         if will_retry:
             self.tries[cell.cell_id] += 1
             self.queue.append(cell)
         self.on_event(CellEnded(cell, record, will_retry))
-        return outcome
+        return kept or outcome
+
+    def _write(self, cell: Cell, record: Record, predictions: Mapping[str, Any] | None) -> None:
+        if predictions is not None:
+            self.folder.write_predictions(cell.cell_id, predictions)
+        else:
+            self.folder.remove_predictions(cell.cell_id)
+        self.folder.write_record(record)
+        self.earlier[cell.cell_id] = record
 
     def _dead(self, cell: Cell, end: Ended) -> CellResult:
         """The record of a cell whose process did not live to write its own."""
@@ -227,7 +235,7 @@ class _Run:
                 started_at=self.started_at[cell.cell_id],
                 error=error,
                 history=self.rows[cell.cell_id],
-                environment=self.environment,
+                environment={**self.environment, "device": self.devices[cell.cell_id]},
             )
         )
 
@@ -247,6 +255,8 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
     if device == "auto":
         kind = accelerator.type if accelerator else "cpu"
     if kind == "cpu":
+        if number:
+            raise InputError(f"--device {device}: a CPU has no number; use --device cpu, and --workers")
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         count = workers or len(cores) or os.cpu_count() or 1
         # More workers than cores share them as the system sees fit.
@@ -296,8 +306,8 @@ def _signals(executor: LocalExecutor, summary: RunSummary) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         summary.signal_number = number
-        logger.warning("stopping: every worker ends its step first; once more stops at once")
         executor.stop()
+        logger.warning("stopping: every worker ends its step first; once more stops at once")
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -5,6 +5,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +18,9 @@ from nin_bench.cell import Cell
 from nin_bench.cost import count_cost
 from nin_bench.data import Dataset, describe_data, load_dataset
 from nin_bench.environment import without_folders
-from nin_bench.errors import SpecError
+from nin_bench.errors import InputError, SpecError
 from nin_bench.executors import Channel, Slot
-from nin_bench.models import build_model
+from nin_bench.models import ImageSpec, build_model
 from nin_bench.optimization import initialise
 from nin_bench.results import Record
 from nin_bench.training import (
@@ -91,6 +92,9 @@ def run_cell_task(
     """`run_cell` as an executor's task: epochs are told as they end. A CPU's worker computes on one thread."""
     if slot.device == "cpu":
         torch.set_num_threads(1)
+    # On CUDA convolutions would else compute `fp32` in TF32, unlike dense layers, and not repeat.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
     return run_cell(
         cell,
         data_dir=data_dir,
@@ -175,11 +179,10 @@ class _Run:
 
     def train_and_evaluate(self) -> Mapping[str, npt.NDArray[Any]]:
         cell, metrics = self.cell, self.metrics
-        image = describe_data(cell.data, self.data_dir)
+        image, dataset = self._data()
         count = count_cost(cell.model.name, image, **cell.model.arguments)
         metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
 
-        dataset = load_dataset(cell.data, self.data_dir)
         batches = dataset.batches(self.device)
         train, validation = (
             Images(batches, indices)
@@ -216,6 +219,13 @@ class _Run:
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
         return on_test.as_arrays()
 
+    def _data(self) -> tuple[ImageSpec, Dataset]:
+        """The images; a folder that is gone today may be back tomorrow, so its refusal is not final."""
+        try:
+            return describe_data(self.cell.data, self.data_dir), load_dataset(self.cell.data, self.data_dir)
+        except SpecError as refusal:
+            raise InputError(str(refusal)) from refusal
+
     def note_progress(self) -> None:
         """Add what the training so far amounts to, however it ended."""
         self.metrics["peak_memory_bytes"] = _peak_memory_bytes(self.device)
@@ -250,9 +260,10 @@ def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:
 
 
 def _is_out_of_memory(failure: Exception) -> bool:
-    """Whether memory ran out; the CPU's allocator says so only in the text of a RuntimeError."""
+    """Whether memory ran out; the CPU's allocator, CUDA and its libraries may say so only in an error's text."""
     return isinstance(failure, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(failure, RuntimeError) and "can't allocate memory" in str(failure)
+        isinstance(failure, RuntimeError)
+        and any(words in str(failure) for words in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
     )
 
 
@@ -263,15 +274,18 @@ def _told(failure: Exception) -> str:
     return f"{type(failure).__name__}: {text} (in {last.name}, {Path(last.filename).name}:{last.lineno})"
 
 
-def _peak_memory_bytes(device: torch.device) -> int:
+def _peak_memory_bytes(device: torch.device) -> int | None:
     """The most that this process has held: the allocator's on an accelerator, resident memory on a CPU."""
     if device.type != "cpu":
-        return int(torch.accelerator.max_memory_allocated(device))
+        # Not every backend counts, and one that failed to start cannot.
+        with suppress(RuntimeError, NotImplementedError, AssertionError):
+            return int(torch.accelerator.max_memory_allocated(device))
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     return device.type

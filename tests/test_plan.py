@@ -228,11 +228,31 @@ def test_a_record_of_another_default_is_outdated(load, folder):
         assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["outdated"]
 
 
-@pytest.mark.parametrize("stored", [None, [], {}, {"seed": 1}, {"seed": 1, "model": {}, "data": {}, "recipe": {}}])
-def test_a_record_that_lacks_what_was_chosen_is_outdated(load, folder, stored):
+@pytest.mark.parametrize(
+    ("stored", "state"),
+    [
+        ({}, "done"),  # it does not tell, and is taken by its id
+        ({"seed": 99}, "outdated"),
+        ({"recipe": {"younger": 1}}, "outdated"),
+        ([], "missing"),  # damaged
+        (None, "missing"),
+        ({"model": None}, "missing"),
+    ],
+)
+def test_a_record_is_of_the_cell_that_it_tells(load, folder, stored, state):
     cell, *_ = load().selected
     folder.write_record({**record(cell), "cell": stored})
-    assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["outdated"]
+    assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == [state]
+
+
+def test_what_is_done_is_wanted_again_afresh(load, folder):
+    cell, other, *_ = load().selected
+    folder.write_record(record(cell))
+    folder.write_record(record(other, "crashed"))
+    planned = {one.cell.cell_id: one for one in plan_cells(load(), folder, fresh=True)}
+    assert all(one.has_to_run and one.record is None for one in planned.values())
+    assert (planned[cell.cell_id].state, planned[cell.cell_id].outcome) == ("again", "trained")
+    assert (planned[other.cell_id].state, planned[other.cell_id].outcome) == ("missing", None)
 
 
 def test_a_record_from_before_a_field_was_there_is_still_done(load, folder):

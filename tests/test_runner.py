@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -215,9 +216,19 @@ def test_a_cell_that_no_longer_ends_well_keeps_no_old_predictions(bench):
     bench.run(ONE_CELL)
     cell_id = bench.record()["cell_id"]
     assert bench.folder.read_predictions(cell_id) is not None
-    bench.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
+    bench.folder.record_path(cell_id).unlink()
+    bench.run(ONE_CELL, on_event=kill_the_worker)
     assert bench.record()["outcome"] == "crashed"
     assert bench.folder.read_predictions(cell_id) is None
+
+
+def test_a_fresh_attempt_that_fails_does_not_cost_the_good_record(bench):
+    bench.run(ONE_CELL)
+    before = bench.record()
+    summary = bench.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
+    assert summary == RunSummary(Counter({"trained": 1}))
+    assert bench.record() == before
+    assert bench.folder.read_predictions(before["cell_id"]) is not None
 
 
 # Cells that fail
@@ -326,7 +337,7 @@ def test_a_folder_in_use_is_refused_with_its_user(bench):
 def test_another_setting_in_the_same_folder_is_refused_and_changes_nothing(bench, change, difference):
     bench.run(ONE_CELL)
     before = bench.files()
-    with pytest.raises(ResultsError, match=rf"was run with {difference}; choose another folder with --results"):
+    with pytest.raises(ResultsError, match=rf"was run with {difference}; to try things out, choose"):
         bench.run(ONE_CELL.replace(*change))
     assert bench.files() == before
 
@@ -370,11 +381,23 @@ def test_damaged_pictures_are_refused_before_anything_is_made_or_trained(bench, 
     assert bench.run(text).outcomes == {"trained": 1}
 
 
-def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_trains(bench):
     bench.folder.path.mkdir(parents=True)
     (bench.folder.path / "predictions").write_text("a file where a folder should be")
+    started = []
+    with pytest.raises(ResultsError, match=r"predictions/\.probe: 0 bytes could not be written"):
+        bench.run(GRID, on_event=started.append)
+    assert not started
+
+
+def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
+    def spoil(event):
+        if isinstance(event, CellStarted):
+            shutil.rmtree(bench.folder.path / "predictions", ignore_errors=True)
+            (bench.folder.path / "predictions").write_text("a file where a folder should be")
+
     with pytest.raises(ResultsError, match=r"predictions/.*\.npz: \d+ bytes could not be written"):
-        bench.run(GRID)
+        bench.run(ONE_CELL, on_event=spoil)
     assert not multiprocessing.active_children()
 
 

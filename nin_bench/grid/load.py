@@ -111,7 +111,7 @@ class Grid:
             question=header_comment(text, "Question"),
             expect=header_comment(text, "Expect"),
             source=text,
-            data={**every[0].data.model_dump(), **_axes(data)},
+            data=_shared([variant.data.model_dump() for variant in every]),
             recipe={**Recipe().model_dump(), **recipe.merged(recipe_over).plain()},
             seeds=tuple(planned),
             variants=variants,
@@ -187,8 +187,10 @@ def _without_excluded(
     return cells
 
 
-def _axes(section: Node) -> dict[str, Any]:
-    return {key: node.plain() for key, node in section.value.items() if isinstance(node.value, list)}
+def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Every field with its value, or, where variants differ, with the list of their values."""
+    values = {key: list(dict.fromkeys(section[key] for section in sections)) for key in sections[0]}
+    return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
 
 
 def _refuse_duplicates(variants: Sequence[Variant]) -> None:
