@@ -165,7 +165,7 @@ def plan(
             "profile": loaded.profile,
             "cells": [cell.as_dict() for cell in cells],
         }
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        _print_json(document)
         return
     _note(_setting(loaded))
     _print_plan(cells)
@@ -220,7 +220,7 @@ def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
             "outcomes": dict(outcomes),
             "left_out": results.left_out,
         }
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        _print_json(document)
         return
     typer.echo(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.cells)} cells")
     for outcome, count in outcomes.most_common():
@@ -307,6 +307,12 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
     typer.echo(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
 
 
+def _print_json(document: Any) -> None:
+    from nin_bench.files import to_json
+
+    typer.echo(to_json(document), nl=False)
+
+
 def _print_models(as_json: bool) -> None:
     from nin_bench.models import list_models, model_arguments, model_summary
 
@@ -322,7 +328,7 @@ def _print_models(as_json: bool) -> None:
             }
             for name in list_models()
         ]
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        _print_json(document)
         return
     for name in list_models():
         typer.echo(f"{name}: {model_summary(name)}")
@@ -353,7 +359,7 @@ def _print_layers(
             "num_macs": cost.num_macs.total,
             "layers": [asdict(layer) for layer in layers],
         }
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        _print_json(document)
         return
     rows = [("layer", "type", "output shape", "parameters", "MACs")]
     rows += [

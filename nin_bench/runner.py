@@ -22,7 +22,7 @@ from nin_bench.errors import InputError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import sole_writer
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, check_models, check_same_question, plan_cells
+from nin_bench.plan import PlannedCell, check_same_question, load_plan, plan_cells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
@@ -114,11 +114,9 @@ def run_grid(
         InputError: a network cannot be built, the data cannot be had, the device is not there.
         ResultsError: the folder cannot be written, is in use, or belongs to another question.
     """
-    check_models(grid, options.data_dir)
-    slots = choose_slots(options.device, options.workers)
-    check_same_question(grid, folder)
     # What is wrong with the input is found before the folder is made: a refused run leaves nothing behind.
-    planned = plan_cells(grid, folder, fresh=options.fresh)
+    planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
+    slots = choose_slots(options.device, options.workers)
     for spec in dict.fromkeys(one.cell.data for one in planned if one.has_to_run):
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path):
