@@ -1,5 +1,6 @@
 """What a variant takes: counted exactly on the meta device, measured in processes of its own."""
 
 from nin_bench.cost.counting import Breakdown, Count, LayerCost, count_cost, count_layers
+from nin_bench.cost.memory import Memory, count_memory
 
-__all__ = ["Breakdown", "Count", "LayerCost", "count_cost", "count_layers"]
+__all__ = ["Breakdown", "Count", "LayerCost", "Memory", "count_cost", "count_layers", "count_memory"]
