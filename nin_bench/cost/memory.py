@@ -9,11 +9,11 @@ workspaces), the dataset and the process around them come on top, and are measur
 """
 
 import weakref
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -170,7 +170,8 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
     trainer.model.train()
     stepped: list[bool] = []
     hook = trainer.optimizer.register_step_post_hook(lambda *_: stepped.append(True))
-    with _Saved(trainer.model) as saved, _Alive(trainer) as alive, suppress(DataDependentOutputException):
+    alive = _Alive(trainer)
+    with _note_saved(trainer.model) as saved, alive, suppress(DataDependentOutputException):
         trainer.step(torch.arange(parts * size))
     hook.remove()
     # Fake tensors have no values to tell: the step ends where it reads its loss, which must come last.
@@ -180,19 +181,20 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
 
 def _follow_evaluation(trainer: Trainer, size: int) -> list[int]:
     """Bytes alive after each operation of an evaluation of so many images, up to where it reads its loss."""
-    with _Alive(trainer) as alive, suppress(DataDependentOutputException):
+    alive = _Alive(trainer)
+    with alive, suppress(DataDependentOutputException):
         trainer.evaluate(Images(trainer.train.batches, torch.arange(size)))
     return alive.moments
 
 
-class _Alive(TorchDispatchMode):
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, note after each operation how many bytes of tensors are alive.
 
     The trainer's weights, buffers, gradients and optimizer state count from the start.
     """
 
     def __init__(self, trainer: Trainer) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.moments: list[int] = []
         self._bytes = 0
         self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
@@ -221,36 +223,37 @@ class _Alive(TorchDispatchMode):
         self._bytes -= num_bytes
 
 
-class _Saved(torch.autograd.graph.saved_tensors_hooks):
-    """While it is entered, take down what a network's last forward pass, and its loss, keep for backward."""
+class _Saved:
+    """What a network's last forward pass, and its loss, keep for backward: bytes of storages, by address."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__(self._pack, lambda saved: saved)
-        self._model = model
         self._weights = _storages([*model.parameters(), *model.buffers()]).keys()
-        self._begin_pass(model, ())
+        self.begin_pass(model, ())
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self._hook = self._model.register_forward_pre_hook(self._begin_pass)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hook.remove()
-        super().__exit__(*error)
-
-    def _begin_pass(self, _: nn.Module, inputs: tuple[object, ...]) -> None:
+    def begin_pass(self, _: nn.Module, inputs: tuple[object, ...]) -> None:
         self._inputs = _storages(inputs).keys()
         self.inputs = _num_bytes(inputs)
         self.activations: dict[int, int] = {}
         self.copies: dict[int, int] = {}
 
-    def _pack(self, saved: Tensor) -> Tensor:
+    def pack(self, saved: Tensor) -> Tensor:
         for key, storage in _storages([saved]).items():
             if key not in self._weights and key not in self._inputs:
                 into = self.copies if _follows_from_a_weight_alone(saved) else self.activations
                 into[key] = storage.nbytes()
         return saved
+
+
+@contextmanager
+def _note_saved(model: nn.Module) -> Iterator[_Saved]:
+    """Take down what a network's forward passes keep, each pass afresh."""
+    saved = _Saved(model)
+    hook = model.register_forward_pre_hook(saved.begin_pass)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda kept: kept):
+            yield saved
+    finally:
+        hook.remove()
 
 
 def _follows_from_a_weight_alone(tensor: Tensor) -> bool:
