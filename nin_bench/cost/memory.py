@@ -93,7 +93,15 @@ class Memory:
         return None if self.micro_batch is not None and fits >= self.micro_batch else fits
 
     def as_dict(self, batch_size: int) -> dict[str, int]:
-        """The formula and what it says of one batch size, as a costs file keeps it."""
+        """The formula's terms and what it says of one batch size, as a costs file keeps them."""
+        return self.terms() | {
+            "train_sum": self.train_sum(batch_size),
+            "train_peak_foretold": self.train_peak(batch_size),
+            "predict_sum": self.predict_peak(batch_size),
+        }
+
+    def terms(self) -> dict[str, int]:
+        """The formula's terms by name, whatever the batch size."""
         return {
             "weights": self.weights,
             "low_precision_copies": self.low_precision_copies,
@@ -103,9 +111,6 @@ class Memory:
             "activations_fixed": self.activations.fixed,
             "input_per_image": self.input_per_image,
             "predict_per_image": self.predict_per_image,
-            "train_sum": self.train_sum(batch_size),
-            "train_peak_foretold": self.train_peak(batch_size),
-            "predict_sum": self.predict_peak(batch_size),
         }
 
     def _at_once(self, batch_size: int) -> int:
