@@ -175,9 +175,10 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
     trainer.model.train()
     stepped: list[bool] = []
     hook = trainer.optimizer.register_step_post_hook(lambda *_: stepped.append(True))
+    indices = torch.arange(parts * size)
     alive = _Alive(trainer)
     with _note_saved(trainer.model) as saved, alive, suppress(DataDependentOutputException):
-        trainer.step(torch.arange(parts * size))
+        trainer.step(indices)
     hook.remove()
     # Fake tensors have no values to tell: the step ends where it reads its loss, which must come last.
     assert stepped, "the step read a value before its optimizer had stepped"
@@ -186,9 +187,10 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
 
 def _follow_evaluation(trainer: Trainer, size: int) -> list[int]:
     """Bytes alive after each operation of an evaluation of so many images, up to where it reads its loss."""
+    images = Images(trainer.train.batches, torch.arange(size))
     alive = _Alive(trainer)
     with alive, suppress(DataDependentOutputException):
-        trainer.evaluate(Images(trainer.train.batches, torch.arange(size)))
+        trainer.evaluate(images)
     return alive.moments
 
 
