@@ -311,6 +311,7 @@ def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, e
         ("models inn", "models inn: name: unknown model 'inn'; did you mean 'nin'?"),
         ("models nin --resolution 20", "models nin: resolution: 20 is too small for these layers; use 67 or more"),
         ("models nin --memory -1", "Invalid value for '--memory'"),
+        ("models nin --memory inf", "Invalid value for '--memory'"),
         ("models nin --resolution 10000", "models nin: resolution: 10000 is not a number of pixels"),
         ("models nin --set pointwise", "--set pointwise: write --set ARGUMENT=VALUE"),
         ("models nin --set pointwise=-1", "models nin: pointwise: -1 is not a number of 1×1 layers"),
