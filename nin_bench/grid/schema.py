@@ -166,7 +166,11 @@ def _search() -> dict[str, Any]:
     properties["space"] = {
         "description": "Fields of the recipe, and `model.` with an argument that all models have.",
         **_object({key: _searched(value) for key, value in fields.items()}),
-        "patternProperties": {f"^{MODEL.replace('.', '[.]')}": _searched({"type": [*_TYPES.values(), "null"]})},
+        "patternProperties": {
+            f"^{MODEL.replace('.', '[.]')}": _searched(
+                {"anyOf": [{"type": kind} for kind in (*_TYPES.values(), "null")]}
+            )
+        },
         "minProperties": 1,
     }
     return _object(properties)
@@ -177,13 +181,6 @@ def _searched(value: dict[str, Any]) -> dict[str, Any]:
     bare = {key: part for key, part in value.items() if key not in ("description", "default")}
     about = {"description": value["description"]} if "description" in value else {}
     choices = {**_list(bare), "minItems": 2, "uniqueItems": True}
-    kinds = {kind for one in (bare, *bare.get("anyOf", ())) for kind in _types(one)}
-    if not kinds & {"integer", "number"}:
-        return {**about, **choices}
-    ends = _object({"low": bare, "high": bare, "log": {"type": "boolean"}})
-    return {**about, "anyOf": [ends, choices]}
-
-
-def _types(value: dict[str, Any]) -> list[str]:
-    kinds = value.get("type", [])
-    return kinds if isinstance(kinds, list) else [kinds]
+    numbers = [one for one in bare.get("anyOf", [bare]) if one.get("type") in ("integer", "number")]
+    ranges = [_object({"low": number, "high": number, "log": {"type": "boolean"}}) for number in numbers]
+    return {**about, "anyOf": [*ranges, choices]} if ranges else {**about, **choices}

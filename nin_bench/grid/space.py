@@ -96,9 +96,9 @@ def read_parameter(name: str, node: Node, variants: Sequence[Variant], catalog: 
         raise node.key_error(unknown_name("field", name, set(Recipe.model_fields) - set(NEVER_SEARCHED)))
     for variant in variants if name.startswith(MODEL) else ():
         if name.removeprefix(MODEL) not in variant.model.arguments:
-            known = ", ".join(variant.model.arguments) or "none"
+            has = ", ".join(variant.model.arguments) or "none"
             raise node.key_error(
-                f"{variant.model.name} has no such argument, and all models must have one that is searched; it has: {known}"
+                f"{variant.model.name} has no such argument, which all models must have to be searched; it has: {has}"
             )
     if isinstance(node.value, list):
         choices = [_typed(name, one, variants, catalog) for one in node.value]

@@ -74,7 +74,7 @@ def test_the_grid_is_the_product_of_choices_and_evenly_spaced_points(load):
          "points, two or more, to each of 2 combinations; use a multiple of 2 from 4 on"),
         ("space: {init: [default, normal], lr: [0.1, 1.0]}, trials: 6", "search.trials: 6, but the choices have 4 "
          "combinations; use so many"),
-        ("space: {batch_size: {low: 2, high: 4}}, trials: 6", "search.trials: 6 is more than batch_size has whole"),
+        ("space: {batch_size: {low: 2, high: 4}}, trials: 6", "search.trials: 6 is more than batch_size has"),
         (f"space: {{{RATES}, momentum: {{low: 0, high: 0.9}}}}, trials: 4", "search: sampler: 'grid' has one "
          "range at most, but lr and momentum are ranges; list the values to try, or use qmc"),
         ("space: {optimizer: [sgd, adam], momentum: [0.5, 0.9]}, trials: 4", "search.space: net depth=1 with "

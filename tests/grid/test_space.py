@@ -67,44 +67,50 @@ def test_a_field_is_read_in_the_recipe_s_own_type(load, text, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("learning_rate: [0.1, 1.0]", "5:18: search.space.learning_rate: unknown field 'learning_rate'; Known: "),
-        ("lrr: [0.1, 1.0]", "5:18: search.space.lrr: unknown field 'lrr'; did you mean 'lr'? "),
-        ("depth: [1, 2]", "5:18: search.space.depth: 'depth' is an argument of models, not a field of the recipe; "
+        ("learning_rate: [0.1, 1.0]", "5:18: learning_rate: unknown field 'learning_rate'; Known: "),
+        ("lrr: [0.1, 1.0]", "5:18: lrr: unknown field 'lrr'; did you mean 'lr'? "),
+        ("depth: [1, 2]", "5:18: depth: 'depth' is an argument of models, not a field of the recipe; "
          "to search it, say model.depth"),
-        ("model.deph: [1, 2]", "5:18: search.space.model.deph: net has no such argument, and all models must have one "),
-        ("model.depth: [1, -1]", "5:35: search.space.model.depth[1]: net depth=1: -1 is not a number of layers"),
-        ("epochs: [1, 2]", "5:18: search.space.epochs: epochs cannot be searched: trials of different lengths"),
-        ("test_every_epoch: [on, off]", "5:18: search.space.test_every_epoch: test_every_epoch cannot be searched: "
+        ("model.deph: [1, 2]", "5:18: model.deph: net has no such argument, which all models must "),
+        ("model.depth: [1, -1]", "5:35: model.depth[1]: net depth=1: -1 is not a number of layers"),
+        ("epochs: [1, 2]", "5:18: epochs: epochs cannot be searched: trials of different lengths"),
+        ("test_every_epoch: [on, off]", "5:18: test_every_epoch: test_every_epoch cannot be searched: "
          "no choice may use the test images"),
-        ("lr: 0.1", "5:22: search.space.lr: 0.1 is not a range or a list of choices"),
-        ("lr: {low: 0.1}", "5:22: search.space.lr: lacks 'high'"),
-        ("lr: {low: 0.1, high: 1, scale: log}", "5:42: search.space.lr.scale: unknown field 'scale'; "),
-        ("lr: {low: 1.0, high: 0.1}", "5:28: search.space.lr.low: 1 is not below high, 0.1; swap them"),
-        ("lr: {low: 0.1, high: 0.1}", "5:28: search.space.lr.low: 0.1 is not below high, 0.1; "),
-        ("weight_decay: {low: 0, high: 0.1, log: true}", "5:38: search.space.weight_decay.low: 0 has no place on a "
+        ("lr: 0.1", "5:22: lr: 0.1 is not a range or a list of choices"),
+        ("lr: {low: 0.1}", "5:22: lr: lacks 'high'"),
+        ("lr: {low: 0.1, high: 1, scale: log}", "5:42: lr.scale: unknown field 'scale'; "),
+        ("lr: {low: 1.0, high: 0.1}", "5:28: lr.low: 1 is not below high, 0.1; swap them"),
+        ("lr: {low: 0.1, high: 0.1}", "5:28: lr.low: 0.1 is not below high, 0.1; "),
+        ("weight_decay: {low: 0, high: 0.1, log: true}", "5:38: weight_decay.low: 0 has no place on a "
          "log scale; use more than 0, or log: false"),
-        ("lr: {low: 0, high: 0.1, log: true}", "5:28: search.space.lr.low: 0 is not in range; use more than 0"),
-        ("lr: {low: -1, high: 0.1}", "5:28: search.space.lr.low: -1 is not in range; use more than 0"),
-        ("lr: {low: 0.1, high: '1'}", "5:39: search.space.lr.high: '1' is not a number; write digits"),
-        ("lr: {low: 0.1, high: .inf}", "5:39: search.space.lr.high: inf is not a finite number"),
-        ("lr: {low: 0.1, high: 1, log: 10}", "5:47: search.space.lr.log: 10 is not true or false; "),
-        ("batch_size: {low: 1.5, high: 8}", "5:36: search.space.batch_size.low: 1.5 is not a whole number"),
-        ("init: {low: default, high: normal}", "5:24: search.space.init: init is no number, so it has no range; "
+        ("lr: {low: 0, high: 0.1, log: true}", "5:28: lr.low: 0 is not in range; use more than 0"),
+        ("lr: {low: -1, high: 0.1}", "5:28: lr.low: -1 is not in range; use more than 0"),
+        ("lr: {low: 0.1, high: '1'}", "5:39: lr.high: '1' is not a number; write digits"),
+        ("lr: {low: 0.1, high: .inf}", "5:39: lr.high: inf is not a finite number"),
+        ("lr: {low: 0.1, high: 1, log: 10}", "5:47: lr.log: 10 is not true or false; "),
+        ("batch_size: {low: 1.5, high: 8}", "5:36: batch_size.low: 1.5 is not a whole number"),
+        ("init: {low: default, high: normal}", "5:24: init: init is no number, so it has no range; "
          "list the choices, as ['default', …]"),
-        ("init: [default, xavier]", "5:34: search.space.init[1]: unknown init 'xavier'; did you mean "),
-        ("init: [default]", "5:24: search.space.init: 1 leaves nothing to choose; give two values or more"),
-        ("init: []", "5:24: search.space.init: 0 leaves nothing to choose; "),
-        ("lr: [0.1, 1.0e-1]", "5:28: search.space.lr[1]: 0.1 is given twice; keep one"),
-        ("", "5:17: search.space: empty; give at least one field, as lr: {low: 1.0e-3, high: 1.0, log: true}"),
+        ("init: [default, xavier]", "5:34: init[1]: unknown init 'xavier'; did you mean "),
+        ("init: [default]", "5:24: init: 1 leaves nothing to choose; give two values or more"),
+        ("init: []", "5:24: init: 0 leaves nothing to choose; "),
+        ("lr: [0.1, 1.0e-1]", "5:28: lr[1]: 0.1 is given twice; keep one"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_refused_at_its_place(refusal, text, expected):
-    assert refusal(space(text)).startswith(f"grid.yaml:{expected}")
+    place, _, told = expected.partition(" ")
+    assert refusal(space(text)).startswith(f"grid.yaml:{place} search.space.{told}")
+
+
+def test_an_empty_space_is_refused(refusal):
+    assert refusal(space("")) == (
+        "grid.yaml:5:17: search.space: empty; give at least one field, as lr: {low: 1.0e-3, high: 1.0, log: true}"
+    )
 
 
 def test_an_argument_that_a_model_lacks_cannot_be_searched(refusal):
     text = space("model.depth: [4, 5]").replace("[{name: net", "[{name: flat}, {name: net")
     assert refusal(text) == (
-        "grid.yaml:5:18: search.space.model.depth: flat has no such argument, and all models must have one that is "
+        "grid.yaml:5:18: search.space.model.depth: flat has no such argument, which all models must have to be "
         "searched; it has: none"
     )
