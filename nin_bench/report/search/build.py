@@ -25,7 +25,7 @@ SCHEMA = 1
 
 FIGURES = {
     "search_curves": (
-        "Validation accuracy over the {axis}",
+        "Validation accuracy against {axis}",
         "One panel per variant: the thick line is the mean over seeds, small points and thin lines are single "
         "seeds, the shaded stretch lies within one point of the peak; the other variants stand in grey behind. "
         "Lines break where a seed did not learn; its mark stands at the bottom. Under each name: the peak, where "

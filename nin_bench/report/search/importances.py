@@ -13,7 +13,7 @@ from optuna.trial import create_trial
 
 from nin_bench.cell import Scalar
 from nin_bench.report.search.budget import score
-from nin_bench.report.search.studies import Range, Search, Settings, Study, Trial
+from nin_bench.report.search.studies import Range, Search, Settings, Study, Trial, is_number
 
 LEAST_TRIALS = 8
 """Below so many, a forest says nothing of the parameters."""
@@ -54,13 +54,15 @@ def importances(search: Search) -> list[Importances]:
 
 def _importances(settings: Settings, study: Study) -> Importances:
     learned = [trial for trial in study.complete if trial.learned]
+    shares = _shares(settings, study.complete)
+    all_learned = len(learned) == len(study.complete)
     return Importances(
         variant_id=study.variant_id,
         label=study.label,
         num_trials=len(study.complete),
-        shares=_shares(settings, study.complete),
+        shares=shares,
         num_learned=len(learned),
-        shares_given_learned=_shares(settings, learned),
+        shares_given_learned=shares if all_learned else _shares(settings, learned),
     )
 
 
@@ -91,7 +93,7 @@ def _distribution(values: Range | list[Scalar]) -> BaseDistribution:
 def _scaled(value: Scalar, values: Range | list[Scalar]) -> Scalar:
     if not isinstance(values, Range):
         return value
-    assert isinstance(value, int | float), value
+    assert is_number(value), value
     # a rate computed from its logarithm may miss the end of its range by a rounding
     return _scaled_number(min(max(float(value), values.low), values.high), values)
 

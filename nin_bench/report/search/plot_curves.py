@@ -118,7 +118,7 @@ def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
         for run in trial.runs:
             mark = _mark(trial, run, ax.get_ylim()[0])
             accuracy = math.nan if run.accuracy is None else run.accuracy
-            on_line = mark in (None, "below the axis")
+            on_line = trial.state == "complete" and mark in (None, "below the axis")
             lines.setdefault((*others, run.seed), []).append((rate, accuracy if on_line else math.nan))
             if mark is None:
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from statsmodels.stats.proportion import proportion_confint
 
-from nin_bench.report.search.studies import Range, Search, Settings, Study, Trial
+from nin_bench.report.search.studies import Range, Search, Settings, Study, Trial, is_number
 from nin_bench.report.tables import Spread, Tally
 from nin_bench.stats import ALPHA, Interval
 
@@ -43,7 +43,7 @@ class Axis:
     def of(self, trial: Trial) -> float:
         """The value that a trial was given."""
         value = trial.params[self.name]
-        assert isinstance(value, int | float), value
+        assert is_number(value), value
         return value
 
 
@@ -111,30 +111,26 @@ class RateCurve:
 
 def search_axis(settings: Settings) -> Axis | None:
     """The learning rate, else the first parameter that is searched over numbers; None where none is."""
-    axes = {name: found for name in settings.space if (found := _axis(settings, name))}
+    axes = {name: found for name in settings.space if (found := axis_of(settings, name))}
     return axes.get("lr") or next(iter(axes.values()), None)
 
 
-def numeric_range(values: Range | Sequence[object]) -> Range | None:
+def axis_of(settings: Settings, name: str) -> Axis | None:
     """Where a parameter is searched, if it is a number; three or more numbers to choose from count as a range."""
-    if isinstance(values, Range):
-        return values
-    chosen = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    low, high = min(chosen, default=0), max(chosen, default=0)
-    if len(chosen) < max(3, len(values)) or low == high:
+    searched = settings.space[name]
+    if isinstance(searched, Range):
+        return Axis(name, searched.low, searched.high, searched.log)
+    numbers = [float(value) for value in searched if is_number(value)]
+    if len(numbers) < max(3, len(searched)) or len(set(numbers)) == 1:
         return None
-    return Range(low=low, high=high, log=low > 0 and high >= 10 * low)
+    low, high = min(numbers), max(numbers)
+    return Axis(name, low, high, log=low > 0 and high >= 10 * low)
 
 
 def rate_curves(search: Search) -> list[RateCurve]:
     """Each variant's curve, in the grid's order; empty where no parameter is a number."""
     axis = search_axis(search.settings)
     return [_rate_curve(search.settings, study, axis) for study in search.studies] if axis else []
-
-
-def _axis(settings: Settings, name: str) -> Axis | None:
-    found = numeric_range(settings.space[name])
-    return Axis(name, found.low, found.high, found.log) if found else None
 
 
 def _rate_curve(settings: Settings, study: Study, axis: Axis) -> RateCurve:
@@ -209,7 +205,7 @@ def chance_to_learn(axis: Axis, points: Sequence[RatePoint]) -> Chance | None:
     """The share of the axis at which networks learn, each rate standing for the part that lies nearest to it.
 
     So rates that a sampler preferred do not count for more. The interval is Wilson's for as many rates as would
-    tell as much if drawn at random, (Σw)² / Σw² for weights w (Kish, Survey Sampling, 1965, § 8.2); it takes
+    tell as much if drawn at random, (Σw)² / Σw² for weights w (Kish, Survey Sampling, 1965); it takes
     seeds of one rate for one observation, and is too wide rather than too narrow for rates spread evenly.
     """
     found = nearest_parts(axis, points)

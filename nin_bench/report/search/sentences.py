@@ -44,7 +44,7 @@ def caveats(
         "The best of several is chosen and shown by the same validation images, which flatters it, the more so "
         "the more trials there are: run the tuned grid with fresh seeds, and believe its test accuracy.",
         "Deviations are over the search's seeds; they say nothing of other values of what was searched.",
-        "Device time was taken while other studies trained beside: no claim about speed follows from it.",
+        "Device time was taken beside whatever else was training: no claim about speed follows from it.",
     ]
     if settings.sampler == "tpe":
         found.append(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -267,7 +267,12 @@ def _checked(kind: type[_Checked], content: dict[str, Any]) -> _Checked:
         raise DamagedFileError(f"cannot be used: {place + ': ' if place else ''}{first['msg']}") from error
 
 
-def _is_of(value: Scalar, values: Range | list[Scalar]) -> bool:
-    if isinstance(values, list):
-        return value in values
-    return isinstance(value, int | float) and not isinstance(value, bool) and (value > 0 or not values.log)
+def is_number(value: Scalar) -> TypeGuard[int | float]:
+    """Whether a parameter's value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_of(value: Scalar, searched: Range | list[Scalar]) -> bool:
+    if isinstance(searched, list):
+        return value in searched
+    return is_number(value) and (value > 0 or not searched.log)

@@ -3,12 +3,12 @@
 import itertools
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nin_bench.report.search.budget import budgets
-from nin_bench.report.search.rates import Axis, RateCurve, numeric_range, rate_curves, search_axis
+from nin_bench.report.search.rates import Axis, RateCurve, axis_of, rate_curves, search_axis
 from nin_bench.report.search.studies import Search, Settings, Study, Trial
 
 EDGE = 0.05
@@ -59,19 +59,15 @@ def _of_study(
 
     best, complete = study.best_trial, study.complete
     if not complete:
-        yield warning(
-            "no trial completed", "no trial has run to its end, so nothing is known of it; search again."
-        )
+        yield warning("no trial completed", "no trial ran to its end, so nothing is known of it; search again.")
     elif not any(trial.learned for trial in complete):
         num_diverged = sum(trial.diverged for trial in complete)
-        at_chance = len(complete) - num_diverged
-        how = [f"{num_diverged} diverged"] * bool(num_diverged) + [f"{at_chance} at chance level"] * bool(
-            at_chance
-        )
+        ends = {"diverged": num_diverged, "at chance level": len(complete) - num_diverged}
+        how = ", ".join(f"{count} {end}" for end, count in ends.items() if count)
         yield warning(
             "nothing learned",
-            f"none of its {len(complete)} complete trials learned ({', '.join(how)}), so its best is arbitrary; "
-            "search other values.",
+            f"none of its {len(complete)} complete trials learned ({how}), so its best is arbitrary; search other "
+            "values.",
         )
     if best is not None and best.learned:
         for name in settings.space:
@@ -87,22 +83,22 @@ def _of_study(
 
 
 def _on_the_edge(settings: Settings, best: Trial, name: str) -> str | None:
-    values, value = numeric_range(settings.space[name]), best.params[name]
-    if values is None or not isinstance(value, int | float):
+    axis = axis_of(settings, name)
+    if axis is None:
         return None
-    axis = Axis(name, values.low, values.high, values.log)
-    low, high = axis.scaled(values.low), axis.scaled(values.high)
+    value = axis.of(best)
+    low, high = axis.scaled(axis.low), axis.scaled(axis.high)
     place = (axis.scaled(value) - low) / (high - low)
     # no field of a recipe goes below 0, so that an end there is none that can be moved
-    if place <= EDGE and values.low != 0:
+    if place <= EDGE and axis.low != 0:
         end = "lower"
     elif place >= 1 - EDGE:
         end = "upper"
     else:
         return None
     return (
-        f"its best {axis.title}, {value:.3g}, lies at the {end} end of what was searched, {values.low:g} to "
-        f"{values.high:g}: a better one may lie beyond; widen the range."
+        f"its best {axis.title}, {value:.3g}, lies at the {end} end of what was searched, {axis.low:g} to "
+        f"{axis.high:g}: a better one may lie beyond; widen the range."
     )
 
 
@@ -133,39 +129,43 @@ def _of_all(search: Search) -> Iterator[SearchWarning]:
         yield SearchWarning(
             "one seed",
             everyone,
-            "Every trial trained one seed: a better value cannot be told from a lucky one; search with two.",
+            "Every trial trained one seed: a better value cannot be told from a lucky one; search with more.",
         )
     if sentence := _seeds_disagree(search):
         yield SearchWarning("seeds disagree", everyone, sentence)
     others = [key for key in everyone if settings.run_epochs.get(key, settings.epochs) != settings.epochs]
     if others:
-        lengths = sorted({settings.run_epochs[key] for key in others})
-        names = "; ".join(v.label for v in search.variants if v.variant_id in others)
-        whose = "" if others == everyone else f" of {names}"
-        yield SearchWarning(
-            "other epochs",
-            others,
-            f"Trials train for {settings.epochs} epochs, and the run{whose} for "
-            f"{' or '.join(map(str, lengths))}: what is best for one length need not be for the other.",
-        )
-    if settings.pruner != "none":
-        spent = [(budget.epochs, budget.label) for budget in budgets(search) if budget.epochs]
-        if spent:
-            (least, frugal), (most, lavish) = min(spent), max(spent)
-            apart = (
-                f"from {least:,} ({frugal}) to {most:,} ({lavish}), a factor of {most / least:.2g}"
-                if most > least
-                else f"though every variant happened to take {most:,}"
-            )
-            yield SearchWarning(
-                "budgets differ",
-                everyone,
-                f"The {settings.pruner} pruner stops trials early, so that the epochs spent differ: {apart}.",
-            )
+        yield SearchWarning("other epochs", others, _other_epochs(search, others))
+    if settings.pruner != "none" and (sentence := _budgets_differ(search)):
+        yield SearchWarning("budgets differ", everyone, sentence)
+
+
+def _other_epochs(search: Search, variant_ids: Sequence[str]) -> str:
+    settings = search.settings
+    labels = [variant.label for variant in search.variants if variant.variant_id in variant_ids]
+    whose = "" if len(labels) == len(search.variants) else f" of {'; '.join(labels)}"
+    lengths = sorted({settings.run_epochs[key] for key in variant_ids})
+    return (
+        f"Trials train for {settings.epochs} epochs, and the run{whose} for {' or '.join(map(str, lengths))}: "
+        "what is best for one length need not be for the other."
+    )
+
+
+def _budgets_differ(search: Search) -> str | None:
+    spent = [(budget.epochs, budget.label) for budget in budgets(search) if budget.epochs]
+    if not spent:
+        return None
+    (least, frugal), (most, lavish) = min(spent), max(spent)
+    apart = (
+        f"from {least:,} ({frugal}) to {most:,} ({lavish}), a factor of {most / least:.2g}"
+        if most > least
+        else f"though every variant happened to take {most:,}"
+    )
+    return f"The {search.settings.pruner} pruner stops trials early, so that the epochs spent differ: {apart}."
 
 
 def _seeds_disagree(search: Search) -> str | None:
-    """Whether the deviation over seeds, pooled over the best trials, is as large as that of the best values."""
+    """Whether the deviation over seeds, pooled over the best trials, is larger than that of the best values."""
     best = [trial for study in search.studies if (trial := study.best_trial) is not None and trial.learned]
     values = [found for trial in best if (found := [run.value for run in trial.runs if run.value is not None])]
     deviations = [(len(found) - 1, statistics.variance(found)) for found in values if len(found) > 1]
