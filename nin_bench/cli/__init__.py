@@ -15,6 +15,7 @@ from nin_bench import __version__
 from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import report, status
 from nin_bench.cli.run import plan, run
+from nin_bench.cli.search import search
 from nin_bench.errors import NinBenchError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, report, models, status, schema):
+for _command in (run, plan, search, report, models, status, schema):
     app.command()(_command)
 
 _UsageError: Any = typer.BadParameter.__base__
