@@ -1,0 +1,67 @@
+"""The command line: commands, options, progress on screen, exit codes. The only room that prints.
+
+torch and everything that needs it is imported inside the commands that use it, so that `--help`, `status`,
+`schema` and `report` answer at once.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from nin_bench import __version__
+from nin_bench.cli.models import models, schema
+from nin_bench.cli.results import report, status
+from nin_bench.cli.run import plan, run
+from nin_bench.errors import NinBenchError
+
+app = typer.Typer(
+    name="nin_bench",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Ablation and benchmarking of convolutional architectures: a YAML grid in, a report with evidence out.",
+)
+
+# In the order of `--help`.
+for _command in (run, plan, report, models, status, schema):
+    app.command()(_command)
+
+_UsageError: Any = typer.BadParameter.__base__
+"""A wrong option or argument; click's class, or the copy of it that newer versions of typer carry."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 all well, 1 some cell not trained, 2 wrong input, 130/143 interrupted."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        # Not standalone, so that a wrong option is told as any other input: in one line.
+        status = app(args=arguments, standalone_mode=False)
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else "nin_bench"
+        _refuse(f"{error.format_message().rstrip('.')}; see {command} --help")
+    except NinBenchError as error:
+        _refuse(str(error))
+    sys.exit(status)
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(f"{' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nin_bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _nin_bench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass

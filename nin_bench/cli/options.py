@@ -1,0 +1,48 @@
+"""The options that commands share, and how they print."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+GridOption = Annotated[Path, typer.Option("--grid", metavar="FILE", help="The grid, a YAML file.")]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help="One of the grid's profiles; `full` is the grid as written.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="K=V", help="Override a field, as recipe.epochs=2.")
+]
+SeedsOption = Annotated[
+    str | None, typer.Option("--seeds", metavar="N,N…", help="Run only these of the grid's seeds.")
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="GLOB", help="Run only variants whose label matches.")
+]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", metavar="ROOT", help="Where results go, as ROOT/<grid>/<profile>.")
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="RESULTS_DIR", help="One <root>/<grid>/<profile>.", show_default=False)
+]
+
+
+def note(text: str) -> None:
+    """Tell something on stderr, beside the command's output."""
+    typer.echo(text, err=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one strict JSON document on stdout."""
+    from nin_bench.files import to_json
+
+    typer.echo(to_json(document), nl=False)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `1,200 seeds`."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
