@@ -1,0 +1,215 @@
+"""An attempt at a cell, step by step: prepare, train epoch by epoch, evaluate; whatever goes wrong is its outcome.
+
+Whoever drives it decides how far it goes: a run evaluates on the test images at the end, a search never does.
+"""
+
+import math
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from nin_bench.cell import Cell
+from nin_bench.cost import count_cost
+from nin_bench.data import Dataset, describe_data, load_dataset
+from nin_bench.errors import InputError, SpecError
+from nin_bench.models import ImageSpec, build_model
+from nin_bench.optimization import initialise
+from nin_bench.training import (
+    Chance,
+    DivergedError,
+    Epoch,
+    Evaluation,
+    Images,
+    StoppedError,
+    Trainer,
+    seed_for,
+)
+
+
+class Attempt:
+    """A cell under way: what is known of it is in `metrics` at any moment.
+
+    Args:
+        cell: what to train.
+        data_dir: where datasets lie; None looks in the usual places.
+        device: where to train it.
+        should_stop: is asked before every step of training and every batch of an evaluation.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        data_dir: Path | None = None,
+        device: torch.device | str = "cpu",
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.cell = cell
+        self.data_dir = data_dir
+        self.device = torch.device(device)
+        self.should_stop = should_stop
+        self.outcome = "trained"
+        """How it ended, as records have it; `trained` until something goes wrong."""
+        self.error: str | None = None
+        """What went wrong, in a line."""
+        self.metrics: dict[str, Any] = {}
+        self._dataset: Dataset | None = None
+        self._trainer: Trainer | None = None
+        self._validation: Images | None = None
+        self._test: Images | None = None
+
+    @property
+    def history(self) -> list[Epoch]:
+        """A row for each epoch that has ended."""
+        return self._trainer.progress.history if self._trainer else []
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that the recipe asks for and that have not ended."""
+        return self.cell.recipe.epochs - len(self.history)
+
+    @contextmanager
+    def failures_noted(self) -> Iterator[None]:
+        """While it is entered, whatever a cell can cause ends the block and becomes outcome and error."""
+        try:
+            yield
+        except StoppedError:
+            self.outcome, self.error = "interrupted", "stopped before its end"
+        except DivergedError as divergence:
+            self.outcome, self.error = "diverged", str(divergence)
+            self.metrics["failed_step"] = divergence.step
+        except SpecError as refusal:
+            self.outcome, self.error = "invalid", str(refusal)
+        except Exception as failure:
+            self.outcome = "out_of_memory" if _is_out_of_memory(failure) else "crashed"
+            self.error = _told(failure)
+        self._note_progress()
+
+    def prepare(self) -> None:
+        """Load the images, build the network and draw its weights."""
+        cell, metrics = self.cell, self.metrics
+        image, dataset = self._data()
+        count = count_cost(cell.model.name, image, **cell.model.arguments)
+        metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
+
+        batches = dataset.batches(self.device)
+        train, validation = (
+            Images(batches, indices)
+            for indices in dataset.split(cell.data.train_size, cell.data.validation_size or 0, cell.seed)
+        )
+        chance = Chance.of(dataset.labels[train.indices])
+        metrics["chance_loss"], metrics["chance_accuracy"] = chance.loss, chance.accuracy
+
+        torch.manual_seed(seed_for(cell.seed, "init"))
+        model = build_model(cell.model.name, image, **cell.model.arguments)
+        initialise(model, cell.recipe)
+        model = model.to(self.device).to(memory_format=torch.channels_last)
+        self._dataset, self._validation = dataset, validation
+        self._trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
+
+    def run_epoch(self) -> Epoch:
+        """Train one pass over the images, validate, and return the row of the history."""
+        trainer, validation = self._trainer, self._validation
+        assert trainer is not None, "prepare comes first"
+        assert validation is not None
+        row = trainer.run_epoch(self.should_stop)
+        if len(validation):
+            row |= _named("validation", trainer.evaluate(validation, self.should_stop))
+        if self.cell.recipe.test_every_epoch:
+            row |= _named("test", trainer.evaluate(self._test_images(), self.should_stop))
+        return row
+
+    def evaluate(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Say how the network does on training and test images; the latter are read here, once.
+
+        Returns:
+            What it predicted for every test image.
+        """
+        trainer, metrics = self._trainer, self.metrics
+        assert trainer is not None, "prepare comes first"
+        on_train = trainer.evaluate(trainer.train, self.should_stop)
+        if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
+            raise DivergedError(trainer.progress.num_steps, on_train.loss)
+        on_test = trainer.evaluate(self._test_images(), self.should_stop)
+        metrics |= _named("train", on_train) | _named("test", on_test)
+        metrics |= {
+            "num_dead_maps": on_train.num_dead_maps,
+            "num_no_prediction": on_test.num_no_prediction,
+            "healthy": _healthy(trainer.progress.escaped, on_train.num_dead_maps),
+        }
+        if self._validation:
+            metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
+        return on_test.as_arrays()
+
+    def _data(self) -> tuple[ImageSpec, Dataset]:
+        """The images; a folder that is gone today may be back tomorrow, so its refusal is not final."""
+        try:
+            return describe_data(self.cell.data, self.data_dir), load_dataset(self.cell.data, self.data_dir)
+        except SpecError as refusal:
+            raise InputError(str(refusal)) from refusal
+
+    def _note_progress(self) -> None:
+        """Add what the training so far amounts to, however it ended."""
+        self.metrics["peak_memory_bytes"] = _peak_memory_bytes(self.device)
+        if self._trainer is None:
+            return
+        progress = self._trainer.progress
+        self.metrics |= {
+            "num_steps": progress.num_steps,
+            "train_seconds": progress.train_seconds,
+            "train_images_per_second": progress.images_per_second,
+            "escaped": progress.escaped,
+            "escape_epoch": progress.escape_epoch,
+        }
+
+    def _test_images(self) -> Images:
+        """The test images, read when they are first asked for."""
+        assert self._dataset is not None
+        if self._test is None:
+            batches = self._dataset.test_batches(self.device)
+            self._test = Images(batches, torch.arange(len(batches)))
+        return self._test
+
+
+def _healthy(escaped: bool | None, num_dead_maps: int | None) -> bool | None:
+    """Whether a network escaped and lost none of its class maps; unknown where its escape is."""
+    return None if escaped is None else escaped and not num_dead_maps
+
+
+def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:
+    """Loss and accuracy under the split's name; a loss that is not finite is not known."""
+    loss = evaluation.loss if math.isfinite(evaluation.loss) else None
+    return {f"{split}_loss": loss, f"{split}_accuracy": evaluation.accuracy}
+
+
+def _is_out_of_memory(failure: Exception) -> bool:
+    """Whether memory ran out; the CPU's allocator, CUDA and its libraries may say so only in an error's text."""
+    return isinstance(failure, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(failure, RuntimeError)
+        and any(words in str(failure) for words in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
+    )
+
+
+def _told(failure: Exception) -> str:
+    """The error in one line, and the place that raised it."""
+    last = traceback.extract_tb(failure.__traceback__)[-1]
+    text = " ".join(str(failure).split())
+    return f"{type(failure).__name__}: {text} (in {last.name}, {Path(last.filename).name}:{last.lineno})"
+
+
+def _peak_memory_bytes(device: torch.device) -> int | None:
+    """The most that this process has held: the allocator's on an accelerator, resident memory on a CPU."""
+    if device.type != "cpu":
+        # Not every backend counts, and one that failed to start cannot.
+        with suppress(RuntimeError, NotImplementedError, AssertionError):
+            return int(torch.accelerator.max_memory_allocated(device))
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
