@@ -5,6 +5,7 @@ Imports no torch, so reading results is instant.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,15 @@ class ResultsFolder:
         ours = [*PARTS, "report", "report/figures"]
         return [path for name in ours if (path := self.path / name).is_symlink()]
 
-    def leftovers(self) -> list[Path]:
-        """Files that were being written when their process was killed; look only under the folder's lock."""
-        folders = [self.path, *(self.path / name for name in PARTS)]
-        return [path for folder in folders if not folder.is_symlink() for path in temporary_files(folder)]
+    def remove_leftovers(self) -> list[Path]:
+        """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
+        removed = []
+        for folder in (self.path, *(self.path / name for name in PARTS)):
+            for path in [] if folder.is_symlink() else temporary_files(folder):
+                with suppress(OSError):  # it only takes up space, and who cannot write here is told so elsewhere
+                    path.unlink()
+                    removed.append(path)
+        return removed
 
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.
@@ -111,14 +117,23 @@ class ResultsFolder:
                 f"{links[0]}: is a link, and none is followed in a results folder; put the folder itself there"
             )
         try:
-            grid = read_json(self.grid_path, SCHEMA, MAX_GRID_BYTES)
-            check_grid(grid)
+            return self.read_grid_file()
         except FileNotFoundError:
             return None
         except DamagedFileError as error:
             raise ResultsError(
                 f"{self.grid_path} {error}; move it away and run its grid again: its records stay"
             ) from error
+
+    def read_grid_file(self) -> dict[str, Any]:
+        """The content of grid.json.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or not what a run writes.
+            FileNotFoundError: there is none.
+        """
+        grid = read_json(self.grid_path, SCHEMA, MAX_GRID_BYTES)
+        check_grid(grid)
         return grid
 
     def read_record(self, cell_id: str) -> Record | None:

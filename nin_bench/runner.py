@@ -121,8 +121,7 @@ def run_grid(
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path):
         check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
-        for leftover in folder.leftovers():
-            leftover.unlink()
+        folder.remove_leftovers()
         folder.check_writable()
         notes = [
             told

@@ -45,9 +45,9 @@ _Values = dict[str, _Value | list[_Value]]
 class _Variant(_Part):
     variant_id: _Id
     label: str
-    model: _Values = {}
-    data: _Values = {}
-    recipe: _Values = {}
+    model: _Values
+    data: _Values
+    recipe: _Values
 
 
 class _Cell(_Part):

@@ -126,7 +126,7 @@ def test_a_damaged_file_is_told_with_its_reason(tmp_path, content, reason):
 def test_a_file_that_cannot_be_read_is_no_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "absent.json", 1)
-    with pytest.raises(ResultsError, match="cannot be read: File name too long; mend or move it$"):
+    with pytest.raises(ResultsError, match=r"cannot be read: File name too long; mend or move it$"):
         read_json(tmp_path / f"{'x' * 300}.json", 1)
 
 

@@ -9,9 +9,8 @@ from markdown_it import MarkdownIt
 from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
-from nin_bench.errors import ResultsError
+from nin_bench.errors import ResultsError, printable
 from nin_bench.report.build import FIGURES, build_report
-from nin_bench.report.text import printable
 
 
 def read_strictly(path):
