@@ -26,7 +26,7 @@ ResultsOption = Annotated[
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to.")
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="RESULTS_DIR", help="One <root>/<grid>/<profile>.", show_default=False)

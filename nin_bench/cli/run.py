@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from nin_bench.results import ResultsFolder
     from nin_bench.runner import RunSummary
 
+MOST_NOTES = 12
+"""More than these are counted, not shown."""
+
 
 def run(
     grid: GridOption,
@@ -131,6 +134,10 @@ def _load(
         only=only,
         allow_many=yes,
     )
+    for text in grid.notes[:MOST_NOTES]:
+        note(text)
+    if len(grid.notes) > MOST_NOTES:
+        note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
     return grid, ResultsFolder(results / grid.name / grid.profile)
 
 
