@@ -150,7 +150,7 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
             if sum(member.file_size for member in archive.infolist()) > _MAX_UNPACKED_BYTES:
                 raise DamagedFileError(f"unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+            found = {name: np.asarray(arrays[name]) for name in arrays.files}
     except DamagedFileError:
         raise
     except Exception as error:  # whatever zlib, zipfile and NumPy make of bytes that mean harm

@@ -41,6 +41,11 @@ _MISTAKES = (
     ),
     (r"could not find expected ':'", "a line without a field", "write a name, a colon and a space: name: value"),
     (
+        r"expected ',' or '(.)', but got ':'",
+        "a second colon in the bracket of line {line}",
+        "add {0}, or a comma before its field, or quote text that holds a colon",
+    ),
+    (
         r"expected ',' or '(.)', but got",
         "the bracket of line {line} is not closed",
         "add {0}, or a comma before this",
