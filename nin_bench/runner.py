@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -85,6 +85,12 @@ class CellEnded:
 
 
 Event = Planned | CellStarted | EpochEnded | CellEnded
+
+
+class Interruptible(Protocol):
+    """What remembers the signal that ended it early."""
+
+    signal_number: int | None
 
 
 @dataclass
@@ -171,7 +177,7 @@ class _Run:
             for one in planned
         }
         summary = RunSummary(num_skipped=len(planned) - len(cells))
-        with _signals(self.executor, summary), closing(self.executor.run(self._next_task)) as events:
+        with stop_on_signals(self.executor, summary), closing(self.executor.run(self._next_task)) as events:
             for event in events:
                 cell = cells[event.key]
                 match event:
@@ -226,7 +232,7 @@ class _Run:
         elif end.how == "killed":
             outcome, error = "interrupted", "killed, since the run had to stop at once"
         else:
-            outcome, error = "crashed", _cause_of_death(end)
+            outcome, error = "crashed", cause_of_death(end)
         return CellResult(
             make_record(
                 cell,
@@ -287,7 +293,8 @@ def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
     }
 
 
-def _cause_of_death(end: Ended) -> str:
+def cause_of_death(end: Ended) -> str:
+    """Why a worker's process ended before its task did; the first line says most."""
     code = end.exit_code
     if code is not None and code < 0:
         by = signal.Signals(-code).name
@@ -301,7 +308,7 @@ def _cause_of_death(end: Ended) -> str:
 
 
 @contextmanager
-def _signals(executor: LocalExecutor, summary: RunSummary) -> Iterator[None]:
+def stop_on_signals(executor: LocalExecutor, summary: Interruptible) -> Iterator[None]:
     """While a run lasts, SIGINT and SIGTERM ask it to stop; a second one stops it at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from nin_bench import __version__
 from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import plan, run
+from nin_bench.cli.search import search
 from nin_bench.errors import NinBenchError, printable
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, report, models, status, doctor, schema):
+for _command in (run, plan, search, report, models, status, doctor, schema):
     app.command()(_command)
 
 _UsageError: Any = typer.BadParameter.__base__

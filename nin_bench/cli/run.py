@@ -59,7 +59,7 @@ def run(
     yes: YesOption = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, and write the report."""
-    loaded, folder = _load(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
+    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
         _print_plan(_planned(loaded, folder, data_dir, fresh=fresh))
         return
@@ -94,7 +94,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show every cell of a grid and what is known of it; train nothing."""
-    loaded, folder = _load(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
+    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     cells = _planned(loaded, folder, data_dir)
     if as_json:
         document = {
@@ -108,7 +108,7 @@ def plan(
     _print_plan(cells)
 
 
-def _load(
+def load_grid(
     path: Path,
     profile: str,
     device: str,
@@ -118,7 +118,9 @@ def _load(
     results: Path,
     data_dir: Path | None,
     yes: bool,
+    trials: int | None = None,
 ) -> "tuple[Grid, ResultsFolder]":
+    """The grid as the options narrow and change it, and where its results go."""
     from nin_bench.environment import has_accelerator
     from nin_bench.grid import Grid
     from nin_bench.plan import RegistryCatalog
@@ -133,6 +135,7 @@ def _load(
         seeds=_numbers(seeds),
         only=only,
         allow_many=yes,
+        trials=trials,
     )
     for text in grid.notes[:MOST_NOTES]:
         note(text)
