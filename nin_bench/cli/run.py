@@ -21,6 +21,7 @@ from nin_bench.cli.options import (
     counted,
     note,
     print_json,
+    tell,
 )
 from nin_bench.cli.results import write_report
 from nin_bench.errors import InputError
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
     from nin_bench.runner import RunSummary
+
+MOST_NOTES = 12
+"""More than these are counted, not shown."""
 
 
 def run(
@@ -133,6 +137,10 @@ def load_grid(
         allow_many=yes,
         trials=trials,
     )
+    for text in grid.notes[:MOST_NOTES]:
+        note(text)
+    if len(grid.notes) > MOST_NOTES:
+        note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
     return grid, ResultsFolder(results / grid.name / grid.profile)
 
 
@@ -164,14 +172,14 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         outcome = f" ({planned.outcome})" if planned.outcome else ""
-        typer.echo(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}")
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}")
     todo = sum(planned.has_to_run for planned in cells)
-    typer.echo(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
+    tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
-    typer.echo(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
+    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
     if summary.signal_number is not None:
         note(
             "interrupted: run the same command again to go on, or see what there is with "
