@@ -8,11 +8,10 @@ from contextlib import suppress
 
 import pytest
 
-from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.executors import Slot
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import progress_on
+from nin_bench.progress import display, run_progress
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
@@ -67,13 +66,13 @@ STORY: list[Event] = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """The time in seconds, which stands still unless a test moves it."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     return now
 
 
 def lines_of(events: list[Event]) -> list[str]:
     stream = io.StringIO()
-    with progress_on(stream, "tiny, profile full") as listen:
+    with run_progress(stream, "tiny, profile full") as listen:
         for event in events:
             listen(event)
     return stream.getvalue().splitlines()
@@ -104,7 +103,7 @@ def test_without_a_terminal_each_event_is_a_plain_line(clock):
 def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, told):
     stream = io.StringIO()
     cells = [PlannedCell(cell(seed), "missing") for seed in range(3)]
-    with progress_on(stream, "tiny") as listen:
+    with run_progress(stream, "tiny") as listen:
         listen(Planned(cells, SLOTS, []))
         clock[0] = seconds
         # Two of six epochs took so long; four more take twice as long.
@@ -132,7 +131,7 @@ def on_terminal(columns: int, events: list[Event]) -> str:
 
     reader = threading.Thread(target=read)
     reader.start()
-    with os.fdopen(device, "w") as stream, progress_on(stream, "tiny, profile full") as listen:
+    with os.fdopen(device, "w") as stream, run_progress(stream, "tiny, profile full") as listen:
         for event in events:
             listen(event)
     reader.join()

@@ -63,7 +63,7 @@ def run(
     if dry_run:
         _print_plan(_planned(loaded, folder, data_dir, fresh=fresh))
         return
-    from nin_bench.progress import progress_on
+    from nin_bench.progress import run_progress
     from nin_bench.runner import RunOptions, run_grid
 
     options = RunOptions(
@@ -74,7 +74,7 @@ def run(
         retries=retries,
         fresh=fresh,
     )
-    with progress_on(sys.stderr, _setting(loaded)) as on_event:
+    with run_progress(sys.stderr, _setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event)
     if summary.signal_number is None:
         write_report(folder, None)
