@@ -1,0 +1,183 @@
+"""What one machine measured of one variant, as an entry of a costs file holds it, checked as it is read.
+
+Whoever reads costs reads them through here, so that what is no number, or no measurement, goes no further. What was
+not measured is None. Imports no torch.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nin_bench.files import DamagedFileError
+
+Kind = Literal["convolution", "pointwise", "dense", "other"]
+"""Of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or one without weights to multiply by."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    # fields that a newer version adds are left alone
+    model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class Rounds(_Part):
+    """One value per round of measuring; a round is a fresh process."""
+
+    median: Positive
+    quartiles: list[Positive] = Field(min_length=2, max_length=2)
+    samples: list[Positive] = Field(min_length=1)
+
+
+class Machine(_Part):
+    """Where it was measured."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+    fingerprint: str
+    """Of processor, cores, accelerator and software: entries of two are never mixed."""
+    device: str
+    """`cpu`, or the accelerator's name."""
+
+
+class Setting(_Part):
+    """What was measured."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+    batch_size: Annotated[int, Field(ge=1)]
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
+    precision: str
+    num_workers: Annotated[int, Field(ge=1)]
+    """That were busy for the busy figures."""
+
+
+class Breakdown(_Part):
+    """A count, and its parts by kind of layer."""
+
+    total: Count
+    convolution: Count
+    pointwise: Count
+    dense: Count
+
+
+class Memory(_Part):
+    """Bytes: first the formula's parts and what they come to, then what was measured."""
+
+    weights: Count
+    low_precision_copies: Count
+    gradients: Count
+    optimizer: Count
+    activations_per_image: Count
+    activations_fixed: Count = 0
+    train_sum: Count
+    """All parts together at this batch; they are not all alive at the same time."""
+    process: Count | None = None
+    """Of a fresh worker before it builds anything."""
+    train_peak: Count | None = None
+    """Of a CPU beyond `process`, of an accelerator its allocator's; the median over rounds."""
+    train_peak_samples: list[Count] | None = None
+    """Those of each round."""
+    predict_peak: Count | None = None
+
+
+class Train(_Part):
+    """Training. Seconds are per batch."""
+
+    images_per_second: Rounds
+    """With nothing else running."""
+    busy_images_per_second: Rounds | None = None
+    """Of one worker with all of them busy."""
+    forward_seconds: Rounds | None = None
+    backward_seconds: Rounds | None = None
+    optimizer_seconds: Rounds | None = None
+    data_seconds: Rounds | None = None
+
+
+class Predict(_Part):
+    """Predicting, in large batches."""
+
+    images_per_second: Rounds
+    busy_images_per_second: Rounds | None = None
+
+
+class Latency(_Part):
+    """Seconds that the prediction of a single image takes."""
+
+    p50: Positive
+    p95: Positive
+    p99: Positive
+    samples: list[Annotated[list[Positive], Field(min_length=1)]] = Field(min_length=1)
+    """Those of each round."""
+
+
+class Energy(_Part):
+    """Joules per image."""
+
+    train: Rounds | None = None
+    predict: Rounds | None = None
+
+
+class LoadRound(_Part):
+    """What else went on during a round; shares of the processor's time."""
+
+    steal_share: NonNegative | None = None
+    """Taken by the host."""
+    other_cpu_share: NonNegative | None = None
+    """Used by other processes."""
+    throttled: bool | None = None
+
+
+class Layer(_Part):
+    """One layer: what it does for one image, and how long that takes."""
+
+    name: str
+    kind: Kind
+    forward_seconds: NonNegative | None = None
+    backward_seconds: NonNegative | None = None
+    flops: NonNegative
+    """Of the forward pass."""
+    flops_per_byte: NonNegative | None = None
+    """Per byte read and written once, at this batch and precision."""
+    bound: Literal["arithmetic", "memory"] | None = None
+
+
+class CostEntry(_Part):
+    """What one machine measured of one variant."""
+
+    machine: Machine
+    measured_at: str
+    setting: Setting
+    num_params: Breakdown
+    num_macs: Breakdown
+    """Of one image's forward pass."""
+    first_dense_weights: Count | None = None
+    memory_bytes: Memory
+    train: Train
+    predict: Predict
+    latency_seconds: Latency | None = None
+    startup_seconds: Rounds | None = None
+    """From a fresh worker's start to its first step."""
+    energy_joules_per_image: Energy | None = None
+    mfu: Rounds | None = None
+    """Share of the ceiling of its precision that training reaches."""
+    ceilings: dict[str, Rounds] = {}
+    """Of this machine, by name: operations per second of matrix products, bytes per second of a copy."""
+    load: list[LoadRound] = []
+    layers: list[Layer] = []
+
+
+def read_entry(entry: Any) -> CostEntry:
+    """Check an entry of a costs file.
+
+    Raises:
+        DamagedFileError: something in it is missing, or none that can be measured.
+    """
+    try:
+        return CostEntry.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DamagedFileError(f"holds a wrong {place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from error
