@@ -1,14 +1,12 @@
-"""What one machine measured of one variant, as an entry of a costs file holds it, checked as it is read.
+"""What one machine measured of one variant: the form of an entry in a costs file, checked where it is read.
 
-Whoever reads costs reads them through here, so that what is no number, or no measurement, goes no further. What was
-not measured is None. Imports no torch.
+Whoever reads costs reads them through here, so that what is no number goes no further. What was not measured is
+None. Imports no torch.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from nin_bench.files import DamagedFileError
+from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal["convolution", "pointwise", "dense", "other"]
 """Of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or one without weights to multiply by."""
@@ -48,8 +46,10 @@ class Setting(_Part):
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
 
     batch_size: Annotated[int, Field(ge=1)]
-    micro_batch: Annotated[int, Field(ge=1)] | None = None
-    precision: str
+    micro_batch: Annotated[int, Field(ge=1)] | None
+    precision: Literal["fp32", "bf16"]
+    num_rounds: Count
+    """0 where measuring failed."""
     num_workers: Annotated[int, Field(ge=1)]
     """That were busy for the busy figures."""
 
@@ -71,16 +71,16 @@ class Memory(_Part):
     gradients: Count
     optimizer: Count
     activations_per_image: Count
-    activations_fixed: Count = 0
+    activations_fixed: Count
     train_sum: Count
     """All parts together at this batch; they are not all alive at the same time."""
-    process: Count | None = None
+    train_peak_foretold: Count
+    """The most that is alive at once in a training step, by the formula."""
+    process: Count | None
     """Of a fresh worker before it builds anything."""
-    train_peak: Count | None = None
-    """Of a CPU beyond `process`, of an accelerator its allocator's; the median over rounds."""
-    train_peak_samples: list[Count] | None = None
-    """Those of each round."""
-    predict_peak: Count | None = None
+    train_peak: Count | None
+    """Of a CPU beyond `process`, of an accelerator its allocator's."""
+    predict_peak: Count | None
 
 
 class Train(_Part):
@@ -88,19 +88,19 @@ class Train(_Part):
 
     images_per_second: Rounds
     """With nothing else running."""
-    busy_images_per_second: Rounds | None = None
+    busy_images_per_second: Rounds | None
     """Of one worker with all of them busy."""
-    forward_seconds: Rounds | None = None
-    backward_seconds: Rounds | None = None
-    optimizer_seconds: Rounds | None = None
-    data_seconds: Rounds | None = None
+    forward_seconds: Rounds
+    backward_seconds: Rounds
+    optimizer_seconds: Rounds
+    data_seconds: Rounds
 
 
 class Predict(_Part):
     """Predicting, in large batches."""
 
     images_per_second: Rounds
-    busy_images_per_second: Rounds | None = None
+    busy_images_per_second: Rounds | None
 
 
 class Latency(_Part):
@@ -116,18 +116,18 @@ class Latency(_Part):
 class Energy(_Part):
     """Joules per image."""
 
-    train: Rounds | None = None
-    predict: Rounds | None = None
+    train: Rounds
+    predict: Rounds
 
 
 class LoadRound(_Part):
     """What else went on during a round; shares of the processor's time."""
 
-    steal_share: NonNegative | None = None
+    steal_share: NonNegative | None
     """Taken by the host."""
-    other_cpu_share: NonNegative | None = None
+    other_cpu_share: NonNegative | None
     """Used by other processes."""
-    throttled: bool | None = None
+    throttled: bool | None
 
 
 class Layer(_Part):
@@ -135,13 +135,14 @@ class Layer(_Part):
 
     name: str
     kind: Kind
-    forward_seconds: NonNegative | None = None
-    backward_seconds: NonNegative | None = None
+    forward_seconds: NonNegative | None
+    backward_seconds: NonNegative | None
     flops: NonNegative
-    """Of the forward pass."""
-    flops_per_byte: NonNegative | None = None
-    """Per byte read and written once, at this batch and precision."""
-    bound: Literal["arithmetic", "memory"] | None = None
+    """Of the forward pass; two for each MAC."""
+    flops_per_byte: NonNegative
+    """Each byte read and written once, at this batch and precision."""
+    share_of_roof: NonNegative | None
+    bound: Literal["arithmetic", "memory"] | None
 
 
 class CostEntry(_Part):
@@ -149,35 +150,24 @@ class CostEntry(_Part):
 
     machine: Machine
     measured_at: str
+    """When its session began: two entries with the same were measured in the same rounds."""
+    error: str | None
+    """Why it could not be measured, or not in all rounds."""
     setting: Setting
     num_params: Breakdown
     num_macs: Breakdown
     """Of one image's forward pass."""
-    first_dense_weights: Count | None = None
+    first_dense_weights: Count | None
     memory_bytes: Memory
-    train: Train
-    predict: Predict
-    latency_seconds: Latency | None = None
-    startup_seconds: Rounds | None = None
-    """From a fresh worker's start to its first step."""
-    energy_joules_per_image: Energy | None = None
-    mfu: Rounds | None = None
+    train: Train | None
+    predict: Predict | None
+    latency_seconds: Latency | None
+    startup_seconds: Rounds | None
+    """From asking for a fresh worker until its first step."""
+    energy_joules_per_image: Energy | None
+    mfu: Rounds | None
     """Share of the ceiling of its precision that training reaches."""
-    ceilings: dict[str, Rounds] = {}
+    ceilings: dict[str, Rounds] | None
     """Of this machine, by name: operations per second of matrix products, bytes per second of a copy."""
-    load: list[LoadRound] = []
-    layers: list[Layer] = []
-
-
-def read_entry(entry: Any) -> CostEntry:
-    """Check an entry of a costs file.
-
-    Raises:
-        DamagedFileError: something in it is missing, or none that can be measured.
-    """
-    try:
-        return CostEntry.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DamagedFileError(f"holds a wrong {place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from error
+    load: list[LoadRound]
+    layers: list[Layer]

@@ -10,7 +10,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from nin_bench.cost_entry import CostEntry
 from nin_bench.files import DamagedFileError
 
 Entry = dict[str, Any]
@@ -57,20 +59,19 @@ def check_costs(costs: Mapping[str, Any], variant_id: str) -> None:
     """Refuse a file that is not what its place says.
 
     Raises:
-        DamagedFileError: it is of another variant, or an entry lacks what tells its machine and its rounds.
+        DamagedFileError: it is of another variant, or something in it is missing or of the wrong kind.
     """
     if costs.get("variant_id") != variant_id:
         raise DamagedFileError(f"holds the costs of another variant, {costs.get('variant_id')!r}")
+    if not isinstance(costs.get("entries"), list):
+        raise DamagedFileError("lacks its entries")
     try:
         for entry in costs["entries"]:
-            if not isinstance(entry["machine"]["fingerprint"], str):
-                raise DamagedFileError("has an entry of no machine")
-            num_rounds(entry)
-            cost_row(entry)
-            for name in COST_SAMPLES:
-                cost_samples(entry, name)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DamagedFileError("has an entry that lacks a part of it") from error
+            CostEntry.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DamagedFileError(f"has a wrong {place or 'entry'}: {first['msg']}") from error
 
 
 def cost_row(entry: Entry) -> dict[str, Any]:

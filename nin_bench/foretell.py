@@ -57,7 +57,7 @@ def foretell_cell(entry: CostEntry, recipe: Recipe, images: ImageCounts, *, num_
         num_workers: how many cells run at a time. One has the exclusive speed; several have the speed with all
             workers busy, which says nothing of more workers than it was measured with.
     """
-    train, predict = (_images_per_second(phase, entry, num_workers) for phase in (entry.train, entry.predict))
+    train, predict = (_images_per_second(entry, phase, num_workers) for phase in (entry.train, entry.predict))
     seconds = None
     if train and predict and entry.startup_seconds:
         each_epoch = images.validation + (images.test if recipe.test_every_epoch else 0)
@@ -91,7 +91,9 @@ def makespan(seconds: Iterable[float], num_workers: int) -> float:
     return max(free_at)
 
 
-def _images_per_second(phase: Train | Predict, entry: CostEntry, num_workers: int) -> float | None:
+def _images_per_second(entry: CostEntry, phase: Train | Predict | None, num_workers: int) -> float | None:
+    if phase is None:
+        return None
     if num_workers == 1:
         return phase.images_per_second.median
     busy = phase.busy_images_per_second

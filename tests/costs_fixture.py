@@ -42,6 +42,7 @@ def cost_entry(**others: Any) -> dict[str, Any]:
     return {
         "machine": CPU,
         "measured_at": "2026-01-01T00:00:00+00:00",
+        "error": None,
         "setting": {
             "batch_size": 32, "micro_batch": 16, "precision": "bf16", "optimizer": "sgd", "resolution": 131,
             "channels": 1, "num_classes": 10, "num_threads": 1, "num_rounds": 5, "num_workers": 2,
@@ -52,10 +53,9 @@ def cost_entry(**others: Any) -> dict[str, Any]:
         "memory_bytes": {
             "weights": 4_000, "low_precision_copies": 2_000, "gradients": 4_000, "optimizer": 4_000,
             "activations_per_image": 150_000, "activations_fixed": 0, "input_per_image": 68_644,
-            "predict_per_image": 80_000, "train_sum": 3_500_000, "predict_sum": 1_300_000,
+            "predict_per_image": 80_000, "train_sum": 3_500_000, "train_peak_foretold": 3_000_000, "predict_sum": 1_300_000,
             "process": 300_000_000, "train_peak": 200_000_000,
-            "train_peak_samples": [200_000_000, 201_000_000, 199_000_000, 200_500_000, 199_500_000],
-            "predict_peak": 90_000_000, "predict_peak_samples": [90_000_000] * 5,
+            "predict_peak": 90_000_000,
         },
         "train": {
             "images_per_second": around(1000.0), "busy_images_per_second": around(800.0),
@@ -126,8 +126,8 @@ def _showcase_entry(label: str, num_params: int, num_macs: int) -> dict[str, Any
         memory_bytes={
             **usual["memory_bytes"], "weights": 4 * num_params, "low_precision_copies": 2 * num_params,
             "gradients": 4 * num_params, "optimizer": 4 * num_params, "train_sum": 14 * num_params + 5_000_000,
+            "train_peak_foretold": 14 * num_params + 4_000_000,
             "train_peak": 16 * num_params + 50_000_000,
-            "train_peak_samples": [int((16 * num_params + 50_000_000) * (1 + 0.01 * k)) for k in (0, 1, -1, 2, -2)],
         },
         train={
             **usual["train"], "images_per_second": around(per_second, by=drift),

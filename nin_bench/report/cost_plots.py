@@ -32,8 +32,13 @@ _GREY: Any = "0.75"
 _ROOF: Any = {"color": "0.25", "linewidth": 1.1, "zorder": 1.5}
 _OTHER_ROOF: Any = {"color": "0.6", "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
 _ROOFS = {"bf16": "bf16_flops_per_second", "fp32": "fp32_flops_per_second"}
+_SLOPE = "copy_bytes_per_second"
 _LARGEST_MARK = 160
 """Square points, of a layer that takes all of the time."""
+
+
+Counts = dict[str, float] | None
+"""By kind of layer; None where not measured."""
 
 
 def draw_cost_shares(rows: Sequence[CostRow]) -> Picture | None:
@@ -49,7 +54,7 @@ def draw_cost_shares(rows: Sequence[CostRow]) -> Picture | None:
     with theme():
         figure = Figure(figsize=(WIDTH, 1.3 + height * len(rows)), layout="constrained")
         panels = figure.subplots(1, 3, sharey=True)
-        bars = (
+        bars: tuple[tuple[str, list[Counts], Callable[[float], str]], ...] = (
             ("parameters", [_by_kind(row.entry.num_params) for row in rows], human_count),
             ("MACs per image", [_by_kind(row.entry.num_macs) for row in rows], human_count),
             ("measured time per image", [row.seconds for row in rows], _human_seconds),
@@ -121,7 +126,7 @@ def _by_kind(counts: Breakdown) -> dict[str, float]:
     return {**known, "other": counts.total - sum(known.values())}
 
 
-def _draw_bar(ax: Axes, place: int, counts: dict[str, float] | None, shown: Callable[[float], str]) -> None:
+def _draw_bar(ax: Axes, place: int, counts: Counts, shown: Callable[[float], str]) -> None:
     total = sum(counts.values()) if counts else 0
     if not counts or not total:
         ax.text(0.5, place, "none" if counts else "not measured", ha="center", va="center", color=QUIET)
@@ -129,10 +134,14 @@ def _draw_bar(ax: Axes, place: int, counts: dict[str, float] | None, shown: Call
     start = 0.0
     for kind, count in counts.items():
         share = count / total
-        ax.barh(place, share, left=start, height=0.62, color=_styles()[kind].color, edgecolor="white", linewidth=0.6)
+        ax.barh(
+            place, share, left=start, height=0.62, color=_styles()[kind].color, edgecolor="white", linewidth=0.6
+        )
         if share >= 0.12:
             color = "black" if kind == "other" else "white"
-            ax.text(start + share / 2, place, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=color)
+            ax.text(
+                start + share / 2, place, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=color
+            )
         start += share
     ax.text(1.02, place, shown(total), va="center", fontsize=8.5, clip_on=False)
 
@@ -146,8 +155,9 @@ def _extent(entries: Sequence[CostEntry]) -> tuple[float, float, float, float]:
     points = [point for entry in entries for point in _points(entry)]
     roofs = [(flops, _bandwidth(entry)) for entry in entries for flops in _roofs(entry).values()]
     ridges = [flops / bandwidth for flops, bandwidth in roofs]
-    left, right = min([x for x, _, _ in points] + [ridge / 20 for ridge in ridges]), max(
-        [x for x, _, _ in points] + ridges
+    left, right = (
+        min([x for x, _, _ in points] + [ridge / 20 for ridge in ridges]),
+        max([x for x, _, _ in points] + ridges),
     )
     top = max(flops for flops, _ in roofs)
     return left / 2, right * 3, min([top / 100, *(y / 2 for _, y, _ in points)]), top * 6
@@ -163,14 +173,19 @@ def _points(entry: CostEntry) -> list[tuple[float, float, Layer]]:
 
 
 def _roofs(entry: CostEntry) -> dict[str, float]:
-    """The measured ceilings by precision; none without the speed of a copy, the roof's other half."""
-    if "copy_bytes_per_second" not in entry.ceilings:
+    """The ceilings by precision; none without the speed of a copy, the roof's other half.
+
+    They are the highest of all rounds: what was measured beside something else is no ceiling.
+    """
+    ceilings = entry.ceilings or {}
+    if _SLOPE not in ceilings:
         return {}
-    return {name: entry.ceilings[key].median for name, key in _ROOFS.items() if key in entry.ceilings}
+    return {name: max(ceilings[key].samples) for name, key in _ROOFS.items() if key in ceilings}
 
 
 def _bandwidth(entry: CostEntry) -> float:
-    return entry.ceilings["copy_bytes_per_second"].median
+    assert entry.ceilings is not None, "a roof comes first"
+    return max(entry.ceilings[_SLOPE].samples)
 
 
 def _draw_roofs(ax: Axes, entry: CostEntry, ends: tuple[float, float]) -> None:

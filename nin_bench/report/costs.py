@@ -5,15 +5,16 @@ same session are compared by the ratios within its rounds: a drift of the machin
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from nin_bench.cost_entry import CostEntry, LoadRound, read_entry
+from nin_bench.cost_entry import CostEntry, LoadRound
+from nin_bench.cost_file import Entry, cost_samples
 from nin_bench.files import DamagedFileError
-from nin_bench.results import Results
+from nin_bench.results import Results, ResultsFolder
 from nin_bench.stats import Interval, paired_difference
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
@@ -22,24 +23,6 @@ KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", 
 DISTURBED = 0.05
 """The share of the processor's time beyond which what others took of a round is worth a sentence."""
 
-
-def _latency_medians(entry: CostEntry) -> list[float]:
-    latency = entry.latency_seconds
-    return [float(np.median(of_round)) for of_round in latency.samples] if latency else []
-
-
-SAMPLES: dict[str, Callable[[CostEntry], Sequence[float]]] = {
-    "train_images_per_second": lambda entry: entry.train.images_per_second.samples,
-    "predict_images_per_second": lambda entry: entry.predict.images_per_second.samples,
-    "latency_p50_seconds": _latency_medians,
-    "train_memory_bytes": lambda entry: entry.memory_bytes.train_peak_samples or [],
-    "train_joules_per_image": lambda entry: (
-        entry.energy_joules_per_image.train.samples
-        if entry.energy_joules_per_image and entry.energy_joules_per_image.train
-        else []
-    ),
-}
-"""One value per round, of every measured metric that a claim can be about."""
 
 RELATIVE = ("train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes")
 """The metrics that the tables also give relative to the baseline."""
@@ -88,6 +71,8 @@ class CostRow:
 class MachineCosts:
     """What one machine measured of the grid's variants."""
 
+    of_grid: bool
+    """Whether it is the machine on which the grid was last run or measured; the others' are listed apart."""
     machine: dict[str, Any]
     rows: list[CostRow]
     """In the grid's order."""
@@ -99,6 +84,7 @@ class MachineCosts:
     def as_dict(self) -> dict[str, Any]:
         """As report.json holds it."""
         return {
+            "of_grid": self.of_grid,
             "machine": self.machine,
             "rows": [row.as_dict() for row in self.rows],
             "missing": self.missing,
@@ -106,61 +92,68 @@ class MachineCosts:
         }
 
 
-def read_costs(results: Results) -> tuple[list[MachineCosts], list[str]]:
-    """What each machine measured of the grid's variants, and a sentence for each entry that was left out.
+def compare_costs(results: Results) -> list[MachineCosts]:
+    """What each machine measured of the grid's variants, the grid's own machine first, then who measured most."""
+    found = []
+    if results.cost_entries:
+        found.append(_of_machine(results.cost_entries, results.grid, of_grid=True))
+    others: dict[str, dict[str, Entry]] = {}
+    for variant in results.grid["variants"]:
+        for entry in _entries(results, variant["variant_id"]):
+            if entry != results.cost_entries.get(variant["variant_id"]):
+                others.setdefault(entry["machine"]["fingerprint"], {})[variant["variant_id"]] = entry
+    apart = [_of_machine(entries, results.grid, of_grid=False) for _, entries in sorted(others.items())]
+    return found + sorted(apart, key=lambda costs: len(costs.rows), reverse=True)
 
-    The machine that has measured most variants comes first; of several, the one that measured last.
+
+def paired_samples(a: Entry, b: Entry, metric: str) -> list[tuple[float, float]]:
+    """What two entries of one machine say of a metric, round by round.
+
+    Nothing is paired of entries that were measured in different sessions, or where one was not measured.
     """
-    by_machine: dict[str, dict[str, CostEntry]] = {}
-    left_out = []
-    for variant_id, entries in results.costs.items():
-        for number, raw in enumerate(entries):
-            try:
-                entry = read_entry(raw)
-            except DamagedFileError as damage:
-                left_out.append(f"costs/{variant_id}.json: entry {number + 1} was left out: it {damage}.")
-            else:
-                by_machine.setdefault(entry.machine.fingerprint, {})[variant_id] = entry
-    machines = [_of_machine(entries, results.grid) for _, entries in sorted(by_machine.items())]
-    machines.sort(key=lambda costs: max(row.entry.measured_at for row in costs.rows), reverse=True)
-    machines.sort(key=lambda costs: len(costs.rows), reverse=True)
-    return machines, left_out
-
-
-def paired_samples(a: CostEntry, b: CostEntry, metric: str) -> list[tuple[float, float]]:
-    """What two entries of one machine measured of a metric, round by round.
-
-    None of it is paired where the two were measured in different sessions.
-    """
-    if a.measured_at != b.measured_at:
+    if a["measured_at"] != b["measured_at"]:
         return []
-    return list(zip(SAMPLES[metric](a), SAMPLES[metric](b), strict=False))
+    return list(zip(cost_samples(a, metric) or [], cost_samples(b, metric) or [], strict=False))
 
 
-def _of_machine(entries: Mapping[str, CostEntry], grid: Mapping[str, Any]) -> MachineCosts:
+def _entries(results: Results, variant_id: str) -> list[Entry]:
+    try:
+        costs = ResultsFolder(results.folder).read_costs(variant_id)
+    except DamagedFileError:  # told in `Results.left_out`
+        return []
+    return costs["entries"] if costs else []
+
+
+def _of_machine(entries: Mapping[str, Entry], grid: Mapping[str, Any], *, of_grid: bool) -> MachineCosts:
     variants = {variant["variant_id"]: variant["label"] for variant in grid["variants"]}
     measured = {key: entries[key] for key in variants if key in entries}
     baseline = next((key for key in measured if variants[key] == grid.get("baseline")), None)
     rows = [
-        CostRow(
-            variant_id=key,
-            label=variants[key],
-            baseline=key == baseline,
-            entry=entry,
-            seconds=_seconds_by_kind(entry),
-            ratios=_ratios(entry, measured[baseline]) if baseline and key != baseline else {},
-        )
+        _row(key, variants[key], entry, measured[baseline] if baseline else None, is_baseline=key == baseline)
         for key, entry in measured.items()
     ]
     return MachineCosts(
-        machine=next(iter(entries.values())).machine.model_dump(),
+        of_grid=of_grid,
+        machine=next(iter(measured.values()))["machine"],
         rows=rows,
         missing=[label for key, label in variants.items() if key not in measured],
         remarks=_remarks(rows),
     )
 
 
-def _ratios(entry: CostEntry, baseline: CostEntry) -> dict[str, Ratio]:
+def _row(variant_id: str, label: str, raw: Entry, baseline: Entry | None, *, is_baseline: bool) -> CostRow:
+    entry = CostEntry.model_validate(raw)
+    return CostRow(
+        variant_id=variant_id,
+        label=label,
+        baseline=is_baseline,
+        entry=entry,
+        seconds=_seconds_by_kind(entry),
+        ratios=_ratios(raw, baseline) if baseline and not is_baseline else {},
+    )
+
+
+def _ratios(entry: Entry, baseline: Entry) -> dict[str, Ratio]:
     found = {}
     for metric in RELATIVE:
         pairs = paired_samples(entry, baseline, metric)
@@ -197,8 +190,12 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
         found.append(disturbance)
     if any(row.baseline for row in rows) and len({row.entry.measured_at for row in rows}) > 1:
         found.append(
-            "Not all variants were measured in one session: only those that share the baseline's are given relative to it."
+            "Not all variants were measured in one session: only those measured in the baseline's are given "
+            "relative to it."
         )
+    found += [
+        f"{row.label} was measured in no round: {row.entry.error}" for row in rows if row.entry.train is None
+    ]
     if not any(row.entry.energy_joules_per_image for row in rows):
         found.append("Energy was not measured: this machine has no counter that could be read.")
     if any(row.seconds and not _with_backward(row.entry) for row in rows):
@@ -218,7 +215,8 @@ def _disturbance(rounds: Sequence[LoadRound]) -> str | None:
         return None
     throttled = " or it was throttled" if any(round_.throttled for round_ in rounds) else ""
     return (
-        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: up to {max(steal):.0%} of the "
-        f"processor's time went to other guests of its host (steal), up to {max(others):.0%} to other processes"
-        f"{throttled}. Medians and ratios within rounds bear some of that, not all."
+        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: up to "
+        f"{100 * max(steal):.0f} % of the processor's time went to other guests of its host (steal), up to "
+        f"{100 * max(others):.0f} % to other processes{throttled}. Medians and ratios within rounds bear some of "
+        "that, not all."
     )

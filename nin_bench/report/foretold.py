@@ -32,7 +32,9 @@ def compare_foretold(results: Results) -> list[ForetoldRow]:
     cells: dict[str, list[tuple[float, float]]] = {}
     for record in results.records:
         if record["outcome"] == "trained" and len(record["attempts"]) == 1:
-            foretold, actual = (number(record["attempts"][0].get(name)) for name in ("foretold_seconds", "seconds"))
+            foretold, actual = (
+                number(record["attempts"][0].get(name)) for name in ("foretold_seconds", "seconds")
+            )
             if foretold > 0 and actual > 0:  # NaN is neither
                 cells.setdefault(record["cell_id"], []).append((foretold, actual))
     by_variant: dict[str, list[tuple[float, float]]] = {}

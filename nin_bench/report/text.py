@@ -96,6 +96,15 @@ def rounds(median: float, quartiles: tuple[float, float], divisor: float = 1) ->
     return f"{median / divisor:,.{decimals}f} ({low} to {high})"
 
 
+def three_digits(value: float) -> str:
+    """A number to three digits.
+
+    >>> three_digits(12.345), three_digits(1234.5)
+    ('12.3', '1,234')
+    """
+    return f"{value:,.{_decimals(value)}f}"
+
+
 def ratio(mean: float, interval: tuple[float, float] | None) -> str:
     """A factor and its interval to the same place; three digits.
 
