@@ -10,8 +10,8 @@ Kind = Literal["quality", "rate", "architecture", "measured", "observed"]
 """How two variants can be compared by the metric.
 
 `quality`: how well a network does; it says nothing of one that is not healthy. `rate`: yes or no for every
-cell, itself about failing. `architecture`: no seed changes it. `measured`: apart from training, over rounds
-instead of seeds. `observed`: seen while cells trained side by side, not measured on its own, so that no claim can
+cell, itself about failing. `architecture`: no seed changes it. `measured`: a cost, apart from training and
+over rounds instead of seeds. `observed`: seen while cells trained side by side, not measured on its own, so that no claim can
 rest on it.
 """
 
@@ -53,7 +53,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "predict_images_per_second", "prediction throughput", "images/s", "measured", higher_is_better=True
         ),
-        Metric("latency_p50_seconds", "median latency", "seconds", "measured", higher_is_better=False),
+        Metric("latency_p50_seconds", "latency of one image", "seconds", "measured", higher_is_better=False),
         Metric("train_memory_bytes", "peak memory in training", "bytes", "measured", higher_is_better=False),
         Metric(
             "train_joules_per_image", "energy per training image", "joules", "measured", higher_is_better=False

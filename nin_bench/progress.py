@@ -1,4 +1,4 @@
-"""Show a run's events: bars with the time left on a terminal, plain lines elsewhere."""
+"""Show the events of a run or of a measuring: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.rounds import MeasuringStarted, SampleEnded
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
 
 Listener = Callable[[Event], None]
@@ -18,7 +19,7 @@ Listener = Callable[[Event], None]
 
 @contextmanager
 def progress_on(stream: TextIO, heading: str) -> Iterator[Listener]:
-    """A listener for `run_grid` that shows its events on a stream while the context lasts.
+    """A listener for `run_grid` and `measure_grid` that shows its events on a stream while the context lasts.
 
     Args:
         stream: a terminal, or anything else that takes text.
@@ -52,6 +53,15 @@ def _plan_line(event: Planned) -> str:
     ]
     where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
+
+
+def _measuring_line(event: MeasuringStarted) -> str:
+    variants = "variant" if event.num_variants == 1 else "variants"
+    return f"measuring {event.num_variants} {variants} first, one process at a time: {event.num_samples} samples"
+
+
+def _failure_line(event: SampleEnded) -> str:
+    return f"{event.label}: measured no further: {(event.error or '').splitlines()[0]}"
 
 
 def _cell_line(event: CellEnded) -> str:
@@ -115,6 +125,7 @@ class _Lines:
         self.stream = stream
         self.heading = heading
         self.num_ended = 0
+        self.stage = ""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -122,6 +133,14 @@ class _Lines:
                 self.work = _Work(event)
                 for line in (self.heading, *event.notes, _plan_line(event)):
                     self._say(line)
+            case MeasuringStarted():
+                self._say(_measuring_line(event))
+            case SampleEnded():
+                if event.stage != self.stage:
+                    self.stage = event.stage
+                    self._say(f"measuring: {event.stage}")
+                if event.error is not None:
+                    self._say(_failure_line(event))
             case CellStarted():
                 self._say(f"{_named(event.cell)}: started on {event.device}")
             case EpochEnded():
@@ -156,6 +175,21 @@ class _Bars:
                     self._say(line)
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
+            case MeasuringStarted():
+                self._say(_measuring_line(event))
+                self.samples = self.bars.add_task("samples", total=event.num_samples, note="")
+                self.num_samples = event.num_samples
+            case SampleEnded():
+                self.bars.update(
+                    self.samples,
+                    completed=self.num_samples - event.num_left,
+                    description=escape(event.label),
+                    note=event.stage,
+                )
+                if event.error is not None:
+                    self._say(_failure_line(event))
+                if not event.num_left:
+                    self.bars.remove_task(self.samples)
             case CellStarted():
                 self.cells[event.cell.cell_id] = self.bars.add_task(
                     escape(_named(event.cell)), total=event.cell.recipe.epochs, note=""

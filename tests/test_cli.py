@@ -201,7 +201,8 @@ def test_a_models_layers_are_those_the_notebooks_print(call):
 def test_a_models_layers_as_a_table(call):
     done = call("models", "nin", "--set", "pointwise=0", "--set", "head=fc")
     assert done.status == 0
-    head, *_, total, spatial, pointwise, dense, note = done.out.splitlines()
+    layers, memory = done.out.split("\n\n")
+    head, *_, total, spatial, pointwise, dense, note = layers.splitlines()
     assert head.split() == ["layer", "type", "output", "shape", "parameters", "MACs"]
     kinds = (total, spatial, pointwise, dense)
     counts = [[int(word.replace(",", "")) for word in row.split()[-2:]] for row in kinds]
@@ -209,8 +210,31 @@ def test_a_models_layers_as_a_table(call):
     assert counts[2] == [0, 0]
     assert counts[3][0] == 384 * 5 * 5 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 10 + 10
     assert note.startswith("MACs: ")
+    assert memory.startswith("memory in MB, trained by plain SGD ")
     deep = call("models", "nin", "--deep")
     assert len(deep.out.splitlines()) > len(call("models", "nin").out.splitlines())
+
+
+def test_the_memory_that_a_model_takes(call):
+    _, table = call("models", "lenet", "--resolution", "28", "--memory", "0.5").out.split("\n\n")
+    head, *rows, note = table.splitlines()
+    assert head.split() == ["memory", "in", "MB,", "trained", "by", "plain", "SGD", "fp32", "bf16"]
+    cells = {" ".join(row.split()[:-2]): row.split()[-2:] for row in rows}
+    assert cells["weights"] == ["0.247", "0.247"]
+    assert cells["low-precision copies of weights"] == ["0.000", "0.123"]
+    assert cells["activations kept for backward, per image"][0] == "0.032"
+    assert note.startswith("Memory: ")
+
+    documents = call("models", "lenet", "--resolution", "28", "--memory", "0.5", "--json").json()["memory"]
+    assert [document["precision"] for document in documents] == ["fp32", "bf16"]
+    fp32, _ = documents
+    assert fp32["memory_bytes"]["activations_per_image"] == 32_384
+    assert fp32["budget_bytes"] == 500_000_000
+    assert cells["largest batch that trains in 0.5 GB"][0] == f"{fp32['largest_batch']:,}"
+    assert [peaks["batch_size"] for peaks in fp32["peak_bytes"]] == [1, 32, 128]
+    peak = fp32["peak_bytes"][2]
+    assert cells["peak in training, batch of 128"][0] == f"{peak['train'] / 1e6:,.3f}"
+    assert cells["peak in prediction, batch of 128"][0] == f"{peak['predict'] / 1e6:,.3f}"
 
 
 def test_models_are_listed_with_their_arguments(call):
@@ -286,6 +310,9 @@ def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, e
         ("report absent", "absent: not a results folder"),
         ("models inn", "models inn: name: unknown model 'inn'; did you mean 'nin'?"),
         ("models nin --resolution 20", "models nin: resolution: 20 is too small for these layers; use 67 or more"),
+        ("models nin --memory -1", "Invalid value for '--memory'"),
+        ("models nin --memory inf", "Invalid value for '--memory'"),
+        ("models nin --resolution 10000", "models nin: resolution: 10000 is not a number of pixels"),
         ("models nin --set pointwise", "--set pointwise: write --set ARGUMENT=VALUE"),
         ("models nin --set pointwise=-1", "models nin: pointwise: -1 is not a number of 1×1 layers"),
     ],

@@ -30,7 +30,8 @@ def models(
     classes: Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")] = 10,
     deep: Annotated[bool, typer.Option("--deep", help="Every layer, not the blocks alone.")] = False,
     gigabytes: Annotated[
-        float, typer.Option("--memory", min=0, metavar="GB", help="Memory that a batch should fit in.")
+        float,
+        typer.Option("--memory", min=0, max=1_000_000, metavar="GB", help="Memory that a batch should fit in."),
     ] = 6.0,
     as_json: JsonOption = False,
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from nin_bench.cost.counting import leaves_of
 from nin_bench.data import ImageBatches
 from nin_bench.data.batches import Augmentation
 from nin_bench.training import Trainer
@@ -90,7 +91,9 @@ class LayerSeconds:
     """None where layers do not follow each other in a chain, so that no border can be told."""
 
 
-def time_layers(trainer: Trainer, indices: Tensor, passes: int, wait: Callable[[], None]) -> dict[str, LayerSeconds]:
+def time_layers(
+    trainer: Trainer, indices: Tensor, passes: int, wait: Callable[[], None]
+) -> dict[str, LayerSeconds]:
     """Time every layer of a network by itself, by hooks, in training mode.
 
     A layer's backward goes from the gradient of its output to that of the output before it, so that it takes in
@@ -104,7 +107,7 @@ def time_layers(trainer: Trainer, indices: Tensor, passes: int, wait: Callable[[
         wait: for the device.
     """
     images, labels = trainer.train.batches.take(indices)
-    layers = {name: layer for name, layer in trainer.model.named_modules() if not list(layer.children())}
+    layers = dict(leaves_of(trainer.model))
     samples: dict[str, list[LayerSeconds]] = defaultdict(list)
     trainer.model.train()
     for number in range(1 + passes):
@@ -113,9 +116,10 @@ def time_layers(trainer: Trainer, indices: Tensor, passes: int, wait: Callable[[
             logits = trainer.model(images)
         listener.stop()
         trainer.loss(logits.float(), labels).backward()
+        heard = listener.seconds()
         trainer.optimizer.zero_grad(set_to_none=True)
         if number:
-            for name, seconds in listener.seconds().items():
+            for name, seconds in heard.items():
                 samples[name].append(seconds)
     return {name: _median(of_one, len(indices)) for name, of_one in samples.items()}
 
@@ -154,9 +158,11 @@ class _LayerListener:
         """What was heard; asked for when the backward pass is over."""
         self._wait()
         ends = [*list(self._gradient_at.values())[1:], time.perf_counter()]
-        backward = {
-            name: end - begin for (name, begin), end in zip(self._gradient_at.items(), ends, strict=True)
-        } if self._is_chain else {}
+        backward = (
+            {name: end - begin for (name, begin), end in zip(self._gradient_at.items(), ends, strict=True)}
+            if self._is_chain
+            else {}
+        )
         return {name: LayerSeconds(forward, backward.get(name)) for name, forward in self._forward.items()}
 
     def _enter(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -171,7 +177,7 @@ class _LayerListener:
         self._forward[name] += time.perf_counter() - self._began
         self._last_output = output
         if isinstance(output, Tensor) and output.requires_grad:
-            output.register_hook(partial(self._note_gradient, name))
+            output.register_hook(partial(self._note_gradient, name))  # type: ignore[no-untyped-call]
 
     def _note_gradient(self, name: str, gradient: Tensor) -> None:
         self._wait()

@@ -14,7 +14,7 @@ _THROTTLE_COUNTS = "cpu*/thermal_throttle/*_throttle_count"
 
 @dataclass(frozen=True)
 class Load:
-    """What took from a measurement, each as a share of the time of all processors; None where it cannot be read."""
+    """What took from a measurement, as shares of the time of all processors; None where it cannot be read."""
 
     steal_share: float | None
     """Time that a hypervisor gave to others."""
@@ -67,7 +67,7 @@ class LoadWatch:
 def energy_counter(
     device: torch.device, powercap: Path = Path("/sys/class/powercap")
 ) -> Callable[[], float | None]:
-    """A function that reads, in joules from some zero, what the device has taken; None where no counter can be read.
+    """A function that reads what the device has taken, in joules from some zero; None without a counter.
 
     NVML's of a GPU (package nvidia-ml-py, the extra `gpu`), RAPL's of the processors' packages.
 

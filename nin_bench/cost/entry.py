@@ -1,67 +1,109 @@
 """From counts and samples to the entry that a costs file keeps: raw samples, their medians, and what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from nin_bench.cell import Cell
-from nin_bench.cost.ceilings import Ceilings
-from nin_bench.cost.counting import count_cost, count_training_flops
+from nin_bench.cost.ceilings import Ceilings, Precision
+from nin_bench.cost.clocks import LayerSeconds
+from nin_bench.cost.counting import Breakdown, count_cost, count_training_flops
 from nin_bench.cost.memory import count_memory
-from nin_bench.cost.measuring import Rehearsal, Sample, Speed
-from nin_bench.cost.roofline import Roofline, count_work
-from nin_bench.cost_file import Entry, distribution
+from nin_bench.cost.roofline import LayerWork, Roofline, count_work
+from nin_bench.cost.samples import Rehearsal, Sample, Speed
+from nin_bench.cost_file import Distribution, Entry, distribution
 from nin_bench.models import ImageSpec
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is known of a variant exactly, before anything is measured."""
+
+    num_params: Breakdown
+    num_macs: Breakdown
+    """Per image, forward."""
+    first_dense_weights: int | None
+    training_flops: int
+    """Per image, forward and backward."""
+    memory_bytes: dict[str, int]
+    """The formula, and what it says of the recipe's batch."""
+    layers: list[LayerWork]
+
+
+def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
+    """Count what a variant takes.
+
+    Args:
+        cell: the variant, with any seed.
+        image: what goes into its network.
+        device: where it would run; what dropout keeps for backward depends on it.
+
+    Raises:
+        SpecError: what `build_model` refuses.
+    """
+    model, arguments, recipe = cell.model.name, cell.model.arguments, cell.recipe
+    count = count_cost(model, image, **arguments)
+    memory = count_memory(model, image, recipe, device=device, **arguments)
+    return Counted(
+        num_params=count.num_params,
+        num_macs=count.num_macs,
+        first_dense_weights=count.first_dense_weights,
+        training_flops=count_training_flops(model, image, **arguments),
+        memory_bytes=memory.as_dict(recipe.batch_size),
+        layers=count_work(
+            model,
+            image,
+            precision=recipe.precision,
+            batch_size=min(recipe.batch_size, recipe.micro_batch or recipe.batch_size),
+            **arguments,
+        ),
+    )
 
 
 @dataclass
 class Measurements:
-    """What was measured so far of one network; empty where measuring failed."""
+    """What was measured so far of a variant."""
 
     rehearsal: Rehearsal | None = None
     samples: list[Sample] = field(default_factory=list)
     """One per round."""
     busy: list[Speed] = field(default_factory=list)
     """One per worker and busy round."""
-    ceilings: list[Ceilings] = field(default_factory=list)
-    """One per round, of the device."""
     error: str | None = None
-    """Why nothing more was measured."""
+    """Why no more was measured."""
 
 
 def make_entry(
     cell: Cell,
     image: ImageSpec,
-    measurements: Measurements,
+    counted: Counted,
+    measured: Measurements,
+    ceilings: Sequence[Ceilings],
     *,
     machine: dict[str, Any],
-    device: str,
     measured_at: str,
     num_workers: int,
 ) -> Entry:
-    """The entry of one variant.
+    """The entry of one variant; null for what was not measured.
 
     Args:
         cell: the variant, with any seed.
         image: what goes into its network.
-        measurements: of the network; where there is an error, all that would be measured is null.
+        counted: of it.
+        measured: of it.
+        ceilings: of the device, one per round.
         machine: that measured it.
-        device: of that machine; what dropout keeps for backward depends on it.
         measured_at: when the session began.
         num_workers: of the busy figures.
     """
-    model, arguments, recipe = cell.model.name, cell.model.arguments, cell.recipe
-    count = count_cost(model, image, **arguments)
-    samples = measurements.samples
-    rehearsal = measurements.rehearsal
-    known = bool(samples)
+    recipe, samples, rehearsal = cell.recipe, measured.samples, measured.rehearsal
+    roof = _roof(recipe.precision, ceilings) if ceilings else None
     return {
         "machine": machine,
         "measured_at": measured_at,
-        "error": measurements.error,
+        "error": measured.error,
         "setting": {
             "batch_size": recipe.batch_size,
             "micro_batch": recipe.micro_batch,
@@ -73,33 +115,43 @@ def make_entry(
             "num_workers": num_workers,
             "workload": asdict(rehearsal.workload) if rehearsal else None,
         },
-        "num_params": asdict(count.num_params),
-        "num_macs": asdict(count.num_macs),
-        "first_dense_weights": count.first_dense_weights,
+        "num_params": asdict(counted.num_params),
+        "num_macs": asdict(counted.num_macs),
+        "first_dense_weights": counted.first_dense_weights,
+        "training_flops": counted.training_flops,
         "memory_bytes": {
-            **count_memory(model, image, recipe, device=device, **arguments).as_dict(recipe.batch_size),
+            **counted.memory_bytes,
             "process": rehearsal.process_bytes if rehearsal else None,
             "train_peak": rehearsal.train_peak_bytes if rehearsal else None,
             "predict_peak": rehearsal.predict_peak_bytes if rehearsal else None,
         },
-        "train": _train(samples, measurements.busy) if known else None,
-        "predict": _predict(samples, measurements.busy) if known else None,
-        "latency_seconds": _latency(samples) if known else None,
-        "startup_seconds": distribution([sample.startup_seconds for sample in samples]) if known else None,
-        "energy_joules_per_image": _energy(samples) if known else None,
-        "mfu": _mfu(cell, image, measurements),
-        "ceilings": _ceilings(measurements.ceilings),
+        "train": _train(samples, measured.busy) if samples else None,
+        "predict": _predict(samples, measured.busy) if samples else None,
+        "latency_seconds": _latency(samples) if samples else None,
+        "startup_seconds": _spread(sample.startup_seconds for sample in samples),
+        "energy_joules_per_image": _energy(samples),
+        "mfu": _mfu(counted, samples, roof) if roof else None,
+        "ceilings": _ceilings(ceilings),
         "load": [asdict(sample.load) for sample in samples],
-        "layers": _layers(cell, image, measurements),
+        "layers": [
+            _layer(work, [sample.layers[work.layer.name] for sample in samples], roof) for work in counted.layers
+        ],
     }
+
+
+def _spread(values: Iterable[float | None]) -> Distribution | None:
+    """Null unless every value is known, and there is one."""
+    all_values = list(values)
+    known = [value for value in all_values if value is not None]
+    return distribution(known) if known and len(known) == len(all_values) else None
 
 
 def _train(samples: Sequence[Sample], busy: Sequence[Speed]) -> dict[str, Any]:
     return {
-        "images_per_second": distribution([sample.speed.train_images_per_second for sample in samples]),
-        "busy_images_per_second": distribution([one.train_images_per_second for one in busy]) if busy else None,
+        "images_per_second": _spread(sample.speed.train_images_per_second for sample in samples),
+        "busy_images_per_second": _spread(one.train_images_per_second for one in busy),
         **{
-            f"{part}_seconds": distribution([sample.step_seconds[part] for sample in samples])
+            f"{part}_seconds": _spread(sample.step_seconds[part] for sample in samples)
             for part in samples[0].step_seconds
         },
     }
@@ -107,8 +159,8 @@ def _train(samples: Sequence[Sample], busy: Sequence[Speed]) -> dict[str, Any]:
 
 def _predict(samples: Sequence[Sample], busy: Sequence[Speed]) -> dict[str, Any]:
     return {
-        "images_per_second": distribution([sample.speed.predict_images_per_second for sample in samples]),
-        "busy_images_per_second": distribution([one.predict_images_per_second for one in busy]) if busy else None,
+        "images_per_second": _spread(sample.speed.predict_images_per_second for sample in samples),
+        "busy_images_per_second": _spread(one.predict_images_per_second for one in busy),
     }
 
 
@@ -119,67 +171,46 @@ def _latency(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _energy(samples: Sequence[Sample]) -> dict[str, Any] | None:
-    """Null unless every round had its counter."""
-    train = [joules for sample in samples if (joules := sample.train_joules_per_image) is not None]
-    predict = [joules for sample in samples if (joules := sample.predict_joules_per_image) is not None]
-    if not len(train) == len(predict) == len(samples):
-        return None
-    return {"train": distribution(train), "predict": distribution(predict)}
+    train = _spread(sample.train_joules_per_image for sample in samples)
+    predict = _spread(sample.predict_joules_per_image for sample in samples)
+    return {"train": train, "predict": predict} if train and predict else None
 
 
-def _highest(cell: Cell, ceilings: Sequence[Ceilings]) -> Roofline:
-    """The highest that the session saw: a ceiling measured beside something else is no ceiling."""
+def _roof(precision: Precision, ceilings: Sequence[Ceilings]) -> Roofline:
+    """The highest that the session saw: what was measured beside something else is no ceiling."""
     return Roofline(
-        flops_per_second=max(getattr(one, f"{cell.recipe.precision}_flops_per_second") for one in ceilings),
+        flops_per_second=max(getattr(one, f"{precision}_flops_per_second") for one in ceilings),
         bytes_per_second=max(one.copy_bytes_per_second for one in ceilings),
     )
 
 
-def _mfu(cell: Cell, image: ImageSpec, measurements: Measurements) -> dict[str, Any] | None:
-    if not measurements.samples or not measurements.ceilings:
-        return None
-    flops = count_training_flops(cell.model.name, image, **cell.model.arguments)
-    ceiling = _highest(cell, measurements.ceilings).flops_per_second
-    return distribution(
-        [flops * sample.speed.train_images_per_second / ceiling for sample in measurements.samples]
+def _mfu(counted: Counted, samples: Sequence[Sample], roof: Roofline) -> Distribution | None:
+    return _spread(
+        counted.training_flops * sample.speed.train_images_per_second / roof.flops_per_second for sample in samples
     )
 
 
 def _ceilings(ceilings: Sequence[Ceilings]) -> dict[str, Any] | None:
     if not ceilings:
         return None
-    return {name: distribution([getattr(one, name) for one in ceilings]) for name in asdict(ceilings[0])}
+    return {name: _spread(getattr(one, name) for one in ceilings) for name in asdict(ceilings[0])}
 
 
-def _layers(cell: Cell, image: ImageSpec, measurements: Measurements) -> list[dict[str, Any]]:
-    """Every layer: what it computes and moves, exactly, and the medians over the rounds of its seconds."""
-    recipe = cell.recipe
-    at_once = min(recipe.batch_size, recipe.micro_batch or recipe.batch_size)
-    works = count_work(
-        cell.model.name, image, precision=recipe.precision, batch_size=at_once, **cell.model.arguments
-    )
-    roof = _highest(cell, measurements.ceilings) if measurements.ceilings else None
-    rows = []
-    for work in works:
-        layer = work.layer
-        timed = [sample.layers[layer.name] for sample in measurements.samples]
-        forward = median(one.forward for one in timed) if timed else None
-        backwards = [one.backward for one in timed if one.backward is not None]
-        rows.append(
-            {
-                "name": layer.name,
-                "type": layer.type,
-                "kind": work.kind,
-                "num_params": layer.num_params,
-                "num_macs": layer.num_macs,
-                "output_shape": list(layer.output_shape),
-                "forward_seconds": forward,
-                "backward_seconds": median(backwards) if timed and len(backwards) == len(timed) else None,
-                "flops": work.flops,
-                "bytes": work.num_bytes,
-                "flops_per_byte": work.flops_per_byte,
-                "share_of_roof": roof.share(work, forward) if roof and forward else None,
-                "bound": roof.bound(work) if roof else None,
-            }
-        )
-    return rows
+def _layer(work: LayerWork, timed: Sequence[LayerSeconds], roof: Roofline | None) -> dict[str, Any]:
+    """One layer: what it computes and moves, exactly, and the medians of its seconds over the rounds."""
+    forward, backward = _spread(one.forward for one in timed), _spread(one.backward for one in timed)
+    return {
+        "name": work.layer.name,
+        "type": work.layer.type,
+        "kind": work.kind,
+        "num_params": work.layer.num_params,
+        "num_macs": work.layer.num_macs,
+        "output_shape": list(work.layer.output_shape),
+        "forward_seconds": forward["median"] if forward else None,
+        "backward_seconds": backward["median"] if backward else None,
+        "flops": work.flops,
+        "bytes": work.num_bytes,
+        "flops_per_byte": work.flops_per_byte,
+        "share_of_roof": roof.share(work, forward["median"]) if roof and forward else None,
+        "bound": roof.bound(work) if roof else None,
+    }

@@ -27,11 +27,11 @@ from nin_bench.models import ImageSpec, build_model
 from nin_bench.training import Images, Trainer
 
 _SIZES = (2, 3)
-"""Images of the two passes that give the formula; batch normalisation refuses a single one."""
+"""Images of the two passes that give the formula; batch normalisation may refuse a single one."""
 
 
 @dataclass(frozen=True, order=True)
-class Linear:
+class Line:
     """Bytes that grow with the number of images at once."""
 
     per_image: int
@@ -53,17 +53,18 @@ class Memory:
     gradients: int
     optimizer: int
     """State between two steps."""
-    activations: Linear
+    activations: Line
     """What a forward pass keeps for its backward pass, each storage once: inputs of layers, pooling indices,
     dropout masks, labels. Weights, their copies and the images are left out."""
     input_per_image: int
     """The image itself, float32."""
-    train_moments: tuple[Linear, ...]
+    train_moments: tuple[Line, ...]
     """All that is alive, at those moments of a training step that can be its highest, weights included."""
-    predict_moments: tuple[Linear, ...]
+    predict_moments: tuple[Line, ...]
     """The same of an evaluation, where neither gradients nor optimizer state are alive."""
     micro_batch: int | None
-    """Images at once at most; None where the batch passes whole."""
+    """Images at once at most; None where the batch passes whole. With it, a batch is taken to have at least two
+    micro-batches: from the second on there are gradients to add to."""
 
     def train_sum(self, batch_size: int) -> int:
         """All parts of a training step added up. The peak is another figure: they are not alive together."""
@@ -175,9 +176,10 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
     trainer.model.train()
     stepped: list[bool] = []
     hook = trainer.optimizer.register_step_post_hook(lambda *_: stepped.append(True))
+    indices = torch.arange(parts * size)
     alive = _Alive(trainer)
     with _note_saved(trainer.model) as saved, alive, suppress(DataDependentOutputException):
-        trainer.step(torch.arange(parts * size))
+        trainer.step(indices)
     hook.remove()
     # Fake tensors have no values to tell: the step ends where it reads its loss, which must come last.
     assert stepped, "the step read a value before its optimizer had stepped"
@@ -186,16 +188,18 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
 
 def _follow_evaluation(trainer: Trainer, size: int) -> list[int]:
     """Bytes alive after each operation of an evaluation of so many images, up to where it reads its loss."""
+    images = Images(trainer.train.batches, torch.arange(size))
     alive = _Alive(trainer)
     with alive, suppress(DataDependentOutputException):
-        trainer.evaluate(Images(trainer.train.batches, torch.arange(size)))
+        trainer.evaluate(images)
     return alive.moments
 
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, note after each operation how many bytes of tensors are alive.
 
-    The trainer's weights, buffers, gradients and optimizer state count from the start.
+    PyTorch's own MemTracker tells the peak alone, not the moments that a formula is made of, and refuses a network
+    that is called twice. The trainer's weights, buffers, gradients and optimizer state count from the start.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -232,11 +236,11 @@ class _Saved:
     """What a network's last forward pass, and its loss, keep for backward: bytes of storages, by address."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._weights = _storages([*model.parameters(), *model.buffers()]).keys()
+        self._weights = set(_storages([*model.parameters(), *model.buffers()]))
         self.begin_pass(model, ())
 
     def begin_pass(self, _: nn.Module, inputs: tuple[object, ...]) -> None:
-        self._inputs = _storages(inputs).keys()
+        self._inputs = set(_storages(inputs))  # addresses alone: what is held here would stay alive
         self.inputs = _num_bytes(inputs)
         self.activations: dict[int, int] = {}
         self.copies: dict[int, int] = {}
@@ -279,28 +283,28 @@ def _num_bytes(values: Iterable[object]) -> int:
     return sum(storage.nbytes() for storage in _storages(values).values())
 
 
-def _line(first: int, second: int) -> Linear:
+def _line(first: int, second: int) -> Line:
     """The line through the bytes at the two sizes."""
     (small, large) = _SIZES
     per_image, rest = divmod(second - first, large - small)
     assert rest == 0
-    return Linear(per_image, fixed=first - small * per_image)
+    return Line(per_image, fixed=first - small * per_image)
 
 
-def _highest(first: list[int], second: list[int]) -> tuple[Linear, ...]:
+def _highest(first: list[int], second: list[int]) -> tuple[Line, ...]:
     """The moments above which no other lies for every number of images."""
-    highest: list[Linear] = []
+    highest: list[Line] = []
     for line in sorted({_line(*pair) for pair in zip(first, second, strict=True)}, reverse=True):
         if not highest or line.fixed > highest[-1].fixed:
             highest.append(line)
     return tuple(highest)
 
 
-def _peak(moments: Iterable[Linear], num_images: int) -> int:
+def _peak(moments: Iterable[Line], num_images: int) -> int:
     return max(moment.at(num_images) for moment in moments)
 
 
-def _largest(moment: Linear, budget_bytes: int) -> int:
+def _largest(moment: Line, budget_bytes: int) -> int:
     return max((budget_bytes - moment.fixed) // moment.per_image, 0)
 
 

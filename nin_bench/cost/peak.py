@@ -48,7 +48,9 @@ class PeakMemory:
         if not self._known:
             return None
         most = (
-            _resident_peak() if self._device.type == "cpu" else torch.accelerator.max_memory_allocated(self._device)
+            _resident_peak()
+            if self._device.type == "cpu"
+            else torch.accelerator.max_memory_allocated(self._device)
         )
         return max(0, int(most) - self.before)
 
