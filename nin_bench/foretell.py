@@ -35,6 +35,7 @@ class Forecast:
 class RunForecast:
     """What a run of several cells will take."""
 
+    num_workers: int
     num_cells: int
     num_known: int
     """Cells whose time is foretold; `seconds` is of those alone."""
@@ -42,6 +43,11 @@ class RunForecast:
     """From the start of the first to the end of the last."""
     memory_bytes: int | None
     """The most that the workers hold together, should the largest cells meet; None where no cell's is known."""
+
+    @property
+    def num_unknown(self) -> int:
+        """Cells without figures."""
+        return self.num_cells - self.num_known
 
 
 def foretell_cell(entry: CostEntry, recipe: Recipe, images: ImageCounts, *, num_workers: int) -> Forecast:
@@ -72,6 +78,7 @@ def foretell_run(forecasts: Iterable[Forecast], num_workers: int) -> RunForecast
     seconds = [forecast.seconds for forecast in forecasts if forecast.seconds is not None]
     memory = [forecast.memory_bytes for forecast in forecasts if forecast.memory_bytes is not None]
     return RunForecast(
+        num_workers=num_workers,
         num_cells=len(forecasts),
         num_known=len(seconds),
         seconds=makespan(seconds, num_workers),

@@ -10,9 +10,9 @@ Kind = Literal["quality", "rate", "architecture", "measured", "observed"]
 """How two variants can be compared by the metric.
 
 `quality`: how well a network does; it says nothing of one that is not healthy. `rate`: yes or no for every
-cell, itself about failing. `architecture`: no seed changes it. `measured`: a cost, apart from training and
-over rounds instead of seeds. `observed`: seen while cells trained side by side, not measured on its own, so that no claim can
-rest on it.
+cell, itself about failing. `architecture`: no seed changes it. `measured`: a cost, measured apart from training in
+rounds that variants share. `observed`: seen while cells trained side by side, not measured on its own, so that no
+claim can rest on it.
 """
 
 

@@ -1,9 +1,9 @@
 """Show the events of a run or of a measuring: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.foretell import RunForecast
 from nin_bench.rounds import MeasuringStarted, SampleEnded
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
+from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
 Listener = Callable[[Event], None]
 
@@ -53,6 +54,42 @@ def _plan_line(event: Planned) -> str:
     ]
     where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
+
+
+def forecast_lines(forecast: RunForecast, machine: Mapping[str, Any]) -> list[str]:
+    """What a run will take, and whether this machine has the memory; nothing where nothing is known.
+
+    Args:
+        forecast: of the cells to run.
+        machine: as `describe_machine` tells.
+    """
+    if not forecast.num_known:
+        return []
+    workers = "1 worker" if forecast.num_workers == 1 else f"{forecast.num_workers} workers"
+    of = f" for {forecast.num_known} of {forecast.num_cells} cells" if forecast.num_unknown else ""
+    memory = forecast.memory_bytes
+    held = "" if memory is None else f", together holding up to {human_memory(memory)}"
+    lines = [f"foretold: {human_duration(forecast.seconds)}{of} with {workers}{held}"]
+    total = machine["memory_bytes"] if machine["device"] == "cpu" else None  # of an accelerator, each has its own
+    if memory is not None and total is not None and memory > total:
+        lines.append(f"warning: that exceeds this machine's {human_memory(total)}; give fewer --workers")
+    return lines
+
+
+def human_duration(seconds: float) -> str:
+    """As people say it.
+
+    >>> human_duration(42.4), human_duration(150.0), human_duration(9000.0)
+    ('42 s', '2.5 min', '2.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def human_memory(num_bytes: int) -> str:
+    """As people say it: `1.5 GiB`."""
+    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def _measuring_line(event: MeasuringStarted) -> str:
@@ -133,6 +170,9 @@ class _Lines:
                 self.work = _Work(event)
                 for line in (self.heading, *event.notes, _plan_line(event)):
                     self._say(line)
+            case Foretold():
+                for line in forecast_lines(event.forecast, event.machine):
+                    self._say(line)
             case MeasuringStarted():
                 self._say(_measuring_line(event))
             case SampleEnded():
@@ -175,6 +215,9 @@ class _Bars:
                     self._say(line)
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
+            case Foretold():
+                for line in forecast_lines(event.forecast, event.machine):
+                    self._say(line)
             case MeasuringStarted():
                 self._say(_measuring_line(event))
                 self.samples = self.bars.add_task("samples", total=event.num_samples, note="")

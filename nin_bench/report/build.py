@@ -60,9 +60,9 @@ COST_FIGURES = {
     "roofline": (
         "Roofline",
         "Each mark is a layer in its forward pass, the larger the more time it takes. The line is what the "
-        "machine can do at most: below its slope a layer waits for memory, below its flat part for arithmetic; how "
-        "far a mark lies under the line is what is left to gain. A mark above it worked in caches that are faster "
-        "than memory. Layers without MACs are not drawn.",
+        "machine can do at most: below its slope a layer waits for memory, below its flat part for arithmetic; "
+        "how far a mark lies under the line is what is left to gain. A mark above it worked in caches that are "
+        "faster than memory. Layers without MACs are not drawn.",
     ),
 }
 """Likewise, of those that costs fill; they follow after the others."""
