@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test lint format bench schema clean
+.PHONY: quickstart test test-gpu lint format bench schema clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What only an accelerator can show; `test` skips it where there is none.
+test-gpu: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m gpu
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ from nin_bench.worker import now
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = ("nin_bench.rounds", "torch._dynamo", "sklearn.datasets")
+PRELOAD = ("nin_bench.rounds", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
 """What every worker has imported: itself, and what it would take a second each to import when it first counts
 shapes on the meta device and reads the digits."""
 

@@ -15,6 +15,7 @@ from nin_bench.cost.roofline import LayerWork, Roofline, count_work
 from nin_bench.cost.samples import Rehearsal, Sample, Speed
 from nin_bench.cost_file import Distribution, Entry, distribution
 from nin_bench.models import ImageSpec
+from nin_bench.training import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Counted:
     training_flops: int
     """Per image, forward and backward."""
     memory_bytes: dict[str, int]
-    """The formula, and what it says of the recipe's batch."""
+    """The formula, and what it says of the recipe's batch and of an evaluation's."""
     layers: list[LayerWork]
 
 
@@ -51,7 +52,10 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
         num_macs=count.num_macs,
         first_dense_weights=count.first_dense_weights,
         training_flops=count_training_flops(model, image, **arguments),
-        memory_bytes=memory.as_dict(recipe.batch_size),
+        memory_bytes={
+            **memory.as_dict(recipe.batch_size),
+            "predict_sum": memory.predict_peak(EVALUATION_BATCH),
+        },
         layers=count_work(
             model,
             image,
@@ -107,6 +111,7 @@ def make_entry(
         "setting": {
             "batch_size": recipe.batch_size,
             "micro_batch": recipe.micro_batch,
+            "evaluation_batch": EVALUATION_BATCH,
             "precision": recipe.precision,
             "optimizer": recipe.optimizer,
             **asdict(image),

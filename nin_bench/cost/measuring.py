@@ -23,7 +23,7 @@ from nin_bench.data import describe_data, load_dataset
 from nin_bench.models.layers import GlobalAveragePool
 from nin_bench.training import EVALUATION_BATCH, Images, StoppedError, Trainer, make_network, predict
 
-PHASE_SECONDS = 0.2
+PHASE_SECONDS = 0.1
 """How long a phase of a sample lasts at least."""
 PHASE_UNITS = 5
 """Steps, or other units of work, that a phase has where they take longer than that;"""

@@ -6,6 +6,7 @@ a forkserver that has the heavy imports done; not forked from the parent, since 
 initialised again in a forked child.
 """
 
+import ctypes
 import multiprocessing
 import os
 import pickle
@@ -294,10 +295,24 @@ def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
         # A machine that forbids pinning still computes the same, only less steadily.
         with suppress(OSError, AttributeError):
             os.sched_setaffinity(0, {slot.core})
+    _keep_freed_memory()
     task: Task = pickle.loads(payload)
     connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
     # All is said; a thread or a library that will not end must not hold the slot.
     os._exit(0)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next allocation, instead of handing it back to the system.
+
+    A training step frees and allocates the same large tensors over and over; each page handed back has to be
+    mapped and zeroed anew. Other C libraries have no such setting.
+    """
+    trim_threshold, mmap_max = -1, -4  # glibc's M_TRIM_THRESHOLD and M_MMAP_MAX
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, -1)  # never
 
 
 def _die_with_parent() -> None:

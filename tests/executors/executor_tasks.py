@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
@@ -17,6 +18,16 @@ def answer(channel: Channel, slot: Slot, value: object) -> object:
 def where(channel: Channel, slot: Slot) -> dict[str, object]:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     return {"pid": os.getpid(), "cores": cores}
+
+
+def faults_of_a_second_allocation(channel: Channel, slot: Slot, num_bytes: int) -> int:
+    def faults_of_one() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        b"x" * num_bytes  # written to, and freed at once
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults_of_one()
+    return faults_of_one()
 
 
 def fail(channel: Channel, slot: Slot) -> None:

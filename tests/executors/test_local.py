@@ -1,4 +1,5 @@
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def test_a_task_returns_its_result():
 
 def test_a_result_larger_than_the_pipe_arrives_whole():
     assert end_of(tasks.answer, b"x" * 10_000_000).result == b"x" * 10_000_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be told")
+def test_a_worker_keeps_what_it_frees_for_its_next_allocation():
+    # 64 MiB are 16,384 pages, each of which would be mapped anew, were they handed back.
+    assert end_of(tasks.faults_of_a_second_allocation, 2**26).result < 100
 
 
 def test_a_task_that_raises_has_died_with_its_traceback():

@@ -98,7 +98,7 @@ def test_a_baseline_is_one_variant(load):
         ),
         (
             "{recipe: {rl: 0.1}}",
-            "9:21: baseline.recipe.rl: unknown field 'rl'; Known: augmentation, batch_size, "
+            "9:21: baseline.recipe.rl: unknown field 'rl'; Known: augmentation, batch_size, compile, "
             "epochs, init, init_std, label_smoothing, lr, micro_batch, momentum, nesterov, optimizer, precision, "
             "schedule, step_epochs, step_factor, test_every_epoch, warmup_epochs, weight_decay",
         ),
