@@ -33,7 +33,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Foretold:
-    """Nothing is left to measure, so that it can be said what training will take."""
+    """Nothing is left to measure, and what was measured tells what training will take."""
 
     forecast: RunForecast
     """Of the cells to run."""
@@ -134,8 +134,9 @@ def run_grid(
         on_event(Planned(planned, held.slots, [*notes, *damaged]))
         _measure(to_measure, folder, held, options, on_event)
         planned = foretell_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
-        forecasts = [one.forecast for one in planned if one.has_to_run]
-        on_event(Foretold(foretell_run(forecasts, len(held.slots)), held.machine))
+        forecast = foretell_run((one.forecast for one in planned if one.has_to_run), len(held.slots))
+        if forecast.num_known:
+            on_event(Foretold(forecast, held.machine))
         summary = _Run(folder, options, on_event, held.executor).train(planned)
         summary.signal_number = held.signal_number
         return summary

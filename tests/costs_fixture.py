@@ -53,8 +53,8 @@ def cost_entry(**others: Any) -> dict[str, Any]:
         "memory_bytes": {
             "weights": 4_000, "low_precision_copies": 2_000, "gradients": 4_000, "optimizer": 4_000,
             "activations_per_image": 150_000, "activations_fixed": 0, "input_per_image": 68_644,
-            "predict_per_image": 80_000, "train_sum": 3_500_000, "train_peak_foretold": 3_000_000, "predict_sum": 1_300_000,
-            "process": 300_000_000, "train_peak": 200_000_000,
+            "predict_per_image": 80_000, "train_sum": 3_500_000, "train_peak_foretold": 3_000_000,
+            "predict_sum": 1_300_000, "process": 300_000_000, "train_peak": 200_000_000,
             "predict_peak": 90_000_000,
         },
         "train": {
@@ -72,7 +72,7 @@ def cost_entry(**others: Any) -> dict[str, Any]:
             "copy_bytes_per_second": around(1e10),
         },
         "load": [{"steal_share": 0.0, "other_cpu_share": 0.01, "throttled": None}] * 5,
-        "layers": [layer("conv", "convolution"), layer("relu", "other", flops=0, flops_per_byte=0.0, bound="memory")],
+        "layers": [layer("conv", "convolution"), layer("relu", "other", flops=0, flops_per_byte=0.0)],
         **others,
     }  # fmt: skip
 
@@ -92,50 +92,58 @@ def write_showcase_costs(folder: Path, num_variants: int = 9) -> None:
         write_costs(folder, f"v{number:02}", entry, *others)
 
 
+_RATES = {  # operations per second, and per byte of each layer
+    "convolution": (1.2e11, [8, 30, 90, 150, 200]), "pointwise": (4e10, [24, 40, 64]), "dense": (8e9, [2, 4, 3]),
+}  # fmt: skip
+
+
 def _showcase_entry(label: str, num_params: int, num_macs: int) -> dict[str, Any]:
-    dense_params = max(0, num_params - 4_000_000) if "gap" not in label else 0
-    dense_macs = dense_params
-    pointwise = 0.0 if "nin" not in label else {"0": 0.0, "1": 0.14, "2": 0.25, "3": 0.33}[label[14]]
-    per_second = 4e11 / num_macs * (1 - 0.8 * pointwise)
-    seconds = 1 / per_second / 3
-    rates = {  # FLOP/s and FLOPs per byte
-        "convolution": (1.2e11, [8, 30, 90, 150, 200]), "pointwise": (4e10, [24, 40, 64]), "dense": (8e9, [2, 4, 3]),
-    }  # fmt: skip
-    share = {"dense": dense_macs / num_macs, "pointwise": pointwise}
-    share["convolution"] = 1 - sum(share.values())
+    usual = cost_entry()
+    params = _split(label, num_params, 0 if "gap" in label else num_params - 4_000_000)
+    macs = _split(label, num_macs, params["dense"])  # each weight of a dense layer multiplies once
     layers = [
         layer(
-            f"block{number + 1}.{kind}", kind, num_macs=int(num_macs * share[kind] / len(intensities)),
-            flops=2 * num_macs * share[kind] / len(intensities), flops_per_byte=float(intensity),
-            forward_seconds=2 * num_macs * share[kind] / len(intensities) / min(rate * (1 + 0.1 * number), intensity * 9e9),
-            backward_seconds=4 * num_macs * share[kind] / len(intensities) / rate,
+            f"block{number + 1}.{kind}", kind, flops=2 * macs[kind] / len(intensities),
+            flops_per_byte=float(intensity),
+            forward_seconds=2 * macs[kind] / len(intensities) / min(rate * (1 + 0.1 * number), intensity * 9e9),
+            backward_seconds=4 * macs[kind] / len(intensities) / rate,
         )
-        for kind, (rate, intensities) in rates.items() if share[kind]
+        for kind, (rate, intensities) in _RATES.items()
         for number, intensity in enumerate(intensities)
-    ] + [layer("pool", "other", flops=0, flops_per_byte=0.0, forward_seconds=seconds / 8, backward_seconds=seconds / 8)]
-    by_kind = {"pointwise": int(num_params * pointwise) if "gap" in label else 500_000 * (pointwise > 0), "dense": dense_params}
-    by_kind["convolution"] = num_params - sum(by_kind.values())
-    macs_by_kind = {kind: int(num_macs * part) for kind, part in share.items()}
-    usual = cost_entry()
+        if macs[kind]
+    ]  # fmt: skip
+    seconds = sum(one["forward_seconds"] + one["backward_seconds"] for one in layers)
+    pool = layer(
+        "pool", "other", flops=0, flops_per_byte=0.0, forward_seconds=seconds / 30, backward_seconds=seconds / 15
+    )
     # all rounds drift alike, and each variant varies a little by itself
     drift = [1.0, 0.97, 1.02, 0.9, 1.01]
     drift = [factor * (1 + 0.01 * ((num_params // 1000 >> k) % 3 - 1)) for k, factor in enumerate(drift)]
+    speed = 1 / seconds
     return cost_entry(
-        num_params={"total": num_params, **by_kind}, num_macs={"total": num_macs, **macs_by_kind},
-        first_dense_weights=dense_params // 2 or None,
+        num_params={"total": num_params, **params}, num_macs={"total": num_macs, **macs},
+        first_dense_weights=params["dense"] // 2 or None,
         memory_bytes={
             **usual["memory_bytes"], "weights": 4 * num_params, "low_precision_copies": 2 * num_params,
             "gradients": 4 * num_params, "optimizer": 4 * num_params, "train_sum": 14 * num_params + 5_000_000,
-            "train_peak_foretold": 14 * num_params + 4_000_000,
-            "train_peak": 16 * num_params + 50_000_000,
+            "train_peak_foretold": 14 * num_params + 4_000_000, "train_peak": 16 * num_params + 50_000_000,
         },
         train={
-            **usual["train"], "images_per_second": around(per_second, by=drift),
-            "busy_images_per_second": around(0.8 * per_second, by=drift),
-            "forward_seconds": around(32 * seconds), "backward_seconds": around(64 * seconds),
+            **usual["train"], "images_per_second": around(speed, by=drift),
+            "busy_images_per_second": around(0.8 * speed, by=drift),
+            "forward_seconds": around(10 * seconds), "backward_seconds": around(21 * seconds),
         },
-        predict={"images_per_second": around(4 * per_second, by=drift), "busy_images_per_second": around(3 * per_second)},
-        mfu=around(0.15 + 0.3 * (1 - pointwise), by=[1.0, 1.01, 0.99, 1.02, 0.98]),
-        layers=layers,
-        load=[{"steal_share": 0.12, "other_cpu_share": 0.01, "throttled": None}] + usual["load"][1:],
+        predict={
+            "images_per_second": around(4 * speed, by=drift), "busy_images_per_second": around(3 * speed)
+        },
+        mfu=around(6 * num_macs * speed / 3e11),
+        layers=[*layers, pool],
+        load=[{"steal_share": 0.12, "other_cpu_share": 0.01, "throttled": None}, *usual["load"][1:]],
     )  # fmt: skip
+
+
+def _split(label: str, total: int, dense: int) -> dict[str, int]:
+    """A count by kind of layer, for a variant of the showcase."""
+    share = {"0": 0.0, "1": 0.14, "2": 0.25, "3": 0.33}[label[14]] if label.startswith("nin") else 0.0
+    pointwise = int((total - dense) * share)
+    return {"convolution": total - dense - pointwise, "pointwise": pointwise, "dense": dense}
