@@ -194,7 +194,9 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
             "relative to it."
         )
     found += [
-        f"{row.label} was measured in no round: {row.entry.error}" for row in rows if row.entry.train is None
+        f"{row.label} could not be measured: {(row.entry.error or 'no reason was kept').splitlines()[0]}."
+        for row in rows
+        if row.entry.train is None
     ]
     if not any(row.entry.energy_joules_per_image for row in rows):
         found.append("Energy was not measured: this machine has no counter that could be read.")
