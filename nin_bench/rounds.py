@@ -126,6 +126,7 @@ class MeasuringSession:
         cells: the variants, each with any seed.
         folder: where their costs go; whoever calls holds its lock.
         executor: whose slots the workers take.
+        num_rounds: samples of each variant.
         machine: this one, as `describe_machine` tells.
         data_dir: where datasets lie.
         on_event: is told what happens.
@@ -137,12 +138,14 @@ class MeasuringSession:
         folder: ResultsFolder,
         executor: LocalExecutor,
         *,
+        num_rounds: int,
         machine: dict[str, Any],
         data_dir: Path | None,
         on_event: Callable[[Event], None],
     ) -> None:
         self._folder = folder
         self._executor = executor
+        self._num_rounds = num_rounds
         self._machine = machine
         self._data_dir = data_dir
         self._on_event = on_event
@@ -157,7 +160,7 @@ class MeasuringSession:
     def _network(self, variants: list[Cell]) -> _Network:
         image = describe_data(variants[0].data, self._data_dir)
         counted = count_variant(variants[0], image, self._executor.slots[0].device)
-        return _Network(variants, image, counted, num_left=1 + NUM_ROUNDS + self._num_busy_rounds)
+        return _Network(variants, image, counted, num_left=1 + self._num_rounds + self._num_busy_rounds)
 
     def measure(self) -> None:
         """Play all rounds and store what was measured after each; a wish to stop ends it early, without an error.
@@ -171,8 +174,8 @@ class MeasuringSession:
             for network in self._networks:
                 self._rehearse(network)
             self._store()
-            for number in range(NUM_ROUNDS):
-                self._play_round(f"round {number + 1} of {NUM_ROUNDS}")
+            for number in range(self._num_rounds):
+                self._play_round(f"round {number + 1} of {self._num_rounds}")
                 self._store()
             for number in range(self._num_busy_rounds):
                 self._play_busy_round(f"busy round {number + 1} of {self._num_busy_rounds}")

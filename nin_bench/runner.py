@@ -16,7 +16,7 @@ from nin_bench.foretell import RunForecast, foretell_run
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
-from nin_bench.rounds import NUM_ROUNDS, MeasuringSession
+from nin_bench.rounds import MeasuringSession
 from nin_bench.session import Held, RunOptions, held_folder
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
@@ -130,7 +130,7 @@ def run_grid(
         ]
         planned = plan_cells(grid, folder, fresh=options.fresh)
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
-        to_measure, damaged = _unmeasured(todo, folder, held.machine)
+        to_measure, damaged = _unmeasured(todo, folder, held.machine, options.num_rounds)
         on_event(Planned(planned, held.slots, [*notes, *damaged]))
         _measure(to_measure, folder, held, options, on_event)
         planned = foretell_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
@@ -160,7 +160,7 @@ def measure_grid(
     load_plan(grid, folder, options.data_dir)
     variants = {cell.variant_id: cell for cell in grid.selected}
     with held_folder(grid, folder, options, [cell.data for cell in variants.values()]) as held:
-        to_measure, notes = _unmeasured(variants.values(), folder, held.machine)
+        to_measure, notes = _unmeasured(variants.values(), folder, held.machine, options.num_rounds)
         if options.fresh:
             to_measure = list(variants.values())
         _measure(to_measure, folder, held, options, on_event)
@@ -172,14 +172,14 @@ def measure_grid(
 
 
 def _unmeasured(
-    cells: Iterable[Cell], folder: ResultsFolder, machine: Mapping[str, Any]
+    cells: Iterable[Cell], folder: ResultsFolder, machine: Mapping[str, Any], wanted: int
 ) -> tuple[list[Cell], list[str]]:
-    """A cell of each variant that lacks this machine's rounds, and what was set aside while looking."""
+    """A cell of each variant that this machine has measured in fewer rounds, and what was set aside while looking."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_set_aside(variant_id)
         notes += [note] if note else []
-        if costs is None or num_rounds(entry_of(costs, machine["fingerprint"])) < NUM_ROUNDS:
+        if costs is None or num_rounds(entry_of(costs, machine["fingerprint"])) < wanted:
             unmeasured.append(cell)
     return unmeasured, notes
 
@@ -198,7 +198,13 @@ def _measure(
 ) -> None:
     if cells:
         MeasuringSession(
-            cells, folder, held.executor, machine=held.machine, data_dir=options.data_dir, on_event=on_event
+            cells,
+            folder,
+            held.executor,
+            num_rounds=options.num_rounds,
+            machine=held.machine,
+            data_dir=options.data_dir,
+            on_event=on_event,
         ).measure()
 
 

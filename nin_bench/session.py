@@ -23,6 +23,7 @@ from nin_bench.files import sole_writer
 from nin_bench.grid import Grid
 from nin_bench.plan import check_same_question
 from nin_bench.results import ResultsFolder
+from nin_bench.rounds import NUM_ROUNDS
 from nin_bench.worker import now
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class RunOptions:
     """Train cells again that are done; `measure_grid`: measure variants again that this machine has measured."""
     measure: bool = True
     """Measure, before training, the variants that this machine has not measured."""
+    num_rounds: int = NUM_ROUNDS
+    """Of a measuring; a variant that this machine has measured in fewer is measured again."""
 
 
 @dataclass

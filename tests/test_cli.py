@@ -109,11 +109,11 @@ def test_a_grid_with_a_cell_that_fails_from_end_to_end(tmp_path):
 
 
 def test_a_second_run_says_what_was_done_before_and_writes_the_report_again(call):
-    assert call("run", "--grid", "grid.yaml", "--device", "cpu").status == 0
+    assert call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu").status == 0
     page = Path("reports/tiny/full/report.md")
     first = page.read_text()
     page.unlink()
-    again = call("run", "--grid", "grid.yaml", "--device", "cpu")
+    again = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
     assert again.status == 0
     assert again.out.splitlines()[-1] == "results: results/tiny/full (4 trained; 4 done before)"
     assert again.err.splitlines()[1].startswith("0 of 4 cells to run (4 done before) on ")
@@ -123,14 +123,16 @@ def test_a_second_run_says_what_was_done_before_and_writes_the_report_again(call
 def test_a_second_run_answers_for_failures_on_record(call):
     Path("grid.yaml").write_text(WITH_A_FAILURE)
     narrowed = ("--device", "cpu", "--seeds", "0", "--only", "*hidden=8*")
-    assert call("run", "--grid", "grid.yaml", *narrowed).status == 1
-    again = call("run", "--grid", "grid.yaml", *narrowed)
+    assert call("run", "--no-measure", "--grid", "grid.yaml", *narrowed).status == 1
+    again = call("run", "--no-measure", "--grid", "grid.yaml", *narrowed)
     assert again.status == 1
     assert again.out.splitlines()[-1] == "results: results/tiny/full (1 diverged; 1 done before)"
 
 
 def test_results_elsewhere_have_their_report_inside(call):
-    done = call("run", "--grid", "grid.yaml", "--results", "elsewhere", "--only", "*16", "--workers", "1")
+    done = call(
+        "run", "--no-measure", "--grid", "grid.yaml", "--results", "elsewhere", "--only", "*16", "--workers", "1"
+    )
     assert done.status == 0
     assert done.out.splitlines()[0] == "report: elsewhere/tiny/full/report/report.md"
     assert not Path("results").exists()
@@ -149,7 +151,7 @@ def test_plan_and_status_before_and_after_a_run(call):
     ]  # fmt: skip
     assert {"cell_id", "variant_id"} <= set(document["cells"][0])
 
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
     after = call("plan", "--grid", "grid.yaml", "--json").json()
     assert [cell["state"] for cell in after["cells"]] == ["missing", "missing", "done", "done"]
     status = call("status", "results/tiny/full", "--json").json()
@@ -176,7 +178,7 @@ def test_overrides_narrow_and_change_a_run(call):
 
 
 def test_a_report_can_be_written_anew_and_elsewhere(call):
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
     done = call("report", "results/tiny/full", "--out", "page")
     assert (done.status, done.out) == (0, "report: page/report.md\n")
     assert Path("page/report.md").read_text() == Path("reports/tiny/full/report.md").read_text()
@@ -326,8 +328,8 @@ def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_made(call, argumen
 
 
 def test_another_recipe_in_the_same_folder_is_refused(call):
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
-    done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
+    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
     assert done.status == 2
     assert done.err == (
         "results/tiny/full: was run with another recipe (epochs: 1, now 2); to try things out, choose another "
@@ -349,7 +351,7 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nin_bench.plan.check_models", interrupted)
-    done = call("run", "--grid", "grid.yaml", "--device", "cpu")
+    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
     assert (done.status, done.out, done.err) == (130, "", "")
     assert files_in(Path()) == {"grid.yaml"}
 
@@ -359,7 +361,7 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
 def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call, number, status):
     """Ctrl-C on a terminal, `timeout` and service managers all signal every process of a group."""
     Path("grid.yaml").write_text(GRID.replace("epochs: 1", "epochs: 40").replace("[16, 32]", "[8, 16]"))
-    arguments = ("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
+    arguments = ("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
     with subprocess.Popen(
         command(*arguments),
         cwd=tmp_path,

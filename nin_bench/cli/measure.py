@@ -52,6 +52,9 @@ def measure(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     timeout: TimeoutOption = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, help="Processes that measure each variant.")
+    ] = 5,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what this machine has measured.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -62,7 +65,14 @@ def measure(
     from nin_bench.runner import measure_grid
     from nin_bench.session import RunOptions
 
-    options = RunOptions(data_dir=data_dir, device=device, workers=workers, timeout_seconds=timeout, fresh=fresh)
+    options = RunOptions(
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        timeout_seconds=timeout,
+        fresh=fresh,
+        num_rounds=rounds,
+    )
     with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = measure_grid(loaded, folder, options, on_event)
     for sentence in summary.notes:

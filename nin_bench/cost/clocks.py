@@ -37,24 +37,24 @@ class StepClock:
         self.seconds = {"data": 0.0, "forward": 0.0, "backward": 0.0, "optimizer": 0.0}
         self._trainer = trainer
         self._images = trainer.train
+        self._forward = trainer.forward
         self._wait = wait
         self._part: str | None = None
         self._since = 0.0
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> "StepClock":
-        model, optimizer = self._trainer.model, self._trainer.optimizer
+        optimizer = self._trainer.optimizer
         self._handles = [
-            model.register_forward_pre_hook(lambda *_: self.enter("forward")),
-            model.register_forward_hook(lambda *_: self.enter("backward")),
             optimizer.register_step_pre_hook(lambda *_: self.enter("optimizer")),
             optimizer.register_step_post_hook(lambda *_: self.enter(None)),
         ]
         self._trainer.train = replace(self._images, batches=_TimedBatches(self._images.batches, self))
+        self._trainer.forward = self._timed_forward
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._trainer.train = self._images
+        self._trainer.train, self._trainer.forward = self._images, self._forward
         for handle in self._handles:
             handle.remove()
 
@@ -65,6 +65,12 @@ class StepClock:
         if self._part is not None:
             self.seconds[self._part] += now - self._since
         self._part, self._since = part, now
+
+    def _timed_forward(self, images: Tensor) -> Tensor:
+        self.enter("forward")
+        logits = self._forward(images)
+        self.enter("backward")
+        return logits
 
 
 class _TimedBatches(ImageBatches):
