@@ -56,24 +56,32 @@ def _plan_line(event: Planned) -> str:
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
 
 
-def forecast_lines(forecast: RunForecast, machine: Mapping[str, Any]) -> list[str]:
-    """What a run will take, and whether this machine has the memory; nothing where nothing is known.
+def forecast_line(forecast: RunForecast) -> str | None:
+    """What a run will take; None where nothing is known of it."""
+    if not forecast.num_known:
+        return None
+    workers = "1 worker" if forecast.num_workers == 1 else f"{forecast.num_workers} workers"
+    of = f" for {forecast.num_known} of {forecast.num_cells} cells" if forecast.num_unknown else ""
+    memory = (
+        "" if forecast.memory_bytes is None else f", together holding up to {human_memory(forecast.memory_bytes)}"
+    )
+    return f"foretold: {human_duration(forecast.seconds)}{of} with {workers}{memory}"
+
+
+def memory_warning(forecast: RunForecast, machine: Mapping[str, Any]) -> str | None:
+    """That a run will take more memory than there is; of accelerators, each worker has its own.
 
     Args:
         forecast: of the cells to run.
         machine: as `describe_machine` tells.
     """
-    if not forecast.num_known:
-        return []
-    workers = "1 worker" if forecast.num_workers == 1 else f"{forecast.num_workers} workers"
-    of = f" for {forecast.num_known} of {forecast.num_cells} cells" if forecast.num_unknown else ""
-    memory = forecast.memory_bytes
-    held = "" if memory is None else f", together holding up to {human_memory(memory)}"
-    lines = [f"foretold: {human_duration(forecast.seconds)}{of} with {workers}{held}"]
-    total = machine["memory_bytes"] if machine["device"] == "cpu" else None  # of an accelerator, each has its own
-    if memory is not None and total is not None and memory > total:
-        lines.append(f"warning: that exceeds this machine's {human_memory(total)}; give fewer --workers")
-    return lines
+    total, wanted = machine["memory_bytes"], forecast.memory_bytes
+    if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
+        return None
+    return (
+        f"warning: {forecast.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
+        f"{human_memory(total)}; give fewer --workers"
+    )
 
 
 def human_duration(seconds: float) -> str:
@@ -171,8 +179,9 @@ class _Lines:
                 for line in (self.heading, *event.notes, _plan_line(event)):
                     self._say(line)
             case Foretold():
-                for line in forecast_lines(event.forecast, event.machine):
-                    self._say(line)
+                for line in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+                    if line:
+                        self._say(line)
             case MeasuringStarted():
                 self._say(_measuring_line(event))
             case SampleEnded():
@@ -216,8 +225,9 @@ class _Bars:
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
             case Foretold():
-                for line in forecast_lines(event.forecast, event.machine):
-                    self._say(line)
+                for line in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+                    if line:
+                        self._say(line)
             case MeasuringStarted():
                 self._say(_measuring_line(event))
                 self.samples = self.bars.add_task("samples", total=event.num_samples, note="")

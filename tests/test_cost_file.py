@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from costs_fixture import cost_entry
 
 from nin_bench.cost_file import COST_SAMPLES, check_costs, cost_row, cost_samples, distribution, with_entry
 from nin_bench.files import DamagedFileError
@@ -9,22 +10,24 @@ from nin_bench.metrics import METRICS
 
 def entry(fingerprint: str = "a", num_rounds: int = 3, **parts: Any) -> dict[str, Any]:
     """As a machine without an energy counter, and with one worker, writes it."""
-    speed = distribution([30.0, 10.0, 20.0])
+    speed = {"images_per_second": distribution([30.0, 10.0, 20.0]), "busy_images_per_second": None}
+    usual = cost_entry()
     return {
-        "machine": {"fingerprint": fingerprint},
+        **usual,
+        "machine": {"fingerprint": fingerprint, "device": "cpu"},
         "measured_at": "2026-01-02T03:04:05+00:00",
-        "error": None,
-        "setting": {"num_rounds": num_rounds},
-        "num_params": {"total": 7},
-        "num_macs": {"total": 70},
-        "memory_bytes": {"train_peak": 4096},
-        "train": {"images_per_second": speed, "busy_images_per_second": None},
-        "predict": {"images_per_second": speed},
-        "latency_seconds": {"p50": 0.2, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]]},
-        "energy_joules_per_image": None,
+        "setting": {**usual["setting"], "num_rounds": num_rounds},
+        "num_params": {**usual["num_params"], "total": 7},
+        "num_macs": {**usual["num_macs"], "total": 70},
+        "memory_bytes": {**usual["memory_bytes"], "train_peak": 4096},
+        "train": {**usual["train"], **speed},
+        "predict": speed,
+        "latency_seconds": {
+            "p50": 0.2, "p95": 0.6, "p99": 0.8, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]],
+        },
         "mfu": None,
         **parts,
-    }
+    }  # fmt: skip
 
 
 def costs(*entries: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +92,12 @@ def test_a_session_that_was_cut_short_costs_nothing_that_is_known():
     ("damaged", "reason"),
     [
         ({"variant_id": "w"}, "another variant, 'w'"),
-        ({"entries": None}, "lacks a part"),
-        ({"entries": [{"machine": {"fingerprint": 7}}]}, "no machine"),
-        ({"entries": [entry(setting={})]}, "lacks a part"),
-        ({"entries": [entry(num_rounds=3, latency_seconds={"samples": [[]]})]}, "lacks a part"),
-        ({"entries": [entry(train=[1])]}, "lacks a part"),
+        ({"entries": None}, "lacks its entries"),
+        ({"entries": [entry(machine={"fingerprint": 7, "device": "cpu"})]}, "has a wrong machine.fingerprint"),
+        ({"entries": [entry(setting={})]}, "has a wrong setting.batch_size"),
+        ({"entries": [entry(latency_seconds={"samples": [[]]})]}, "has a wrong latency_seconds.p50"),
+        ({"entries": [entry(train=[1])]}, "has a wrong train"),
+        ({"entries": [7]}, "has a wrong entry"),
     ],
 )
 def test_a_file_that_is_not_what_its_place_says_is_refused(damaged, reason):

@@ -134,7 +134,7 @@ def _print_plan(
     cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
 ) -> None:
     from nin_bench.foretell import foretell_run
-    from nin_bench.progress import forecast_lines
+    from nin_bench.progress import forecast_line, memory_warning
 
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
@@ -145,10 +145,12 @@ def _print_plan(
     todo = [planned for planned in cells if planned.has_to_run]
     typer.echo(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
     forecast = foretell_run((planned.forecast for planned in todo), num_workers)
-    for line in forecast_lines(forecast, machine):
+    if line := forecast_line(forecast):
         typer.echo(line)
+    if warning := memory_warning(forecast, machine):
+        note(warning)
     if forecast.num_unknown:
-        typer.echo(
+        note(
             f"{counted(forecast.num_unknown, 'cell')} without figures of this machine: with the same options, "
             f"python -m nin_bench measure --grid {shlex.quote(str(grid_path))} takes them, and so does run, first"
         )
