@@ -76,13 +76,18 @@ class PlannedCell:
 
 
 def check_models(grid: Grid, data_dir: Path | None = None) -> None:
+    """`check_networks` of all of a grid's variants."""
+    check_networks(grid.variants, data_dir)
+
+
+def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) -> None:
     """Build every distinct network on the meta device, where it takes neither memory nor time.
 
     Raises:
         InputError: a network cannot be built for its images (too small an input, a width that leaves no
             channel) or does not go with its recipe; it names file, line and column of the refused value.
     """
-    for variant in _distinct_networks(grid):
+    for variant in _distinct_networks(variants):
         try:
             image = describe_data(variant.data, data_dir)
             with torch.device("meta"):
@@ -92,9 +97,9 @@ def check_models(grid: Grid, data_dir: Path | None = None) -> None:
             raise variant.refused(error) from error
 
 
-def _distinct_networks(grid: Grid) -> Iterator[Variant]:
+def _distinct_networks(variants: Iterable[Variant]) -> Iterator[Variant]:
     seen = set()
-    for variant in grid.variants:
+    for variant in variants:
         key = (repr(variant.model.identity()), variant.data, variant.recipe.micro_batch)
         if key not in seen:
             seen.add(key)

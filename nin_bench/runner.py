@@ -174,7 +174,7 @@ def measure_grid(
 def _unmeasured(
     cells: Iterable[Cell], folder: ResultsFolder, machine: Mapping[str, Any], wanted: int
 ) -> tuple[list[Cell], list[str]]:
-    """A cell of each variant that this machine has measured in fewer rounds, and what was set aside while looking."""
+    """A cell of each variant that this machine has measured in fewer rounds, and what was set aside on the way."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_set_aside(variant_id)

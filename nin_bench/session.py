@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -29,8 +29,8 @@ from nin_bench.worker import now
 logger = logging.getLogger(__name__)
 
 PRELOAD = ("nin_bench.rounds", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
-"""What every worker has imported: itself, and what it would take a second each to import when it first counts
-shapes on the meta device and reads the digits."""
+"""What every worker has imported: what it does; the command line, which it finds as its main module; and what it
+would take a second each to import when it first counts shapes on the meta device and reads the digits."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class RunOptions:
     """Measure, before training, the variants that this machine has not measured."""
     num_rounds: int = NUM_ROUNDS
     """Of a measuring; a variant that this machine has measured in fewer is measured again."""
+
+
+class Interruptible(Protocol):
+    """What remembers the signal that ended it early."""
+
+    signal_number: int | None
 
 
 @dataclass
@@ -106,7 +112,7 @@ def held_folder(
                 "lock": _lock(grid, folder),
             }
         )
-        with _signals(held):
+        with stop_on_signals(held.executor, held):
             yield held
 
 
@@ -158,12 +164,12 @@ def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _signals(held: Held) -> Iterator[None]:
+def stop_on_signals(executor: LocalExecutor, summary: Interruptible) -> Iterator[None]:
     """Meanwhile SIGINT and SIGTERM ask the executor to stop; a second one stops it at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        held.signal_number = number
-        held.executor.stop()
+        summary.signal_number = number
+        executor.stop()
         logger.warning("stopping: every worker ends its step first; once more stops at once")
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -16,6 +16,7 @@ from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import report, status
 from nin_bench.cli.run import plan, run
+from nin_bench.cli.search import search
 from nin_bench.errors import NinBenchError
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, measure, report, models, status, schema):
+for _command in (run, plan, measure, search, report, models, status, schema):
     app.command()(_command)
 
 _UsageError: Any = typer.BadParameter.__base__

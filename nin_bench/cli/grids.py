@@ -22,6 +22,7 @@ def load_grid(
     results: Path,
     data_dir: Path | None,
     yes: bool,
+    trials: int | None = None,
 ) -> "tuple[Grid, ResultsFolder]":
     """The grid that a command's options name, and the folder of its results.
 
@@ -42,6 +43,7 @@ def load_grid(
         seeds=_numbers(seeds),
         only=only,
         allow_many=yes,
+        trials=trials,
     )
     return grid, ResultsFolder(results / grid.name / grid.profile)
 

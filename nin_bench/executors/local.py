@@ -55,8 +55,18 @@ class Channel:
     def should_stop(self) -> bool:
         """Whether the parent has asked this worker to stop."""
         if not self._stopped and self._connection.poll():
-            self._stopped = self._connection.recv() == "stop"
+            self._receive()
         return self._stopped
+
+    def ask(self, news: Any) -> Any:
+        """Send news and wait for the parent's `answer` to it; None if the parent wants this worker to stop."""
+        self.tell(news)
+        return None if self._stopped else self._receive()
+
+    def _receive(self) -> Any:
+        kind, content = self._connection.recv()
+        self._stopped = kind == "stop"
+        return content
 
 
 @dataclass(frozen=True)
@@ -153,6 +163,13 @@ class LocalExecutor:
         """Whether `stop` was called."""
         return self._stopping != "no"
 
+    def answer(self, key: str, content: Any) -> None:
+        """Reply to the news on which a task waits; a task that has died meanwhile hears nothing."""
+        for worker in self._workers:
+            if worker.task.key == key:
+                with suppress(OSError):
+                    worker.connection.send(("answer", content))
+
     def run(self, next_task: Callable[[], Task | None]) -> Generator[Event, None, None]:
         """Run tasks as slots become free, and tell what happens, in the order in which it is noticed.
 
@@ -219,7 +236,7 @@ class LocalExecutor:
             elif self._stopping == "asked" and worker.asked_to_stop is None:
                 worker.asked_to_stop = now
                 with suppress(OSError):
-                    worker.connection.send("stop")
+                    worker.connection.send(("stop", None))
             elif worker.asked_to_stop is not None and now - worker.asked_to_stop > STOP_SECONDS:
                 _kill(worker, "killed")
 

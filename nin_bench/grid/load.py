@@ -4,7 +4,7 @@ A list in place of a value is an axis; the grid is the product of its axes, less
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from nin_bench.errors import InputError, shown, some_of
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
 from nin_bench.grid.hypotheses import Hypothesis, read_hypotheses
 from nin_bench.grid.patterns import matches, read_pattern, the_one
+from nin_bench.grid.search import SearchSpec, read_search, search_seeds
 from nin_bench.grid.validation import required, section
 from nin_bench.grid.variants import Catalog, ModelEntry, Variant
 from nin_bench.yaml_source import Node
@@ -46,6 +47,10 @@ class Grid:
     baseline: str | None
     """A variant's label."""
     hypotheses: tuple[Hypothesis, ...]
+    search: SearchSpec | None
+    """What `search` tries for every variant; None where the grid does not say."""
+    overrides: tuple[str, ...]
+    """What `--set` laid over the file."""
 
     @classmethod
     def load(
@@ -59,6 +64,7 @@ class Grid:
         seeds: Sequence[int] | None = None,
         only: str | None = None,
         allow_many: bool = False,
+        trials: int | None = None,
     ) -> "Grid":
         """Read a grid file and expand it.
 
@@ -72,6 +78,7 @@ class Grid:
             seeds: run only these of the planned seeds.
             only: run only the variants whose label matches this shell pattern.
             allow_many: expand even more than 10,000 cells.
+            trials: of the search, in place of the grid's own number.
 
         Raises:
             InputError: with file, line, column, field, the value found and what would be right.
@@ -83,6 +90,8 @@ class Grid:
         recipe = section(root, "recipe")
         recipe_over = section(over, "recipe")
         planned = _seeds(root)
+        if trials is not None and "search" in root.value:
+            root = root.merged(_trials(trials))
 
         models = required(root, "models")
         entries = [
@@ -119,7 +128,14 @@ class Grid:
             selected=_selected(cells, planned, seeds, only),
             baseline=resolve(root.value["baseline"]) if "baseline" in root.value else None,
             hypotheses=read_hypotheses(_optional_list(root, "hypotheses", "a list of hypotheses"), resolve),
+            search=read_search(root, recipe_over, variants, catalog),
+            overrides=tuple(overrides),
         )
+
+    @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds of a search, none of them among the run's."""
+        return search_seeds(self.search.seeds, self.seeds) if self.search else ()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a report needs to know of the grid, as plain values."""
@@ -146,6 +162,12 @@ class Grid:
             ],
             "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in self.hypotheses],
         }
+
+
+def _trials(count: int) -> Node:
+    """`--trials`, as a document to lay over a grid."""
+    node = Node(count, f"--trials {count}", 1, 1)
+    return replace(node, value={"search": replace(node, value={"trials": node})})
 
 
 def _optional_list(root: Node, key: str, what: str) -> list[Node]:

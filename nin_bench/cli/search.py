@@ -1,0 +1,143 @@
+"""`search`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nin_bench.cli.grids import load_grid
+from nin_bench.cli.options import (
+    DataDirOption,
+    GridOption,
+    OnlyOption,
+    ProfileOption,
+    ResultsOption,
+    SeedsOption,
+    SetOption,
+    YesOption,
+    counted,
+    note,
+)
+from nin_bench.cli.run import run
+from nin_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from nin_bench.grid import Grid
+    from nin_bench.search.run import SearchSummary
+    from nin_bench.search.study import VariantStudy
+
+
+def search(
+    grid: GridOption,
+    profile: ProfileOption = "auto",
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    only: OnlyOption = None,
+    results: ResultsOption = Path("results"),
+    data_dir: DataDirOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one trial may take.")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a trial that crashed or hung.")
+    ] = 1,
+    trials: Annotated[
+        int | None, typer.Option("--trials", metavar="N", min=1, help="Trials of every variant, in all.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", metavar="URL", help="Where studies live; default a file in the results folder."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The tuned grid; default tuned.yaml in the results folder."),
+    ] = None,
+    then_run: Annotated[bool, typer.Option("--then-run", help="Run the tuned grid afterwards.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched, and stop.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """Find every variant's best recipe on validation images, with as many trials for each."""
+    if seeds is not None and not then_run:
+        raise InputError(
+            "--seeds: a search has seeds of its own (search.seeds); use it with --then-run, for the run"
+        )
+    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes, trials)
+    from nin_bench.plan import RegistryCatalog
+    from nin_bench.search.run import SearchOptions, search_grid
+    from nin_bench.search.show import shown_on
+    from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
+
+    tuned = out or folder.path / "tuned.yaml"
+    options = SearchOptions(
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        timeout_seconds=timeout,
+        retries=retries,
+        storage=storage,
+    )
+    check_unedited(tuned)
+    with shown_on(sys.stderr, _setting(loaded)) as on_event:
+        summary = search_grid(loaded, folder, options, on_event)
+    if summary.signal_number is not None:
+        note("interrupted: run the same command again to go on")
+        sys.exit(128 + summary.signal_number)
+    _print_table(summary)
+    write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), RegistryCatalog(data_dir)))
+    typer.echo(f"tuned grid: {tuned}")
+    if then_run:
+        run(
+            tuned,
+            loaded.profile,
+            overrides,
+            seeds,
+            only,
+            results,
+            data_dir,
+            workers,
+            device,
+            timeout,
+            retries,
+            yes=yes,
+        )
+    sys.exit(0 if all(study.num_done >= study.spec.trials for study in summary.studies) else 1)
+
+
+def _setting(grid: "Grid") -> str:
+    if grid.search is None:
+        return grid.name
+    return (
+        f"{grid.name}, profile {grid.profile}: {counted(len(grid.variants), 'variant')}, "
+        f"{counted(grid.search.trials, 'trial')} each with {counted(grid.search.seeds, 'seed')}"
+    )
+
+
+def _print_table(summary: "SearchSummary") -> None:
+    """For every variant: trials done, the best values, what they reached, and what every seed did."""
+    width = max(len(study.variant.label) for study in summary.studies)
+    for study in summary.studies:
+        done = f"{study.num_done}/{study.spec.trials} trials"
+        typer.echo(f"{study.variant.label:{width}}  {done}  {_best(study)}")
+
+
+def _best(study: "VariantStudy") -> str:
+    if (best := study.best()) is None:
+        return "no trial ran to its end"
+    percent = study.spec.objective == "validation_accuracy"
+
+    def shown(value: float) -> str:
+        return f"{value:.1%}" if percent else f"{value:.3f}"
+
+    (trial,) = (trial for trial in study.summary()["trials"] if trial["number"] == best["number"])
+    values = [run["value"] for run in trial["runs"]]
+    spread = f" ({shown(min(values))} to {shown(max(values))}, n={len(values)})" if len(values) > 1 else ""
+    params = ", ".join(
+        f"{name}={value:.3g}" if type(value) is float else f"{name}={value}"
+        for name, value in best["params"].items()
+    )
+    return f"{study.spec.objective} {shown(best['value'])}{spread} with {params}"
