@@ -179,9 +179,9 @@ class _Lines:
                 for line in (self.heading, *event.notes, _plan_line(event)):
                     self._say(line)
             case Foretold():
-                for line in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
-                    if line:
-                        self._say(line)
+                for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+                    if said:
+                        self._say(said)
             case MeasuringStarted():
                 self._say(_measuring_line(event))
             case SampleEnded():
@@ -225,9 +225,9 @@ class _Bars:
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
             case Foretold():
-                for line in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
-                    if line:
-                        self._say(line)
+                for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+                    if said:
+                        self._say(said)
             case MeasuringStarted():
                 self._say(_measuring_line(event))
                 self.samples = self.bars.add_task("samples", total=event.num_samples, note="")

@@ -358,7 +358,9 @@ def test_costs_are_on_the_page(measured):
         "torch 2.14.0, nin_bench 0.1.0.\nBatches of 32, 16 images at once, bf16.\n" in page
     )
     assert "| nin pointwise=2 head=gap (baseline) | 1.99 M | 762 M | none | 75.0 / 25.0 / 0 / 0 |" in page
-    assert "- Something else took part in 8 of 40 measurements: up to 12 % of the processor's time" in page
+    assert (
+        "- Something else took part in 8 of 40 measurements: other guests of its host took up to 12 % of" in page
+    )
     assert "- Not measured here: vgg11 width=0.25.\n" in page
     assert "On Another CPU, 2 cores" in page
     assert "- costs/v08.json was left out: it " in page

@@ -21,8 +21,8 @@ def test_tables_say_what_was_measured(tmp_path):
     slower = cost_entry(train={**cost_entry()["train"], **half}, first_dense_weights=None)
     sizes, training, prediction, memory = cost_tables(rows_of(tmp_path, cost_entry(), slower))
     assert sizes.headings == [
-        "variant", "parameters", "MACs per image", "weights of the first dense layer", "parameters sit, %",
-        "MACs sit, %", "time sits, %",
+        "variant", "parameters", "MACs per image", "weights of the first dense layer", "parameters by kind, %",
+        "MACs by kind, %", "time by kind, %",
     ]  # fmt: skip
     assert sizes.rows == [
         ["a (baseline)", "1 k", "50 k", "90", "60.0 / 30.0 / 10.0 / 0", "60.0 / 38.0 / 2.0 / 0",

@@ -117,11 +117,10 @@ def quiet(**changes: Any) -> dict[str, Any]:
         ([quiet(), quiet()], None),
         ([quiet(steal_share=None, other_cpu_share=None, throttled=None)], None),
         ([quiet(steal_share=0.2), quiet(other_cpu_share=0.06), quiet()],
-         "Something else took part in 2 of 3 measurements: up to 20 % of the processor's time went to other "
-         "guests of its host (steal), up to 6 % to other processes."),
-        ([quiet(throttled=True)],
-         "Something else took part in 1 of 1 measurements: up to 1 % of the processor's time went to other guests "
-         "of its host (steal), up to 2 % to other processes or it was throttled."),
+         "Something else took part in 2 of 3 measurements: other guests of its host took up to 20 % of the "
+         "processor's time (steal), other processes took up to 6 %."),
+        ([quiet(throttled=True), quiet()],
+         "Something else took part in 1 of 2 measurements: the processor was throttled in 1."),
     ],
 )  # fmt: skip
 def test_what_else_went_on_is_said_when_it_matters(tmp_path, load, said):

@@ -123,9 +123,9 @@ _SIZES: list[Column] = [
     ("parameters", lambda row: text.human_count(row["num_params"]["total"])),
     ("MACs per image", lambda row: text.human_count(row["num_macs"]["total"])),
     ("weights of the first dense layer", _first_dense),
-    ("parameters sit, %", lambda row: _shares(row["num_params"])),
-    ("MACs sit, %", lambda row: _shares(row["num_macs"])),
-    ("time sits, %", lambda row: _shares(row["seconds_by_kind"])),
+    ("parameters by kind, %", lambda row: _shares(row["num_params"])),
+    ("MACs by kind, %", lambda row: _shares(row["num_macs"])),
+    ("time by kind, %", lambda row: _shares(row["seconds_by_kind"])),
 ]
 
 _MEMORY: list[Column] = [

@@ -209,16 +209,19 @@ def _disturbance(rounds: Sequence[LoadRound]) -> str | None:
     """What else went on, in a sentence; None where it hardly matters."""
     steal = [round_.steal_share or 0.0 for round_ in rounds]
     others = [round_.other_cpu_share or 0.0 for round_ in rounds]
+    throttled = [bool(round_.throttled) for round_ in rounds]
     disturbed = [
-        max(shares) > DISTURBED or bool(round_.throttled)
-        for *shares, round_ in zip(steal, others, rounds, strict=True)
+        max(shares) > DISTURBED or slowed for *shares, slowed in zip(steal, others, throttled, strict=True)
     ]
     if not any(disturbed):
         return None
-    throttled = " or it was throttled" if any(round_.throttled for round_ in rounds) else ""
+    causes = [
+        *([f"other guests of its host took up to {100 * max(steal):.0f} % of the processor's time (steal)"]
+          if max(steal) > DISTURBED else []),
+        *([f"other processes took up to {100 * max(others):.0f} %"] if max(others) > DISTURBED else []),
+        *([f"the processor was throttled in {sum(throttled)}"] if any(throttled) else []),
+    ]  # fmt: skip
     return (
-        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: up to "
-        f"{100 * max(steal):.0f} % of the processor's time went to other guests of its host (steal), up to "
-        f"{100 * max(others):.0f} % to other processes{throttled}. Medians and ratios within rounds bear some of "
-        "that, not all."
+        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: {', '.join(causes)}. Medians "
+        "and ratios within rounds bear some of that, not all."
     )
