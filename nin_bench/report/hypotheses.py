@@ -91,7 +91,7 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
     early = by_seed and pairs.num_ended < pairs.num_planned
     if early:
         sentences.append(f"An early look: {pairs.num_ended} of {pairs.num_planned} planned pairs have ended.")
-    if by_round and pairs.numbers:
+    if by_round and len(pairs.numbers) > 1:
         sentences.append("Here n counts rounds of measuring, in each of which both have a fresh process.")
     if by_seed:
         if pairs.left_out:
