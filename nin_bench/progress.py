@@ -1,7 +1,7 @@
 """Show the events of a run or of a measuring: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.plan import PlannedCell
 from nin_bench.rounds import MeasuringStarted, SampleEnded
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
 
@@ -57,7 +58,7 @@ def _plan_line(event: Planned) -> str:
 
 def _measuring_line(event: MeasuringStarted) -> str:
     variants = "variant" if event.num_variants == 1 else "variants"
-    return f"measuring {event.num_variants} {variants} first, one process at a time: {event.num_samples} samples"
+    return f"measuring {event.num_variants} {variants}, one process at a time: {event.num_samples} samples"
 
 
 def _failure_line(event: SampleEnded) -> str:
@@ -86,10 +87,8 @@ def _epoch_note(row: dict[str, float]) -> str:
 class _Work:
     """Epochs still to be done, cell by cell, and how long they will take at the pace so far."""
 
-    def __init__(self, event: Planned) -> None:
-        self.left = {
-            planned.cell.cell_id: planned.cell.recipe.epochs for planned in event.cells if planned.has_to_run
-        }
+    def __init__(self, cells: Sequence[PlannedCell]) -> None:
+        self.left = {planned.cell.cell_id: planned.cell.recipe.epochs for planned in cells if planned.has_to_run}
         self.total = sum(self.left.values())
         self.num_seen = 0
         self.started = time.monotonic()
@@ -98,6 +97,10 @@ class _Work:
     def done(self) -> int:
         """Epochs that are over: trained, or skipped by a cell that ended early."""
         return self.total - sum(self.left.values())
+
+    def wait(self) -> None:
+        """Nothing trains yet: the pace is counted from now."""
+        self.started = time.monotonic()
 
     def note(self, event: EpochEnded | CellEnded) -> None:
         cell = event.cell
@@ -125,17 +128,21 @@ class _Lines:
         self.stream = stream
         self.heading = heading
         self.num_ended = 0
+        self.work = _Work([])
         self.stage = ""
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
-                self.work = _Work(event)
-                for line in (self.heading, *event.notes, _plan_line(event)):
+                self.work = _Work(event.cells)
+                self._say_heading()
+                for line in (*event.notes, _plan_line(event)):
                     self._say(line)
             case MeasuringStarted():
+                self._say_heading()
                 self._say(_measuring_line(event))
             case SampleEnded():
+                self.work.wait()
                 if event.stage != self.stage:
                     self.stage = event.stage
                     self._say(f"measuring: {event.stage}")
@@ -154,6 +161,11 @@ class _Lines:
                 count = f"[{self.num_ended}/{len(self.work.left)}{', ' if left else ''}{left}]"
                 self._say(f"{count} {_cell_line(event)}")
 
+    def _say_heading(self) -> None:
+        if self.heading:
+            self._say(self.heading)
+        self.heading = ""
+
     def _say(self, line: str) -> None:
         self.stream.write(f"{line}\n")
         self.stream.flush()
@@ -165,21 +177,25 @@ class _Bars:
     def __init__(self, bars: Progress, heading: str) -> None:
         self.bars = bars
         self.heading = heading
+        self.work = _Work([])
         self.cells: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
-                self.work = _Work(event)
-                for line in (self.heading, *event.notes, _plan_line(event)):
+                self.work = _Work(event.cells)
+                self._say_heading()
+                for line in (*event.notes, _plan_line(event)):
                     self._say(line)
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
             case MeasuringStarted():
+                self._say_heading()
                 self._say(_measuring_line(event))
                 self.samples = self.bars.add_task("samples", total=event.num_samples, note="")
                 self.num_samples = event.num_samples
             case SampleEnded():
+                self.work.wait()
                 self.bars.update(
                     self.samples,
                     completed=self.num_samples - event.num_left,
@@ -206,6 +222,11 @@ class _Bars:
     def _advance(self, event: EpochEnded | CellEnded) -> None:
         self.work.note(event)
         self.bars.update(self.whole, completed=self.work.done, note=self.work.time_left())
+
+    def _say_heading(self) -> None:
+        if self.heading:
+            self._say(self.heading)
+        self.heading = ""
 
     def _say(self, line: str) -> None:
         self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -419,6 +419,77 @@ def test_ctrl_c_while_the_first_worker_is_prepared_ends_without_a_traceback(tmp_
     assert still_running_after(10.0, group) == set()
 
 
+# Measure
+
+
+def test_measure_prints_a_table_and_leaves_what_it_knows_alone(call):
+    arguments = ("measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", "--rounds", "1")
+    first = call(*arguments)
+    assert first.status == 0
+    title, *rows, where = first.out.splitlines()
+    assert title.split("  ")[0] == "variant"
+    assert [row.split()[:4] for row in rows] == [
+        ["mlp", "hidden=16", "1,210", "1,184"],
+        ["mlp", "hidden=32", "2,410", "2,368"],
+    ]
+    assert where == "costs: results/tiny/full/costs (0 measured before)"
+    assert first.err.splitlines()[:2] == [
+        "tiny, profile full: 2 variants, 2 seeds, 4 cells selected",
+        "measuring 2 variants, one process at a time: 4 samples",
+    ]
+    files = files_in(Path("results"))
+    assert {Path(name).parent.name for name in files} == {"full", "costs"}
+
+    again = call(*arguments, "--json")
+    assert (again.status, again.err) == (0, "")
+    document = again.json()
+    assert (document["grid"], document["profile"]) == ("tiny", "full")
+    assert [cost["label"] for cost in document["costs"]] == ["mlp hidden=16", "mlp hidden=32"]
+    assert [cost["entry"]["num_macs"]["total"] for cost in document["costs"]] == [1184, 2368]
+    assert files_in(Path("results")) == files
+    assert call("status", "results/tiny/full", "--json").json()["outcomes"] == {"missing": 4}
+
+
+def test_measure_answers_for_what_could_not_be_measured(call):
+    Path("grid.yaml").write_text(GRID.replace("digits}", "digits, resolution: 400}").replace("[16, 32]", "999999"))
+    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")
+    assert done.status == 1
+    _, row, reason, where = done.out.splitlines()
+    assert row.split() == ["mlp", "hidden=999999", "160,010,839,999", "160,009,839,990", *["–"] * 6]
+    assert reason.startswith("mlp hidden=999999: out_of_memory: RuntimeError: ")
+    assert where == "costs: results/tiny/full/costs (0 measured before)"
+
+
+@linux
+def test_ctrl_c_ends_a_measuring_in_order(tmp_path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    with subprocess.Popen(
+        command("measure", "--grid", "grid.yaml", "--device", "cpu", "--rounds", "500"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        while "measuring: round 2 of 500" not in (line := process.stderr.readline()):
+            assert line
+        group = members_of(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("interrupted: whole rounds are kept; ")
+    assert out.splitlines()[-1] == "costs: results/tiny/full/costs (0 measured before)"
+    assert still_running_after(10.0, group) == set()
+    entries = load_results(tmp_path / "results" / "tiny" / "full").cost_entries.values()
+    rounds = {entry["setting"]["num_rounds"] for entry in entries}
+    assert len(entries) == 2
+    assert len(rounds) == 1
+    assert 1 <= rounds.pop() < 500
+
+
 # What a command waits for
 
 
