@@ -7,17 +7,111 @@ their samples can be paired by index.
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError
+
+COSTS_SCHEMA = 1
 
 Entry = dict[str, Any]
 """What one machine measured of one variant."""
 
 Distribution = dict[str, Any]
 """`median`, `quartiles` (first and third) and `samples`."""
+
+
+class _Part(BaseModel):
+    """What is read out of a file; what else stands there may stand there."""
+
+    model_config = ConfigDict(strict=True)
+
+
+_Amount = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Distribution(_Part):
+    median: _Amount
+    quartiles: tuple[_Amount, _Amount] = Field(strict=False)  # JSON knows lists alone
+    samples: list[_Amount] = Field(min_length=1)
+
+
+class _Machine(_Part):
+    fingerprint: str
+
+
+class _Setting(_Part):
+    num_rounds: _Count
+
+
+class _Total(_Part):
+    total: _Count
+
+
+class _Memory(_Part):
+    train_peak: _Count | None
+
+
+class _Speed(_Part):
+    images_per_second: _Distribution
+    busy_images_per_second: _Distribution | None
+
+
+class _Latency(_Part):
+    p50: _Amount
+    samples: list[Annotated[list[_Amount], Field(min_length=1)]] = Field(min_length=1)
+
+
+class _Energy(_Part):
+    train: _Distribution
+    predict: _Distribution
+
+
+class _Load(_Part):
+    steal_share: _Amount | None
+    other_cpu_share: _Amount | None
+    throttled: bool | None
+
+
+class _Layer(_Part):
+    name: str
+    type: str
+    kind: Literal["convolution", "pointwise", "dense", "other"]
+    num_params: _Count
+    num_macs: _Count
+    flops_per_byte: _Amount
+    forward_seconds: _Amount | None
+    backward_seconds: _Amount | None
+    share_of_roof: _Amount | None
+    bound: Literal["arithmetic", "memory"] | None
+
+
+class _Entry(_Part):
+    machine: _Machine
+    measured_at: str
+    error: str | None
+    setting: _Setting
+    num_params: _Total
+    num_macs: _Total
+    memory_bytes: _Memory
+    train: _Speed | None
+    predict: _Speed | None
+    latency_seconds: _Latency | None
+    startup_seconds: _Distribution | None
+    energy_joules_per_image: _Energy | None
+    mfu: _Distribution | None
+    ceilings: dict[str, _Distribution] | None
+    load: list[_Load]
+    layers: list[_Layer]
+
+
+class _Costs(_Part):
+    label: str
+    entries: list[_Entry]
 
 
 def distribution(samples: Sequence[float]) -> Distribution:
@@ -57,20 +151,16 @@ def check_costs(costs: Mapping[str, Any], variant_id: str) -> None:
     """Refuse a file that is not what its place says.
 
     Raises:
-        DamagedFileError: it is of another variant, or an entry lacks what tells its machine and its rounds.
+        DamagedFileError: it is of another variant, something is missing or of the wrong kind; it says what.
     """
     if costs.get("variant_id") != variant_id:
-        raise DamagedFileError(f"holds the costs of another variant, {costs.get('variant_id')!r}")
+        raise DamagedFileError(f"holds the costs of another variant, {shown(costs.get('variant_id'))}")
     try:
-        for entry in costs["entries"]:
-            if not isinstance(entry["machine"]["fingerprint"], str):
-                raise DamagedFileError("has an entry of no machine")
-            num_rounds(entry)
-            cost_row(entry)
-            for name in COST_SAMPLES:
-                cost_samples(entry, name)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DamagedFileError("has an entry that lacks a part of it") from error
+        _Costs.model_validate(costs)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DamagedFileError(f"is not as it was measured ({place}: {first['msg'].lower()})") from error
 
 
 def cost_row(entry: Entry) -> dict[str, Any]:

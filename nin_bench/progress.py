@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.errors import printable
 from nin_bench.plan import PlannedCell
 from nin_bench.rounds import MeasuringStarted, SampleEnded
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
@@ -167,7 +168,7 @@ class _Lines:
         self.heading = ""
 
     def _say(self, line: str) -> None:
-        self.stream.write(f"{line}\n")
+        self.stream.write(f"{printable(line)}\n")
         self.stream.flush()
 
 
@@ -199,7 +200,7 @@ class _Bars:
                 self.bars.update(
                     self.samples,
                     completed=self.num_samples - event.num_left,
-                    description=escape(event.label),
+                    description=escape(printable(event.label)),
                     note=event.stage,
                 )
                 if event.error is not None:
@@ -208,7 +209,7 @@ class _Bars:
                     self.bars.remove_task(self.samples)
             case CellStarted():
                 self.cells[event.cell.cell_id] = self.bars.add_task(
-                    escape(_named(event.cell)), total=event.cell.recipe.epochs, note=""
+                    escape(printable(_named(event.cell))), total=event.cell.recipe.epochs, note=""
                 )
             case EpochEnded():
                 bar = self.cells[event.cell.cell_id]
@@ -229,4 +230,4 @@ class _Bars:
         self.heading = ""
 
     def _say(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

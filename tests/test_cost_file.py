@@ -19,12 +19,24 @@ def entry(fingerprint: str = "a", num_rounds: int = 3, **parts: Any) -> dict[str
         "num_macs": {"total": 70},
         "memory_bytes": {"train_peak": 4096},
         "train": {"images_per_second": speed, "busy_images_per_second": None},
-        "predict": {"images_per_second": speed},
+        "predict": {"images_per_second": speed, "busy_images_per_second": None},
         "latency_seconds": {"p50": 0.2, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]]},
+        "startup_seconds": speed,
         "energy_joules_per_image": None,
         "mfu": None,
+        "ceilings": {"copy_bytes_per_second": speed},
+        "load": [{"steal_share": 0.0, "other_cpu_share": None, "throttled": None}],
+        "layers": [layer()],
         **parts,
     }
+
+
+def layer(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "dense1", "type": "Linear", "kind": "dense", "num_params": 7, "num_macs": 70,
+        "flops_per_byte": 2.5,
+        "forward_seconds": 1e-6, "backward_seconds": None, "share_of_roof": 0.5, "bound": "memory", **changes,
+    }  # fmt: skip
 
 
 def costs(*entries: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +101,20 @@ def test_a_session_that_was_cut_short_costs_nothing_that_is_known():
     ("damaged", "reason"),
     [
         ({"variant_id": "w"}, "another variant, 'w'"),
-        ({"entries": None}, "lacks a part"),
-        ({"entries": [{"machine": {"fingerprint": 7}}]}, "no machine"),
-        ({"entries": [entry(setting={})]}, "lacks a part"),
-        ({"entries": [entry(num_rounds=3, latency_seconds={"samples": [[]]})]}, "lacks a part"),
-        ({"entries": [entry(train=[1])]}, "lacks a part"),
+        ({"entries": None}, r"\(entries: input should be a valid list\)"),
+        ({"entries": [entry(machine={"fingerprint": 7})]}, r"\(entries.0.machine.fingerprint: "),
+        ({"entries": [entry(setting={})]}, r"\(entries.0.setting.num_rounds: field required\)"),
+        (
+            {"entries": [entry(latency_seconds={"p50": 1.0, "samples": [[]]})]},
+            r"\(entries.0.latency_seconds.samples.0: ",
+        ),
+        ({"entries": [entry(train=[1])]}, r"\(entries.0.train: "),
+        (
+            {"entries": [entry(train={"images_per_second": 3.0, "busy_images_per_second": None})]},
+            "images_per_second",
+        ),
+        ({"entries": [entry(layers=[layer(kind="magic")])]}, r"\(entries.0.layers.0.kind: "),
+        ({"entries": [entry(), entry(num_macs={"total": -1})]}, r"\(entries.1.num_macs.total: "),
     ],
 )
 def test_a_file_that_is_not_what_its_place_says_is_refused(damaged, reason):

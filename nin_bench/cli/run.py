@@ -24,6 +24,7 @@ from nin_bench.cli.options import (
     YesOption,
     note,
     print_json,
+    tell,
 )
 from nin_bench.cli.results import write_report
 
@@ -119,14 +120,14 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         outcome = f" ({planned.outcome})" if planned.outcome else ""
-        typer.echo(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}")
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}")
     todo = sum(planned.has_to_run for planned in cells)
-    typer.echo(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
+    tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
-    typer.echo(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
+    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
     if summary.signal_number is not None:
         note(
             "interrupted: run the same command again to go on, or see what there is with "
