@@ -3,21 +3,22 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["share", "nats", "epochs", "count", "seconds", "images/s", "bytes"]
+Unit = Literal["share", "nats", "epochs", "count", "seconds", "images/s", "bytes", "joules"]
 """What a metric's raw values are in; a share lies in [0, 1]."""
 
-Kind = Literal["quality", "rate", "architecture", "observed"]
+Kind = Literal["quality", "rate", "architecture", "measured", "observed"]
 """How two variants can be compared by the metric.
 
 `quality`: how well a network does; it says nothing of one that is not healthy. `rate`: yes or no for every
-cell, itself about failing. `architecture`: no seed changes it. `observed`: seen while cells trained side by side,
-not measured on its own, so that no claim can rest on it.
+cell, itself about failing. `architecture`: no seed changes it. `measured`: a cost, measured apart from training in
+rounds that variants share, and known of a variant, not of a cell. `observed`: seen while cells trained side by
+side, not measured on its own, so that no claim can rest on it.
 """
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One thing that is known of a cell."""
+    """One thing that is known of a cell or, where it is measured, of a variant."""
 
     name: str
     title: str
@@ -48,9 +49,19 @@ METRICS: dict[str, Metric] = {
         Metric("num_params", "parameters", "count", "architecture", higher_is_better=False),
         Metric("num_macs", "MACs per image", "count", "architecture", higher_is_better=False),
         Metric("train_seconds", "training time", "seconds", "observed", higher_is_better=False),
-        Metric("train_images_per_second", "training throughput", "images/s", "observed", higher_is_better=True),
+        Metric("train_images_per_second", "training throughput", "images/s", "measured", higher_is_better=True),
+        Metric(
+            "predict_images_per_second", "prediction throughput", "images/s", "measured", higher_is_better=True
+        ),
+        Metric(
+            "latency_p50_seconds", "median latency of one image", "seconds", "measured", higher_is_better=False
+        ),
+        Metric("train_memory_bytes", "peak memory in training", "bytes", "measured", higher_is_better=False),
+        Metric(
+            "train_joules_per_image", "energy per training image", "joules", "measured", higher_is_better=False
+        ),
         Metric("peak_memory_bytes", "peak memory", "bytes", "observed", higher_is_better=False),
     )
 }
-"""Every metric by name: of a record's, those that a claim can be about, and `generalisation_gap` (train_accuracy
-less test_accuracy)."""
+"""Every metric by name: of a record's, those that a claim can be about; `generalisation_gap` (train_accuracy less
+test_accuracy); and those of a costs file."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from nin_bench.cli.grids import load_grid, setting
 from nin_bench.cli.options import (
     DataDirOption,
+    DeviceOption,
     GridOption,
     JsonOption,
     OnlyOption,
@@ -17,23 +19,20 @@ from nin_bench.cli.options import (
     ResultsOption,
     SeedsOption,
     SetOption,
+    TimeoutOption,
+    WorkersOption,
     YesOption,
-    counted,
     note,
     print_json,
     tell,
 )
 from nin_bench.cli.results import write_report
-from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
     from nin_bench.runner import RunSummary
-
-MOST_NOTES = 12
-"""More than these are counted, not shown."""
 
 
 def run(
@@ -44,17 +43,16 @@ def run(
     only: OnlyOption = None,
     results: ResultsOption = Path("results"),
     data_dir: DataDirOption = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell may take.")
-    ] = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    timeout: TimeoutOption = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train cells again that are done.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="First measure the variants that were not, here.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
@@ -64,7 +62,8 @@ def run(
         _print_plan(_planned(loaded, folder, data_dir, fresh=fresh))
         return
     from nin_bench.progress import progress_on
-    from nin_bench.runner import RunOptions, run_grid
+    from nin_bench.runner import run_grid
+    from nin_bench.session import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -73,8 +72,9 @@ def run(
         timeout_seconds=timeout,
         retries=retries,
         fresh=fresh,
+        measure=measure,
     )
-    with progress_on(sys.stderr, _setting(loaded)) as on_event:
+    with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event)
     if summary.signal_number is None:
         write_report(folder, None)
@@ -89,7 +89,7 @@ def plan(
     only: OnlyOption = None,
     results: ResultsOption = Path("results"),
     data_dir: DataDirOption = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
+    device: DeviceOption = "auto",
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,60 +104,8 @@ def plan(
         }
         print_json(document)
         return
-    note(_setting(loaded))
+    note(setting(loaded))
     _print_plan(cells)
-
-
-def load_grid(
-    path: Path,
-    profile: str,
-    device: str,
-    overrides: Sequence[str] | None,
-    seeds: str | None,
-    only: str | None,
-    results: Path,
-    data_dir: Path | None,
-    yes: bool,
-    trials: int | None = None,
-) -> "tuple[Grid, ResultsFolder]":
-    """The grid as the options narrow and change it, and where its results go."""
-    from nin_bench.environment import has_accelerator
-    from nin_bench.grid import Grid
-    from nin_bench.plan import RegistryCatalog
-    from nin_bench.results import ResultsFolder
-
-    grid = Grid.load(
-        path,
-        RegistryCatalog(data_dir),
-        profile=profile,
-        has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
-        overrides=overrides or (),
-        seeds=_numbers(seeds),
-        only=only,
-        allow_many=yes,
-        trials=trials,
-    )
-    for text in grid.notes[:MOST_NOTES]:
-        note(text)
-    if len(grid.notes) > MOST_NOTES:
-        note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
-    return grid, ResultsFolder(results / grid.name / grid.profile)
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"--seeds: {text!r} is no list of seeds; write --seeds 0,1") from error
-
-
-def _setting(grid: "Grid") -> str:
-    return (
-        f"{grid.name}, profile {grid.profile}: {counted(len(grid.variants), 'variant')}, "
-        f"{counted(len(grid.seeds), 'seed')}, {counted(len(grid.selected), 'cell')} selected"
-    )
 
 
 def _planned(

@@ -118,7 +118,7 @@ def _open(entry: Entry, seeds: list[int], rows: Mapping[tuple[str, int], Measure
     metric, labels = METRICS[entry["metric"]], entry["compare"]
     margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
     unknown = set(labels) - {label for label, _ in rows}
-    testable = not unknown and metric.kind != "observed"
+    testable = not unknown and metric.kind not in ("observed", "measured")
     claim, pairs = Claim(entry["expect"], margin), Pairs.read(metric, labels, seeds if testable else [], rows)
     test: PairedDifference | PairedShares | ThreeParts | _Counts | str
     if unknown:

@@ -16,6 +16,7 @@ _UNITS = {
     "seconds": (1, " s"),
     "images/s": (1, " images/s"),
     "bytes": (1e-6, " MB"),
+    "joules": (1, " J"),
 }
 """What raw values are multiplied by, and what stands behind them."""
 
