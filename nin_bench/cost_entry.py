@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 Kind = Literal["convolution", "pointwise", "dense", "other"]
 """Of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or one without weights to multiply by."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -24,9 +23,9 @@ class _Part(BaseModel):
 class Rounds(_Part):
     """One value per round of measuring; a round is a fresh process."""
 
-    median: Positive
-    quartiles: list[Positive] = Field(min_length=2, max_length=2)
-    samples: list[Positive] = Field(min_length=1)
+    median: NonNegative
+    quartiles: list[NonNegative] = Field(min_length=2, max_length=2)
+    samples: list[NonNegative] = Field(min_length=1)
 
 
 class Machine(_Part):
@@ -106,10 +105,10 @@ class Predict(_Part):
 class Latency(_Part):
     """Seconds that the prediction of a single image takes."""
 
-    p50: Positive
-    p95: Positive
-    p99: Positive
-    samples: list[Annotated[list[Positive], Field(min_length=1)]] = Field(min_length=1)
+    p50: NonNegative
+    p95: NonNegative
+    p99: NonNegative
+    samples: list[Annotated[list[NonNegative], Field(min_length=1)]] = Field(min_length=1)
     """Those of each round."""
 
 

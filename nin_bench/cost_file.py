@@ -10,16 +10,26 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nin_bench.cost_entry import CostEntry
+from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError
+
+COSTS_SCHEMA = 1
 
 Entry = dict[str, Any]
 """What one machine measured of one variant."""
 
 Distribution = dict[str, Any]
 """`median`, `quartiles` (first and third) and `samples`."""
+
+
+class _Costs(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    label: str
+    entries: list[CostEntry]
 
 
 def distribution(samples: Sequence[float]) -> Distribution:
@@ -59,19 +69,16 @@ def check_costs(costs: Mapping[str, Any], variant_id: str) -> None:
     """Refuse a file that is not what its place says.
 
     Raises:
-        DamagedFileError: it is of another variant, or something in it is missing or of the wrong kind.
+        DamagedFileError: it is of another variant, something is missing or of the wrong kind; it says what.
     """
     if costs.get("variant_id") != variant_id:
-        raise DamagedFileError(f"holds the costs of another variant, {costs.get('variant_id')!r}")
-    if not isinstance(costs.get("entries"), list):
-        raise DamagedFileError("lacks its entries")
+        raise DamagedFileError(f"holds the costs of another variant, {shown(costs.get('variant_id'))}")
     try:
-        for entry in costs["entries"]:
-            CostEntry.model_validate(entry)
+        _Costs.model_validate(costs)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DamagedFileError(f"has a wrong {place or 'entry'}: {first['msg']}") from error
+        raise DamagedFileError(f"is not as it was measured ({place}: {first['msg'].lower()})") from error
 
 
 def cost_row(entry: Entry) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Show the events of a run or of a measuring: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.errors import printable
 from nin_bench.foretell import RunForecast
+from nin_bench.plan import PlannedCell
 from nin_bench.rounds import MeasuringStarted, SampleEnded
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
@@ -102,7 +104,7 @@ def human_memory(num_bytes: int) -> str:
 
 def _measuring_line(event: MeasuringStarted) -> str:
     variants = "variant" if event.num_variants == 1 else "variants"
-    return f"measuring {event.num_variants} {variants} first, one process at a time: {event.num_samples} samples"
+    return f"measuring {event.num_variants} {variants}, one process at a time: {event.num_samples} samples"
 
 
 def _failure_line(event: SampleEnded) -> str:
@@ -131,10 +133,8 @@ def _epoch_note(row: dict[str, float]) -> str:
 class _Work:
     """Epochs still to be done, cell by cell, and how long they will take at the pace so far."""
 
-    def __init__(self, event: Planned) -> None:
-        self.left = {
-            planned.cell.cell_id: planned.cell.recipe.epochs for planned in event.cells if planned.has_to_run
-        }
+    def __init__(self, cells: Sequence[PlannedCell]) -> None:
+        self.left = {planned.cell.cell_id: planned.cell.recipe.epochs for planned in cells if planned.has_to_run}
         self.total = sum(self.left.values())
         self.num_seen = 0
         self.started = time.monotonic()
@@ -143,6 +143,10 @@ class _Work:
     def done(self) -> int:
         """Epochs that are over: trained, or skipped by a cell that ended early."""
         return self.total - sum(self.left.values())
+
+    def wait(self) -> None:
+        """Nothing trains yet: the pace is counted from now."""
+        self.started = time.monotonic()
 
     def note(self, event: EpochEnded | CellEnded) -> None:
         cell = event.cell
@@ -170,21 +174,25 @@ class _Lines:
         self.stream = stream
         self.heading = heading
         self.num_ended = 0
+        self.work = _Work([])
         self.stage = ""
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
-                self.work = _Work(event)
-                for line in (self.heading, *event.notes, _plan_line(event)):
+                self.work = _Work(event.cells)
+                self._say_heading()
+                for line in (*event.notes, _plan_line(event)):
                     self._say(line)
             case Foretold():
                 for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
                     if said:
                         self._say(said)
             case MeasuringStarted():
+                self._say_heading()
                 self._say(_measuring_line(event))
             case SampleEnded():
+                self.work.wait()
                 if event.stage != self.stage:
                     self.stage = event.stage
                     self._say(f"measuring: {event.stage}")
@@ -203,8 +211,13 @@ class _Lines:
                 count = f"[{self.num_ended}/{len(self.work.left)}{', ' if left else ''}{left}]"
                 self._say(f"{count} {_cell_line(event)}")
 
+    def _say_heading(self) -> None:
+        if self.heading:
+            self._say(self.heading)
+        self.heading = ""
+
     def _say(self, line: str) -> None:
-        self.stream.write(f"{line}\n")
+        self.stream.write(f"{printable(line)}\n")
         self.stream.flush()
 
 
@@ -214,13 +227,15 @@ class _Bars:
     def __init__(self, bars: Progress, heading: str) -> None:
         self.bars = bars
         self.heading = heading
+        self.work = _Work([])
         self.cells: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
             case Planned():
-                self.work = _Work(event)
-                for line in (self.heading, *event.notes, _plan_line(event)):
+                self.work = _Work(event.cells)
+                self._say_heading()
+                for line in (*event.notes, _plan_line(event)):
                     self._say(line)
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
@@ -229,14 +244,16 @@ class _Bars:
                     if said:
                         self._say(said)
             case MeasuringStarted():
+                self._say_heading()
                 self._say(_measuring_line(event))
                 self.samples = self.bars.add_task("samples", total=event.num_samples, note="")
                 self.num_samples = event.num_samples
             case SampleEnded():
+                self.work.wait()
                 self.bars.update(
                     self.samples,
                     completed=self.num_samples - event.num_left,
-                    description=escape(event.label),
+                    description=escape(printable(event.label)),
                     note=event.stage,
                 )
                 if event.error is not None:
@@ -245,7 +262,7 @@ class _Bars:
                     self.bars.remove_task(self.samples)
             case CellStarted():
                 self.cells[event.cell.cell_id] = self.bars.add_task(
-                    escape(_named(event.cell)), total=event.cell.recipe.epochs, note=""
+                    escape(printable(_named(event.cell))), total=event.cell.recipe.epochs, note=""
                 )
             case EpochEnded():
                 bar = self.cells[event.cell.cell_id]
@@ -260,5 +277,10 @@ class _Bars:
         self.work.note(event)
         self.bars.update(self.whole, completed=self.work.done, note=self.work.time_left())
 
+    def _say_heading(self) -> None:
+        if self.heading:
+            self._say(self.heading)
+        self.heading = ""
+
     def _say(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

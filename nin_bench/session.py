@@ -99,6 +99,7 @@ def held_folder(
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path):
         check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
+        folder.remove_leftovers()
         folder.check_writable()
         held = Held(
             LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD),
@@ -148,7 +149,8 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
 
 def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
     """The hypotheses and planned seeds as they stood at the first run; later changes are post hoc."""
-    if folder.grid_path.exists() and (lock := folder.read_grid().get("lock")):
+    stored = folder.find_grid()
+    if stored and (lock := stored.get("lock")):
         return dict(lock)
     fixed = {
         "seeds": list(grid.seeds),

@@ -43,7 +43,7 @@ def test_what_could_not_be_measured_is_null():
 )
 def test_an_entry_in_which_something_is_wrong_damages_its_file(tmp_path, changes: dict[str, Any], place: str):
     write_costs(tmp_path, "v00", cost_entry(), cost_entry(**changes))
-    with pytest.raises(DamagedFileError, match=f"has a wrong {place}: "):
+    with pytest.raises(DamagedFileError, match=rf"\(entries.1.{place}: "):
         ResultsFolder(tmp_path).read_costs("v00")
 
 

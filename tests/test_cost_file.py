@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from costs_fixture import cost_entry
+from costs_fixture import cost_entry, layer
 
 from nin_bench.cost_file import COST_SAMPLES, check_costs, cost_row, cost_samples, distribution, with_entry
 from nin_bench.files import DamagedFileError
@@ -92,12 +92,23 @@ def test_a_session_that_was_cut_short_costs_nothing_that_is_known():
     ("damaged", "reason"),
     [
         ({"variant_id": "w"}, "another variant, 'w'"),
-        ({"entries": None}, "lacks its entries"),
-        ({"entries": [entry(machine={"fingerprint": 7, "device": "cpu"})]}, "has a wrong machine.fingerprint"),
-        ({"entries": [entry(setting={})]}, "has a wrong setting.batch_size"),
-        ({"entries": [entry(latency_seconds={"samples": [[]]})]}, "has a wrong latency_seconds.p50"),
-        ({"entries": [entry(train=[1])]}, "has a wrong train"),
-        ({"entries": [7]}, "has a wrong entry"),
+        ({"entries": None}, r"\(entries: input should be a valid list\)"),
+        (
+            {"entries": [entry(machine={"fingerprint": 7, "device": "cpu"})]},
+            r"\(entries.0.machine.fingerprint: ",
+        ),
+        ({"entries": [entry(setting={})]}, r"\(entries.0.setting.batch_size: field required\)"),
+        (
+            {"entries": [entry(latency_seconds={"p50": 1.0, "p95": 1.0, "p99": 1.0, "samples": [[]]})]},
+            r"\(entries.0.latency_seconds.samples.0: ",
+        ),
+        ({"entries": [entry(train=[1])]}, r"\(entries.0.train: "),
+        ({"entries": [entry(predict={"images_per_second": 3.0})]}, "images_per_second"),
+        ({"entries": [entry(layers=[layer("dense1", "magic")])]}, r"\(entries.0.layers.0.kind: "),
+        (
+            {"entries": [entry(), entry(num_macs={"total": -1, "convolution": 0, "pointwise": 0, "dense": 0})]},
+            r"\(entries.1.num_macs.total: ",
+        ),
     ],
 )
 def test_a_file_that_is_not_what_its_place_says_is_refused(damaged, reason):

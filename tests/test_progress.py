@@ -15,6 +15,7 @@ from nin_bench.executors import Slot
 from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.progress import forecast_line, memory_warning, progress_on
+from nin_bench.rounds import MeasuringStarted, SampleEnded
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
@@ -113,6 +114,38 @@ def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, tol
         for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
             listen(event)
     assert stream.getvalue().splitlines()[-1].startswith(f"[1/3, {told} left]")
+
+
+MEASURING: list[Event] = [
+    MeasuringStarted(num_variants=2, num_samples=4),
+    SampleEnded("nin head=[gap]", "rehearsal", 3),
+    SampleEnded("mlp", "rehearsal", 1, error="out_of_memory: 1 TB\nmore of it"),
+    SampleEnded("nin head=[gap]", "round 1 of 1", 0),
+]
+
+
+def test_a_measuring_tells_its_stages_and_what_failed(clock):
+    told = [
+        "measuring 2 variants, one process at a time: 4 samples",
+        "measuring: rehearsal",
+        "mlp: measured no further: out_of_memory: 1 TB",
+        "measuring: round 1 of 1",
+    ]
+    assert lines_of(MEASURING) == ["tiny, profile full", *told]
+    # Before a run it comes after the plan, and the heading is not said twice.
+    assert lines_of([STORY[0], *MEASURING]) == [*lines_of(STORY[:1]), *told]
+
+
+def test_the_time_that_measuring_takes_is_no_part_of_the_pace(clock):
+    stream = io.StringIO()
+    with progress_on(stream, "tiny") as listen:
+        listen(Planned([PlannedCell(cell(seed), "missing") for seed in range(3)], SLOTS, []))
+        clock[0] = 7200
+        listen(SampleEnded("nin head=[gap]", "round 5 of 5", 0))
+        clock[0] += 100
+        for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
+            listen(event)
+    assert stream.getvalue().splitlines()[-1].startswith("[1/3, about 3 min left]")
 
 
 def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):

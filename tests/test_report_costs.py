@@ -180,4 +180,4 @@ def test_costs_files_that_cannot_be_used_are_left_out_and_said(tmp_path):
     assert [row.label for row in costs.rows] == ["e"]
     assert costs.missing == ["a", "b", "c", "d"]
     assert [sentence.split(" ")[0] for sentence in results.left_out] == [f"costs/v0{n}.json" for n in range(4)]
-    assert "has a wrong train.images_per_second" in results.left_out[3]
+    assert "(entries.0.train.images_per_second: " in results.left_out[3]

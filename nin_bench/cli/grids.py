@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nin_bench.cli.options import counted
+from nin_bench.cli.options import counted, note
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.results import ResultsFolder
+
+
+MOST_NOTES = 12
+"""More than these are counted, not shown."""
 
 
 def load_grid(
@@ -45,6 +49,10 @@ def load_grid(
         allow_many=yes,
         trials=trials,
     )
+    for text in grid.notes[:MOST_NOTES]:
+        note(text)
+    if len(grid.notes) > MOST_NOTES:
+        note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
     return grid, ResultsFolder(results / grid.name / grid.profile)
 
 

@@ -23,6 +23,7 @@ from nin_bench.cli.options import (
     YesOption,
     note,
     print_json,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def measure(
         )
     else:
         _print_table(summary.costs)
-        typer.echo(f"costs: {folder.path / 'costs'} ({summary.num_skipped} measured before)")
+        tell(f"costs: {folder.path / 'costs'} ({summary.num_skipped} measured before)")
     if summary.signal_number is not None:
         note("interrupted: whole rounds are kept; run the same command again to measure what lacks some")
         sys.exit(128 + summary.signal_number)
@@ -107,10 +108,10 @@ def _print_table(costs: "Sequence[VariantCost]") -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for label, *shown in rows:
         cells = (f"{figure:>{width}}" for figure, width in zip(shown, widths[1:], strict=True))
-        typer.echo("  ".join([f"{label:{widths[0]}}", *cells]))
+        tell("  ".join([f"{label:{widths[0]}}", *cells]))
     for cost in costs:
         if cost.entry is not None and cost.entry["error"]:
-            typer.echo(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
+            tell(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
 
 
 def _shown(figure: Any, scale: float, form: str) -> str:

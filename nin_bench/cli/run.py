@@ -25,6 +25,7 @@ from nin_bench.cli.options import (
     counted,
     note,
     print_json,
+    tell,
 )
 from nin_bench.cli.results import write_report
 
@@ -139,14 +140,12 @@ def _print_plan(
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         outcome = f" ({planned.outcome})" if planned.outcome else ""
-        typer.echo(
-            f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}{_takes(planned)}"
-        )
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}{_takes(planned)}")
     todo = [planned for planned in cells if planned.has_to_run]
-    typer.echo(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
+    tell(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
     forecast = foretell_run((planned.forecast for planned in todo), num_workers)
     if line := forecast_line(forecast):
-        typer.echo(line)
+        tell(line)
     if warning := memory_warning(forecast, machine):
         note(warning)
     if forecast.num_unknown:
@@ -169,7 +168,7 @@ def _takes(planned: "PlannedCell") -> str:
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
-    typer.echo(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
+    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
     if summary.signal_number is not None:
         note(
             "interrupted: run the same command again to go on, or see what there is with "

@@ -24,6 +24,7 @@ from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
+    from nin_bench.results import ResultsFolder
     from nin_bench.search.run import SearchSummary
     from nin_bench.search.study import VariantStudy
 
@@ -67,11 +68,20 @@ def search(
             "--seeds: a search has seeds of its own (search.seeds); use it with --then-run, for the run"
         )
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes, trials)
+    import optuna
+
     from nin_bench.plan import RegistryCatalog
+    from nin_bench.search.question import load_search
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.show import shown_on
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
+    catalog = RegistryCatalog(data_dir)
+    if dry_run:
+        load_search(loaded, folder, catalog, storage)
+        _print_plan(loaded, folder)
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     tuned = out or folder.path / "tuned.yaml"
     options = SearchOptions(
         data_dir=data_dir,
@@ -88,7 +98,7 @@ def search(
         note("interrupted: run the same command again to go on")
         sys.exit(128 + summary.signal_number)
     _print_table(summary)
-    write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), RegistryCatalog(data_dir)))
+    write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog))
     typer.echo(f"tuned grid: {tuned}")
     if then_run:
         run(
@@ -115,6 +125,23 @@ def _setting(grid: "Grid") -> str:
         f"{grid.name}, profile {grid.profile}: {counted(len(grid.variants), 'variant')}, "
         f"{counted(grid.search.trials, 'trial')} each with {counted(grid.search.seeds, 'seed')}"
     )
+
+
+def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
+    from nin_bench.search.question import read_study
+
+    assert grid.search is not None
+    selected = {cell.variant_id for cell in grid.selected}
+    variants = [variant for variant in grid.variants if variant.variant_id in selected]
+    width = max(len(variant.label) for variant in variants)
+    total = 0
+    for variant in variants:
+        study = read_study(folder, variant.variant_id) or {"trials": []}
+        done = min(sum(trial["state"] != "failed" for trial in study["trials"]), grid.search.trials)
+        left = grid.search.trials - done
+        total += left * grid.search.seeds * (grid.search.epochs or variant.recipe.epochs)
+        typer.echo(f"{variant.label:{width}}  {done} of {counted(grid.search.trials, 'trial')} done")
+    typer.echo(f"{counted(len(variants), 'variant')}: {counted(total, 'epoch')} to train at most")
 
 
 def _print_table(summary: "SearchSummary") -> None:

@@ -46,7 +46,9 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
     """
     model, arguments, recipe = cell.model.name, cell.model.arguments, cell.recipe
     count = count_cost(model, image, **arguments)
-    memory = count_memory(model, image, recipe, device=device, **arguments)
+    # The formula is of the network as written; what a compiler makes of it is measured.
+    as_written = recipe.model_copy(update={"compile": False})
+    memory = count_memory(model, image, as_written, device=device, **arguments)
     return Counted(
         num_params=count.num_params,
         num_macs=count.num_macs,

@@ -25,8 +25,10 @@ from nin_bench.training import EVALUATION_BATCH, Images, StoppedError, Trainer, 
 
 PHASE_SECONDS = 0.1
 """How long a phase of a sample lasts at least."""
-PHASE_UNITS = 5
-"""Steps, or other units of work, that a phase has where they take longer than that;"""
+PHASE_STEPS = 10
+"""Training steps in a phase where so many take longer than that, and single images predicted;"""
+PHASE_EVALUATIONS = 5
+"""batches of an evaluation likewise;"""
 LONG_PHASE_SECONDS = 1.0
 """but no more of them than this leaves room for, and always one."""
 MAX_LATENCIES = 100
@@ -139,8 +141,8 @@ class Workbench:
         training = self._train(trainer, workload)
         return self._speed(training, self._predict(trainer, workload), workload)
 
-    def _trainer(self, model: nn.Module) -> Trainer:
-        recipe = self._cell.recipe.model_copy(update={"lr": _SMALL_LR})
+    def _trainer(self, model: nn.Module, **changes: object) -> Trainer:
+        recipe = self._cell.recipe.model_copy(update={"lr": _SMALL_LR, **changes})
         return Trainer(model, recipe, self._images, seed=self._cell.seed, chance_loss=0.0)
 
     def _wake(self) -> None:
@@ -153,7 +155,7 @@ class Workbench:
             nn.Flatten(),
             nn.Linear(4, self._image.num_classes),
         )
-        trainer = self._trainer(model.to(self._device).to(memory_format=torch.channels_last))
+        trainer = self._trainer(model.to(self._device).to(memory_format=torch.channels_last), compile=False)
         self._step(trainer, min(self._batch_size, 8))
         self._evaluate(trainer, 8)
 
@@ -168,15 +170,15 @@ class Workbench:
             step_seconds = image_seconds * images_per_step
         predict_images = EVALUATION_BATCH
         if predict_seconds < LONG_PHASE_SECONDS:
-            predict_images *= _units(self._evaluate(trainer, EVALUATION_BATCH).seconds)
+            predict_images *= _units(self._evaluate(trainer, EVALUATION_BATCH).seconds, PHASE_EVALUATIONS)
         else:
             predict_images = max(1, int(EVALUATION_BATCH * LONG_PHASE_SECONDS / predict_seconds))
         layer_images = int(LONG_PHASE_SECONDS / (1 + LAYER_PASSES) / step_seconds * images_per_step)
         return Workload(
-            num_steps=_units(step_seconds),
+            num_steps=_units(step_seconds, PHASE_STEPS),
             images_per_step=images_per_step,
             num_predict_images=predict_images,
-            num_latencies=min(_units(min(self._latencies(trainer, 3))), MAX_LATENCIES),
+            num_latencies=min(_units(min(self._latencies(trainer, 3)), PHASE_STEPS), MAX_LATENCIES),
             # Two at least: batch normalisation refuses a single one.
             num_layer_images=min(max(layer_images, 2), micro_batch or self._batch_size),
         )
@@ -256,6 +258,6 @@ class Workbench:
         return _Timed(seconds, None if joules is None or after is None else after - joules)
 
 
-def _units(seconds: float) -> int:
-    """How many units of work, each so long, make a phase."""
-    return max(1, math.ceil(PHASE_SECONDS / seconds), min(PHASE_UNITS, int(LONG_PHASE_SECONDS / seconds)))
+def _units(seconds: float, least: int) -> int:
+    """How many units of work, each so long, make a phase: at least so many, unless they take too long."""
+    return max(1, math.ceil(PHASE_SECONDS / seconds), min(least, int(LONG_PHASE_SECONDS / seconds)))

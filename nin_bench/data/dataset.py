@@ -15,8 +15,11 @@ from nin_bench.cell import DataSpec
 from nin_bench.data.batches import ImageBatches
 from nin_bench.data.pictures import PictureFolder
 from nin_bench.data.sources import DATASETS, Labelled, Source, data_root
-from nin_bench.errors import InputError, SpecError, unknown_name
+from nin_bench.errors import InputError, SpecError, shown, unknown_name
 from nin_bench.models.registry import ImageSpec
+
+MAX_FOLDER_LENGTH = 255
+"""Of the name of an `image_folder`, which is part of labels."""
 
 
 def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
@@ -214,6 +217,11 @@ def _content(spec: DataSpec, source: Source) -> str | None:
 def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
     if spec.folder is None:
         raise SpecError("folder", "missing; image_folder reads a subfolder of the data directory, so name it")
+    if not spec.folder.isprintable() or len(spec.folder) > MAX_FOLDER_LENGTH:
+        raise SpecError(
+            "folder",
+            f"{shown(spec.folder)} is no name of a folder; use up to {MAX_FOLDER_LENGTH} visible characters",
+        )
     if PurePath(spec.folder).is_absolute() or ".." in PurePath(spec.folder).parts:
         raise SpecError(
             "folder",

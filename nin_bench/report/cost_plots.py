@@ -32,7 +32,6 @@ _GREY: Any = "0.75"
 _ROOF: Any = {"color": "0.25", "linewidth": 1.1, "zorder": 1.5}
 _OTHER_ROOF: Any = {"color": "0.6", "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
 _ROOFS = {"bf16": "bf16_flops_per_second", "fp32": "fp32_flops_per_second"}
-_SLOPE = "copy_bytes_per_second"
 _LARGEST_MARK = 160
 """Square points, of a layer that takes all of the time."""
 
@@ -177,15 +176,20 @@ def _roofs(entry: CostEntry) -> dict[str, float]:
 
     They are the highest of all rounds: what was measured beside something else is no ceiling.
     """
-    ceilings = entry.ceilings or {}
-    if _SLOPE not in ceilings:
+    if not _bandwidth(entry):
         return {}
-    return {name: max(ceilings[key].samples) for name, key in _ROOFS.items() if key in ceilings}
+    highest = {name: _highest(entry, key) for name, key in _ROOFS.items()}
+    return {name: flops for name, flops in highest.items() if flops}
 
 
 def _bandwidth(entry: CostEntry) -> float:
-    assert entry.ceilings is not None, "a roof comes first"
-    return max(entry.ceilings[_SLOPE].samples)
+    return _highest(entry, "copy_bytes_per_second")
+
+
+def _highest(entry: CostEntry, ceiling: str) -> float:
+    """0 where it was not measured."""
+    found = (entry.ceilings or {}).get(ceiling)
+    return max(found.samples) if found else 0.0
 
 
 def _draw_roofs(ax: Axes, entry: CostEntry, ends: tuple[float, float]) -> None:

@@ -222,6 +222,6 @@ def _disturbance(rounds: Sequence[LoadRound]) -> str | None:
         *([f"the processor was throttled in {sum(throttled)}"] if any(throttled) else []),
     ]  # fmt: skip
     return (
-        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: {', '.join(causes)}. Medians "
-        "and ratios within rounds bear some of that, not all."
+        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: {', '.join(causes)}. "
+        "Medians and ratios within rounds bear some of that, not all."
     )

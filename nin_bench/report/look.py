@@ -19,7 +19,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nin_bench.report.text import printable, shortened
+from nin_bench.errors import printable
+from nin_bench.report.text import shortened
 
 WIDTH = 9.0
 """Inches. A page on GitHub is some 900 pixels wide, so that a point comes out as 1.4 pixels."""
@@ -79,9 +80,10 @@ def grid_of_panels(count: int, x_label: str, y_label: str) -> tuple[Figure, list
     return figure, panels[:count]
 
 
-def figure_of_strips(labels: Sequence[str]) -> tuple[Figure, list[Axes]]:
-    """A figure of one strip per label, each filled from 0 to 1; all share their x axis."""
-    figure = Figure(figsize=(WIDTH, 0.75 + 0.36 * len(labels)), layout="constrained")
+def figure_of_strips(labels: Sequence[str], legend_lines: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure of one strip per label, each filled from 0 to 1, and room for a legend; all share their x axis."""
+    height = 0.75 + 0.36 * len(labels) + 0.25 * legend_lines
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     strips = list(figure.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0])
     for label, ax in zip(labels, strips, strict=True):
         ax.set_ylim(0, 1.12)
@@ -92,6 +94,14 @@ def figure_of_strips(labels: Sequence[str]) -> tuple[Figure, list[Axes]]:
             ax.spines[side].set_visible(False)
         ax.tick_params(axis="x", length=3 if ax is strips[-1] else 0)
     return figure, strips
+
+
+def head_notes(strip: Axes, heading: str) -> None:
+    """Say over the first strip what stands on the right of each."""
+    strip.annotate(
+        heading, (1.01, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+        fontsize=9, color="0.4",
+    )  # fmt: skip
 
 
 def legend_below(figure: Figure, handles: Sequence[tuple[Artist, str]], columns: int) -> None:

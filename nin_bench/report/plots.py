@@ -26,6 +26,7 @@ from nin_bench.report.look import (
     Style,
     figure_of_strips,
     grid_of_panels,
+    head_notes,
     legend_below,
     percent_tick,
     render,
@@ -239,7 +240,7 @@ def draw_escape(rows: Sequence[VariantRow], curves: pd.DataFrame, epochs: int) -
                 1.01, 0.5, total, transform=ax.transAxes, va="center", fontsize=9,
                 fontweight="bold" if len(mine) and mine["share"].iloc[-1] < 1 else "normal",
             )  # fmt: skip
-        strips[0].text(1.01, 1.35, "escaped", transform=strips[0].transAxes, fontsize=9, color="0.4")
+        head_notes(strips[0], "escaped")
         strips[-1].set_xlabel("epoch")
         strips[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
         return render(figure)

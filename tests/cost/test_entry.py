@@ -44,7 +44,7 @@ def entry_of(measured: Measurements, ceilings: list[Ceilings]) -> dict:
         machine={"fingerprint": "0123456789abcdef", "device": "cpu"},
         measured_at="2026-01-02T03:04:05+00:00", num_workers=2,
     )  # fmt: skip
-    check_costs({"variant_id": "v", "entries": [entry]}, "v")
+    check_costs({"variant_id": "v", "label": "mlp", "entries": [entry]}, "v")
     return json.loads(to_json(entry))  # strict JSON, and nothing lost on the way
 
 
