@@ -7,11 +7,12 @@ their samples can be paired by index.
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nin_bench.cost_entry import CostEntry
 from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError
 
@@ -24,94 +25,11 @@ Distribution = dict[str, Any]
 """`median`, `quartiles` (first and third) and `samples`."""
 
 
-class _Part(BaseModel):
-    """What is read out of a file; what else stands there may stand there."""
-
+class _Costs(BaseModel):
     model_config = ConfigDict(strict=True)
 
-
-_Amount = Annotated[float, Field(ge=0)]
-_Count = Annotated[int, Field(ge=0)]
-
-
-class _Distribution(_Part):
-    median: _Amount
-    quartiles: tuple[_Amount, _Amount] = Field(strict=False)  # JSON knows lists alone
-    samples: list[_Amount] = Field(min_length=1)
-
-
-class _Machine(_Part):
-    fingerprint: str
-
-
-class _Setting(_Part):
-    num_rounds: _Count
-
-
-class _Total(_Part):
-    total: _Count
-
-
-class _Memory(_Part):
-    train_peak: _Count | None
-
-
-class _Speed(_Part):
-    images_per_second: _Distribution
-    busy_images_per_second: _Distribution | None
-
-
-class _Latency(_Part):
-    p50: _Amount
-    samples: list[Annotated[list[_Amount], Field(min_length=1)]] = Field(min_length=1)
-
-
-class _Energy(_Part):
-    train: _Distribution
-    predict: _Distribution
-
-
-class _Load(_Part):
-    steal_share: _Amount | None
-    other_cpu_share: _Amount | None
-    throttled: bool | None
-
-
-class _Layer(_Part):
-    name: str
-    type: str
-    kind: Literal["convolution", "pointwise", "dense", "other"]
-    num_params: _Count
-    num_macs: _Count
-    flops_per_byte: _Amount
-    forward_seconds: _Amount | None
-    backward_seconds: _Amount | None
-    share_of_roof: _Amount | None
-    bound: Literal["arithmetic", "memory"] | None
-
-
-class _Entry(_Part):
-    machine: _Machine
-    measured_at: str
-    error: str | None
-    setting: _Setting
-    num_params: _Total
-    num_macs: _Total
-    memory_bytes: _Memory
-    train: _Speed | None
-    predict: _Speed | None
-    latency_seconds: _Latency | None
-    startup_seconds: _Distribution | None
-    energy_joules_per_image: _Energy | None
-    mfu: _Distribution | None
-    ceilings: dict[str, _Distribution] | None
-    load: list[_Load]
-    layers: list[_Layer]
-
-
-class _Costs(_Part):
     label: str
-    entries: list[_Entry]
+    entries: list[CostEntry]
 
 
 def distribution(samples: Sequence[float]) -> Distribution:

@@ -1,9 +1,9 @@
 """Show the events of a run or of a measuring: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,9 +12,10 @@ from rich.table import Column
 
 from nin_bench.cell import Cell
 from nin_bench.errors import printable
+from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.rounds import MeasuringStarted, SampleEnded
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
+from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
 Listener = Callable[[Event], None]
 
@@ -55,6 +56,50 @@ def _plan_line(event: Planned) -> str:
     ]
     where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
+
+
+def forecast_line(forecast: RunForecast) -> str | None:
+    """What a run will take; None where nothing is known of it."""
+    if not forecast.num_known:
+        return None
+    workers = "1 worker" if forecast.num_workers == 1 else f"{forecast.num_workers} workers"
+    of = f" for {forecast.num_known} of {forecast.num_cells} cells" if forecast.num_unknown else ""
+    memory = (
+        "" if forecast.memory_bytes is None else f", together holding up to {human_memory(forecast.memory_bytes)}"
+    )
+    return f"foretold: {human_duration(forecast.seconds)}{of} with {workers}{memory}"
+
+
+def memory_warning(forecast: RunForecast, machine: Mapping[str, Any]) -> str | None:
+    """That a run will take more memory than there is; of accelerators, each worker has its own.
+
+    Args:
+        forecast: of the cells to run.
+        machine: as `describe_machine` tells.
+    """
+    total, wanted = machine["memory_bytes"], forecast.memory_bytes
+    if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
+        return None
+    return (
+        f"warning: {forecast.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
+        f"{human_memory(total)}; give fewer --workers"
+    )
+
+
+def human_duration(seconds: float) -> str:
+    """As people say it.
+
+    >>> human_duration(42.4), human_duration(150.0), human_duration(9000.0)
+    ('42 s', '2.5 min', '2.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def human_memory(num_bytes: int) -> str:
+    """As people say it: `1.5 GiB`."""
+    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def _measuring_line(event: MeasuringStarted) -> str:
@@ -139,6 +184,10 @@ class _Lines:
                 self._say_heading()
                 for line in (*event.notes, _plan_line(event)):
                     self._say(line)
+            case Foretold():
+                for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+                    if said:
+                        self._say(said)
             case MeasuringStarted():
                 self._say_heading()
                 self._say(_measuring_line(event))
@@ -190,6 +239,10 @@ class _Bars:
                     self._say(line)
                 if self.work.total:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
+            case Foretold():
+                for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+                    if said:
+                        self._say(said)
             case MeasuringStarted():
                 self._say_heading()
                 self._say(_measuring_line(event))

@@ -1,5 +1,6 @@
 """The parent of a run: plan, measure, hand cells to an executor, write what comes of each."""
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -11,8 +12,9 @@ from nin_bench.cell import Cell
 from nin_bench.cost_file import Entry, entry_of, num_rounds
 from nin_bench.environment import describe_environment
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
+from nin_bench.foretell import RunForecast, foretell_run
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.rounds import MeasuringSession
 from nin_bench.session import Held, RunOptions, held_folder
@@ -27,6 +29,16 @@ class Planned:
     cells: Sequence[PlannedCell]
     slots: Sequence[Slot]
     notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Nothing is left to measure, and what was measured tells what training will take."""
+
+    forecast: RunForecast
+    """Of the cells to run."""
+    machine: Mapping[str, Any]
+    """As `describe_machine` tells."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class CellEnded:
     will_retry: bool
 
 
-Event = Planned | CellStarted | EpochEnded | CellEnded | rounds.Event
+Event = Planned | Foretold | CellStarted | EpochEnded | CellEnded | rounds.Event
 
 
 @dataclass
@@ -121,6 +133,10 @@ def run_grid(
         to_measure, damaged = _unmeasured(todo, folder, held.machine, options.num_rounds)
         on_event(Planned(planned, held.slots, [*notes, *damaged]))
         _measure(to_measure, folder, held, options, on_event)
+        planned = foretell_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
+        forecast = foretell_run((one.forecast for one in planned if one.has_to_run), len(held.slots))
+        if forecast.num_known:
+            on_event(Foretold(forecast, held.machine))
         summary = _Run(folder, options, on_event, held.executor).train(planned)
         summary.signal_number = held.signal_number
         return summary
@@ -213,6 +229,9 @@ class _Run:
         """Outcomes that a fresh attempt replaces only by another final one."""
         self.tries: Counter[str] = Counter()
         self.started_at: dict[str, str] = {}
+        self.started_seconds: dict[str, float] = {}
+        """By a clock that nobody sets."""
+        self.foretold_seconds: dict[str, float | None] = {}
         self.rows: dict[str, list[Epoch]] = {}
         self.devices: dict[str, str] = {}
 
@@ -220,6 +239,7 @@ class _Run:
         cells = {one.cell.cell_id: one.cell for one in planned if one.has_to_run}
         self.queue.extend(cells.values())
         self.earlier = {one.cell.cell_id: one.record for one in planned if one.record}
+        self.foretold_seconds = {one.cell.cell_id: one.forecast.seconds for one in planned}
         self.final = {one.cell.cell_id: one.outcome for one in planned if one.state == "again" and one.outcome}
         # An outdated record is of another experiment.
         outcome = {
@@ -233,6 +253,7 @@ class _Run:
                 match event:
                     case Started():
                         self.started_at[event.key], self.rows[event.key] = now(), []
+                        self.started_seconds[event.key] = time.monotonic()
                         self.devices[event.key] = event.slot.device
                         self.on_event(CellStarted(cell, event.slot.device))
                     case Told():
@@ -253,6 +274,12 @@ class _Run:
         result = end.result if end.how == "returned" else self._dead(cell, end)
         assert isinstance(result, CellResult)
         record = result.record
+        attempt = {
+            **record["attempts"][-1],
+            "seconds": time.monotonic() - self.started_seconds[cell.cell_id],
+            "foretold_seconds": self.foretold_seconds[cell.cell_id],
+        }
+        record = {**record, "attempts": [attempt]}
         if earlier := self.earlier.get(cell.cell_id):
             record = {**record, "attempts": [*earlier["attempts"], *record["attempts"]]}
         outcome: str = record["outcome"]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from costs_fixture import cost_entry, write_costs
 from processes import linux, members_of, still_running_after
 
 from nin_bench import cli
+from nin_bench.environment import describe_machine
 from nin_bench.files import sole_writer
 from nin_bench.results import load_results
 
@@ -158,6 +160,36 @@ def test_plan_and_status_before_and_after_a_run(call):
     status = call("status", "results/tiny/full", "--json").json()
     assert status["outcomes"] == {"missing": 2, "trained": 2}
     assert call("status", "results/tiny/full").out.splitlines()[0] == "tiny, profile full: 4 cells"
+
+
+def test_a_plan_foretells_what_this_machine_has_measured(call):
+    cells = call("plan", "--grid", "grid.yaml", "--json").json()["cells"]
+    assert {(cell["foretold_seconds"], cell["foretold_memory_bytes"]) for cell in cells} == {(None, None)}
+    folder = Path("results/tiny/full")
+    folder.mkdir(parents=True)
+    write_costs(folder, cells[0]["variant_id"], cost_entry(machine=describe_machine("cpu")))
+    options = ("--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
+    # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
+    seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
+    known, unknown, *_ = call("plan", *options, "--json").json()["cells"]
+    assert (known["foretold_seconds"], known["foretold_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
+    assert (unknown["foretold_seconds"], unknown["foretold_memory_bytes"]) == (None, None)
+    plan = call("plan", *options)
+    assert plan.out.splitlines() == [
+        "mlp hidden=16  seed 0  missing  4 s, 0.5 GiB",
+        "mlp hidden=32  seed 0  missing",
+        "mlp hidden=16  seed 1  missing  4 s, 0.5 GiB",
+        "mlp hidden=32  seed 1  missing",
+        "4 cells: 4 to run, 0 done",
+        "foretold: 4 s for 2 of 4 cells with 2 workers, together holding up to 0.9 GiB",
+    ]
+    assert plan.err.splitlines()[1:] == [
+        "2 cells without figures of this machine: with the same options, python -m nin_bench measure --grid "
+        "grid.yaml takes them, and so does run, first"
+    ]
+    # with three workers nobody was busy: memory is known, time is not
+    more = call("plan", *options[:-1], "3").out.splitlines()
+    assert (more[0], more[-1]) == ("mlp hidden=16  seed 0  missing  0.5 GiB", "4 cells: 4 to run, 0 done")
 
 
 def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):

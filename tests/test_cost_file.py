@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from costs_fixture import cost_entry, layer
 
 from nin_bench.cost_file import COST_SAMPLES, check_costs, cost_row, cost_samples, distribution, with_entry
 from nin_bench.files import DamagedFileError
@@ -9,33 +10,23 @@ from nin_bench.metrics import METRICS
 
 def entry(fingerprint: str = "a", num_rounds: int = 3, **parts: Any) -> dict[str, Any]:
     """As a machine without an energy counter, and with one worker, writes it."""
-    speed = distribution([30.0, 10.0, 20.0])
+    speed = {"images_per_second": distribution([30.0, 10.0, 20.0]), "busy_images_per_second": None}
+    usual = cost_entry()
     return {
-        "machine": {"fingerprint": fingerprint},
+        **usual,
+        "machine": {"fingerprint": fingerprint, "device": "cpu"},
         "measured_at": "2026-01-02T03:04:05+00:00",
-        "error": None,
-        "setting": {"num_rounds": num_rounds},
-        "num_params": {"total": 7},
-        "num_macs": {"total": 70},
-        "memory_bytes": {"train_peak": 4096},
-        "train": {"images_per_second": speed, "busy_images_per_second": None},
-        "predict": {"images_per_second": speed, "busy_images_per_second": None},
-        "latency_seconds": {"p50": 0.2, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]]},
-        "startup_seconds": speed,
-        "energy_joules_per_image": None,
+        "setting": {**usual["setting"], "num_rounds": num_rounds},
+        "num_params": {**usual["num_params"], "total": 7},
+        "num_macs": {**usual["num_macs"], "total": 70},
+        "memory_bytes": {**usual["memory_bytes"], "train_peak": 4096},
+        "train": {**usual["train"], **speed},
+        "predict": speed,
+        "latency_seconds": {
+            "p50": 0.2, "p95": 0.6, "p99": 0.8, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]],
+        },
         "mfu": None,
-        "ceilings": {"copy_bytes_per_second": speed},
-        "load": [{"steal_share": 0.0, "other_cpu_share": None, "throttled": None}],
-        "layers": [layer()],
         **parts,
-    }
-
-
-def layer(**changes: Any) -> dict[str, Any]:
-    return {
-        "name": "dense1", "type": "Linear", "kind": "dense", "num_params": 7, "num_macs": 70,
-        "flops_per_byte": 2.5,
-        "forward_seconds": 1e-6, "backward_seconds": None, "share_of_roof": 0.5, "bound": "memory", **changes,
     }  # fmt: skip
 
 
@@ -102,19 +93,22 @@ def test_a_session_that_was_cut_short_costs_nothing_that_is_known():
     [
         ({"variant_id": "w"}, "another variant, 'w'"),
         ({"entries": None}, r"\(entries: input should be a valid list\)"),
-        ({"entries": [entry(machine={"fingerprint": 7})]}, r"\(entries.0.machine.fingerprint: "),
-        ({"entries": [entry(setting={})]}, r"\(entries.0.setting.num_rounds: field required\)"),
         (
-            {"entries": [entry(latency_seconds={"p50": 1.0, "samples": [[]]})]},
+            {"entries": [entry(machine={"fingerprint": 7, "device": "cpu"})]},
+            r"\(entries.0.machine.fingerprint: ",
+        ),
+        ({"entries": [entry(setting={})]}, r"\(entries.0.setting.batch_size: field required\)"),
+        (
+            {"entries": [entry(latency_seconds={"p50": 1.0, "p95": 1.0, "p99": 1.0, "samples": [[]]})]},
             r"\(entries.0.latency_seconds.samples.0: ",
         ),
         ({"entries": [entry(train=[1])]}, r"\(entries.0.train: "),
+        ({"entries": [entry(predict={"images_per_second": 3.0})]}, "images_per_second"),
+        ({"entries": [entry(layers=[layer("dense1", "magic")])]}, r"\(entries.0.layers.0.kind: "),
         (
-            {"entries": [entry(train={"images_per_second": 3.0, "busy_images_per_second": None})]},
-            "images_per_second",
+            {"entries": [entry(), entry(num_macs={"total": -1, "convolution": 0, "pointwise": 0, "dense": 0})]},
+            r"\(entries.1.num_macs.total: ",
         ),
-        ({"entries": [entry(layers=[layer(kind="magic")])]}, r"\(entries.0.layers.0.kind: "),
-        ({"entries": [entry(), entry(num_macs={"total": -1})]}, r"\(entries.1.num_macs.total: "),
     ],
 )
 def test_a_file_that_is_not_what_its_place_says_is_refused(damaged, reason):

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
+from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import sole_writer
+from nin_bench.foretell import RunForecast
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned, RunSummary, run_grid
+from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned, RunSummary, run_grid
 from nin_bench.session import RunOptions
 
 GRID = """
@@ -389,3 +392,34 @@ def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
     with pytest.raises(ResultsError, match=r"predictions/.*\.npz: \d+ bytes could not be written"):
         bench.run(ONE_CELL, on_event=spoil)
     assert not multiprocessing.active_children()
+
+
+# What cells were foretold to take
+
+
+def measured_here(bench: Bench) -> None:
+    """Costs of the grid's one variant, as this machine would have measured them."""
+    (variant,) = bench.grid(ONE_CELL).variants
+    bench.folder.path.mkdir(parents=True)
+    write_costs(bench.folder.path, variant.variant_id, cost_entry(machine=describe_machine("cpu")))
+
+
+def test_what_a_cell_was_foretold_to_take_stands_beside_what_it_took(bench):
+    measured_here(bench)
+    bench.run(ONE_CELL)
+    # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
+    seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
+    (told,) = bench.told(Foretold)
+    assert told.forecast == RunForecast(2, 1, 1, pytest.approx(seconds), 500_000_000)
+    assert told.machine == describe_machine("cpu")
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] == pytest.approx(seconds)
+    assert 0 < attempt["seconds"] < 600
+
+
+def test_what_was_never_measured_is_not_foretold(bench):
+    bench.run(ONE_CELL)
+    assert bench.told(Foretold) == []
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] is None
+    assert attempt["seconds"] > 0

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -22,6 +22,7 @@ from nin_bench.cli.options import (
     TimeoutOption,
     WorkersOption,
     YesOption,
+    counted,
     note,
     print_json,
     tell,
@@ -59,7 +60,8 @@ def run(
     """Train every cell of a grid that has no result yet, and write the report."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
-        _print_plan(_planned(loaded, folder, data_dir, fresh=fresh))
+        cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
+        _print_plan(cells, machine, num_workers, grid)
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner import run_grid
@@ -89,13 +91,14 @@ def plan(
     only: OnlyOption = None,
     results: ResultsOption = Path("results"),
     data_dir: DataDirOption = None,
+    workers: WorkersOption = None,
     device: DeviceOption = "auto",
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every cell of a grid and what is known of it; train nothing."""
+    """Show every cell of a grid, what is known of it and what it will take; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    cells = _planned(loaded, folder, data_dir)
+    cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers)
     if as_json:
         document = {
             "grid": loaded.name,
@@ -105,24 +108,62 @@ def plan(
         print_json(document)
         return
     note(setting(loaded))
-    _print_plan(cells)
+    _print_plan(cells, machine, num_workers, grid)
 
 
 def _planned(
-    grid: "Grid", folder: "ResultsFolder", data_dir: Path | None, *, fresh: bool = False
-) -> "list[PlannedCell]":
-    from nin_bench.plan import load_plan
+    grid: "Grid",
+    folder: "ResultsFolder",
+    data_dir: Path | None,
+    device: str,
+    workers: int | None,
+    *,
+    fresh: bool = False,
+) -> "tuple[list[PlannedCell], dict[str, Any], int]":
+    """The cells with what they will take, this machine, and how many of them run at a time."""
+    from nin_bench.environment import describe_machine
+    from nin_bench.plan import foretell_cells, load_plan
+    from nin_bench.session import choose_slots
 
-    return load_plan(grid, folder, data_dir, fresh=fresh)
+    cells = load_plan(grid, folder, data_dir, fresh=fresh)
+    slots = choose_slots(device, workers)
+    machine = describe_machine(slots[0].device)
+    return foretell_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
 
 
-def _print_plan(cells: "Sequence[PlannedCell]") -> None:
+def _print_plan(
+    cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
+) -> None:
+    from nin_bench.foretell import foretell_run
+    from nin_bench.progress import forecast_line, memory_warning
+
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         outcome = f" ({planned.outcome})" if planned.outcome else ""
-        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}")
-    todo = sum(planned.has_to_run for planned in cells)
-    tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}{_takes(planned)}")
+    todo = [planned for planned in cells if planned.has_to_run]
+    tell(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
+    forecast = foretell_run((planned.forecast for planned in todo), num_workers)
+    if line := forecast_line(forecast):
+        tell(line)
+    if warning := memory_warning(forecast, machine):
+        note(warning)
+    if forecast.num_unknown:
+        note(
+            f"{counted(forecast.num_unknown, 'cell')} without figures of this machine: with the same options, "
+            f"python -m nin_bench measure --grid {shlex.quote(str(grid_path))} takes them, and so does run, first"
+        )
+
+
+def _takes(planned: "PlannedCell") -> str:
+    from nin_bench.progress import human_duration, human_memory
+
+    seconds, memory = planned.forecast.seconds, planned.forecast.memory_bytes
+    known = [
+        *([] if seconds is None else [human_duration(seconds)]),
+        *([] if memory is None else [human_memory(memory)]),
+    ]
+    return f"  {', '.join(known)}" if planned.has_to_run and known else ""
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:

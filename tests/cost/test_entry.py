@@ -41,7 +41,8 @@ def sample(speed: float, *, joules: float | None = None, backward: float | None 
 def entry_of(measured: Measurements, ceilings: list[Ceilings]) -> dict:
     entry = make_entry(
         CELL, IMAGE, count_variant(CELL, IMAGE, "cpu"), measured, ceilings,
-        machine={"fingerprint": "0123456789abcdef"}, measured_at="2026-01-02T03:04:05+00:00", num_workers=2,
+        machine={"fingerprint": "0123456789abcdef", "device": "cpu"},
+        measured_at="2026-01-02T03:04:05+00:00", num_workers=2,
     )  # fmt: skip
     check_costs({"variant_id": "v", "label": "mlp", "entries": [entry]}, "v")
     return json.loads(to_json(entry))  # strict JSON, and nothing lost on the way
