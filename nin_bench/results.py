@@ -86,7 +86,9 @@ class ResultsFolder:
     def links(self) -> list[Path]:
         """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
         ours = [*PARTS, "report", "report/figures"]
-        return [path for name in ours if (path := self.path / name).is_symlink()]
+        with suppress(OSError):  # of a name too long to be anything's
+            return [path for name in ours if (path := self.path / name).is_symlink()]
+        return []
 
     def remove_leftovers(self) -> list[Path]:
         """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""

@@ -12,6 +12,7 @@ import pytest
 from processes import linux, members_of, still_running_after
 
 from nin_bench import cli
+from nin_bench.files import sole_writer
 from nin_bench.results import load_results
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +160,25 @@ def test_plan_and_status_before_and_after_a_run(call):
     assert call("status", "results/tiny/full").out.splitlines()[0] == "tiny, profile full: 4 cells"
 
 
+def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
+    call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+    lines = call("status", "results/tiny/full", "--cells").out.splitlines()
+    assert lines[3:] == [
+        "mlp hidden=16  seed 0  missing", "mlp hidden=16  seed 1  trained",
+        "mlp hidden=32  seed 0  missing", "mlp hidden=32  seed 1  trained",
+    ]  # fmt: skip
+    document = call("status", "results/tiny/full", "--json").json()
+    assert document["in_use_by"] is None
+    assert [(cell["label"], cell["seed"], cell["outcome"]) for cell in document["cells"]] == [
+        ("mlp hidden=16", 0, "missing"), ("mlp hidden=16", 1, "trained"),
+        ("mlp hidden=32", 0, "missing"), ("mlp hidden=32", 1, "trained"),
+    ]  # fmt: skip
+    with sole_writer(tmp_path / "results" / "tiny" / "full"):
+        assert f"  in use by process {os.getpid()}" in call("status", "results/tiny/full").out.splitlines()
+        document = call("status", "results/tiny/full", "--json").json()
+        assert document["in_use_by"] == f"process {os.getpid()}"
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
     done = call("run", "--grid", "grid.yaml", "--dry-run")
     assert done.status == 0
@@ -279,6 +299,9 @@ def test_the_version(call):
         (("name: mlp, hidden: [16, 32]", "name: lenet"), "8 is too small for these layers; use 12 or more"),
         (("seeds: 2", "seeds: 6000"), "12,000 cells"),
         (("seeds: 2", "seeds: ["), "grid.yaml:"),
+        (("name: digits", "name: image_folder, resolution: 8, folder: ../up"), "data.folder: '../up' leaves the"),
+        (("name: digits", f"name: image_folder, resolution: 8, folder: {'x' * 300}"), "up to 255 visible"),
+        (("name: digits", 'name: image_folder, resolution: 8, folder: "a\\0b"'), "up to 255 visible characters"),
     ],
     ids=lambda value: value[1].strip().replace("\n", " ") if isinstance(value, tuple) else "",
 )
@@ -308,6 +331,10 @@ def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, e
         ("run --grid grid.yaml --set recipe.epoch=2", "unknown field 'epoch'; did you mean 'epochs'?"),
         ("run --grid grid.yaml --device abacus", "--device abacus: there is "),
         ("run --grid grid.yaml --results grid.yaml", "grid.yaml/tiny/full: cannot be written: "),
+        (f"plan --grid grid.yaml --results {'x' * 300}", "cannot be read: File name too long"),
+        (f"run --grid grid.yaml --results {'x' * 300}", "cannot be read: File name too long"),
+        (f"status {'x' * 300}", "cannot be read: File name too long"),
+        (f"doctor {'x' * 300}", "not a results folder"),
         ("status absent", "absent: not a results folder"),
         ("report absent", "absent: not a results folder"),
         ("models inn", "models inn: name: unknown model 'inn'; did you mean 'nin'?"),
@@ -325,6 +352,19 @@ def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_made(call, argumen
     assert done.err.count("\n") == 1, done.err
     assert expected in done.err
     assert files_in(Path()) == {"grid.yaml"}
+
+
+def test_a_name_that_would_steer_the_terminal_is_written_out(call):
+    done = call("run", "--grid", "\x1b]0;owned\x07\u202egrid.yaml")
+    assert done.status == 2
+    assert done.err.startswith("\\x1b]0;owned\\x07\\u202egrid.yaml: cannot be read: ")
+
+
+def test_a_pattern_that_excludes_nothing_is_noted(call):
+    Path("grid.yaml").write_text(f"{GRID}exclude:\n- {{hidden: 64}}\n")
+    done = call("plan", "--grid", "grid.yaml")
+    assert done.status == 0
+    assert "grid.yaml:10:3: exclude[0]: matches no cell; mend it, or leave it out" in done.err.splitlines()
 
 
 def test_another_recipe_in_the_same_folder_is_refused(call):
@@ -493,7 +533,9 @@ def test_ctrl_c_ends_a_measuring_in_order(tmp_path):
 # What a command waits for
 
 
-@pytest.mark.parametrize("arguments", ["--help", "run --help", "schema", "status results", "report results"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "run --help", "schema", "status results", "doctor results", "report results"]
+)
 def test_what_needs_no_torch_does_not_wait_for_it(tmp_path, arguments):
     results = Path(__file__).parent / "report_fixture.py"
     program = f"""
@@ -526,3 +568,27 @@ def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@linux
+def test_an_output_that_takes_nothing_is_told_in_one_line(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("schema"), cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "the output: No space left on device; mend it or choose another place, then run the command again\n"
+    )
+
+
+def test_a_terminal_that_knows_few_characters_gets_the_others_written_out(tmp_path):
+    done = subprocess.run(
+        command("models", "nin"),
+        cwd=tmp_path,
+        env={**environment(), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1\\xd796\\xd754\\xd754" in done.stdout
