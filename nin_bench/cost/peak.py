@@ -26,14 +26,16 @@ class PeakMemory:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._known = self.restart()
-        self.before = self._held()
-        """What was held then, in bytes."""
+        self.before = self._held() if self._known or device.type == "cpu" else None
+        """What was held then, in bytes; None where the accelerator's allocator does not count."""
 
     def restart(self) -> bool:
         """Forget the peak so far; whether that could be done."""
         if self._device.type != "cpu":
-            torch.accelerator.reset_peak_memory_stats(self._device)
-            return True
+            with suppress(RuntimeError, NotImplementedError):
+                torch.accelerator.reset_peak_memory_stats(self._device)
+                return True
+            return False
         # What was freed but is still kept for later would hide what is held anew.
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
@@ -45,7 +47,7 @@ class PeakMemory:
 
     def peak(self) -> int | None:
         """The most that was held since, above `before`, in bytes; None where the system does not tell."""
-        if not self._known:
+        if not self._known or self.before is None:
             return None
         most = (
             _resident_peak()
