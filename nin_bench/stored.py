@@ -29,6 +29,7 @@ Predictions = dict[str, npt.NDArray[Any]]
 
 _KINDS = {"predicted": "i", "probability": "f", "label": "i"}
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
+_LARGEST = 2.0**128  # a loss is computed in single precision; and no measure is negative
 _PLACES = frozenset({"cell_id", "variant_id", "label", "seed", "outcome", "error"})
 """What tables hold beside the metrics."""
 
@@ -57,6 +58,10 @@ class _Cell(_Part):
     seed: int
 
 
+class _Machine(_Part):
+    fingerprint: str
+
+
 class _Grid(_Part):
     name: str
     profile: str
@@ -65,6 +70,7 @@ class _Grid(_Part):
     variants: list[_Variant]
     cells: list[_Cell]
     lock: dict[str, Any] | None = None
+    machine: _Machine | None = None
 
 
 def check_grid(value: Mapping[str, Any]) -> None:
@@ -127,8 +133,10 @@ def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
             continue
         if not isinstance(value, bool | int | float):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
-        if name.endswith("accuracy") and not 0 <= value <= 1:
-            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no share")
+        if name.startswith("num_") and type(value) is not int:
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no count")
+        if not 0 <= value <= (1 if name.endswith("accuracy") else _LARGEST):
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which nobody measured")
 
 
 def pack_predictions(predictions: Mapping[str, npt.NDArray[Any]], cell_id: str) -> bytes:

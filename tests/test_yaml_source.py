@@ -172,7 +172,8 @@ COLUMN = (
 TEXT = "text goes on behind a value, or holds a colon; put the whole text in quotes"
 OPEN = "the bracket of line {} is not closed; add {}, or a comma before this"
 COLON = (
-    "a second colon in the bracket of line {}; add }}, or a comma before its field, or quote text that holds a colon"
+    "a second colon in the bracket of line {}; "
+    "add }}, or a comma before its field, or quote text that holds a colon"
 )
 MARK = "text cannot begin with a mark of YAML's own; put it in quotes"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     DataDirOption,
     GridOption,
@@ -20,7 +21,7 @@ from nin_bench.cli.options import (
     tell,
 )
 from nin_bench.cli.results import write_search_report
-from nin_bench.cli.run import load_grid, run
+from nin_bench.cli.run import run
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def search(
     import optuna
 
     from nin_bench.plan import RegistryCatalog
-    from nin_bench.progress import search_progress
+    from nin_bench.progress import search_progress_on
     from nin_bench.report.search.studies import read_search
     from nin_bench.report.search.warnings import search_warnings
     from nin_bench.search.question import load_search
@@ -95,7 +96,7 @@ def search(
         storage=storage,
     )
     check_unedited(tuned)
-    with search_progress(sys.stderr, _setting(loaded)) as on_event:
+    with search_progress_on(sys.stderr, _setting(loaded)) as on_event:
         summary = search_grid(loaded, folder, options, on_event)
     if summary.signal_number is not None:
         note("interrupted: run the same command again to go on")

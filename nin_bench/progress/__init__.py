@@ -1,6 +1,13 @@
-"""Show a run's or a search's events on screen while it lasts."""
+"""Show on screen what a run, a measuring or a search tells while it lasts."""
 
-from nin_bench.progress.run import run_progress
-from nin_bench.progress.search import search_progress
+from nin_bench.progress.run import forecast_line, human_duration, human_memory, memory_warning, progress_on
+from nin_bench.progress.search import search_progress_on
 
-__all__ = ["run_progress", "search_progress"]
+__all__ = [
+    "forecast_line",
+    "human_duration",
+    "human_memory",
+    "memory_warning",
+    "progress_on",
+    "search_progress_on",
+]

@@ -1,8 +1,8 @@
-"""Show work under way: bars with the time left on a terminal, plain lines elsewhere. Knows no cells and no trials."""
+"""Show work under way: bars with the time left on a terminal, plain lines elsewhere. Knows no cell and no trial."""
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -15,24 +15,26 @@ from nin_bench.errors import printable
 
 
 class Display(ABC):
-    """Work of several pieces, each of so many epochs."""
+    """Work of several pieces, each of so many epochs; and before it, perhaps, samples to be taken."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
         self.epochs: Mapping[str, int] = {}
+        self.work = _Work({})
 
-    def plan(self, lines: Sequence[str], epochs: Mapping[str, int], what: str) -> None:
-        """Say what is to be done.
+    @abstractmethod
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    def plan(self, epochs: Mapping[str, int], what: str) -> None:
+        """There is work to be done.
 
         Args:
-            lines: for people.
-            epochs: of every piece that has to be worked at, by its key.
+            epochs: of every piece, by its key.
             what: the pieces, as `cells`.
         """
         self.epochs = epochs
         self.work = _Work(epochs)
-        for line in lines:
-            self._say(line)
         self._begin(what)
 
     def start(self, key: str, name: str, how: str) -> None:
@@ -42,17 +44,23 @@ class Display(ABC):
 
     def epoch(self, key: str, epoch: int, note: str) -> None:
         """A piece has ended an epoch."""
-        self.work.note(key, self.epochs[key] - epoch)
+        self.work.left[key] = self.epochs[key] - epoch
         self.work.num_seen += 1
         self._epoch(key, epoch, note)
 
     def end(self, key: str, outcome: str, *, again: bool, interrupted: bool) -> None:
         """A piece is over, or will be begun again."""
-        self.work.note(key, self.epochs[key] if again else 0)
+        self.work.left[key] = self.epochs[key] if again else 0
         self._end(key, f"{self.names[key]}: {outcome}", again=again, interrupted=interrupted)
 
     @abstractmethod
-    def _say(self, line: str) -> None: ...
+    def count(self, what: str, total: int) -> None:
+        """So many samples will be taken before the work is begun."""
+
+    def counted(self, left: int, name: str, stage: str) -> None:
+        """One was taken; the pace of the work is counted from now."""
+        self.work.started = time.monotonic()
+        self._counted(left, name, stage)
 
     @abstractmethod
     def _begin(self, what: str) -> None: ...
@@ -65,6 +73,9 @@ class Display(ABC):
 
     @abstractmethod
     def _end(self, key: str, line: str, *, again: bool, interrupted: bool) -> None: ...
+
+    @abstractmethod
+    def _counted(self, left: int, name: str, stage: str) -> None: ...
 
 
 @contextmanager
@@ -101,9 +112,6 @@ class _Work:
         """Epochs that are over: trained, or skipped by a piece that ended early."""
         return self.total - sum(self.left.values())
 
-    def note(self, key: str, left: int) -> None:
-        self.left[key] = left
-
     def time_left(self) -> str:
         """As people say it; empty while nothing is known of the pace, or nothing is left."""
         left = self.total - self.done
@@ -116,42 +124,55 @@ class _Work:
 
 
 class _Lines(Display):
-    """A line for the plan, each piece's start and end, and each epoch."""
+    """A line for each piece's start and end, and for each epoch."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self.stream = stream
         self.num_ended = 0
+        self.stage = ""
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         self.stream.write(f"{printable(line)}\n")
         self.stream.flush()
+
+    def count(self, what: str, total: int) -> None:
+        pass
 
     def _begin(self, what: str) -> None:
         pass
 
     def _start(self, key: str, line: str) -> None:
-        self._say(line)
+        self.say(line)
 
     def _epoch(self, key: str, epoch: int, note: str) -> None:
-        self._say(f"{self.names[key]}: epoch {epoch}/{self.epochs[key]}, {note}")
+        self.say(f"{self.names[key]}: epoch {epoch}/{self.epochs[key]}, {note}")
 
     def _end(self, key: str, line: str, *, again: bool, interrupted: bool) -> None:
         self.num_ended += not again
         left = "" if interrupted else self.work.time_left()
-        self._say(f"[{self.num_ended}/{len(self.epochs)}{', ' if left else ''}{left}] {line}")
+        self.say(f"[{self.num_ended}/{len(self.epochs)}{', ' if left else ''}{left}] {line}")
+
+    def _counted(self, left: int, name: str, stage: str) -> None:
+        if stage != self.stage:
+            self.stage = stage
+            self.say(f"measuring: {stage}")
 
 
 class _Bars(Display):
-    """A bar for the whole work, counted in epochs, and one for each piece under way."""
+    """A bar for the whole work, counted in epochs, one for each piece under way, and one for samples."""
 
     def __init__(self, bars: Progress) -> None:
         super().__init__()
         self.bars = bars
         self.pieces: dict[str, TaskID] = {}
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         self.bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+    def count(self, what: str, total: int) -> None:
+        self.samples = self.bars.add_task(what, total=total, note="")
+        self.num_samples = total
 
     def _begin(self, what: str) -> None:
         if self.work.total:
@@ -168,7 +189,13 @@ class _Bars(Display):
     def _end(self, key: str, line: str, *, again: bool, interrupted: bool) -> None:
         self.bars.remove_task(self.pieces.pop(key))
         self._advance()
-        self._say(line)
+        self.say(line)
+
+    def _counted(self, left: int, name: str, stage: str) -> None:
+        done, name = self.num_samples - left, escape(printable(name))
+        self.bars.update(self.samples, completed=done, description=name, note=stage)
+        if not left:
+            self.bars.remove_task(self.samples)
 
     def _advance(self) -> None:
         self.bars.update(self.whole, completed=self.work.done, note=self.work.time_left())

@@ -10,7 +10,7 @@ from nin_bench.search.study import VariantStudy
 
 
 @contextmanager
-def search_progress(stream: TextIO, heading: str) -> Iterator[Callable[[SearchEvent], None]]:
+def search_progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[SearchEvent], None]]:
     """A listener for `search_grid` that shows its events on a stream while the context lasts.
 
     Args:
@@ -30,7 +30,9 @@ def _show(event: SearchEvent, display: Display, heading: str) -> None:
                 for draw, trial in enumerate(study.standing)
                 if not study.is_done(trial)
             }
-            display.plan([heading, _plan_line(event, len(epochs))], epochs, "trials")
+            for line in (heading, _plan_line(event, len(epochs))):
+                display.say(line)
+            display.plan(epochs, "trials")
         case TrialStarted():
             params = ", ".join(f"{name}={_short(value)}" for name, value in event.params.items())
             name = f"{event.study.variant.label} trial {event.number}"
@@ -45,11 +47,7 @@ def _show(event: SearchEvent, display: Display, heading: str) -> None:
 
 
 def told_value(study: VariantStudy, value: float) -> str:
-    """A value of the objective, named and rounded as people read it.
-
-    >>> told_value(study, 0.8612)  # doctest: +SKIP
-    'validation accuracy 86.1%'
-    """
+    """A value of the objective, named and rounded as people read it: `validation accuracy 86.1%`."""
     if study.spec.objective == "validation_accuracy":
         return f"validation accuracy {value:.1%}"
     return f"validation loss {value:.3f}"

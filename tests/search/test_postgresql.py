@@ -65,7 +65,9 @@ def start(folder: Path, name: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(server: str, tmp_path: Path, request: Any):
+def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest
+):
     grid = ONE.replace("epochs: 2", "epochs: 1").replace("trials: 3", f"trials: {TRIALS}\n  sampler: random")
     (tmp_path / "grid.yaml").write_text(grid)
     options = ("--device", "cpu", "--workers", "1", "--storage", server)
