@@ -136,7 +136,7 @@ def _setting(grid: "Grid") -> str:
 
 
 def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
-    from nin_bench.search.question import read_study
+    from nin_bench.search.folder import read_study
 
     assert grid.search is not None
     selected = {cell.variant_id for cell in grid.selected}

@@ -1,6 +1,5 @@
 """What is searched, as search.json tells it, and whether it can be searched into a folder."""
 
-from pathlib import Path
 from typing import Any
 
 from nin_bench.environment import describe_environment
@@ -9,33 +8,10 @@ from nin_bench.files import DamagedFileError, read_json
 from nin_bench.grid import Grid, SearchSpec, trial_variant
 from nin_bench.plan import RegistryCatalog, check_networks
 from nin_bench.results import ResultsFolder
+from nin_bench.search.folder import search_path
 from nin_bench.search.storage import storage_kind
 from nin_bench.search.study import SCHEMA, study_name
-
-
-def search_path(folder: ResultsFolder) -> Path:
-    """Where the search as resolved lies."""
-    return folder.path / "search.json"
-
-
-def study_path(folder: ResultsFolder, variant_id: str) -> Path:
-    """Where the summary of a variant's study lies."""
-    return folder.path / "studies" / f"{variant_id}.json"
-
-
-def read_study(folder: ResultsFolder, variant_id: str) -> dict[str, Any] | None:
-    """What is kept of a variant's study, or None where there is none.
-
-    Raises:
-        ResultsError: the file is damaged; the next search writes it anew.
-    """
-    path = study_path(folder, variant_id)
-    try:
-        return read_json(path, SCHEMA)
-    except FileNotFoundError:
-        return None
-    except DamagedFileError as error:
-        raise ResultsError(f"{path} {error}; remove it and search again, which writes it anew") from error
+from nin_bench.search.tuned import check_tunable
 
 
 def load_search(
@@ -57,6 +33,7 @@ def load_search(
         raise InputError(f"{grid.name}: has no `search` section; add one with a space and a number of trials")
     document = _describe(grid, grid.search, storage)
     _check_variants(grid, grid.search, catalog)
+    check_tunable(grid, catalog)
     check_folder(folder, document)
     return document
 
@@ -90,8 +67,10 @@ def _check_variants(grid: Grid, search: SearchSpec, catalog: RegistryCatalog) ->
     """Whether validation images are there to choose by, and every network can be built at every corner."""
     for key, value in grid.data.items():
         if isinstance(value, list):
-            raise grid.variants[0].refused(
-                SpecError(key, f"an axis, but a tuned grid cannot hold a recipe for each {key}; give one value")
+            raise (
+                grid.variants[0]
+                .fields[f"data.{key}"]
+                .error(f"one of several, but a tuned grid cannot hold a recipe for each {key}; give one value")
             )
     for variant in grid.variants:
         if variant.data.validation_size == 0:

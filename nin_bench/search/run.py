@@ -13,16 +13,17 @@ from uuid import uuid4
 
 from optuna.exceptions import OptunaError
 from optuna.trial import Trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from nin_bench.data import load_dataset
 from nin_bench.environment import without_folders
-from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import sole_writer, to_json, write_atomically
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.search.question import check_folder, load_search, search_path, study_path
+from nin_bench.search.folder import search_path, study_path
+from nin_bench.search.question import check_folder, load_search
 from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
@@ -157,9 +158,8 @@ class _Search:
         self.options = options
         self.on_event = on_event
         self.studies = studies
-        self.executor = LocalExecutor(
-            slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.search.trial", *PRELOAD)
-        )
+        preload = ("nin_bench.search.trial", *PRELOAD)
+        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=preload)
         self.running: dict[str, _Running] = {}
         self.losses: Counter[tuple[str, int]] = Counter()
 
@@ -227,11 +227,8 @@ class _Search:
 
     def _given_up(self, study: VariantStudy) -> set[int]:
         """The draws of a study that this search has lost too often."""
-        return {
-            draw
-            for (name, draw), count in self.losses.items()
-            if name == study.name and count > self.options.retries
-        }
+        most = self.options.retries
+        return {draw for (name, draw), count in self.losses.items() if name == study.name and count > most}
 
     def _why(self, end: Ended) -> str:
         if end.how == "timed_out":
@@ -265,7 +262,7 @@ def _heard(studies: Sequence[VariantStudy]) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(BEAT_SECONDS):
-            with suppress(ResultsError, OptunaError):  # the search itself will tell
+            with suppress(OptunaError, SQLAlchemyError):  # the search itself will tell
                 for study in studies:
                     study.beat()
 

@@ -55,7 +55,7 @@ def make_sampler(spec: SearchSpec, draw_of: Callable[[int], int]) -> BaseSampler
 
     Args:
         spec: names it.
-        draw_of: the number of a trial's draw, counted from 0.
+        draw_of: of a trial's number, that of its draw, counted from 0.
     """
     if spec.sampler == "tpe":
         return _SeededTPE(spec.sampler_seed, draw_of)
@@ -112,10 +112,9 @@ class _SeededTPE(BaseSampler):
         self._draw_of = draw_of
         self._tpe = TPESampler(seed=_seed(seed))
 
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._tpe = TPESampler(seed=_seed(self._seed, self._draw_of(trial.number)))
-
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
+        # The first thing that is asked of a sampler, and only for a trial whose values are not known yet.
+        self._tpe = TPESampler(seed=_seed(self._seed, self._draw_of(trial.number)))
         return self._tpe.infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class VariantStudy:
             storage=storage,
             study_name=self.name,
             direction=self.spec.direction,
-            sampler=make_sampler(self.spec, self.draw_of),
+            sampler=make_sampler(self.spec, self._draw_to_sample),
             pruner=make_pruner(self.spec, self.epochs),
             load_if_exists=True,
         )
@@ -219,6 +219,10 @@ class VariantStudy:
     def draw_of(self, number: int) -> int:
         """The draw that a trial is of."""
         return draws_of(self.trials)[number]
+
+    def _draw_to_sample(self, number: int) -> int:
+        """Likewise; of a replacement that came second, and will not be trained, any will do."""
+        return draws_of(self.trials).get(number, 0)
 
     def _is_ours(self, trial: FrozenTrial) -> bool:
         return (self.name, trial.number) in self.searcher.asked

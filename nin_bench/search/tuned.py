@@ -17,11 +17,12 @@ import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
 from nin_bench.cell import Scalar
-from nin_bench.errors import ResultsError, printable
+from nin_bench.environment import without_folders
+from nin_bench.errors import InputError, ResultsError, printable
 from nin_bench.files import write_atomically
 from nin_bench.grid import Catalog, Grid, Variant, with_params
 from nin_bench.results import ResultsFolder
-from nin_bench.search.question import read_study
+from nin_bench.search.folder import read_study
 from nin_bench.yaml_source import parse_yaml
 
 SUFFIX = "_tuned"
@@ -62,6 +63,22 @@ def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
         return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
     value = f"{best['value']:.2%}" if grid.search.objective == "validation_accuracy" else f"{best['value']:.4f}"
     return Chosen(best["params"], f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(runs)})")
+
+
+def check_tunable(grid: Grid, catalog: Catalog) -> None:
+    """Rehearse the tuned grid with the ends of every range, so that a search does not end in a refusal.
+
+    Raises:
+        InputError: it could not be read back: the grid's name, or its text, would become too long.
+    """
+    assert grid.search is not None
+    rehearsed = Chosen(next(grid.search.corners()), "." * 120)
+    try:
+        tuned_text(grid, {variant.variant_id: rehearsed for variant in grid.variants}, catalog)
+    except InputError as error:
+        raise InputError(
+            f"{grid.name}: its tuned grid could not be read: {without_folders(str(error))}"
+        ) from error
 
 
 def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> str:

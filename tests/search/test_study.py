@@ -152,6 +152,23 @@ def test_searches_that_share_a_study_never_run_a_draw_twice(open_study):
     assert len(one.summary()["trials"]) == 6  # five, and the one that was lost; none that never trained
 
 
+@pytest.mark.parametrize("text", [ONE, QMC, TPE], ids=["grid", "qmc", "tpe"])
+def test_a_second_replacement_is_never_trained(open_study, storage, text):
+    one = open_study(text, shares=True)
+    first = one.ask().params
+    storage.delete_study(one.study._study_id)
+
+    one = open_study(text, shares=True)
+    lost = one.study.ask()  # and its search died before it could draw any values
+    one.study.tell(lost, state=TrialState.FAIL)
+    for _ in range(2):
+        one.replace(lost)
+    again = one.ask()
+    assert again.number == 1
+    assert again.params == first
+    assert [trial.user_attrs.get("surplus") for trial in one.trials][2] is True
+
+
 def test_a_draw_too_many_is_never_trained(open_study):
     """Two searches see that one draw is left, and both ask for it."""
     one, two = open_study(shares=True), open_study(token="two", shares=True)

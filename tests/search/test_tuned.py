@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from nin_bench.cell import Scalar
-from nin_bench.errors import ResultsError
+from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.search.question import study_path
-from nin_bench.search.tuned import Chosen, check_unedited, read_choices, tuned_text, write_tuned
+from nin_bench.search.folder import study_path
+from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned
 
 ROOT = Path(__file__).parent.parent.parent
 HEAD = "schema: 1\nname: tiny\ndata: {name: digits, resolution: 28}\n"
@@ -208,6 +208,30 @@ def test_a_shipped_grid_is_tuned_and_its_patterns_still_match(tune, load, name, 
         assert variant.label.startswith(label.partition(" lr=")[0])
     lines = [line for line in text.splitlines() if not line.lstrip().startswith(("- {name: ", "name: "))]
     assert [line for line in lines if line not in after.source.splitlines()] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("tiny", "t" * 59, "tuned.yaml:2:7: name: '" + "t" * 59),
+        ("[16, 32]", str(list(range(8, 408))), "tuned.yaml: longer than 64 KiB"),
+    ],
+)
+def test_a_grid_that_cannot_be_tuned_is_told_before_it_is_searched(load, catalog, old, new, expected):
+    text = f"{HEAD}models: [{{name: mlp, hidden: [16, 32]}}]\n{SEARCH}"
+    check_tunable(load(text), catalog)
+    name = new if old == "tiny" else "tiny"
+    with pytest.raises(InputError) as refused:
+        check_tunable(load(text.replace(old, new)), catalog)
+    assert str(refused.value).startswith(f"{name}: its tuned grid could not be read: ")
+    assert expected in str(refused.value)
+    assert "/tmp" not in str(refused.value)
+
+
+def test_nothing_that_a_name_holds_leaves_its_comment(load, catalog):
+    grid = load(f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}")
+    found = {grid.variants[0].variant_id: Chosen({"lr": 0.5}, "study\nmodels: [{name: lenet}]")}
+    assert "  # study\\nmodels: [{name: lenet}]\n" in tuned_text(grid, found, catalog)
 
 
 # From studies

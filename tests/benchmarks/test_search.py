@@ -1,0 +1,160 @@
+"""What a pruner saves, and what a search adds to training; the figures stand in each test's extra_info."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from optuna.storages import BaseStorage, InMemoryStorage
+
+from nin_bench.attempt import Attempt
+from nin_bench.grid import Grid
+from nin_bench.plan import RegistryCatalog
+from nin_bench.results import ResultsFolder
+from nin_bench.search.run import SearchEvent, SearchOptions, TrialEnded, search_grid
+from nin_bench.search.storage import open_storage, own_storage_url
+from nin_bench.search.study import Searcher, VariantStudy
+from nin_bench.search.trial import TrialEpoch, TrialResult
+
+TRIALS = 27
+SAMPLER_SEEDS = range(8)
+NEAR = 0.005
+"""Half a point."""
+GRID = """\
+schema: 1
+name: bench
+data: {{name: digits}}
+recipe: {{epochs: {epochs}, batch_size: 64}}
+models: [{{name: mlp, hidden: 32}}]
+search:
+  space: {{lr: {{low: 1.0e-4, high: 3.0, log: true}}, momentum: {{low: 0.0, high: 0.95}}}}
+  trials: {trials}
+  sampler: random
+  sampler_seed: {seed}
+  pruner: {pruner}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    threads, verbosity = torch.get_num_threads(), optuna.logging.get_verbosity()
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    torch.set_num_threads(threads)
+    optuna.logging.set_verbosity(verbosity)
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Grid]:
+    def load(**fields: Any) -> Grid:
+        path = tmp_path / "grid.yaml"
+        path.write_text(GRID.format(**fields))
+        return Grid.load(path, RegistryCatalog())
+
+    return load
+
+
+def open_study(grid: Grid, storage: BaseStorage) -> VariantStudy:
+    return VariantStudy(storage, grid, grid.variants[0], RegistryCatalog(), Searcher("bench", shares=False))
+
+
+def search(grid: Grid) -> list[tuple[int, float | None]]:
+    """A whole study in this process: each trial's epochs and, if it was not pruned, its value; 0 if it failed."""
+    study, done = open_study(grid, InMemoryStorage()), []
+    while trial := study.ask():
+        (cell,) = study.cells(trial)
+        attempt, goes_on = Attempt(cell), True
+        with attempt.failures_noted():
+            attempt.prepare()
+            while goes_on and attempt.epochs_left:
+                row = attempt.run_epoch()
+                goes_on = study.report(trial, TrialEpoch(row["epoch"], row["validation_accuracy"], [row]))
+        well = attempt.outcome == "trained" and attempt.metrics["escaped"]
+        value = attempt.history[-1]["validation_accuracy"] if well else 0.0
+        study.finish(trial, TrialResult(value=value if goes_on else None, pruned=not goes_on), {})
+        done.append((len(attempt.history), value if goes_on else None))
+    return done
+
+
+def epochs_until(done: list[tuple[int, float | None]], value: float) -> int | None:
+    """Epochs spent when the first trial that ran to its end reached a value; None if none did."""
+    spent = 0
+    for epochs, reached in done:
+        spent += epochs
+        if reached is not None and reached >= value:
+            return spent
+    return None
+
+
+@pytest.mark.benchmark(group=f"Hyperband against no pruner, {TRIALS} trials, {len(SAMPLER_SEEDS)} sampler seeds")
+@pytest.mark.parametrize("epochs", [9, 27])
+def test_hyperband(benchmark, load, epochs: int):
+    shares, spent, missed = [], [], 0
+
+    def compare(seed: int) -> None:
+        nonlocal missed
+        whole = search(load(epochs=epochs, trials=TRIALS, seed=seed, pruner="none"))
+        pruned = search(load(epochs=epochs, trials=TRIALS, seed=seed, pruner="hyperband"))
+        total = sum(trained for trained, _ in whole)
+        near = max(value for _, value in whole if value is not None) - NEAR
+        needed = epochs_until(pruned, near)
+        missed += needed is None
+        shares.append(1.0 if needed is None else needed / total)
+        spent.append(sum(trained for trained, _ in pruned) / total)
+
+    seeds = iter(SAMPLER_SEEDS)
+    benchmark.pedantic(compare, setup=lambda: ((next(seeds),), {}), rounds=len(SAMPLER_SEEDS))
+    benchmark.extra_info.update(
+        share_of_epochs_to_come_near=[round(share, 3) for share in sorted(shares)],
+        mean_share_to_come_near=statistics.fmean(shares),
+        deviation_of_share=statistics.stdev(shares),
+        share_of_epochs_spent_in_all=statistics.fmean(spent),
+        num_seeds_that_never_came_near=missed,
+    )
+    assert missed < len(SAMPLER_SEEDS)
+
+
+@pytest.mark.benchmark(group="what a search adds to a trial's training")
+def test_overhead(benchmark, load, tmp_path: Path):
+    """From one trial's end to the next one's, less the trial's own work; with one worker, 3 epochs, SQLite."""
+    ended: list[float] = []
+
+    def listen(event: SearchEvent) -> None:
+        if isinstance(event, TrialEnded):
+            ended.append(time.perf_counter())
+
+    folder = ResultsFolder(tmp_path / "results")
+    grid = load(epochs=3, trials=12, seed=0, pruner="none")
+    options = SearchOptions(device="cpu", workers=1)
+    summary = benchmark.pedantic(search_grid, args=(grid, folder, options, listen), rounds=1)
+    (study,) = summary.studies
+    trials = study.summary()["trials"]
+    added = [
+        after - before - trial["device_seconds"]
+        for (before, after), trial in zip(pairwise(ended), trials[1:], strict=True)
+    ]
+    benchmark.extra_info.update(
+        median_seconds_added=statistics.median(added),
+        largest_seconds_added=max(added),
+        median_seconds_of_storage=statistics.median(storage_seconds(grid, trials, tmp_path)),
+    )
+
+
+def storage_seconds(grid: Grid, trials: list[dict[str, Any]], folder: Path) -> list[float]:
+    """What the same trials take to be asked for and told in an SQLite file alone."""
+    study, seconds = open_study(grid, open_storage(own_storage_url(folder))), []
+    for told in trials:
+        started = time.perf_counter()
+        trial = study.ask()
+        assert trial is not None
+        for row in told["runs"][0]["history"]:
+            study.report(trial, TrialEpoch(row["epoch"], row["validation_accuracy"], [row]))
+        study.finish(trial, TrialResult(value=told["value"], runs=told["runs"]), {})
+        seconds.append(time.perf_counter() - started)
+    return seconds
