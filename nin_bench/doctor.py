@@ -79,6 +79,7 @@ class _Examination:
         if self.folder.path / "cells" not in self.links:
             yield from self._examine("predictions", ".npz", self._read_predictions)
             yield from self._missing_predictions()
+        yield from self._examine("costs", ".json", self.folder.read_costs)
 
     def _no_grid(self, found: str) -> Finding:
         return self._finding(
@@ -88,19 +89,19 @@ class _Examination:
             "open",
         )
 
-    def _examine(self, part: str, suffix: str, read: Callable[[str], None]) -> Iterator[Finding]:
+    def _examine(self, part: str, suffix: str, read: Callable[[str], object]) -> Iterator[Finding]:
         """Read every file of a folder, and set aside those that are damaged."""
         folder = self.folder.path / part
         for path in [] if folder in self.links else sorted(folder.glob(f"*{suffix}")):
-            cell_id = path.name.removesuffix(suffix)
+            identity = path.name.removesuffix(suffix)
             try:
-                read(cell_id)
+                read(identity)
             except DamagedFileError as damage:
                 kept = set_aside(path, str(damage))
-                again = "; its cell runs again" if part == "cells" and cell_id in self.planned else ""
+                again = "; its cell runs again" if part == "cells" and identity in self.planned else ""
                 yield self._finding(path, str(damage), f"set aside as {kept.name}{again}", "repaired")
             except ResultsError:
-                self.unreadable.add(cell_id)
+                self.unreadable.add(identity)
                 yield self._finding(path, "cannot be read", "mend its permissions", "open")
 
     def _read_record(self, cell_id: str) -> None:

@@ -1,7 +1,7 @@
-"""The results folder and all in it: the grid as resolved, records, predictions; and their DataFrames.
+"""The results folder and all in it: the grid as resolved, records, predictions, costs; and their DataFrames.
 
-Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`.
-Imports no torch, so reading results is instant.
+Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
+`costs/<variant-id>.json`. Imports no torch, so reading results is instant.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
+from nin_bench.cost_file import COSTS_SCHEMA, Entry, check_costs, cost_row, entry_of, with_entry
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
@@ -67,13 +68,17 @@ class ResultsFolder:
         """Where a cell's predictions lie."""
         return self.path / "predictions" / f"{cell_id}.npz"
 
+    def costs_path(self, variant_id: str) -> Path:
+        """Where a variant's costs lie."""
+        return self.path / "costs" / f"{variant_id}.json"
+
     def check_writable(self) -> None:
         """Write and remove a file wherever a run will write, before it trains anything.
 
         Raises:
             ResultsError: one of the folders cannot be written.
         """
-        for folder in (self.path, self.path / "cells", self.path / "predictions"):
+        for folder in (self.path, self.path / "cells", self.path / "predictions", self.path / "costs"):
             probe = folder / ".probe"
             write_atomically(probe, b"")
             probe.unlink()
@@ -187,6 +192,36 @@ class ResultsFolder:
             return None
         return unpack_predictions(content, cell_id)
 
+    def read_costs(self, variant_id: str) -> dict[str, Any] | None:
+        """A variant's costs, an entry for each machine that measured it; None where there are none.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another variant.
+        """
+        try:
+            costs = read_json(self.costs_path(variant_id), COSTS_SCHEMA)
+        except FileNotFoundError:
+            return None
+        check_costs(costs, variant_id)
+        return costs
+
+    def read_costs_or_set_aside(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
+        """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
+        try:
+            return self.read_costs(variant_id), None
+        except DamagedFileError as error:
+            kept = set_aside(self.costs_path(variant_id), str(error))
+            return (
+                None,
+                f"costs/{variant_id}.json {error}; set aside as {kept.name}, its variant is measured again",
+            )
+
+    def write_cost(self, variant_id: str, label: str, entry: Entry) -> None:
+        """Store what this machine measured of a variant, beside what other machines did."""
+        costs, _ = self.read_costs_or_set_aside(variant_id)
+        content = {"variant_id": variant_id, "label": label, "entries": with_entry(costs, entry)}
+        write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
+
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
         found = {path.stem for path in (self.path / "cells").glob("*.json")}
@@ -206,6 +241,11 @@ class Results:
     record), error (text, or what pandas has for none), then one column per metric."""
     history: pd.DataFrame
     """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+    costs: pd.DataFrame
+    """One row per variant that the grid's machine has measured: variant_id, label, then the headline figures,
+    under the names that metrics have. That machine is the one on which the grid was last run or measured."""
+    cost_entries: dict[str, Entry]
+    """Of those variants, by variant_id, all that was measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
 
@@ -244,14 +284,40 @@ def load_results(folder: Path | str) -> Results:
     foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
     if foreign:
         left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
+    entries, damaged = _cost_entries(results, grid)
+    labels = {variant_id: variant["label"] for variant_id, variant in variants.items()}
     return Results(
         folder=results.path,
         grid=grid,
         records=records,
         cells=_frame(rows),
         history=_frame(epochs),
-        left_out=left_out,
+        costs=_frame(
+            [
+                {"variant_id": variant_id, "label": labels[variant_id], **cost_row(entry)}
+                for variant_id, entry in entries.items()
+            ],
+            ("variant_id", "label"),
+        ),
+        cost_entries=entries,
+        left_out=[*left_out, *damaged],
     )
+
+
+def _cost_entries(results: ResultsFolder, grid: Mapping[str, Any]) -> tuple[dict[str, Entry], list[str]]:
+    """What the grid's machine measured of each variant, and a sentence for each file that was not used."""
+    entries, left_out = {}, []
+    fingerprint = (grid.get("machine") or {}).get("fingerprint", "")
+    for variant in grid["variants"]:
+        variant_id = variant["variant_id"]
+        try:
+            costs = results.read_costs(variant_id)
+        except DamagedFileError as damage:
+            left_out.append(f"costs/{variant_id}.json was left out: it {damage}.")
+            continue
+        if costs is not None and (entry := entry_of(costs, fingerprint)) is not None:
+            entries[variant_id] = entry
+    return entries, left_out
 
 
 def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
@@ -268,7 +334,8 @@ def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
     )
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = dict.fromkeys(key for row in rows for key in row)
-    columns = columns or dict.fromkeys(("cell_id", "variant_id", "label", "seed"))
+def _frame(
+    rows: list[dict[str, Any]], empty: Iterable[str] = ("cell_id", "variant_id", "label", "seed")
+) -> pd.DataFrame:
+    columns = dict.fromkeys(key for row in rows for key in row) or dict.fromkeys(empty)
     return pd.DataFrame({key: [row.get(key) for row in rows] for key in columns})

@@ -58,6 +58,10 @@ class _Cell(_Part):
     seed: int
 
 
+class _Machine(_Part):
+    fingerprint: str
+
+
 class _Grid(_Part):
     name: str
     profile: str
@@ -66,6 +70,7 @@ class _Grid(_Part):
     variants: list[_Variant]
     cells: list[_Cell]
     lock: dict[str, Any] | None = None
+    machine: _Machine | None = None
 
 
 def check_grid(value: Mapping[str, Any]) -> None:

@@ -105,6 +105,16 @@ def test_predictions_of_a_cell_that_failed_since_are_set_aside(folder):
     assert finding.found == "belongs to no record: that of its cell says crashed"
 
 
+def test_damaged_costs_are_set_aside(folder):
+    folder.costs_path("v0").parent.mkdir(exist_ok=True)
+    folder.costs_path("v0").write_text('{"schema": 1, "variant_id": "v1"}')
+    (finding,) = examine(folder.path)
+    assert (finding.file, finding.state) == ("costs/v0.json", "repaired")
+    assert finding.found == "holds the costs of another variant, 'v1'"
+    assert finding.done == "set aside as v0.json.corrupt"
+    assert examine(folder.path) == []
+
+
 def test_what_a_killed_process_left_is_cleared_away(folder):
     program = """
 import os, signal, sys

@@ -51,6 +51,53 @@ def test_what_is_written_comes_back(folder):
     assert folder.read_record("c1") is None
 
 
+def cost_entry(machine: str, num_macs: int = 70) -> dict[str, Any]:
+    """A failed measuring: the shortest entry there is."""
+    return {
+        "machine": {"fingerprint": machine}, "measured_at": "2026-01-02T03:04:05+00:00",
+        "error": "timed_out: took longer", "setting": {"num_rounds": 0},
+        "num_params": {"total": 7}, "num_macs": {"total": num_macs}, "memory_bytes": {"train_peak": None},
+        "train": None, "predict": None, "latency_seconds": None, "startup_seconds": None, "mfu": None,
+        "energy_joules_per_image": None, "ceilings": None, "load": [], "layers": [],
+    }  # fmt: skip
+
+
+def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
+    assert folder.read_costs("v0") is None
+    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    folder.write_cost("v0", "mlp", cost_entry("theirs", num_macs=71))
+    folder.write_cost("v0", "mlp", cost_entry("ours", num_macs=72))
+    costs = folder.read_costs("v0")
+    assert (costs["schema"], costs["variant_id"], costs["label"]) == (1, "v0", "mlp")
+    assert costs["entries"] == [cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72)]
+
+    # A grid that was last run before machines were noted has no costs of its own.
+    assert load_results(folder.path).costs.empty
+    folder.write_grid({**GRID, "machine": {"fingerprint": "theirs"}})
+    results = load_results(folder.path)
+    assert results.cost_entries == {"v0": cost_entry("theirs", num_macs=71)}
+    (row,) = results.costs.to_dict("records")
+    assert (row["variant_id"], row["label"], row["num_params"], row["num_macs"]) == ("v0", "mlp", 7, 71)
+    assert row["error"] == "timed_out: took longer"
+
+
+def test_damaged_costs_are_left_out_by_reading_and_set_aside_by_writing(folder):
+    folder.write_grid({**GRID, "machine": {"fingerprint": "ours"}})
+    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    path = folder.costs_path("v0")
+    torn = path.read_bytes()[:50]
+    path.write_bytes(torn)
+    results = load_results(folder.path)
+    assert results.cost_entries == {}
+    (sentence,) = results.left_out
+    assert sentence.startswith("costs/v0.json was left out: it is not whole JSON (")
+    assert path.read_bytes() == torn
+
+    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    assert path.with_name("v0.json.corrupt").read_bytes() == torn
+    assert load_results(folder.path).left_out == []
+
+
 def test_predictions_come_back_and_can_be_dropped(folder):
     said = {
         "predicted": np.array([-1, 3], np.int16),

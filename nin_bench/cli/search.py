@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     DataDirOption,
     GridOption,
@@ -18,7 +19,7 @@ from nin_bench.cli.options import (
     counted,
     note,
 )
-from nin_bench.cli.run import load_grid, run
+from nin_bench.cli.run import run
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from nin_bench.files import sole_writer, to_json, write_atomically
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import PRELOAD, cause_of_death, choose_slots, stop_on_signals
 from nin_bench.search.question import check_folder, load_search, search_path, study_path
 from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
+from nin_bench.session import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.worker import now
 
 BEAT_SECONDS = 15.0
@@ -154,7 +154,7 @@ class _Search:
         self.options = options
         self.on_event = on_event
         self.studies = studies
-        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD)
+        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.search.trial", *PRELOAD))
         self.running: dict[str, _Running] = {}
         self.losses: Counter[tuple[str, int]] = Counter()
 
@@ -232,7 +232,7 @@ class _Search:
             return f"took longer than the limit of {self.options.timeout_seconds:g} s"
         if end.how == "killed":
             return "killed, since the search had to stop at once"
-        return without_folders(cause_of_death(end).splitlines()[0])
+        return without_folders(end.cause.splitlines()[0])
 
     def _keep(self, study: VariantStudy) -> None:
         write_atomically(study_path(self.folder, study.variant.variant_id), to_json(study.summary()))

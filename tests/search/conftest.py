@@ -1,6 +1,7 @@
 """Searches of tiny networks on real digits, and what they tell."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,12 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, load: Callable[..., Grid]) -> Bench:
     return Bench(tmp_path, load)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

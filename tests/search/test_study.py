@@ -183,7 +183,7 @@ def test_a_trial_is_given_up_once_its_search_is_silent_for_long(open_study):
     assert states(two) == ["FAIL", "RUNNING"]
 
 
-def test_a_search_that_never_beat_is_dead_after_the_same_time(open_study):
+def test_a_trial_whose_search_never_said_so_is_not_dead_at_once(open_study):
     one, two = open_study(token="one", shares=True), open_study(token="two", shares=True)
     one.study.ask(one.space)  # and dies before it could say whose it is
     two.recover()
