@@ -29,8 +29,12 @@ class Stub:
     def __init__(self, root: Path, seeds: int = 4) -> None:
         self.path = root / "grid.yaml"
         self.path.write_text(GRID.format(seeds=seeds))
-        self.grid = Grid.load(self.path, RegistryCatalog(root))
         self.folder = ResultsFolder(root / "results" / "tiny" / "full")
+        self.load()
+
+    def load(self) -> None:
+        """Read the grid's file, which may have been changed."""
+        self.grid = Grid.load(self.path, RegistryCatalog(self.path.parent))
 
     @property
     def ids(self) -> list[str]:
