@@ -33,7 +33,7 @@ _COLUMNS = (
     ("parameters", "num_params", 1, ",.0f"),
     ("MACs", "num_macs", 1, ",.0f"),
     ("train images/s", "train_images_per_second", 1, ",.0f"),
-    ("all workers busy", "busy_train_images_per_second", 1, ",.0f"),
+    ("each, all busy", "busy_train_images_per_second", 1, ",.0f"),
     ("predict images/s", "predict_images_per_second", 1, ",.0f"),
     ("latency p50, ms", "latency_p50_seconds", 1e3, ",.2f"),
     ("training peak, MB", "train_memory_bytes", 1e-6, ",.0f"),
@@ -99,7 +99,7 @@ def measure(
 
 
 def _print_table(costs: "Sequence[VariantCost]") -> None:
-    from nin_bench.cost_file import cost_row
+    from nin_bench.cost_entry import cost_row
 
     rows = [["variant", *(title for title, *_ in _COLUMNS)]]
     for cost in costs:

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nin_bench.cost_entry import CostEntry, LoadRound
-from nin_bench.cost_file import Entry, cost_samples
+from nin_bench.cost_entry import CostEntry, Entry, LoadRound, cost_samples
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.stats import Interval, paired_difference
