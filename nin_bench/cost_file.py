@@ -1,7 +1,7 @@
 """A costs file, `costs/<variant-id>.json`: its form, its entries, and what is read out of one. Imports no torch.
 
 An entry is what one machine measured of one variant; entries of several machines stand side by side and are never
-mixed. Entries with the same `measured_at` (when their session began) were measured in the same rounds, so that
+mixed. Entries with the same `measured_at` (when their measuring began) were measured in the same rounds, so that
 their samples can be paired by index.
 """
 
@@ -55,7 +55,7 @@ def num_rounds(entry: Entry | None) -> int:
 def with_entry(costs: Mapping[str, Any] | None, entry: Entry) -> list[Entry]:
     """A file's entries with one more, which takes the place of the same machine's.
 
-    One of fewer rounds does not: a session that failed or was cut short costs nothing that is known.
+    One of fewer rounds does not: a measuring that failed or was cut short costs nothing that is known.
     """
     entries: list[Entry] = [] if costs is None else list(costs["entries"])
     fingerprint = entry["machine"]["fingerprint"]
