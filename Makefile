@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test test-gpu lint format bench schema clean
+.PHONY: quickstart test test-faults test-gpu lint format bench schema clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-faults: $(VENV)/installed-test
+	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 # What only an accelerator can show; `test` skips it where there is none.
 test-gpu: $(VENV)/installed-test
@@ -26,8 +29,9 @@ format: $(VENV)/installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Ends with a Markdown table of figures and their targets; mind that nothing else is running.
 bench: $(VENV)/installed-test
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
 
 schema: $(VENV)/installed
 	$(BIN)/python -m nin_bench schema --rebuild > $(VENV)/grid.schema.json

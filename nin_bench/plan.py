@@ -1,16 +1,20 @@
 """What a grid asks for, what of it is done, and whether every model in it can be built."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.data import describe_data, resolve_data
+from nin_bench.cost_entry import CostEntry
+from nin_bench.cost_file import entry_of
+from nin_bench.data import count_images, describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
+from nin_bench.foretell import Forecast, ImageCounts, foretell_cell
 from nin_bench.grid import Grid, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
@@ -49,6 +53,8 @@ class PlannedCell:
     outcome: str | None = None
     record: Record | None = None
     """The earlier record, where a further attempt goes on from it."""
+    forecast: Forecast = field(default_factory=Forecast)
+    """What it will take on this machine, as far as `foretell_cells` could tell."""
 
     @property
     def has_to_run(self) -> bool:
@@ -64,6 +70,8 @@ class PlannedCell:
             "seed": self.cell.seed,
             "state": self.state,
             "outcome": self.outcome,
+            "foretold_seconds": self.forecast.seconds,
+            "foretold_memory_bytes": self.forecast.memory_bytes,
         }
 
 
@@ -140,9 +148,9 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
     Raises:
         ResultsError: the folder was run with other data or another recipe, or holds another grid.
     """
-    if not folder.grid_path.exists():
+    stored = folder.find_grid()
+    if stored is None:
         return
-    stored = folder.read_grid()
     if stored.get("name") != grid.name:
         raise ResultsError(
             f"{folder.path}: holds results of the grid {stored.get('name')!r}, not of {grid.name!r}; "
@@ -172,3 +180,42 @@ def load_plan(
     check_models(grid, data_dir)
     check_same_question(grid, folder)
     return plan_cells(grid, folder, fresh=fresh)
+
+
+def foretell_cells(
+    planned: Iterable[PlannedCell],
+    folder: ResultsFolder,
+    fingerprint: str,
+    num_workers: int,
+    data_dir: Path | None = None,
+) -> list[PlannedCell]:
+    """Add to each cell what it will take, where its variant's costs have been measured on this machine.
+
+    Args:
+        planned: the cells, whether they are to run or done.
+        folder: where costs lie.
+        fingerprint: of this machine; another's costs are not looked at.
+        num_workers: how many cells run at a time.
+        data_dir: where datasets lie; None looks in the usual places.
+    """
+
+    @cache
+    def entry(variant_id: str) -> CostEntry | None:
+        try:
+            costs = folder.read_costs(variant_id)
+        except DamagedFileError:  # the next measuring sets it aside, and says so
+            return None
+        found = costs and entry_of(costs, fingerprint)
+        return CostEntry.model_validate(found) if found else None
+
+    @cache
+    def images(spec: DataSpec) -> ImageCounts:
+        return ImageCounts(*count_images(spec, data_dir))
+
+    def forecast(cell: Cell) -> Forecast:
+        measured = entry(cell.variant_id)
+        if measured is None:
+            return Forecast()
+        return foretell_cell(measured, cell.recipe, images(cell.data), num_workers=num_workers)
+
+    return [replace(one, forecast=forecast(one.cell)) for one in planned]

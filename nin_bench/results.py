@@ -1,32 +1,54 @@
-"""The results folder and all in it: the grid as resolved, records, predictions; and their DataFrames.
+"""The results folder and all in it: the grid as resolved, records, predictions, costs; and their DataFrames.
 
-Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`.
-Imports no torch, so reading results is instant.
+Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
+`costs/<variant-id>.json`. Imports no torch, so reading results is instant.
 """
 
-import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from nin_bench.cost_file import COSTS_SCHEMA, Entry, check_costs, cost_row, entry_of, with_entry
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, read_json, set_aside, to_json, write_atomically
+from nin_bench.files import (
+    DamagedFileError,
+    read_json,
+    read_regular,
+    set_aside,
+    temporary_files,
+    write_atomically,
+    write_json,
+)
+from nin_bench.stored import (
+    SCHEMA,
+    SECTIONS,
+    Predictions,
+    check_grid,
+    check_record,
+    pack_predictions,
+    unpack_predictions,
+)
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    import pandas as pd
 
 FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 """Outcomes that another try would not change: `run` skips such cells and tries the others again."""
 
-OUTCOMES = frozenset({"out_of_memory", "crashed", "timed_out", "interrupted"}) | FINAL_OUTCOMES
-"""Everything that can come of a cell."""
+PARTS = ("cells", "predictions", "costs", "checkpoints", "studies")
+"""The folders in a results folder."""
 
-SECTIONS = ("model", "data", "recipe")
-"""The parts of a cell that are mappings."""
+MAX_GRID_BYTES = 64 * 2**20
+"""A grid.json of some 300,000 cells."""
+MAX_PREDICTIONS_BYTES = 64 * 2**20
+"""More than the predictions of any test set take."""
+
+_NAMES = ("cell_id", "variant_id", "label", "seed")
 
 Record = dict[str, Any]
 """What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
@@ -51,34 +73,80 @@ class ResultsFolder:
         """Where a cell's predictions lie."""
         return self.path / "predictions" / f"{cell_id}.npz"
 
+    def costs_path(self, variant_id: str) -> Path:
+        """Where a variant's costs lie."""
+        return self.path / "costs" / f"{variant_id}.json"
+
     def check_writable(self) -> None:
         """Write and remove a file wherever a run will write, before it trains anything.
 
         Raises:
             ResultsError: one of the folders cannot be written.
         """
-        for folder in (self.path, self.path / "cells", self.path / "predictions"):
+        for folder in (self.path, self.path / "cells", self.path / "predictions", self.path / "costs"):
             probe = folder / ".probe"
             write_atomically(probe, b"")
             probe.unlink()
+
+    def links(self) -> list[Path]:
+        """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
+        ours = [*PARTS, "report", "report/figures"]
+        with suppress(OSError):  # of a name too long to be anything's
+            return [path for name in ours if (path := self.path / name).is_symlink()]
+        return []
+
+    def remove_leftovers(self) -> list[Path]:
+        """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
+        removed = []
+        for folder in (self.path, *(self.path / name for name in PARTS)):
+            for path in [] if folder.is_symlink() else temporary_files(folder):
+                with suppress(OSError):  # it only takes up space, and who cannot write here is told so elsewhere
+                    path.unlink()
+                    removed.append(path)
+        return removed
 
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.
 
         Raises:
-            ResultsError: the folder holds no readable grid.json.
+            ResultsError: the folder holds no readable grid.json, or is not what it seems, as `find_grid`.
         """
-        try:
-            grid = read_json(self.grid_path, SCHEMA)
-            if lacking := [key for key in ("name", "profile", "variants", "cells") if key not in grid]:
-                raise DamagedFileError(f"lacks its {lacking[0]}")
-            return grid
-        except FileNotFoundError as error:
+        grid = self.find_grid()
+        if grid is None:
             raise ResultsError(
                 f"{self.path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>"
-            ) from error
+            )
+        return grid
+
+    def find_grid(self) -> dict[str, Any] | None:
+        """The grid that the folder was last run with, or None where it was never run.
+
+        Raises:
+            ResultsError: grid.json is damaged, or a folder in it is a link and leads elsewhere.
+        """
+        if links := self.links():
+            raise ResultsError(
+                f"{links[0]}: is a link, and none is followed in a results folder; put the folder itself there"
+            )
+        try:
+            return self.read_grid_file()
+        except FileNotFoundError:
+            return None
         except DamagedFileError as error:
-            raise ResultsError(f"{self.grid_path} {error}; remove it and run its grid again") from error
+            raise ResultsError(
+                f"{self.grid_path} {error}; move it away and run its grid again: its records stay"
+            ) from error
+
+    def read_grid_file(self) -> dict[str, Any]:
+        """The content of grid.json.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or not what a run writes.
+            FileNotFoundError: there is none.
+        """
+        grid = read_json(self.grid_path, SCHEMA, MAX_GRID_BYTES)
+        check_grid(grid)
+        return grid
 
     def read_record(self, cell_id: str) -> Record | None:
         """A cell's record, or None where there is none.
@@ -90,20 +158,7 @@ class ResultsFolder:
             record = read_json(self.record_path(cell_id), SCHEMA)
         except FileNotFoundError:
             return None
-        if record.get("cell_id") != cell_id:
-            raise DamagedFileError(f"is the record of another cell, {record.get('cell_id')!r}")
-        if record.get("outcome") not in OUTCOMES:
-            raise DamagedFileError(f"has the outcome {record.get('outcome')!r}, which is none we know")
-        if not (
-            isinstance(record.get("metrics"), dict)
-            and _is_list_of_mappings(record.get("history"))
-            and _is_list_of_mappings(record.get("attempts"))
-            and record["attempts"]
-        ):
-            raise DamagedFileError("lacks its metrics, its history or its attempts")
-        cell = record.get("cell", {})
-        if not isinstance(cell, dict) or not all(isinstance(cell.get(part, {}), dict) for part in SECTIONS):
-            raise DamagedFileError("does not tell its cell")
+        check_record(record, cell_id)
         return record
 
     def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
@@ -111,34 +166,66 @@ class ResultsFolder:
         try:
             return self.read_record(cell_id), None
         except DamagedFileError as error:
-            kept = set_aside(self.record_path(cell_id))
+            kept = set_aside(self.record_path(cell_id), str(error))
             return None, f"cells/{cell_id}.json {error}; set aside as {kept.name}, its cell runs again"
 
     def write_grid(self, grid: Mapping[str, Any]) -> None:
         """Store the grid as resolved."""
-        write_atomically(self.grid_path, to_json({"schema": SCHEMA, **grid}))
+        write_json(self.grid_path, grid, SCHEMA)
 
     def write_record(self, record: Record) -> None:
         """Store a record under its cell's id."""
-        write_atomically(self.record_path(record["cell_id"]), to_json({"schema": SCHEMA, **record}))
+        write_json(self.record_path(record["cell_id"]), record, SCHEMA)
 
     def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Store what was said of every test image: `predicted` (-1 for none), `probability`, `label`."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **predictions)
-        write_atomically(self.predictions_path(cell_id), buffer.getvalue())
+        """Store what was said of every test image."""
+        write_atomically(self.predictions_path(cell_id), pack_predictions(predictions, cell_id))
 
     def remove_predictions(self, cell_id: str) -> None:
         """Drop what an earlier attempt said of the test images, if it got so far."""
         self.predictions_path(cell_id).unlink(missing_ok=True)
 
-    def read_predictions(self, cell_id: str) -> dict[str, npt.NDArray[Any]] | None:
-        """The arrays of `write_predictions`, or None where there are none."""
+    def read_predictions(self, cell_id: str) -> Predictions | None:
+        """What was said of every test image, or None where nothing is stored.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another cell.
+        """
         try:
-            with np.load(self.predictions_path(cell_id), allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            content = read_regular(self.predictions_path(cell_id), MAX_PREDICTIONS_BYTES)
         except FileNotFoundError:
             return None
+        return unpack_predictions(content, cell_id)
+
+    def read_costs(self, variant_id: str) -> dict[str, Any] | None:
+        """A variant's costs, an entry for each machine that measured it; None where there are none.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another variant.
+        """
+        try:
+            costs = read_json(self.costs_path(variant_id), COSTS_SCHEMA)
+        except FileNotFoundError:
+            return None
+        check_costs(costs, variant_id)
+        return costs
+
+    def read_costs_or_set_aside(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
+        """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
+        try:
+            return self.read_costs(variant_id), None
+        except DamagedFileError as error:
+            kept = set_aside(self.costs_path(variant_id), str(error))
+            return (
+                None,
+                f"costs/{variant_id}.json {error}; set aside as {kept.name}, its variant is measured again",
+            )
+
+    def write_cost(self, variant_id: str, label: str, entry: Entry) -> None:
+        """Store what this machine measured of a variant, beside what other machines did."""
+        costs, _ = self.read_costs_or_set_aside(variant_id)
+        content = {"variant_id": variant_id, "label": label, "entries": with_entry(costs, entry)}
+        write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
 
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
@@ -146,7 +233,7 @@ class ResultsFolder:
         return sorted(found - set(planned))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """A results folder as read: what the report and a user's own analysis start from."""
 
@@ -154,13 +241,41 @@ class Results:
     grid: dict[str, Any]
     records: list[Record]
     """Readable records of planned cells, in the grid's order."""
-    cells: pd.DataFrame
-    """One row per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no
-    record), error (text, or what pandas has for none), then one column per metric."""
-    history: pd.DataFrame
-    """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+    rows: list[dict[str, Any]]
+    """One per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no record),
+    error, then its metrics."""
+    cost_entries: dict[str, Entry]
+    """By variant_id, all that was measured of a variant on the grid's machine: the one on which the grid was last
+    run or measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
+
+    # Tables are made when they are asked for: `status` needs none, and waits for no pandas.
+
+    @cached_property
+    def cells(self) -> "pd.DataFrame":
+        """`rows`, with a column per metric; error is text, or what pandas has for none."""
+        return _frame(self.rows)
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+        names = {row["cell_id"]: {key: row[key] for key in _NAMES} for row in self.rows}
+        return _frame(
+            [{**names[record["cell_id"]], **epoch} for record in self.records for epoch in record["history"]]
+        )
+
+    @cached_property
+    def costs(self) -> "pd.DataFrame":
+        """One row per variant of `cost_entries`: variant_id, label, the headline figures, named as metrics are."""
+        labels = {variant["variant_id"]: variant["label"] for variant in self.grid["variants"]}
+        return _frame(
+            [
+                {"variant_id": variant_id, "label": labels[variant_id], **cost_row(entry)}
+                for variant_id, entry in self.cost_entries.items()
+            ],
+            ("variant_id", "label"),
+        )
 
 
 def load_results(folder: Path | str) -> Results:
@@ -173,9 +288,9 @@ def load_results(folder: Path | str) -> Results:
     results = ResultsFolder(Path(folder))
     grid = results.read_grid()
     variants = {variant["variant_id"]: variant for variant in grid["variants"]}
-    records, rows, epochs, left_out = [], [], [], []
+    records, rows, left_out = [], [], []
     for cell in grid["cells"]:
-        row = {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed")}
+        row = {key: cell[key] for key in _NAMES}
         try:
             record = results.read_record(cell["cell_id"])
         except DamagedFileError as damage:
@@ -193,18 +308,34 @@ def load_results(folder: Path | str) -> Results:
         records.append(record)
         error = record["attempts"][-1].get("error")
         rows.append({**row, "outcome": record["outcome"], "error": error, **record["metrics"]})
-        epochs += [{**row, **epoch} for epoch in record["history"]]
     foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
     if foreign:
         left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
+    entries, damaged = _cost_entries(results, grid)
     return Results(
         folder=results.path,
         grid=grid,
         records=records,
-        cells=_frame(rows),
-        history=_frame(epochs),
-        left_out=left_out,
+        rows=rows,
+        cost_entries=entries,
+        left_out=[*left_out, *damaged],
     )
+
+
+def _cost_entries(results: ResultsFolder, grid: Mapping[str, Any]) -> tuple[dict[str, Entry], list[str]]:
+    """What the grid's machine measured of each variant, and a sentence for each file that was not used."""
+    entries, left_out = {}, []
+    fingerprint = (grid.get("machine") or {}).get("fingerprint", "")
+    for variant in grid["variants"]:
+        variant_id = variant["variant_id"]
+        try:
+            costs = results.read_costs(variant_id)
+        except DamagedFileError as damage:
+            left_out.append(f"costs/{variant_id}.json was left out: it {damage}.")
+            continue
+        if costs is not None and (entry := entry_of(costs, fingerprint)) is not None:
+            entries[variant_id] = entry
+    return entries, left_out
 
 
 def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
@@ -221,11 +352,8 @@ def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_list_of_mappings(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+def _frame(rows: list[dict[str, Any]], empty: Iterable[str] = _NAMES) -> "pd.DataFrame":
+    import pandas as pd
 
-
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = dict.fromkeys(key for row in rows for key in row)
-    columns = columns or dict.fromkeys(("cell_id", "variant_id", "label", "seed"))
+    columns = dict.fromkeys(key for row in rows for key in row) or dict.fromkeys(empty)
     return pd.DataFrame({key: [row.get(key) for row in rows] for key in columns})

@@ -1,53 +1,25 @@
-"""The parent of a run: lock the folder, plan, hand cells to an executor, write what comes of each."""
+"""The parent of a run: plan, measure, hand cells to an executor, write what comes of each."""
 
-import hashlib
-import json
-import logging
-import os
-import signal
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
-import torch
-
+from nin_bench import rounds
 from nin_bench.cell import Cell
-from nin_bench.data import load_dataset
+from nin_bench.cost_file import Entry, entry_of, num_rounds
 from nin_bench.environment import describe_environment
-from nin_bench.errors import InputError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
-from nin_bench.files import sole_writer
+from nin_bench.foretell import RunForecast, foretell_run
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, check_same_question, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.rounds import MeasuringSession
+from nin_bench.session import Held, RunOptions, held_folder
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
-
-logger = logging.getLogger(__name__)
-
-PRELOAD = ("nin_bench.worker", "torch._dynamo", "sklearn.datasets")
-"""What every worker has imported: itself, and what it would take a second each to import when it first counts
-shapes on the meta device and reads the digits."""
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a grid is run; nothing here can change a result."""
-
-    data_dir: Path | None = None
-    device: str = "auto"
-    workers: int | None = None
-    """Processes on a CPU; None is one per core. An accelerator takes one per device."""
-    timeout_seconds: float | None = None
-    """For one cell."""
-    retries: int = 0
-    """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
-    fresh: bool = False
-    """Train cells again that are done."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +29,16 @@ class Planned:
     cells: Sequence[PlannedCell]
     slots: Sequence[Slot]
     notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Nothing is left to measure, and what was measured tells what training will take."""
+
+    forecast: RunForecast
+    """Of the cells to run."""
+    machine: Mapping[str, Any]
+    """As `describe_machine` tells."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +66,7 @@ class CellEnded:
     will_retry: bool
 
 
-Event = Planned | CellStarted | EpochEnded | CellEnded
-
-
-class Interruptible(Protocol):
-    """What remembers the signal that ended it early."""
-
-    signal_number: int | None
+Event = Planned | Foretold | CellStarted | EpochEnded | CellEnded | rounds.Event
 
 
 @dataclass
@@ -102,6 +78,30 @@ class RunSummary:
     num_skipped: int = 0
     """Cells that were done before."""
     signal_number: int | None = None
+    """The signal that ended it early."""
+
+
+@dataclass(frozen=True)
+class VariantCost:
+    """A variant, and what this machine has measured of it, now or before."""
+
+    variant_id: str
+    label: str
+    entry: Entry | None
+    """None where the measuring ended before it was its turn."""
+
+
+@dataclass(frozen=True)
+class MeasureSummary:
+    """What came of a measuring."""
+
+    costs: Sequence[VariantCost]
+    """Of every selected variant."""
+    num_skipped: int
+    """Variants that this machine had measured before."""
+    notes: Sequence[str]
+    """A sentence for each damaged file that was set aside."""
+    signal_number: int | None
     """The signal that ended it early."""
 
 
@@ -120,25 +120,92 @@ def run_grid(
         InputError: a network cannot be built, the data cannot be had, the device is not there.
         ResultsError: the folder cannot be written, is in use, or belongs to another question.
     """
-    # What is wrong with the input is found before the folder is made: a refused run leaves nothing behind.
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
-    slots = choose_slots(options.device, options.workers)
-    for spec in dict.fromkeys(one.cell.data for one in planned if one.has_to_run):
-        load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
-    with sole_writer(folder.path):
-        check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
-        folder.check_writable()
+    specs = [one.cell.data for one in planned if one.has_to_run]
+    with held_folder(grid, folder, options, specs) as held:
         notes = [
             told
             for cell in grid.selected
             if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
         ]
         planned = plan_cells(grid, folder, fresh=options.fresh)
-        folder.write_grid(
-            {**grid.as_dict(), "device_kind": slots[0].device.partition(":")[0], "lock": _lock(grid, folder)}
-        )
-        on_event(Planned(planned, slots, notes))
-        return _Run(folder, options, on_event, slots).train(planned)
+        todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
+        to_measure, damaged = _unmeasured(todo, folder, held.machine, options.num_rounds)
+        on_event(Planned(planned, held.slots, [*notes, *damaged]))
+        _measure(to_measure, folder, held, options, on_event)
+        planned = foretell_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
+        forecast = foretell_run((one.forecast for one in planned if one.has_to_run), len(held.slots))
+        if forecast.num_known:
+            on_event(Foretold(forecast, held.machine))
+        summary = _Run(folder, options, on_event, held.executor).train(planned)
+        summary.signal_number = held.signal_number
+        return summary
+
+
+def measure_grid(
+    grid: Grid, folder: ResultsFolder, options: RunOptions, on_event: Callable[[Event], None]
+) -> MeasureSummary:
+    """Measure every selected variant that this machine has not measured; train nothing.
+
+    Args:
+        grid: whose variants to measure.
+        folder: where costs go; held under a lock meanwhile.
+        options: how to measure; `fresh` measures all selected variants again.
+        on_event: is told what happens.
+
+    Raises:
+        InputError: a network cannot be built, the data cannot be had, the device is not there.
+        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+    """
+    load_plan(grid, folder, options.data_dir)
+    variants = {cell.variant_id: cell for cell in grid.selected}
+    with held_folder(grid, folder, options, [cell.data for cell in variants.values()]) as held:
+        to_measure, notes = _unmeasured(variants.values(), folder, held.machine, options.num_rounds)
+        if options.fresh:
+            to_measure = list(variants.values())
+        _measure(to_measure, folder, held, options, on_event)
+        costs = [
+            VariantCost(variant_id, cell.label, _entry(folder, variant_id, held.machine))
+            for variant_id, cell in variants.items()
+        ]
+        return MeasureSummary(costs, len(variants) - len(to_measure), notes, held.signal_number)
+
+
+def _unmeasured(
+    cells: Iterable[Cell], folder: ResultsFolder, machine: Mapping[str, Any], wanted: int
+) -> tuple[list[Cell], list[str]]:
+    """A cell of each variant that this machine has measured in fewer rounds, and what was set aside on the way."""
+    unmeasured, notes = [], []
+    for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
+        costs, note = folder.read_costs_or_set_aside(variant_id)
+        notes += [note] if note else []
+        if costs is None or num_rounds(entry_of(costs, machine["fingerprint"])) < wanted:
+            unmeasured.append(cell)
+    return unmeasured, notes
+
+
+def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> Entry | None:
+    costs = folder.read_costs(variant_id)
+    return None if costs is None else entry_of(costs, machine["fingerprint"])
+
+
+def _measure(
+    cells: Sequence[Cell],
+    folder: ResultsFolder,
+    held: Held,
+    options: RunOptions,
+    on_event: Callable[[Event], None],
+) -> None:
+    if cells:
+        MeasuringSession(
+            cells,
+            folder,
+            held.executor,
+            num_rounds=options.num_rounds,
+            machine=held.machine,
+            data_dir=options.data_dir,
+            on_event=on_event,
+        ).measure()
 
 
 class _Run:
@@ -149,19 +216,22 @@ class _Run:
         folder: ResultsFolder,
         options: RunOptions,
         on_event: Callable[[Event], None],
-        slots: Sequence[Slot],
+        executor: LocalExecutor,
     ) -> None:
         self.folder = folder
         self.options = options
         self.on_event = on_event
-        self.environment = {**describe_environment(), "workers": len(slots)}
-        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD)
+        self.environment = {**describe_environment(), "workers": len(executor.slots)}
+        self.executor = executor
         self.queue: deque[Cell] = deque()
         self.earlier: dict[str, Record] = {}
         self.final: dict[str, str] = {}
         """Outcomes that a fresh attempt replaces only by another final one."""
         self.tries: Counter[str] = Counter()
         self.started_at: dict[str, str] = {}
+        self.started_seconds: dict[str, float] = {}
+        """By a clock that nobody sets."""
+        self.foretold_seconds: dict[str, float | None] = {}
         self.rows: dict[str, list[Epoch]] = {}
         self.devices: dict[str, str] = {}
 
@@ -169,6 +239,7 @@ class _Run:
         cells = {one.cell.cell_id: one.cell for one in planned if one.has_to_run}
         self.queue.extend(cells.values())
         self.earlier = {one.cell.cell_id: one.record for one in planned if one.record}
+        self.foretold_seconds = {one.cell.cell_id: one.forecast.seconds for one in planned}
         self.final = {one.cell.cell_id: one.outcome for one in planned if one.state == "again" and one.outcome}
         # An outdated record is of another experiment.
         outcome = {
@@ -176,12 +247,13 @@ class _Run:
             for one in planned
         }
         summary = RunSummary(num_skipped=len(planned) - len(cells))
-        with stop_on_signals(self.executor, summary), closing(self.executor.run(self._next_task)) as events:
+        with closing(self.executor.run(self._next_task)) as events:
             for event in events:
                 cell = cells[event.key]
                 match event:
                     case Started():
                         self.started_at[event.key], self.rows[event.key] = now(), []
+                        self.started_seconds[event.key] = time.monotonic()
                         self.devices[event.key] = event.slot.device
                         self.on_event(CellStarted(cell, event.slot.device))
                     case Told():
@@ -202,6 +274,12 @@ class _Run:
         result = end.result if end.how == "returned" else self._dead(cell, end)
         assert isinstance(result, CellResult)
         record = result.record
+        attempt = {
+            **record["attempts"][-1],
+            "seconds": time.monotonic() - self.started_seconds[cell.cell_id],
+            "foretold_seconds": self.foretold_seconds[cell.cell_id],
+        }
+        record = {**record, "attempts": [attempt]}
         if earlier := self.earlier.get(cell.cell_id):
             record = {**record, "attempts": [*earlier["attempts"], *record["attempts"]]}
         outcome: str = record["outcome"]
@@ -231,7 +309,7 @@ class _Run:
         elif end.how == "killed":
             outcome, error = "interrupted", "killed, since the run had to stop at once"
         else:
-            outcome, error = "crashed", cause_of_death(end)
+            outcome, error = "crashed", end.cause
         return CellResult(
             make_record(
                 cell,
@@ -242,81 +320,3 @@ class _Run:
                 environment={**self.environment, "device": self.devices[cell.cell_id]},
             )
         )
-
-
-def choose_slots(device: str, workers: int | None) -> list[Slot]:
-    """Where workers run: one per accelerator, or one per core of the CPU, pinned to it.
-
-    Args:
-        device: `auto`, `cpu`, or a torch device (`cuda`, `cuda:1`); a kind alone takes all of its devices.
-        workers: how many on a CPU; None is one per core that this process may use.
-
-    Raises:
-        InputError: there is no such device here.
-    """
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    kind, _, number = device.partition(":")
-    if device == "auto":
-        kind = accelerator.type if accelerator else "cpu"
-    if kind == "cpu":
-        if number:
-            raise InputError(f"--device {device}: a CPU has no number; use --device cpu, and --workers")
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        count = workers or len(cores) or os.cpu_count() or 1
-        # More workers than cores share them as the system sees fit.
-        return [Slot("cpu", cores[index] if count <= len(cores) else None) for index in range(count)]
-    if accelerator is None or accelerator.type != kind:
-        here = accelerator.type if accelerator else "no accelerator"
-        raise InputError(f"--device {device}: there is {here} here; use --device cpu")
-    every = [str(index) for index in range(torch.accelerator.device_count())]
-    if number and number not in every:
-        raise InputError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
-    return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
-
-
-def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
-    """The hypotheses and planned seeds as they stood at the first run; later changes are post hoc."""
-    if folder.grid_path.exists() and (lock := folder.read_grid().get("lock")):
-        return dict(lock)
-    fixed = {
-        "seeds": list(grid.seeds),
-        "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in grid.hypotheses],
-    }
-    text = json.dumps(fixed, sort_keys=True)
-    return {
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
-        "locked_at": now(),
-        "variants": {variant.label: variant.variant_id for variant in grid.variants},
-        **fixed,
-    }
-
-
-def cause_of_death(end: Ended) -> str:
-    """Why a worker's process ended before its task did; the first line says most."""
-    code = end.exit_code
-    if code is not None and code < 0:
-        by = signal.Signals(-code).name
-        hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
-        said = f"its process was killed by {by}{hint}"
-    else:
-        said = f"its process ended with status {code}"
-    *before, last = end.output.splitlines() or [""]
-    # The last line tells most, and tables show the first.
-    return "\n".join([f"{said}: {last}" if last else said, *before])
-
-
-@contextmanager
-def stop_on_signals(executor: LocalExecutor, summary: Interruptible) -> Iterator[None]:
-    """While a run lasts, SIGINT and SIGTERM ask it to stop; a second one stops it at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        summary.signal_number = number
-        executor.stop()
-        logger.warning("stopping: every worker ends its step first; once more stops at once")
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

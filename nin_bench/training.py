@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nin_bench.cell import Recipe
+from nin_bench.cell import Cell, Recipe
 from nin_bench.data import ImageBatches
 from nin_bench.errors import SpecError
-from nin_bench.optimization import learning_rate, make_optimizer
+from nin_bench.models import ImageSpec, build_model
+from nin_bench.optimization import initialise, learning_rate, make_optimizer
 
 ESCAPE_MARGIN = 0.1
 """A network has escaped once its running loss lies this far below that of a constant guess, in nats."""
@@ -144,6 +145,18 @@ def seed_for(seed: int, *purpose: object) -> int:
     """
     text = ":".join(map(str, (seed, *purpose)))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def make_network(cell: Cell, image: ImageSpec, device: torch.device) -> nn.Module:
+    """A cell's network with its initial weights, on its device.
+
+    Raises:
+        SpecError: what `build_model` refuses.
+    """
+    torch.manual_seed(seed_for(cell.seed, "init"))
+    model = build_model(cell.model.name, image, **cell.model.arguments)
+    initialise(model, cell.recipe)
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def predict(logits: Tensor) -> Tensor:

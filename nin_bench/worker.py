@@ -11,7 +11,7 @@ import torch
 
 from nin_bench.attempt import Attempt
 from nin_bench.cell import Cell
-from nin_bench.environment import without_folders
+from nin_bench.environment import device_name, without_folders
 from nin_bench.executors import Channel, Slot
 from nin_bench.results import Record
 from nin_bench.training import Epoch
@@ -128,12 +128,6 @@ def run_cell(
         error=attempt.error,
         metrics=attempt.metrics,
         history=attempt.history,
-        environment={**(environment or {}), "device": _device_name(attempt.device)},
+        environment={**(environment or {}), "device": device_name(str(attempt.device))},
     )
     return CellResult(record, predictions)
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda" and torch.cuda.is_available():
-        return torch.cuda.get_device_name(device)
-    return device.type

@@ -1,11 +1,12 @@
-"""What all tests share: the registry's catalog, and which tests this machine can run."""
+"""What all tests share: the registry's catalog, which tests this machine can run, what faults were injected."""
 
 import os
-from pathlib import Path
+from collections import Counter
 
 import pytest
 import torch
 from hypothesis import settings
+from installed import has_fashion_mnist
 
 from nin_bench.plan import RegistryCatalog
 
@@ -13,15 +14,13 @@ from nin_bench.plan import RegistryCatalog
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     in_ci = os.environ.get("CI") == "true"
     for item in items:
         if item.get_closest_marker("gpu") and not torch.accelerator.is_available():
             item.add_marker(pytest.mark.skip(reason="needs an accelerator, and there is none here"))
-        if item.get_closest_marker("fashion") and not _has_fashion_mnist() and not in_ci:
+        if item.get_closest_marker("fashion") and not has_fashion_mnist() and not in_ci:
             item.add_marker(
                 pytest.mark.skip(
                     reason="needs Fashion-MNIST: apt-get install dataset-fashion-mnist, or set NIN_BENCH_DATA"
@@ -29,11 +28,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
 
 
-def _has_fashion_mnist() -> bool:
-    data_dir = os.environ.get("NIN_BENCH_DATA")
-    return DEBIAN_FASHION_MNIST.is_dir() or bool(data_dir and (Path(data_dir) / "FashionMNIST").is_dir())
-
-
 @pytest.fixture(scope="session")
 def catalog() -> RegistryCatalog:
     return RegistryCatalog()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how often each fault was injected, where tests of tests/faults were among those that passed."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "faults":
+                kind, number = value
+                counts[kind] += number
+    if counts:
+        terminalreporter.section("faults injected")
+        for kind, number in sorted(counts.items()):
+            terminalreporter.write_line(f"{number:7,d}  {kind}")

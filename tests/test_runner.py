@@ -8,25 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
+from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import sole_writer
+from nin_bench.foretell import RunForecast
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner import (
-    CellEnded,
-    CellStarted,
-    EpochEnded,
-    Event,
-    Planned,
-    RunOptions,
-    RunSummary,
-    choose_slots,
-    run_grid,
-)
+from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned, RunSummary, run_grid
+from nin_bench.session import RunOptions
 
 GRID = """
 schema: 1
@@ -64,7 +57,7 @@ class Bench:
             if on_event is not None:
                 on_event(event)
 
-        options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, **options}
+        options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, "measure": False, **options}
         return run_grid(self.grid(text, **(selection or {})), self.folder, RunOptions(**options), listen)
 
     def told(self, kind: type) -> list[Any]:
@@ -401,31 +394,32 @@ def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
     assert not multiprocessing.active_children()
 
 
-# Where workers run
+# What cells were foretold to take
 
 
-def test_a_cpu_has_a_worker_on_every_core():
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    slots = choose_slots("cpu", None)
-    assert [slot.device for slot in slots] == ["cpu"] * (len(cores) or os.cpu_count() or 1)
-    if cores:
-        assert [slot.core for slot in slots] == cores
-        assert [slot.core for slot in choose_slots("cpu", 1)] == cores[:1]
-        assert [slot.core for slot in choose_slots("cpu", len(cores) + 1)] == [None] * (len(cores) + 1)
+def measured_here(bench: Bench) -> None:
+    """Costs of the grid's one variant, as this machine would have measured them."""
+    (variant,) = bench.grid(ONE_CELL).variants
+    bench.folder.path.mkdir(parents=True)
+    write_costs(bench.folder.path, variant.variant_id, cost_entry(machine=describe_machine("cpu")))
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:1", "abacus", "tpu:0"])
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator here")
-def test_an_accelerator_that_is_not_here_is_refused(device):
-    with pytest.raises(InputError, match=f"^--device {device}: there is no accelerator here; use --device cpu$"):
-        choose_slots(device, None)
+def test_what_a_cell_was_foretold_to_take_stands_beside_what_it_took(bench):
+    measured_here(bench)
+    bench.run(ONE_CELL)
+    # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
+    seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
+    (told,) = bench.told(Foretold)
+    assert told.forecast == RunForecast(2, 1, 1, pytest.approx(seconds), 500_000_000)
+    assert told.machine == describe_machine("cpu")
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] == pytest.approx(seconds)
+    assert 0 < attempt["seconds"] < 600
 
 
-@pytest.mark.gpu
-def test_an_accelerator_has_one_worker_for_each_device():
-    kind = torch.accelerator.current_accelerator().type
-    count = torch.accelerator.device_count()
-    assert [slot.device for slot in choose_slots("auto", None)] == [f"{kind}:{index}" for index in range(count)]
-    assert [slot.device for slot in choose_slots(f"{kind}:0", None)] == [f"{kind}:0"]
-    with pytest.raises(InputError, match="numbered from 0"):
-        choose_slots(f"{kind}:{count}", None)
+def test_what_was_never_measured_is_not_foretold(bench):
+    bench.run(ONE_CELL)
+    assert bench.told(Foretold) == []
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] is None
+    assert attempt["seconds"] > 0

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nin_bench.errors import printable
+
 GridOption = Annotated[Path, typer.Option("--grid", metavar="FILE", help="The grid, a YAML file.")]
 ProfileOption = Annotated[
     str, typer.Option("--profile", help="One of the grid's profiles; `full` is the grid as written.")
@@ -24,16 +26,28 @@ ResultsOption = Annotated[
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to.")
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell, or sample, may take.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="RESULTS_DIR", help="One <root>/<grid>/<profile>.", show_default=False)
 ]
 
 
+def tell(text: str) -> None:
+    """Print a line on stdout; what would steer a terminal is written out, since names may come from anybody."""
+    typer.echo(printable(text))
+
+
 def note(text: str) -> None:
     """Tell something on stderr, beside the command's output."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def print_json(document: Any) -> None:

@@ -105,6 +105,19 @@ class Ended:
     output: str = ""
     """The last lines that a dead worker wrote."""
 
+    @property
+    def cause(self) -> str:
+        """Of a worker that died: by what, and what it last said; the last line tells most, and goes first."""
+        code = self.exit_code
+        if code is not None and code < 0:
+            by = signal.Signals(-code).name
+            hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
+            said = f"its process was killed by {by}{hint}"
+        else:
+            said = f"its process ended with status {code}"
+        *before, last = self.output.splitlines() or [""]
+        return "\n".join([f"{said}: {last}" if last else said, *before])
+
 
 Event = Started | Told | Ended
 

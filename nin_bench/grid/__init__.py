@@ -2,7 +2,8 @@
 
 from nin_bench.grid.hypotheses import Hypothesis
 from nin_bench.grid.load import Grid
-from nin_bench.grid.search import Choice, Range, SearchSpec, trial_variant, with_params
+from nin_bench.grid.search import SearchSpec, trial_variant, with_params
+from nin_bench.grid.space import Choice, Range
 from nin_bench.grid.variants import Catalog, Variant
 
 __all__ = [

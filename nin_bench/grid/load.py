@@ -13,7 +13,7 @@ from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import InputError, shown, some_of
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
 from nin_bench.grid.hypotheses import Hypothesis, read_hypotheses
-from nin_bench.grid.patterns import matches, read_pattern, the_one
+from nin_bench.grid.patterns import PatternIndex, the_one, without_excluded
 from nin_bench.grid.search import SearchSpec, read_search, search_seeds
 from nin_bench.grid.validation import required, section
 from nin_bench.grid.variants import Catalog, ModelEntry, Variant
@@ -21,6 +21,8 @@ from nin_bench.yaml_source import Node
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
+MOST_CELLS = 100_000
+"""More than this is refused even so: expanding them would take memory by the gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Grid:
     baseline: str | None
     """A variant's label."""
     hypotheses: tuple[Hypothesis, ...]
+    notes: tuple[str, ...]
+    """What is not wrong, and yet hardly meant: patterns of `exclude` that match no cell."""
     search: SearchSpec | None
     """What `search` tries for every variant; None where the grid does not say."""
     overrides: tuple[str, ...]
@@ -77,7 +81,7 @@ class Grid:
             overrides: `recipe.epochs=2`, laid over everything else.
             seeds: run only these of the planned seeds.
             only: run only the variants whose label matches this shell pattern.
-            allow_many: expand even more than 10,000 cells.
+            allow_many: expand even more than 10,000 cells, up to 100,000.
             trials: of the search, in place of the grid's own number.
 
         Raises:
@@ -104,15 +108,21 @@ class Grid:
             raise root.error(
                 f"{count:,} cells before exclusions, over {MAX_CELLS:,}; shorten an axis, or pass --yes"
             )
+        if count > MOST_CELLS:
+            raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
         every = [variant for entry in entries for variant in entry.variants(catalog)]
         _refuse_duplicates(every)
 
-        cells = _without_excluded(root, every, planned, catalog)
+        exclude = _optional_list(root, "exclude", "a list of patterns")
+        cells, notes = without_excluded(exclude, PatternIndex(every, catalog), planned)
+        if not cells:
+            raise root.value["exclude"].error("no cell is left; exclude fewer")
         labels = {cell.label for cell in cells}
         variants = tuple(variant for variant in every if variant.label in labels)
+        index = PatternIndex(variants, catalog)
 
         def resolve(node: Node) -> str:
-            return the_one(node, variants, catalog).label
+            return the_one(node, index).label
 
         return cls(
             name=root.value["name"].value,
@@ -128,6 +138,7 @@ class Grid:
             selected=_selected(cells, planned, seeds, only),
             baseline=resolve(root.value["baseline"]) if "baseline" in root.value else None,
             hypotheses=read_hypotheses(_optional_list(root, "hypotheses", "a list of hypotheses"), resolve),
+            notes=notes,
             search=read_search(root, recipe_over, variants, catalog),
             overrides=tuple(overrides),
         )
@@ -191,22 +202,6 @@ def _seeds(root: Node) -> Sequence[int]:
             raise one.error(f"{one.value} is given twice; keep one")
         seen[one.value] = None
     return list(seen)
-
-
-def _without_excluded(
-    root: Node, variants: Sequence[Variant], planned: Sequence[int], catalog: Catalog
-) -> tuple[Cell, ...]:
-    exclude = _optional_list(root, "exclude", "a list of patterns")
-    patterns = [read_pattern(node, variants, catalog, seeds=True) for node in exclude]
-    cells = tuple(
-        variant.cell(seed)
-        for variant in variants
-        for seed in planned
-        if not any(matches(pattern, variant, seed) for pattern in patterns)
-    )
-    if not cells:
-        raise root.value["exclude"].error("no cell is left; exclude fewer")
-    return cells
 
 
 def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any, Literal, cast
-
-from pydantic import ConfigDict, TypeAdapter
+from typing import Any, Literal
 
 from nin_bench.cell import PositiveInt, Recipe, Scalar, Spec
-from nin_bench.errors import SpecError, shown, unknown_name
-from nin_bench.grid.validation import check_value, refusal, required, section, validated
+from nin_bench.errors import SpecError
+from nin_bench.grid.space import MODEL, Choice, Parameter, Range, read_parameter
+from nin_bench.grid.validation import refusal, required, section, validated
 from nin_bench.grid.variants import Catalog, Variant
 from nin_bench.yaml_source import Node
 
@@ -18,63 +17,6 @@ FIRST_SEED = 10_000
 """Of a search: far from those of a run, so that a tuned recipe meets seeds that did not choose it."""
 MAX_CORNERS = 4_096
 """Combinations of extreme values that are checked before anything is trained."""
-
-_NEVER = {
-    "epochs": "trials of different lengths would not compare; say how long all of them train in search.epochs",
-    "test_every_epoch": "no choice may use the test images; leave it out",
-}
-_MODEL = "model."
-
-
-class Range(Spec):
-    """Numbers between two ends, both included."""
-
-    name: str
-    """A field of the recipe, or `model.` and an argument of the models."""
-    low: int | float
-    high: int | float
-    log: bool = False
-    """Whether equal factors, not equal differences, are equally far apart."""
-
-    def points(self, count: int) -> list[int | float]:
-        """So many values from end to end, equally far apart; three digits are kept where that tells them apart."""
-        if self.log:
-            between = [self.low * (self.high / self.low) ** (k / (count - 1)) for k in range(1, count - 1)]
-        else:
-            between = [self.low + (self.high - self.low) * k / (count - 1) for k in range(1, count - 1)]
-        if isinstance(self.low, int):
-            return [self.low, *map(round, between), self.high]
-        readable = [self.low, *(float(f"{value:.3g}") for value in between), self.high]
-        apart = all(left < right for left, right in zip(readable, readable[1:], strict=False))
-        return readable if apart else [self.low, *between, self.high]
-
-    @property
-    def corners(self) -> tuple[Scalar, ...]:
-        """Its extreme values."""
-        return self.low, self.high
-
-    def as_plain(self) -> dict[str, Any]:
-        """As the grid writes it."""
-        return {"low": self.low, "high": self.high, "log": self.log}
-
-
-class Choice(Spec):
-    """One of several values, which have no order."""
-
-    name: str
-    choices: tuple[Scalar, ...]
-
-    @property
-    def corners(self) -> tuple[Scalar, ...]:
-        """All of them."""
-        return self.choices
-
-    def as_plain(self) -> list[Scalar]:
-        """As the grid writes it."""
-        return list(self.choices)
-
-
-Parameter = Range | Choice
 
 
 class SearchSpec(Spec):
@@ -111,10 +53,10 @@ class SearchSpec(Spec):
         ranges = [parameter for parameter in self.space if isinstance(parameter, Range)]
         combinations = math.prod(len(p.choices) for p in self.space if isinstance(p, Choice))
         if len(ranges) > 1:
-            names = " and ".join(parameter.name for parameter in ranges)
+            listed = " and ".join(parameter.name for parameter in ranges)
             raise SpecError(
                 "sampler",
-                f"'grid' has one range at most, but {names} are ranges; list the values to try, or use qmc",
+                f"'grid' has one range at most, but {listed} are ranges; list the values to try, or use qmc",
             )
         if not ranges and combinations != self.trials:
             raise SpecError(
@@ -168,8 +110,8 @@ def with_params(variant: Variant, params: Mapping[str, Scalar], catalog: Catalog
     Raises:
         SpecError: the values do not go with the variant's own.
     """
-    arguments = {name.removeprefix(_MODEL): value for name, value in params.items() if name.startswith(_MODEL)}
-    recipe = {name: value for name, value in params.items() if not name.startswith(_MODEL)}
+    arguments = {name.removeprefix(MODEL): value for name, value in params.items() if name.startswith(MODEL)}
+    recipe = {name: value for name, value in params.items() if not name.startswith(MODEL)}
     model = variant.model
     if arguments:
         model = catalog.resolve_model(model.name, {**model.arguments, **arguments})
@@ -177,7 +119,7 @@ def with_params(variant: Variant, params: Mapping[str, Scalar], catalog: Catalog
 
 
 def trial_variant(variant: Variant, params: Mapping[str, Scalar], spec: SearchSpec, catalog: Catalog) -> Variant:
-    """A variant as a trial trains it: searched values over its own, for as long as a trial lasts, no test image seen.
+    """A variant as a trial trains it: searched values over its own, a trial's epochs, and no test image seen.
 
     Raises:
         SpecError: the values do not go with the variant's own.
@@ -203,7 +145,8 @@ def read_search(root: Node, over: Node, variants: Sequence[Variant], catalog: Ca
     node = section(root, "search")
     fields = dict(node.mapping("a search", SearchSpec.model_fields))
     space = required(node, "space")
-    parameters = {name: _parameter(name, one, variants, catalog) for name, one in space.mapping("a space").items()}
+    named = space.mapping("a space")
+    parameters = {name: read_parameter(name, one, variants, catalog) for name, one in named.items()}
     if not parameters:
         raise space.error("empty; give at least one field, as lr: {low: 1.0e-3, high: 1.0, log: true}")
     for name, override in over.value.items():
@@ -221,59 +164,6 @@ def read_search(root: Node, over: Node, variants: Sequence[Variant], catalog: Ca
     return spec
 
 
-def _parameter(name: str, node: Node, variants: Sequence[Variant], catalog: Catalog) -> Parameter:
-    if name in _NEVER:
-        raise node.key_error(f"{name} cannot be searched: {_NEVER[name]}")
-    if not name.startswith(_MODEL) and name not in Recipe.model_fields:
-        arguments = {key for variant in variants for key in variant.model.arguments}
-        if name in arguments:
-            raise node.key_error(
-                f"{name!r} is an argument of models, not a field of the recipe; to search it, say {_MODEL}{name}"
-            )
-        raise node.key_error(unknown_name("field", name, set(Recipe.model_fields) - set(_NEVER)))
-    if isinstance(node.value, list):
-        choices = [_typed(name, one, variants, catalog) for one in node.value]
-        if len(choices) < 2:
-            raise node.error(f"{len(choices)} leaves nothing to choose; give two values or more")
-        for number, one in enumerate(node.value):
-            if any(choices[number] == earlier for earlier in choices[:number]):
-                raise one.error(f"{shown(one.value)} is given twice; keep one")
-        return Choice(name=name, choices=tuple(choices))
-    fields = node.mapping("a range or a list of choices", ("low", "high", "log"))
-    low, high = (_typed(name, required(node, end), variants, catalog) for end in ("low", "high"))
-    if isinstance(low, bool | str | None) or isinstance(high, bool | str | None):
-        raise node.error(f"{name} is no number, so it has no range; list the choices, as [{shown(low)}, …]")
-    log = fields["log"].value if "log" in fields else False
-    if not isinstance(log, bool):
-        raise fields["log"].error(f"{shown(log)} is not true or false; use log: true for equal factors")
-    if low >= high:
-        raise fields["low"].error(f"{low:g} is not below high, {high:g}; swap them, or leave {name} out")
-    if log and low <= 0:
-        raise fields["low"].error(f"{low:g} has no place on a log scale; use more than 0, or log: false")
-    return Range(name=name, low=low, high=high, log=log)
-
-
-def _typed(name: str, node: Node, variants: Sequence[Variant], catalog: Catalog) -> Scalar:
-    """One value of a field, as the recipe has it or as every model takes it."""
-    value: Scalar = node.plain()
-    if not name.startswith(_MODEL):
-        check_value(Recipe, name, node)
-        annotation = Recipe.model_fields[name].rebuild_annotation()
-        return cast("Scalar", TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value))
-    argument = name.removeprefix(_MODEL)
-    for variant in variants:
-        arguments = variant.model.arguments
-        if argument not in arguments:
-            message = unknown_name(f"{variant.model.name} argument", argument, arguments)
-            raise node.key_error(f"{message}; every model of the grid must have it to be searched")
-        try:
-            resolved = catalog.resolve_model(variant.model.name, {**arguments, argument: node.plain()}).arguments
-        except SpecError as error:
-            raise node.error(f"{variant.label}: {error.message}") from error
-        value = resolved[argument]
-    return value
-
-
 def _check_patterns(root: Node, searched: Mapping[str, Parameter]) -> None:
     """No variant can be told by what is searched: the tuned grid will have another value there."""
     patterns = [*_items(root, "exclude")]
@@ -282,7 +172,7 @@ def _check_patterns(root: Node, searched: Mapping[str, Parameter]) -> None:
     for hypothesis in _items(root, "hypotheses"):
         patterns += _items(hypothesis, "compare")
     for pattern in patterns:
-        named = {f"{_MODEL}{key}": node for key, node in pattern.value.items()}
+        named = {f"{MODEL}{key}": node for key, node in pattern.value.items()}
         named |= section(pattern, "recipe").value
         for name, node in named.items():
             if name in searched:

@@ -9,8 +9,11 @@ import pandas as pd
 
 from nin_bench.files import to_json, write_atomically
 from nin_bench.metrics import METRICS
-from nin_bench.report import plots, tables, text
+from nin_bench.report import cost_plots, plots, tables, text
+from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report.costs import MachineCosts, compare_costs
 from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.hypotheses import judge
 from nin_bench.report.lock import Lock
@@ -46,7 +49,23 @@ FIGURES = {
         "cells that learned nothing, and the count on the right says how many did.",
     ),
 }
-"""Title and how to read it, of each figure by name, in the page's order."""
+"""Title and how to read it, of each figure that records fill, by name, in the page's order."""
+
+COST_FIGURES = {
+    "cost_shares": (
+        "Where parameters, MACs and time sit",
+        "Percent of each variant's total, which stands on the right, by kind of layer; where a kind's share of "
+        "the time is larger than its share of the MACs, its MACs are dear.",
+    ),
+    "roofline": (
+        "Roofline",
+        "Each mark is a layer in its forward pass, the larger the more time it takes. The line is what the "
+        "machine can do at most: below its slope a layer waits for memory, below its flat part for arithmetic; "
+        "how far a mark lies under the line is what is left to gain. A mark above it worked in caches that are "
+        "faster than memory. Layers without MACs are not drawn.",
+    ),
+}
+"""Likewise, of those that costs fill; they follow after the others."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,8 @@ class Findings:
     """The Pareto front over all variants, by cost."""
     chance: dict[str, float | None]
     """`loss` and `accuracy` of a guess that never looks at the image."""
+    costs: list[MachineCosts]
+    """`compare_costs`."""
 
     @classmethod
     def of(cls, results: Results) -> "Findings":
@@ -76,6 +97,7 @@ class Findings:
             escapes=escape_curves(results),
             fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs")},
             chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
+            costs=compare_costs(results),
         )
 
 
@@ -96,7 +118,7 @@ def build_report(folder: Path, out: Path) -> Path:
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
-    write_figures(pictures, out / "figures", FIGURES)
+    write_figures(pictures, out / "figures", FIGURES | COST_FIGURES)
     write_atomically(out / "report.json", to_json(report))
     page = out / "report.md"
     write_atomically(page, render_markdown(report))
@@ -104,7 +126,7 @@ def build_report(folder: Path, out: Path) -> Path:
 
 
 def draw_figures(findings: Findings) -> dict[str, Picture]:
-    """The figures that the records can fill, by name."""
+    """The figures that records and costs can fill, by name."""
     results, rows, chance = findings.results, findings.rows[: plots.MAX_DRAWN], findings.chance
     guess = loss_of_guess = None
     if chance["accuracy"] is not None:
@@ -123,6 +145,10 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows, findings.fronts),
         "escape": plots.draw_escape(rows, findings.escapes, epochs),
     }
+    for costs in findings.costs:
+        if costs.of_grid:
+            drawn["cost_shares"] = cost_plots.draw_cost_shares(costs.rows[: plots.MAX_DRAWN])
+            drawn["roofline"] = cost_plots.draw_roofline(costs.rows[: plots.MAX_DRAWN])
     return {name: picture for name, picture in drawn.items() if picture is not None}
 
 
@@ -151,6 +177,8 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "setting": asdict(setting),
         "chance": findings.chance,
         "comparison": [asdict(row) for row in rows],
+        "costs": [costs.as_dict() for costs in findings.costs],
+        "foretold": [asdict(row) for row in compare_foretold(results)],
         "pareto_front": {cost: [row.label for row in front] for cost, front in findings.fronts.items()},
         "learning_curves": {name: curves.to_dict("records") for name, curves in findings.curves.items()},
         "escape_curves": findings.escapes.to_dict("records"),
@@ -168,7 +196,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
 
 
 def _caption(name: str, num_variants: int) -> dict[str, str]:
-    title, caption = FIGURES[name]
+    title, caption = (FIGURES | COST_FIGURES)[name]
     if num_variants > plots.MAX_DRAWN:
         caption += f" Drawn are the first {plots.MAX_DRAWN} of {num_variants} variants, in the grid's order."
     return {"name": name, "title": title, "caption": caption}
@@ -176,12 +204,17 @@ def _caption(name: str, num_variants: int) -> dict[str, str]:
 
 def render_markdown(report: Mapping[str, Any]) -> str:
     """The page, from what report.json holds."""
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., Any]] = {
         "effect": _effect,
         "interval": lambda verdict: _in_unit(verdict["interval"], verdict),
         "out_of": lambda part, whole: f"{part}/{whole}" if whole else text.NOT_KNOWN,
         "tally": lambda tally: f"{tally['count']}/{tally['of']}" if tally["of"] else text.NOT_KNOWN,
         "human_count": text.human_count,
+        "three_digits": text.three_digits,
+        "machine_line": describe_machine,
+        "settings": describe_settings,
+        "cost_tables": cost_tables,
+        "cells": lambda cells: text.Markdown(" | ".join(map(text.escape_markdown, cells))),
     }
     context = {**report, "environment": machine_and_software(report["setting"]["environment"])}
     return render_page("report.md.j2", context, filters)

@@ -53,7 +53,7 @@ def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collecti
         write_atomically(folder / f"{name}.png", picture.png)
 
 
-def render_page(template: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., str]]) -> str:
+def render_page(template: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]) -> str:
     """A page from its template; every value is escaped for Markdown as it is put in.
 
     Args:

@@ -15,17 +15,18 @@ from optuna.exceptions import OptunaError
 from optuna.trial import Trial
 
 from nin_bench.data import load_dataset
-from nin_bench.environment import describe_environment, without_folders
-from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.environment import without_folders
+from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
-from nin_bench.files import DamagedFileError, read_json, sole_writer, to_json, write_atomically
-from nin_bench.grid import Grid, trial_variant
-from nin_bench.plan import RegistryCatalog, check_networks
+from nin_bench.files import sole_writer, to_json, write_atomically
+from nin_bench.grid import Grid
+from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import PRELOAD, cause_of_death, choose_slots, stop_on_signals
-from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told, storage_kind
-from nin_bench.search.study import SCHEMA, Searcher, VariantStudy, study_name
+from nin_bench.search.question import check_folder, load_search, search_path, study_path
+from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
+from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
+from nin_bench.session import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.worker import now
 
 BEAT_SECONDS = 15.0
@@ -64,6 +65,7 @@ class TrialStarted:
 
     study: VariantStudy
     number: int
+    draw: int
     params: dict[str, Any]
     device: str
 
@@ -74,6 +76,7 @@ class TrialEpochEnded:
 
     study: VariantStudy
     number: int
+    draw: int
     news: TrialEpoch
 
 
@@ -83,6 +86,7 @@ class TrialEnded:
 
     study: VariantStudy
     number: int
+    draw: int
     result: TrialResult
     will_retry: bool
 
@@ -116,19 +120,16 @@ def search_grid(
     """
     catalog = RegistryCatalog(options.data_dir)
     # What is wrong with the input is found before the folder is made: a refused search leaves nothing behind.
-    document = _describe(grid, options)
-    _check(grid, catalog)
-    _check_folder(folder, document)
+    document = load_search(grid, folder, catalog, options.storage)
     slots = choose_slots(options.device, options.workers)
     for spec in dict.fromkeys(variant.data for variant in grid.variants):
         load_dataset(spec, options.data_dir)
+    shared = open_storage(options.storage) if options.storage else None
     url = options.storage or own_storage_url(folder.path)
-    if options.storage:
-        open_storage(options.storage)
     with sole_writer(folder.path), storage_errors_told(url):
-        _check_folder(folder, document)  # again: another search may have held the folder meanwhile
-        searcher = Searcher(uuid4().hex, shares=options.storage is not None)
-        storage = open_storage(url)
+        check_folder(folder, document)  # again: another search may have held the folder meanwhile
+        searcher = Searcher(uuid4().hex, shares=shared is not None)
+        storage = shared or open_storage(url)
         selected = {cell.variant_id for cell in grid.selected}
         studies = [
             VariantStudy(storage, grid, variant, catalog, searcher)
@@ -156,7 +157,9 @@ class _Search:
         self.options = options
         self.on_event = on_event
         self.studies = studies
-        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD)
+        self.executor = LocalExecutor(
+            slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.search.trial", *PRELOAD)
+        )
         self.running: dict[str, _Running] = {}
         self.losses: Counter[tuple[str, int]] = Counter()
 
@@ -165,12 +168,14 @@ class _Search:
         with stop_on_signals(self.executor, summary):
             while True:
                 for study in self.studies:
-                    study.recover()
+                    study.recover(self._given_up(study))
                     self._keep(study)
                 self._run()
                 if self.executor.stopping or not any(study.num_elsewhere for study in self.studies):
                     break
                 time.sleep(WAIT_SECONDS)
+        for study in self.studies:  # others may have ended trials since
+            self._keep(study)
         return summary
 
     def _run(self) -> None:
@@ -179,11 +184,13 @@ class _Search:
                 running = self.running[event.key]
                 match event:
                     case Started():
-                        trial = running.trial
-                        self.on_event(TrialStarted(running.study, trial.number, trial.params, event.slot.device))
+                        params, device = running.trial.params, event.slot.device
+                        self.on_event(TrialStarted(*running.place, params, device))
                     case Told():
-                        self.on_event(TrialEpochEnded(running.study, running.trial.number, event.news))
-                        self.executor.answer(event.key, running.study.report(running.trial, event.news))
+                        self.on_event(TrialEpochEnded(*running.place, event.news))
+                        goes_on = running.study.report(running.trial, event.news)
+                        if running.study.decides(event.news.epoch):
+                            self.executor.answer(event.key, goes_on)
                     case Ended():
                         self._finish(self.running.pop(event.key), event)
 
@@ -195,9 +202,8 @@ class _Search:
             started, clock = now(), time.perf_counter()
             if trial := study.ask():
                 key = f"{study.name} {trial.number}"
-                self.running[key] = _Running(study, trial, started, clock)
-                asks = study.spec.pruner != "none"
-                arguments = (study.cells(trial), study.spec.objective, asks, self.options.data_dir)
+                self.running[key] = _Running(study, trial, study.draw_of(trial.number), started, clock)
+                arguments = (study.cells(trial), study.spec.objective, study.decides(0), self.options.data_dir)
                 return Task(key, run_trial_task, arguments)
         return None
 
@@ -209,23 +215,30 @@ class _Search:
             "started_at": running.started_at,
             "finished_at": now(),
         }
+        study.finish(trial, result, told)
         will_retry = False
-        if result.error is None:
-            study.finish(trial, result, told)
-        else:
-            draw = study.draw_of(trial.number)
-            self.losses[study.name, draw] += 1
-            will_retry = not self.executor.stopping and self.losses[study.name, draw] <= self.options.retries
-            study.lose(trial, result, told, replace=will_retry)
+        if result.error is not None:
+            self.losses[study.name, running.draw] += 1
+            will_retry = not self.executor.stopping and running.draw not in self._given_up(study)
+            if will_retry:
+                study.replace(trial)
         self._keep(study)
-        self.on_event(TrialEnded(study, trial.number, result, will_retry))
+        self.on_event(TrialEnded(*running.place, result, will_retry))
+
+    def _given_up(self, study: VariantStudy) -> set[int]:
+        """The draws of a study that this search has lost too often."""
+        return {
+            draw
+            for (name, draw), count in self.losses.items()
+            if name == study.name and count > self.options.retries
+        }
 
     def _why(self, end: Ended) -> str:
         if end.how == "timed_out":
             return f"took longer than the limit of {self.options.timeout_seconds:g} s"
         if end.how == "killed":
             return "killed, since the search had to stop at once"
-        return without_folders(cause_of_death(end).splitlines()[0])
+        return without_folders(end.cause.splitlines()[0])
 
     def _keep(self, study: VariantStudy) -> None:
         write_atomically(study_path(self.folder, study.variant.variant_id), to_json(study.summary()))
@@ -235,97 +248,14 @@ class _Search:
 class _Running:
     study: VariantStudy
     trial: Trial
+    draw: int
     started_at: str
     clock: float
 
-
-def search_path(folder: ResultsFolder) -> Path:
-    """Where the search as resolved lies."""
-    return folder.path / "search.json"
-
-
-def study_path(folder: ResultsFolder, variant_id: str) -> Path:
-    """Where the summary of a variant's study lies."""
-    return folder.path / "studies" / f"{variant_id}.json"
-
-
-def _describe(grid: Grid, options: SearchOptions) -> dict[str, Any]:
-    """The search as resolved, for whoever reads its results."""
-    if grid.search is None:
-        raise InputError(f"{grid.name}: has no `search` section; add one with a space and a number of trials")
-    run_epochs = {variant.variant_id: variant.recipe.epochs for variant in grid.variants}
-    lengths = set(run_epochs.values())
-    return {
-        "schema": SCHEMA,
-        "name": grid.name,
-        "profile": grid.profile,
-        "question": grid.question,
-        "source": grid.source,
-        "data": grid.data,
-        "recipe": grid.recipe,
-        "search": {
-            **grid.search.as_plain(),
-            "seeds": list(grid.search_seeds),
-            "epochs": grid.search.epochs or (lengths.pop() if len(lengths) == 1 else None),
-            "run_epochs": run_epochs,
-            "direction": grid.search.direction,
-        },
-        "storage": storage_kind(options.storage) if options.storage else "sqlite",
-        "variants": [{**variant.as_dict(), "study_name": study_name(grid, variant)} for variant in grid.variants],
-        "environment": describe_environment(),
-    }
-
-
-def _check(grid: Grid, catalog: RegistryCatalog) -> None:
-    """Whether validation images are there to choose by, and every network can be built at every corner."""
-    assert grid.search is not None
-    for variant in grid.variants:
-        if variant.data.validation_size == 0:
-            raise variant.refused(
-                SpecError("validation_size", "0, but a search chooses by validation images; use more than 0")
-            )
-    tried = [
-        trial_variant(variant, corner, grid.search, catalog)
-        for corner in grid.search.corners()
-        for variant in grid.variants
-    ]
-    check_networks([*grid.variants, *tried], catalog.data_dir)
-
-
-def _check_folder(folder: ResultsFolder, document: dict[str, Any]) -> None:
-    """Refuse to lay one search over another.
-
-    Raises:
-        ResultsError: the folder holds summaries of another search.
-    """
-    path = search_path(folder)
-    try:
-        earlier = read_json(path, SCHEMA)
-    except FileNotFoundError:
-        return
-    except DamagedFileError as error:
-        raise ResultsError(f"{path} {error}; remove it, and search again") from error
-    changed = [
-        part
-        for part in ("name", "data", "recipe", "search")
-        if _lasting(earlier, part) != _lasting(document, part)
-    ]
-    if changed:
-        raise ResultsError(
-            f"{folder.path}: holds another search (its {', '.join(changed)} differ); undo the change, or choose "
-            "another folder with --results"
-        )
-
-
-def _lasting(document: dict[str, Any], part: str) -> Any:
-    """What of a search must not change while it goes on: variants may come and go, and trials be added."""
-    value, search = document.get(part), document["search"]
-    if part == "recipe":
-        return {key: one for key, one in value.items() if key not in search["space"]}
-    if part == "search":
-        passing = {"run_epochs", "epochs"} | (set() if search["sampler"] == "grid" else {"trials"})
-        return {key: one for key, one in value.items() if key not in passing}
-    return value
+    @property
+    def place(self) -> tuple[VariantStudy, int, int]:
+        """Study, number and draw, as events tell them."""
+        return self.study, self.trial.number, self.draw
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """Where studies live: Optuna's storage behind a URL. No password is ever told or kept."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from nin_bench.errors import ResultsError
+
+TRIES = 4
+"""How often a storage is opened before it counts as out of reach."""
 
 _EXAMPLE = "give one as postgresql://user@host/database or sqlite:///studies.db"
 
@@ -34,13 +38,25 @@ def open_storage(url: str) -> BaseStorage:
     Raises:
         ResultsError: no such kind, no driver for it, or it cannot be reached.
     """
+    # SQLite's writers take turns, and one may have to wait for several others.
+    patience = {"connect_args": {"timeout": 60}} if storage_kind(url) == "sqlite" else {}
     with storage_errors_told(url):
         try:
-            return get_storage(RDBStorage(url))
+            return get_storage(_opened(url, patience))
         except ImportError as error:
             raise ResultsError(
                 f"{_shown(url)}: its driver is not installed; for PostgreSQL, pip install 'nin-bench[postgresql]'"
             ) from error
+        except RuntimeError as error:  # written by another version of Optuna
+            raise ResultsError(f"{_shown(url)}: {_first_line(error)}") from error
+
+
+def _opened(url: str, engine_options: dict[str, Any]) -> RDBStorage:
+    """Searches that open a new storage at the same moment all make its tables, and all but one of them fail."""
+    for _ in range(TRIES - 1):
+        with suppress(DBAPIError):
+            return RDBStorage(url, engine_options)
+    return RDBStorage(url, engine_options)
 
 
 @contextmanager
@@ -52,14 +68,17 @@ def storage_errors_told(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OptunaError, SQLAlchemyError, RuntimeError) as error:
+    except (OptunaError, SQLAlchemyError) as error:
         cause = error.__cause__ if isinstance(error, OptunaError) and error.__cause__ else error
-        text = str(getattr(cause, "orig", None) or cause).strip()
-        told = text.splitlines()[0] if text else type(cause).__name__
+        told = _without_secrets(_first_line(getattr(cause, "orig", None) or cause), url)
         raise ResultsError(
-            f"{_shown(url)}: the storage failed: {_without_secrets(told, url)}; mend it, or choose another --storage, "
+            f"{_shown(url)}: the storage failed: {told}; mend it, or choose another --storage, "
             "and run the same command again"
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _parsed(url: str) -> URL:

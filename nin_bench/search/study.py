@@ -1,14 +1,15 @@
 """One variant's study: whose turn it is, what may be trained, what is told, and its summary as JSON.
 
-Every trial is of a draw, numbered from 0. A trial that was lost (killed, crashed) is replaced by another of the same
-draw, with the same values; and a trial trains only if its draw is among those asked for and no other replaced the
-lost one before. So the total is exact, however many processes search in the same study.
+Every trial is of a draw, numbered from 0. A trial that was lost (killed, crashed) is replaced by another of the
+same draw, with the same values; and a trial trains only if its draw is among those asked for and no other replaced
+the lost one before. So the total is exact, however many processes search in the same study.
 """
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import optuna
@@ -23,12 +24,13 @@ from nin_bench.grid import Catalog, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.search.samplers import distributions, make_pruner, make_sampler
 from nin_bench.search.trial import TrialEpoch, TrialResult
 
+logger = logging.getLogger(__name__)
+
 SCHEMA = 1
 GRACE_SECONDS = 90.0
 """A search that has not been heard of for so long is dead, and its trials are replaced."""
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass
@@ -53,7 +55,7 @@ def draws_of(trials: Sequence[FrozenTrial]) -> dict[int, int]:
         if lost is None:
             draws[trial.number] = num_draws
             num_draws += 1
-        elif lost not in replaced:
+        elif lost in draws and lost not in replaced:
             replaced.add(lost)
             draws[trial.number] = draws[lost]
     return draws
@@ -114,7 +116,11 @@ class VariantStudy:
     @property
     def num_done(self) -> int:
         """Draws that were trained to their end, or pruned."""
-        return sum(trial is not None and trial.state in _DONE for trial in self.standing)
+        return sum(self.is_done(trial) for trial in self.standing)
+
+    def is_done(self, last: FrozenTrial | None) -> bool:
+        """Whether a draw, by its last trial, needs no further one."""
+        return last is not None and last.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
     @property
     def num_elsewhere(self) -> int:
@@ -124,13 +130,18 @@ class VariantStudy:
             for trial in self.standing
         )
 
-    def recover(self) -> None:
-        """Give up the trials of dead searches, and queue what replaces every lost trial."""
+    def recover(self, given_up: Container[int] = ()) -> None:
+        """Mark the trials of dead searches as failed, and queue what replaces every lost trial.
+
+        Args:
+            given_up: draws that were lost too often to be tried again.
+        """
         for trial in self.trials:
             if trial.state is TrialState.RUNNING and self._is_stale(trial):
-                self._lose(trial, {"error": "its search ended before it did"})
-        for last in self.standing:
-            if last is not None and last.state is TrialState.FAIL:
+                with suppress(UpdateFinishedTrialError):  # another search was faster
+                    self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        for draw, last in enumerate(self.standing):
+            if last is not None and last.state is TrialState.FAIL and draw not in given_up:
                 self._replace(last)
 
     def ask(self) -> Trial | None:
@@ -152,27 +163,32 @@ class VariantStudy:
         tried = trial_variant(self.variant, trial.params, self.spec, self.catalog)
         return [tried.cell(seed) for seed in self.seeds]
 
+    def decides(self, epoch: int) -> bool:
+        """Whether a trial waits after this epoch for the word to go on."""
+        return self.spec.pruner != "none" and epoch < self.epochs
+
     def report(self, trial: Trial, news: TrialEpoch) -> bool:
         """Tell an epoch's value; whether the trial should go on."""
-        trial.report(news.value, news.epoch)
-        return self.spec.pruner == "none" or news.epoch == self.epochs or not trial.should_prune()
+        with self._unless_given_up(trial):
+            trial.report(news.value, news.epoch)
+        return not (self.decides(news.epoch) and trial.should_prune())
 
     def finish(self, trial: Trial, result: TrialResult, told: Mapping[str, Any]) -> None:
-        """Tell what came of a trial that ran to its end or was pruned.
+        """Tell what came of a trial that ran to its end, was pruned, or broke off.
 
         Args:
             trial: the trial.
-            result: what its worker says.
+            result: what its worker says; with an error, the trial failed.
             told: what else is kept of it.
         """
-        trial.set_user_attr("result", {**_kept(result), **told})
-        self.study.tell(trial, result.value, TrialState.PRUNED if result.pruned else TrialState.COMPLETE)
+        done = TrialState.PRUNED if result.pruned else TrialState.COMPLETE
+        with self._unless_given_up(trial):
+            trial.set_user_attr("result", {**_kept(result), **told})
+            self.study.tell(trial, result.value, TrialState.FAIL if result.error else done)
 
-    def lose(self, trial: Trial, result: TrialResult, told: Mapping[str, Any], *, replace: bool) -> None:
-        """Tell that a trial broke off, and queue another in its place if so wished."""
-        self._lose(trial, {**_kept(result), **told})
-        if replace:
-            self._replace(self.trials[trial.number])
+    def replace(self, trial: Trial) -> None:
+        """Queue another trial in the place of one that failed."""
+        self._replace(self.trials[trial.number])
 
     def beat(self) -> None:
         """Let other searches know that this one is alive."""
@@ -217,13 +233,15 @@ class VariantStudy:
             beat = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
         return time.time() - float(beat) > GRACE_SECONDS
 
-    def _lose(self, trial: Trial | FrozenTrial, told: Mapping[str, Any]) -> None:
-        live = Trial(self.study, trial._trial_id)
+    @contextmanager
+    def _unless_given_up(self, trial: Trial) -> Iterator[None]:
+        """While it is entered, a trial that another search has marked as failed meanwhile is told to nobody."""
         try:
-            live.set_user_attr("result", dict(told))
-            self.study.tell(live, state=TrialState.FAIL)
+            yield
         except (UpdateFinishedTrialError, ValueError):
-            pass  # another search has given it up before
+            if self.trials[trial.number].state is not TrialState.FAIL:
+                raise
+            logger.warning("%s trial %d: another search took it for dead and replaced it", self.name, trial.number)
 
     def _replace(self, lost: FrozenTrial) -> None:
         self.study.enqueue_trial(lost.params, user_attrs={"replaces": lost.number})
@@ -274,11 +292,13 @@ def _kept(result: TrialResult) -> dict[str, Any]:
 
 def _told(trial: FrozenTrial) -> dict[str, Any]:
     unknown = dict.fromkeys(("overhead_seconds", "started_at", "finished_at"))
-    result = {**_kept(TrialResult()), **unknown, **trial.user_attrs.get("result", {})}
+    # A search that dies can tell nothing of its trial; the next one only marks it as failed.
+    result = trial.user_attrs.get("result") or _kept(TrialResult(error="its search ended before it did"))
     return {
         "number": trial.number,
         "state": _STATES[trial.state],
         "params": trial.params,
         "value": None if trial.state is TrialState.FAIL else trial.value,
+        **unknown,
         **result,
     }

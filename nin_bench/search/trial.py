@@ -61,7 +61,7 @@ class TrialResult:
 
     @property
     def escaped(self) -> bool | None:
-        """Whether all networks left chance level; None where none is known not to have, but of some it is not known."""
+        """Whether all networks left chance level; None where that of some is not known."""
         escaped = [run["escaped"] for run in self.runs]
         if False in escaped:
             return False
@@ -127,7 +127,7 @@ class _Trial:
         return done
 
     def value(self, *, at_end: bool) -> float:
-        """The objective, averaged over the seeds; whoever diverged, or never escaped by the end, counts as the worst."""
+        """The objective, averaged over the seeds; whoever diverged, or did not escape by the end, as the worst."""
         return fmean(self._value_of(attempt, at_end=at_end) for attempt in self.attempts)
 
     def _value_of(self, attempt: Attempt, *, at_end: bool) -> float:

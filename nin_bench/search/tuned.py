@@ -1,7 +1,7 @@
 """The tuned grid: the same file, each variant's best recipe filled in, for a person to read and then to run.
 
-The text is spliced where the parser says that an entry begins and ends, so that everything else, comments too, stays
-as it was written.
+The text is spliced where the parser says that an entry begins and ends, so that everything else, comments too,
+stays as it was written.
 """
 
 import hashlib
@@ -17,12 +17,11 @@ import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
 from nin_bench.cell import Scalar
-from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, read_json, write_atomically
+from nin_bench.errors import ResultsError, printable
+from nin_bench.files import write_atomically
 from nin_bench.grid import Catalog, Grid, Variant, with_params
 from nin_bench.results import ResultsFolder
-from nin_bench.search.run import study_path
-from nin_bench.search.study import SCHEMA
+from nin_bench.search.question import read_study
 from nin_bench.yaml_source import parse_yaml
 
 SUFFIX = "_tuned"
@@ -32,7 +31,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """What a search found for a variant."""
 
     params: Mapping[str, Scalar]
@@ -41,35 +40,31 @@ class Choice:
     """From which study, in how many trials, how good."""
 
 
-def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Choice]:
-    """What the studies of a results folder found, by variant id; a variant that learned in no trial keeps its recipe.
+def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Chosen]:
+    """What the studies of a results folder found, by variant id; who learned in no trial keeps its own recipe.
 
     Raises:
         ResultsError: a study's summary is damaged.
     """
-    return {variant.variant_id: _choice(grid, variant, folder) for variant in grid.variants}
+    return {variant.variant_id: _chosen(grid, variant, folder) for variant in grid.variants}
 
 
-def _choice(grid: Grid, variant: Variant, folder: ResultsFolder) -> Choice:
+def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
     assert grid.search is not None
-    path = study_path(folder, variant.variant_id)
-    try:
-        study = read_json(path, SCHEMA)
-    except FileNotFoundError:
-        return Choice({}, "not searched: its recipe is as it was")
-    except DamagedFileError as error:
-        raise ResultsError(f"{path} {error}; remove it and search again, which writes it anew") from error
+    study = read_study(folder, variant.variant_id)
+    if study is None:
+        return Chosen({}, "not searched: its recipe is as it was")
     count = sum(trial["state"] != "failed" for trial in study["trials"])
     told = f"study {study['study_name']}: {count} of {grid.search.trials} trials"
     best = study["best"]
     runs = next(trial["runs"] for trial in study["trials"] if trial["number"] == best["number"]) if best else []
     if not any(run["outcome"] == "trained" and run["escaped"] is not False for run in runs):
-        return Choice({}, f"{told}, in none of which it learned: its recipe is as it was")
+        return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
     value = f"{best['value']:.2%}" if grid.search.objective == "validation_accuracy" else f"{best['value']:.4f}"
-    return Choice(best["params"], f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(runs)})")
+    return Chosen(best["params"], f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(runs)})")
 
 
-def tuned_text(grid: Grid, chosen: Mapping[str, Choice], catalog: Catalog) -> str:
+def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> str:
     """The grid's text with every variant an entry of its own, its best recipe filled in.
 
     Args:
@@ -113,9 +108,7 @@ def check_unedited(path: Path) -> None:
         raise ResultsError(f"{path}: cannot be read ({error}); choose another --out") from error
     body, mark, digest = text.rpartition(_DIGEST)
     if not mark or digest.strip() != _digest(body):
-        raise ResultsError(
-            f"{path}: was edited, or not written by a search, and is not written over; move it, or choose another --out"
-        )
+        raise ResultsError(f"{path}: was edited, or not written by a search; move it, or choose another --out")
 
 
 def write_tuned(path: Path, text: str) -> None:
@@ -142,7 +135,7 @@ class _Entry:
     text: str
 
 
-def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Choice]) -> _Entry:
+def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry:
     """A variant as one entry of `models`."""
     choice = chosen[variant.variant_id]
     written = variant.entry.value
@@ -161,10 +154,10 @@ def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Choice]) -> _Entry
     fields = {"name": variant.model.name, **fields}
     if recipe:
         fields["recipe"] = recipe
-    return _Entry(choice.comment, _flow(fields))
+    return _Entry(printable(choice.comment), _flow(fields))
 
 
-def _models_replaced(text: str, models: Node, grid: Grid, chosen: Mapping[str, Choice]) -> list[_Edit]:
+def _models_replaced(text: str, models: Node, grid: Grid, chosen: Mapping[str, Chosen]) -> list[_Edit]:
     """Every entry gives way to its variants; one whose variants are all excluded stays."""
     assert isinstance(models, SequenceNode)
     dashes = [token.start_mark.index for token in yaml.scan(text) if isinstance(token, yaml.BlockEntryToken)]
@@ -208,7 +201,7 @@ def _flow_items(entries: Sequence[_Entry], column: int) -> str:
 
 
 def _end(node: Node) -> int:
-    """Where a value ends; the parser's own mark of a block lies behind the blank lines and comments that follow."""
+    """Where a value ends; the parser's own mark of a block lies behind the comments that follow it."""
     if isinstance(node, CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(node, MappingNode) else last)
@@ -227,12 +220,12 @@ def _with_heading(text: str, grid: Grid) -> str:
     """Say behind the opening comments what this file is."""
     lines = text.splitlines()
     behind = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    over = "".join(f" --set {override}" for override in grid.overrides)
+    over = "".join(f" --set {printable(override)}" for override in grid.overrides)
     told = f"# Tuned:    profile {grid.profile}: each variant's recipe is the best of its study"
     return "\n".join([*lines[:behind], told + (f", searched with{over}" if over else ""), *lines[behind:]]) + "\n"
 
 
-def _check(text: str, grid: Grid, chosen: Mapping[str, Choice], catalog: Catalog) -> None:
+def _check(text: str, grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> None:
     """The text must be a grid of the very same variants, each with what was chosen for it."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "tuned.yaml"

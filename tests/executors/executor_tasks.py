@@ -76,6 +76,13 @@ def until_stopped(channel: Channel, slot: Slot) -> str:
     return "stopped in order"
 
 
+def ask_until_no(channel: Channel, slot: Slot) -> list[object]:
+    answers: list[object] = []
+    while not answers or answers[-1]:
+        answers.append(channel.ask(len(answers)))
+    return [*answers, channel.should_stop()]
+
+
 def ignore_everything(channel: Channel, slot: Slot) -> None:
     channel.tell(os.getpid())
     threading.Event().wait()

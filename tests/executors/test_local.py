@@ -12,7 +12,7 @@ import pytest
 from processes import is_running, linux, members_of, still_running_after
 
 from nin_bench.executors import Ended, Event, LocalExecutor, Slot, Started, Task, Told
-from nin_bench.runner import PRELOAD
+from nin_bench.session import PRELOAD
 
 ONE = [Slot("cpu")]
 TWO = [Slot("cpu"), Slot("cpu")]
@@ -171,6 +171,36 @@ def test_stop_asks_and_starts_nothing_more():
         if isinstance(event, Ended):
             ends.append((event.key, event.how, event.result))
     assert sorted(ends) == [("a", "returned", "stopped in order"), ("b", "returned", "stopped in order")]
+
+
+def test_a_task_that_asks_waits_for_its_answer():
+    local = executor(TWO)
+    results = {}
+    for event in local.run(each(Task("a", tasks.ask_until_no), Task("b", tasks.ask_until_no))):
+        if isinstance(event, Told):
+            local.answer(event.key, event.key if event.news < 2 else None)
+        if isinstance(event, Ended):
+            results[event.key] = event.result
+    assert results == {"a": ["a", "a", None, False], "b": ["b", "b", None, False]}
+
+
+def test_a_task_that_waits_for_an_answer_can_be_stopped():
+    local = executor()
+    for event in local.run(each(Task("a", tasks.ask_until_no))):
+        if isinstance(event, Told):
+            local.stop()
+    assert isinstance(event, Ended)
+    assert (event.how, event.result) == ("returned", [None, True])
+
+
+def test_an_answer_to_a_task_that_is_gone_is_dropped():
+    local = executor()
+    for event in local.run(each(Task("a", tasks.tell_then_die, (3,)))):
+        if isinstance(event, Told):
+            local.answer("a", "too late")
+            local.answer("b", "to nobody")
+    assert isinstance(event, Ended)
+    assert event.how == "died"
 
 
 def test_a_second_stop_kills():
