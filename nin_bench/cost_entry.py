@@ -161,7 +161,7 @@ class CostEntry(_Part):
 
     machine: Machine
     measured_at: str
-    """When its session began: two entries with the same were measured in the same rounds."""
+    """When its measuring began: two entries with the same were measured in the same rounds."""
     error: str | None
     """Why it could not be measured, or not in all rounds."""
     setting: Setting

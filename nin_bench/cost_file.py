@@ -1,7 +1,7 @@
 """A costs file, `costs/<variant-id>.json`: its form and its entries. Imports no torch.
 
 An entry is what one machine measured of one variant; entries of several machines stand side by side and are never
-mixed. Entries with the same `measured_at` (when their session began) were measured in the same rounds, so that
+mixed. Entries with the same `measured_at` (when their measuring began) were measured in the same rounds, so that
 their samples can be paired by index.
 """
 
@@ -32,7 +32,7 @@ def entry_of(costs: Mapping[str, Any], fingerprint: str) -> Entry | None:
 def with_entry(costs: Mapping[str, Any] | None, entry: Entry) -> list[Entry]:
     """A file's entries with one more, which takes the place of the same machine's.
 
-    One of fewer rounds does not: a session that failed or was cut short costs nothing that is known.
+    One of fewer rounds does not: a measuring that failed or was cut short costs nothing that is known.
     """
     entries: list[Entry] = [] if costs is None else list(costs["entries"])
     fingerprint = entry["machine"]["fingerprint"]

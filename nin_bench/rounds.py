@@ -119,7 +119,7 @@ def ceilings_task(channel: Channel, slot: Slot) -> Ceilings:
     return measure_ceilings(torch.device(slot.device))
 
 
-class MeasuringSession:
+class Measuring:
     """One measuring of some variants.
 
     Args:

@@ -17,10 +17,10 @@ from nin_bench.foretell import RunForecast, foretell_run
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
-from nin_bench.rounds import MeasuringSession
-from nin_bench.session import Held, RunOptions, held_folder
+from nin_bench.rounds import Measuring
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
+from nin_bench.workplace import Held, RunOptions, held_folder
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _measure(
     on_event: Callable[[Event], None],
 ) -> None:
     if cells:
-        MeasuringSession(
+        Measuring(
             cells,
             folder,
             held.executor,

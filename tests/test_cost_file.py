@@ -28,7 +28,7 @@ def test_a_machine_measures_anew_and_others_are_kept():
     assert with_entry(costs(ours, theirs), again) == [theirs, again]
 
 
-def test_a_session_that_was_cut_short_costs_nothing_that_is_known():
+def test_a_measuring_that_was_cut_short_costs_nothing_that_is_known():
     whole = entry(num_rounds=5)
     assert with_entry(costs(whole), entry(num_rounds=2)) == [whole]
     assert with_entry(costs(entry(num_rounds=2)), whole) == [whole]

@@ -56,8 +56,8 @@ def call(folder: Path, command: str) -> str:
 @pytest.mark.parametrize("command", nin_bench_commands())
 def test_every_command_works(command: str, workplace: Path):
     # What would take minutes is narrowed.
-    narrowed = {"run": " --dry-run", "measure": " --only 'mlp*'"}.get(command.split()[3], "")
-    told = call(workplace, command + narrowed)
+    narrowed = {"run": "--dry-run", "search": "--dry-run", "measure": "--only 'mlp*'"}.get(command.split()[3], "")
+    told = call(workplace, f"{command} {narrowed}")
     assert told.strip()
 
 

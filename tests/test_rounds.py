@@ -11,7 +11,7 @@ from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.rounds import NUM_BUSY_ROUNDS, MeasuringStarted, SampleEnded
 from nin_bench.runner import CellStarted, Event, MeasureSummary, Planned, measure_grid, run_grid
-from nin_bench.session import RunOptions
+from nin_bench.workplace import RunOptions
 
 GRID = """
 schema: 1

@@ -64,7 +64,7 @@ def measure(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     from nin_bench.progress import progress_on
     from nin_bench.runner import measure_grid
-    from nin_bench.session import RunOptions
+    from nin_bench.workplace import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,

@@ -101,7 +101,7 @@ def make_entry(
         measured: of it.
         ceilings: of the device, one per round.
         machine: that measured it.
-        measured_at: when the session began.
+        measured_at: when the measuring began.
         num_workers: of the busy figures.
     """
     recipe, samples, rehearsal = cell.recipe, measured.samples, measured.rehearsal
@@ -184,7 +184,7 @@ def _energy(samples: Sequence[Sample]) -> dict[str, Any] | None:
 
 
 def _roof(precision: Precision, ceilings: Sequence[Ceilings]) -> Roofline:
-    """The highest that the session saw: what was measured beside something else is no ceiling."""
+    """The highest that the measuring saw: what was measured beside something else is no ceiling."""
     return Roofline(
         flops_per_second=max(getattr(one, f"{precision}_flops_per_second") for one in ceilings),
         bytes_per_second=max(one.copy_bytes_per_second for one in ceilings),

@@ -1,7 +1,7 @@
 """What variants cost, machine by machine, from the costs files alone. Nothing is rounded here, nothing mixed.
 
 A sample is a round of measuring, and a round a fresh process for each variant. Variants that were measured in the
-same session are compared by the ratios within its rounds: a drift of the machine hits all of a round alike.
+same measuring are compared by the ratios within its rounds: a drift of the machine hits all of a round alike.
 """
 
 import math
@@ -108,7 +108,7 @@ def compare_costs(results: Results) -> list[MachineCosts]:
 def paired_samples(a: Entry, b: Entry, metric: str) -> list[tuple[float, float]]:
     """What two entries of one machine say of a metric, round by round.
 
-    Nothing is paired of entries that were measured in different sessions, or where one was not measured.
+    Nothing is paired of entries that were measured apart, or where one was not measured.
     """
     if a["measured_at"] != b["measured_at"]:
         return []
@@ -189,7 +189,7 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
         found.append(disturbance)
     if any(row.baseline for row in rows) and len({row.entry.measured_at for row in rows}) > 1:
         found.append(
-            "Not all variants were measured in one session: only those measured in the baseline's are given "
+            "Not all variants were measured together: only those measured in the baseline's are given "
             "relative to it."
         )
     found += [

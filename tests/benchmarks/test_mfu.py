@@ -8,7 +8,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner import measure_grid
-from nin_bench.session import RunOptions
+from nin_bench.workplace import RunOptions
 
 GRID = """
 schema: 1
