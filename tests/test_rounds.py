@@ -124,6 +124,14 @@ def test_what_is_measured_is_left_alone_unless_wanted_afresh(bench):
     assert afresh.costs[0].entry["train"] != here.costs[0].entry["train"]
 
 
+def test_what_one_worker_measured_is_measured_again_where_several_will_train(bench):
+    bench.measure(selection={"only": "*16"})
+    for workers, num_skipped in ((2, 0), (2, 1), (1, 1)):
+        summary = bench.measure(selection={"only": "*16"}, workers=workers)
+        assert summary.num_skipped == num_skipped
+        assert len(summary.costs[0].entry["train"]["busy_images_per_second"]["samples"]) == 2 * NUM_BUSY_ROUNDS
+
+
 def test_variants_that_cost_the_same_are_measured_once(bench):
     summary = bench.measure(GRID.replace("hidden: [16, 32]", "hidden: 16").replace("lr: 0.1", "lr: [0.1, 0.01]"))
     (started,) = bench.told(MeasuringStarted)

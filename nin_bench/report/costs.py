@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nin_bench.cost_entry import CostEntry, LoadRound
-from nin_bench.cost_file import Entry, cost_samples
+from nin_bench.cost_entry import CostEntry, Entry, LoadRound, cost_samples
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.stats import Interval, paired_difference
@@ -186,7 +185,7 @@ def _with_backward(entry: CostEntry) -> bool:
 
 def _remarks(rows: Sequence[CostRow]) -> list[str]:
     found = []
-    if disturbance := _disturbance([round_ for row in rows for round_ in row.entry.load]):
+    if disturbance := describe_disturbance([round_ for row in rows for round_ in row.entry.load]):
         found.append(disturbance)
     if any(row.baseline for row in rows) and len({row.entry.measured_at for row in rows}) > 1:
         found.append(
@@ -205,7 +204,7 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
     return found
 
 
-def _disturbance(rounds: Sequence[LoadRound]) -> str | None:
+def describe_disturbance(rounds: Sequence[LoadRound]) -> str | None:
     """What else went on, in a sentence; None where it hardly matters."""
     steal = [round_.steal_share or 0.0 for round_ in rounds]
     others = [round_.other_cpu_share or 0.0 for round_ in rounds]

@@ -6,8 +6,8 @@ from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.cost.ceilings import Ceilings
 from nin_bench.cost.clocks import LayerSeconds
 from nin_bench.cost.counters import Load
-from nin_bench.cost.entry import Measurements, count_variant, make_entry
 from nin_bench.cost.samples import Rehearsal, Sample, Speed, Workload
+from nin_bench.cost.summary import Measurements, count_variant, make_entry
 from nin_bench.cost_file import check_costs
 from nin_bench.files import to_json
 from nin_bench.models import ImageSpec
