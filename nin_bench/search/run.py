@@ -154,7 +154,9 @@ class _Search:
         self.options = options
         self.on_event = on_event
         self.studies = studies
-        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.search.trial", *PRELOAD))
+        self.executor = LocalExecutor(
+            slots, timeout_seconds=options.timeout_seconds, preload=("nin_bench.search.trial", *PRELOAD)
+        )
         self.running: dict[str, _Running] = {}
         self.losses: Counter[tuple[str, int]] = Counter()
 
