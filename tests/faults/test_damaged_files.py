@@ -244,6 +244,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
     stub.write_all()
     bad = plant(stub, step=scaled(12, 1))
     before = stub.files()
+    (stub.folder.path / "cells" / f".x.json.{'0' * 32}.tmp").touch()  # as a killed run leaves it
     status, out, err = call("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
     assert status == 0, err
     good = len(stub.ids) - len(bad)
@@ -251,6 +252,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
     assert sum("set aside as" in line for line in err.splitlines()) == len(bad)
     assert "Traceback" not in err
     after = stub.files()
+    assert not any(name.endswith(".tmp") for name in after)
     untouched = [name for name in before if Path(name).stem in set(stub.ids) - set(bad)]
     assert len(untouched) == 2 * good
     assert {name: after[name] for name in untouched} == {name: before[name] for name in untouched}
