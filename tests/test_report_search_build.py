@@ -72,7 +72,7 @@ def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
     ) in page
     # worth .70 .80 .85 .86 .425 0
     assert "| variant | k = 1 | k = 2 | k = 4 | k = 6 |\n|---|---:|---:|---:|---:|\n| a | 60.6 | 79.5 |" in page
-    assert "| a | 6/6 | 0 | 1 | 1 | 1 | ≥ 144 | ≥ 9 | 80 (at most 80, n=6) |\n" in page
+    assert "| a | 6/6 | 0 | 1 | 1 | 1 | ≥ 144 | ≥ 9.0 | 80 (at most 80, n=6) |\n" in page
     assert "| Searched | lr 0.001 to 1 on a log scale |\n" in page
     assert "optuna-dashboard sqlite:///RESULTS_DIR/studies.db\n" in page
     assert "- a: lr_search/cpu/v00\n" in page
@@ -265,6 +265,14 @@ def test_a_folder_that_was_never_searched_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="nothing was searched here"):
         build_search_report(tmp_path, tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def test_it_never_takes_the_place_of_the_search(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {"a": sweep([0.8] * 6)})
+    before = (folder / "search.json").read_bytes()
+    with pytest.raises(ResultsError, match="holds the search itself; give its report another --out"):
+        build_search_report(folder, folder / "studies" / "..")
+    assert (folder / "search.json").read_bytes() == before
 
 
 def test_it_does_not_wait_for_torch(tmp_path: Path) -> None:

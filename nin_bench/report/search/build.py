@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
@@ -108,8 +109,11 @@ def build_search_report(folder: Path, out: Path) -> Path:
         The path of search.md.
 
     Raises:
-        ResultsError: there is no readable search.json, or `out` cannot be written.
+        ResultsError: there is no readable search.json, or `out` cannot be written or is the folder itself, where
+            the report's search.json would take the place of the search's.
     """
+    if out.resolve() == folder.resolve():
+        raise ResultsError(f"{out}: holds the search itself; give its report another --out")
     findings = Findings.of(read_search(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
@@ -235,23 +239,25 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "values": _values,
         "shown": _shown,
         "width": lambda width: Width(**width).shown(axis) if axis and width else text.NOT_KNOWN,
-        "percent": lambda share: text.NOT_KNOWN if share is None else f"{100 * share:.0f} %",
+        "percent": lambda share: f"{100 * share:.0f} %",
         "interval": lambda ends: f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f} %",
-        "minutes": lambda seconds: f"{seconds / 60:,.3g}",
+        "minutes": lambda seconds: f"{seconds / 60:,.1f}",
         "milliseconds": lambda seconds: f"{1000 * seconds:,.0f}",
     }
     most = max((len(budget["expected_best"]) for budget in report["budgets"]), default=0)
-    epochs = report["search"]["epochs"]
     context = {
         **report,
-        "epochs": "as many epochs as a run"
-        if epochs is None
-        else f"{epochs} {'epoch' if epochs == 1 else 'epochs'}",
+        "epochs": _length(report["search"]["epochs"]),
         "axis_title": axis.title if axis else "",
         "environment": machine_and_software(report["setting"]["environment"]),
         "sizes": [*(2**power for power in range(most.bit_length()) if 2**power < most), most] if most else [],
     }
     return render_page("search.md.j2", context, filters)
+
+
+def _length(epochs: int | None) -> str:
+    """How long trials train."""
+    return "as many epochs as a run" if epochs is None else f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
 def _shown(value: Any) -> str:
