@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from nin_bench.cost_file import COSTS_SCHEMA, Entry, check_costs, cost_row, entry_of, with_entry
+from nin_bench.cost_entry import Entry, cost_row
+from nin_bench.cost_file import COSTS_SCHEMA, check_costs, entry_of, with_entry
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,

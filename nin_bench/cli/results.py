@@ -21,10 +21,15 @@ def report(
         typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the results."),
     ] = None,
 ) -> None:
-    """Write the report of a results folder anew, from its records alone."""
+    """Write the reports of a results folder anew: of its records, and of its search where there is one."""
     from nin_bench.results import ResultsFolder
 
-    write_report(ResultsFolder(folder), out)
+    results = ResultsFolder(folder)
+    searched = (folder / "search.json").exists()
+    if searched:
+        write_search_report(results, out)
+    if results.grid_path.exists() or not searched:
+        write_report(results, out)
 
 
 def status(
@@ -102,6 +107,14 @@ def write_report(folder: "ResultsFolder", out: Path | None) -> None:
 
     page = build_report(folder.path, out or report_folder(folder.path))
     tell(f"report: {page}")
+
+
+def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
+    """Write the report of a results folder's search, likewise."""
+    from nin_bench.report.search.build import build_search_report
+
+    page = build_search_report(folder.path, out or report_folder(folder.path))
+    tell(f"search report: {page}")
 
 
 def report_folder(results: Path) -> Path:

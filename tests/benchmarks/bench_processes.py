@@ -11,9 +11,9 @@ import torch
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data import describe_data, load_dataset
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
-from nin_bench.session import PRELOAD
 from nin_bench.training import Chance, Images, Trainer, make_network
 from nin_bench.worker import prepare_process
+from nin_bench.workplace import PRELOAD
 
 
 def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:

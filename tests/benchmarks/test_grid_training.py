@@ -14,7 +14,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner import EpochEnded, Event, run_grid
-from nin_bench.session import RunOptions, choose_slots
+from nin_bench.workplace import RunOptions, choose_slots
 
 GRID = """
 schema: 1

@@ -8,7 +8,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner import measure_grid
-from nin_bench.session import RunOptions
+from nin_bench.workplace import RunOptions
 
 GRID = """
 schema: 1
@@ -33,5 +33,5 @@ def test_nin_s_share_of_the_fastest_product(benchmark, tell, size: Size, data_na
     assert cost.entry["error"] is None, cost.entry["error"]
     tell("MFU of training NiN, bf16, one worker", cost.entry["mfu"]["median"], "share", "≥ 40 %, aim 60 %")
     tell("… it trains", cost.entry["train"]["images_per_second"]["median"], "images/s")
-    ceiling = cost.entry["ceilings"]["bf16_flops_per_second"]["median"]
+    ceiling = max(cost.entry["ceilings"]["bf16_flops_per_second"]["samples"])  # of which the share is
     tell("… fastest matrix product or convolution, bf16", ceiling, "FLOP/s")

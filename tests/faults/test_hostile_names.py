@@ -241,6 +241,22 @@ def test_a_file_that_is_not_what_it_seems_is_neither_opened_nor_followed(stub, c
     faults("malicious files", 1)
 
 
+def test_a_link_is_not_followed_even_to_a_whole_file(stub, call, tmp_path, faults: Count):
+    first = stub.ids[0]
+    record, predictions = stub.folder.record_path(first), stub.folder.predictions_path(first)
+    for path in (record, predictions):
+        path.symlink_to(path.rename(tmp_path / path.name))
+    for read in (stub.folder.read_record, stub.folder.read_predictions):
+        with pytest.raises(DamagedFileError, match="is a link, and links are not followed"):
+            read(first)
+    stub.folder.grid_path.symlink_to(stub.folder.grid_path.rename(tmp_path / "elsewhere.json"))
+    for command in ("status", "report"):
+        status, told = call(command, "results/tiny/full")
+        assert status == 2
+        assert "grid.json is a link" in told
+    faults("malicious files", 3)
+
+
 @pytest.mark.parametrize("part", ["cells", "predictions", "costs", "checkpoints", "studies", "report"])
 def test_a_folder_that_is_a_link_is_not_entered(stub, call, victim, faults: Count, part):
     path = stub.folder.path / part
