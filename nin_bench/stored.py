@@ -115,9 +115,12 @@ def check_record(value: Mapping[str, Any], cell_id: str) -> None:
         _check_numbers(f"history[{number - 1}]", row)
         if row.get("epoch") != number:
             raise DamagedFileError(f"has epoch {shown(row.get('epoch'))} in the place of epoch {number}")
-    for attempt in attempts:
+    for number, attempt in enumerate(attempts):
         if not isinstance(attempt.get("error"), str | None):
-            raise DamagedFileError("has an attempt whose error is no text")
+            raise DamagedFileError(f"has {shown(attempt['error'])} as attempts[{number}].error, which is no text")
+        # What is no text there, is a number.
+        told = {name: value for name, value in attempt.items() if not isinstance(value, str)}
+        _check_numbers(f"attempts[{number}]", {**told, "error": None})
 
 
 def _mappings(value: object) -> list[dict[str, Any]] | None:
@@ -127,10 +130,10 @@ def _mappings(value: object) -> list[dict[str, Any]] | None:
 
 def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if name in _PLACES:
-            raise DamagedFileError(f"has {place}.{name}, which is none")
         if value is None:
             continue
+        if name in _PLACES:
+            raise DamagedFileError(f"has {place}.{name}, which is none")
         if not isinstance(value, bool | int | float):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
         if name.startswith("num_") and type(value) is not int:

@@ -59,6 +59,7 @@ def test_a_grid_as_a_run_writes_it_passes():
         ({"variants": [{"variant_id": "v0", "label": "mlp"}]}, "variants.0.model: field required"),
         ({"recipe": []}, "recipe: input should be a valid dictionary"),
         ({"data": {"name": [["digits"]]}}, "data.name"),
+        ({"machine": "mine"}, "machine: input should be a valid dictionary"),
         ({"lock": "locked"}, "lock: input should be a valid dictionary"),
     ],
 )
@@ -101,7 +102,9 @@ def test_a_record_as_a_run_writes_it_passes():
         ({"history": [[]]}, "lacks its metrics, its history or its attempts"),
         ({"attempts": []}, "lacks its metrics, its history or its attempts"),
         ({"attempts": "once"}, "lacks its metrics, its history or its attempts"),
-        ({"attempts": [{"error": ["x"]}]}, "has an attempt whose error is no text"),
+        ({"attempts": [{"error": ["x"]}]}, "has a list as attempts[0].error, which is no text"),
+        ({"attempts": [{}, {"seconds": {}}]}, "has a mapping as attempts[1].seconds, which is no number"),
+        ({"attempts": [{"seconds": -3}]}, "has -3 as attempts[0].seconds, which nobody measured"),
         ({"cell": []}, "does not tell its cell"),
         ({"cell": {"recipe": 3}}, "does not tell its cell"),
         ({"environment": "a laptop"}, "does not tell its environment"),

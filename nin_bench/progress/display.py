@@ -1,4 +1,4 @@
-"""Show work under way: bars with the time left on a terminal, plain lines elsewhere. Knows no cell, no trial."""
+"""Show work under way: bars with the time left on a terminal, plain lines elsewhere. Knows no cells, no trials."""
 
 import time
 from abc import ABC, abstractmethod

@@ -27,8 +27,8 @@ from nin_bench.search.question import check_folder, load_search
 from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
-from nin_bench.session import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.worker import now
+from nin_bench.workplace import PRELOAD, choose_slots, stop_on_signals
 
 BEAT_SECONDS = 15.0
 """How often a search that shares its storage says that it is alive."""

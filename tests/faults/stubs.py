@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from costs_fixture import CPU, cost_entry
 
 from nin_bench.cell import Cell
 from nin_bench.grid import Grid
@@ -29,8 +30,12 @@ class Stub:
     def __init__(self, root: Path, seeds: int = 4) -> None:
         self.path = root / "grid.yaml"
         self.path.write_text(GRID.format(seeds=seeds))
-        self.grid = Grid.load(self.path, RegistryCatalog(root))
         self.folder = ResultsFolder(root / "results" / "tiny" / "full")
+        self.load()
+
+    def load(self) -> None:
+        """Read the grid's file, which may have been changed."""
+        self.grid = Grid.load(self.path, RegistryCatalog(self.path.parent))
 
     @property
     def ids(self) -> list[str]:
@@ -38,7 +43,9 @@ class Stub:
 
     def write_all(self) -> None:
         """As a finished run leaves it."""
-        self.folder.write_grid({**self.grid.as_dict(), "device_kind": "cpu", "lock": None})
+        self.folder.write_grid({**self.grid.as_dict(), "device_kind": "cpu", "machine": CPU, "lock": None})
+        for variant in self.grid.variants:
+            self.folder.write_cost(variant.variant_id, variant.label, cost_entry())
         for cell in self.grid.cells:
             record, predictions = result_of(cell)
             self.folder.write_predictions(cell.cell_id, predictions)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from costs_fixture import cost_entry
 from damage import CUTS, FLIPS, cuts, flips
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -51,7 +52,8 @@ def call(tmp_path, monkeypatch, capsys):
 
 def kinds(stub: Stub) -> Iterator[tuple[str, Path, Callable[[], Any]]]:
     """Every kind of file in a results folder, and how it is read."""
-    first = stub.ids[0]
+    first, variant = stub.ids[0], stub.grid.variants[0].variant_id
+    yield "costs", stub.folder.costs_path(variant), lambda: stub.folder.read_costs(variant)
     yield "record", stub.folder.record_path(first), lambda: stub.folder.read_record(first)
     yield "grid.json", stub.folder.grid_path, stub.folder.read_grid_file
     yield "predictions", stub.folder.predictions_path(first), lambda: stub.folder.read_predictions(first)
@@ -108,7 +110,12 @@ def test_a_file_of_another_cell_or_of_a_newer_version_is_damaged(stub, faults: C
     for read in (folder.read_record, folder.read_predictions):
         with pytest.raises(DamagedFileError, match="another cell"):
             read(first)
-    faults("record, predictions of another cell", 2)
+    folder.costs_path(stub.grid.variants[0].variant_id).write_bytes(
+        folder.costs_path(stub.grid.variants[1].variant_id).read_bytes()
+    )
+    with pytest.raises(DamagedFileError, match="another variant"):
+        folder.read_costs(stub.grid.variants[0].variant_id)
+    faults("record, predictions, costs of another cell or variant", 3)
     write_json(folder.record_path(first), result_of(stub.grid.cells[0])[0], 2)
     write_json(folder.grid_path, stub.grid.as_dict(), 2)
     for read in (lambda: folder.read_record(first), folder.read_grid_file):
@@ -237,6 +244,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
     stub.write_all()
     bad = plant(stub, step=scaled(12, 1))
     before = stub.files()
+    (stub.folder.path / "cells" / f".x.json.{'0' * 32}.tmp").touch()  # as a killed run leaves it
     status, out, err = call("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
     assert status == 0, err
     good = len(stub.ids) - len(bad)
@@ -244,6 +252,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
     assert sum("set aside as" in line for line in err.splitlines()) == len(bad)
     assert "Traceback" not in err
     after = stub.files()
+    assert not any(name.endswith(".tmp") for name in after)
     untouched = [name for name in before if Path(name).stem in set(stub.ids) - set(bad)]
     assert len(untouched) == 2 * good
     assert {name: after[name] for name in untouched} == {name: before[name] for name in untouched}
@@ -268,7 +277,7 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
     )
     seen = 0
 
-    @settings(max_examples=scaled(1, 60), deadline=None, phases=[Phase.generate])
+    @settings(max_examples=scaled(1, 40), deadline=None, phases=[Phase.generate])
     @given(st.lists(any_metrics, min_size=8, max_size=8), measures)
     def check(odd: list[dict[str, Any]], loss: float | None) -> None:
         nonlocal seen
@@ -281,6 +290,37 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
 
     check()
     faults("records of odd numbers, in a report", seen)
+
+
+def numbers_in(value: Any) -> list[tuple[Any, Any]]:
+    """Every container below a value, with the key of a number in it."""
+    found = []
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            found += numbers_in(item)
+        elif isinstance(item, int | float):
+            found.append((value, key))
+    return found
+
+
+def test_a_report_is_made_of_whatever_costs(stub, tmp_path, faults: Count):
+    variant = stub.grid.variants[0]
+    seen = 0
+
+    @settings(max_examples=scaled(1, 20), deadline=None, phases=[Phase.generate])
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        nonlocal seen
+        entry = cost_entry()
+        for place, key in data.draw(st.lists(st.sampled_from(numbers_in(entry)), min_size=1, max_size=20)):
+            place[key] = data.draw(st.sampled_from([0, 1]) | st.integers(0, 2**63 - 1) | st.floats(0, 2.0**128))
+        stub.folder.costs_path(variant.variant_id).unlink(missing_ok=True)
+        stub.folder.write_cost(variant.variant_id, variant.label, entry)
+        seen += not load_results(stub.folder.path).left_out
+        build_report(stub.folder.path, tmp_path / "page")
+
+    check()
+    faults("costs of odd numbers, in a report", seen)
 
 
 # grid.json
