@@ -74,6 +74,6 @@ class Size:
             many_variants=2,
             many_seeds=1,
             trials=3,
-            sampler_seeds=1,
+            sampler_seeds=2,
             short_trials=2,
         )

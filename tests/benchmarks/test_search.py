@@ -106,20 +106,13 @@ def test_hyperband(benchmark, load, size: Size, tell, epochs: int, target: str):
 
     seeds = iter(range(size.sampler_seeds))
     benchmark.pedantic(compare, setup=lambda: ((next(seeds),), {}), rounds=size.sampler_seeds)
-    told = f"Hyperband, {size.trials} trials of {epochs} epochs"
-    tell(
-        f"{told}: share of all epochs to come within half a point of the best",
-        statistics.fmean(shares),
-        "share",
-        target,
+    what = (
+        f"Hyperband, {size.trials} trials of {epochs} epochs: share of them until within half a point of the best"
     )
-    tell(f"… its standard deviation over {size.sampler_seeds} sampler seeds", statistics.pstdev(shares), "share")
-    tell(
-        "… sampler seeds of which it never came so near, counted as all epochs",
-        missed / size.sampler_seeds,
-        "share",
-    )
-    tell("… share of all epochs that it spent in the end", statistics.fmean(spent), "share")
+    tell(what, statistics.fmean(shares), "share", target)
+    tell(f"… its standard deviation over {size.sampler_seeds} sampler seeds", statistics.stdev(shares), "share")
+    tell("… sampler seeds that never came so near, counted as all epochs", missed / size.sampler_seeds, "share")
+    tell("… share of them spent in all", statistics.fmean(spent), "share")
 
 
 @pytest.mark.benchmark(group="what a search adds to a trial's training")
