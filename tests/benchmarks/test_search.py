@@ -106,9 +106,7 @@ def test_hyperband(benchmark, load, size: Size, tell, epochs: int, target: str):
 
     seeds = iter(range(size.sampler_seeds))
     benchmark.pedantic(compare, setup=lambda: ((next(seeds),), {}), rounds=size.sampler_seeds)
-    what = (
-        f"Hyperband, {size.trials} trials of {epochs} epochs: share of them until within half a point of the best"
-    )
+    what = f"Hyperband, {size.trials} trials of {epochs} epochs: share of them to within half a point of the best"
     tell(what, statistics.fmean(shares), "share", target)
     tell(f"… its standard deviation over {size.sampler_seeds} sampler seeds", statistics.stdev(shares), "share")
     tell("… sampler seeds that never came so near, counted as all epochs", missed / size.sampler_seeds, "share")

@@ -166,7 +166,9 @@ def test_a_second_replacement_is_never_trained(open_study, storage, text):
     again = one.ask()
     assert again.number == 1
     assert again.params == first
-    assert [trial.user_attrs.get("surplus") for trial in one.trials][2] is True
+    assert one.draw_of(one.ask().number) == 1
+    assert states(one) == ["FAIL", "RUNNING", "FAIL", "RUNNING"]
+    assert one.trials[2].user_attrs["surplus"]
 
 
 def test_a_draw_too_many_is_never_trained(open_study):
