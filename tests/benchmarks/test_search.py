@@ -91,7 +91,7 @@ def epochs_until(done: list[tuple[int, float | None]], value: float) -> int | No
 @pytest.mark.benchmark(group="Hyperband against no pruner")
 @pytest.mark.parametrize(("epochs", "target"), [(9, "< 49 %"), (27, "< 38 %")])
 def test_hyperband(benchmark, load, size: Size, tell, epochs: int, target: str):
-    shares, spent, missed = [], [], 0
+    shares, unpruned, spent, missed = [], [], [], 0
 
     def compare(seed: int) -> None:
         nonlocal missed
@@ -102,6 +102,7 @@ def test_hyperband(benchmark, load, size: Size, tell, epochs: int, target: str):
         needed = epochs_until(pruned, near)
         missed += needed is None
         shares.append(1.0 if needed is None else needed / total)
+        unpruned.append((epochs_until(whole, near) or total) / total)
         spent.append(sum(trained for trained, _ in pruned) / total)
 
     seeds = iter(range(size.sampler_seeds))
@@ -110,6 +111,7 @@ def test_hyperband(benchmark, load, size: Size, tell, epochs: int, target: str):
     tell(what, statistics.fmean(shares), "share", target)
     tell(f"… its standard deviation over {size.sampler_seeds} sampler seeds", statistics.stdev(shares), "share")
     tell("… sampler seeds that never came so near, counted as all epochs", missed / size.sampler_seeds, "share")
+    tell("… without a pruner", statistics.fmean(unpruned), "share")
     tell("… share of them spent in all", statistics.fmean(spent), "share")
 
 
