@@ -34,8 +34,9 @@ format: $(VENV)/installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Ends with a Markdown table of figures and their targets; mind that nothing else is running.
 bench: $(VENV)/installed-test
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
 
 schema: $(VENV)/installed
 	$(BIN)/python -m nin_bench schema --rebuild > $(VENV)/grid.schema.json

@@ -1,15 +1,27 @@
-"""What one machine measured of one variant: the form of an entry in a costs file, checked where it is read.
+"""What one machine measured of one variant: the form of an entry in a costs file, and the figures read out of one.
 
-Whoever reads costs reads them through here, so that what is no number goes no further. What was not measured is
-None. Imports no torch.
+An entry is checked against `CostEntry` where its file is read, so that what is no number goes no further. What was
+not measured is None. Imports no torch.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+Entry = dict[str, Any]
+"""An entry as its file holds it; `CostEntry` has those of its fields that are read here."""
+
+Distribution = dict[str, Any]
+"""`median`, `quartiles` (first and third) and `samples`; `Rounds` where it is read."""
 
 Kind = Literal["convolution", "pointwise", "dense", "other"]
 """Of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or one without weights to multiply by."""
+
+Bound = Literal["arithmetic", "memory"]
+"""Which of a machine's limits is a layer's roof."""
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -141,7 +153,7 @@ class Layer(_Part):
     flops_per_byte: NonNegative
     """Each byte read and written once, at this batch and precision."""
     share_of_roof: NonNegative | None
-    bound: Literal["arithmetic", "memory"] | None
+    bound: Bound | None
 
 
 class CostEntry(_Part):
@@ -149,7 +161,7 @@ class CostEntry(_Part):
 
     machine: Machine
     measured_at: str
-    """When its session began: two entries with the same were measured in the same rounds."""
+    """When its measuring began: two entries with the same were measured in the same rounds."""
     error: str | None
     """Why it could not be measured, or not in all rounds."""
     setting: Setting
@@ -170,3 +182,96 @@ class CostEntry(_Part):
     """Of this machine, by name: operations per second of matrix products, bytes per second of a copy."""
     load: list[LoadRound]
     layers: list[Layer]
+
+
+def distribution(samples: Sequence[float]) -> Distribution:
+    """Samples with their median and quartiles, these interpolated linearly.
+
+    >>> distribution([4.0, 1.0, 2.0, 3.0])
+    {'median': 2.5, 'quartiles': [1.75, 3.25], 'samples': [4.0, 1.0, 2.0, 3.0]}
+    """
+    first, middle, third = (float(value) for value in np.percentile(samples, [25, 50, 75]))
+    return {"median": middle, "quartiles": [first, third], "samples": list(samples)}
+
+
+def num_rounds(entry: Entry | None) -> int:
+    """Rounds that an entry holds: 0 where measuring failed, or for no entry."""
+    return 0 if entry is None else int(entry["setting"]["num_rounds"])
+
+
+def is_measured(entry: Entry | None, wanted_rounds: int, num_workers: int) -> bool:
+    """Whether nothing would be gained by measuring again.
+
+    Args:
+        entry: this machine's, if it has one.
+        wanted_rounds: an entry of fewer is not enough.
+        num_workers: how many cells run at a time. Where they are several, the figures with all of them busy are
+            wanted too, of as many workers or more; an entry that says why it lacks them is enough.
+    """
+    if entry is None or num_rounds(entry) < wanted_rounds:
+        return False
+    if num_workers == 1 or entry["error"] is not None:
+        return True
+    return bool(_of(entry, "train", "busy_images_per_second")) and entry["setting"]["num_workers"] >= num_workers
+
+
+def cost_row(entry: Entry) -> dict[str, Any]:
+    """An entry's headline figures, each a number or None, under the names that metrics have."""
+    samples = {name: cost_samples(entry, name) for name in COST_SAMPLES}
+    mfu, busy = entry["mfu"], _of(entry, "train", "busy_images_per_second")
+    return {
+        "measured_at": entry["measured_at"],
+        "num_rounds": num_rounds(entry),
+        "error": entry["error"],
+        "num_params": entry["num_params"]["total"],
+        "num_macs": entry["num_macs"]["total"],
+        **{name: None if values is None else float(median(values)) for name, values in samples.items()},
+        "busy_train_images_per_second": None if busy is None else busy["median"],
+        "mfu": None if mfu is None else mfu["median"],
+    }
+
+
+def cost_samples(entry: Entry, metric: str) -> list[float] | None:
+    """What an entry says of a metric, one value per round; None where it was not measured.
+
+    Peak memory is measured once, before the rounds, and is a list of one.
+    """
+    return COST_SAMPLES[metric](entry)
+
+
+def _of(entry: Entry, *place: str) -> Any:
+    """What lies there; None where it, or anything on the way, is null."""
+    found: Any = entry
+    for key in place:
+        if found is None:
+            return None
+        found = found[key]
+    return found
+
+
+def _samples_at(*place: str) -> Callable[[Entry], list[float] | None]:
+    def samples(entry: Entry) -> list[float] | None:
+        found = _of(entry, *place)
+        return None if found is None else [float(value) for value in found["samples"]]
+
+    return samples
+
+
+def _latency(entry: Entry) -> list[float] | None:
+    found = entry["latency_seconds"]
+    return None if found is None else [median(of_round) for of_round in found["samples"]]
+
+
+def _train_memory(entry: Entry) -> list[float] | None:
+    peak = entry["memory_bytes"]["train_peak"]
+    return None if peak is None else [float(peak)]
+
+
+COST_SAMPLES: dict[str, Callable[[Entry], list[float] | None]] = {
+    "train_images_per_second": _samples_at("train", "images_per_second"),
+    "predict_images_per_second": _samples_at("predict", "images_per_second"),
+    "latency_p50_seconds": _latency,
+    "train_memory_bytes": _train_memory,
+    "train_joules_per_image": _samples_at("energy_joules_per_image", "train"),
+}
+"""The metrics that are measured as costs, and where an entry has their samples."""

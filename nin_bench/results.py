@@ -7,13 +7,14 @@ Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `pr
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import pandas as pd
 
-from nin_bench.cost_file import COSTS_SCHEMA, Entry, check_costs, cost_row, entry_of, with_entry
+from nin_bench.cost_entry import Entry, cost_row
+from nin_bench.cost_file import COSTS_SCHEMA, check_costs, entry_of, with_entry
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
@@ -34,6 +35,9 @@ from nin_bench.stored import (
     unpack_predictions,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 """Outcomes that another try would not change: `run` skips such cells and tries the others again."""
 
@@ -44,6 +48,8 @@ MAX_GRID_BYTES = 64 * 2**20
 """A grid.json of some 300,000 cells."""
 MAX_PREDICTIONS_BYTES = 64 * 2**20
 """More than the predictions of any test set take."""
+
+_NAMES = ("cell_id", "variant_id", "label", "seed")
 
 Record = dict[str, Any]
 """What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
@@ -228,7 +234,7 @@ class ResultsFolder:
         return sorted(found - set(planned))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """A results folder as read: what the report and a user's own analysis start from."""
 
@@ -236,18 +242,41 @@ class Results:
     grid: dict[str, Any]
     records: list[Record]
     """Readable records of planned cells, in the grid's order."""
-    cells: pd.DataFrame
-    """One row per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no
-    record), error (text, or what pandas has for none), then one column per metric."""
-    history: pd.DataFrame
-    """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
-    costs: pd.DataFrame
-    """One row per variant that the grid's machine has measured: variant_id, label, then the headline figures,
-    under the names that metrics have. That machine is the one on which the grid was last run or measured."""
+    rows: list[dict[str, Any]]
+    """One per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no record),
+    error, then its metrics."""
     cost_entries: dict[str, Entry]
-    """Of those variants, by variant_id, all that was measured."""
+    """By variant_id, all that was measured of a variant on the grid's machine: the one on which the grid was last
+    run or measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
+
+    # Tables are made when they are asked for: `status` needs none, and waits for no pandas.
+
+    @cached_property
+    def cells(self) -> "pd.DataFrame":
+        """`rows`, with a column per metric; error is text, or what pandas has for none."""
+        return _frame(self.rows)
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+        names = {row["cell_id"]: {key: row[key] for key in _NAMES} for row in self.rows}
+        return _frame(
+            [{**names[record["cell_id"]], **epoch} for record in self.records for epoch in record["history"]]
+        )
+
+    @cached_property
+    def costs(self) -> "pd.DataFrame":
+        """One row per variant of `cost_entries`: variant_id, label, the headline figures, named as metrics are."""
+        labels = {variant["variant_id"]: variant["label"] for variant in self.grid["variants"]}
+        return _frame(
+            [
+                {"variant_id": variant_id, "label": labels[variant_id], **cost_row(entry)}
+                for variant_id, entry in self.cost_entries.items()
+            ],
+            ("variant_id", "label"),
+        )
 
 
 def load_results(folder: Path | str) -> Results:
@@ -260,9 +289,9 @@ def load_results(folder: Path | str) -> Results:
     results = ResultsFolder(Path(folder))
     grid = results.read_grid()
     variants = {variant["variant_id"]: variant for variant in grid["variants"]}
-    records, rows, epochs, left_out = [], [], [], []
+    records, rows, left_out = [], [], []
     for cell in grid["cells"]:
-        row = {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed")}
+        row = {key: cell[key] for key in _NAMES}
         try:
             record = results.read_record(cell["cell_id"])
         except DamagedFileError as damage:
@@ -280,25 +309,15 @@ def load_results(folder: Path | str) -> Results:
         records.append(record)
         error = record["attempts"][-1].get("error")
         rows.append({**row, "outcome": record["outcome"], "error": error, **record["metrics"]})
-        epochs += [{**row, **epoch} for epoch in record["history"]]
     foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
     if foreign:
         left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
     entries, damaged = _cost_entries(results, grid)
-    labels = {variant_id: variant["label"] for variant_id, variant in variants.items()}
     return Results(
         folder=results.path,
         grid=grid,
         records=records,
-        cells=_frame(rows),
-        history=_frame(epochs),
-        costs=_frame(
-            [
-                {"variant_id": variant_id, "label": labels[variant_id], **cost_row(entry)}
-                for variant_id, entry in entries.items()
-            ],
-            ("variant_id", "label"),
-        ),
+        rows=rows,
         cost_entries=entries,
         left_out=[*left_out, *damaged],
     )
@@ -334,8 +353,8 @@ def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
     )
 
 
-def _frame(
-    rows: list[dict[str, Any]], empty: Iterable[str] = ("cell_id", "variant_id", "label", "seed")
-) -> pd.DataFrame:
+def _frame(rows: list[dict[str, Any]], empty: Iterable[str] = _NAMES) -> "pd.DataFrame":
+    import pandas as pd
+
     columns = dict.fromkeys(key for row in rows for key in row) or dict.fromkeys(empty)
     return pd.DataFrame({key: [row.get(key) for row in rows] for key in columns})

@@ -21,9 +21,9 @@ import torch
 from nin_bench.attempt import describe_failure
 from nin_bench.cell import Cell
 from nin_bench.cost.ceilings import Ceilings, measure_ceilings
-from nin_bench.cost.entry import Counted, Measurements, count_variant, make_entry
 from nin_bench.cost.measuring import Workbench
 from nin_bench.cost.samples import Rehearsal, Sample, Speed, cost_identity
+from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
@@ -119,7 +119,7 @@ def ceilings_task(channel: Channel, slot: Slot) -> Ceilings:
     return measure_ceilings(torch.device(slot.device))
 
 
-class MeasuringSession:
+class Measuring:
     """One measuring of some variants.
 
     Args:

@@ -9,17 +9,18 @@ from typing import Any
 
 from nin_bench import rounds
 from nin_bench.cell import Cell
-from nin_bench.cost_file import Entry, entry_of, num_rounds
+from nin_bench.cost_entry import Entry, is_measured
+from nin_bench.cost_file import entry_of
 from nin_bench.environment import describe_environment
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.foretell import RunForecast, foretell_run
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
-from nin_bench.rounds import MeasuringSession
-from nin_bench.session import Held, RunOptions, held_folder
+from nin_bench.rounds import Measuring
 from nin_bench.training import Epoch
 from nin_bench.worker import CellResult, make_record, now, run_cell_task
+from nin_bench.workplace import Held, RunOptions, held_folder
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def run_grid(
         ]
         planned = plan_cells(grid, folder, fresh=options.fresh)
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
-        to_measure, damaged = _unmeasured(todo, folder, held.machine, options.num_rounds)
+        to_measure, damaged = _unmeasured(todo, folder, held, options.num_rounds)
         on_event(Planned(planned, held.slots, [*notes, *damaged]))
         _measure(to_measure, folder, held, options, on_event)
         planned = foretell_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
@@ -160,7 +161,7 @@ def measure_grid(
     load_plan(grid, folder, options.data_dir)
     variants = {cell.variant_id: cell for cell in grid.selected}
     with held_folder(grid, folder, options, [cell.data for cell in variants.values()]) as held:
-        to_measure, notes = _unmeasured(variants.values(), folder, held.machine, options.num_rounds)
+        to_measure, notes = _unmeasured(variants.values(), folder, held, options.num_rounds)
         if options.fresh:
             to_measure = list(variants.values())
         _measure(to_measure, folder, held, options, on_event)
@@ -172,14 +173,15 @@ def measure_grid(
 
 
 def _unmeasured(
-    cells: Iterable[Cell], folder: ResultsFolder, machine: Mapping[str, Any], wanted: int
+    cells: Iterable[Cell], folder: ResultsFolder, held: Held, num_rounds: int
 ) -> tuple[list[Cell], list[str]]:
-    """A cell of each variant that this machine has measured in fewer rounds, and what was set aside on the way."""
+    """A cell of each variant that this machine has not measured as wanted, and what was set aside on the way."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_set_aside(variant_id)
         notes += [note] if note else []
-        if costs is None or num_rounds(entry_of(costs, machine["fingerprint"])) < wanted:
+        entry = None if costs is None else entry_of(costs, held.machine["fingerprint"])
+        if not is_measured(entry, num_rounds, len(held.slots)):
             unmeasured.append(cell)
     return unmeasured, notes
 
@@ -197,7 +199,7 @@ def _measure(
     on_event: Callable[[Event], None],
 ) -> None:
     if cells:
-        MeasuringSession(
+        Measuring(
             cells,
             folder,
             held.executor,

@@ -54,7 +54,7 @@ def cost_entry(**others: Any) -> dict[str, Any]:
             "weights": 4_000, "low_precision_copies": 2_000, "gradients": 4_000, "optimizer": 4_000,
             "activations_per_image": 150_000, "activations_fixed": 0, "input_per_image": 68_644,
             "predict_per_image": 80_000, "train_sum": 3_500_000, "train_peak_foretold": 3_000_000,
-            "predict_sum": 1_300_000, "process": 300_000_000, "train_peak": 200_000_000,
+            "predict_peak_foretold": 1_300_000, "process": 300_000_000, "train_peak": 200_000_000,
             "predict_peak": 90_000_000,
         },
         "train": {

@@ -22,43 +22,45 @@ SETTINGS: dict[str, Any] = {
 Made = dict[str, Any]
 
 
-def run(accuracy: float | None, seed: int = SEEDS[0], *, outcome: str = "trained", **others: Any) -> Made:
-    """One seed of a trial; without an accuracy it diverged, and close to chance it did not escape."""
-    if accuracy is None:
-        outcome = "diverged"
-    loss = None if accuracy is None else 2.303 - 2.2 * (accuracy - 0.1)
+def run(accuracy: float | None, seed: int = SEEDS[0], *, loss: float | None = None, **others: Any) -> Made:
+    """One seed of a trial; without an accuracy it diverged, and close to chance it did not escape.
+
+    The loss follows from the accuracy unless it is given.
+    """
+    if loss is None and accuracy is not None:
+        loss = 2.303 - 2.2 * (accuracy - 0.1)
     escaped = accuracy is None or accuracy > 0.15
+    last = {
+        "epoch": 12, "train_loss": loss, "train_accuracy": accuracy, "validation_loss": loss,
+        "validation_accuracy": accuracy, "lr": 0.1, "seconds": 7.5,
+    }  # fmt: skip
     return {
-        "seed": seed, "outcome": outcome, "value": accuracy, "escaped": escaped,
+        "seed": seed, "outcome": "diverged" if accuracy is None else "trained",
+        "value": accuracy if escaped and accuracy is not None else 0.0, "escaped": escaped,
         "escape_epoch": 0.4 if escaped else None, "num_steps": 2256,
-        "history": [
-            {"epoch": 12, "train_loss": loss, "train_accuracy": accuracy, "validation_loss": loss,
-             "validation_accuracy": accuracy, "lr": 0.1, "seconds": 7.5}
-        ] if accuracy is not None else [],
+        "history": [] if accuracy is None else [last],
         **others,
     }  # fmt: skip
 
 
 def trial(number: int, params: Mapping[str, Any], accuracies: Sequence[float | None], **others: Any) -> Made:
-    """A complete trial of one accuracy per seed, told as 0 where a seed diverged or stayed at chance level."""
+    """A complete trial of one accuracy per seed; one that diverged or stayed at chance level counts as 0."""
     runs = [run(accuracy, SEEDS[0] + place) for place, accuracy in enumerate(accuracies)]
-    diverged = None in accuracies
-    escaped = all(made["escaped"] for made in runs)
-    values = [accuracy for accuracy in accuracies if accuracy is not None]
     return {
         "number": number, "state": "complete", "params": dict(params),
-        "value": sum(values) / len(values) if values and escaped and not diverged else 0.0,
-        "diverged": diverged, "escaped": escaped, "epochs": 12 * len(runs), "device_seconds": 45.0 * len(runs),
-        "overhead_seconds": 0.08, "started_at": "2026-01-01T00:00:00+00:00",
-        "finished_at": "2026-01-01T00:01:30+00:00", "error": None, "runs": runs, **others,
+        "value": sum(made["value"] for made in runs) / max(len(runs), 1),
+        "diverged": None in accuracies, "escaped": all(made["escaped"] for made in runs),
+        "epochs": 12 * len(runs), "device_seconds": 45.0 * len(runs), "overhead_seconds": 0.08,
+        "started_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:01:30+00:00", "error": None,
+        "runs": runs, **others,
     }  # fmt: skip
 
 
 def failed(number: int, params: Mapping[str, Any]) -> Made:
-    """A trial that was killed."""
+    """A trial whose search was killed, so that nothing is told of it."""
     return trial(
-        number, params, [], state="failed", value=None, escaped=None, epochs=3, device_seconds=None,
-        overhead_seconds=None, finished_at=None, error="worker ended with signal 9 (SIGKILL)",
+        number, params, [], state="failed", value=None, escaped=None, overhead_seconds=None, started_at=None,
+        finished_at=None, error="its search ended before it did",
     )  # fmt: skip
 
 

@@ -522,6 +522,18 @@ def test_measure_prints_a_table_and_leaves_what_it_knows_alone(call):
     assert call("status", "results/tiny/full", "--json").json()["outcomes"] == {"missing": 4}
 
 
+def test_measure_says_what_else_went_on_meanwhile(call):
+    variant_id = call("plan", "--grid", "grid.yaml", "--json").json()["cells"][0]["variant_id"]
+    folder = Path("results/tiny/full")
+    folder.mkdir(parents=True)
+    load = [{"steal_share": 0.0, "other_cpu_share": share, "throttled": None} for share in (0.0, 0.6, 0.01, 0, 0)]
+    write_costs(folder, variant_id, cost_entry(machine=describe_machine("cpu"), load=load))
+    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16")
+    assert (done.status, done.out.splitlines()[-1]) == (0, "costs: results/tiny/full/costs (1 measured before)")
+    said = "Something else took part in 1 of 5 measurements: other processes took up to 60 %."
+    assert done.err.startswith(said)
+
+
 def test_measure_answers_for_what_could_not_be_measured(call):
     Path("grid.yaml").write_text(GRID.replace("digits}", "digits, resolution: 400}").replace("[16, 32]", "999999"))
     done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")

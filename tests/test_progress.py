@@ -9,12 +9,12 @@ from contextlib import suppress
 
 import pytest
 
-from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.executors import Slot
 from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import forecast_line, memory_warning, progress_on
+from nin_bench.progress import display, forecast_line, memory_warning, progress_on
+from nin_bench.progress import run as of_a_run
 from nin_bench.rounds import MeasuringStarted, SampleEnded
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
@@ -70,7 +70,7 @@ STORY: list[Event] = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """The time in seconds, which stands still unless a test moves it."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -208,7 +208,7 @@ GIB = 2**30
 
 
 def test_examples_in_the_docstrings_hold():
-    assert doctest.testmod(progress).failed == 0
+    assert doctest.testmod(of_a_run).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -69,14 +69,14 @@ def test_one_round_has_a_ratio_and_no_interval(tmp_path):
     assert (ratio.mean, ratio.interval, ratio.n) == (pytest.approx(0.5), None, 1)
 
 
-def test_rounds_of_two_sessions_are_not_paired(tmp_path):
+def test_rounds_of_two_measurings_are_not_paired(tmp_path):
     later = {"measured_at": "2026-02-01T00:00:00+00:00"}
     costs = costs_of(folder_with(tmp_path, {}, {}, later))
     assert set(row(costs, "b").ratios) == {
         "train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes",
     }  # fmt: skip
     assert row(costs, "c").ratios == {}
-    assert any("measured in one session" in remark for remark in costs.remarks)
+    assert any("measured together" in remark for remark in costs.remarks)
 
 
 def test_without_a_baseline_nothing_is_relative(tmp_path):

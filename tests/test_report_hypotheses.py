@@ -477,7 +477,7 @@ def test_counts_are_known_from_costs_before_anything_is_trained(tmp_path: Path) 
 @pytest.mark.parametrize(
     "b",
     [{"measured_at": "2026-02-01T00:00:00+00:00"}, {"machine": OTHER_CPU}, {"train": None}],
-    ids=["another session", "another machine", "not measured"],
+    ids=["measured apart", "another machine", "not measured"],
 )
 def test_what_was_not_measured_together_is_not_testable(tmp_path: Path, b: dict[str, Any]) -> None:
     slower = hypothesis(metric="train_images_per_second", expect="less", margin=0.0)

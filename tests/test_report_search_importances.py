@@ -79,13 +79,6 @@ def test_where_nothing_can_be_said_nothing_is(tmp_path: Path, trials: list[Made]
     assert (found.shares, found.shares_given_learned) == (None, None)
 
 
-def test_an_infinite_loss_is_no_value(tmp_path: Path) -> None:
-    trials = factorial(lambda rate, init: 0.1 if rate == 5 else 0.5 + 0.05 * rate)
-    found = assess(tmp_path / "s", trials, objective="validation_loss", direction="minimize")
-    assert found.shares is None
-    assert found.shares_given_learned is not None
-
-
 def test_one_parameter_needs_no_importance(tmp_path: Path) -> None:
     search = read_search(write_search(tmp_path / "s", {"a": [trial(0, {"lr": 0.1}, [0.8])]}))
     assert importances(search) == []

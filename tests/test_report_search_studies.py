@@ -28,7 +28,8 @@ def test_a_search_is_read_as_it_was_written(tmp_path: Path) -> None:
     best = search.studies[0].best_trial
     assert best is not None
     assert best.value == pytest.approx(0.85)
-    assert [made.accuracy for made in best.runs] == [0.8, 0.9]
+    assert [made.measured("validation_accuracy") for made in best.runs] == [0.8, 0.9]
+    assert [made.measured("validation_loss") for made in best.runs] == pytest.approx([0.763, 0.543])
     assert search.studies[1].best_trial is None
     assert search.left_out == []
 
@@ -39,13 +40,13 @@ def test_a_search_is_read_as_it_was_written(tmp_path: Path) -> None:
         (trial(0, AT, [0.8, 0.9]), True, True),
         (trial(0, AT, [0.8, 0.1]), True, False),
         (trial(0, AT, [0.8, None]), True, False),
-        (trial(0, AT, [0.8, 0.9], escaped=None), True, True),  # too few steps to tell
-        (trial(0, AT, [0.8, 0.9], value=None), True, False),
+        (trial(0, AT, [], runs=[run(0.8, escaped=None)]), True, True),  # too few steps to tell
+        (trial(0, AT, [0.8, 0.9], value=None), False, True),
         (pruned(0, AT, [0.8, 0.9]), True, False),
         (failed(0, AT), False, False),
     ],
 )
-def test_a_trial_can_be_chosen_if_every_seed_learned(made: dict[str, Any], counts: bool, learned: bool) -> None:
+def test_a_trial_has_learned_if_every_seed_has(made: dict[str, Any], counts: bool, learned: bool) -> None:
     found = Trial.model_validate(made)
     assert (found.counts, found.learned) == (counts, learned)
 
@@ -71,7 +72,13 @@ def test_a_seed_has_learned_if_it_escaped_and_did_not_diverge(
 
 def test_a_seed_that_diverged_has_no_accuracy_whatever_it_had_reached() -> None:
     found = Trial.model_validate(trial(0, AT, [], runs=[run(0.7, outcome="diverged"), run(0.7)]))
-    assert [made.accuracy for made in found.runs] == [None, 0.7]
+    assert [made.measured("validation_accuracy") for made in found.runs] == [None, 0.7]
+    assert [made.measured("validation_loss") for made in found.runs] == [None, pytest.approx(0.983)]
+
+
+def test_trials_may_be_as_long_as_each_variant_s_run(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {"a": None}, epochs=None)
+    assert read_search(folder).settings.epochs is None
 
 
 def test_a_folder_without_a_search_is_refused(tmp_path: Path) -> None:

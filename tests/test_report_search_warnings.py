@@ -79,10 +79,9 @@ def test_best_rates_with_none_between_them_are_too_coarse(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("curve", "how"),
     [
-        ([0.1, 0.1, 0.1, None, None, [0.9, None]], "3 diverged, 3 at chance level"),
+        ([0.1, 0.1, 0.1, None, None, [0.1, None]], "3 diverged, 3 at chance level"),
         ([0.1] * 6, "6 at chance level"),
         ([None] * 6, "6 diverged"),
-        ([[0.9, 0.1]] * 6, "6 at chance level"),
     ],
 )
 def test_a_variant_that_never_learned_has_an_arbitrary_best(tmp_path: Path, curve: Any, how: str) -> None:
@@ -91,6 +90,15 @@ def test_a_variant_that_never_learned_has_an_arbitrary_best(tmp_path: Path, curv
     assert warning.sentence == (
         f"a: none of its 6 complete trials learned ({how}), so its best is arbitrary; search other values."
     )
+
+
+def test_a_best_trial_that_lost_a_seed_is_no_safe_choice(tmp_path: Path) -> None:
+    # .9 and nothing still beat .4 and .4
+    found = warn(tmp_path / "s", {"a": sweep([0.2, 0.3, 0.4, [0.9, 0.1], [0.1, 0.8], None])})
+    assert [warning.sentence for warning in found] == [
+        "a: 1 of the 2 seeds of its best trial diverged or stayed at chance level, so that it is no safe choice; "
+        "search other values."
+    ]
 
 
 def test_missing_trials_are_told_and_pruned_ones_are_not_missing(tmp_path: Path) -> None:
@@ -134,6 +142,7 @@ def test_another_length_of_training_is_told(tmp_path: Path) -> None:
     assert warning.sentence == (
         "Trials train for 3 epochs, and the run for 12: what is best for one length need not be for the other."
     )
+    assert warn(tmp_path / "none", studies, epochs=None, run_epochs={"v00": 12, "v01": 20}) == []
     [warning] = warn(tmp_path / "one", studies, run_epochs={"v00": 12, "v01": 20})
     assert warning.variant_ids == ["v01"]
     assert "and the run of b for 20:" in warning.sentence

@@ -253,3 +253,16 @@ assert "torch" not in sys.modules
     subprocess.run(
         [sys.executable, "-c", program, str(folder.path)], env={**os.environ, "PYTHONPATH": root}, check=True
     )
+
+
+def test_only_tables_wait_for_pandas(folder):
+    program = """
+import sys
+from nin_bench.results import load_results
+
+results = load_results(sys.argv[1])
+assert [row["outcome"] for row in results.rows] == ["missing"] * 3
+assert "pandas" not in sys.modules
+assert len(results.cells) == 3
+"""
+    subprocess.run([sys.executable, "-c", program, str(folder.path)], check=True)

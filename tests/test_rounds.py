@@ -11,7 +11,7 @@ from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.rounds import NUM_BUSY_ROUNDS, MeasuringStarted, SampleEnded
 from nin_bench.runner import CellStarted, Event, MeasureSummary, Planned, measure_grid, run_grid
-from nin_bench.session import RunOptions
+from nin_bench.workplace import RunOptions
 
 GRID = """
 schema: 1
@@ -122,6 +122,14 @@ def test_what_is_measured_is_left_alone_unless_wanted_afresh(bench):
     afresh = bench.measure(selection={"only": "*16"}, fresh=True)
     assert afresh.num_skipped == 0
     assert afresh.costs[0].entry["train"] != here.costs[0].entry["train"]
+
+
+def test_what_one_worker_measured_is_measured_again_where_several_will_train(bench):
+    bench.measure(selection={"only": "*16"})
+    for workers, num_skipped in ((2, 0), (2, 1), (1, 1)):
+        summary = bench.measure(selection={"only": "*16"}, workers=workers)
+        assert summary.num_skipped == num_skipped
+        assert len(summary.costs[0].entry["train"]["busy_images_per_second"]["samples"]) == 2 * NUM_BUSY_ROUNDS
 
 
 def test_variants_that_cost_the_same_are_measured_once(bench):

@@ -19,7 +19,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned, RunSummary, run_grid
-from nin_bench.session import RunOptions
+from nin_bench.workplace import RunOptions
 
 GRID = """
 schema: 1

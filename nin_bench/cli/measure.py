@@ -33,7 +33,7 @@ _COLUMNS = (
     ("parameters", "num_params", 1, ",.0f"),
     ("MACs", "num_macs", 1, ",.0f"),
     ("train images/s", "train_images_per_second", 1, ",.0f"),
-    ("all workers busy", "busy_train_images_per_second", 1, ",.0f"),
+    ("each, all busy", "busy_train_images_per_second", 1, ",.0f"),
     ("predict images/s", "predict_images_per_second", 1, ",.0f"),
     ("latency p50, ms", "latency_p50_seconds", 1e3, ",.2f"),
     ("training peak, MB", "train_memory_bytes", 1e-6, ",.0f"),
@@ -64,7 +64,7 @@ def measure(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     from nin_bench.progress import progress_on
     from nin_bench.runner import measure_grid
-    from nin_bench.session import RunOptions
+    from nin_bench.workplace import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -92,6 +92,8 @@ def measure(
     else:
         _print_table(summary.costs)
         tell(f"costs: {folder.path / 'costs'} ({summary.num_skipped} measured before)")
+    if disturbance := _disturbance(summary.costs):
+        note(disturbance)
     if summary.signal_number is not None:
         note("interrupted: whole rounds are kept; run the same command again to measure what lacks some")
         sys.exit(128 + summary.signal_number)
@@ -99,7 +101,7 @@ def measure(
 
 
 def _print_table(costs: "Sequence[VariantCost]") -> None:
-    from nin_bench.cost_file import cost_row
+    from nin_bench.cost_entry import cost_row
 
     rows = [["variant", *(title for title, *_ in _COLUMNS)]]
     for cost in costs:
@@ -112,6 +114,14 @@ def _print_table(costs: "Sequence[VariantCost]") -> None:
     for cost in costs:
         if cost.entry is not None and cost.entry["error"]:
             tell(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
+
+
+def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
+    from nin_bench.cost_entry import CostEntry
+    from nin_bench.report.costs import describe_disturbance
+
+    entries = [CostEntry.model_validate(cost.entry) for cost in costs if cost.entry is not None]
+    return describe_disturbance([load for entry in entries for load in entry.load])
 
 
 def _shown(figure: Any, scale: float, form: str) -> str:

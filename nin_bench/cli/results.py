@@ -21,10 +21,15 @@ def report(
         typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the results."),
     ] = None,
 ) -> None:
-    """Write the report of a results folder anew, from its records alone."""
+    """Write the reports of a results folder anew: of its records, and of its search where there is one."""
     from nin_bench.results import ResultsFolder
 
-    write_report(ResultsFolder(folder), out)
+    results = ResultsFolder(folder)
+    searched = (folder / "search.json").exists()
+    if searched:
+        write_search_report(results, out)
+    if results.grid_path.exists() or not searched:
+        write_report(results, out)
 
 
 def status(
@@ -37,24 +42,24 @@ def status(
     from nin_bench.results import load_results
 
     results = load_results(folder)
-    outcomes = Counter(results.cells["outcome"])
+    outcomes = Counter(row["outcome"] for row in results.rows)
     holder = lock_holder(folder)
     if as_json:
         document = {
             "grid": results.grid["name"],
             "profile": results.grid["profile"],
             "in_use_by": holder,
-            "num_cells": len(results.cells),
+            "num_cells": len(results.rows),
             "outcomes": dict(outcomes),
             "left_out": results.left_out,
             "cells": [
                 {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed", "outcome")}
-                for cell in results.cells.to_dict("records")
+                for cell in results.rows
             ],
         }
         print_json(document)
         return
-    tell(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.cells)} cells")
+    tell(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.rows)} cells")
     if holder is not None:
         tell(f"  in use by {holder}")
     for outcome, count in outcomes.most_common():
@@ -67,7 +72,7 @@ def status(
 
 def _print_cells(results: "Results") -> None:
     width = max((len(cell["label"]) for cell in results.grid["cells"]), default=0)
-    for cell in results.cells.to_dict("records"):
+    for cell in results.rows:
         why = f": {cell['error'].splitlines()[0]}" if isinstance(cell["error"], str) and cell["error"] else ""
         tell(f"{cell['label']:{width}}  seed {cell['seed']}  {cell['outcome']}{why}")
 
@@ -102,6 +107,14 @@ def write_report(folder: "ResultsFolder", out: Path | None) -> None:
 
     page = build_report(folder.path, out or report_folder(folder.path))
     tell(f"report: {page}")
+
+
+def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
+    """Write the report of a results folder's search, likewise."""
+    from nin_bench.report.search.build import build_search_report
+
+    page = build_search_report(folder.path, out or report_folder(folder.path))
+    tell(f"search report: {page}")
 
 
 def report_folder(results: Path) -> Path:

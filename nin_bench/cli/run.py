@@ -65,7 +65,7 @@ def run(
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner import run_grid
-    from nin_bench.session import RunOptions
+    from nin_bench.workplace import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -123,7 +123,7 @@ def _planned(
     """The cells with what they will take, this machine, and how many of them run at a time."""
     from nin_bench.environment import describe_machine
     from nin_bench.plan import foretell_cells, load_plan
-    from nin_bench.session import choose_slots
+    from nin_bench.workplace import choose_slots
 
     cells = load_plan(grid, folder, data_dir, fresh=fresh)
     slots = choose_slots(device, workers)

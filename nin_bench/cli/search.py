@@ -18,7 +18,9 @@ from nin_bench.cli.options import (
     YesOption,
     counted,
     note,
+    tell,
 )
+from nin_bench.cli.results import write_search_report
 from nin_bench.cli.run import run
 from nin_bench.errors import InputError
 
@@ -64,16 +66,18 @@ def search(
 ) -> None:
     """Find every variant's best recipe on validation images, with as many trials for each."""
     if seeds is not None and not then_run:
-        raise InputError(
-            "--seeds: a search has seeds of its own (search.seeds); use it with --then-run, for the run"
-        )
+        raise InputError("--seeds: a search has its own (search.seeds); give it with --then-run, for the run")
+    if only is not None and then_run:
+        raise InputError("--only: narrows a search, and a tuned grid has other labels; leave out --then-run")
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes, trials)
     import optuna
 
     from nin_bench.plan import RegistryCatalog
+    from nin_bench.progress import search_progress_on
+    from nin_bench.report.search.studies import read_search
+    from nin_bench.report.search.warnings import search_warnings
     from nin_bench.search.question import load_search
     from nin_bench.search.run import SearchOptions, search_grid
-    from nin_bench.search.show import shown_on
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
     catalog = RegistryCatalog(data_dir)
@@ -92,30 +96,34 @@ def search(
         storage=storage,
     )
     check_unedited(tuned)
-    with shown_on(sys.stderr, _setting(loaded)) as on_event:
+    with search_progress_on(sys.stderr, _setting(loaded)) as on_event:
         summary = search_grid(loaded, folder, options, on_event)
     if summary.signal_number is not None:
         note("interrupted: run the same command again to go on")
         sys.exit(128 + summary.signal_number)
     _print_table(summary)
+    for warning in search_warnings(read_search(folder.path)):
+        tell(f"warning: {warning}")
+    write_search_report(folder, None)
     write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog))
-    typer.echo(f"tuned grid: {tuned}")
+    tell(f"tuned grid: {tuned}")
+    if any(study.num_done < study.spec.trials for study in summary.studies):
+        note("some study lacks trials: run the same command again for the rest")
+        sys.exit(1)
     if then_run:
         run(
             tuned,
-            loaded.profile,
-            overrides,
-            seeds,
-            only,
-            results,
-            data_dir,
-            workers,
-            device,
-            timeout,
-            retries,
+            profile=loaded.profile,
+            overrides=overrides,
+            seeds=seeds,
+            results=results,
+            data_dir=data_dir,
+            workers=workers,
+            device=device,
+            timeout=timeout,
+            retries=retries,
             yes=yes,
         )
-    sys.exit(0 if all(study.num_done >= study.spec.trials for study in summary.studies) else 1)
 
 
 def _setting(grid: "Grid") -> str:
@@ -140,8 +148,8 @@ def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
         done = min(sum(trial["state"] != "failed" for trial in study["trials"]), grid.search.trials)
         left = grid.search.trials - done
         total += left * grid.search.seeds * (grid.search.epochs or variant.recipe.epochs)
-        typer.echo(f"{variant.label:{width}}  {done} of {counted(grid.search.trials, 'trial')} done")
-    typer.echo(f"{counted(len(variants), 'variant')}: {counted(total, 'epoch')} to train at most")
+        tell(f"{variant.label:{width}}  {done} of {counted(grid.search.trials, 'trial')} done")
+    tell(f"{counted(len(variants), 'variant')}: {counted(total, 'epoch')} to train at most")
 
 
 def _print_table(summary: "SearchSummary") -> None:
@@ -149,7 +157,7 @@ def _print_table(summary: "SearchSummary") -> None:
     width = max(len(study.variant.label) for study in summary.studies)
     for study in summary.studies:
         done = f"{study.num_done}/{study.spec.trials} trials"
-        typer.echo(f"{study.variant.label:{width}}  {done}  {_best(study)}")
+        tell(f"{study.variant.label:{width}}  {done}  {_best(study)}")
 
 
 def _best(study: "VariantStudy") -> str:
@@ -167,4 +175,4 @@ def _best(study: "VariantStudy") -> str:
         f"{name}={value:.3g}" if type(value) is float else f"{name}={value}"
         for name, value in best["params"].items()
     )
-    return f"{study.spec.objective} {shown(best['value'])}{spread} with {params}"
+    return f"{study.spec.objective.replace('_', ' ')} {shown(best['value'])}{spread} with {params}"

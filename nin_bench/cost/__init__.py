@@ -3,7 +3,6 @@
 from nin_bench.cost.counting import (
     Breakdown,
     Count,
-    Kind,
     LayerCost,
     count_cost,
     count_layers,
@@ -15,7 +14,6 @@ from nin_bench.cost.roofline import LayerWork, Roofline, count_work
 __all__ = [
     "Breakdown",
     "Count",
-    "Kind",
     "LayerCost",
     "LayerWork",
     "Memory",

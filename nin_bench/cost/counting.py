@@ -9,14 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
 import torch
 from torch import nn
 
+from nin_bench.cost_entry import Kind
 from nin_bench.models import ImageSpec, build_model
-
-Kind = Literal["convolution", "pointwise", "dense", "other"]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Memory:
         return self.terms() | {
             "train_sum": self.train_sum(batch_size),
             "train_peak_foretold": self.train_peak(batch_size),
-            "predict_sum": self.predict_peak(batch_size),
+            "predict_peak_foretold": self.predict_peak(batch_size),
         }
 
     def terms(self) -> dict[str, int]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from nin_bench.cost.counting import Kind, LayerCost, kind_of, layer_cost, leaves_of, run_on_meta
+from nin_bench.cost.counting import LayerCost, kind_of, layer_cost, leaves_of, run_on_meta
+from nin_bench.cost_entry import Bound, Kind
 from nin_bench.models import ImageSpec
-
-Bound = Literal["arithmetic", "memory"]
 
 _VALUE_BYTES = {"fp32": 4, "bf16": 2}
 

@@ -98,7 +98,7 @@ def read_parameter(name: str, node: Node, variants: Sequence[Variant], catalog: 
         if name.removeprefix(MODEL) not in variant.model.arguments:
             has = ", ".join(variant.model.arguments) or "none"
             raise node.key_error(
-                f"{variant.model.name} has no such argument, which all models must have to be searched; it has: {has}"
+                f"{variant.model.name} has no such argument, and all must have what is searched; it has: {has}"
             )
     if isinstance(node.value, list):
         choices = [_typed(name, one, variants, catalog) for one in node.value]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nin_bench.cost_file import Entry as CostEntry
+from nin_bench import cost_entry
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cells import known_metrics
 from nin_bench.report.costs import paired_samples
@@ -14,7 +14,7 @@ from nin_bench.report.sentences import Wording
 from nin_bench.results import Results
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
 
-_COUNTED: dict[str, Callable[[CostEntry], int]] = {
+_COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {
     "num_params": lambda entry: entry["num_params"]["total"],
     "num_macs": lambda entry: entry["num_macs"]["total"],
     "train_tensor_bytes": lambda entry: entry["memory_bytes"]["train_peak_foretold"],
@@ -65,7 +65,7 @@ class Known:
 
     cells: Mapping[tuple[str, int], Measured]
     """Every planned cell by label and seed."""
-    costs: Mapping[str, CostEntry]
+    costs: Mapping[str, cost_entry.Entry]
     """By label: what the grid's machine has measured."""
 
     @classmethod

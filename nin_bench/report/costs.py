@@ -1,7 +1,7 @@
 """What variants cost, machine by machine, from the costs files alone. Nothing is rounded here, nothing mixed.
 
 A sample is a round of measuring, and a round a fresh process for each variant. Variants that were measured in the
-same session are compared by the ratios within its rounds: a drift of the machine hits all of a round alike.
+same measuring are compared by the ratios within its rounds: a drift of the machine hits all of a round alike.
 """
 
 import math
@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nin_bench.cost_entry import CostEntry, LoadRound
-from nin_bench.cost_file import Entry, cost_samples
+from nin_bench.cost_entry import CostEntry, Entry, LoadRound, cost_samples
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.stats import Interval, paired_difference
@@ -109,7 +108,7 @@ def compare_costs(results: Results) -> list[MachineCosts]:
 def paired_samples(a: Entry, b: Entry, metric: str) -> list[tuple[float, float]]:
     """What two entries of one machine say of a metric, round by round.
 
-    Nothing is paired of entries that were measured in different sessions, or where one was not measured.
+    Nothing is paired of entries that were measured apart, or where one was not measured.
     """
     if a["measured_at"] != b["measured_at"]:
         return []
@@ -186,11 +185,11 @@ def _with_backward(entry: CostEntry) -> bool:
 
 def _remarks(rows: Sequence[CostRow]) -> list[str]:
     found = []
-    if disturbance := _disturbance([round_ for row in rows for round_ in row.entry.load]):
+    if disturbance := describe_disturbance([round_ for row in rows for round_ in row.entry.load]):
         found.append(disturbance)
     if any(row.baseline for row in rows) and len({row.entry.measured_at for row in rows}) > 1:
         found.append(
-            "Not all variants were measured in one session: only those measured in the baseline's are given "
+            "Not all variants were measured together: only those measured in the baseline's are given "
             "relative to it."
         )
     found += [
@@ -205,7 +204,7 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
     return found
 
 
-def _disturbance(rounds: Sequence[LoadRound]) -> str | None:
+def describe_disturbance(rounds: Sequence[LoadRound]) -> str | None:
     """What else went on, in a sentence; None where it hardly matters."""
     steal = [round_.steal_share or 0.0 for round_ in rounds]
     others = [round_.other_cpu_share or 0.0 for round_ in rounds]

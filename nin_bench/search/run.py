@@ -26,8 +26,8 @@ from nin_bench.search.question import check_folder, load_search, search_path, st
 from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
-from nin_bench.session import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.worker import now
+from nin_bench.workplace import PRELOAD, choose_slots, stop_on_signals
 
 BEAT_SECONDS = 15.0
 """How often a search that shares its storage says that it is alive."""
@@ -65,6 +65,7 @@ class TrialStarted:
 
     study: VariantStudy
     number: int
+    draw: int
     params: dict[str, Any]
     device: str
 
@@ -75,6 +76,7 @@ class TrialEpochEnded:
 
     study: VariantStudy
     number: int
+    draw: int
     news: TrialEpoch
 
 
@@ -84,6 +86,7 @@ class TrialEnded:
 
     study: VariantStudy
     number: int
+    draw: int
     result: TrialResult
     will_retry: bool
 
@@ -171,6 +174,8 @@ class _Search:
                 if self.executor.stopping or not any(study.num_elsewhere for study in self.studies):
                     break
                 time.sleep(WAIT_SECONDS)
+        for study in self.studies:  # others may have ended trials since
+            self._keep(study)
         return summary
 
     def _run(self) -> None:
@@ -179,10 +184,10 @@ class _Search:
                 running = self.running[event.key]
                 match event:
                     case Started():
-                        trial = running.trial
-                        self.on_event(TrialStarted(running.study, trial.number, trial.params, event.slot.device))
+                        params, device = running.trial.params, event.slot.device
+                        self.on_event(TrialStarted(*running.place, params, device))
                     case Told():
-                        self.on_event(TrialEpochEnded(running.study, running.trial.number, event.news))
+                        self.on_event(TrialEpochEnded(*running.place, event.news))
                         goes_on = running.study.report(running.trial, event.news)
                         if running.study.decides(event.news.epoch):
                             self.executor.answer(event.key, goes_on)
@@ -197,7 +202,7 @@ class _Search:
             started, clock = now(), time.perf_counter()
             if trial := study.ask():
                 key = f"{study.name} {trial.number}"
-                self.running[key] = _Running(study, trial, started, clock)
+                self.running[key] = _Running(study, trial, study.draw_of(trial.number), started, clock)
                 arguments = (study.cells(trial), study.spec.objective, study.decides(0), self.options.data_dir)
                 return Task(key, run_trial_task, arguments)
         return None
@@ -213,13 +218,12 @@ class _Search:
         study.finish(trial, result, told)
         will_retry = False
         if result.error is not None:
-            draw = study.draw_of(trial.number)
-            self.losses[study.name, draw] += 1
-            will_retry = not self.executor.stopping and draw not in self._given_up(study)
+            self.losses[study.name, running.draw] += 1
+            will_retry = not self.executor.stopping and running.draw not in self._given_up(study)
             if will_retry:
                 study.replace(trial)
         self._keep(study)
-        self.on_event(TrialEnded(study, trial.number, result, will_retry))
+        self.on_event(TrialEnded(*running.place, result, will_retry))
 
     def _given_up(self, study: VariantStudy) -> set[int]:
         """The draws of a study that this search has lost too often."""
@@ -244,8 +248,14 @@ class _Search:
 class _Running:
     study: VariantStudy
     trial: Trial
+    draw: int
     started_at: str
     clock: float
+
+    @property
+    def place(self) -> tuple[VariantStudy, int, int]:
+        """Study, number and draw, as events tell them."""
+        return self.study, self.trial.number, self.draw
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """Where studies live: Optuna's storage behind a URL. No password is ever told or kept."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from nin_bench.errors import ResultsError
+
+TRIES = 4
+"""How often a storage is opened before it counts as out of reach."""
 
 _EXAMPLE = "give one as postgresql://user@host/database or sqlite:///studies.db"
 
@@ -38,13 +42,21 @@ def open_storage(url: str) -> BaseStorage:
     patience = {"connect_args": {"timeout": 60}} if storage_kind(url) == "sqlite" else {}
     with storage_errors_told(url):
         try:
-            return get_storage(RDBStorage(url, patience))
+            return get_storage(_opened(url, patience))
         except ImportError as error:
             raise ResultsError(
                 f"{_shown(url)}: its driver is not installed; for PostgreSQL, pip install 'nin-bench[postgresql]'"
             ) from error
         except RuntimeError as error:  # written by another version of Optuna
             raise ResultsError(f"{_shown(url)}: {_first_line(error)}") from error
+
+
+def _opened(url: str, engine_options: dict[str, Any]) -> RDBStorage:
+    """Searches that open a new storage at the same moment all make its tables, and all but one of them fail."""
+    for _ in range(TRIES - 1):
+        with suppress(DBAPIError):
+            return RDBStorage(url, engine_options)
+    return RDBStorage(url, engine_options)
 
 
 @contextmanager

@@ -31,7 +31,6 @@ GRACE_SECONDS = 90.0
 """A search that has not been heard of for so long is dead, and its trials are replaced."""
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass
@@ -117,7 +116,11 @@ class VariantStudy:
     @property
     def num_done(self) -> int:
         """Draws that were trained to their end, or pruned."""
-        return sum(trial is not None and trial.state in _DONE for trial in self.standing)
+        return sum(self.is_done(trial) for trial in self.standing)
+
+    def is_done(self, last: FrozenTrial | None) -> bool:
+        """Whether a draw, by its last trial, needs no further one."""
+        return last is not None and last.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
     @property
     def num_elsewhere(self) -> int:

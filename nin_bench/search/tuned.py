@@ -17,7 +17,7 @@ import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
 from nin_bench.cell import Scalar
-from nin_bench.errors import ResultsError
+from nin_bench.errors import ResultsError, printable
 from nin_bench.files import write_atomically
 from nin_bench.grid import Catalog, Grid, Variant, with_params
 from nin_bench.results import ResultsFolder
@@ -154,7 +154,7 @@ def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry
     fields = {"name": variant.model.name, **fields}
     if recipe:
         fields["recipe"] = recipe
-    return _Entry(choice.comment, _flow(fields))
+    return _Entry(printable(choice.comment), _flow(fields))
 
 
 def _models_replaced(text: str, models: Node, grid: Grid, chosen: Mapping[str, Chosen]) -> list[_Edit]:
@@ -220,7 +220,7 @@ def _with_heading(text: str, grid: Grid) -> str:
     """Say behind the opening comments what this file is."""
     lines = text.splitlines()
     behind = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    over = "".join(f" --set {override}" for override in grid.overrides)
+    over = "".join(f" --set {printable(override)}" for override in grid.overrides)
     told = f"# Tuned:    profile {grid.profile}: each variant's recipe is the best of its study"
     return "\n".join([*lines[:behind], told + (f", searched with{over}" if over else ""), *lines[behind:]]) + "\n"
 

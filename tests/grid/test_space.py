@@ -71,7 +71,7 @@ def test_a_field_is_read_in_the_recipe_s_own_type(load, text, expected):
         ("lrr: [0.1, 1.0]", "5:18: lrr: unknown field 'lrr'; did you mean 'lr'? "),
         ("depth: [1, 2]", "5:18: depth: 'depth' is an argument of models, not a field of the recipe; "
          "to search it, say model.depth"),
-        ("model.deph: [1, 2]", "5:18: model.deph: net has no such argument, which all models must "),
+        ("model.deph: [1, 2]", "5:18: model.deph: net has no such argument, and all must have "),
         ("model.depth: [1, -1]", "5:35: model.depth[1]: net depth=1: -1 is not a number of layers"),
         ("epochs: [1, 2]", "5:18: epochs: epochs cannot be searched: trials of different lengths"),
         ("test_every_epoch: [on, off]", "5:18: test_every_epoch: test_every_epoch cannot be searched: "
@@ -111,6 +111,6 @@ def test_an_empty_space_is_refused(refusal):
 def test_an_argument_that_a_model_lacks_cannot_be_searched(refusal):
     text = space("model.depth: [4, 5]").replace("[{name: net", "[{name: flat}, {name: net")
     assert refusal(text) == (
-        "grid.yaml:5:18: search.space.model.depth: flat has no such argument, which all models must have to be "
+        "grid.yaml:5:18: search.space.model.depth: flat has no such argument, and all must have what is "
         "searched; it has: none"
     )

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,34 +26,31 @@ def _server_program(name: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of a database of its own; the server listens on a socket in its folder alone."""
     initdb, control = _server_program("initdb"), _server_program("pg_ctl")
     if initdb is None or control is None:
         if os.environ.get("CI") == "true":
             pytest.fail("in CI PostgreSQL must be there: apt-get install postgresql")
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgresql")
     user = "postgres" if os.getuid() == 0 else None  # initdb refuses root
-    if user is not None:
-        for place in (folder, *folder.parents):
-            if place == Path("/tmp"):
-                break
-            place.chmod(place.stat().st_mode | 0o711)
-        shutil.chown(folder, user)
 
     def call(*arguments: str) -> None:
         done = subprocess.run(arguments, cwd=folder, user=user, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    data = str(folder / "data")
-    call(initdb, "--pgdata", data, "--username", "searcher", "--auth", "trust", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-    call(control, "start", "--wait", "--pgdata", data, "--log", str(folder / "log"), "--options", options)
-    try:
-        yield f"postgresql://searcher@/postgres?host={folder}"
-    finally:
-        call(control, "stop", "--pgdata", data, "--mode", "immediate")
+    # Not below pytest's folder, which no other user may enter, and whose path may be too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
+        if user is not None:
+            shutil.chown(folder, user)
+        data = f"{folder}/data"
+        call(initdb, "--pgdata", data, "--username", "searcher", "--auth", "trust", "--no-sync")
+        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+        call(control, "start", "--wait", "--pgdata", data, "--log", f"{folder}/log", "--options", options)
+        try:
+            yield f"postgresql://searcher@/postgres?host={folder}"
+        finally:
+            call(control, "stop", "--pgdata", data, "--mode", "immediate")
 
 
 def start(folder: Path, name: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -67,7 +65,9 @@ def start(folder: Path, name: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(server: str, tmp_path: Path):
+def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest
+):
     grid = ONE.replace("epochs: 2", "epochs: 1").replace("trials: 3", f"trials: {TRIALS}\n  sampler: random")
     (tmp_path / "grid.yaml").write_text(grid)
     options = ("--device", "cpu", "--workers", "1", "--storage", server)
@@ -75,6 +75,7 @@ def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(server: s
     told = [search.communicate() for search in searches]
     assert [search.returncode for search in searches] == [0] * 4, told
     storage = optuna.storages.RDBStorage(server)
+    request.addfinalizer(storage.engine.dispose)
     study = optuna.load_study(study_name="tiny/full/mlp hidden=16", storage=storage)
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(done) == TRIALS

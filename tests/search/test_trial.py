@@ -39,14 +39,23 @@ def run(
     answers: Sequence[bool] | None = None,
     data_dir: Path | None = None,
 ) -> tuple[TrialResult, list[TrialEpoch]]:
-    """A trial in this process, whose parent has said beforehand what it answers; and what it told."""
+    """A trial in this process, whose parent answers what it asks; and what it told."""
     ours, theirs = Pipe()
-    for answer in answers or ():
-        ours.send(("answer", answer))
-    result = run_trial_task(Channel(theirs), SLOT, cells, objective, answers is not None, data_dir)
     told = []
-    while ours.poll():
-        told.append(ours.recv()[1])
+
+    def listen() -> None:
+        waiting = list(answers or ())
+        while (news := ours.recv()[1]) is not None:
+            told.append(news)
+            if waiting:
+                ours.send(("answer", waiting.pop(0)))
+
+    parent = Thread(target=listen)
+    parent.start()
+    channel = Channel(theirs)
+    result = run_trial_task(channel, SLOT, cells, objective, answers is not None, data_dir)
+    channel.tell(None)
+    parent.join()
     return result, told
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nin_bench.report.search.rates import NEAR
-from nin_bench.report.search.studies import Search, Settings, Study, Trial
+from nin_bench.report.search.studies import Search, Settings, Study
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,17 @@ class Budget:
     at_chance: int
     """Of the others: some seed never left chance level."""
     epochs: int
-    """Over all seeds of all trials, failed ones too."""
+    """Over all seeds of all trials, as far as they could tell."""
     device_seconds: float
-    """Of training and evaluating, over the trials that measured it."""
-    num_unmeasured: int
-    """Trials that did not, so that the device was busy for longer."""
+    """Of training and evaluating, likewise."""
+    num_untold: int
+    """Trials that died before they could tell either."""
     overhead: Overhead | None
     best_so_far: list[float | None]
-    """After each trial that counts, in the order they were started; None before one has learned."""
-    expected_best: list[float | None]
-    """Of k trials drawn at random from those that count, for k = 1, 2, …: see `expected_best`."""
+    """The objective after each trial that counts, in the order they were started; None before a seed of one has
+    learned."""
+    expected_best: list[float]
+    """The objective of the best of k trials drawn at random from those that count, for k = 1, 2, …"""
     trials_needed: int | None
     """The smallest k whose expected best accuracy lies within `NEAR` of the best; None where none
     learned, and for another objective."""
@@ -56,62 +57,59 @@ def budgets(search: Search) -> list[Budget]:
 
 
 def _budget(settings: Settings, study: Study) -> Budget:
-    scores = [score(trial, settings) for trial in study.counted]
     diverged = [trial for trial in study.complete if trial.diverged]
     at_chance = [trial for trial in study.complete if not trial.diverged and trial.escaped is False]
-    measured = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
+    told = [trial.device_seconds for trial in study.trials if trial.device_seconds]
     overheads = [trial.overhead_seconds for trial in study.counted if trial.overhead_seconds is not None]
-    so_far, expected = _best_so_far(study, settings), expected_best(scores, settings.higher_is_better)
-    by_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None])
+    so_far = _best_so_far(study, settings)
+    expected = expected_best([trial.value or 0.0 for trial in study.counted], settings.higher_is_better)
+    in_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None])
     return Budget(
         variant_id=study.variant_id,
         label=study.label,
         asked=settings.trials,
         complete=len(study.complete),
         pruned=sum(trial.state == "pruned" for trial in study.trials),
-        failed=len(study.trials) - len(study.counted),
+        failed=sum(trial.state == "failed" for trial in study.trials),
         diverged=len(diverged),
         at_chance=len(at_chance),
         epochs=sum(trial.epochs for trial in study.trials),
-        device_seconds=math.fsum(measured),
-        num_unmeasured=len(study.trials) - len(measured),
+        device_seconds=math.fsum(told),
+        num_untold=len(study.trials) - len(told),
         overhead=Overhead(statistics.median(overheads), max(overheads), len(overheads)) if overheads else None,
         best_so_far=so_far,
-        expected_best=[value if math.isfinite(value) else None for value in expected],
-        trials_needed=_trials_needed(expected) if by_points else None,
+        expected_best=expected,
+        trials_needed=_trials_needed(expected) if in_points else None,
     )
-
-
-def score(trial: Trial, settings: Settings) -> float:
-    """What a trial is worth: its value, or the worst there is where a seed diverged or stayed at chance level.
-
-    The worst is an accuracy of 0 and an infinite loss. A pruned trial is worth what it had reached.
-    """
-    worst = 0.0 if settings.higher_is_better else math.inf
-    failed = trial.diverged or (trial.state == "complete" and not trial.learned)
-    return worst if failed or trial.value is None else trial.value
 
 
 def expected_best(scores: Sequence[float], higher_is_better: bool) -> list[float]:
     """The expected best of k of n scores, for k from 1 to n.
 
-    Exact for draws without replacement, Σ v(i) · C(i − 1, k − 1) / C(n, k) over the scores in ascending order.
+    Exact for draws without replacement: Σ v(i) · C(i − 1, k − 1) / C(n, k) over the scores, worst first.
     Source: Tang et al., Showing Your Work Doesn't Always Work, ACL 2020; Dodge et al., Show Your Work, EMNLP 2019,
     draw with replacement, which is biased low.
 
+    Args:
+        scores: shape (n,).
+        higher_is_better: whether the best is the highest.
+
     Returns:
-        n numbers, infinite for a loss where all k drawn may have failed.
+        n numbers.
     """
-    n = len(scores)
-    ranked = sorted(scores, reverse=not higher_is_better)
-    return [
-        math.fsum(
-            value * (math.comb(rank, k - 1) / math.comb(n, k))
-            for rank, value in enumerate(ranked)
-            if rank >= k - 1
-        )
-        for k in range(1, n + 1)
-    ]
+    best_first = sorted(scores, reverse=higher_is_better)
+    return [_expected_best_of(k, best_first) for k in range(1, len(scores) + 1)]
+
+
+def _expected_best_of(k: int, best_first: Sequence[float]) -> float:
+    n = len(best_first)
+    terms = []
+    chance = k / n  # that the best of all is drawn
+    for place, score in enumerate(best_first, start=1):
+        terms.append(chance * score)
+        # the next one is the best drawn if it is drawn and all before it are not
+        chance *= (n - place - k + 1) / (n - place) if place < n else 0
+    return math.fsum(terms)
 
 
 def _trials_needed(expected: Sequence[float]) -> int:
@@ -123,7 +121,7 @@ def _best_so_far(study: Study, settings: Settings) -> list[float | None]:
     found: list[float | None] = []
     better = max if settings.higher_is_better else min
     for trial in study.counted:
-        if trial.learned and trial.value is not None:
+        if trial.state == "complete" and trial.learned_runs and trial.value is not None:
             best = trial.value if best is None else better(best, trial.value)
         found.append(best)
     return found

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
@@ -61,9 +62,9 @@ class Choice:
     params: dict[str, Any] | None
     """None where no trial completed."""
     value: Spread
-    """The objective over the best trial's seeds."""
-    learned: bool
-    """Otherwise the choice is arbitrary."""
+    """The objective over those of the best trial's seeds that learned; without any, the choice is arbitrary."""
+    told: float | None
+    """The objective as the search compares it: over all seeds, one that did not learn counting as the worst."""
     num_trials: int
     """Complete ones, of those asked for."""
     warnings: list[str]
@@ -108,8 +109,11 @@ def build_search_report(folder: Path, out: Path) -> Path:
         The path of search.md.
 
     Raises:
-        ResultsError: there is no readable search.json, or `out` cannot be written.
+        ResultsError: there is no readable search.json, or `out` cannot be written or is the folder itself, where
+            the report's search.json would take the place of the search's.
     """
+    if out.resolve() == folder.resolve():
+        raise ResultsError(f"{out}: holds the search itself; give its report another --out")
     findings = Findings.of(read_search(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
@@ -146,7 +150,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "profile": search.profile,
         "question": search.question,
         "search": search.settings.model_dump(),
-        "leader": _leader(search, findings.choices),
+        "leader": asdict(leader) if (leader := _leader(search, findings.choices)) else None,
         "choices": [asdict(choice) for choice in findings.choices],
         "warnings": [asdict(warning) for warning in findings.warnings],
         "axis": axis and asdict(axis),
@@ -166,17 +170,18 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
 
 def _choices(search: Search, warnings: Sequence[SearchWarning]) -> list[Choice]:
     choices = []
+    objective = search.settings.objective
     for study in search.studies:
         best = study.best_trial
-        values = [run.value for run in best.runs if run.value is not None] if best else []
+        values = [run.measured(objective) for run in best.learned_runs] if best else []
         mine = [warning.kind for warning in warnings if study.variant_id in warning.variant_ids]
         choices.append(
             Choice(
                 variant_id=study.variant_id,
                 label=study.label,
                 params={name: best.params[name] for name in search.settings.space} if best else None,
-                value=Spread.of(values),
-                learned=best is not None and best.learned,
+                value=Spread.of([value for value in values if value is not None]),
+                told=best.value if best else None,
                 num_trials=len(study.complete),
                 warnings=list(dict.fromkeys(mine)),
             )
@@ -184,20 +189,18 @@ def _choices(search: Search, warnings: Sequence[SearchWarning]) -> list[Choice]:
     return choices
 
 
-def _leader(search: Search, choices: Sequence[Choice]) -> dict[str, Any] | None:
-    """The choice that did best, of those that learned."""
+def _leader(search: Search, choices: Sequence[Choice]) -> Choice | None:
+    """The choice that did best, of those that are not arbitrary."""
     sign = 1 if search.settings.higher_is_better else -1
-    learned = [choice for choice in choices if choice.learned and choice.value.mean is not None]
-    best = max(learned, key=lambda choice: sign * (choice.value.mean or 0), default=None)
-    return asdict(best) if best else None
+    known = [choice for choice in choices if choice.value.n]
+    return max(known, key=lambda choice: sign * (choice.told or 0.0), default=None)
 
 
 def _study(study: dict[str, Any]) -> dict[str, Any]:
-    """A study without its histories, of which the page shows the last accuracy alone."""
+    """A study without its histories, of which the page shows the last epoch alone."""
     for trial in study["trials"]:
         for run in trial["runs"]:
-            history = run.pop("history")
-            run["validation_accuracy"] = history[-1]["validation_accuracy"] if history else None
+            run["last_epoch"] = (run.pop("history") or [None])[-1]
     return study
 
 
@@ -228,32 +231,33 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     def spread(value: Mapping[str, Any]) -> str:
         return (text.percent_spread if by_points else text.quantity_spread)(Spread(**value))
 
-    def worth(value: float | None) -> str:
-        if value is None:
-            return text.NOT_KNOWN
-        return f"{100 * value:.1f}" if by_points else f"{value:.3f}"
-
     axis = Axis(**report["axis"]) if report["axis"] else None
     filters: dict[str, Callable[..., str]] = {
         "spread": spread,
-        "worth": worth,
+        "worth": lambda value: f"{100 * value:.1f}" if by_points else f"{value:.3f}",
         "params": lambda params: ", ".join(f"{name} {_shown(value)}" for name, value in params.items()),
         "values": _values,
         "shown": _shown,
         "width": lambda width: Width(**width).shown(axis) if axis and width else text.NOT_KNOWN,
-        "percent": lambda share: text.NOT_KNOWN if share is None else f"{100 * share:.0f} %",
+        "percent": lambda share: f"{100 * share:.0f} %",
         "interval": lambda ends: f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f} %",
-        "minutes": lambda seconds: f"{seconds / 60:,.3g}",
+        "minutes": lambda seconds: f"{seconds / 60:,.1f}",
         "milliseconds": lambda seconds: f"{1000 * seconds:,.0f}",
     }
     most = max((len(budget["expected_best"]) for budget in report["budgets"]), default=0)
     context = {
         **report,
+        "epochs": _length(report["search"]["epochs"]),
         "axis_title": axis.title if axis else "",
         "environment": machine_and_software(report["setting"]["environment"]),
         "sizes": [*(2**power for power in range(most.bit_length()) if 2**power < most), most] if most else [],
     }
     return render_page("search.md.j2", context, filters)
+
+
+def _length(epochs: int | None) -> str:
+    """How long trials train."""
+    return "as many epochs as a run" if epochs is None else f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import create_trial
 
 from nin_bench.cell import Scalar
-from nin_bench.report.search.budget import score
 from nin_bench.report.search.studies import Range, Search, Settings, Study, Trial, is_number
 
 LEAST_TRIALS = 8
@@ -33,11 +32,12 @@ class Importances:
     num_trials: int
     """Complete ones."""
     shares: Shares | None
-    """Over all of them, one that did not learn being worth 0: mostly what makes a network learn at all. None with
-    too few trials or where all are worth the same, and for a loss, which has no worst."""
+    """Over all of them: mostly what makes a network learn at all. None with too few trials, or where all are
+    worth the same."""
     num_learned: int
+    """Of those: with every seed."""
     shares_given_learned: Shares | None
-    """Over those that learned: what makes one better than another."""
+    """Over the ones that learned: what makes one better than another."""
 
 
 def importances(search: Search) -> list[Importances]:
@@ -67,8 +67,8 @@ def _importances(settings: Settings, study: Study) -> Importances:
 
 
 def _shares(settings: Settings, trials: Sequence[Trial]) -> Shares | None:
-    values = [score(trial, settings) for trial in trials]
-    if len(trials) < LEAST_TRIALS or len(set(values)) < 2 or not all(map(math.isfinite, values)):
+    values = [trial.value or 0.0 for trial in trials]
+    if len(trials) < LEAST_TRIALS or len(set(values)) < 2:
         return None
     distributions = {name: _distribution(searched) for name, searched in settings.space.items()}
     with _quiet():

@@ -85,11 +85,11 @@ def _accuracies_shown(drawn: Sequence[tuple[RateCurve, Study]]) -> tuple[float, 
     if not peaks:
         return 0, 1
     seen = [
-        run.accuracy
+        accuracy
         for _, study in drawn
         for trial in study.complete
-        for run in trial.runs
-        if run.accuracy is not None and trial.has_learned(run) is not False
+        for run in trial.learned_runs
+        if (accuracy := run.measured("validation_accuracy")) is not None
     ]
     high = max(seen)
     low = max(min(seen), min(max(peaks) - _ROOM_BELOW, min(peaks) - _ROOM_BELOW / 3))
@@ -116,8 +116,9 @@ def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
         rate = axis.of(trial)
         others = tuple((name, value) for name, value in trial.params.items() if name != axis.name)
         for run in trial.runs:
-            mark = _mark(trial, run, ax.get_ylim()[0])
-            accuracy = math.nan if run.accuracy is None else run.accuracy
+            measured = run.measured("validation_accuracy")
+            accuracy = math.nan if measured is None else measured
+            mark = _mark(trial, run, accuracy < ax.get_ylim()[0])
             on_line = trial.state == "complete" and mark in (None, "below the axis")
             lines.setdefault((*others, run.seed), []).append((rate, accuracy if on_line else math.nan))
             if mark is None:
@@ -134,13 +135,11 @@ def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
     return marks
 
 
-def _mark(trial: Trial, run: Run, floor: float) -> str | None:
+def _mark(trial: Trial, run: Run, is_below: bool) -> str | None:
     """What keeps a seed from standing on its line, or None where nothing does."""
     if trial.has_learned(run) is False:
         return "diverged" if run.outcome == "diverged" else "at chance level"
-    if run.accuracy is None:
-        return None
-    if run.accuracy < floor:
+    if is_below:
         return "below the axis"
     return "pruned" if trial.state == "pruned" else None
 

@@ -88,10 +88,10 @@ def draw_budget(settings: Settings, budgets: Sequence[Budget]) -> Picture | None
     """The expected best of k trials and the best so far, a panel per variant.
 
     Returns:
-        None if no trial has been worth anything.
+        None if no trial counts.
     """
     drawn = budgets[:MAX_DRAWN]
-    if not any(value is not None for budget in drawn for value in budget.expected_best):
+    if not any(budget.expected_best for budget in drawn):
         return None
     most = max(len(budget.expected_best) for budget in drawn)
     edge = max(0.04 * (most - 1), 0.5 / most)
@@ -110,6 +110,11 @@ def draw_budget(settings: Settings, budgets: Sequence[Budget]) -> Picture | None
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         if settings.objective == "validation_accuracy":
             panels[0].yaxis.set_major_formatter(percent_tick)
+        else:  # what did not learn counts as a loss far beyond the others
+            panels[0].set_yscale("log")
+            panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            panels[0].yaxis.set_minor_locator(NullLocator())
         handles: list[tuple[Artist, str]] = [
             (Line2D([], [], color=QUIET, **LINE), "expected best of k trials"),
             (Line2D([], [], color=QUIET, linewidth=1), "best so far"),

@@ -156,7 +156,7 @@ def _rate_curve(settings: Settings, study: Study, axis: Axis) -> RateCurve:
 
 def _point(rate: float, trials: Sequence[Trial]) -> RatePoint:
     spreads = [
-        Spread.of([run.accuracy for run in trial.runs if run.accuracy is not None])
+        Spread.of([at for run in trial.runs if (at := run.measured("validation_accuracy")) is not None])
         for trial in trials
         if trial.learned
     ]

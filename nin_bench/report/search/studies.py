@@ -38,6 +38,7 @@ class Epoch(_Part):
     """One row of a run's history."""
 
     validation_accuracy: float | None = None
+    validation_loss: float | None = None
 
 
 class Run(_Part):
@@ -45,15 +46,15 @@ class Run(_Part):
 
     seed: int
     outcome: str
-    value: float | None = None
-    """The objective at its last epoch."""
     escaped: bool | None = None
     history: list[Epoch] = []
 
-    @property
-    def accuracy(self) -> float | None:
-        """Validation accuracy at its last epoch, whatever the objective; None for one that diverged."""
-        return self.history[-1].validation_accuracy if self.history and self.outcome != "diverged" else None
+    def measured(self, objective: Objective) -> float | None:
+        """What it had reached after its last epoch; None for one that diverged."""
+        if not self.history or self.outcome == "diverged":
+            return None
+        last = self.history[-1]
+        return last.validation_accuracy if objective == "validation_accuracy" else last.validation_loss
 
 
 class Trial(_Part):
@@ -63,8 +64,9 @@ class Trial(_Part):
     state: State
     params: dict[str, Scalar]
     value: float | None = None
-    """What Optuna was told."""
+    """The objective as Optuna was told: the mean over seeds, one that did not learn counting as the worst."""
     diverged: bool = False
+    """Whether some seed did."""
     escaped: bool | None = None
     """Whether every seed left chance level."""
     epochs: int = 0
@@ -78,14 +80,17 @@ class Trial(_Part):
     @property
     def counts(self) -> bool:
         """Whether it used up one of the trials asked for; one that failed is replaced by another."""
-        return self.state != "failed"
+        return self.state != "failed" and self.value is not None
 
     @property
     def learned(self) -> bool:
-        """Whether it can be chosen: it ran to its end, and no seed diverged or stayed at chance level."""
-        return (
-            self.state == "complete" and not self.diverged and self.escaped is not False and self.value is not None
-        )
+        """Whether it ran to its end with every seed learning."""
+        return self.state == "complete" and len(self.learned_runs) == len(self.runs) > 0
+
+    @property
+    def learned_runs(self) -> list[Run]:
+        """Its seeds, but for those of which it is known that they did not learn."""
+        return [run for run in self.runs if self.has_learned(run) is not False]
 
     def has_learned(self, run: Run) -> bool | None:
         """Whether one of its seeds left chance level and did not diverge; None where nobody can know.
@@ -98,11 +103,9 @@ class Trial(_Part):
 
 
 class Best(_Part):
-    """What the search found best of a variant."""
+    """The trial that the search chose."""
 
     number: int
-    params: dict[str, Scalar]
-    value: float | None
 
 
 class Study(_Part):
@@ -122,13 +125,13 @@ class Study(_Part):
 
     @property
     def best_trial(self) -> Trial | None:
-        """The trial that the search chose, whether or not it learned."""
+        """The trial that the search chose, whether or not any seed of it learned."""
         return next((trial for trial in self.trials if self.best and trial.number == self.best.number), None)
 
     @property
     def complete(self) -> list[Trial]:
         """The trials that ran to their end."""
-        return [trial for trial in self.trials if trial.state == "complete"]
+        return [trial for trial in self.counted if trial.state == "complete"]
 
     @property
     def counted(self) -> list[Trial]:
@@ -153,7 +156,8 @@ class Settings(_Part):
     space: dict[str, Range | list[Scalar]] = Field(min_length=1)
     trials: int
     seeds: list[int] = Field(min_length=1)
-    epochs: int
+    epochs: int | None
+    """Of every trial; None is as many as a run of the variant trains."""
     run_epochs: dict[str, int]
     """What a run of the grid trains, by variant id."""
     sampler: str

@@ -17,6 +17,7 @@ EDGE = 0.05
 Kind = Literal[
     "no trial completed",
     "nothing learned",
+    "a seed failed",
     "on the edge",
     "best rates apart",
     "fewer trials",
@@ -60,7 +61,7 @@ def _of_study(
     best, complete = study.best_trial, study.complete
     if not complete:
         yield warning("no trial completed", "no trial ran to its end, so nothing is known of it; search again.")
-    elif not any(trial.learned for trial in complete):
+    elif not any(trial.learned_runs for trial in complete):
         num_diverged = sum(trial.diverged for trial in complete)
         ends = {"diverged": num_diverged, "at chance level": len(complete) - num_diverged}
         how = ", ".join(f"{count} {end}" for end, count in ends.items() if count)
@@ -69,7 +70,13 @@ def _of_study(
             f"none of its {len(complete)} complete trials learned ({how}), so its best is arbitrary; search other "
             "values.",
         )
-    if best is not None and best.learned:
+    elif best is not None and (num_lost := len(best.runs) - len(best.learned_runs)):
+        yield warning(
+            "a seed failed",
+            f"{num_lost} of the {len(best.runs)} seeds of its best trial diverged or stayed at chance level, so "
+            "that it is no safe choice; search other values.",
+        )
+    if best is not None and best.learned_runs:
         for name in settings.space:
             if sentence := _on_the_edge(settings, best, name):
                 yield warning("on the edge", sentence)
@@ -134,7 +141,7 @@ def _of_all(search: Search) -> Iterator[SearchWarning]:
     if sentence := _seeds_disagree(search):
         yield SearchWarning("seeds disagree", everyone, sentence)
     others = [key for key in everyone if settings.run_epochs.get(key, settings.epochs) != settings.epochs]
-    if others:
+    if settings.epochs is not None and others:
         yield SearchWarning("other epochs", others, _other_epochs(search, others))
     if settings.pruner != "none" and (sentence := _budgets_differ(search)):
         yield SearchWarning("budgets differ", everyone, sentence)
@@ -166,8 +173,10 @@ def _budgets_differ(search: Search) -> str | None:
 
 def _seeds_disagree(search: Search) -> str | None:
     """Whether the deviation over seeds, pooled over the best trials, is larger than that of the best values."""
-    best = [trial for study in search.studies if (trial := study.best_trial) is not None and trial.learned]
-    values = [found for trial in best if (found := [run.value for run in trial.runs if run.value is not None])]
+    objective = search.settings.objective
+    best = [trial for study in search.studies if (trial := study.best_trial) is not None]
+    seeds = [[run.measured(objective) for run in trial.learned_runs] for trial in best]
+    values = [known for found in seeds if (known := [value for value in found if value is not None])]
     deviations = [(len(found) - 1, statistics.variance(found)) for found in values if len(found) > 1]
     if len(values) < 2 or not deviations:
         return None
@@ -176,9 +185,9 @@ def _seeds_disagree(search: Search) -> str | None:
     over_variants = statistics.stdev(statistics.fmean(found) for found in values)
     if over_seeds <= over_variants:
         return None
-    scale, unit = (100, "points") if search.settings.objective == "validation_accuracy" else (1, "nats")
+    scale, unit = (100, "points") if objective == "validation_accuracy" else (1, "nats")
     return (
-        f"Seeds disagree more than variants do: the best trials' {search.settings.objective.replace('_', ' ')} "
+        f"Seeds disagree more than variants do: the best trials' {objective.replace('_', ' ')} "
         f"deviates by {scale * over_seeds:.2g} {unit} over seeds ({freedom} degrees of freedom), and by "
         f"{scale * over_variants:.2g} over the {len(values)} variants: their order may be luck."
     )

@@ -13,7 +13,7 @@ from nin_bench.cost.counting import Breakdown, count_cost, count_training_flops
 from nin_bench.cost.memory import count_memory
 from nin_bench.cost.roofline import LayerWork, Roofline, count_work
 from nin_bench.cost.samples import Rehearsal, Sample, Speed
-from nin_bench.cost_file import Distribution, Entry, distribution
+from nin_bench.cost_entry import Distribution, Entry, distribution
 from nin_bench.models import ImageSpec
 from nin_bench.training import EVALUATION_BATCH
 
@@ -56,7 +56,7 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
         training_flops=count_training_flops(model, image, **arguments),
         memory_bytes={
             **memory.as_dict(recipe.batch_size),
-            "predict_sum": memory.predict_peak(EVALUATION_BATCH),
+            "predict_peak_foretold": memory.predict_peak(EVALUATION_BATCH),
         },
         layers=count_work(
             model,
@@ -101,7 +101,7 @@ def make_entry(
         measured: of it.
         ceilings: of the device, one per round.
         machine: that measured it.
-        measured_at: when the session began.
+        measured_at: when the measuring began.
         num_workers: of the busy figures.
     """
     recipe, samples, rehearsal = cell.recipe, measured.samples, measured.rehearsal
@@ -184,7 +184,7 @@ def _energy(samples: Sequence[Sample]) -> dict[str, Any] | None:
 
 
 def _roof(precision: Precision, ceilings: Sequence[Ceilings]) -> Roofline:
-    """The highest that the session saw: what was measured beside something else is no ceiling."""
+    """The highest that the measuring saw: what was measured beside something else is no ceiling."""
     return Roofline(
         flops_per_second=max(getattr(one, f"{precision}_flops_per_second") for one in ceilings),
         bytes_per_second=max(one.copy_bytes_per_second for one in ceilings),

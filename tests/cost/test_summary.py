@@ -6,8 +6,8 @@ from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.cost.ceilings import Ceilings
 from nin_bench.cost.clocks import LayerSeconds
 from nin_bench.cost.counters import Load
-from nin_bench.cost.entry import Measurements, count_variant, make_entry
 from nin_bench.cost.samples import Rehearsal, Sample, Speed, Workload
+from nin_bench.cost.summary import Measurements, count_variant, make_entry
 from nin_bench.cost_file import check_costs
 from nin_bench.files import to_json
 from nin_bench.models import ImageSpec
@@ -81,7 +81,7 @@ def test_what_follows_from_samples_by_hand():
 def test_mfu_and_roof_by_hand():
     entry = entry_of(Measurements(REHEARSAL, [sample(1000.0)]), [Ceilings(4e6, 9e6, 1e9), Ceilings(5e6, 8e6, 2e9)])
     # MACs: 320 and 50. Training: forward and the gradient of the weights for both, that of the input for the
-    # second alone; two FLOPs each. The ceiling is the highest of the session, 5 MFLOP/s in fp32.
+    # second alone; two FLOPs each. The ceiling is the highest of the measuring, 5 MFLOP/s in fp32.
     assert entry["training_flops"] == 2 * (2 * 320 + 3 * 50)
     assert entry["mfu"]["samples"] == [1580 * 1000 / 5e6]
     assert entry["ceilings"]["fp32_flops_per_second"]["samples"] == [4e6, 5e6]
