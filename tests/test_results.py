@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import costs_fixture
 import numpy as np
 import pytest
 
@@ -51,15 +52,10 @@ def test_what_is_written_comes_back(folder):
     assert folder.read_record("c1") is None
 
 
-def cost_entry(machine: str, num_macs: int = 70) -> dict[str, Any]:
-    """A failed measuring: the shortest entry there is."""
-    return {
-        "machine": {"fingerprint": machine}, "measured_at": "2026-01-02T03:04:05+00:00",
-        "error": "timed_out: took longer", "setting": {"num_rounds": 0},
-        "num_params": {"total": 7}, "num_macs": {"total": num_macs}, "memory_bytes": {"train_peak": None},
-        "train": None, "predict": None, "latency_seconds": None, "startup_seconds": None, "mfu": None,
-        "energy_joules_per_image": None, "ceilings": None, "load": [], "layers": [],
-    }  # fmt: skip
+def cost_entry(fingerprint: str, num_macs: int = 70) -> dict[str, Any]:
+    counts = {"total": num_macs, "convolution": 0, "pointwise": 0, "dense": num_macs}
+    machine = {"fingerprint": fingerprint, "device": "cpu"}
+    return costs_fixture.cost_entry(machine=machine, num_macs=counts, error="timed_out: took longer")
 
 
 def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
@@ -77,7 +73,7 @@ def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
     results = load_results(folder.path)
     assert results.cost_entries == {"v0": cost_entry("theirs", num_macs=71)}
     (row,) = results.costs.to_dict("records")
-    assert (row["variant_id"], row["label"], row["num_params"], row["num_macs"]) == ("v0", "mlp", 7, 71)
+    assert (row["variant_id"], row["label"], row["num_params"], row["num_macs"]) == ("v0", "mlp", 1000, 71)
     assert row["error"] == "timed_out: took longer"
 
 

@@ -155,8 +155,10 @@ def theme() -> Iterator[None]:
 
 def render(figure: Figure) -> Picture:
     """The figure as SVG and PNG, without a date."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # once for both: the layout is most of the time
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    figure.set_layout_engine("none")  # once for both: the layout is much of the time
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None})
     figure.savefig(png, format="png", dpi=200, metadata={"Software": None})

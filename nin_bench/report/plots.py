@@ -101,6 +101,7 @@ def draw_learning_curves(
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
             if name.endswith("accuracy"):
                 ax.yaxis.set_major_formatter(percent_tick)
+        panels[0].autoscale_view()  # once for all, since they share their axes
         handles: list[tuple[Artist, str]] = [(Line2D([], [], color=QUIET, linewidth=2), "mean of healthy seeds")]
         if any(row.healthy.count > 1 for row in rows):
             handles.append((Patch(color=QUIET, alpha=0.3, linewidth=0), "their range"))
@@ -255,7 +256,6 @@ def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) 
         # a line of one epoch has no length, and shows as a point
         points = [line[0] for line in lines if len(line) == 1]
         ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
-        ax.autoscale_view()
 
 
 def _readable_log_axis(ax: Axes, values: Sequence[int | None]) -> None:
