@@ -33,8 +33,8 @@ from nin_bench.stored import pack_predictions
 
 ROOT = Path(__file__).parents[2]
 CELLS = st.integers(0, 7)
-NUM_CALLS = 14
-"""More system calls than writing a record and its predictions takes."""
+NUM_LINES = 40
+"""More lines of code than writing a record and its predictions takes."""
 
 
 class Writer:
@@ -120,10 +120,10 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
                 with pytest.raises(ResultsError, match=f"in use by process {pid}; "):
                     examine(folder.path)
 
-        @precondition(lambda self: self.holder is not None)
         @rule(cell=CELLS)
         def finish(self, cell: int) -> None:
             self.count("finished")
+            self.claim_if_free()
             cell_id = stub.ids[cell]
             self.version += 1
             assert writer.ask(f"finish {cell_id} {self.version}") == "done"
@@ -145,9 +145,9 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
             assert writer.hear() == "ended -9"
             self.holder, self.killed = None, True
 
-        @precondition(lambda self: self.holder is not None)
-        @rule(cell=CELLS, number=st.integers(1, NUM_CALLS))
+        @rule(cell=CELLS, number=st.integers(1, NUM_LINES))
         def kill_while_it_writes(self, cell: int, number: int) -> None:
+            self.claim_if_free()
             cell_id = stub.ids[cell]
             self.version += 1
             answer = writer.ask(f"die {number} {cell_id} {self.version}")
@@ -200,6 +200,10 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
             aside = [path for path in folder.path.rglob("*.corrupt*") if path.suffix != ".txt"]
             assert all(path.with_name(f"{path.name}.txt").read_text().startswith(path.name[:16]) for path in aside)
 
+        def claim_if_free(self) -> None:
+            if self.holder is None:
+                self.claim(by_others_too=False)
+
         def written(self, cell_id: str) -> None:
             self.versions[cell_id] = self.version
             self.damaged -= {folder.record_path(cell_id), folder.predictions_path(cell_id)}
@@ -228,13 +232,13 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
 
 def test_no_acknowledged_record_is_lost_torn_or_doubled(stub, writer, faults: Callable[[str, int], None]):
     counts: dict[str, int] = {}
-    wanted = scaled(60, 2000)
+    wanted = scaled(200, 2000)
     while counts.get("steps", 0) < wanted:
         run_state_machine_as_test(
             make_machine(stub, writer, counts),
             settings=settings(
-                max_examples=scaled(6, 60),
-                stateful_step_count=scaled(12, 50),
+                max_examples=scaled(15, 60),
+                stateful_step_count=scaled(20, 50),
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
