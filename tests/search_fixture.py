@@ -59,8 +59,8 @@ def trial(number: int, params: Mapping[str, Any], accuracies: Sequence[float | N
 def failed(number: int, params: Mapping[str, Any]) -> Made:
     """A trial whose search was killed, so that nothing is told of it."""
     return trial(
-        number, params, [], state="failed", value=None, escaped=None, overhead_seconds=None, started_at=None,
-        finished_at=None, error="its search ended before it did",
+        number, params, [], state="failed", value=None, escaped=None, epochs=None, device_seconds=None,
+        overhead_seconds=None, started_at=None, finished_at=None, error="its search ended before it did",
     )  # fmt: skip
 
 

@@ -210,8 +210,9 @@ class _Search:
     def _finish(self, running: "_Running", end: Ended) -> None:
         study, trial = running.study, running.trial
         result = end.result if end.how == "returned" else TrialResult(error=self._why(end))
+        wall_seconds, trained_seconds = time.perf_counter() - running.clock, result.device_seconds
         told = {
-            "overhead_seconds": time.perf_counter() - running.clock - result.device_seconds,
+            "overhead_seconds": None if trained_seconds is None else wall_seconds - trained_seconds,
             "started_at": running.started_at,
             "finished_at": now(),
         }

@@ -47,10 +47,10 @@ class TrialResult:
     pruned: bool = False
     error: str | None = None
     """Why it says nothing of the values tried, in a line; another trial has to take its place."""
-    epochs: int = 0
-    """Trained by all networks together."""
-    device_seconds: float = 0.0
-    """Time in preparing, training and validating all networks."""
+    epochs: int | None = None
+    """Trained by all networks together; None where the worker died before it could tell."""
+    device_seconds: float | None = None
+    """Time in preparing, training and validating all networks; None likewise."""
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Of every seed: outcome, value, escape, history."""
 

@@ -1,4 +1,6 @@
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.cost import count_training_flops, measuring
 from nin_bench.cost.ceilings import measure_ceilings
 from nin_bench.cost.measuring import PHASE_EVALUATIONS, PHASE_SECONDS, PHASE_STEPS, Workbench
-from nin_bench.cost.samples import Workload, cost_identity
+from nin_bench.cost.samples import Rehearsal, Workload, cost_identity
 from nin_bench.models import ImageSpec, resolve_arguments
 from nin_bench.training import EVALUATION_BATCH, StoppedError
 
@@ -24,6 +26,10 @@ def cell(model: str = "lenet", *, recipe: dict[str, Any] | None = None, **argume
 
 def workbench(of: Cell, should_stop: Any = lambda: False) -> Workbench:
     return Workbench(of, None, "cpu", should_stop, time.monotonic())
+
+
+def rehearse_mlp(hidden: int) -> Rehearsal:
+    return workbench(cell("mlp", hidden=hidden, recipe={"optimizer": "adam"})).rehearse()
 
 
 @pytest.fixture(autouse=True)
@@ -83,9 +89,9 @@ def test_a_busy_worker_does_not_begin_before_the_others_are_ready():
 
 
 def test_peak_memory_holds_at_least_what_has_to_be_held_and_grows_with_the_network():
-    small, large = (
-        workbench(cell("mlp", hidden=hidden, recipe={"optimizer": "adam"})).rehearse() for hidden in (16, 8192)
-    )
+    # Each in a fresh process, as a worker is: in an old one the kernel may take back pages meanwhile.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        small, large = pool.map(rehearse_mlp, (16, 8192))
     weights = 4 * (784 * 8192 + 8192 + 8192 * 10 + 10)
     if large.train_peak_bytes is None:
         pytest.skip("this system does not tell a process's peak")

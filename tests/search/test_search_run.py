@@ -170,6 +170,7 @@ def test_a_trial_whose_worker_is_killed_is_tried_again_and_then_left(bench):
     trials = bench.trials("mlp hidden=16")
     assert [trial["params"]["lr"] for trial in trials] == [0.01, 0.01, 0.1, 0.1, 1.0, 1.0]
     assert {trial["state"] for trial in trials} == {"failed"}
+    assert (trials[0]["epochs"], trials[0]["device_seconds"], trials[0]["overhead_seconds"]) == (None, None, None)
     assert trials[0]["error"] == "its process was killed by SIGKILL (the system may have run out of memory)"
     assert bench.studies()["mlp hidden=16"]["best"] is None
 

@@ -217,8 +217,8 @@ def test_alone_every_running_trial_is_a_dead_search_s(open_study):
     (told,) = study.summary()["trials"]
     assert told == {
         "number": 0, "state": "failed", "params": {"lr": 0.01}, "value": None, "diverged": False, "escaped": None,
-        "error": "its search ended before it did", "epochs": 0, "device_seconds": 0.0, "overhead_seconds": None,
-        "started_at": None, "finished_at": None, "runs": [],
+        "error": "its search ended before it did", "epochs": None, "device_seconds": None,
+        "overhead_seconds": None, "started_at": None, "finished_at": None, "runs": [],
     }  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def budgets(search: Search) -> list[Budget]:
 def _budget(settings: Settings, study: Study) -> Budget:
     diverged = [trial for trial in study.complete if trial.diverged]
     at_chance = [trial for trial in study.complete if not trial.diverged and trial.escaped is False]
-    told = [trial.device_seconds for trial in study.trials if trial.device_seconds]
+    told = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
     overheads = [trial.overhead_seconds for trial in study.counted if trial.overhead_seconds is not None]
     so_far = _best_so_far(study, settings)
     expected = expected_best([trial.value or 0.0 for trial in study.counted], settings.higher_is_better)
@@ -73,7 +73,7 @@ def _budget(settings: Settings, study: Study) -> Budget:
         failed=sum(trial.state == "failed" for trial in study.trials),
         diverged=len(diverged),
         at_chance=len(at_chance),
-        epochs=sum(trial.epochs for trial in study.trials),
+        epochs=sum(trial.epochs or 0 for trial in study.trials),
         device_seconds=math.fsum(told),
         num_untold=len(study.trials) - len(told),
         overhead=Overhead(statistics.median(overheads), max(overheads), len(overheads)) if overheads else None,

@@ -69,8 +69,8 @@ class Trial(_Part):
     """Whether some seed did."""
     escaped: bool | None = None
     """Whether every seed left chance level."""
-    epochs: int = 0
-    """Trained, summed over its seeds."""
+    epochs: int | None = None
+    """Trained, summed over its seeds; None where it died before it could tell."""
     device_seconds: float | None = None
     overhead_seconds: float | None = None
     """Its wall time beyond training and evaluating."""
