@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -20,20 +20,35 @@ class DamagedFileError(Exception):
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file that is seen whole or not at all, also after a power cut.
 
-    The content goes to a temporary file beside its goal, is synced, and takes the goal's name; then the
-    folder is synced. Missing folders are made.
+    Raises:
+        ResultsError: as `atomic_stream`.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_stream(path, len(data)) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def atomic_stream(path: Path, num_bytes: int) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place only when all is written; so a large one needs no copy in memory.
+
+    What is written goes to a temporary file beside its goal, is synced, and takes the goal's name; then the
+    folder is synced. Missing folders are made. A link in the goal's place is replaced, not followed.
+
+    Args:
+        path: the goal.
+        num_bytes: how much will be written, to be told when it cannot be.
 
     Raises:
         ResultsError: the system refused (no space, no permission); it names the file and its size, and
             whatever stood at `path` still stands there.
     """
-    data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name[:32]}.{uuid4().hex}.tmp")
         try:
             with temporary.open("xb") as stream:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(path)
@@ -43,8 +58,23 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise ResultsError(
-            f"{path}: {len(data)} bytes could not be written: {error.strerror or error}; "
+            f"{path}: {num_bytes} bytes could not be written: {error.strerror or error}; "
             "make space or mend the permissions, then run the same command again"
+        ) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        ResultsError: the system refused.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: cannot be removed: {error.strerror or error}; "
+            "mend the permissions, then run the same command again"
         ) from error
 
 

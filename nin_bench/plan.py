@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.checkpoint import Checkpoints
 from nin_bench.data import describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
@@ -16,9 +17,10 @@ from nin_bench.models import build_model, model_arguments, model_revision, resol
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
 from nin_bench.training import check_micro_batch
 
-State = Literal["missing", "done", "again", "retry", "outdated"]
-"""`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `retry`: ended in a way that
-may pass. `outdated`: its record is of another resolved cell, since a default has changed."""
+State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
+"""`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
+a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: its record is of another resolved
+cell, since a default has changed."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
@@ -49,6 +51,8 @@ class PlannedCell:
     outcome: str | None = None
     record: Record | None = None
     """The earlier record, where a further attempt goes on from it."""
+    num_epochs_saved: int | None = None
+    """Epochs that its checkpoint holds, where it has one to go on from."""
 
     @property
     def has_to_run(self) -> bool:
@@ -64,6 +68,7 @@ class PlannedCell:
             "seed": self.cell.seed,
             "state": self.state,
             "outcome": self.outcome,
+            "num_epochs_saved": self.num_epochs_saved,
         }
 
 
@@ -119,14 +124,16 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
         record = folder.read_record(cell.cell_id)
     except DamagedFileError:
         record = None
+    outcome = record["outcome"] if record else None
+    is_outdated = record is not None and not is_of(record, cell.as_dict())
+    if outcome in FINAL_OUTCOMES and not is_outdated:
+        return PlannedCell(cell, "done", outcome)
+    if (saved := Checkpoints(folder.checkpoints_path, cell).newest_record()) is not None:
+        record = None if is_outdated else record
+        return PlannedCell(cell, "continue", outcome, record, num_epochs_saved=len(saved["history"]))
     if record is None:
         return PlannedCell(cell, "missing")
-    outcome = record["outcome"]
-    if not is_of(record, cell.as_dict()):
-        return PlannedCell(cell, "outdated", outcome)
-    if outcome in FINAL_OUTCOMES:
-        return PlannedCell(cell, "done", outcome)
-    return PlannedCell(cell, "retry", outcome, record)
+    return PlannedCell(cell, "outdated", outcome) if is_outdated else PlannedCell(cell, "retry", outcome, record)
 
 
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:

@@ -1,7 +1,7 @@
 """Show a run's events: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Planned
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Planned
 
 Listener = Callable[[Event], None]
 
@@ -43,10 +43,12 @@ def progress_on(stream: TextIO, heading: str) -> Iterator[Listener]:
 
 def _plan_line(event: Planned) -> str:
     todo = sum(planned.has_to_run for planned in event.cells)
+    continued = sum(planned.state == "continue" for planned in event.cells)
     retried = sum(planned.state == "retry" for planned in event.cells)
     outdated = sum(planned.state == "outdated" for planned in event.cells)
     details = [
         f"{len(event.cells) - todo} done before",
+        *([f"{continued} to go on from a checkpoint"] if continued else []),
         *([f"{retried} to try again"] if retried else []),
         *([f"{outdated} outdated"] if outdated else []),
     ]
@@ -64,11 +66,17 @@ def _cell_line(event: CellEnded) -> str:
     return f"{_named(event.cell)}: {record['outcome']}{said}{cause}{again}"
 
 
+def _resumed_lines(event: CellResumed) -> list[str]:
+    total = event.cell.recipe.epochs
+    where = f"goes on after epoch {event.num_epochs}/{total}" if event.is_resumed else "starts over"
+    return [*event.notes, f"{_named(event.cell)}: {where}"]
+
+
 def _named(cell: Cell) -> str:
     return f"{cell.label} seed {cell.seed}"
 
 
-def _epoch_note(row: dict[str, float]) -> str:
+def _epoch_note(row: Mapping[str, float]) -> str:
     accuracy = row.get("validation_accuracy")
     return f"loss {row['train_loss']:.3f}" + ("" if accuracy is None else f", validation {accuracy:.1%}")
 
@@ -78,7 +86,9 @@ class _Work:
 
     def __init__(self, event: Planned) -> None:
         self.left = {
-            planned.cell.cell_id: planned.cell.recipe.epochs for planned in event.cells if planned.has_to_run
+            planned.cell.cell_id: planned.cell.recipe.epochs - (planned.num_epochs_saved or 0)
+            for planned in event.cells
+            if planned.has_to_run
         }
         self.total = sum(self.left.values())
         self.num_seen = 0
@@ -89,13 +99,16 @@ class _Work:
         """Epochs that are over: trained, or skipped by a cell that ended early."""
         return self.total - sum(self.left.values())
 
-    def note(self, event: EpochEnded | CellEnded) -> None:
+    def note(self, event: CellResumed | EpochEnded | CellEnded) -> None:
         cell = event.cell
-        if isinstance(event, EpochEnded):
-            self.num_seen += 1
-            self.left[cell.cell_id] = cell.recipe.epochs - event.row["epoch"]
-        else:
-            self.left[cell.cell_id] = cell.recipe.epochs if event.will_retry else 0
+        match event:
+            case CellResumed():
+                self.left[cell.cell_id] = cell.recipe.epochs - event.num_epochs
+            case EpochEnded():
+                self.num_seen += 1
+                self.left[cell.cell_id] = cell.recipe.epochs - event.row["epoch"]
+            case CellEnded():
+                self.left[cell.cell_id] = cell.recipe.epochs if event.will_retry else 0
 
     def time_left(self) -> str:
         """As people say it; empty while nothing is known of the pace, or nothing is left."""
@@ -124,6 +137,10 @@ class _Lines:
                     self._say(line)
             case CellStarted():
                 self._say(f"{_named(event.cell)}: started on {event.device}")
+            case CellResumed():
+                self.work.note(event)
+                for line in _resumed_lines(event):
+                    self._say(line)
             case EpochEnded():
                 self.work.note(event)
                 epochs = event.cell.recipe.epochs
@@ -160,6 +177,11 @@ class _Bars:
                 self.cells[event.cell.cell_id] = self.bars.add_task(
                     escape(_named(event.cell)), total=event.cell.recipe.epochs, note=""
                 )
+            case CellResumed():
+                self.bars.update(self.cells[event.cell.cell_id], completed=event.num_epochs)
+                self._advance(event)
+                for line in _resumed_lines(event):
+                    self._say(line)
             case EpochEnded():
                 bar = self.cells[event.cell.cell_id]
                 self.bars.update(bar, completed=event.row["epoch"], note=_epoch_note(event.row))
@@ -169,7 +191,7 @@ class _Bars:
                 self._advance(event)
                 self._say(_cell_line(event))
 
-    def _advance(self, event: EpochEnded | CellEnded) -> None:
+    def _advance(self, event: CellResumed | EpochEnded | CellEnded) -> None:
         self.work.note(event)
         self.bars.update(self.whole, completed=self.work.done, note=self.work.time_left())
 

@@ -1,6 +1,7 @@
 """The results folder and all in it: the grid as resolved, records, predictions; and their DataFrames.
 
-Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`.
+Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
+`weights/<cell-id>.pt` and `checkpoints/`.
 Imports no torch, so reading results is instant.
 """
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, read_json, set_aside, to_json, write_atomically
+from nin_bench.files import DamagedFileError, read_json, remove_file, set_aside, to_json, write_atomically
 
 SCHEMA = 1
 
@@ -51,16 +52,25 @@ class ResultsFolder:
         """Where a cell's predictions lie."""
         return self.path / "predictions" / f"{cell_id}.npz"
 
+    def weights_path(self, cell_id: str) -> Path:
+        """Where a cell's final weights lie, if they were to be kept."""
+        return self.path / "weights" / f"{cell_id}.pt"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """The folder of what cells under way need to go on."""
+        return self.path / "checkpoints"
+
     def check_writable(self) -> None:
         """Write and remove a file wherever a run will write, before it trains anything.
 
         Raises:
             ResultsError: one of the folders cannot be written.
         """
-        for folder in (self.path, self.path / "cells", self.path / "predictions"):
+        for folder in (self.path, self.path / "cells", self.path / "predictions", self.checkpoints_path):
             probe = folder / ".probe"
             write_atomically(probe, b"")
-            probe.unlink()
+            remove_file(probe)
 
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.
@@ -130,7 +140,11 @@ class ResultsFolder:
 
     def remove_predictions(self, cell_id: str) -> None:
         """Drop what an earlier attempt said of the test images, if it got so far."""
-        self.predictions_path(cell_id).unlink(missing_ok=True)
+        remove_file(self.predictions_path(cell_id))
+
+    def remove_weights(self, cell_id: str) -> None:
+        """Drop the weights of an earlier attempt, if they were kept."""
+        remove_file(self.weights_path(cell_id))
 
     def read_predictions(self, cell_id: str) -> dict[str, npt.NDArray[Any]] | None:
         """The arrays of `write_predictions`, or None where there are none."""

@@ -3,35 +3,50 @@
 import hashlib
 import json
 import logging
-import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-
 from nin_bench.cell import Cell
+from nin_bench.checkpoint import Checkpoints
 from nin_bench.data import load_dataset
+from nin_bench.devices import choose_slots
 from nin_bench.environment import describe_environment
-from nin_bench.errors import InputError
+from nin_bench.errors import ResultsError
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Planned
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import sole_writer
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, check_same_question, load_plan, plan_cells
+from nin_bench.record import CellReady, CellResult, News, now
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
-from nin_bench.training import Epoch
-from nin_bench.worker import CellResult, make_record, now, run_cell_task
+from nin_bench.under_way import CellUnderWay
+from nin_bench.worker import Assignment, Keeping, run_cell_task
 
 logger = logging.getLogger(__name__)
 
 PRELOAD = ("nin_bench.worker", "torch._dynamo", "sklearn.datasets")
 """What every worker has imported: itself, and what it would take a second each to import when it first counts
 shapes on the meta device and reads the digits."""
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """What a worker does with a cell."""
+
+    function: Callable[..., CellResult | ResultsError]
+    """Of module level, called as `function(channel, slot, assignment)`; it tells `News` and returns what came of
+    the cell, or what kept it from being stored."""
+    preload: Sequence[str]
+    """The modules that a worker finds imported."""
+
+
+TRAIN = CellTask(run_cell_task, PRELOAD)
 
 
 @dataclass(frozen=True)
@@ -47,44 +62,11 @@ class RunOptions:
     retries: int = 0
     """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
     fresh: bool = False
-    """Train cells again that are done."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """The run knows what it has to do."""
-
-    cells: Sequence[PlannedCell]
-    slots: Sequence[Slot]
-    notes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class CellStarted:
-    """A cell has its process."""
-
-    cell: Cell
-    device: str
-
-
-@dataclass(frozen=True)
-class EpochEnded:
-    """A cell has passed once more over its images."""
-
-    cell: Cell
-    row: Epoch
-
-
-@dataclass(frozen=True)
-class CellEnded:
-    """A cell is over and its record is safe."""
-
-    cell: Cell
-    record: Record
-    will_retry: bool
-
-
-Event = Planned | CellStarted | EpochEnded | CellEnded
+    """Train cells again that are done, and all of them from their first step on."""
+    checkpoint_seconds: float = 60.0
+    """How long a cell may train between two checkpoints."""
+    keep_weights: bool = False
+    """Keep the weights of every cell that is trained."""
 
 
 @dataclass
@@ -100,7 +82,11 @@ class RunSummary:
 
 
 def run_grid(
-    grid: Grid, folder: ResultsFolder, options: RunOptions, on_event: Callable[[Event], None]
+    grid: Grid,
+    folder: ResultsFolder,
+    options: RunOptions,
+    on_event: Callable[[Event], None],
+    task: CellTask = TRAIN,
 ) -> RunSummary:
     """Train every selected cell that has no final record, and record each as it ends.
 
@@ -109,10 +95,12 @@ def run_grid(
         folder: where results go; held under a lock meanwhile.
         options: how to run.
         on_event: is told what happens.
+        task: what workers do with a cell.
 
     Raises:
         InputError: a network cannot be built, the data cannot be had, the device is not there.
-        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+        ResultsError: the folder cannot be written, is in use, or belongs to another question. What is in it is
+            whole, and the next run goes on from it.
     """
     # What is wrong with the input is found before the folder is made: a refused run leaves nothing behind.
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
@@ -128,11 +116,12 @@ def run_grid(
             if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
         ]
         planned = plan_cells(grid, folder, fresh=options.fresh)
+        planned = [_tidied(one, folder, options.fresh) for one in planned]
         folder.write_grid(
             {**grid.as_dict(), "device_kind": slots[0].device.partition(":")[0], "lock": _lock(grid, folder)}
         )
         on_event(Planned(planned, slots, notes))
-        return _Run(folder, options, on_event, slots).train(planned)
+        return _Run(folder, options, on_event, slots, task).train(planned)
 
 
 class _Run:
@@ -144,20 +133,20 @@ class _Run:
         options: RunOptions,
         on_event: Callable[[Event], None],
         slots: Sequence[Slot],
+        task: CellTask,
     ) -> None:
         self.folder = folder
         self.options = options
         self.on_event = on_event
         self.environment = {**describe_environment(), "workers": len(slots)}
-        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD)
+        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=task.preload)
+        self.task = task
         self.queue: deque[Cell] = deque()
         self.earlier: dict[str, Record] = {}
         self.final: dict[str, str] = {}
         """Outcomes that a fresh attempt replaces only by another final one."""
         self.tries: Counter[str] = Counter()
-        self.started_at: dict[str, str] = {}
-        self.rows: dict[str, list[Epoch]] = {}
-        self.devices: dict[str, str] = {}
+        self.under_way: dict[str, CellUnderWay] = {}
 
     def train(self, planned: Sequence[PlannedCell]) -> RunSummary:
         cells = {one.cell.cell_id: one.cell for one in planned if one.has_to_run}
@@ -175,12 +164,9 @@ class _Run:
                 cell = cells[event.key]
                 match event:
                     case Started():
-                        self.started_at[event.key], self.rows[event.key] = now(), []
-                        self.devices[event.key] = event.slot.device
-                        self.on_event(CellStarted(cell, event.slot.device))
+                        self._start(cell, event.slot.device)
                     case Told():
-                        self.rows[event.key].append(event.news)
-                        self.on_event(EpochEnded(cell, event.news))
+                        self._hear(cell, event.news)
                     case Ended():
                         outcome[event.key] = self._finish(cell, event)
         summary.outcomes = Counter(outcome.values())
@@ -190,14 +176,46 @@ class _Run:
         if not self.queue:
             return None
         cell = self.queue.popleft()
-        return Task(cell.cell_id, run_cell_task, (cell, self.options.data_dir, self.environment))
+        keeping = Keeping(
+            checkpoints=self.folder.checkpoints_path,
+            seconds=self.options.checkpoint_seconds,
+            weights=self.folder.weights_path(cell.cell_id) if self.options.keep_weights else None,
+        )
+        assignment = Assignment(
+            cell, self.options.data_dir, self.environment, keeping, self._earlier_attempts(cell)
+        )
+        return Task(cell.cell_id, self.task.function, (assignment,))
+
+    def _earlier_attempts(self, cell: Cell) -> Sequence[Mapping[str, Any]]:
+        earlier = self.earlier.get(cell.cell_id)
+        return earlier["attempts"] if earlier else ()
+
+    def _start(self, cell: Cell, device: str) -> None:
+        self.under_way[cell.cell_id] = CellUnderWay(
+            cell,
+            Checkpoints(self.folder.checkpoints_path, cell),
+            environment={**self.environment, "device": device},
+            earlier_attempts=self._earlier_attempts(cell),
+        )
+        self.on_event(CellStarted(cell, device))
+
+    def _hear(self, cell: Cell, news: News) -> None:
+        self.under_way[cell.cell_id].hear(news)
+        if not isinstance(news, CellReady):
+            self.on_event(EpochEnded(cell, news.row))
+        elif news.is_resumed or news.notes:
+            self.on_event(CellResumed(cell, news.is_resumed, len(news.history), news.notes))
 
     def _finish(self, cell: Cell, end: Ended) -> str:
-        result = end.result if end.how == "returned" else self._dead(cell, end)
+        if isinstance(end.result, ResultsError):
+            raise end.result
+        under_way = self.under_way.pop(cell.cell_id)
+        if end.how == "returned":
+            result = end.result
+        else:
+            result = CellResult(under_way.record_of_death(end, self.options.timeout_seconds))
         assert isinstance(result, CellResult)
         record = result.record
-        if earlier := self.earlier.get(cell.cell_id):
-            record = {**record, "attempts": [*earlier["attempts"], *record["attempts"]]}
         outcome: str = record["outcome"]
         kept = self.final.get(cell.cell_id) if outcome not in FINAL_OUTCOMES else None
         if kept is None:
@@ -215,57 +233,27 @@ class _Run:
             self.folder.write_predictions(cell.cell_id, predictions)
         else:
             self.folder.remove_predictions(cell.cell_id)
+        if record["outcome"] != "trained" or not self.options.keep_weights:
+            self.folder.remove_weights(cell.cell_id)
         self.folder.write_record(record)
+        if record["outcome"] in FINAL_OUTCOMES:  # only now is nothing lost without them
+            Checkpoints(self.folder.checkpoints_path, cell).remove()
         self.earlier[cell.cell_id] = record
 
-    def _dead(self, cell: Cell, end: Ended) -> CellResult:
-        """The record of a cell whose process did not live to write its own."""
-        if end.how == "timed_out":
-            outcome, error = "timed_out", f"took longer than the limit of {self.options.timeout_seconds:g} s"
-        elif end.how == "killed":
-            outcome, error = "interrupted", "killed, since the run had to stop at once"
-        else:
-            outcome, error = "crashed", _cause_of_death(end)
-        return CellResult(
-            make_record(
-                cell,
-                outcome,
-                started_at=self.started_at[cell.cell_id],
-                error=error,
-                history=self.rows[cell.cell_id],
-                environment={**self.environment, "device": self.devices[cell.cell_id]},
-            )
-        )
 
+def _tidied(planned: PlannedCell, folder: ResultsFolder, fresh: bool) -> PlannedCell:
+    """Bring a cell's checkpoints and its record in line, as a run that was killed had no time to do.
 
-def choose_slots(device: str, workers: int | None) -> list[Slot]:
-    """Where workers run: one per accelerator, or one per core of the CPU, pinned to it.
-
-    Args:
-        device: `auto`, `cpu`, or a torch device (`cuda`, `cuda:1`); a kind alone takes all of its devices.
-        workers: how many on a CPU; None is one per core that this process may use.
-
-    Raises:
-        InputError: there is no such device here.
+    Checkpoints that nobody will go on from are removed. An attempt that left one, but no record, is recorded.
     """
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    kind, _, number = device.partition(":")
-    if device == "auto":
-        kind = accelerator.type if accelerator else "cpu"
-    if kind == "cpu":
-        if number:
-            raise InputError(f"--device {device}: a CPU has no number; use --device cpu, and --workers")
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        count = workers or len(cores) or os.cpu_count() or 1
-        # More workers than cores share them as the system sees fit.
-        return [Slot("cpu", cores[index] if count <= len(cores) else None) for index in range(count)]
-    if accelerator is None or accelerator.type != kind:
-        here = accelerator.type if accelerator else "no accelerator"
-        raise InputError(f"--device {device}: there is {here} here; use --device cpu")
-    every = [str(index) for index in range(torch.accelerator.device_count())]
-    if number and number not in every:
-        raise InputError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
-    return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
+    checkpoints = Checkpoints(folder.checkpoints_path, planned.cell)
+    if fresh or planned.state == "done":
+        checkpoints.remove()
+    saved = checkpoints.newest_record() if planned.state == "continue" else None
+    if saved is None or (planned.record and len(saved["attempts"]) <= len(planned.record["attempts"])):
+        return planned
+    folder.write_record(saved)
+    return replace(planned, outcome=saved["outcome"], record=saved)
 
 
 def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
@@ -283,19 +271,6 @@ def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
         "variants": {variant.label: variant.variant_id for variant in grid.variants},
         **fixed,
     }
-
-
-def _cause_of_death(end: Ended) -> str:
-    code = end.exit_code
-    if code is not None and code < 0:
-        by = signal.Signals(-code).name
-        hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
-        said = f"its process was killed by {by}{hint}"
-    else:
-        said = f"its process ended with status {code}"
-    *before, last = end.output.splitlines() or [""]
-    # The last line tells most, and tables show the first.
-    return "\n".join([f"{said}: {last}" if last else said, *before])
 
 
 @contextmanager

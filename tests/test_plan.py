@@ -204,6 +204,7 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "seed": 1,
         "state": "done",
         "outcome": "trained",
+        "num_epochs_saved": None,
     }
 
 

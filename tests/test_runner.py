@@ -8,25 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from nin_bench.errors import InputError, ResultsError
+from nin_bench.events import CellEnded, CellStarted, EpochEnded, Event, Planned
 from nin_bench.files import sole_writer
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner import (
-    CellEnded,
-    CellStarted,
-    EpochEnded,
-    Event,
-    Planned,
-    RunOptions,
-    RunSummary,
-    choose_slots,
-    run_grid,
-)
+from nin_bench.runner import RunOptions, RunSummary, run_grid
 
 GRID = """
 schema: 1
@@ -301,7 +291,7 @@ def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench, number)
 
     done = bench.run(text, workers=2)
     assert done == RunSummary(Counter({"trained": 3}))
-    assert bench.states() == ["retry", "retry", "missing"]
+    assert bench.states() == ["continue", "continue", "missing"]
     assert [attempts(record) for record in bench.records()] == [["interrupted", "trained"]] * 2 + [["trained"]]
 
 
@@ -399,33 +389,3 @@ def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
     with pytest.raises(ResultsError, match=r"predictions/.*\.npz: \d+ bytes could not be written"):
         bench.run(ONE_CELL, on_event=spoil)
     assert not multiprocessing.active_children()
-
-
-# Where workers run
-
-
-def test_a_cpu_has_a_worker_on_every_core():
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    slots = choose_slots("cpu", None)
-    assert [slot.device for slot in slots] == ["cpu"] * (len(cores) or os.cpu_count() or 1)
-    if cores:
-        assert [slot.core for slot in slots] == cores
-        assert [slot.core for slot in choose_slots("cpu", 1)] == cores[:1]
-        assert [slot.core for slot in choose_slots("cpu", len(cores) + 1)] == [None] * (len(cores) + 1)
-
-
-@pytest.mark.parametrize("device", ["cuda", "cuda:1", "abacus", "tpu:0"])
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator here")
-def test_an_accelerator_that_is_not_here_is_refused(device):
-    with pytest.raises(InputError, match=f"^--device {device}: there is no accelerator here; use --device cpu$"):
-        choose_slots(device, None)
-
-
-@pytest.mark.gpu
-def test_an_accelerator_has_one_worker_for_each_device():
-    kind = torch.accelerator.current_accelerator().type
-    count = torch.accelerator.device_count()
-    assert [slot.device for slot in choose_slots("auto", None)] == [f"{kind}:{index}" for index in range(count)]
-    assert [slot.device for slot in choose_slots(f"{kind}:0", None)] == [f"{kind}:0"]
-    with pytest.raises(InputError, match="numbered from 0"):
-        choose_slots(f"{kind}:{count}", None)

@@ -50,7 +50,12 @@ def run(
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train cells again that are done.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
+    ] = False,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep each trained cell's weights, in weights/.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
@@ -69,6 +74,7 @@ def run(
         timeout_seconds=timeout,
         retries=retries,
         fresh=fresh,
+        keep_weights=keep_weights,
     )
     with progress_on(sys.stderr, _setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event)
@@ -160,8 +166,13 @@ def _planned(
 def _print_plan(cells: "Sequence[PlannedCell]") -> None:
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
-        outcome = f" ({planned.outcome})" if planned.outcome else ""
-        typer.echo(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}")
+        saved = planned.num_epochs_saved
+        known = [
+            *([planned.outcome] if planned.outcome else []),
+            *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
+        ]
+        details = f" ({', '.join(known)})" if known else ""
+        typer.echo(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}")
     todo = sum(planned.has_to_run for planned in cells)
     typer.echo(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
 
