@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test lint format bench schema clean
+.PHONY: quickstart test test-faults lint format bench schema clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-faults: $(VENV)/installed-test
+	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

@@ -12,17 +12,16 @@ Plans and runs read the header alone, so torch is imported only where a state is
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nin_bench.cell import Cell
-from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, atomic_stream, remove_file, set_aside
+from nin_bench.files import DamagedFileError, atomic_stream, open_regular, remove_file, set_aside
 from nin_bench.results import Record, is_of
+from nin_bench.stored import check_record
 
 SCHEMA = 1
 NUM_KEPT = 2
@@ -76,7 +75,7 @@ class Checkpoints:
         """The header of the newest checkpoint whose header is whole and of this cell; states are not looked at."""
         for path in self.paths():
             try:
-                with _opened(path) as stream:
+                with open_regular(path) as stream:
                     return self._read_header(stream)[0]
             except DamagedFileError:
                 continue
@@ -101,7 +100,7 @@ class Checkpoints:
                 break
             except (DamagedFileError, ValueError, LookupError, TypeError, AttributeError) as error:
                 reason = str(error) if isinstance(error, DamagedFileError) else f"cannot be gone on from ({error})"
-                kept = set_aside(path)
+                kept = set_aside(path, reason)
                 notes.append(f"checkpoints/{path.name} {reason}; set aside as {kept.name}")
         return notes
 
@@ -122,7 +121,7 @@ class Checkpoints:
         """
         import torch
 
-        with _opened(path) as stream:
+        with open_regular(path) as stream:
             _, digest = self._read_header(stream)
             start = stream.tell()
             if hashlib.file_digest(stream, "sha256").hexdigest().encode() != digest:
@@ -150,10 +149,8 @@ class Checkpoints:
             header = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DamagedFileError(f"has a header that is no JSON ({error})") from error
-        if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-            raise DamagedFileError(f"is of another schema; this version reads {SCHEMA}")
+        _check_header(header, self.cell)
         del header["schema"]
-        _check_record(header, self.cell)
         return header, digests[1]
 
 
@@ -199,21 +196,12 @@ class _Sink:
         """Nothing is held back here; who writes the file flushes it."""
 
 
-def _check_record(header: Record, cell: Cell) -> None:
-    metrics, history, attempts = (header.get(name) for name in ("metrics", "history", "attempts"))
-    if not (isinstance(metrics, dict) and isinstance(history, list) and isinstance(attempts, list) and attempts):
-        raise DamagedFileError("lacks its metrics, its history or its attempts")
-    if header.get("cell_id") != cell.cell_id or not is_of(header, cell.as_dict()):
-        raise DamagedFileError("is of another cell")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader]:
-    try:
-        with path.open("rb") as stream:
-            yield stream
-    except OSError as error:
-        raise ResultsError(f"{path}: cannot be read: {error.strerror or error}; mend or move it") from error
+def _check_header(header: Any, cell: Cell) -> None:
+    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
+        raise DamagedFileError(f"is of another schema; this version reads {SCHEMA}")
+    check_record(header, cell.cell_id)
+    if not is_of(header, cell.as_dict()):
+        raise DamagedFileError("is of another experiment: a default has changed since")
 
 
 def _sha256(data: bytes) -> bytes:

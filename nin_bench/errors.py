@@ -1,8 +1,12 @@
 """The one tree of exceptions, and the words that every refusal shares. Imports nothing of ours."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that break lines, turn the reading direction, steer a terminal or cannot be encoded."""
 
 
 class NinBenchError(Exception):
@@ -46,6 +50,18 @@ def shown(value: object) -> str:
         return "a list"
     text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: object) -> str:
+    r"""The text on one line, with line breaks, control and direction marks written out.
+
+    >>> printable("a\nb\u202ec")
+    'a\\nb\\u202ec'
+    """
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char
+        for char in str(text)
+    )
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:

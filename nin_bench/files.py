@@ -1,20 +1,43 @@
-"""Files that are whole or absent: atomic writes, strict JSON, damage set aside, one writer a folder."""
+"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage set aside, one writer a folder.
 
+What is read may come from anybody: only regular files are opened, links are not followed, and what they hold is
+bounded in size and depth before anyone else sees it.
+"""
+
+import fcntl
+import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from nin_bench.errors import ResultsError
+from nin_bench.errors import ResultsError, shown
+
+MAX_BYTES = 16 * 2**20
+"""A larger JSON file is none of ours: a record of a thousand epochs has a third of a megabyte."""
+MAX_DEPTH = 16
+"""Deeper nesting than any file of ours has."""
+LOCK, HOLDER = ".lock", ".lock-holder"
+
+_TEMPORARY = re.compile(r"\..{1,32}\.[0-9a-f]{32}\.tmp", re.DOTALL)
+_WAIT_SECONDS = 0.25
+"""For a folder's lock; who only looks whether it is held, as `status` does, lets go of it at once."""
 
 
 class DamagedFileError(Exception):
     """A file is torn or is not what its place says; the text is the reason."""
+
+
+# Writing
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -86,49 +109,146 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def temporary_files(folder: Path) -> list[Path]:
+    """What `write_atomically` left in a folder when its process was killed; look only under the folder's lock."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
+
+
+# JSON
+
+
 def to_json(value: Any) -> str:
     """Strict JSON with a line per leaf, so that it can be read and compared; NaN and infinity are refused."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(path: Path, schema: int) -> dict[str, Any]:
-    """Read a JSON mapping of a known schema.
+def write_json(path: Path, content: Mapping[str, Any], schema: int) -> None:
+    """Write a JSON mapping with its schema and a digest, by which `read_json` knows a flipped bit.
 
     Raises:
-        DamagedFileError: not JSON, not a mapping, or of another schema; it carries the reason.
+        ResultsError: as `write_atomically`.
+    """
+    value = {"schema": schema, **content}
+    write_atomically(path, to_json({**value, "digest": _digest(value)}))
+
+
+def read_json(path: Path, schema: int, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Read a JSON mapping of a known schema: plain values, finite numbers of 64 bits, whole characters.
+
+    Raises:
+        DamagedFileError: not JSON, not a mapping, of another schema, too large or too deep, unlike the digest in
+            it, or no regular file; it carries the reason.
         FileNotFoundError: there is no such file.
         ResultsError: the system refused to read it.
     """
     try:
-        content = path.read_bytes()
+        text = read_regular(path, max_bytes).decode()
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"is not whole JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise DamagedFileError(f"holds {shown(value)}, not a mapping")
+    _check_plain(value, MAX_DEPTH)
+    if "\\u" in text:
+        _check_characters(value)
+    if value.get("schema") != schema:
+        raise DamagedFileError(f"is of schema {shown(value.get('schema'))}; this version reads {schema}")
+    # Files from before there were digests, and those written by other hands, have none.
+    if (digest := value.pop("digest", None)) is not None and digest != _digest(value):
+        raise DamagedFileError("was changed after it was written: its content has another digest")
+    return value
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file; nothing else is opened, so that no pipe can hold us up and no link lead away.
+
+    Raises:
+        DamagedFileError: it is longer than `max_bytes`, or a link, a folder, a pipe or a device.
+        FileNotFoundError: there is no such file.
+        ResultsError: the system refused to read it.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise DamagedFileError(f"is longer than {max_bytes:,} bytes")
+    return content
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """A regular file to read from; what goes wrong is told as `read_regular` tells it."""
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise DamagedFileError("is a link, and links are not followed")
+        if not stat.S_ISREG(mode):
+            raise DamagedFileError("is no regular file")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            yield stream
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(path) from error
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}; mend or move it") from error
-    try:
-        value = json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"is not whole JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise DamagedFileError(f"holds a {type(value).__name__}, not a mapping")
-    if value.get("schema") != schema:
-        raise DamagedFileError(f"is of schema {value.get('schema')!r}; this version reads {schema}")
-    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is none of its values")
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `<name>.corrupt`, numbered if that name is taken, and return the new path."""
+def _digest(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_plain(value: Any, depth: int) -> None:
+    """Refuse what would trip up whoever computes with the values or writes them again."""
+    if isinstance(value, dict | list):
+        if not depth:
+            raise DamagedFileError(f"is nested more than {MAX_DEPTH} deep")
+        for child in value.values() if isinstance(value, dict) else value:
+            _check_plain(child, depth - 1)
+    elif isinstance(value, float):
+        if not math.isfinite(value):  # as 1e999 is
+            raise DamagedFileError("holds a number that is not finite")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise DamagedFileError("holds a whole number of more than 64 bits")
+
+
+def _check_characters(value: dict[str, Any]) -> None:
+    """Refuse halves of characters, which only escapes can write and nobody can print."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DamagedFileError("holds half a character") from error
+
+
+# Damage
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Rename a damaged file to `<name>.corrupt`, numbered if that name is taken, and return the new path.
+
+    Why it was set aside stands beside it, in `<name>.corrupt.txt`.
+    """
     goal = path.with_name(f"{path.name}.corrupt")
     number = 1
-    while goal.exists():
+    while os.path.lexists(goal):
         number += 1
         goal = path.with_name(f"{path.name}.corrupt{number}")
-    path.rename(goal)
+    write_atomically(goal.with_name(f"{goal.name}.txt"), f"{path.name} {reason}\n")
+    try:
+        path.rename(goal)
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: {reason}, and cannot be set aside: {error.strerror or error}; mend the permissions"
+        ) from error
     return goal
+
+
+# One writer
 
 
 @contextmanager
@@ -138,23 +258,51 @@ def sole_writer(folder: Path) -> Iterator[None]:
     Raises:
         ResultsError: another process holds it, or the folder cannot be written.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
-    holder = folder / ".lock-holder"
+    lock = FileLock(folder / LOCK, timeout=_WAIT_SECONDS)
+    holder = folder / HOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        holder.write_text(f"process {os.getpid()}\n")
+        holder.unlink(missing_ok=True)  # left by one that was killed; or a link, which must not be written through
+        with holder.open("x") as stream:
+            stream.write(f"process {os.getpid()}\n")
     except Timeout as error:
-        who = holder.read_text().strip() if holder.exists() else "another process"
         raise ResultsError(
-            f"{folder}: in use by {who}; wait until it ends, or choose another --results"
+            f"{folder}: in use by {_named_holder(folder)}; wait until it ends, or choose another --results"
         ) from error
     except OSError as error:
+        lock.release()
         raise ResultsError(
             f"{folder}: cannot be written: {error.strerror or error}; choose another --results"
         ) from error
     try:
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that has failed since must not keep the lock
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def lock_holder(folder: Path) -> str | None:
+    """Who holds the folder's lock now, as in "process 123"; None where nobody does. Changes nothing."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _named_holder(folder)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _named_holder(folder: Path) -> str:
+    """What the holder wrote of itself; a killed one's name may stand there until the next has written its own."""
+    with suppress(DamagedFileError, FileNotFoundError, ResultsError, UnicodeDecodeError):
+        if named := re.fullmatch(r"process \d{1,20}\n", read_regular(folder / HOLDER, 100).decode()):
+            return named.group().strip()
+    return "another process"

@@ -142,9 +142,9 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
     Raises:
         ResultsError: the folder was run with other data or another recipe, or holds another grid.
     """
-    if not folder.grid_path.exists():
+    stored = folder.find_grid()
+    if stored is None:
         return
-    stored = folder.read_grid()
     if stored.get("name") != grid.name:
         raise ResultsError(
             f"{folder.path}: holds results of the grid {stored.get('name')!r}, not of {grid.name!r}; "

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.errors import printable
 from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Planned
 
 Listener = Callable[[Event], None]
@@ -153,7 +154,7 @@ class _Lines:
                 self._say(f"{count} {_cell_line(event)}")
 
     def _say(self, line: str) -> None:
-        self.stream.write(f"{line}\n")
+        self.stream.write(f"{printable(line)}\n")
         self.stream.flush()
 
 
@@ -175,7 +176,7 @@ class _Bars:
                     self.whole = self.bars.add_task("epochs of all cells", total=self.work.total, note="")
             case CellStarted():
                 self.cells[event.cell.cell_id] = self.bars.add_task(
-                    escape(_named(event.cell)), total=event.cell.recipe.epochs, note=""
+                    escape(printable(_named(event.cell))), total=event.cell.recipe.epochs, note=""
                 )
             case CellResumed():
                 self.bars.update(self.cells[event.cell.cell_id], completed=event.num_epochs)
@@ -196,4 +197,4 @@ class _Bars:
         self.bars.update(self.whole, completed=self.work.done, note=self.work.time_left())
 
     def _say(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

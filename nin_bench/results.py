@@ -5,29 +5,46 @@ Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `pr
 Imports no torch, so reading results is instant.
 """
 
-import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, read_json, remove_file, set_aside, to_json, write_atomically
-
-SCHEMA = 1
+from nin_bench.files import (
+    DamagedFileError,
+    read_json,
+    read_regular,
+    remove_file,
+    set_aside,
+    temporary_files,
+    write_atomically,
+    write_json,
+)
+from nin_bench.stored import (
+    SCHEMA,
+    SECTIONS,
+    Predictions,
+    check_grid,
+    check_record,
+    pack_predictions,
+    unpack_predictions,
+)
 
 FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 """Outcomes that another try would not change: `run` skips such cells and tries the others again."""
 
-OUTCOMES = frozenset({"out_of_memory", "crashed", "timed_out", "interrupted"}) | FINAL_OUTCOMES
-"""Everything that can come of a cell."""
+PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
+"""The folders in a results folder."""
 
-SECTIONS = ("model", "data", "recipe")
-"""The parts of a cell that are mappings."""
+MAX_GRID_BYTES = 64 * 2**20
+"""A grid.json of some 300,000 cells."""
+MAX_PREDICTIONS_BYTES = 64 * 2**20
+"""More than the predictions of any test set take."""
 
 Record = dict[str, Any]
 """What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
@@ -72,23 +89,63 @@ class ResultsFolder:
             write_atomically(probe, b"")
             remove_file(probe)
 
+    def links(self) -> list[Path]:
+        """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
+        ours = [*PARTS, "report", "report/figures"]
+        return [path for name in ours if (path := self.path / name).is_symlink()]
+
+    def remove_leftovers(self) -> list[Path]:
+        """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
+        removed = []
+        for folder in (self.path, *(self.path / name for name in PARTS)):
+            for path in [] if folder.is_symlink() else temporary_files(folder):
+                with suppress(OSError):  # it only takes up space, and who cannot write here is told so elsewhere
+                    path.unlink()
+                    removed.append(path)
+        return removed
+
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.
 
         Raises:
-            ResultsError: the folder holds no readable grid.json.
+            ResultsError: the folder holds no readable grid.json, or is not what it seems, as `find_grid`.
         """
-        try:
-            grid = read_json(self.grid_path, SCHEMA)
-            if lacking := [key for key in ("name", "profile", "variants", "cells") if key not in grid]:
-                raise DamagedFileError(f"lacks its {lacking[0]}")
-            return grid
-        except FileNotFoundError as error:
+        grid = self.find_grid()
+        if grid is None:
             raise ResultsError(
                 f"{self.path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>"
-            ) from error
+            )
+        return grid
+
+    def find_grid(self) -> dict[str, Any] | None:
+        """The grid that the folder was last run with, or None where it was never run.
+
+        Raises:
+            ResultsError: grid.json is damaged, or a folder in it is a link and leads elsewhere.
+        """
+        if links := self.links():
+            raise ResultsError(
+                f"{links[0]}: is a link, and none is followed in a results folder; put the folder itself there"
+            )
+        try:
+            return self.read_grid_file()
+        except FileNotFoundError:
+            return None
         except DamagedFileError as error:
-            raise ResultsError(f"{self.grid_path} {error}; remove it and run its grid again") from error
+            raise ResultsError(
+                f"{self.grid_path} {error}; move it away and run its grid again: its records stay"
+            ) from error
+
+    def read_grid_file(self) -> dict[str, Any]:
+        """The content of grid.json.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or not what a run writes.
+            FileNotFoundError: there is none.
+        """
+        grid = read_json(self.grid_path, SCHEMA, MAX_GRID_BYTES)
+        check_grid(grid)
+        return grid
 
     def read_record(self, cell_id: str) -> Record | None:
         """A cell's record, or None where there is none.
@@ -100,20 +157,7 @@ class ResultsFolder:
             record = read_json(self.record_path(cell_id), SCHEMA)
         except FileNotFoundError:
             return None
-        if record.get("cell_id") != cell_id:
-            raise DamagedFileError(f"is the record of another cell, {record.get('cell_id')!r}")
-        if record.get("outcome") not in OUTCOMES:
-            raise DamagedFileError(f"has the outcome {record.get('outcome')!r}, which is none we know")
-        if not (
-            isinstance(record.get("metrics"), dict)
-            and _is_list_of_mappings(record.get("history"))
-            and _is_list_of_mappings(record.get("attempts"))
-            and record["attempts"]
-        ):
-            raise DamagedFileError("lacks its metrics, its history or its attempts")
-        cell = record.get("cell", {})
-        if not isinstance(cell, dict) or not all(isinstance(cell.get(part, {}), dict) for part in SECTIONS):
-            raise DamagedFileError("does not tell its cell")
+        check_record(record, cell_id)
         return record
 
     def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
@@ -121,22 +165,20 @@ class ResultsFolder:
         try:
             return self.read_record(cell_id), None
         except DamagedFileError as error:
-            kept = set_aside(self.record_path(cell_id))
+            kept = set_aside(self.record_path(cell_id), str(error))
             return None, f"cells/{cell_id}.json {error}; set aside as {kept.name}, its cell runs again"
 
     def write_grid(self, grid: Mapping[str, Any]) -> None:
         """Store the grid as resolved."""
-        write_atomically(self.grid_path, to_json({"schema": SCHEMA, **grid}))
+        write_json(self.grid_path, grid, SCHEMA)
 
     def write_record(self, record: Record) -> None:
         """Store a record under its cell's id."""
-        write_atomically(self.record_path(record["cell_id"]), to_json({"schema": SCHEMA, **record}))
+        write_json(self.record_path(record["cell_id"]), record, SCHEMA)
 
     def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Store what was said of every test image: `predicted` (-1 for none), `probability`, `label`."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **predictions)
-        write_atomically(self.predictions_path(cell_id), buffer.getvalue())
+        """Store what was said of every test image."""
+        write_atomically(self.predictions_path(cell_id), pack_predictions(predictions, cell_id))
 
     def remove_predictions(self, cell_id: str) -> None:
         """Drop what an earlier attempt said of the test images, if it got so far."""
@@ -146,13 +188,17 @@ class ResultsFolder:
         """Drop the weights of an earlier attempt, if they were kept."""
         remove_file(self.weights_path(cell_id))
 
-    def read_predictions(self, cell_id: str) -> dict[str, npt.NDArray[Any]] | None:
-        """The arrays of `write_predictions`, or None where there are none."""
+    def read_predictions(self, cell_id: str) -> Predictions | None:
+        """What was said of every test image, or None where nothing is stored.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another cell.
+        """
         try:
-            with np.load(self.predictions_path(cell_id), allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            content = read_regular(self.predictions_path(cell_id), MAX_PREDICTIONS_BYTES)
         except FileNotFoundError:
             return None
+        return unpack_predictions(content, cell_id)
 
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
@@ -233,10 +279,6 @@ def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
         for section in SECTIONS
         for key, value in recorded.get(section, {}).items()
     )
-
-
-def _is_list_of_mappings(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

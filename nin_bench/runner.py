@@ -109,6 +109,7 @@ def run_grid(
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path):
         check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
+        folder.remove_leftovers()
         folder.check_writable()
         notes = [
             told
@@ -258,7 +259,8 @@ def _tidied(planned: PlannedCell, folder: ResultsFolder, fresh: bool) -> Planned
 
 def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
     """The hypotheses and planned seeds as they stood at the first run; later changes are post hoc."""
-    if folder.grid_path.exists() and (lock := folder.read_grid().get("lock")):
+    stored = folder.find_grid()
+    if stored and (lock := stored.get("lock")):
         return dict(lock)
     fixed = {
         "seeds": list(grid.seeds),

@@ -1,6 +1,7 @@
-"""What all tests share: the registry's catalog, and which tests this machine can run."""
+"""What all tests share: the registry's catalog, which tests this machine can run, what faults were injected."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,17 @@ def _has_fashion_mnist() -> bool:
 @pytest.fixture(scope="session")
 def catalog() -> RegistryCatalog:
     return RegistryCatalog()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how often each fault was injected, where tests of tests/faults were among those that passed."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "faults":
+                kind, number = value
+                counts[kind] += number
+    if counts:
+        terminalreporter.section("faults injected")
+        for kind, number in sorted(counts.items()):
+            terminalreporter.write_line(f"{number:7,d}  {kind}")

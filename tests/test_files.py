@@ -112,7 +112,7 @@ def test_json_comes_back(tmp_path):
         (b'{"schema": 1, "loss": NaN}', r"is not whole JSON \(NaN is none of its values\)"),
         (b'{"schema": 1, "step": ' + b"9" * 5_000 + b"}", r"is not whole JSON \("),
         (b"[1]", "holds a list, not a mapping"),
-        (b"{}", "is of schema None; this version reads 1"),
+        (b"{}", "is of schema null; this version reads 1"),
         (b'{"schema": 2}', "is of schema 2; this version reads 1"),
     ],
 )
@@ -126,17 +126,19 @@ def test_a_damaged_file_is_told_with_its_reason(tmp_path, content, reason):
 def test_a_file_that_cannot_be_read_is_no_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "absent.json", 1)
-    with pytest.raises(ResultsError, match="cannot be read: Is a directory"):
-        read_json(tmp_path, 1)
+    with pytest.raises(ResultsError, match=r"cannot be read: File name too long; mend or move it$"):
+        read_json(tmp_path / f"{'x' * 300}.json", 1)
 
 
-def test_damaged_files_are_kept_under_numbered_names(tmp_path):
+def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path):
     path = tmp_path / "record.json"
     for number in range(3):
         path.write_text(str(number))
-        set_aside(path)
+        set_aside(path, f"is number {number}")
     assert {kept.name: kept.read_text() for kept in tmp_path.iterdir()} == {
-        "record.json.corrupt": "0", "record.json.corrupt2": "1", "record.json.corrupt3": "2",
+        "record.json.corrupt": "0", "record.json.corrupt.txt": "record.json is number 0\n",
+        "record.json.corrupt2": "1", "record.json.corrupt2.txt": "record.json is number 1\n",
+        "record.json.corrupt3": "2", "record.json.corrupt3.txt": "record.json is number 2\n",
     }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.events import CellEnded, CellStarted, EpochEnded, Event, Planned
 from nin_bench.executors import Slot
 from nin_bench.plan import PlannedCell
 from nin_bench.progress import progress_on
-from nin_bench.events import CellEnded, CellStarted, EpochEnded, Event, Planned
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 

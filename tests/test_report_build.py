@@ -9,9 +9,8 @@ from markdown_it import MarkdownIt
 from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
-from nin_bench.errors import ResultsError
+from nin_bench.errors import ResultsError, printable
 from nin_bench.report.build import FIGURES, build_report
-from nin_bench.report.text import printable
 
 
 def read_strictly(path):
@@ -271,17 +270,27 @@ def test_files_left_out_are_named(tmp_path):
     assert "## Left out\n\n- cells/c00s1.json" in page
 
 
-def test_a_value_that_is_no_number_is_not_known(tmp_path):
-    odd = dict.fromkeys(metrics(0.9), "text") | {"num_macs": [1], "test_accuracy": 10**400, "train_loss": {}}
-    torn = {**record(metrics=odd, history=[{"epoch": "one", "train_loss": "low"}, *learning(1, 0.9, 0)])}
-    torn["environment"] = "a laptop"
-    folder = write_results(tmp_path / "results", {"a": [*SIX, torn], "b": [torn] * 7}, hypotheses=[CLAIM])
+def test_a_record_with_a_value_that_is_no_number_is_left_out_and_named(tmp_path):
+    odd = record(metrics=metrics(0.9) | {"num_macs": [1]})
+    folder = write_results(tmp_path / "results", {"a": [*SIX, odd], "b": [odd] * 7}, hypotheses=[CLAIM])
 
     page = build_report(folder, tmp_path / "report").read_text()
     [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
 
-    assert "| a | 7/7 | 6/6 | 6/6 | 92.5 ± 1.9 (n=6) |" in page
-    assert "| b | 7/7 | – | – | – |" in page
+    assert "| a | 6/7 | 6/6 | 6/6 | 92.5 ± 1.9 (n=6) |" in page
+    assert "| b | 0/7 | – | – | – |" in page
+    assert "cells/c00s6.json was left out: it has a list as metrics.num_macs, which is no number." in page
+    assert verdict["verdict"] == "not testable"
+
+
+def test_nothing_measured_is_not_known(tmp_path):
+    unknown = record(metrics=dict.fromkeys(metrics(0.9)))
+    folder = write_results(tmp_path / "results", {"a": SIX, "b": [unknown] * 6}, hypotheses=[CLAIM])
+
+    page = build_report(folder, tmp_path / "report").read_text()
+    [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
+
+    assert "| b | 6/6 | – | – | – |" in page
     assert verdict["verdict"] == "not testable"
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
-from nin_bench.results import FINAL_OUTCOMES, OUTCOMES, ResultsFolder, load_results
+from nin_bench.results import FINAL_OUTCOMES, ResultsFolder, load_results
+from nin_bench.stored import OUTCOMES
 
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
 GRID = {
@@ -51,7 +52,11 @@ def test_what_is_written_comes_back(folder):
 
 
 def test_predictions_come_back_and_can_be_dropped(folder):
-    said = {"predicted": np.array([-1, 3], np.int16), "probability": np.array([0.1, 0.8], np.float32)}
+    said = {
+        "predicted": np.array([-1, 3], np.int16),
+        "probability": np.array([0.1, 0.8], np.float32),
+        "label": np.array([3, 3], np.int16),
+    }
     assert folder.read_predictions("c0") is None
     folder.write_predictions("c0", said)
     found = folder.read_predictions("c0")
@@ -97,7 +102,7 @@ def test_a_torn_record_is_set_aside_and_told(folder):
 def test_a_folder_without_a_readable_grid_is_refused_with_a_remedy(tmp_path, content):
     if content is not None:
         (tmp_path / "grid.json").write_text(content)
-    remedy = "give one <root>/<grid>/<profile>" if content is None else "remove it and run its grid again"
+    remedy = "give one <root>/<grid>/<profile>" if content is None else "run its grid again: its records stay"
     with pytest.raises(ResultsError, match=f"{remedy}$"):
         load_results(tmp_path)
 

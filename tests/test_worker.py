@@ -15,8 +15,8 @@ from nin_bench.executors import Slot
 from nin_bench.files import to_json
 from nin_bench.metrics import METRICS as TITLES
 from nin_bench.plan import RegistryCatalog
-from nin_bench.training import Trainer
 from nin_bench.record import METRICS, CellReady, EpochDone, News, make_record
+from nin_bench.training import Trainer
 from nin_bench.worker import Assignment, Keeping, run_cell, run_cell_task
 
 NUM_TEST = 359

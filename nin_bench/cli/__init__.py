@@ -4,18 +4,21 @@ torch and everything that needs it is imported inside the commands that use it, 
 `schema` and `report` answer at once.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from nin_bench import __version__
 from nin_bench.cli.models import models, schema
-from nin_bench.cli.results import report, status
+from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import plan, run
-from nin_bench.errors import NinBenchError
+from nin_bench.errors import NinBenchError, printable
 
 app = typer.Typer(
     name="nin_bench",
@@ -26,7 +29,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, report, models, status, schema):
+for _command in (run, plan, report, models, status, doctor, schema):
     app.command()(_command)
 
 _UsageError: Any = typer.BadParameter.__base__
@@ -36,6 +39,8 @@ _UsageError: Any = typer.BadParameter.__base__
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 all well, 1 some cell not trained, 2 wrong input, 130/143 interrupted."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it, where a terminal knows no ×
     try:
         # Not standalone, so that a wrong option is told as any other input: in one line.
         status = app(args=arguments, standalone_mode=False)
@@ -44,11 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _refuse(f"{error.format_message().rstrip('.')}; see {command} --help")
     except NinBenchError as error:
         _refuse(str(error))
+    except OSError as error:
+        if (
+            error.filename is None
+        ):  # nobody's file but our own output, whose rest must not fail once more at the end
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = error.filename or "the output"
+        _refuse(f"{where}: {error.strerror or error}; mend it or choose another place, then run the command again")
     sys.exit(status)
 
 
 def _refuse(message: str) -> NoReturn:
-    sys.stderr.write(f"{' '.join(message.split())}\n")
+    sys.stderr.write(f"{printable(' '.join(message.split()))}\n")
     sys.exit(2)
 
 

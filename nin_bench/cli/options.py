@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nin_bench.errors import printable
+
 GridOption = Annotated[Path, typer.Option("--grid", metavar="FILE", help="The grid, a YAML file.")]
 ProfileOption = Annotated[
     str, typer.Option("--profile", help="One of the grid's profiles; `full` is the grid as written.")
@@ -31,9 +33,14 @@ FolderArgument = Annotated[
 ]
 
 
+def tell(text: str) -> None:
+    """Print a line on stdout; what would steer a terminal is written out, since names may come from anybody."""
+    typer.echo(printable(text))
+
+
 def note(text: str) -> None:
     """Tell something on stderr, beside the command's output."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def print_json(document: Any) -> None:

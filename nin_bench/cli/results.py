@@ -1,15 +1,17 @@
-"""What is asked of a results folder: `report` and `status`."""
+"""What is asked of a results folder: `report`, `status` and `doctor`."""
 
+import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.options import FolderArgument, JsonOption, print_json
+from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
 
 if TYPE_CHECKING:
-    from nin_bench.results import ResultsFolder
+    from nin_bench.results import Results, ResultsFolder
 
 
 def report(
@@ -25,27 +27,73 @@ def report(
     write_report(ResultsFolder(folder), out)
 
 
-def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Count a results folder's cells by outcome."""
+def status(
+    folder: FolderArgument,
+    cells: Annotated[bool, typer.Option("--cells", help="List every cell, not the outcomes alone.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Count a results folder's cells by outcome, and say whether a run is under way."""
+    from nin_bench.files import lock_holder
     from nin_bench.results import load_results
 
     results = load_results(folder)
     outcomes = Counter(results.cells["outcome"])
+    holder = lock_holder(folder)
     if as_json:
         document = {
             "grid": results.grid["name"],
             "profile": results.grid["profile"],
+            "in_use_by": holder,
             "num_cells": len(results.cells),
             "outcomes": dict(outcomes),
             "left_out": results.left_out,
+            "cells": [
+                {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed", "outcome")}
+                for cell in results.cells.to_dict("records")
+            ],
         }
         print_json(document)
         return
-    typer.echo(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.cells)} cells")
+    tell(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.cells)} cells")
+    if holder is not None:
+        tell(f"  in use by {holder}")
     for outcome, count in outcomes.most_common():
-        typer.echo(f"  {count:5d} {outcome}")
+        tell(f"  {count:5d} {outcome}")
     for sentence in results.left_out:
-        typer.echo(f"  {sentence}")
+        tell(f"  {sentence}")
+    if cells:
+        _print_cells(results)
+
+
+def _print_cells(results: "Results") -> None:
+    width = max((len(cell["label"]) for cell in results.grid["cells"]), default=0)
+    for cell in results.cells.to_dict("records"):
+        why = f": {cell['error'].splitlines()[0]}" if isinstance(cell["error"], str) and cell["error"] else ""
+        tell(f"{cell['label']:{width}}  seed {cell['seed']}  {cell['outcome']}{why}")
+
+
+def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Check a results folder, and repair what can be; exit with 1 where a person has to decide."""
+    from nin_bench.doctor import examine
+
+    findings = examine(folder)
+    states = Counter(finding.state for finding in findings)
+    if as_json:
+        print_json(
+            {
+                "findings": [asdict(finding) for finding in findings],
+                **{f"num_{state}": states[state] for state in ("repaired", "noted", "open")},
+            }
+        )
+    else:
+        for finding in findings:
+            tell(f"{finding.file}: {finding.found}; {finding.done}")
+        tell(
+            f"{states['repaired']} repaired, {states['open']} for you to decide, {states['noted']} only to know"
+            if findings
+            else "all is well"
+        )
+    sys.exit(1 if states["open"] else 0)
 
 
 def write_report(folder: "ResultsFolder", out: Path | None) -> None:
@@ -53,7 +101,7 @@ def write_report(folder: "ResultsFolder", out: Path | None) -> None:
     from nin_bench.report.build import build_report
 
     page = build_report(folder.path, out or report_folder(folder.path))
-    typer.echo(f"report: {page}")
+    tell(f"report: {page}")
 
 
 def report_folder(results: Path) -> Path:

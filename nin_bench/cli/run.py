@@ -21,6 +21,7 @@ from nin_bench.cli.options import (
     counted,
     note,
     print_json,
+    tell,
 )
 from nin_bench.cli.results import write_report
 from nin_bench.errors import InputError
@@ -172,14 +173,14 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
             *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
         ]
         details = f" ({', '.join(known)})" if known else ""
-        typer.echo(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}")
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}")
     todo = sum(planned.has_to_run for planned in cells)
-    typer.echo(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
+    tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
-    typer.echo(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
+    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
     if summary.signal_number is not None:
         note(
             "interrupted: run the same command again to go on, or see what there is with "

@@ -17,7 +17,8 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from nin_bench.report.text import printable, shortened
+from nin_bench.errors import printable
+from nin_bench.report.text import shortened
 
 WIDTH = 9.0
 """Inches. A page on GitHub is some 900 pixels wide, so that a point comes out as 1.4 pixels."""

@@ -2,15 +2,12 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 
+from nin_bench.errors import printable
 from nin_bench.report.tables import Spread
 
 NOT_KNOWN = "–"
-
-_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories that break lines, turn the reading direction or cannot be encoded."""
 
 _MARKUP = re.compile(r"[\\`*\[\]{}|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BECOMES_LINK = re.compile(
@@ -26,18 +23,6 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 class Markdown(str):
     """Text that is Markdown already and must not be escaped again."""
-
-
-def printable(text: object) -> str:
-    r"""The text on one line, with line breaks, control and direction marks written out.
-
-    >>> printable("a\nb\u202ec")
-    'a\\nb\\u202ec'
-    """
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char
-        for char in str(text)
-    )
 
 
 def shortened(text: str, limit: int) -> str:

@@ -1,0 +1,146 @@
+"""Examine a results folder under its lock, and repair what can be repaired. Imports no torch."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nin_bench.errors import ResultsError, some_of
+from nin_bench.files import HOLDER, DamagedFileError, lock_holder, set_aside, sole_writer
+from nin_bench.results import PARTS, Record, ResultsFolder, is_of
+from nin_bench.stored import check_predictions
+
+State = Literal["repaired", "noted", "open"]
+"""`repaired`: put right. `noted`: nothing is wrong, yet worth knowing. `open`: a person has to decide."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a file that a person should know."""
+
+    file: str
+    """Where, below the results folder."""
+    found: str
+    """What is wrong with it."""
+    done: str
+    """What was done about it, or what a person can do."""
+    state: State
+
+
+def examine(path: Path) -> list[Finding]:
+    """Go through a results folder, set aside what is damaged and clear away what a killed process left.
+
+    Nothing whole is touched: records of cells that the grid does not plan stay, as does what lies behind a link.
+
+    Raises:
+        ResultsError: no results folder, in use (it says by whom), or it cannot be written.
+    """
+    if not any(os.path.lexists(path / name) for name in ("grid.json", *PARTS)):
+        raise ResultsError(f"{path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>")
+    left = os.path.lexists(path / HOLDER) and lock_holder(path) is None
+    with sole_writer(path):
+        killed = Finding(HOLDER, "was left by a process that was killed", "removed", "repaired")
+        return [*([killed] if left else []), *_Examination(ResultsFolder(path)).findings()]
+
+
+class _Examination:
+    """What is known so far of one folder."""
+
+    def __init__(self, folder: ResultsFolder) -> None:
+        self.folder = folder
+        self.links = folder.links()
+        self.records: dict[str, Record] = {}
+        """Those that are whole, by their cell's id."""
+        self.unreadable: set[str] = set()
+        """Ids of cells whose records the system refuses."""
+        self.planned: dict[str, dict[str, Any]] = {}
+        """The grid's cells by their ids; empty where it is not known."""
+
+    def findings(self) -> Iterator[Finding]:
+        for removed in self.folder.remove_leftovers():
+            yield self._finding(removed, "was being written when its process was killed", "removed", "repaired")
+        for link in self.links:
+            yield self._finding(link, "is a link, and none is followed", "put the folder itself there", "open")
+        try:
+            grid = self.folder.read_grid_file()
+            variants = {variant["variant_id"]: variant for variant in grid["variants"]}
+            self.planned = {
+                cell["cell_id"]: {**variants[cell["variant_id"]], "seed": cell["seed"]} for cell in grid["cells"]
+            }
+        except FileNotFoundError:
+            yield self._no_grid("is missing")
+        except DamagedFileError as damage:
+            yield self._no_grid(str(damage))
+        yield from self._examine("cells", ".json", self._read_record)
+        if self.planned:
+            yield from self._compare_with_plan()
+        # Predictions are judged by their records, so these must have been seen.
+        if self.folder.path / "cells" not in self.links:
+            yield from self._examine("predictions", ".npz", self._read_predictions)
+            yield from self._missing_predictions()
+
+    def _no_grid(self, found: str) -> Finding:
+        return self._finding(
+            self.folder.grid_path,
+            f"{found}; which cells were planned, and what was claimed before the first run, is lost with it",
+            "put a copy back, or move it away and run its grid again: records stay, hypotheses are locked anew",
+            "open",
+        )
+
+    def _examine(self, part: str, suffix: str, read: Callable[[str], None]) -> Iterator[Finding]:
+        """Read every file of a folder, and set aside those that are damaged."""
+        folder = self.folder.path / part
+        for path in [] if folder in self.links else sorted(folder.glob(f"*{suffix}")):
+            cell_id = path.name.removesuffix(suffix)
+            try:
+                read(cell_id)
+            except DamagedFileError as damage:
+                kept = set_aside(path, str(damage))
+                again = "; its cell runs again" if part == "cells" and cell_id in self.planned else ""
+                yield self._finding(path, str(damage), f"set aside as {kept.name}{again}", "repaired")
+            except ResultsError:
+                self.unreadable.add(cell_id)
+                yield self._finding(path, "cannot be read", "mend its permissions", "open")
+
+    def _read_record(self, cell_id: str) -> None:
+        if record := self.folder.read_record(cell_id):
+            self.records[cell_id] = record
+
+    def _read_predictions(self, cell_id: str) -> None:
+        predictions = self.folder.read_predictions(cell_id)
+        if predictions is None or cell_id in self.unreadable:
+            return
+        record = self.records.get(cell_id)
+        if record is None:
+            raise DamagedFileError("belongs to no record")
+        if record["outcome"] != "trained":
+            raise DamagedFileError(f"belongs to no record: that of its cell says {record['outcome']}")
+        check_predictions(predictions, record)
+
+    def _compare_with_plan(self) -> Iterator[Finding]:
+        for cell_id, record in self.records.items():
+            path = self.folder.record_path(cell_id)
+            if cell_id not in self.planned:
+                yield self._finding(path, "is of a cell that this grid does not plan", "left alone", "noted")
+            elif not is_of(record, self.planned[cell_id]):
+                yield self._finding(
+                    path, "is of another experiment: a default has changed", "the next run replaces it", "noted"
+                )
+
+    def _missing_predictions(self) -> Iterator[Finding]:
+        lacking = [
+            cell_id
+            for cell_id, record in self.records.items()
+            if record["outcome"] == "trained" and not self.folder.predictions_path(cell_id).exists()
+        ]
+        if lacking:
+            yield Finding(
+                "predictions",
+                f"lacks those of {len(lacking)} trained cells: {some_of(lacking)}",
+                "the records stand without them; run --fresh would make them again",
+                "noted",
+            )
+
+    def _finding(self, path: Path, found: str, done: str, state: State) -> Finding:
+        return Finding(path.relative_to(self.folder.path).as_posix(), found, done, state)
