@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nin_bench.cell import Cell
+from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError, atomic_stream, open_regular, remove_file, set_aside
 from nin_bench.results import Record, is_of
 from nin_bench.stored import check_record
@@ -77,7 +78,7 @@ class Checkpoints:
             try:
                 with open_regular(path) as stream:
                     return self._read_header(stream)[0]
-            except DamagedFileError:
+            except (DamagedFileError, FileNotFoundError):  # which a run under way may drop while others plan
                 continue
         return None
 
@@ -130,8 +131,8 @@ class Checkpoints:
             try:
                 state: State = torch.load(stream, map_location="cpu", weights_only=True)
             except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
-                if isinstance(error, MemoryError) or "memory" in str(error):
-                    raise  # no fault of the checkpoint
+                if isinstance(error, MemoryError | OSError) or "memory" in str(error):
+                    raise  # no fault of the checkpoint's
                 raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
             return state
 
@@ -198,7 +199,8 @@ class _Sink:
 
 def _check_header(header: Any, cell: Cell) -> None:
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        raise DamagedFileError(f"is of another schema; this version reads {SCHEMA}")
+        found = header.get("schema") if isinstance(header, dict) else None
+        raise DamagedFileError(f"is of schema {shown(found)}; this version reads {SCHEMA}")
     check_record(header, cell.cell_id)
     if not is_of(header, cell.as_dict()):
         raise DamagedFileError("is of another experiment: a default has changed since")

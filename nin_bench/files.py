@@ -109,11 +109,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def temporary_files(folder: Path) -> list[Path]:
-    """What `write_atomically` left in a folder when its process was killed; look only under the folder's lock."""
-    if not folder.is_dir():
+def remove_temporary_files(folder: Path) -> list[Path]:
+    """Remove what `write_atomically` left in a folder when its process was killed; none may be writing there now.
+
+    Returns:
+        What was removed. What cannot be removed stays: it only takes up space.
+    """
+    if folder.is_symlink() or not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
+    removed = []
+    for path in sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)):
+        with suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
 
 
 # JSON

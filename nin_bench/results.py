@@ -6,7 +6,6 @@ Imports no torch, so reading results is instant.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from nin_bench.files import (
     read_json,
     read_regular,
     remove_file,
+    remove_temporary_files,
     set_aside,
-    temporary_files,
     write_atomically,
     write_json,
 )
@@ -96,13 +95,8 @@ class ResultsFolder:
 
     def remove_leftovers(self) -> list[Path]:
         """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
-        removed = []
-        for folder in (self.path, *(self.path / name for name in PARTS)):
-            for path in [] if folder.is_symlink() else temporary_files(folder):
-                with suppress(OSError):  # it only takes up space, and who cannot write here is told so elsewhere
-                    path.unlink()
-                    removed.append(path)
-        return removed
+        folders = (self.path, *(self.path / name for name in PARTS))
+        return [removed for folder in folders for removed in remove_temporary_files(folder)]
 
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.

@@ -86,6 +86,8 @@ def run_grid(
     folder: ResultsFolder,
     options: RunOptions,
     on_event: Callable[[Event], None],
+    *,
+    at_end: Callable[[], None] = lambda: None,
     task: CellTask = TRAIN,
 ) -> RunSummary:
     """Train every selected cell that has no final record, and record each as it ends.
@@ -95,6 +97,8 @@ def run_grid(
         folder: where results go; held under a lock meanwhile.
         options: how to run.
         on_event: is told what happens.
+        at_end: is called when no cell is left to train, unless a signal ended the run; the folder is still held
+            then, so that what follows from its records is written by one run at a time.
         task: what workers do with a cell.
 
     Raises:
@@ -122,7 +126,10 @@ def run_grid(
             {**grid.as_dict(), "device_kind": slots[0].device.partition(":")[0], "lock": _lock(grid, folder)}
         )
         on_event(Planned(planned, slots, notes))
-        return _Run(folder, options, on_event, slots, task).train(planned)
+        summary = _Run(folder, options, on_event, slots, task).train(planned)
+        if summary.signal_number is None:
+            at_end()
+        return summary
 
 
 class _Run:

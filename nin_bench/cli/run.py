@@ -23,7 +23,7 @@ from nin_bench.cli.options import (
     print_json,
     tell,
 )
-from nin_bench.cli.results import write_report
+from nin_bench.cli.results import report_folder, write_report
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,9 +78,7 @@ def run(
         keep_weights=keep_weights,
     )
     with progress_on(sys.stderr, _setting(loaded)) as on_event:
-        summary = run_grid(loaded, folder, options, on_event)
-    if summary.signal_number is None:
-        write_report(folder, None)
+        summary = run_grid(loaded, folder, options, on_event, at_end=lambda: _write_report(folder))
     _finish(summary, folder)
 
 
@@ -176,6 +174,16 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
         tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}")
     todo = sum(planned.has_to_run for planned in cells)
     tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
+
+
+def _write_report(folder: "ResultsFolder") -> None:
+    """Write the report where it goes by default, and clear away what a run left there that was killed meanwhile."""
+    from nin_bench.files import remove_temporary_files
+
+    out = report_folder(folder.path)
+    for place in (out, out / "figures"):
+        remove_temporary_files(place)
+    write_report(folder, out)
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
