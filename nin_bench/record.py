@@ -1,11 +1,8 @@
-"""Make a cell's record, and tell of the cell before it has one. Imports no torch."""
+"""Make a cell's record. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import numpy.typing as npt
 
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
@@ -18,42 +15,6 @@ METRICS = (
     "num_no_prediction", "num_steps", "failed_step",
 )  # fmt: skip
 """What a record's metrics hold, null where it is not known."""
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """A record, and what the network predicted for every test image (None unless it was trained)."""
-
-    record: Record
-    predictions: Mapping[str, npt.NDArray[Any]] | None = None
-
-
-@dataclass(frozen=True)
-class CellReady:
-    """A cell's data and network are there; it trains from here on."""
-
-    metrics: Mapping[str, Any]
-    """What is known of it."""
-    history: Sequence[Mapping[str, Any]] = ()
-    """The epochs that it need not train, since a checkpoint holds them."""
-    is_resumed: bool = False
-    """Whether there was one."""
-    notes: Sequence[str] = ()
-    """A sentence for each checkpoint that could not be used."""
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """A cell has passed once more over its images."""
-
-    metrics: Mapping[str, Any]
-    """What is known of it."""
-    row: Mapping[str, Any]
-    """The epoch's, of the history."""
-
-
-News = CellReady | EpochDone
-"""What a worker tells of its cell while it is under way."""
 
 
 def now() -> str:

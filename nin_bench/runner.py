@@ -22,11 +22,12 @@ from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Ev
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import sole_writer
 from nin_bench.grid import Grid
+from nin_bench.messages import Assignment, CellReady, CellResult, Keeping, News
 from nin_bench.plan import PlannedCell, check_same_question, load_plan, plan_cells
-from nin_bench.record import CellReady, CellResult, News, now
+from nin_bench.record import now
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.under_way import CellUnderWay
-from nin_bench.worker import Assignment, Keeping, run_cell_task
+from nin_bench.worker import run_cell_task
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +12,12 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
-from nin_bench.record import CellReady, CellResult, EpochDone, News, make_record, now
+from nin_bench.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
+from nin_bench.record import make_record, now
 
 EPOCH_SECONDS = 1.0
 """An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more
 than doing it again."""
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """What is kept of a cell while it trains, and after."""
-
-    checkpoints: Path | None = None
-    """The folder of what it needs to go on; None keeps nothing."""
-    seconds: float = 60.0
-    """How long it may train between two checkpoints."""
-    weights: Path | None = None
-    """The file that its final weights go to; None drops them."""
-
-
-KEEP_NOTHING = Keeping()
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A cell, and what its worker has to know beside it; nothing here can change its result."""
-
-    cell: Cell
-    data_dir: Path | None
-    environment: Mapping[str, Any]
-    keeping: Keeping
-    earlier_attempts: Sequence[Mapping[str, Any]]
 
 
 def prepare_process(slot: Slot) -> None:

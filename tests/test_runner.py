@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import repeated
 from PIL import Image
 
 from nin_bench.errors import InputError, ResultsError
@@ -155,14 +156,10 @@ def test_results_do_not_depend_on_the_number_of_workers(bench, tmp_path_factory)
     bench.run(text, workers=1)
     other.run(text, workers=2)
 
-    def kept(values: dict[str, Any]) -> dict[str, Any]:
-        varying = ("seconds", "per_second", "memory_bytes")
-        return {key: value for key, value in values.items() if not key.endswith(varying)}
-
     for ours, theirs in zip(bench.records(), other.records(), strict=True):
         assert ours["cell"] == theirs["cell"]
-        assert kept(ours["metrics"]) == kept(theirs["metrics"])
-        assert [kept(row) for row in ours["history"]] == [kept(row) for row in theirs["history"]]
+        assert repeated(ours["metrics"]) == repeated(theirs["metrics"])
+        assert [repeated(row) for row in ours["history"]] == [repeated(row) for row in theirs["history"]]
         one, two = (a.folder.read_predictions(ours["cell_id"]) for a in (bench, other))
         assert all((one[name] == two[name]).all() for name in one)
 
@@ -231,7 +228,7 @@ def test_a_cell_that_fails_does_not_hold_up_the_rest(bench):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_kept(bench, workers):
+def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_repeated(bench, workers):
     bench.run(ENDLESS, on_event=kill_the_worker)
     bench.run(ENDLESS, on_event=kill_the_worker, retries=2, workers=workers)
     assert bench.states() == ["retry"]

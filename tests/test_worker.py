@@ -7,39 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cells import make_cell, repeated
 
-from nin_bench.cell import Cell, DataSpec, Recipe
+from nin_bench.cell import Cell, DataSpec
 from nin_bench.data import Dataset
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
+from nin_bench.messages import Assignment, CellReady, EpochDone, Keeping, News
 from nin_bench.metrics import METRICS as TITLES
-from nin_bench.plan import RegistryCatalog
-from nin_bench.record import METRICS, CellReady, EpochDone, News, make_record
+from nin_bench.record import METRICS, make_record
 from nin_bench.training import Trainer
-from nin_bench.worker import Assignment, Keeping, run_cell, run_cell_task
+from nin_bench.worker import run_cell, run_cell_task
 
 NUM_TEST = 359
 """Of the 1,797 digits; the other 1,438 are for training, 200 of them for validation unless told otherwise."""
-QUICK = {"epochs": 2, "batch_size": 64, "lr": 0.1, "momentum": 0.9}
-
-
-def make_cell(
-    name: str = "mlp",
-    *,
-    recipe: dict[str, object] | None = None,
-    data: dict[str, object] | None = None,
-    seed: int = 0,
-    **arguments: object,
-) -> Cell:
-    catalog = RegistryCatalog()
-    return Cell(
-        model=catalog.resolve_model(name, arguments),
-        data=catalog.resolve_data(DataSpec(name="digits", **(data or {}))),
-        recipe=Recipe(**{**QUICK, **(recipe or {})}),
-        seed=seed,
-        label=f"{name} label",
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -127,12 +109,8 @@ def test_metrics_follow_from_the_predictions_and_the_history():
 def test_a_cell_repeats_but_for_what_time_and_memory_say():
     first, second = (run_cell(make_cell("nin_mnist", width=0.25)).record for _ in range(2))
 
-    def kept(values: dict[str, object]) -> dict[str, object]:
-        varying = ("seconds", "per_second", "memory_bytes")
-        return {key: value for key, value in values.items() if not key.endswith(varying)}
-
-    assert kept(first["metrics"]) == kept(second["metrics"])
-    assert [kept(row) for row in first["history"]] == [kept(row) for row in second["history"]]
+    assert repeated(first["metrics"]) == repeated(second["metrics"])
+    assert [repeated(row) for row in first["history"]] == [repeated(row) for row in second["history"]]
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
 
 
 def _write_report(folder: "ResultsFolder") -> None:
-    """Write the report where it goes by default, and clear away what a run left there that was killed meanwhile."""
+    """Write the report where it goes by default, and clear away what a killed run was writing there."""
     from nin_bench.files import remove_temporary_files
 
     out = report_folder(folder.path)
