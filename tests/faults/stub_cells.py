@@ -61,7 +61,12 @@ def leave(channel: Channel, slot: Slot, assignment: object) -> CellResult:
 
 def hang(channel: Channel, slot: Slot, assignment: object) -> CellResult:
     channel.tell(CellReady({"num_params": 7, "num_macs": 11, "num_steps": 0}))
-    channel.tell(EpochDone({"num_params": 7, "num_macs": 11, "num_steps": 5}, {"epoch": 1, "train_loss": 0.5}))
+    for epoch in range(1, 5):  # more than the others have
+        channel.tell(
+            EpochDone(
+                {"num_params": 7, "num_macs": 11, "num_steps": epoch + 1}, {"epoch": epoch, "train_loss": 0.5}
+            )
+        )
     threading.Event().wait()
     raise AssertionError("never reached")
 

@@ -60,7 +60,6 @@ def test_a_run_that_is_signalled_ends_in_order_and_the_next_one_goes_on(
     else:
         (outcome,) = [outcome for _, outcome, *_ in place.table()]
         assert outcome == "interrupted"
-        (cell_id, *_), *_ = place.table()
         saved = list(place.path.rglob("*.ckpt"))
         assert saved or times == 2, "it stopped in order, so it saved what it had"
         # Whoever comes next says where it goes on.
