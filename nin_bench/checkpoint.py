@@ -77,7 +77,9 @@ class Checkpoints:
         for path in self.paths():
             try:
                 with open_regular(path) as stream:
-                    return self._read_header(stream)[0]
+                    record, _ = _read_header(stream)
+                self._check_is_ours(record)
+                return record
             except (DamagedFileError, FileNotFoundError):  # which a run under way may drop while others plan
                 continue
         return None
@@ -123,11 +125,7 @@ class Checkpoints:
         import torch
 
         with open_regular(path) as stream:
-            _, digest = self._read_header(stream)
-            start = stream.tell()
-            if hashlib.file_digest(stream, "sha256").hexdigest().encode() != digest:
-                raise DamagedFileError("is not whole: its state has another SHA-256")
-            stream.seek(start)
+            self._check_is_ours(_read_verified(stream))
             try:
                 state: State = torch.load(stream, map_location="cpu", weights_only=True)
             except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
@@ -136,23 +134,56 @@ class Checkpoints:
                 raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
             return state
 
-    def _read_header(self, stream: BufferedReader) -> tuple[Record, bytes]:
-        """The record in the header, and the state's digest; the stream then stands where the state begins.
+    def _check_is_ours(self, record: Record) -> None:
+        check_record(record, self.cell.cell_id)
+        if not is_of(record, self.cell.as_dict()):
+            raise DamagedFileError("is of another experiment: a default has changed since")
 
-        Raises:
-            DamagedFileError: the header is not whole, of another cell or of another schema.
-        """
-        digests = stream.read(2 * (_DIGEST_BYTES + 1)).split(b"\n")
-        line = stream.readline(MAX_HEADER_BYTES)
-        if len(digests) != 3 or not line.endswith(b"\n") or _sha256(line[:-1]) != digests[0]:
-            raise DamagedFileError("is not whole: its header has another SHA-256")
-        try:
-            header = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DamagedFileError(f"has a header that is no JSON ({error})") from error
-        _check_header(header, self.cell)
-        del header["schema"]
-        return header, digests[1]
+
+def check_checkpoint(path: Path) -> None:
+    """See that a checkpoint is whole, and of the cell that it is named after.
+
+    Raises:
+        DamagedFileError: it is not; it carries the reason.
+        FileNotFoundError: there is no such file.
+        ResultsError: the system refused to read it.
+    """
+    with open_regular(path) as stream:
+        check_record(_read_verified(stream), path.name.partition(".")[0])
+
+
+def _read_verified(stream: BufferedReader) -> Record:
+    """The record in the header of a checkpoint that is whole; the stream then stands where the state begins.
+
+    Raises:
+        DamagedFileError: it is not whole, or of another schema.
+    """
+    record, digest = _read_header(stream)
+    start = stream.tell()
+    if hashlib.file_digest(stream, "sha256").hexdigest().encode() != digest:
+        raise DamagedFileError("is not whole: its state has another SHA-256")
+    stream.seek(start)
+    return record
+
+
+def _read_header(stream: BufferedReader) -> tuple[Record, bytes]:
+    """The record in the header, and the state's digest.
+
+    Raises:
+        DamagedFileError: the header is not whole, or of another schema.
+    """
+    digests = stream.read(2 * (_DIGEST_BYTES + 1)).split(b"\n")
+    line = stream.readline(MAX_HEADER_BYTES)
+    if len(digests) != 3 or not line.endswith(b"\n") or _sha256(line[:-1]) != digests[0]:
+        raise DamagedFileError("is not whole: its header has another SHA-256")
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"has a header that is no JSON ({error})") from error
+    found = header.pop("schema", None) if isinstance(header, dict) else None
+    if found != SCHEMA:
+        raise DamagedFileError(f"is of schema {shown(found)}; this version reads {SCHEMA}")
+    return header, digests[1]
 
 
 def write_weights(path: Path, weights: State) -> None:
@@ -195,15 +226,6 @@ class _Sink:
 
     def flush(self) -> None:
         """Nothing is held back here; who writes the file flushes it."""
-
-
-def _check_header(header: Any, cell: Cell) -> None:
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        found = header.get("schema") if isinstance(header, dict) else None
-        raise DamagedFileError(f"is of schema {shown(found)}; this version reads {SCHEMA}")
-    check_record(header, cell.cell_id)
-    if not is_of(header, cell.as_dict()):
-        raise DamagedFileError("is of another experiment: a default has changed since")
 
 
 def _sha256(data: bytes) -> bytes:

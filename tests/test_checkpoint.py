@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 import torch
 from cells import make_cell
 
-from nin_bench.checkpoint import Checkpoints, write_weights
+from nin_bench.checkpoint import Checkpoints, check_checkpoint, write_weights
 from nin_bench.errors import ResultsError
+from nin_bench.files import DamagedFileError
 from nin_bench.record import make_record
 
 CELL = make_cell(hidden=16)
@@ -267,6 +269,20 @@ def test_a_state_that_its_user_refuses_is_set_aside_too(checkpoints):
     (note,) = checkpoints.restore(use)
     assert "cannot be gone on from ('step')" in note
     assert used == [20]
+
+
+def test_a_checkpoint_is_examined_whoever_s_it_is(checkpoints):
+    path = save(checkpoints, 20)
+    check_checkpoint(path)
+    for kind in ("cut", "newer", "link"):
+        path = save(checkpoints, 20)
+        damage(kind, path)
+        with pytest.raises(DamagedFileError, match=f"^{re.escape(REASONS[kind])}$"):
+            check_checkpoint(path)
+        path.unlink()
+    named_wrongly = save(checkpoints, 20).rename(checkpoints.folder / "another.20.ckpt")
+    with pytest.raises(DamagedFileError, match="is the record of another cell"):
+        check_checkpoint(named_wrongly)
 
 
 def test_a_header_is_read_past_a_damaged_one(checkpoints):

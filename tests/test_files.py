@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, read_json, set_aside, sole_writer, to_json, write_atomically
+from nin_bench.files import (
+    DamagedFileError,
+    atomic_stream,
+    read_json,
+    remove_file,
+    set_aside,
+    sole_writer,
+    to_json,
+    write_atomically,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -81,6 +91,33 @@ def test_a_file_in_the_folders_place_is_told(tmp_path):
         ResultsError, match=r"results/grid\.json: 3 bytes could not be written: (Not a dir|File ex)"
     ):
         write_atomically(tmp_path / "results" / "grid.json", "{}\n")
+
+
+def test_a_stream_takes_its_place_only_when_all_is_written(tmp_path):
+    path = tmp_path / "weights.pt"
+    with atomic_stream(path, 6) as stream:
+        stream.write(b"abcdef")
+        stream.seek(0)
+        stream.write(b"AB")
+        stream.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"ABcdef"
+    with pytest.raises(ResultsError, match=r"weights\.pt: 6 bytes could not be written: No space"):  # noqa: SIM117
+        with atomic_stream(path, 6):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_bytes() == b"ABcdef"
+    assert names_in(tmp_path) == ["weights.pt"]
+
+
+def test_a_file_is_removed_if_it_is_there(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    for _ in range(2):
+        remove_file(path)
+        assert names_in(tmp_path) == []
+    path.mkdir()
+    with pytest.raises(ResultsError, match=r"file: cannot be removed: (Is a dir|Operation not perm)"):
+        remove_file(path)
 
 
 # JSON

@@ -11,7 +11,7 @@ import typer
 from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
 
 if TYPE_CHECKING:
-    from nin_bench.results import Results, ResultsFolder
+    from nin_bench.results import Results
 
 
 def report(
@@ -22,9 +22,9 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a results folder anew, from its records alone."""
-    from nin_bench.results import ResultsFolder
+    from nin_bench.report.build import build_report
 
-    write_report(ResultsFolder(folder), out)
+    tell(f"report: {build_report(folder, out or report_folder(folder))}")
 
 
 def status(
@@ -94,14 +94,6 @@ def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
             else "all is well"
         )
     sys.exit(1 if states["open"] else 0)
-
-
-def write_report(folder: "ResultsFolder", out: Path | None) -> None:
-    """Write a results folder's report, beside it unless said otherwise, and say where."""
-    from nin_bench.report.build import build_report
-
-    page = build_report(folder.path, out or report_folder(folder.path))
-    tell(f"report: {page}")
 
 
 def report_folder(results: Path) -> Path:

@@ -23,7 +23,7 @@ from nin_bench.cli.options import (
     print_json,
     tell,
 )
-from nin_bench.cli.results import report_folder, write_report
+from nin_bench.cli.results import report_folder
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,8 +77,11 @@ def run(
         fresh=fresh,
         keep_weights=keep_weights,
     )
+    pages: list[Path] = []
     with progress_on(sys.stderr, _setting(loaded)) as on_event:
-        summary = run_grid(loaded, folder, options, on_event, at_end=lambda: _write_report(folder))
+        summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
+    for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
+        tell(f"report: {page}")
     _finish(summary, folder)
 
 
@@ -176,14 +179,15 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
     tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
 
 
-def _write_report(folder: "ResultsFolder") -> None:
+def _write_report(folder: "ResultsFolder") -> Path:
     """Write the report where it goes by default, and clear away what a killed run was writing there."""
     from nin_bench.files import remove_temporary_files
+    from nin_bench.report.build import build_report
 
     out = report_folder(folder.path)
     for place in (out, out / "figures"):
         remove_temporary_files(place)
-    write_report(folder, out)
+    return build_report(folder.path, out)
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:

@@ -107,7 +107,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
     elif phase == "training":
         _before(runner._Run, "_hear", send)
     elif phase == "writing the report":
-        _before(cli.run, "write_report", send)
+        _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
     task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
     runner.run_grid = partial(runner.run_grid, task=task)
