@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test test-faults lint format bench schema clean
+.PHONY: quickstart test test-faults test-gpu lint audit format bench schema clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
@@ -14,6 +14,10 @@ test: $(VENV)/installed-test
 test-faults: $(VENV)/installed-test
 	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest tests/faults
 
+# What only an accelerator can show; `test` skips it where there is none.
+test-gpu: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m gpu
+
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -21,12 +25,18 @@ lint: $(VENV)/installed-lint
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
+# Needs the network, so it is no part of .ci/run. Strict: a package that could not be looked up is no clean bill.
+audit: $(VENV)/installed-audit
+	$(BIN)/python -m pip list --format=freeze --exclude-editable | sed 's/+.*//' > $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement $(VENV)/audited.txt
+
 format: $(VENV)/installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Ends with a Markdown table of figures and their targets; mind that nothing else is running.
 bench: $(VENV)/installed-test
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
 
 schema: $(VENV)/installed
 	$(BIN)/python -m nin_bench schema --rebuild > $(VENV)/grid.schema.json
@@ -43,6 +53,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-lint: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[lint]"
+	touch $@
+
+$(VENV)/installed-audit: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[audit]"
 	touch $@
 
 clean:

@@ -20,9 +20,8 @@ from nin_bench.cost import count_cost
 from nin_bench.data import Dataset, describe_data, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.evaluation import Evaluation, Images, StoppedError
-from nin_bench.models import ImageSpec, build_model
-from nin_bench.optimization import initialise
-from nin_bench.training import Chance, DivergedError, Epoch, Trainer, seed_for
+from nin_bench.models import ImageSpec
+from nin_bench.training import Chance, DivergedError, Epoch, Trainer, make_network
 
 
 class Attempt:
@@ -88,8 +87,7 @@ class Attempt:
         except ResultsError:
             raise  # a full disk is no fault of the cell's
         except Exception as failure:
-            self.outcome = "out_of_memory" if _is_out_of_memory(failure) else "crashed"
-            self.error = _told(failure)
+            self.outcome, self.error = describe_failure(failure)
         self._note_progress()
 
     def prepare(self) -> None:
@@ -107,10 +105,7 @@ class Attempt:
         chance = Chance.of(dataset.labels[train.indices])
         metrics["chance_loss"], metrics["chance_accuracy"] = chance.loss, chance.accuracy
 
-        torch.manual_seed(seed_for(cell.seed, "init"))
-        model = build_model(cell.model.name, image, **cell.model.arguments)
-        initialise(model, cell.recipe)
-        model = model.to(self.device).to(memory_format=torch.channels_last)
+        model = make_network(cell, image, self.device)
         self._dataset, self._validation = dataset, validation
         self._trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
         self._note_progress()
@@ -228,6 +223,11 @@ def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:
     """Loss and accuracy under the split's name; a loss that is not finite is not known."""
     loss = evaluation.loss if math.isfinite(evaluation.loss) else None
     return {f"{split}_loss": loss, f"{split}_accuracy": evaluation.accuracy}
+
+
+def describe_failure(failure: Exception) -> tuple[str, str]:
+    """What an error that nobody expected makes of whatever it ended: `out_of_memory` or `crashed`, and a line."""
+    return ("out_of_memory" if _is_out_of_memory(failure) else "crashed"), _told(failure)
 
 
 def _is_out_of_memory(failure: Exception) -> bool:

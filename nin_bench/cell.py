@@ -110,6 +110,8 @@ class Recipe(Spec):
     """Probability that is taken from an image's class and spread over all."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` computes convolutions and dense layers in bfloat16 (autocast); weights stay in float32."""
+    compile: bool = False
+    """Train through torch.compile; compiling counts as training time. Not together with `micro_batch`."""
     test_every_epoch: bool = False
     """The notebooks' diagnostic: read the test images after every epoch. No choice may use it."""
 
@@ -129,6 +131,11 @@ class Recipe(Spec):
             raise SpecError(
                 "micro_batch",
                 f"{self.micro_batch} exceeds the batch of {self.batch_size} images; use as many or fewer",
+            )
+        if self.compile and self.micro_batch is not None:
+            # A CUDA graph leaves its gradients where its next replay writes, so that they would not sum up.
+            raise SpecError(
+                "compile", f"does not go with micro_batch {self.micro_batch}; leave one of the two out"
             )
         return self
 

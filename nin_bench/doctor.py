@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
-from nin_bench.files import HOLDER, DamagedFileError, lock_holder, set_aside, sole_writer
+from nin_bench.files import DamagedFileError, set_aside
+from nin_bench.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results import PARTS, Record, ResultsFolder, is_of
 from nin_bench.stored import check_predictions
 
@@ -75,10 +77,12 @@ class _Examination:
         yield from self._examine("cells", ".json", self._read_record)
         if self.planned:
             yield from self._compare_with_plan()
+        yield from self._examine("checkpoints", ".ckpt", self._read_checkpoint)
         # Predictions are judged by their records, so these must have been seen.
         if self.folder.path / "cells" not in self.links:
             yield from self._examine("predictions", ".npz", self._read_predictions)
             yield from self._missing_predictions()
+        yield from self._examine("costs", ".json", self.folder.read_costs)
 
     def _no_grid(self, found: str) -> Finding:
         return self._finding(
@@ -88,24 +92,27 @@ class _Examination:
             "open",
         )
 
-    def _examine(self, part: str, suffix: str, read: Callable[[str], None]) -> Iterator[Finding]:
+    def _examine(self, part: str, suffix: str, read: Callable[[str], object]) -> Iterator[Finding]:
         """Read every file of a folder, and set aside those that are damaged."""
         folder = self.folder.path / part
         for path in [] if folder in self.links else sorted(folder.glob(f"*{suffix}")):
-            cell_id = path.name.removesuffix(suffix)
+            identity = path.name.removesuffix(suffix)
             try:
-                read(cell_id)
+                read(identity)
             except DamagedFileError as damage:
                 kept = set_aside(path, str(damage))
-                again = "; its cell runs again" if part == "cells" and cell_id in self.planned else ""
+                again = "; its cell runs again" if part == "cells" and identity in self.planned else ""
                 yield self._finding(path, str(damage), f"set aside as {kept.name}{again}", "repaired")
             except ResultsError:
-                self.unreadable.add(cell_id)
+                self.unreadable.add(identity)
                 yield self._finding(path, "cannot be read", "mend its permissions", "open")
 
     def _read_record(self, cell_id: str) -> None:
         if record := self.folder.read_record(cell_id):
             self.records[cell_id] = record
+
+    def _read_checkpoint(self, name: str) -> None:
+        check_checkpoint(self.folder.checkpoints_path / f"{name}.ckpt")
 
     def _read_predictions(self, cell_id: str) -> None:
         predictions = self.folder.read_predictions(cell_id)

@@ -3,6 +3,8 @@
 Imports torch only when asked for the accelerator, so that `status` and `report` stay instant.
 """
 
+import hashlib
+import json
 import os
 import platform
 import re
@@ -11,6 +13,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from nin_bench import __version__
 
 _SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
 _FOLDERS = re.compile(
@@ -32,6 +36,43 @@ def describe_environment() -> dict[str, Any]:
         "nin_bench": _version("nin-bench"),
         "commit": _commit(),
     }
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """What measured costs are of, and a fingerprint that is equal for machines that should measure the same.
+
+    The fingerprint is of processor, cores, memory (in GiB: what a kernel keeps for itself varies), accelerator and
+    software versions.
+
+    Args:
+        device: a torch device of this machine.
+    """
+    environment = describe_environment()
+    machine = {
+        "processor": environment["processor"],
+        "num_cores": environment["cores"],
+        "memory_bytes": environment["memory_bytes"],
+        "device": device_name(device),
+        "software": {
+            "python": environment["python"],
+            "torch": environment["software"]["torch"],
+            "nin_bench": __version__,
+        },
+    }
+    memory_bytes = environment["memory_bytes"]
+    told = {**machine, "memory_bytes": None if memory_bytes is None else round(memory_bytes / 2**30)}
+    fingerprint = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return {"fingerprint": fingerprint, **machine}
+
+
+def device_name(device: str) -> str:
+    """A CUDA device's model, or the kind of any other; the device has to be there."""
+    kind = device.partition(":")[0]
+    if kind != "cuda":
+        return kind
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def without_folders(text: str) -> str:

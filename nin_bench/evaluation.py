@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nin_bench.data import ImageBatches
 
-BATCH_SIZE = 250
+EVALUATION_BATCH = 250
 
 
 class StoppedError(Exception):
@@ -86,7 +86,7 @@ def evaluate(
     model.eval()
     loss_sum, predicted, probability, labels = 0.0, [], [], []
     with torch.inference_mode(), _ClassMaps(model) as class_maps:
-        for part in torch.split(images.indices, BATCH_SIZE):
+        for part in torch.split(images.indices, EVALUATION_BATCH):
             if should_stop():
                 raise StoppedError
             inputs, targets = images.batches.take(part)

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nin_bench import rounds
 from nin_bench.cell import Cell
 from nin_bench.executors import Slot
+from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.results import Record
 
@@ -17,6 +19,16 @@ class Planned:
     cells: Sequence[PlannedCell]
     slots: Sequence[Slot]
     notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Nothing is left to measure, and what was measured tells what training will take."""
+
+    forecast: RunForecast
+    """Of the cells to run."""
+    machine: Mapping[str, Any]
+    """As `describe_machine` tells."""
 
 
 @dataclass(frozen=True)
@@ -57,4 +69,4 @@ class CellEnded:
     will_retry: bool
 
 
-Event = Planned | CellStarted | CellResumed | EpochEnded | CellEnded
+Event = Planned | Foretold | CellStarted | CellResumed | EpochEnded | CellEnded | rounds.Event

@@ -1,10 +1,9 @@
-"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage set aside, one writer a folder.
+"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage set aside.
 
 What is read may come from anybody: only regular files are opened, links are not followed, and what they hold is
 bounded in size and depth before anyone else sees it.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -18,19 +17,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
 from nin_bench.errors import ResultsError, shown
 
 MAX_BYTES = 16 * 2**20
 """A larger JSON file is none of ours: a record of a thousand epochs has a third of a megabyte."""
 MAX_DEPTH = 16
 """Deeper nesting than any file of ours has."""
-LOCK, HOLDER = ".lock", ".lock-holder"
 
 _TEMPORARY = re.compile(r"\..{1,32}\.[0-9a-f]{32}\.tmp", re.DOTALL)
-_WAIT_SECONDS = 0.25
-"""For a folder's lock; who only looks whether it is held, as `status` does, lets go of it at once."""
 
 
 class DamagedFileError(Exception):
@@ -109,16 +103,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporary_files(folder: Path) -> list[Path]:
-    """Remove what `write_atomically` left in a folder when its process was killed; none may be writing there now.
-
-    Returns:
-        What was removed. What cannot be removed stays: it only takes up space.
-    """
+def temporary_files(folder: Path) -> list[Path]:
+    """What `write_atomically` left in a folder when its process was killed; look only where no other may write."""
     if folder.is_symlink() or not folder.is_dir():
         return []
+    return sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
+
+
+def remove_temporary_files(folder: Path) -> list[Path]:
+    """Remove `temporary_files`, and say which; one that cannot be removed only takes up space."""
     removed = []
-    for path in sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)):
+    for path in temporary_files(folder):
         with suppress(OSError):
             path.unlink()
             removed.append(path)
@@ -255,63 +250,3 @@ def set_aside(path: Path, reason: str) -> Path:
             f"{path}: {reason}, and cannot be set aside: {error.strerror or error}; mend the permissions"
         ) from error
     return goal
-
-
-# One writer
-
-
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel releases it when the holder dies, however it dies.
-
-    Raises:
-        ResultsError: another process holds it, or the folder cannot be written.
-    """
-    lock = FileLock(folder / LOCK, timeout=_WAIT_SECONDS)
-    holder = folder / HOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        holder.unlink(missing_ok=True)  # left by one that was killed; or a link, which must not be written through
-        with holder.open("x") as stream:
-            stream.write(f"process {os.getpid()}\n")
-    except Timeout as error:
-        raise ResultsError(
-            f"{folder}: in use by {_named_holder(folder)}; wait until it ends, or choose another --results"
-        ) from error
-    except OSError as error:
-        lock.release()
-        raise ResultsError(
-            f"{folder}: cannot be written: {error.strerror or error}; choose another --results"
-        ) from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # a disk that has failed since must not keep the lock
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def lock_holder(folder: Path) -> str | None:
-    """Who holds the folder's lock now, as in "process 123"; None where nobody does. Changes nothing."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _named_holder(folder)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _named_holder(folder: Path) -> str:
-    """What the holder wrote of itself; a killed one's name may stand there until the next has written its own."""
-    with suppress(DamagedFileError, FileNotFoundError, ResultsError, UnicodeDecodeError):
-        if named := re.fullmatch(r"process \d{1,20}\n", read_regular(folder / HOLDER, 100).decode()):
-            return named.group().strip()
-    return "another process"

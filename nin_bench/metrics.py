@@ -3,21 +3,22 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["share", "nats", "epochs", "count", "seconds", "images/s", "bytes"]
+Unit = Literal["share", "nats", "epochs", "count", "seconds", "images/s", "bytes", "joules"]
 """What a metric's raw values are in; a share lies in [0, 1]."""
 
-Kind = Literal["quality", "rate", "architecture", "observed"]
+Kind = Literal["quality", "rate", "architecture", "measured", "observed"]
 """How two variants can be compared by the metric.
 
 `quality`: how well a network does; it says nothing of one that is not healthy. `rate`: yes or no for every
-cell, itself about failing. `architecture`: no seed changes it. `observed`: seen while cells trained side by side,
-not measured on its own, so that no claim can rest on it.
+cell, itself about failing. `architecture`: no seed changes it. `measured`: a cost, measured apart from training in
+rounds that variants share. `observed`: seen while cells trained side by side, not measured on its own, so that no
+claim can rest on it.
 """
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One thing that is known of a cell."""
+    """One thing that is known of a cell or, measured, of its variant."""
 
     name: str
     title: str
@@ -47,10 +48,22 @@ METRICS: dict[str, Metric] = {
         Metric("escaped", "share of escaped networks", "share", "rate", higher_is_better=True),
         Metric("num_params", "parameters", "count", "architecture", higher_is_better=False),
         Metric("num_macs", "MACs per image", "count", "architecture", higher_is_better=False),
+        Metric("train_tensor_bytes", "bytes at once in training", "bytes", "architecture", higher_is_better=False),
+        Metric("train_images_per_second", "training throughput", "images/s", "measured", higher_is_better=True),
+        Metric(
+            "predict_images_per_second", "prediction throughput", "images/s", "measured", higher_is_better=True
+        ),
+        Metric("latency_p50_seconds", "latency of one image", "seconds", "measured", higher_is_better=False),
+        Metric("train_memory_bytes", "peak memory in training", "bytes", "measured", higher_is_better=False),
+        Metric(
+            "train_joules_per_image", "energy per training image", "joules", "measured", higher_is_better=False
+        ),
         Metric("train_seconds", "training time", "seconds", "observed", higher_is_better=False),
-        Metric("train_images_per_second", "training throughput", "images/s", "observed", higher_is_better=True),
+        Metric("seen_images_per_second", "throughput seen", "images/s", "observed", higher_is_better=True),
         Metric("peak_memory_bytes", "peak memory", "bytes", "observed", higher_is_better=False),
     )
 }
-"""Every metric by name: of a record's, those that a claim can be about, and `generalisation_gap` (train_accuracy
-less test_accuracy)."""
+"""Every metric that a claim can name: those of a record and of its variant's costs, and two that follow from a
+record, `generalisation_gap` (train_accuracy less test_accuracy) and `seen_images_per_second` (the record's own
+`train_images_per_second`, a name that stands here for the measured one). `train_tensor_bytes` is counted from
+shapes: the most that a training step's tensors take at once; `train_memory_bytes` is measured, with all around."""

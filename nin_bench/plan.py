@@ -1,7 +1,8 @@
 """What a grid asks for, what of it is done, and whether every model in it can be built."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,9 +10,12 @@ import torch
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.data import describe_data, resolve_data
+from nin_bench.cost_entry import CostEntry
+from nin_bench.cost_file import entry_of
+from nin_bench.data import count_images, describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
+from nin_bench.foretell import Forecast, ImageCounts, foretell_cell
 from nin_bench.grid import Grid, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
@@ -53,6 +57,8 @@ class PlannedCell:
     """The earlier record, where a further attempt goes on from it."""
     num_epochs_saved: int | None = None
     """Epochs that its checkpoint holds, where it has one to go on from."""
+    forecast: Forecast = field(default_factory=Forecast)
+    """What it will take on this machine, as far as `foretell_cells` could tell."""
 
     @property
     def has_to_run(self) -> bool:
@@ -69,17 +75,24 @@ class PlannedCell:
             "state": self.state,
             "outcome": self.outcome,
             "num_epochs_saved": self.num_epochs_saved,
+            "foretold_seconds": self.forecast.seconds,
+            "foretold_memory_bytes": self.forecast.memory_bytes,
         }
 
 
 def check_models(grid: Grid, data_dir: Path | None = None) -> None:
+    """`check_networks` of all of a grid's variants."""
+    check_networks(grid.variants, data_dir)
+
+
+def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) -> None:
     """Build every distinct network on the meta device, where it takes neither memory nor time.
 
     Raises:
         InputError: a network cannot be built for its images (too small an input, a width that leaves no
             channel) or does not go with its recipe; it names file, line and column of the refused value.
     """
-    for variant in _distinct_networks(grid):
+    for variant in _distinct_networks(variants):
         try:
             image = describe_data(variant.data, data_dir)
             with torch.device("meta"):
@@ -89,9 +102,9 @@ def check_models(grid: Grid, data_dir: Path | None = None) -> None:
             raise variant.refused(error) from error
 
 
-def _distinct_networks(grid: Grid) -> Iterator[Variant]:
+def _distinct_networks(variants: Iterable[Variant]) -> Iterator[Variant]:
     seen = set()
-    for variant in grid.variants:
+    for variant in variants:
         key = (repr(variant.model.identity()), variant.data, variant.recipe.micro_batch)
         if key not in seen:
             seen.add(key)
@@ -174,3 +187,44 @@ def load_plan(
     check_models(grid, data_dir)
     check_same_question(grid, folder)
     return plan_cells(grid, folder, fresh=fresh)
+
+
+def foretell_cells(
+    planned: Iterable[PlannedCell],
+    folder: ResultsFolder,
+    fingerprint: str,
+    num_workers: int,
+    data_dir: Path | None = None,
+) -> list[PlannedCell]:
+    """Add to each cell what it will take, where its variant's costs have been measured on this machine.
+
+    Args:
+        planned: the cells, whether they are to run or done.
+        folder: where costs lie.
+        fingerprint: of this machine; another's costs are not looked at.
+        num_workers: how many cells run at a time.
+        data_dir: where datasets lie; None looks in the usual places.
+    """
+
+    @cache
+    def entry(variant_id: str) -> CostEntry | None:
+        try:
+            costs = folder.read_costs(variant_id)
+        except DamagedFileError:  # the next measuring sets it aside, and says so
+            return None
+        found = costs and entry_of(costs, fingerprint)
+        return CostEntry.model_validate(found) if found else None
+
+    @cache
+    def images(spec: DataSpec) -> ImageCounts:
+        return ImageCounts(*count_images(spec, data_dir))
+
+    def forecast(one: PlannedCell) -> Forecast:
+        measured = entry(one.cell.variant_id)
+        if measured is None:
+            return Forecast()
+        recipe = one.cell.recipe
+        left = recipe.model_copy(update={"epochs": recipe.epochs - (one.num_epochs_saved or 0)})
+        return foretell_cell(measured, left, images(one.cell.data), num_workers=num_workers)
+
+    return [replace(one, forecast=forecast(one)) for one in planned]

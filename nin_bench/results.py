@@ -1,18 +1,21 @@
-"""The results folder and all in it: the grid as resolved, records, predictions; and their DataFrames.
+"""The results folder and all in it: the grid as resolved, records, predictions, costs; and their DataFrames.
 
 Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
-`weights/<cell-id>.pt` and `checkpoints/`.
-Imports no torch, so reading results is instant.
+`costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`. Imports no torch, so reading results is
+instant.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import pandas as pd
 
+from nin_bench.cost_entry import Entry, cost_row
+from nin_bench.cost_file import COSTS_SCHEMA, check_costs, entry_of, with_entry
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
@@ -34,6 +37,9 @@ from nin_bench.stored import (
     unpack_predictions,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 """Outcomes that another try would not change: `run` skips such cells and tries the others again."""
 
@@ -44,6 +50,8 @@ MAX_GRID_BYTES = 64 * 2**20
 """A grid.json of some 300,000 cells."""
 MAX_PREDICTIONS_BYTES = 64 * 2**20
 """More than the predictions of any test set take."""
+
+_NAMES = ("cell_id", "variant_id", "label", "seed")
 
 Record = dict[str, Any]
 """What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
@@ -77,13 +85,18 @@ class ResultsFolder:
         """The folder of what cells under way need to go on."""
         return self.path / "checkpoints"
 
+    def costs_path(self, variant_id: str) -> Path:
+        """Where a variant's costs lie."""
+        return self.path / "costs" / f"{variant_id}.json"
+
     def check_writable(self) -> None:
         """Write and remove a file wherever a run will write, before it trains anything.
 
         Raises:
             ResultsError: one of the folders cannot be written.
         """
-        for folder in (self.path, self.path / "cells", self.path / "predictions", self.checkpoints_path):
+        for name in ("", "cells", "predictions", "costs", "checkpoints"):
+            folder = self.path / name
             probe = folder / ".probe"
             write_atomically(probe, b"")
             remove_file(probe)
@@ -91,7 +104,9 @@ class ResultsFolder:
     def links(self) -> list[Path]:
         """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
         ours = [*PARTS, "report", "report/figures"]
-        return [path for name in ours if (path := self.path / name).is_symlink()]
+        with suppress(OSError):  # of a name too long to be anything's
+            return [path for name in ours if (path := self.path / name).is_symlink()]
+        return []
 
     def remove_leftovers(self) -> list[Path]:
         """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
@@ -194,13 +209,43 @@ class ResultsFolder:
             return None
         return unpack_predictions(content, cell_id)
 
+    def read_costs(self, variant_id: str) -> dict[str, Any] | None:
+        """A variant's costs, an entry for each machine that measured it; None where there are none.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another variant.
+        """
+        try:
+            costs = read_json(self.costs_path(variant_id), COSTS_SCHEMA)
+        except FileNotFoundError:
+            return None
+        check_costs(costs, variant_id)
+        return costs
+
+    def read_costs_or_set_aside(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
+        """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
+        try:
+            return self.read_costs(variant_id), None
+        except DamagedFileError as error:
+            kept = set_aside(self.costs_path(variant_id), str(error))
+            return (
+                None,
+                f"costs/{variant_id}.json {error}; set aside as {kept.name}, its variant is measured again",
+            )
+
+    def write_cost(self, variant_id: str, label: str, entry: Entry) -> None:
+        """Store what this machine measured of a variant, beside what other machines did."""
+        costs, _ = self.read_costs_or_set_aside(variant_id)
+        content = {"variant_id": variant_id, "label": label, "entries": with_entry(costs, entry)}
+        write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
+
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
         found = {path.stem for path in (self.path / "cells").glob("*.json")}
         return sorted(found - set(planned))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """A results folder as read: what the report and a user's own analysis start from."""
 
@@ -208,13 +253,41 @@ class Results:
     grid: dict[str, Any]
     records: list[Record]
     """Readable records of planned cells, in the grid's order."""
-    cells: pd.DataFrame
-    """One row per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no
-    record), error (text, or what pandas has for none), then one column per metric."""
-    history: pd.DataFrame
-    """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+    rows: list[dict[str, Any]]
+    """One per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no record),
+    error, then its metrics."""
+    cost_entries: dict[str, Entry]
+    """By variant_id, all that was measured of a variant on the grid's machine: the one on which the grid was last
+    run or measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
+
+    # Tables are made when they are asked for: `status` needs none, and waits for no pandas.
+
+    @cached_property
+    def cells(self) -> "pd.DataFrame":
+        """`rows`, with a column per metric; error is text, or what pandas has for none."""
+        return _frame(self.rows)
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+        names = {row["cell_id"]: {key: row[key] for key in _NAMES} for row in self.rows}
+        return _frame(
+            [{**names[record["cell_id"]], **epoch} for record in self.records for epoch in record["history"]]
+        )
+
+    @cached_property
+    def costs(self) -> "pd.DataFrame":
+        """One row per variant of `cost_entries`: variant_id, label, the headline figures, named as metrics are."""
+        labels = {variant["variant_id"]: variant["label"] for variant in self.grid["variants"]}
+        return _frame(
+            [
+                {"variant_id": variant_id, "label": labels[variant_id], **cost_row(entry)}
+                for variant_id, entry in self.cost_entries.items()
+            ],
+            ("variant_id", "label"),
+        )
 
 
 def load_results(folder: Path | str) -> Results:
@@ -227,9 +300,9 @@ def load_results(folder: Path | str) -> Results:
     results = ResultsFolder(Path(folder))
     grid = results.read_grid()
     variants = {variant["variant_id"]: variant for variant in grid["variants"]}
-    records, rows, epochs, left_out = [], [], [], []
+    records, rows, left_out = [], [], []
     for cell in grid["cells"]:
-        row = {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed")}
+        row = {key: cell[key] for key in _NAMES}
         try:
             record = results.read_record(cell["cell_id"])
         except DamagedFileError as damage:
@@ -247,18 +320,34 @@ def load_results(folder: Path | str) -> Results:
         records.append(record)
         error = record["attempts"][-1].get("error")
         rows.append({**row, "outcome": record["outcome"], "error": error, **record["metrics"]})
-        epochs += [{**row, **epoch} for epoch in record["history"]]
     foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
     if foreign:
         left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
+    entries, damaged = _cost_entries(results, grid)
     return Results(
         folder=results.path,
         grid=grid,
         records=records,
-        cells=_frame(rows),
-        history=_frame(epochs),
-        left_out=left_out,
+        rows=rows,
+        cost_entries=entries,
+        left_out=[*left_out, *damaged],
     )
+
+
+def _cost_entries(results: ResultsFolder, grid: Mapping[str, Any]) -> tuple[dict[str, Entry], list[str]]:
+    """What the grid's machine measured of each variant, and a sentence for each file that was not used."""
+    entries, left_out = {}, []
+    fingerprint = (grid.get("machine") or {}).get("fingerprint", "")
+    for variant in grid["variants"]:
+        variant_id = variant["variant_id"]
+        try:
+            costs = results.read_costs(variant_id)
+        except DamagedFileError as damage:
+            left_out.append(f"costs/{variant_id}.json was left out: it {damage}.")
+            continue
+        if costs is not None and (entry := entry_of(costs, fingerprint)) is not None:
+            entries[variant_id] = entry
+    return entries, left_out
 
 
 def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
@@ -275,7 +364,8 @@ def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
     )
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = dict.fromkeys(key for row in rows for key in row)
-    columns = columns or dict.fromkeys(("cell_id", "variant_id", "label", "seed"))
+def _frame(rows: list[dict[str, Any]], empty: Iterable[str] = _NAMES) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = dict.fromkeys(key for row in rows for key in row) or dict.fromkeys(empty)
     return pd.DataFrame({key: [row.get(key) for row in rows] for key in columns})

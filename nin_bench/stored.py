@@ -29,6 +29,7 @@ Predictions = dict[str, npt.NDArray[Any]]
 
 _KINDS = {"predicted": "i", "probability": "f", "label": "i"}
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
+_LARGEST = 2.0**128  # a loss is computed in single precision; and no measure is negative
 _PLACES = frozenset({"cell_id", "variant_id", "label", "seed", "outcome", "error"})
 """What tables hold beside the metrics."""
 
@@ -57,6 +58,10 @@ class _Cell(_Part):
     seed: int
 
 
+class _Machine(_Part):
+    fingerprint: str
+
+
 class _Grid(_Part):
     name: str
     profile: str
@@ -65,6 +70,7 @@ class _Grid(_Part):
     variants: list[_Variant]
     cells: list[_Cell]
     lock: dict[str, Any] | None = None
+    machine: _Machine | None = None
 
 
 def check_grid(value: Mapping[str, Any]) -> None:
@@ -109,9 +115,12 @@ def check_record(value: Mapping[str, Any], cell_id: str) -> None:
         _check_numbers(f"history[{number - 1}]", row)
         if row.get("epoch") != number:
             raise DamagedFileError(f"has epoch {shown(row.get('epoch'))} in the place of epoch {number}")
-    for attempt in attempts:
+    for number, attempt in enumerate(attempts):
         if not isinstance(attempt.get("error"), str | None):
-            raise DamagedFileError("has an attempt whose error is no text")
+            raise DamagedFileError(f"has {shown(attempt['error'])} as attempts[{number}].error, which is no text")
+        # What is no text there, is a number.
+        told = {name: value for name, value in attempt.items() if not isinstance(value, str)}
+        _check_numbers(f"attempts[{number}]", {**told, "error": None})
 
 
 def _mappings(value: object) -> list[dict[str, Any]] | None:
@@ -121,14 +130,16 @@ def _mappings(value: object) -> list[dict[str, Any]] | None:
 
 def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if name in _PLACES:
-            raise DamagedFileError(f"has {place}.{name}, which is none")
         if value is None:
             continue
+        if name in _PLACES:
+            raise DamagedFileError(f"has {place}.{name}, which is none")
         if not isinstance(value, bool | int | float):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
-        if name.endswith("accuracy") and not 0 <= value <= 1:
-            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no share")
+        if name.startswith("num_") and type(value) is not int:
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no count")
+        if not 0 <= value <= (1 if name.endswith("accuracy") else _LARGEST):
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which nobody measured")
 
 
 def pack_predictions(predictions: Mapping[str, npt.NDArray[Any]], cell_id: str) -> bytes:
@@ -150,7 +161,7 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
             if sum(member.file_size for member in archive.infolist()) > _MAX_UNPACKED_BYTES:
                 raise DamagedFileError(f"unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+            found = {name: np.asarray(arrays[name]) for name in arrays.files}
     except DamagedFileError:
         raise
     except Exception as error:  # whatever zlib, zipfile and NumPy make of bytes that mean harm

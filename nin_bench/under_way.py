@@ -1,6 +1,6 @@
 """What the parent of a run knows of a cell in a worker, should the worker not live to say it itself."""
 
-import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,11 @@ class CellUnderWay:
     checkpoints: Checkpoints
     environment: Mapping[str, Any]
     earlier_attempts: Sequence[Mapping[str, Any]]
+    foretold_seconds: float | None
+    """What this attempt was expected to take."""
     started_at: str = field(default_factory=now)
+    started_seconds: float = field(default_factory=time.monotonic)
+    """By a clock that nobody sets."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -33,6 +37,12 @@ class CellUnderWay:
         else:
             self.history.append(news.row)
 
+    def timed(self, record: Record) -> Record:
+        """The record with what its last attempt took, and was foretold to take."""
+        took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.foretold_seconds}
+        *earlier, last = record["attempts"]
+        return {**record, "attempts": [*earlier, {**last, **took}]}
+
     def record_of_death(self, end: Ended, timeout_seconds: float | None) -> Record:
         """The record of a cell whose worker died: the cause, and the last that was told or saved of it."""
         if end.how == "timed_out":
@@ -40,7 +50,7 @@ class CellUnderWay:
         elif end.how == "killed":
             outcome, error = "interrupted", "killed, since the run had to stop at once"
         else:
-            outcome, error = "crashed", _cause_of_death(end)
+            outcome, error = "crashed", end.cause
         metrics, history = self.metrics, self.history
         saved = self.checkpoints.newest_record()
         if saved is not None and (saved["metrics"]["num_steps"] or 0) > (metrics.get("num_steps") or 0):
@@ -55,16 +65,3 @@ class CellUnderWay:
             environment=self.environment,
             earlier_attempts=self.earlier_attempts,
         )
-
-
-def _cause_of_death(end: Ended) -> str:
-    code = end.exit_code
-    if code is not None and code < 0:
-        by = signal.Signals(-code).name
-        hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
-        said = f"its process was killed by {by}{hint}"
-    else:
-        said = f"its process ended with status {code}"
-    *before, last = end.output.splitlines() or [""]
-    # The last line tells most, and tables show the first.
-    return "\n".join([f"{said}: {last}" if last else said, *before])

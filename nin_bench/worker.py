@@ -10,6 +10,7 @@ import torch
 from nin_bench.attempt import Attempt
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints, write_weights
+from nin_bench.environment import device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
 from nin_bench.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
@@ -79,7 +80,7 @@ def run_cell(
     run = _CellRun(
         Attempt(cell, data_dir=data_dir, device=device, should_stop=should_stop),
         keeping,
-        environment={**(environment or {}), "device": _device_name(torch.device(device))},
+        environment={**(environment or {}), "device": device_name(device)},
         earlier_attempts=earlier_attempts,
     )
     return run.to_its_end(on_news)
@@ -145,9 +146,3 @@ class _CellRun:
             environment=self.environment,
             earlier_attempts=self.earlier_attempts,
         )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda" and torch.cuda.is_available():
-        return torch.cuda.get_device_name(device)
-    return device.type

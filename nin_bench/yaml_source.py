@@ -25,6 +25,35 @@ MAX_DIGITS = 18
 _REMEDY = (
     "indent with spaces, put a space after each colon, close quotes and brackets, quote text that holds a colon"
 )
+_MISTAKES = (
+    (r"found character '\\t'", "a tab", "indent with spaces"),
+    (r"found character '(.)'", "text cannot begin with {0}", "put it in quotes"),
+    (r"expected (?:alpha|chomp|a comment)", "text cannot begin with a mark of YAML's own", "put it in quotes"),
+    (
+        r"found unknown escape character",
+        "an escape that YAML does not know",
+        "use single quotes, or write \\\\ for \\",
+    ),
+    (
+        r"found unexpected end of stream",
+        "a quote that is not closed",
+        "close it; in '…' an apostrophe is written ''",
+    ),
+    (r"could not find expected ':'", "a line without a field", "write a name, a colon and a space: name: value"),
+    (
+        r"expected ',' or '(.)', but got ':'",
+        "a second colon in the bracket of line {line}",
+        "add {0}, or a comma before its field, or quote text that holds a colon",
+    ),
+    (
+        r"expected ',' or '(.)', but got",
+        "the bracket of line {line} is not closed",
+        "add {0}, or a comma before this",
+    ),
+    (r"expected .*, but found '[]}]'", "a bracket that was not opened", "take it out, or put the text in quotes"),
+)
+"""What the parser says of common mistakes, what that means, and what to do about it."""
+_MISPLACED = re.compile("expected (<block end>|'<document start>')|mapping values are not allowed")
 _BOOLEANS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
@@ -75,6 +104,8 @@ class Node:
         if known is not None:
             names = list(known)
             for name, node in self.value.items():
+                if name not in names and ":" in name:
+                    raise node.key_error(f"{shown(name)} is no field; put a space after the colon")
                 if name not in names:
                     raise node.key_error(unknown_name("field", name, names))
         return self.value
@@ -111,18 +142,40 @@ def parse_yaml(text: str, source: str) -> Node:
     try:
         return _build(_events(text), source)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        assert mark is not None, "the parser marks every error"
-        context = f"{error.context}, " if error.context else ""
-        remedy = error.note or _REMEDY
-        raise InputError(
-            f"{source}:{mark.line + 1}:{mark.column + 1}: not YAML: {context}{error.problem}; {remedy}"
-        ) from error
+        raise _explained(error, source) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)
         code = ord(text[error.position])
         raise InputError(f"{source}:{line}:{column}: not YAML: character U+{code:04X}; leave it out") from error
+
+
+def _explained(error: yaml.MarkedYAMLError, source: str) -> InputError:
+    """A syntax error in the user's words, at the place that has to be mended."""
+    problem, mark, opened = str(error.problem), error.problem_mark or error.context_mark, error.context_mark
+    assert mark is not None, "the parser marks every error"
+    if opened is not None and problem in ("found unexpected end of stream", "could not find expected ':'"):
+        mark = opened  # the parser noticed only later
+    what, remedy = f"{f'{error.context}, ' if error.context else ''}{problem}", error.note or _REMEDY
+    if _MISPLACED.match(problem):
+        assert mark.buffer is not None, "what is parsed is text"
+        what, remedy = _misplaced(mark.buffer[mark.pointer - mark.column : mark.pointer])
+    for pattern, meaning, advice in _MISTAKES:
+        if found := re.match(pattern, problem):
+            line = (opened or mark).line + 1
+            what, remedy = meaning.format(*found.groups(), line=line), advice.format(*found.groups())
+            break
+    return InputError(f"{source}:{mark.line + 1}:{mark.column + 1}: not YAML: {what}; {remedy}")
+
+
+def _misplaced(before: str) -> tuple[str, str]:
+    """What is wrong where no value can stand, and the remedy, by what stands before it on its line."""
+    if ": " in before or before.rstrip().endswith(("'", '"', "]", "}")):
+        return "text goes on behind a value, or holds a colon", "put the whole text in quotes"
+    return (
+        "a line that does not go with those before it",
+        "begin the fields of a section in one column, put a space after each colon and after a list's dashes",
+    )
 
 
 def _events(text: str) -> Iterator[yaml.Event]:

@@ -2,11 +2,11 @@
 
 import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from installed import has_fashion_mnist
 
 from nin_bench.plan import RegistryCatalog
 
@@ -14,25 +14,18 @@ from nin_bench.plan import RegistryCatalog
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     in_ci = os.environ.get("CI") == "true"
     for item in items:
         if item.get_closest_marker("gpu") and not torch.accelerator.is_available():
             item.add_marker(pytest.mark.skip(reason="needs an accelerator, and there is none here"))
-        if item.get_closest_marker("fashion") and not _has_fashion_mnist() and not in_ci:
+        if item.get_closest_marker("fashion") and not has_fashion_mnist() and not in_ci:
             item.add_marker(
                 pytest.mark.skip(
                     reason="needs Fashion-MNIST: apt-get install dataset-fashion-mnist, or set NIN_BENCH_DATA"
                 )
             )
-
-
-def _has_fashion_mnist() -> bool:
-    data_dir = os.environ.get("NIN_BENCH_DATA")
-    return DEBIAN_FASHION_MNIST.is_dir() or bool(data_dir and (Path(data_dir) / "FashionMNIST").is_dir())
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,7 @@ SHOWCASE = {  # label: accuracy, parameters, MACs; counts of the notebooks' netw
 }
 
 
-def write_showcase(folder: Path) -> Path:
+def write_showcase(folder: Path, **grid: Any) -> Path:
     """Nine variants with three seeds; some collapsed, one diverged, one crashed, one has no record."""
     variants: dict[str, list[dict[str, Any] | None]] = {}
     for label, (accuracy, num_params, num_macs) in SHOWCASE.items():
@@ -179,4 +179,4 @@ def write_showcase(folder: Path) -> Path:
     )  # fmt: skip
     replace("vgg11 width=0.25", 1, record("crashed", {}, [], "worker ended with signal 9 (SIGKILL)"))
     replace("vgg11 width=0.25", 2, None)
-    return write_results(folder, variants, baseline="nin pointwise=2 head=gap")
+    return write_results(folder, variants, baseline="nin pointwise=2 head=gap", **grid)

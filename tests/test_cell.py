@@ -117,6 +117,7 @@ def test_what_cannot_change_the_result_is_no_part_of_the_identity():
         {"recipe": Recipe(epochs=11)},
         {"recipe": Recipe(precision="bf16")},
         {"recipe": Recipe(micro_batch=16)},
+        {"recipe": Recipe(compile=True)},
         {"model": LENET.model_copy(update={"name": "mlp"})},
     ],
 )
@@ -155,6 +156,7 @@ def test_a_record_keeps_the_whole_cell():
             "augmentation": "none",
             "label_smoothing": 0.0,
             "precision": "fp32",
+            "compile": False,
             "test_every_epoch": False,
         },
         "seed": 0,
@@ -209,6 +211,11 @@ def test_a_cell_cannot_be_changed():
             {"batch_size": 32, "micro_batch": 64},
             "micro_batch",
             "64 exceeds the batch of 32 images; use as many or fewer",
+        ),
+        (
+            {"compile": True, "micro_batch": 16},
+            "compile",
+            "does not go with micro_batch 16; leave one of the two out",
         ),
     ],
 )

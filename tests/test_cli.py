@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from costs_fixture import cost_entry, write_costs
 from processes import linux, members_of, still_running_after
 
 from nin_bench import cli
+from nin_bench.environment import describe_machine
+from nin_bench.folder_lock import sole_writer
 from nin_bench.results import load_results
 
 ROOT = Path(__file__).parent.parent
@@ -109,11 +112,11 @@ def test_a_grid_with_a_cell_that_fails_from_end_to_end(tmp_path):
 
 
 def test_a_second_run_says_what_was_done_before_and_writes_the_report_again(call):
-    assert call("run", "--grid", "grid.yaml", "--device", "cpu").status == 0
+    assert call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu").status == 0
     page = Path("reports/tiny/full/report.md")
     first = page.read_text()
     page.unlink()
-    again = call("run", "--grid", "grid.yaml", "--device", "cpu")
+    again = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
     assert again.status == 0
     assert again.out.splitlines()[-1] == "results: results/tiny/full (4 trained; 4 done before)"
     assert again.err.splitlines()[1].startswith("0 of 4 cells to run (4 done before) on ")
@@ -123,14 +126,16 @@ def test_a_second_run_says_what_was_done_before_and_writes_the_report_again(call
 def test_a_second_run_answers_for_failures_on_record(call):
     Path("grid.yaml").write_text(WITH_A_FAILURE)
     narrowed = ("--device", "cpu", "--seeds", "0", "--only", "*hidden=8*")
-    assert call("run", "--grid", "grid.yaml", *narrowed).status == 1
-    again = call("run", "--grid", "grid.yaml", *narrowed)
+    assert call("run", "--no-measure", "--grid", "grid.yaml", *narrowed).status == 1
+    again = call("run", "--no-measure", "--grid", "grid.yaml", *narrowed)
     assert again.status == 1
     assert again.out.splitlines()[-1] == "results: results/tiny/full (1 diverged; 1 done before)"
 
 
 def test_results_elsewhere_have_their_report_inside(call):
-    done = call("run", "--grid", "grid.yaml", "--results", "elsewhere", "--only", "*16", "--workers", "1")
+    done = call(
+        "run", "--no-measure", "--grid", "grid.yaml", "--results", "elsewhere", "--only", "*16", "--workers", "1"
+    )
     assert done.status == 0
     assert done.out.splitlines()[0] == "report: elsewhere/tiny/full/report/report.md"
     assert not Path("results").exists()
@@ -149,12 +154,61 @@ def test_plan_and_status_before_and_after_a_run(call):
     ]  # fmt: skip
     assert {"cell_id", "variant_id"} <= set(document["cells"][0])
 
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
     after = call("plan", "--grid", "grid.yaml", "--json").json()
     assert [cell["state"] for cell in after["cells"]] == ["missing", "missing", "done", "done"]
     status = call("status", "results/tiny/full", "--json").json()
     assert status["outcomes"] == {"missing": 2, "trained": 2}
     assert call("status", "results/tiny/full").out.splitlines()[0] == "tiny, profile full: 4 cells"
+
+
+def test_a_plan_foretells_what_this_machine_has_measured(call):
+    cells = call("plan", "--grid", "grid.yaml", "--json").json()["cells"]
+    assert {(cell["foretold_seconds"], cell["foretold_memory_bytes"]) for cell in cells} == {(None, None)}
+    folder = Path("results/tiny/full")
+    folder.mkdir(parents=True)
+    write_costs(folder, cells[0]["variant_id"], cost_entry(machine=describe_machine("cpu")))
+    options = ("--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
+    # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
+    seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
+    known, unknown, *_ = call("plan", *options, "--json").json()["cells"]
+    assert (known["foretold_seconds"], known["foretold_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
+    assert (unknown["foretold_seconds"], unknown["foretold_memory_bytes"]) == (None, None)
+    plan = call("plan", *options)
+    assert plan.out.splitlines() == [
+        "mlp hidden=16  seed 0  missing  4 s, 0.5 GiB",
+        "mlp hidden=32  seed 0  missing",
+        "mlp hidden=16  seed 1  missing  4 s, 0.5 GiB",
+        "mlp hidden=32  seed 1  missing",
+        "4 cells: 4 to run, 0 done",
+        "foretold: 4 s for 2 of 4 cells with 2 workers, together holding up to 0.9 GiB",
+    ]
+    assert plan.err.splitlines()[1:] == [
+        "2 cells without figures of this machine: with the same options, python -m nin_bench measure --grid "
+        "grid.yaml takes them, and so does run, first"
+    ]
+    # with three workers nobody was busy: memory is known, time is not
+    more = call("plan", *options[:-1], "3").out.splitlines()
+    assert (more[0], more[-1]) == ("mlp hidden=16  seed 0  missing  0.5 GiB", "4 cells: 4 to run, 0 done")
+
+
+def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
+    call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+    lines = call("status", "results/tiny/full", "--cells").out.splitlines()
+    assert lines[3:] == [
+        "mlp hidden=16  seed 0  missing", "mlp hidden=16  seed 1  trained",
+        "mlp hidden=32  seed 0  missing", "mlp hidden=32  seed 1  trained",
+    ]  # fmt: skip
+    document = call("status", "results/tiny/full", "--json").json()
+    assert document["in_use_by"] is None
+    assert [(cell["label"], cell["seed"], cell["outcome"]) for cell in document["cells"]] == [
+        ("mlp hidden=16", 0, "missing"), ("mlp hidden=16", 1, "trained"),
+        ("mlp hidden=32", 0, "missing"), ("mlp hidden=32", 1, "trained"),
+    ]  # fmt: skip
+    with sole_writer(tmp_path / "results" / "tiny" / "full"):
+        assert f"  in use by process {os.getpid()}" in call("status", "results/tiny/full").out.splitlines()
+        document = call("status", "results/tiny/full", "--json").json()
+        assert document["in_use_by"] == f"process {os.getpid()}"
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
@@ -176,7 +230,7 @@ def test_overrides_narrow_and_change_a_run(call):
 
 
 def test_a_report_can_be_written_anew_and_elsewhere(call):
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
     done = call("report", "results/tiny/full", "--out", "page")
     assert (done.status, done.out) == (0, "report: page/report.md\n")
     assert Path("page/report.md").read_text() == Path("reports/tiny/full/report.md").read_text()
@@ -201,7 +255,8 @@ def test_a_models_layers_are_those_the_notebooks_print(call):
 def test_a_models_layers_as_a_table(call):
     done = call("models", "nin", "--set", "pointwise=0", "--set", "head=fc")
     assert done.status == 0
-    head, *_, total, spatial, pointwise, dense, note = done.out.splitlines()
+    layers, memory = done.out.split("\n\n")
+    head, *_, total, spatial, pointwise, dense, note = layers.splitlines()
     assert head.split() == ["layer", "type", "output", "shape", "parameters", "MACs"]
     kinds = (total, spatial, pointwise, dense)
     counts = [[int(word.replace(",", "")) for word in row.split()[-2:]] for row in kinds]
@@ -209,8 +264,31 @@ def test_a_models_layers_as_a_table(call):
     assert counts[2] == [0, 0]
     assert counts[3][0] == 384 * 5 * 5 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 10 + 10
     assert note.startswith("MACs: ")
+    assert memory.startswith("memory in MB, trained by plain SGD ")
     deep = call("models", "nin", "--deep")
     assert len(deep.out.splitlines()) > len(call("models", "nin").out.splitlines())
+
+
+def test_the_memory_that_a_model_takes(call):
+    _, table = call("models", "lenet", "--resolution", "28", "--memory", "0.5").out.split("\n\n")
+    head, *rows, note = table.splitlines()
+    assert head.split() == ["memory", "in", "MB,", "trained", "by", "plain", "SGD", "fp32", "bf16"]
+    cells = {" ".join(row.split()[:-2]): row.split()[-2:] for row in rows}
+    assert cells["weights"] == ["0.247", "0.247"]
+    assert cells["low-precision copies of weights"] == ["0.000", "0.123"]
+    assert cells["activations kept for backward, per image"][0] == "0.032"
+    assert note.startswith("Memory: ")
+
+    documents = call("models", "lenet", "--resolution", "28", "--memory", "0.5", "--json").json()["memory"]
+    assert [document["precision"] for document in documents] == ["fp32", "bf16"]
+    fp32, _ = documents
+    assert fp32["memory_bytes"]["activations_per_image"] == 32_384
+    assert fp32["budget_bytes"] == 500_000_000
+    assert cells["largest batch that trains in 0.5 GB"][0] == f"{fp32['largest_batch']:,}"
+    assert [peaks["batch_size"] for peaks in fp32["peak_bytes"]] == [1, 32, 128]
+    peak = fp32["peak_bytes"][2]
+    assert cells["peak in training, batch of 128"][0] == f"{peak['train'] / 1e6:,.3f}"
+    assert cells["peak in prediction, batch of 128"][0] == f"{peak['predict'] / 1e6:,.3f}"
 
 
 def test_models_are_listed_with_their_arguments(call):
@@ -253,6 +331,9 @@ def test_the_version(call):
         (("name: mlp, hidden: [16, 32]", "name: lenet"), "8 is too small for these layers; use 12 or more"),
         (("seeds: 2", "seeds: 6000"), "12,000 cells"),
         (("seeds: 2", "seeds: ["), "grid.yaml:"),
+        (("name: digits", "name: image_folder, resolution: 8, folder: ../up"), "data.folder: '../up' leaves the"),
+        (("name: digits", f"name: image_folder, resolution: 8, folder: {'x' * 300}"), "up to 255 visible"),
+        (("name: digits", 'name: image_folder, resolution: 8, folder: "a\\0b"'), "up to 255 visible characters"),
     ],
     ids=lambda value: value[1].strip().replace("\n", " ") if isinstance(value, tuple) else "",
 )
@@ -282,10 +363,17 @@ def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, e
         ("run --grid grid.yaml --set recipe.epoch=2", "unknown field 'epoch'; did you mean 'epochs'?"),
         ("run --grid grid.yaml --device abacus", "--device abacus: there is "),
         ("run --grid grid.yaml --results grid.yaml", "grid.yaml/tiny/full: cannot be written: "),
+        (f"plan --grid grid.yaml --results {'x' * 300}", "cannot be read: File name too long"),
+        (f"run --grid grid.yaml --results {'x' * 300}", "cannot be read: File name too long"),
+        (f"status {'x' * 300}", "cannot be read: File name too long"),
+        (f"doctor {'x' * 300}", "not a results folder"),
         ("status absent", "absent: not a results folder"),
         ("report absent", "absent: not a results folder"),
         ("models inn", "models inn: name: unknown model 'inn'; did you mean 'nin'?"),
         ("models nin --resolution 20", "models nin: resolution: 20 is too small for these layers; use 67 or more"),
+        ("models nin --memory -1", "Invalid value for '--memory'"),
+        ("models nin --memory inf", "Invalid value for '--memory'"),
+        ("models nin --resolution 10000", "models nin: resolution: 10000 is not a number of pixels"),
         ("models nin --set pointwise", "--set pointwise: write --set ARGUMENT=VALUE"),
         ("models nin --set pointwise=-1", "models nin: pointwise: -1 is not a number of 1×1 layers"),
     ],
@@ -298,9 +386,22 @@ def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_made(call, argumen
     assert files_in(Path()) == {"grid.yaml"}
 
 
+def test_a_name_that_would_steer_the_terminal_is_written_out(call):
+    done = call("run", "--grid", "\x1b]0;owned\x07\u202egrid.yaml")
+    assert done.status == 2
+    assert done.err.startswith("\\x1b]0;owned\\x07\\u202egrid.yaml: cannot be read: ")
+
+
+def test_a_pattern_that_excludes_nothing_is_noted(call):
+    Path("grid.yaml").write_text(f"{GRID}exclude:\n- {{hidden: 64}}\n")
+    done = call("plan", "--grid", "grid.yaml")
+    assert done.status == 0
+    assert "grid.yaml:10:3: exclude[0]: matches no cell; mend it, or leave it out" in done.err.splitlines()
+
+
 def test_another_recipe_in_the_same_folder_is_refused(call):
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
-    done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
+    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
     assert done.status == 2
     assert done.err == (
         "results/tiny/full: was run with another recipe (epochs: 1, now 2); to try things out, choose another "
@@ -322,7 +423,7 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nin_bench.plan.check_models", interrupted)
-    done = call("run", "--grid", "grid.yaml", "--device", "cpu")
+    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
     assert (done.status, done.out, done.err) == (130, "", "")
     assert files_in(Path()) == {"grid.yaml"}
 
@@ -332,7 +433,7 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
 def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call, number, status):
     """Ctrl-C on a terminal, `timeout` and service managers all signal every process of a group."""
     Path("grid.yaml").write_text(GRID.replace("epochs: 1", "epochs: 40").replace("[16, 32]", "[8, 16]"))
-    arguments = ("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
+    arguments = ("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
     with subprocess.Popen(
         command(*arguments),
         cwd=tmp_path,
@@ -390,10 +491,95 @@ def test_ctrl_c_while_the_first_worker_is_prepared_ends_without_a_traceback(tmp_
     assert still_running_after(10.0, group) == set()
 
 
+# Measure
+
+
+def test_measure_prints_a_table_and_leaves_what_it_knows_alone(call):
+    arguments = ("measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", "--rounds", "1")
+    first = call(*arguments)
+    assert first.status == 0
+    title, *rows, where = first.out.splitlines()
+    assert title.split("  ")[0] == "variant"
+    assert [row.split()[:4] for row in rows] == [
+        ["mlp", "hidden=16", "1,210", "1,184"],
+        ["mlp", "hidden=32", "2,410", "2,368"],
+    ]
+    assert where == "costs: results/tiny/full/costs (0 measured before)"
+    assert first.err.splitlines()[:2] == [
+        "tiny, profile full: 2 variants, 2 seeds, 4 cells selected",
+        "measuring 2 variants, one process at a time: 4 samples",
+    ]
+    files = files_in(Path("results"))
+    assert {Path(name).parent.name for name in files} == {"full", "costs"}
+
+    again = call(*arguments, "--json")
+    assert (again.status, again.err) == (0, "")
+    document = again.json()
+    assert (document["grid"], document["profile"]) == ("tiny", "full")
+    assert [cost["label"] for cost in document["costs"]] == ["mlp hidden=16", "mlp hidden=32"]
+    assert [cost["entry"]["num_macs"]["total"] for cost in document["costs"]] == [1184, 2368]
+    assert files_in(Path("results")) == files
+    assert call("status", "results/tiny/full", "--json").json()["outcomes"] == {"missing": 4}
+
+
+def test_measure_says_what_else_went_on_meanwhile(call):
+    variant_id = call("plan", "--grid", "grid.yaml", "--json").json()["cells"][0]["variant_id"]
+    folder = Path("results/tiny/full")
+    folder.mkdir(parents=True)
+    load = [{"steal_share": 0.0, "other_cpu_share": share, "throttled": None} for share in (0.0, 0.6, 0.01, 0, 0)]
+    write_costs(folder, variant_id, cost_entry(machine=describe_machine("cpu"), load=load))
+    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16")
+    assert (done.status, done.out.splitlines()[-1]) == (0, "costs: results/tiny/full/costs (1 measured before)")
+    said = "Something else took part in 1 of 5 measurements: other processes took up to 60 %."
+    assert done.err.startswith(said)
+
+
+def test_measure_answers_for_what_could_not_be_measured(call):
+    Path("grid.yaml").write_text(GRID.replace("digits}", "digits, resolution: 400}").replace("[16, 32]", "999999"))
+    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")
+    assert done.status == 1
+    _, row, reason, where = done.out.splitlines()
+    assert row.split() == ["mlp", "hidden=999999", "160,010,839,999", "160,009,839,990", *["–"] * 6]
+    assert reason.startswith("mlp hidden=999999: out_of_memory: RuntimeError: ")
+    assert where == "costs: results/tiny/full/costs (0 measured before)"
+
+
+@linux
+def test_ctrl_c_ends_a_measuring_in_order(tmp_path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    with subprocess.Popen(
+        command("measure", "--grid", "grid.yaml", "--device", "cpu", "--rounds", "500"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        while "measuring: round 2 of 500" not in (line := process.stderr.readline()):
+            assert line
+        group = members_of(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("interrupted: whole rounds are kept; ")
+    assert out.splitlines()[-1] == "costs: results/tiny/full/costs (0 measured before)"
+    assert still_running_after(10.0, group) == set()
+    entries = load_results(tmp_path / "results" / "tiny" / "full").cost_entries.values()
+    rounds = {entry["setting"]["num_rounds"] for entry in entries}
+    assert len(entries) == 2
+    assert len(rounds) == 1
+    assert 1 <= rounds.pop() < 500
+
+
 # What a command waits for
 
 
-@pytest.mark.parametrize("arguments", ["--help", "run --help", "schema", "status results", "report results"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "run --help", "schema", "status results", "doctor results", "report results"]
+)
 def test_what_needs_no_torch_does_not_wait_for_it(tmp_path, arguments):
     results = Path(__file__).parent / "report_fixture.py"
     program = f"""
@@ -426,3 +612,27 @@ def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@linux
+def test_an_output_that_takes_nothing_is_told_in_one_line(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("schema"), cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "the output: No space left on device; mend it or choose another place, then run the command again\n"
+    )
+
+
+def test_a_terminal_that_knows_few_characters_gets_the_others_written_out(tmp_path):
+    done = subprocess.run(
+        command("models", "nin"),
+        cwd=tmp_path,
+        env={**environment(), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1\\xd796\\xd754\\xd754" in done.stdout

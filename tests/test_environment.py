@@ -12,7 +12,7 @@ import pytest
 
 import nin_bench
 from nin_bench import environment
-from nin_bench.environment import describe_environment, without_folders
+from nin_bench.environment import describe_environment, describe_machine, device_name, without_folders
 
 
 def test_the_environment_tells_machine_software_and_commit():
@@ -32,6 +32,35 @@ def test_the_environment_names_no_host_user_or_folder():
     assert f'"{getpass.getuser()}"' not in text
     assert str(Path.home()) not in text
     assert str(Path(nin_bench.__file__).parent.parent) not in text
+
+
+def test_a_machine_has_a_fingerprint_that_stays_and_that_its_parts_decide(monkeypatch):
+    found = describe_machine("cpu")
+    assert re.fullmatch("[0-9a-f]{16}", found["fingerprint"])
+    assert describe_machine("cpu") == found
+    assert (found["device"], device_name("cpu")) == ("cpu", "cpu")
+    assert found["num_cores"] == describe_environment()["cores"]
+    assert found["software"]["nin_bench"] == nin_bench.__version__
+    text = json.dumps(found)
+    assert platform.node() not in text or not platform.node()
+    assert str(Path.home()) not in text
+
+    def fingerprint_with(**changes):
+        monkeypatch.setattr(environment, "describe_environment", lambda: {**described, **changes})
+        return describe_machine("cpu")["fingerprint"]
+
+    described = describe_environment()
+    memory = 8 * 2**30
+    fingerprints = [
+        fingerprint_with(memory_bytes=memory),
+        fingerprint_with(memory_bytes=2 * memory),
+        fingerprint_with(memory_bytes=memory, cores=1000),
+        fingerprint_with(memory_bytes=memory, processor="an abacus"),
+        fingerprint_with(memory_bytes=memory, software={"torch": "0"}),
+    ]
+    assert len(set(fingerprints)) == 5
+    # What a kernel keeps for itself varies from one start to the next; a commit is no machine.
+    assert fingerprint_with(memory_bytes=memory - 2**20, commit="other") == fingerprints[0]
 
 
 def test_the_commit_of_a_checkout_and_whether_files_differ(tmp_path, monkeypatch):

@@ -34,7 +34,11 @@ def test_it_loads_in_every_profile_and_its_networks_can_be_built(path, profile, 
 def test_it_opens_with_its_question_how_to_run_it_and_what_to_expect(path):
     text = path.read_text(encoding="utf-8")
     assert header_comment(text, "Question").endswith("?")
-    assert header_comment(text, "Run") == f"python -m nin_bench run --grid experiments/{path.name}"
+    searched = "search" in parse_yaml(text, path.name).value
+    command = (
+        f"search --grid experiments/{path.name} --then-run" if searched else f"run --grid experiments/{path.name}"
+    )
+    assert header_comment(text, "Run") == f"python -m nin_bench {command}"
     assert header_comment(text, "Expect")
 
 

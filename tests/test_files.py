@@ -1,9 +1,12 @@
 import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,12 +16,15 @@ from nin_bench.files import (
     DamagedFileError,
     atomic_stream,
     read_json,
+    read_regular,
     remove_file,
     set_aside,
-    sole_writer,
+    temporary_files,
     to_json,
     write_atomically,
+    write_json,
 )
+from nin_bench.folder_lock import lock_holder, sole_writer
 
 
 def names_in(folder: Path) -> list[str]:
@@ -85,6 +91,32 @@ except ResultsError as error:
     assert names_in(tmp_path) == ["record.json"]
 
 
+def test_a_link_in_a_files_place_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "elsewhere").write_text("kept")
+    (tmp_path / "record.json").symlink_to("elsewhere")
+    write_atomically(tmp_path / "record.json", "new")
+    assert not (tmp_path / "record.json").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "kept"
+
+
+def test_what_a_killed_writer_leaves_is_known_by_its_name(tmp_path):
+    program = """
+import os, signal, sys
+from pathlib import Path
+from nin_bench.files import write_atomically
+
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+write_atomically(Path(sys.argv[1]), "new")
+"""
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "record.json")], env=environment())
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = names_in(tmp_path)
+    for name in (".hidden", "record.json", ".record.json.tmp", "notes.tmp"):
+        (tmp_path / name).touch()
+    assert [path.name for path in temporary_files(tmp_path)] == [left]
+    assert temporary_files(tmp_path / "absent") == []
+
+
 def test_a_file_in_the_folders_place_is_told(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(
@@ -134,8 +166,33 @@ def test_json_is_strict_readable_and_never_rounded():
 
 def test_json_comes_back(tmp_path):
     path = tmp_path / "record.json"
+    content = {"loss": 0.1, "label": "1×1 \x1b", "rows": [{"epoch": 1}, None], "step": -(2**63)}
+    write_json(path, content, 1)
+    assert read_json(path, 1) == {"schema": 1, **content}
+
+
+def test_json_without_a_digest_is_read(tmp_path):
+    path = tmp_path / "record.json"
     write_atomically(path, to_json({"schema": 1, "loss": 0.1}))
     assert read_json(path, 1) == {"schema": 1, "loss": 0.1}
+
+
+@pytest.mark.parametrize(("old", "new"), [("0.25", "0.24"), ("two", "tvo"), ('"b"', '"c"')])
+def test_json_that_was_changed_since_is_damaged(tmp_path, old, new):
+    path = tmp_path / "record.json"
+    write_json(path, {"loss": 0.25, "label": "two", "b": None}, 1)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(
+        DamagedFileError, match=r"^was changed after it was written: its content has another digest$"
+    ):
+        read_json(path, 1)
+
+
+def test_json_may_be_written_another_way_as_long_as_it_says_the_same(tmp_path):
+    path = tmp_path / "record.json"
+    write_json(path, {"loss": 0.25, "rows": [1, 2]}, 1)
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert read_json(path, 1) == {"schema": 1, "loss": 0.25, "rows": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -149,6 +206,16 @@ def test_json_comes_back(tmp_path):
         (b'{"schema": 1, "loss": NaN}', r"is not whole JSON \(NaN is none of its values\)"),
         (b'{"schema": 1, "step": ' + b"9" * 5_000 + b"}", r"is not whole JSON \("),
         (b"[1]", "holds a list, not a mapping"),
+        (b'{"schema": 1, "loss": 1e999}', "holds a number that is not finite"),
+        (b'{"schema": 1, "step": 9223372036854775808}', "holds a whole number of more than 64 bits"),
+        (b'{"schema": 1, "label": "\\ud800"}', "holds half a character"),
+        (b'{"schema": 1, "\\udfff": 1}', "holds half a character"),
+        (b'{"schema": 1, "label": "\xed\xa0\x80"}', r"is not whole JSON \("),
+        ('{"schema": 1}'.encode("utf-16"), r"is not whole JSON \("),
+        (b'\xef\xbb\xbf{"schema": 1}', r"is not whole JSON \("),
+        (b'{"schema": ' + b"[" * 16 + b"]" * 16 + b"}", "is nested more than 16 deep"),
+        (b'{"schema": ' + b"[" * 15 + b"]" * 15 + b"}", "is of schema a list; this version reads 1"),
+        (b'{"schema": 1, "digest": 7}', "was changed after it was written"),
         (b"{}", "is of schema null; this version reads 1"),
         (b'{"schema": 2}', "is of schema 2; this version reads 1"),
     ],
@@ -165,6 +232,45 @@ def test_a_file_that_cannot_be_read_is_no_damaged_one(tmp_path):
         read_json(tmp_path / "absent.json", 1)
     with pytest.raises(ResultsError, match=r"cannot be read: File name too long; mend or move it$"):
         read_json(tmp_path / f"{'x' * 300}.json", 1)
+
+
+def make_link(path: Path) -> None:
+    path.with_name("whole.json").write_text('{"schema": 1}')
+    path.symlink_to("whole.json")
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (make_link, "is a link, and links are not followed"),
+        (lambda path: path.symlink_to("absent"), "is a link, and links are not followed"),
+        (os.mkfifo, "is no regular file"),
+        (make_socket, "is no regular file"),
+        (Path.mkdir, "is no regular file"),
+    ],
+    ids=["link", "dangling link", "pipe", "socket", "folder"],
+)
+def test_only_regular_files_are_opened(tmp_path, monkeypatch, make, reason):
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    make(Path("record.json"))
+    with pytest.raises(DamagedFileError, match=f"^{reason}$"):
+        read_json(Path("record.json"), 1)
+
+
+def test_a_file_is_read_up_to_a_limit(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_bytes(b"x" * 1000)
+    assert read_regular(path, 1000) == b"x" * 1000
+    with pytest.raises(DamagedFileError, match=r"^is longer than 999 bytes$"):
+        read_regular(path, 999)
+    os.truncate(path, 2**40)  # a terabyte of nothing
+    with pytest.raises(DamagedFileError, match=r"^is longer than 16,777,216 bytes$"):
+        read_json(path, 1)
 
 
 def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path):
@@ -185,7 +291,7 @@ def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path
 HOLD = """
 import sys
 from pathlib import Path
-from nin_bench.files import sole_writer
+from nin_bench.folder_lock import sole_writer
 
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)
@@ -221,8 +327,35 @@ def test_a_second_writer_is_refused_and_told_of_the_first(tmp_path, holder):
 def test_a_writer_that_is_killed_holds_nothing(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
+    assert lock_holder(tmp_path / "folder") is None
     with sole_writer(tmp_path / "folder"):
         pass
+
+
+def test_who_holds_a_folder_can_be_seen_without_touching_it(tmp_path, holder):
+    folder = tmp_path / "folder"
+    before = names_in(folder)
+    assert lock_holder(folder) == f"process {holder.pid}"
+    (folder / ".lock-holder").write_text("\x1b]0;a title\x07")
+    assert lock_holder(folder) == "another process"
+    (folder / ".lock-holder").unlink()
+    assert lock_holder(folder) == "another process"
+    assert names_in(folder) == [name for name in before if name != ".lock-holder"]
+    holder.communicate("")
+    assert lock_holder(folder) is None
+    assert lock_holder(tmp_path) is None
+    assert names_in(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("name", [".lock", ".lock-holder"])
+def test_a_lock_is_not_written_through_a_link(tmp_path, name):
+    (tmp_path / "victim").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / name).symlink_to(tmp_path / "victim")
+    with suppress(ResultsError), sole_writer(tmp_path / "folder"):
+        assert name == ".lock-holder"
+    assert lock_holder(tmp_path / "folder") is None
+    assert (tmp_path / "victim").read_text() == "kept"
 
 
 def test_the_lock_is_released_when_its_holder_fails(tmp_path):

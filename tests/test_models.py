@@ -159,6 +159,18 @@ def test_a_nin_block_is_a_dense_layer_on_every_pixel():
     torch.testing.assert_close(block(images)[0, :, 1, 2], expected)
 
 
+def test_blocks_make_the_papers_imagenet_network():
+    with torch.device("meta"):
+        blocks = [
+            NiNBlock(3, [96, 96, 96], 11, stride=4),
+            NiNBlock(96, [256, 256, 256], 5, padding=2),
+            NiNBlock(256, [384, 384, 384], 3, padding=1),
+            NiNBlock(384, [1024, 1024, 1000], 3, padding=1),
+        ]
+    # as published in Caffe's model zoo
+    assert sum(weight.numel() for block in blocks for weight in block.parameters()) == 7_595_176
+
+
 @pytest.mark.parametrize(
     ("arguments", "relus"),
     [

@@ -1,3 +1,4 @@
+import doctest
 import io
 import os
 import re
@@ -8,12 +9,14 @@ from contextlib import suppress
 
 import pytest
 
-from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Planned
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
 from nin_bench.executors import Slot
+from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import progress_on
+from nin_bench.progress import display, forecast_line, memory_warning, progress_on
+from nin_bench.progress import run as of_a_run
+from nin_bench.rounds import MeasuringStarted, SampleEnded
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 
@@ -67,7 +70,7 @@ STORY: list[Event] = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """The time in seconds, which stands still unless a test moves it."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -111,6 +114,38 @@ def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, tol
         for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
             listen(event)
     assert stream.getvalue().splitlines()[-1].startswith(f"[1/3, {told} left]")
+
+
+MEASURING: list[Event] = [
+    MeasuringStarted(num_variants=2, num_samples=4),
+    SampleEnded("nin head=[gap]", "rehearsal", 3),
+    SampleEnded("mlp", "rehearsal", 1, error="out_of_memory: 1 TB\nmore of it"),
+    SampleEnded("nin head=[gap]", "round 1 of 1", 0),
+]
+
+
+def test_a_measuring_tells_its_stages_and_what_failed(clock):
+    told = [
+        "measuring 2 variants, one process at a time: 4 samples",
+        "measuring: rehearsal",
+        "mlp: measured no further: out_of_memory: 1 TB",
+        "measuring: round 1 of 1",
+    ]
+    assert lines_of(MEASURING) == ["tiny, profile full", *told]
+    # Before a run it comes after the plan, and the heading is not said twice.
+    assert lines_of([STORY[0], *MEASURING]) == [*lines_of(STORY[:1]), *told]
+
+
+def test_the_time_that_measuring_takes_is_no_part_of_the_pace(clock):
+    stream = io.StringIO()
+    with progress_on(stream, "tiny") as listen:
+        listen(Planned([PlannedCell(cell(seed), "missing") for seed in range(3)], SLOTS, []))
+        clock[0] = 7200
+        listen(SampleEnded("nin head=[gap]", "round 5 of 5", 0))
+        clock[0] += 100
+        for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
+            listen(event)
+    assert stream.getvalue().splitlines()[-1].startswith("[1/3, about 3 min left]")
 
 
 def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
@@ -195,3 +230,39 @@ def test_a_run_with_nothing_to_do_has_no_bar():
     shown = on_terminal(100, [Planned([PlannedCell(cell(0), "done", "trained")], SLOTS, [])])
     assert "0 of 1 cells to run (1 done before) on 2 × cpu" in shown
     assert "━" not in shown
+
+
+MACHINE = {"device": "cpu", "memory_bytes": 8 * 2**30}
+GIB = 2**30
+
+
+def test_examples_in_the_docstrings_hold():
+    assert doctest.testmod(of_a_run).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("forecast", "said"),
+    [
+        (RunForecast(2, num_cells=9, num_known=9, seconds=600.0, memory_bytes=3 * GIB),
+         ["foretold: 10.0 min with 2 workers, together holding up to 3.0 GiB"]),
+        (RunForecast(1, num_cells=9, num_known=4, seconds=30.0, memory_bytes=None),
+         ["foretold: 30 s for 4 of 9 cells with 1 worker"]),
+        (RunForecast(2, num_cells=9, num_known=9, seconds=7200.0, memory_bytes=9 * GIB),
+         ["foretold: 2.0 h with 2 workers, together holding up to 9.0 GiB",
+          "warning: 2 workers may hold 9.0 GiB together, and this machine has 8.0 GiB; give fewer --workers"]),
+    ],
+)  # fmt: skip
+def test_what_a_run_will_take_is_said_when_it_is_known(forecast, said):
+    assert lines_of([STORY[0], Foretold(forecast, MACHINE)])[3:] == said
+
+
+def test_of_nothing_known_nothing_is_said():
+    assert forecast_line(RunForecast(2, num_cells=9, num_known=0, seconds=0.0, memory_bytes=None)) is None
+
+
+@pytest.mark.parametrize(
+    "machine", [{"device": "NVIDIA H100", "memory_bytes": GIB}, {"device": "cpu", "memory_bytes": None}]
+)
+def test_memory_that_is_not_the_machine_s_or_not_known_is_no_warning(machine):
+    forecast = RunForecast(2, num_cells=9, num_known=9, seconds=60.0, memory_bytes=90 * GIB)
+    assert memory_warning(forecast, machine) is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nin_bench.errors import SpecError
+from nin_bench.errors import InputError, SpecError
 from nin_bench.models import (
     About,
     Argument,
@@ -48,6 +48,72 @@ def test_models_are_listed_by_name():
         "vgg16",
         "vgg19",
     ]
+
+
+PLUGIN = """
+from typing import Annotated
+
+from torch import nn
+
+from nin_bench import ImageSpec, register_model
+from nin_bench.models import About
+
+
+@register_model
+def {name}(image: ImageSpec, *, width: Annotated[int, About("number of units", minimum=1)] = 8) -> nn.Module:
+    \"\"\"Of another package.\"\"\"
+    return nn.Sequential(nn.Flatten(), nn.Linear(image.channels * image.resolution**2, image.num_classes))
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch, spare_registry):
+    """Install a package whose entry point names a module with this text."""
+
+    def install(text: str) -> None:
+        (tmp_path / "their_models.py").write_text(text)
+        about = tmp_path / "theirs-1.2.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+        (about / "entry_points.txt").write_text("[nin_bench.models]\ntheirs = their_models\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "their_models", raising=False)
+        registry._import_families.cache_clear()
+
+    yield install
+    registry._import_families.cache_clear()
+
+
+def test_another_package_brings_models_by_an_entry_point(install):
+    install(PLUGIN.format(name="theirs"))
+    assert "theirs" in list_models()
+    assert model_summary("theirs") == "Of another package."
+    assert resolve_arguments("theirs", {"width": 3}) == {"width": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            PLUGIN.format(name="nin"),
+            "ValueError: model 'nin' is registered twice; rename one of the two functions",
+        ),
+        ("import nothing_that_exists", "ModuleNotFoundError: No module named 'nothing_that_exists'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def (", "SyntaxError: "),
+        ("from nin_bench import register_model\n@register_model\ndef bare(image, *, width=1): ...", "KeyError: "),
+    ],
+)
+def test_a_package_whose_models_cannot_be_had_is_named_and_no_built_in_is_replaced(install, text, reason):
+    built_in = registry._registered["nin"]
+    install(text)
+    with pytest.raises(InputError) as refusal:
+        list_models()
+    told = str(refusal.value)
+    assert told.startswith(f"models of package theirs 1.2 (their_models) cannot be had: {reason}")
+    assert told.endswith("; mend it, or uninstall it")
+    assert registry._registered["nin"] is built_in
 
 
 def test_importing_the_registry_imports_no_torch():

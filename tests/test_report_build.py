@@ -5,6 +5,7 @@ from html import unescape
 from xml.etree import ElementTree
 
 import pytest
+from costs_fixture import CPU, cost_entry, write_costs, write_showcase_costs
 from markdown_it import MarkdownIt
 from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
@@ -345,3 +346,70 @@ def test_a_file_where_a_folder_has_to_be_is_refused_in_one_line(tmp_path, occupi
 
     assert "\n" not in str(refused.value)
     assert (tmp_path / occupied).read_text() == "in the way"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    root = tmp_path_factory.mktemp("measured")
+    folder = write_showcase(root / "results", machine=CPU)
+    write_showcase_costs(folder)
+    (folder / "costs" / "v08.json").write_text('{"schema": 1, "variant')
+    build_report(folder, root / "report")
+    return root / "report"
+
+
+def test_costs_are_on_the_page(measured):
+    page = (measured / "report.md").read_text()
+    headings = re.findall("^##+ (.+)$", page, re.MULTILINE)
+    assert headings[:5] == ["Setting", "Comparison", "Costs", "On another machine", "Figures"]
+    assert (
+        "Measured apart from training, one process at a time, on Example CPU, 2 cores, 8.0 GiB, python 3.11.9, "
+        "torch 2.14.0, nin_bench 0.1.0.\nBatches of 32, 16 images at once, bf16.\n" in page
+    )
+    assert "| nin pointwise=2 head=gap (baseline) | 1.99 M | 762 M | none | 75.0 / 25.0 / 0 / 0 |" in page
+    assert (
+        "- Something else took part in 8 of 40 measurements: other guests of its host took up to 12 % of" in page
+    )
+    assert "- Not measured here: vgg11 width=0.25.\n" in page
+    assert "On Another CPU, 2 cores" in page
+    assert "- costs/v08.json was left out: it " in page
+    html = MarkdownIt("commonmark").enable("table").render(page)
+    tables = re.findall("<table>.*?</table>", html, re.DOTALL)
+    assert sum("relative to the baseline" in table for table in tables) == 3
+    assert "|---" not in html, "some table is none"
+
+
+def test_costs_are_in_the_json_unrounded(measured):
+    report = read_strictly(measured / "report.json")
+    own, other = report["costs"]
+    assert (own["of_grid"], own["machine"], own["missing"]) == (True, CPU, ["vgg11 width=0.25"])
+    assert (other["of_grid"], [row["label"] for row in other["rows"]]) == (False, ["nin pointwise=0 head=gap"])
+    alexnet = next(row for row in own["rows"] if row["label"] == "alexnet")
+    assert alexnet["num_params"]["total"] == 46_764_746
+    assert alexnet["relative_to_baseline"]["train_images_per_second"]["n"] == 5
+    assert len(alexnet["train"]["images_per_second"]["samples"]) == 5
+    assert len(alexnet["layers"]) == 9
+    assert [figure["name"] for figure in report["figures"]][-2:] == ["cost_shares", "roofline"]
+    assert (measured / "figures" / "roofline.svg").exists()
+
+
+def test_costs_that_were_measured_before_any_training_are_shown(tmp_path):
+    folder = write_results(tmp_path / "results", {"a": [None], "b|c": [None]}, baseline="a", machine=CPU)
+    for variant in ("v00", "v01"):
+        write_costs(folder, variant, cost_entry())
+    page = build_report(folder, tmp_path / "report").read_text()
+    assert "**No cell has been trained: there is nothing to compare yet.**" in page
+    assert "| b\\|c | 1,000 (950 to 1,050) | ×1.00 | 800 (760 to 840) |" in page
+
+
+def test_foretold_and_actual_time_stand_side_by_side(tmp_path):
+    attempt = {"outcome": "trained", "error": None, "foretold_seconds": 100.0}
+    cells = [
+        {**record(metrics=metrics(0.9)), "attempts": [{**attempt, "seconds": seconds}]} for seconds in (110, 130)
+    ]
+    folder = write_results(tmp_path / "results", {"a": cells})
+    page = build_report(folder, tmp_path / "report").read_text()
+    assert "## Foretold and actual time\n" in page
+    assert "| a | 100 | 120 ± 14 (n=2) | 1.20 |\n" in page
+    [row] = read_strictly(tmp_path / "report" / "report.json")["foretold"]
+    assert (row["foretold_seconds"], row["ratio"]) == (100.0, 1.2)

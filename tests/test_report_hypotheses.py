@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from costs_fixture import CPU, OTHER_CPU, around, cost_entry, rounds, write_costs
 from report_fixture import COLLAPSED, locked, metrics, record, write_results
 
 from nin_bench.report.hypotheses import Verdict, judge
@@ -99,10 +100,17 @@ def test_a_ratio_is_of_geometric_means(tmp_path: Path) -> None:
     assert "times the test loss of nin pointwise=1" in verdict.sentence
 
 
-@pytest.mark.parametrize("metric", ["train_seconds", "train_images_per_second", "peak_memory_bytes"])
-def test_what_was_seen_while_others_trained_decides_nothing(tmp_path: Path, metric: str) -> None:
-    a = [record(metrics=metrics(0.9, **{metric: value})) for value in (40.0, 44.0, 36.0)]
-    b = [record(metrics=metrics(0.9, **{metric: value})) for value in (10.0, 11.0, 10.0)]
+@pytest.mark.parametrize(
+    ("metric", "recorded"),
+    [
+        ("train_seconds", "train_seconds"),
+        ("seen_images_per_second", "train_images_per_second"),
+        ("peak_memory_bytes", "peak_memory_bytes"),
+    ],
+)
+def test_what_was_seen_while_others_trained_decides_nothing(tmp_path: Path, metric: str, recorded: str) -> None:
+    a = [record(metrics=metrics(0.9, **{recorded: value})) for value in (40.0, 44.0, 36.0)]
+    b = [record(metrics=metrics(0.9, **{recorded: value})) for value in (10.0, 11.0, 10.0)]
     [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric=metric, margin=None, factor=2.0))
     assert (verdict.verdict, verdict.effect, verdict.interval, verdict.n) == ("not testable", None, None, 0)
     assert "was seen while cells trained side by side, not measured on its own." in verdict.sentence
@@ -375,3 +383,117 @@ def test_a_grid_without_lock_or_hypotheses_is_judged_as_it_stands(tmp_path: Path
     assert verdicts(tmp_path / "none", a, b) == []
     [verdict] = verdicts(tmp_path / "unlocked", a, b, hypothesis(), lock=None)
     assert (verdict.verdict, verdict.post_hoc) == ("supported", False)
+
+
+# Claims on costs
+
+
+def costs_verdicts(
+    folder: Path, a: dict[str, Any], b: dict[str, Any], *hypotheses: dict[str, Any]
+) -> list[Verdict]:
+    """Judge claims on two variants of which no cell has been trained, and which this machine has measured."""
+    write_results(folder, {A: [None], B: [None]}, hypotheses=list(hypotheses), machine=CPU)
+    write_costs(folder, "v00", cost_entry(**a))
+    write_costs(folder, "v01", cost_entry(**b))
+    found = judge(load_results(folder))
+    for verdict in found:
+        json.dumps(asdict(verdict), allow_nan=False)
+    return found
+
+
+def training(*samples: float) -> dict[str, Any]:
+    return {"train": {**cost_entry()["train"], "images_per_second": rounds(*samples)}}
+
+
+def test_a_measured_claim_is_judged_over_rounds(tmp_path: Path) -> None:
+    slower = hypothesis(metric="train_images_per_second", expect="less", margin=0.0)
+    # A less B: -100, -110, -90, -105, -95
+    a, b = training(200, 210, 190, 195, 205), training(300, 320, 280, 300, 300)
+    [verdict] = costs_verdicts(tmp_path / "r", a, b, slower)
+    assert (verdict.verdict, verdict.n, verdict.early) == ("supported", 5, False)
+    assert verdict.effect == pytest.approx(-100)
+    assert verdict.interval == pytest.approx((-109.816, -90.184), abs=1e-3)  # 2.776 · 7.906 / √5
+    assert verdict.sentence == (
+        "nin pointwise=2 has 100 images/s less training throughput than nin pointwise=1 "
+        "(95 % interval −110 to −90, n=5). The whole interval lies below zero: supported. "
+        "Here n counts rounds of measuring, in each of which both have a fresh process."
+    )
+    assert verdict.details["rounds"] == [1, 2, 3, 4, 5]
+    assert "seeds" not in verdict.details
+
+
+def test_a_factor_between_speeds_is_of_ratios_within_rounds(tmp_path: Path) -> None:
+    half = hypothesis(metric="train_images_per_second", expect="less", margin=None, factor=1.5)
+    # the machine's speed varies fourfold, the ratios do not: 0.5, 0.5, 0.52, 0.48
+    a, b = training(50, 100, 208, 96), training(100, 200, 400, 200)
+    [verdict] = costs_verdicts(tmp_path / "r", a, b, half)
+    assert verdict.verdict == "supported"
+    assert verdict.effect == pytest.approx((0.5 * 0.5 * 0.52 * 0.48) ** 0.25)
+    assert "has 0.500 times the training throughput of nin pointwise=1" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("metric", "a", "b", "effect"),
+    [
+        ("predict_images_per_second", {"predict": {**cost_entry()["predict"], "images_per_second": around(800.0)}},
+         {}, 0.2),
+        ("latency_p50_seconds", {"latency_seconds": {"p50": 1, "p95": 1, "p99": 1, "samples": [[1.0], [1.0]]}},
+         {"latency_seconds": {"p50": 4, "p95": 4, "p99": 4, "samples": [[4.0], [4.0]]}}, 0.25),
+        ("train_joules_per_image", {"energy_joules_per_image": {"train": around(1.0), "predict": around(1.0)}},
+         {"energy_joules_per_image": {"train": around(4.0), "predict": around(1.0)}}, 0.25),
+    ],
+)  # fmt: skip
+def test_every_measured_metric_can_be_claimed(
+    tmp_path: Path, metric: str, a: dict[str, Any], b: dict[str, Any], effect: float
+) -> None:
+    claim = hypothesis(metric=metric, expect="less", margin=None, factor=2.0)
+    [verdict] = costs_verdicts(tmp_path / "r", a, b, claim)
+    assert verdict.effect == pytest.approx(effect)
+    assert verdict.verdict == "undecided"  # no spread between the ratios of these rounds
+    assert "without spread there is no telling" in verdict.sentence
+
+
+def test_memory_that_is_counted_needs_no_test(tmp_path: Path) -> None:
+    def of(num_bytes: int) -> dict[str, Any]:
+        return {"memory_bytes": {**cost_entry()["memory_bytes"], "train_peak_foretold": num_bytes}}
+
+    less = hypothesis(metric="train_tensor_bytes", expect="less", margin=None, factor=5.0)
+    [verdict] = costs_verdicts(tmp_path / "r", of(32_000_000), of(660_000_000), less)
+    assert (verdict.verdict, verdict.interval) == ("supported", None)
+    assert verdict.effect == pytest.approx(32 / 660)
+    assert verdict.sentence == (
+        "nin pointwise=2 has 32,000,000 bytes at once in training, nin pointwise=1 has 660,000,000: "
+        "0.048 times as many. That lies below the factor of 1/5 that matters: supported."
+    )
+
+
+def test_counts_are_known_from_costs_before_anything_is_trained(tmp_path: Path) -> None:
+    fewer = hypothesis(metric="num_params", expect="less", margin=0.0)
+    more = {"num_params": {"total": 4000, "convolution": 4000, "pointwise": 0, "dense": 0}}
+    [verdict] = costs_verdicts(tmp_path / "r", {}, more, fewer)
+    assert (verdict.verdict, verdict.effect) == ("supported", -3000)
+
+
+@pytest.mark.parametrize(
+    "b",
+    [{"measured_at": "2026-02-01T00:00:00+00:00"}, {"machine": OTHER_CPU}, {"train": None}],
+    ids=["measured apart", "another machine", "not measured"],
+)
+def test_what_was_not_measured_together_is_not_testable(tmp_path: Path, b: dict[str, Any]) -> None:
+    slower = hypothesis(metric="train_images_per_second", expect="less", margin=0.0)
+    [verdict] = costs_verdicts(tmp_path / "r", {}, b, slower)
+    assert (verdict.verdict, verdict.n) == ("not testable", 0)
+    assert verdict.sentence == (
+        "Not testable: training throughput was not measured apart from training, for both variants in the same "
+        "rounds."
+    )
+
+
+def test_measured_claims_are_part_of_the_family(tmp_path: Path) -> None:
+    speed = hypothesis(id="speed", metric="train_images_per_second", expect="less", margin=0.0)
+    count = hypothesis(id="count", metric="num_params", expect="less", margin=0.0)
+    accuracy = hypothesis(id="accuracy")
+    a, b = training(200, 210, 190, 195, 205), training(300, 320, 280, 300, 300)
+    found = {one.id: one for one in costs_verdicts(tmp_path / "r", a, b, speed, count, accuracy)}
+    assert found["speed"].details["family_size"] == 2
+    assert found["speed"].details["level"] == pytest.approx(0.025)

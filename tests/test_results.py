@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import costs_fixture
 import numpy as np
 import pytest
 
@@ -51,6 +52,48 @@ def test_what_is_written_comes_back(folder):
     assert folder.read_record("c1") is None
 
 
+def cost_entry(fingerprint: str, num_macs: int = 70) -> dict[str, Any]:
+    counts = {"total": num_macs, "convolution": 0, "pointwise": 0, "dense": num_macs}
+    machine = {"fingerprint": fingerprint, "device": "cpu"}
+    return costs_fixture.cost_entry(machine=machine, num_macs=counts, error="timed_out: took longer")
+
+
+def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
+    assert folder.read_costs("v0") is None
+    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    folder.write_cost("v0", "mlp", cost_entry("theirs", num_macs=71))
+    folder.write_cost("v0", "mlp", cost_entry("ours", num_macs=72))
+    costs = folder.read_costs("v0")
+    assert (costs["schema"], costs["variant_id"], costs["label"]) == (1, "v0", "mlp")
+    assert costs["entries"] == [cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72)]
+
+    # A grid that was last run before machines were noted has no costs of its own.
+    assert load_results(folder.path).costs.empty
+    folder.write_grid({**GRID, "machine": {"fingerprint": "theirs"}})
+    results = load_results(folder.path)
+    assert results.cost_entries == {"v0": cost_entry("theirs", num_macs=71)}
+    (row,) = results.costs.to_dict("records")
+    assert (row["variant_id"], row["label"], row["num_params"], row["num_macs"]) == ("v0", "mlp", 1000, 71)
+    assert row["error"] == "timed_out: took longer"
+
+
+def test_damaged_costs_are_left_out_by_reading_and_set_aside_by_writing(folder):
+    folder.write_grid({**GRID, "machine": {"fingerprint": "ours"}})
+    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    path = folder.costs_path("v0")
+    torn = path.read_bytes()[:50]
+    path.write_bytes(torn)
+    results = load_results(folder.path)
+    assert results.cost_entries == {}
+    (sentence,) = results.left_out
+    assert sentence.startswith("costs/v0.json was left out: it is not whole JSON (")
+    assert path.read_bytes() == torn
+
+    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    assert path.with_name("v0.json.corrupt").read_bytes() == torn
+    assert load_results(folder.path).left_out == []
+
+
 def test_predictions_come_back_and_can_be_dropped(folder):
     said = {
         "predicted": np.array([-1, 3], np.int16),
@@ -86,6 +129,50 @@ def test_a_record_that_is_not_what_its_place_says_is_damaged(folder, changes, re
         folder.read_record("c0")
 
 
+@pytest.mark.parametrize("part", ["cells", "predictions", "costs", "checkpoints", "studies", "report"])
+def test_a_part_that_is_a_link_is_not_followed(folder, tmp_path, part):
+    (tmp_path / "elsewhere").mkdir()
+    (folder.path / part).symlink_to(tmp_path / "elsewhere")
+    refusal = rf"full/{part}: is a link, and none is followed in a results folder; put the folder itself there$"
+    for look in (folder.read_grid, folder.find_grid, lambda: load_results(folder.path)):
+        with pytest.raises(ResultsError, match=refusal):
+            look()
+
+
+def test_a_results_folder_may_lie_behind_a_link(folder, tmp_path):
+    folder.write_record(record(0))
+    (tmp_path / "linked").symlink_to(folder.path)
+    assert load_results(tmp_path / "linked").cells["outcome"].tolist() == ["trained", "missing", "missing"]
+
+
+def test_a_folder_that_was_never_run_has_no_grid(tmp_path):
+    assert ResultsFolder(tmp_path).find_grid() is None
+    assert ResultsFolder(tmp_path / "absent").find_grid() is None
+
+
+def test_leftovers_are_removed_from_every_part_and_nothing_else(folder):
+    left = [folder.path / f".grid.json.{'0' * 32}.tmp"]
+    for part in ("cells", "predictions", "costs", "checkpoints", "studies"):
+        (folder.path / part).mkdir(exist_ok=True)
+        left.append(folder.path / part / f".x.{'f' * 32}.tmp")
+    kept = [folder.path / ".x.tmp", folder.path / "cells" / "c0.json.tmp"]
+    for path in (*left, *kept):
+        path.touch()
+    assert sorted(folder.remove_leftovers()) == sorted(left)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+    assert folder.remove_leftovers() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"{}"])
+def test_predictions_that_are_torn_are_damaged(folder, content):
+    path = folder.predictions_path("c0")
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="is no whole archive of arrays"):
+        folder.read_predictions("c0")
+
+
 def test_a_torn_record_is_set_aside_and_told(folder):
     folder.write_record(record(0))
     torn = folder.record_path("c0")
@@ -95,6 +182,8 @@ def test_a_torn_record_is_set_aside_and_told(folder):
     assert told is not None
     assert told.startswith("cells/c0.json is not whole JSON (")
     assert told.endswith("set aside as c0.json.corrupt, its cell runs again")
+    reason = torn.with_name("c0.json.corrupt.txt").read_text()
+    assert reason.startswith("c0.json is not whole JSON (")
     assert folder.read_record_or_set_aside("c0") == (None, None)
 
 
@@ -160,3 +249,16 @@ assert "torch" not in sys.modules
     subprocess.run(
         [sys.executable, "-c", program, str(folder.path)], env={**os.environ, "PYTHONPATH": root}, check=True
     )
+
+
+def test_only_tables_wait_for_pandas(folder):
+    program = """
+import sys
+from nin_bench.results import load_results
+
+results = load_results(sys.argv[1])
+assert [row["outcome"] for row in results.rows] == ["missing"] * 3
+assert "pandas" not in sys.modules
+assert len(results.cells) == 3
+"""
+    subprocess.run([sys.executable, "-c", program, str(folder.path)], check=True)

@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 import torch
 from cells import repeated
+from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
+from nin_bench.dispatch import RunSummary
+from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
-from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Planned
-from nin_bench.files import sole_writer
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.folder_lock import sole_writer
+from nin_bench.foretell import RunForecast
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner import RunOptions, RunSummary, run_grid
+from nin_bench.runner import run_grid
+from nin_bench.workplace import RunOptions
 
 GRID = """
 schema: 1
@@ -56,7 +61,7 @@ class Bench:
             if on_event is not None:
                 on_event(event)
 
-        options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, **options}
+        options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, "measure": False, **options}
         return run_grid(self.grid(text, **(selection or {})), self.folder, RunOptions(**options), listen)
 
     def told(self, kind: type) -> list[Any]:
@@ -229,7 +234,7 @@ def test_a_cell_that_fails_does_not_hold_up_the_rest(bench):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_repeated(bench, workers):
+def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_kept(bench, workers):
     bench.run(ENDLESS, on_event=kill_the_worker)
     bench.run(ENDLESS, on_event=kill_the_worker, retries=2, workers=workers)
     assert bench.states() == ["retry"]
@@ -435,7 +440,7 @@ def test_the_end_is_told_while_the_folder_is_held_and_not_after_a_signal(bench):
             pass
         seen.append(len(list((bench.folder.path / "cells").iterdir())))
 
-    options = RunOptions(device="cpu", data_dir=bench.tmp_path)
+    options = RunOptions(device="cpu", data_dir=bench.tmp_path, measure=False)
     run_grid(bench.grid(HUNDRED), bench.folder, options, stop, at_end=at_end)
     assert seen == []
     run_grid(bench.grid(HUNDRED), bench.folder, options, lambda event: None, at_end=at_end)
@@ -524,3 +529,34 @@ def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
     with pytest.raises(ResultsError, match=r"predictions/.*\.npz: \d+ bytes could not be written"):
         bench.run(ONE_CELL, on_event=spoil)
     assert not multiprocessing.active_children()
+
+
+# What cells were foretold to take
+
+
+def measured_here(bench: Bench) -> None:
+    """Costs of the grid's one variant, as this machine would have measured them."""
+    (variant,) = bench.grid(ONE_CELL).variants
+    bench.folder.path.mkdir(parents=True)
+    write_costs(bench.folder.path, variant.variant_id, cost_entry(machine=describe_machine("cpu")))
+
+
+def test_what_a_cell_was_foretold_to_take_stands_beside_what_it_took(bench):
+    measured_here(bench)
+    bench.run(ONE_CELL)
+    # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
+    seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
+    (told,) = bench.told(Foretold)
+    assert told.forecast == RunForecast(2, 1, 1, pytest.approx(seconds), 500_000_000)
+    assert told.machine == describe_machine("cpu")
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] == pytest.approx(seconds)
+    assert 0 < attempt["seconds"] < 600
+
+
+def test_what_was_never_measured_is_not_foretold(bench):
+    bench.run(ONE_CELL)
+    assert bench.told(Foretold) == []
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] is None
+    assert attempt["seconds"] > 0

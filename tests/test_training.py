@@ -1,12 +1,16 @@
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nin_bench.cell import DataSpec, Recipe
-from nin_bench.data import Dataset, load_dataset, resolve_data
+from nin_bench.data import Dataset, ImageBatches, load_dataset, resolve_data
 from nin_bench.errors import SpecError
 from nin_bench.evaluation import Evaluation, Images, StoppedError, predict
-from nin_bench.models import ImageSpec, build_model
+from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.optimization import initialise, learning_rate
 from nin_bench.training import Chance, DivergedError, Progress, Trainer, check_micro_batch, seed_for
 
@@ -204,6 +208,72 @@ def test_micro_batches_are_refused_with_batch_normalisation():
         check_micro_batch(norm, recipe)
     check_micro_batch(norm, Recipe())
     check_micro_batch(build_model("lenet", ImageSpec(1, 12, 10)), recipe)
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="needs a C++ compiler")
+def test_a_compiled_network_learns_the_same_and_is_evaluated_as_it_is(
+    digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    rows, evaluations = [], []
+    for compiled in (False, True):
+        recipe = QUICK.model_copy(update={"compile": compiled})
+        subject = trainer(digits, recipe, "nin_mnist", size=64, width=0.1, pointwise=0, dropout=0.0)
+        assert (subject.forward is subject.model) is not compiled
+        rows.append(subject.run_epoch())
+        evaluations.append(subject.evaluate(subject.train))
+    torch.compiler.reset()
+    assert any(tmp_path.rglob("*.so"))
+    assert rows[1]["train_loss"] == pytest.approx(rows[0]["train_loss"], rel=1e-4)
+    assert evaluations[1].loss == pytest.approx(evaluations[0].loss, rel=1e-4)
+    assert evaluations[1].num_dead_maps == evaluations[0].num_dead_maps
+    assert evaluations[1].num_dead_maps is not None
+
+
+# On an accelerator
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_nothing_of_a_forward_pass_and_its_loss_stays_behind_on_the_cpu(name):
+    # On a CUDA device that is not there: shapes and devices without numbers. A mix of devices is an error.
+    # Only in fp32, since torch switches autocast off where there is no CUDA.
+    resolution = {"alexnet": 65, "nin": 67}.get(name, 32)
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            model = build_model(name, ImageSpec(channels=3, resolution=resolution, num_classes=10))
+        pixels, labels = torch.zeros(8, 3, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
+        scale = (torch.zeros(3), torch.ones(3))
+        batches = ImageBatches(pixels, labels, resolution, standardise_by=scale, device="cuda")
+        indices = torch.arange(8)
+        subject = Trainer(model, Recipe(), Images(batches, indices), seed=0, chance_loss=LN_10)
+        inputs, targets = batches.take(indices[:4], "crop_flip", torch.Generator().manual_seed(0))
+        with subject.autocast():
+            logits = subject.forward(inputs)
+        loss = subject.loss(logits.float(), targets)
+        num_right = (predict(logits) == targets).sum()
+    assert logits.shape == (4, 10)
+    assert {tensor.device.type for tensor in (inputs, targets, logits, loss, num_right)} == {"cuda"}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"precision": "bf16"}, {"micro_batch": 8}, {"compile": True}, {"augmentation": "crop_flip"}],
+    ids=str,
+)
+def test_an_accelerator_learns_as_the_cpu_does(digits, changes):
+    accelerator = torch.accelerator.current_accelerator()
+    recipe = QUICK.model_copy(update=changes)
+    rows = []
+    for device in ("cpu", accelerator):
+        run = recipe if device == accelerator else recipe.model_copy(update={"compile": False})
+        model = network("nin_mnist", run, width=0.25, dropout=0.0).to(device).to(memory_format=torch.channels_last)
+        images = Images(digits.batches(device), digits.split(320, 200, seed=0)[0])
+        subject = Trainer(model, run, images, seed=0, chance_loss=LN_10)
+        rows.append(subject.run_epoch())
+        assert subject.evaluate(images).num_dead_maps is not None
+    tolerance = 0.05 if recipe.precision == "bf16" else 1e-3
+    assert rows[1]["train_loss"] == pytest.approx(rows[0]["train_loss"], rel=tolerance)
 
 
 # What is told of an epoch

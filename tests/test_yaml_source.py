@@ -26,10 +26,6 @@ WEIRD = st.text() | st.text(
     )
 )
 
-REMEDY = (
-    "; indent with spaces, put a space after each colon, close quotes and brackets, quote text that holds a colon"
-)
-
 
 def plain(text: str) -> object:
     return parse_yaml(text, "grid.yaml").plain()
@@ -156,19 +152,6 @@ def test_an_option_is_its_own_place():
             "[" * 17,
             f"grid.yaml:1:17: {'[0]' * 16}: nested more than 16 deep; no grid needs that",
         ),
-        (
-            "a: 'x",
-            "grid.yaml:1:6: not YAML: while scanning a quoted scalar, found unexpected end of stream" + REMEDY,
-        ),
-        (
-            "a: b: c",
-            "grid.yaml:1:5: not YAML: mapping values are not allowed here" + REMEDY,
-        ),
-        (
-            "a:\n\t- 1",
-            "grid.yaml:2:1: not YAML: while scanning for the next token, "
-            "found character '\\t' that cannot start any token" + REMEDY,
-        ),
         ("a: 1\nb: \x00", "grid.yaml:2:4: not YAML: character U+0000; leave it out"),
         ("a: \ud800", "grid.yaml:1:4: not YAML: character U+D800; leave it out"),
         ('a: "\\ud800"', "grid.yaml:1:4: a: '\\ud800' holds half a character; write the whole character itself"),
@@ -177,6 +160,73 @@ def test_an_option_is_its_own_place():
 )
 def test_what_no_grid_needs_is_refused_at_its_place(text, message):
     assert refusal(text) == message
+
+
+TAB = "a tab; indent with spaces"
+QUOTE = "a quote that is not closed; close it; in '…' an apostrophe is written ''"
+FIELD = "a line without a field; write a name, a colon and a space: name: value"
+COLUMN = (
+    "a line that does not go with those before it; begin the fields of a section in one column, "
+    "put a space after each colon and after a list's dashes"
+)
+TEXT = "text goes on behind a value, or holds a colon; put the whole text in quotes"
+OPEN = "the bracket of line {} is not closed; add {}, or a comma before this"
+COLON = (
+    "a second colon in the bracket of line {}; "
+    "add }}, or a comma before its field, or quote text that holds a colon"
+)
+MARK = "text cannot begin with a mark of YAML's own; put it in quotes"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("recipe:\n\tlr: 1", "2:1", TAB),
+        ("recipe:\n  epochs: 3\n\tlr: 1", "3:1", TAB),
+        ("models:\n\t- {name: nin}", "2:1", TAB),
+        ("schema: 1\nname:tiny\nseeds: 2", "2:1", FIELD),
+        ("recipe:\n  epochs: 2\n  lr:0.1\nseeds: 2", "3:3", FIELD),
+        ("schema:1\nname: tiny", "2:5", COLUMN),
+        ("recipe:\n  lr: 1\n    epochs: 2", "3:11", COLUMN),
+        ("recipe:\n   lr: 1\n  epochs: 2", "3:3", COLUMN),
+        ("models:\n  - {name: nin}\n - {name: vgg}", "3:2", COLUMN),
+        ("models:\n  - {name: nin}\n  -{name: vgg}", "3:3", COLUMN),
+        ("models:\n  {name: nin}\n  {name: vgg}", "3:3", COLUMN),
+        ("  schema: 1\nname: tiny", "2:1", COLUMN),
+        ("models:\n  - {name: nin, pointwise: [0, 1}", "2:33", OPEN.format(2, "]")),
+        ("models:\n  - {name: 'nin'\nseeds: 2", "3:1", OPEN.format(2, "}")),
+        ("models:\n  - {name: nin\nseeds: 2", "3:6", COLON.format(2)),
+        ("models: [\n  {name: nin},\n  {name: vgg}\nseeds: 2", "4:1", OPEN.format(1, "]")),
+        ("data: {name: dots resolution: 3}", "1:29", COLON.format(1)),
+        ("seeds: [1, 2]]", "1:14", "a bracket that was not opened; take it out, or put the text in quotes"),
+        ("a: 'x", "1:4", QUOTE),
+        ('hypotheses:\n  - says: "Two are better\n    id: x\nseeds: 2', "2:11", QUOTE),
+        ("says: 'It's better'", "1:11", TEXT),
+        ("says: Claim: two beat one", "1:12", TEXT),
+        ('says: "Two" beat one', "1:13", TEXT),
+        ("says: {two} beat one", "1:13", TEXT),
+        ("a: {says: Claim: two}", "1:16", COLON.format(1)),
+        ("says: @home", "1:7", "text cannot begin with @; put it in quotes"),
+        ("says: *two* beat one", "1:11", MARK),
+        ("says: > 0.9 is good", "1:9", MARK),
+        ('says: "a\\q"', "1:10", "an escape that YAML does not know; use single quotes, or write \\\\ for \\"),
+        (
+            "%YAML x",
+            "1:7",
+            "while scanning a directive, expected a digit, but found 'x'; indent with spaces, "
+            "put a space after each colon, close quotes and brackets, quote text that holds a colon",
+        ),
+    ],
+)  # fmt: skip
+def test_a_slip_in_the_syntax_is_answered_where_it_is_with_what_to_do(text, place, message):
+    assert refusal(f"{text}\n") == f"grid.yaml:{place}: not YAML: {message}"
+
+
+def test_a_field_that_swallowed_its_value_is_told_of_the_space():
+    node = parse_yaml("{lr:0.1, epochs: 2}", "grid.yaml")
+    with pytest.raises(InputError) as caught:
+        node.mapping("a section", ["lr", "epochs"])
+    assert str(caught.value) == "grid.yaml:1:2: lr:0.1: 'lr:0.1' is no field; put a space after the colon"
 
 
 def test_deep_nesting_exhausts_nothing():

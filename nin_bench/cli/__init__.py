@@ -15,9 +15,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from nin_bench import __version__
+from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import plan, run
+from nin_bench.cli.search import search
 from nin_bench.errors import NinBenchError, printable
 
 app = typer.Typer(
@@ -29,7 +31,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, report, models, status, doctor, schema):
+for _command in (run, plan, measure, search, report, models, status, doctor, schema):
     app.command()(_command)
 
 _UsageError: Any = typer.BadParameter.__base__
@@ -37,7 +39,10 @@ _UsageError: Any = typer.BadParameter.__base__
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 all well, 1 some cell not trained, 2 wrong input, 130/143 interrupted."""
+    """Run the command line and exit.
+
+    0 all well, 1 some cell not trained or some variant not measured, 2 wrong input, 130/143 interrupted.
+    """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it, where a terminal knows no ×

@@ -1,14 +1,22 @@
 """`models` and `schema`: what a grid can hold."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nin_bench.cli.options import JsonOption, print_json
 from nin_bench.errors import InputError, SpecError
+
+if TYPE_CHECKING:
+    from nin_bench.cost import Count, LayerCost, Memory
+
+_BATCHES = (1, 32, 128)
+_PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
+_GB = 10**9
+_MB = 10**6
 
 
 def models(
@@ -21,13 +29,18 @@ def models(
     channels: Annotated[int, typer.Option("--channels", min=1, help="1 for grey images, 3 for colour.")] = 1,
     classes: Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")] = 10,
     deep: Annotated[bool, typer.Option("--deep", help="Every layer, not the blocks alone.")] = False,
+    gigabytes: Annotated[
+        float,
+        typer.Option("--memory", min=0, max=1_000_000, metavar="GB", help="Memory that a batch should fit in."),
+    ] = 6.0,
     as_json: JsonOption = False,
 ) -> None:
-    """List the registered models with their arguments, or print one model's layers."""
+    """List the registered models with their arguments, or print one model's layers and the memory it takes."""
     if name is None:
         _print_models(as_json)
     else:
-        _print_layers(name, overrides or [], (channels, resolution, classes), deep=deep, as_json=as_json)
+        image = (channels, resolution, classes)
+        _print_model(name, overrides or [], image, deep=deep, gigabytes=gigabytes, as_json=as_json)
 
 
 def schema(
@@ -65,31 +78,53 @@ def _print_models(as_json: bool) -> None:
             typer.echo(f"    {key}={default}  {argument.description} ({argument.allowed})")
 
 
-def _print_layers(
-    name: str, overrides: Sequence[str], image: tuple[int, int, int], *, deep: bool, as_json: bool
+def _print_model(
+    name: str,
+    overrides: Sequence[str],
+    image: tuple[int, int, int],
+    *,
+    deep: bool,
+    gigabytes: float,
+    as_json: bool,
 ) -> None:
-    from nin_bench.cost import count_cost, count_layers
+    from nin_bench.cell import Recipe
+    from nin_bench.cost import count_cost, count_layers, count_memory
     from nin_bench.models import ImageSpec, resolve_arguments
 
     given = _arguments(overrides)
     channels, resolution, classes = image
-    spec = ImageSpec(channels=channels, resolution=resolution, num_classes=classes)
     try:
-        arguments = resolve_arguments(name, given)
+        spec = ImageSpec(channels=channels, resolution=resolution, num_classes=classes)
+        arguments: dict[str, Any] = {**resolve_arguments(name, given)}
         layers = count_layers(name, spec, deep=deep, **arguments)
-        cost = count_cost(name, spec, **arguments)
+        count = count_cost(name, spec, **arguments)
+        memories = [
+            count_memory(name, spec, Recipe(precision=precision), **arguments) for precision in _PRECISIONS
+        ]
     except SpecError as error:
         raise InputError(f"models {name}: {error}") from error
     if as_json:
         document = {
             "name": name,
-            "num_params": cost.num_params.total,
-            "num_macs": cost.num_macs.total,
+            "num_params": count.num_params.total,
+            "num_macs": count.num_macs.total,
             "layers": [asdict(layer) for layer in layers],
+            "memory": [
+                _memory_document(precision, memory, int(gigabytes * _GB))
+                for precision, memory in zip(_PRECISIONS, memories, strict=True)
+            ],
         }
         print_json(document)
         return
-    rows = [("layer", "type", "output shape", "parameters", "MACs")]
+    _print_table(_layer_rows(layers, count), num_left=3)
+    typer.echo("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
+    typer.echo()
+    _print_table(_memory_rows(memories, gigabytes), num_left=1)
+    typer.echo("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
+
+
+def _layer_rows(layers: "Sequence[LayerCost]", count: "Count") -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("layer", "type", "output shape", "parameters", "MACs")]
     rows += [
         (
             layer.name,
@@ -101,7 +136,7 @@ def _print_layers(
         for layer in layers
     ]
     rows += [
-        (title, "", "", f"{getattr(cost.num_params, kind):,}", f"{getattr(cost.num_macs, kind):,}")
+        (title, "", "", f"{getattr(count.num_params, kind):,}", f"{getattr(count.num_macs, kind):,}")
         for title, kind in (
             ("total", "total"),
             ("in spatial convolutions", "convolution"),
@@ -109,11 +144,57 @@ def _print_layers(
             ("in dense layers", "dense"),
         )
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return rows
+
+
+def _memory_rows(memories: "Sequence[Memory]", gigabytes: float) -> list[tuple[str, ...]]:
+    def row(title: str, amounts: Iterable[int]) -> tuple[str, ...]:
+        return (title, *(f"{amount / _MB:,.3f}" for amount in amounts))
+
+    return [
+        ("memory in MB, trained by plain SGD", *_PRECISIONS),
+        row("weights", (memory.weights for memory in memories)),
+        row("low-precision copies of weights", (memory.low_precision_copies for memory in memories)),
+        row("gradients", (memory.gradients for memory in memories)),
+        row("activations kept for backward, per image", (memory.activations.per_image for memory in memories)),
+        *(
+            row(f"peak in training, batch of {batch}", (memory.train_peak(batch) for memory in memories))
+            for batch in _BATCHES
+        ),
+        *(
+            row(f"peak in prediction, batch of {batch}", (memory.predict_peak(batch) for memory in memories))
+            for batch in _BATCHES
+        ),
+        (
+            f"largest batch that trains in {gigabytes:g} GB",
+            *(f"{memory.largest_batch(int(gigabytes * _GB)):,}" for memory in memories),
+        ),
+    ]
+
+
+def _memory_document(precision: str, memory: "Memory", budget_bytes: int) -> dict[str, Any]:
+    return {
+        "precision": precision,
+        "optimizer": "sgd",
+        "memory_bytes": memory.terms(),
+        "peak_bytes": [
+            {"batch_size": batch, "train": memory.train_peak(batch), "predict": memory.predict_peak(batch)}
+            for batch in _BATCHES
+        ],
+        "budget_bytes": budget_bytes,
+        "largest_batch": memory.largest_batch(budget_bytes),
+    }
+
+
+def _print_table(rows: Sequence[Sequence[str]], *, num_left: int) -> None:
+    """Columns as wide as their widest cell, the first few ranged left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        left = "  ".join(f"{row[column]:{widths[column]}}" for column in range(3))
-        typer.echo(f"{left}  {row[3]:>{widths[3]}}  {row[4]:>{widths[4]}}")
-    typer.echo("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
+        cells = [
+            f"{cell:{'<' if index < num_left else '>'}{width}}"
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells))
 
 
 def _arguments(overrides: Sequence[str]) -> dict[str, Any]:

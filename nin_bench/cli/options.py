@@ -26,7 +26,14 @@ ResultsOption = Annotated[
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to.")
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell, or sample, may take.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="RESULTS_DIR", help="One <root>/<grid>/<profile>.", show_default=False)

@@ -11,7 +11,7 @@ import typer
 from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
 
 if TYPE_CHECKING:
-    from nin_bench.results import Results
+    from nin_bench.results import Results, ResultsFolder
 
 
 def report(
@@ -21,10 +21,16 @@ def report(
         typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the results."),
     ] = None,
 ) -> None:
-    """Write the report of a results folder anew, from its records alone."""
+    """Write the reports of a results folder anew: of its records, and of its search where there is one."""
     from nin_bench.report.build import build_report
+    from nin_bench.results import ResultsFolder
 
-    tell(f"report: {build_report(folder, out or report_folder(folder))}")
+    results = ResultsFolder(folder)
+    searched = (folder / "search.json").exists()
+    if searched:
+        write_search_report(results, out)
+    if results.grid_path.exists() or not searched:
+        tell(f"report: {build_report(folder, out or report_folder(folder))}")
 
 
 def status(
@@ -33,28 +39,28 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Count a results folder's cells by outcome, and say whether a run is under way."""
-    from nin_bench.files import lock_holder
+    from nin_bench.folder_lock import lock_holder
     from nin_bench.results import load_results
 
     results = load_results(folder)
-    outcomes = Counter(results.cells["outcome"])
+    outcomes = Counter(row["outcome"] for row in results.rows)
     holder = lock_holder(folder)
     if as_json:
         document = {
             "grid": results.grid["name"],
             "profile": results.grid["profile"],
             "in_use_by": holder,
-            "num_cells": len(results.cells),
+            "num_cells": len(results.rows),
             "outcomes": dict(outcomes),
             "left_out": results.left_out,
             "cells": [
                 {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed", "outcome")}
-                for cell in results.cells.to_dict("records")
+                for cell in results.rows
             ],
         }
         print_json(document)
         return
-    tell(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.cells)} cells")
+    tell(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.rows)} cells")
     if holder is not None:
         tell(f"  in use by {holder}")
     for outcome, count in outcomes.most_common():
@@ -67,7 +73,7 @@ def status(
 
 def _print_cells(results: "Results") -> None:
     width = max((len(cell["label"]) for cell in results.grid["cells"]), default=0)
-    for cell in results.cells.to_dict("records"):
+    for cell in results.rows:
         why = f": {cell['error'].splitlines()[0]}" if isinstance(cell["error"], str) and cell["error"] else ""
         tell(f"{cell['label']:{width}}  seed {cell['seed']}  {cell['outcome']}{why}")
 
@@ -94,6 +100,14 @@ def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
             else "all is well"
         )
     sys.exit(1 if states["open"] else 0)
+
+
+def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
+    """Write the report of a results folder's search, likewise."""
+    from nin_bench.report.search.build import build_search_report
+
+    page = build_search_report(folder.path, out or report_folder(folder.path))
+    tell(f"search report: {page}")
 
 
 def report_folder(results: Path) -> Path:

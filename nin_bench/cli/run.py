@@ -4,12 +4,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from nin_bench.cli.grids import load_grid, setting
 from nin_bench.cli.options import (
     DataDirOption,
+    DeviceOption,
     GridOption,
     JsonOption,
     OnlyOption,
@@ -17,6 +19,8 @@ from nin_bench.cli.options import (
     ResultsOption,
     SeedsOption,
     SetOption,
+    TimeoutOption,
+    WorkersOption,
     YesOption,
     counted,
     note,
@@ -24,13 +28,12 @@ from nin_bench.cli.options import (
     tell,
 )
 from nin_bench.cli.results import report_folder
-from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
+    from nin_bench.dispatch import RunSummary
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
-    from nin_bench.runner import RunSummary
 
 
 def run(
@@ -41,19 +44,18 @@ def run(
     only: OnlyOption = None,
     results: ResultsOption = Path("results"),
     data_dir: DataDirOption = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell may take.")
-    ] = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    timeout: TimeoutOption = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
     ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="First measure the variants that were not, here.")
+    ] = True,
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep each trained cell's weights, in weights/.")
     ] = False,
@@ -61,12 +63,14 @@ def run(
     yes: YesOption = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, and write the report."""
-    loaded, folder = _load(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
+    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
-        _print_plan(_planned(loaded, folder, data_dir, fresh=fresh))
+        cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
+        _print_plan(cells, machine, num_workers, grid)
         return
     from nin_bench.progress import progress_on
-    from nin_bench.runner import RunOptions, run_grid
+    from nin_bench.runner import run_grid
+    from nin_bench.workplace import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -75,10 +79,11 @@ def run(
         timeout_seconds=timeout,
         retries=retries,
         fresh=fresh,
+        measure=measure,
         keep_weights=keep_weights,
     )
     pages: list[Path] = []
-    with progress_on(sys.stderr, _setting(loaded)) as on_event:
+    with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
     for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
         tell(f"report: {page}")
@@ -93,13 +98,14 @@ def plan(
     only: OnlyOption = None,
     results: ResultsOption = Path("results"),
     data_dir: DataDirOption = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every cell of a grid and what is known of it; train nothing."""
-    loaded, folder = _load(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    cells = _planned(loaded, folder, data_dir)
+    """Show every cell of a grid, what is known of it and what it will take; train nothing."""
+    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
+    cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers)
     if as_json:
         document = {
             "grid": loaded.name,
@@ -108,64 +114,36 @@ def plan(
         }
         print_json(document)
         return
-    note(_setting(loaded))
-    _print_plan(cells)
-
-
-def _load(
-    path: Path,
-    profile: str,
-    device: str,
-    overrides: Sequence[str] | None,
-    seeds: str | None,
-    only: str | None,
-    results: Path,
-    data_dir: Path | None,
-    yes: bool,
-) -> "tuple[Grid, ResultsFolder]":
-    from nin_bench.environment import has_accelerator
-    from nin_bench.grid import Grid
-    from nin_bench.plan import RegistryCatalog
-    from nin_bench.results import ResultsFolder
-
-    grid = Grid.load(
-        path,
-        RegistryCatalog(data_dir),
-        profile=profile,
-        has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
-        overrides=overrides or (),
-        seeds=_numbers(seeds),
-        only=only,
-        allow_many=yes,
-    )
-    return grid, ResultsFolder(results / grid.name / grid.profile)
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"--seeds: {text!r} is no list of seeds; write --seeds 0,1") from error
-
-
-def _setting(grid: "Grid") -> str:
-    return (
-        f"{grid.name}, profile {grid.profile}: {counted(len(grid.variants), 'variant')}, "
-        f"{counted(len(grid.seeds), 'seed')}, {counted(len(grid.selected), 'cell')} selected"
-    )
+    note(setting(loaded))
+    _print_plan(cells, machine, num_workers, grid)
 
 
 def _planned(
-    grid: "Grid", folder: "ResultsFolder", data_dir: Path | None, *, fresh: bool = False
-) -> "list[PlannedCell]":
-    from nin_bench.plan import load_plan
+    grid: "Grid",
+    folder: "ResultsFolder",
+    data_dir: Path | None,
+    device: str,
+    workers: int | None,
+    *,
+    fresh: bool = False,
+) -> "tuple[list[PlannedCell], dict[str, Any], int]":
+    """The cells with what they will take, this machine, and how many of them run at a time."""
+    from nin_bench.environment import describe_machine
+    from nin_bench.plan import foretell_cells, load_plan
+    from nin_bench.workplace import choose_slots
 
-    return load_plan(grid, folder, data_dir, fresh=fresh)
+    cells = load_plan(grid, folder, data_dir, fresh=fresh)
+    slots = choose_slots(device, workers)
+    machine = describe_machine(slots[0].device)
+    return foretell_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
 
 
-def _print_plan(cells: "Sequence[PlannedCell]") -> None:
+def _print_plan(
+    cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
+) -> None:
+    from nin_bench.foretell import foretell_run
+    from nin_bench.progress import forecast_line, memory_warning
+
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         saved = planned.num_epochs_saved
@@ -174,9 +152,30 @@ def _print_plan(cells: "Sequence[PlannedCell]") -> None:
             *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
         ]
         details = f" ({', '.join(known)})" if known else ""
-        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}")
-    todo = sum(planned.has_to_run for planned in cells)
-    tell(f"{len(cells)} cells: {todo} to run, {len(cells) - todo} done")
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}{_takes(planned)}")
+    todo = [planned for planned in cells if planned.has_to_run]
+    tell(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
+    forecast = foretell_run((planned.forecast for planned in todo), num_workers)
+    if line := forecast_line(forecast):
+        tell(line)
+    if warning := memory_warning(forecast, machine):
+        note(warning)
+    if forecast.num_unknown:
+        note(
+            f"{counted(forecast.num_unknown, 'cell')} without figures of this machine: with the same options, "
+            f"python -m nin_bench measure --grid {shlex.quote(str(grid_path))} takes them, and so does run, first"
+        )
+
+
+def _takes(planned: "PlannedCell") -> str:
+    from nin_bench.progress import human_duration, human_memory
+
+    seconds, memory = planned.forecast.seconds, planned.forecast.memory_bytes
+    known = [
+        *([] if seconds is None else [human_duration(seconds)]),
+        *([] if memory is None else [human_memory(memory)]),
+    ]
+    return f"  {', '.join(known)}" if planned.has_to_run and known else ""
 
 
 def _write_report(folder: "ResultsFolder") -> Path:

@@ -15,8 +15,11 @@ from nin_bench.cell import DataSpec
 from nin_bench.data.batches import ImageBatches
 from nin_bench.data.pictures import PictureFolder
 from nin_bench.data.sources import DATASETS, Labelled, Source, data_root
-from nin_bench.errors import InputError, SpecError, unknown_name
+from nin_bench.errors import InputError, SpecError, shown, unknown_name
 from nin_bench.models.registry import ImageSpec
+
+MAX_FOLDER_LENGTH = 255
+"""Of the name of an `image_folder`, which is part of labels."""
 
 
 def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
@@ -49,6 +52,13 @@ def describe_data(spec: DataSpec, data_dir: Path | None) -> ImageSpec:
     assert spec.resolution is not None, "the spec is not resolved"
     source = _source(spec, data_dir)
     return ImageSpec(source.channels, spec.resolution, len(source.classes))
+
+
+def count_images(spec: DataSpec, data_dir: Path | None) -> tuple[int, int, int]:
+    """Images that a cell of a resolved spec trains on, validates with and is tested on. Opens no image."""
+    assert spec.validation_size is not None, "the spec is not resolved"
+    source = _source(spec, data_dir)
+    return spec.train_size or source.num_train - spec.validation_size, spec.validation_size, source.num_test
 
 
 def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
@@ -207,6 +217,11 @@ def _content(spec: DataSpec, source: Source) -> str | None:
 def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
     if spec.folder is None:
         raise SpecError("folder", "missing; image_folder reads a subfolder of the data directory, so name it")
+    if not spec.folder.isprintable() or len(spec.folder) > MAX_FOLDER_LENGTH:
+        raise SpecError(
+            "folder",
+            f"{shown(spec.folder)} is no name of a folder; use up to {MAX_FOLDER_LENGTH} visible characters",
+        )
     if PurePath(spec.folder).is_absolute() or ".." in PurePath(spec.folder).parts:
         raise SpecError(
             "folder",

@@ -6,6 +6,7 @@ a forkserver that has the heavy imports done; not forked from the parent, since 
 initialised again in a forked child.
 """
 
+import ctypes
 import multiprocessing
 import os
 import pickle
@@ -54,8 +55,18 @@ class Channel:
     def should_stop(self) -> bool:
         """Whether the parent has asked this worker to stop."""
         if not self._stopped and self._connection.poll():
-            self._stopped = self._connection.recv() == "stop"
+            self._receive()
         return self._stopped
+
+    def ask(self, news: Any) -> Any:
+        """Send news and wait for the parent's `answer` to it; None if the parent wants this worker to stop."""
+        self.tell(news)
+        return None if self._stopped else self._receive()
+
+    def _receive(self) -> Any:
+        kind, content = self._connection.recv()
+        self._stopped = kind == "stop"
+        return content
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,19 @@ class Ended:
     exit_code: int | None = None
     output: str = ""
     """The last lines that a dead worker wrote."""
+
+    @property
+    def cause(self) -> str:
+        """Of a worker that died: by what, and what it last said; the last line tells most, and goes first."""
+        code = self.exit_code
+        if code is not None and code < 0:
+            by = signal.Signals(-code).name
+            hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
+            said = f"its process was killed by {by}{hint}"
+        else:
+            said = f"its process ended with status {code}"
+        *before, last = self.output.splitlines() or [""]
+        return "\n".join([f"{said}: {last}" if last else said, *before])
 
 
 Event = Started | Told | Ended
@@ -138,6 +162,13 @@ class LocalExecutor:
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping != "no"
+
+    def answer(self, key: str, content: Any) -> None:
+        """Reply to the news on which a task waits; a task that has died meanwhile hears nothing."""
+        for worker in self._workers:
+            if worker.task.key == key:
+                with suppress(OSError):
+                    worker.connection.send(("answer", content))
 
     def run(self, next_task: Callable[[], Task | None]) -> Generator[Event, None, None]:
         """Run tasks as slots become free, and tell what happens, in the order in which it is noticed.
@@ -205,7 +236,7 @@ class LocalExecutor:
             elif self._stopping == "asked" and worker.asked_to_stop is None:
                 worker.asked_to_stop = now
                 with suppress(OSError):
-                    worker.connection.send("stop")
+                    worker.connection.send(("stop", None))
             elif worker.asked_to_stop is not None and now - worker.asked_to_stop > STOP_SECONDS:
                 _kill(worker, "killed")
 
@@ -281,10 +312,24 @@ def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
         # A machine that forbids pinning still computes the same, only less steadily.
         with suppress(OSError, AttributeError):
             os.sched_setaffinity(0, {slot.core})
+    _keep_freed_memory()
     task: Task = pickle.loads(payload)
     connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
     # All is said; a thread or a library that will not end must not hold the slot.
     os._exit(0)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next allocation, instead of handing it back to the system.
+
+    A training step frees and allocates the same large tensors over and over; each page handed back has to be
+    mapped and zeroed anew. Other C libraries have no such setting.
+    """
+    trim_threshold, mmap_max = -1, -4  # glibc's M_TRIM_THRESHOLD and M_MMAP_MAX
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, -1)  # never
 
 
 def _die_with_parent() -> None:

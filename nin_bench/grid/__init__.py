@@ -2,6 +2,18 @@
 
 from nin_bench.grid.hypotheses import Hypothesis
 from nin_bench.grid.load import Grid
+from nin_bench.grid.search import SearchSpec, trial_variant, with_params
+from nin_bench.grid.space import Choice, Range
 from nin_bench.grid.variants import Catalog, Variant
 
-__all__ = ["Catalog", "Grid", "Hypothesis", "Variant"]
+__all__ = [
+    "Catalog",
+    "Choice",
+    "Grid",
+    "Hypothesis",
+    "Range",
+    "SearchSpec",
+    "Variant",
+    "trial_variant",
+    "with_params",
+]

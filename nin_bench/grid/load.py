@@ -4,7 +4,7 @@ A list in place of a value is an axis; the grid is the product of its axes, less
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import InputError, shown, some_of
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
 from nin_bench.grid.hypotheses import Hypothesis, read_hypotheses
-from nin_bench.grid.patterns import matches, read_pattern, the_one
+from nin_bench.grid.patterns import PatternIndex, the_one, without_excluded
+from nin_bench.grid.search import SearchSpec, read_search, search_seeds
 from nin_bench.grid.validation import required, section
 from nin_bench.grid.variants import Catalog, ModelEntry, Variant
 from nin_bench.yaml_source import Node
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
+MOST_CELLS = 100_000
+"""More than this is refused even so: expanding them would take memory by the gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ class Grid:
     baseline: str | None
     """A variant's label."""
     hypotheses: tuple[Hypothesis, ...]
+    notes: tuple[str, ...]
+    """What is not wrong, and yet hardly meant: patterns of `exclude` that match no cell."""
+    search: SearchSpec | None
+    """What `search` tries for every variant; None where the grid does not say."""
+    overrides: tuple[str, ...]
+    """What `--set` laid over the file."""
 
     @classmethod
     def load(
@@ -59,6 +68,7 @@ class Grid:
         seeds: Sequence[int] | None = None,
         only: str | None = None,
         allow_many: bool = False,
+        trials: int | None = None,
     ) -> "Grid":
         """Read a grid file and expand it.
 
@@ -71,7 +81,8 @@ class Grid:
             overrides: `recipe.epochs=2`, laid over everything else.
             seeds: run only these of the planned seeds.
             only: run only the variants whose label matches this shell pattern.
-            allow_many: expand even more than 10,000 cells.
+            allow_many: expand even more than 10,000 cells, up to 100,000.
+            trials: of the search, in place of the grid's own number.
 
         Raises:
             InputError: with file, line, column, field, the value found and what would be right.
@@ -83,6 +94,8 @@ class Grid:
         recipe = section(root, "recipe")
         recipe_over = section(over, "recipe")
         planned = _seeds(root)
+        if trials is not None and "search" in root.value:
+            root = root.merged(_trials(trials))
 
         models = required(root, "models")
         entries = [
@@ -95,15 +108,21 @@ class Grid:
             raise root.error(
                 f"{count:,} cells before exclusions, over {MAX_CELLS:,}; shorten an axis, or pass --yes"
             )
+        if count > MOST_CELLS:
+            raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
         every = [variant for entry in entries for variant in entry.variants(catalog)]
         _refuse_duplicates(every)
 
-        cells = _without_excluded(root, every, planned, catalog)
+        exclude = _optional_list(root, "exclude", "a list of patterns")
+        cells, notes = without_excluded(exclude, PatternIndex(every, catalog), planned)
+        if not cells:
+            raise root.value["exclude"].error("no cell is left; exclude fewer")
         labels = {cell.label for cell in cells}
         variants = tuple(variant for variant in every if variant.label in labels)
+        index = PatternIndex(variants, catalog)
 
         def resolve(node: Node) -> str:
-            return the_one(node, variants, catalog).label
+            return the_one(node, index).label
 
         return cls(
             name=root.value["name"].value,
@@ -119,7 +138,15 @@ class Grid:
             selected=_selected(cells, planned, seeds, only),
             baseline=resolve(root.value["baseline"]) if "baseline" in root.value else None,
             hypotheses=read_hypotheses(_optional_list(root, "hypotheses", "a list of hypotheses"), resolve),
+            notes=notes,
+            search=read_search(root, recipe_over, variants, catalog),
+            overrides=tuple(overrides),
         )
+
+    @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds of a search, none of them among the run's."""
+        return search_seeds(self.search.seeds, self.seeds) if self.search else ()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a report needs to know of the grid, as plain values."""
@@ -148,6 +175,12 @@ class Grid:
         }
 
 
+def _trials(count: int) -> Node:
+    """`--trials`, as a document to lay over a grid."""
+    node = Node(count, f"--trials {count}", 1, 1)
+    return replace(node, value={"search": replace(node, value={"trials": node})})
+
+
 def _optional_list(root: Node, key: str, what: str) -> list[Node]:
     return root.value[key].sequence(what) if key in root.value else []
 
@@ -169,22 +202,6 @@ def _seeds(root: Node) -> Sequence[int]:
             raise one.error(f"{one.value} is given twice; keep one")
         seen[one.value] = None
     return list(seen)
-
-
-def _without_excluded(
-    root: Node, variants: Sequence[Variant], planned: Sequence[int], catalog: Catalog
-) -> tuple[Cell, ...]:
-    exclude = _optional_list(root, "exclude", "a list of patterns")
-    patterns = [read_pattern(node, variants, catalog, seeds=True) for node in exclude]
-    cells = tuple(
-        variant.cell(seed)
-        for variant in variants
-        for seed in planned
-        if not any(matches(pattern, variant, seed) for pattern in patterns)
-    )
-    if not cells:
-        raise root.value["exclude"].error("no cell is left; exclude fewer")
-    return cells
 
 
 def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from nin_bench.cell import DataSpec, Recipe, Spec
 from nin_bench.grid.hypotheses import Hypothesis
+from nin_bench.grid.search import SearchSpec
+from nin_bench.grid.space import MODEL, NEVER_SEARCHED
 from nin_bench.metrics import METRICS
 
 SCHEMA_FILE = "grid.schema.json"
@@ -43,6 +45,10 @@ def grid_schema() -> dict[str, Any]:
         },
         "baseline": {"$ref": "#/$defs/pattern"},
         "hypotheses": {"type": "array", "items": {"$ref": "#/$defs/hypothesis"}},
+        "search": {
+            "description": "What `search` tunes, for every variant alike.",
+            "$ref": "#/$defs/search",
+        },
     }
     grid = {
         "schema": {"const": 1},
@@ -70,6 +76,7 @@ def grid_schema() -> dict[str, Any]:
             "pattern": _pattern(models),
             "exclusion": _pattern(models, seed=_or_list(_SEED)),
             "hypothesis": _hypothesis(),
+            "search": _search(),
         },
     }
 
@@ -150,3 +157,30 @@ def _hypothesis() -> dict[str, Any]:
     }
     one_of = [{"required": ["margin"]}, {"required": ["factor"]}]
     return {**_object(properties, required=Hypothesis.model_json_schema()["required"]), "oneOf": one_of}
+
+
+def _search() -> dict[str, Any]:
+    """The search; nothing is required of it, since a profile may give a part of it."""
+    fields = {key: value for key, value in _properties(Recipe).items() if key not in NEVER_SEARCHED}
+    properties = _properties(SearchSpec)
+    properties["space"] = {
+        "description": "Fields of the recipe, and `model.` with an argument that all models have.",
+        **_object({key: _searched(value) for key, value in fields.items()}),
+        "patternProperties": {
+            f"^{MODEL.replace('.', '[.]')}": _searched(
+                {"anyOf": [{"type": kind} for kind in (*_TYPES.values(), "null")]}
+            )
+        },
+        "minProperties": 1,
+    }
+    return _object(properties)
+
+
+def _searched(value: dict[str, Any]) -> dict[str, Any]:
+    """A list of a field's values or, of a number, a range."""
+    bare = {key: part for key, part in value.items() if key not in ("description", "default")}
+    about = {"description": value["description"]} if "description" in value else {}
+    choices = {**_list(bare), "minItems": 2, "uniqueItems": True}
+    numbers = [one for one in bare.get("anyOf", [bare]) if one.get("type") in ("integer", "number")]
+    ranges = [_object({"low": number, "high": number, "log": {"type": "boolean"}}) for number in numbers]
+    return {**about, "anyOf": [*ranges, choices]} if ranges else {**about, **choices}

@@ -8,17 +8,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
-from nin_bench.errors import SpecError, shown, unknown_name
+from nin_bench.errors import InputError, SpecError, shown, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
 
 Value = bool | int | float | str | None
 """What an argument may be; null only where null is the default."""
+
+PLUGINS = "nin_bench.models"
+"""The group of entry points by which other packages name the modules that register their models."""
 
 Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
 
@@ -262,6 +266,18 @@ def _import_families() -> None:
     # Every file beside this one: a new family needs no entry in a list.
     for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
         import_module(module.name)
+    # Then those of other packages, so that a name that both have is theirs to change.
+    for plugin in entry_points(group=PLUGINS):
+        try:
+            plugin.load()
+        except (Exception, SystemExit) as error:  # whatever another package does on import
+            package = (
+                f"package {plugin.dist.name} {plugin.dist.version}" if plugin.dist else "an installed package"
+            )
+            raise InputError(
+                f"models of {package} ({plugin.value}) cannot be had: {type(error).__name__}: {error}; "
+                "mend it, or uninstall it"
+            ) from error
 
 
 def _read_arguments(build: "Callable[..., nn.Module]") -> dict[str, Argument]:

@@ -1,25 +1,24 @@
 """Build a report: a pure function of grid.json and records, so that the same records give the same bytes."""
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import numpy as np
 import pandas as pd
 
-from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.metrics import METRICS
-from nin_bench.report import plots, tables, text
+from nin_bench.report import cost_plots, plots, tables, text
+from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report.costs import MachineCosts, compare_costs
 from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.hypotheses import judge
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
+from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
 from nin_bench.results import Results, load_results
@@ -50,7 +49,23 @@ FIGURES = {
         "cells that learned nothing, and the count on the right says how many did.",
     ),
 }
-"""Title and how to read it, of each figure by name, in the page's order."""
+"""Title and how to read it, of each figure that records fill, by name, in the page's order."""
+
+COST_FIGURES = {
+    "cost_shares": (
+        "Where parameters, MACs and time sit",
+        "Percent of each variant's total, which stands on the right, by kind of layer; where a kind's share of "
+        "the time is larger than its share of the MACs, its MACs are dear.",
+    ),
+    "roofline": (
+        "Roofline",
+        "Each mark is a layer in its forward pass, the larger the more time it takes. The line is what the "
+        "machine can do at most: below its slope a layer waits for memory, below its flat part for arithmetic; "
+        "how far a mark lies under the line is what is left to gain. A mark above it worked in caches that are "
+        "faster than memory. Layers without MACs are not drawn.",
+    ),
+}
+"""Likewise, of those that costs fill; they follow after the others."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,8 @@ class Findings:
     """The Pareto front over all variants, by cost."""
     chance: dict[str, float | None]
     """`loss` and `accuracy` of a guess that never looks at the image."""
+    costs: list[MachineCosts]
+    """`compare_costs`."""
 
     @classmethod
     def of(cls, results: Results) -> "Findings":
@@ -80,6 +97,7 @@ class Findings:
             escapes=escape_curves(results),
             fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs")},
             chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
+            costs=compare_costs(results),
         )
 
 
@@ -100,30 +118,15 @@ def build_report(folder: Path, out: Path) -> Path:
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
-    _write_figures(pictures, out / "figures")
+    write_figures(pictures, out / "figures", FIGURES | COST_FIGURES)
     write_atomically(out / "report.json", to_json(report))
     page = out / "report.md"
     write_atomically(page, render_markdown(report))
     return page
 
 
-def _write_figures(pictures: Mapping[str, Picture], folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in FIGURES.keys() - pictures.keys():
-            for kind in ("svg", "png"):
-                (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    except OSError as error:
-        raise ResultsError(
-            f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
-        ) from error
-    for name, picture in pictures.items():
-        write_atomically(folder / f"{name}.svg", picture.svg)
-        write_atomically(folder / f"{name}.png", picture.png)
-
-
 def draw_figures(findings: Findings) -> dict[str, Picture]:
-    """The figures that the records can fill, by name."""
+    """The figures that records and costs can fill, by name."""
     results, rows, chance = findings.results, findings.rows[: plots.MAX_DRAWN], findings.chance
     guess = loss_of_guess = None
     if chance["accuracy"] is not None:
@@ -142,6 +145,10 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows, findings.fronts),
         "escape": plots.draw_escape(rows, findings.escapes, epochs),
     }
+    for costs in findings.costs:
+        if costs.of_grid:
+            drawn["cost_shares"] = cost_plots.draw_cost_shares(costs.rows[: plots.MAX_DRAWN])
+            drawn["roofline"] = cost_plots.draw_roofline(costs.rows[: plots.MAX_DRAWN])
     return {name: picture for name, picture in drawn.items() if picture is not None}
 
 
@@ -157,7 +164,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
     setting = describe_setting(results)
     troubles = tables.troubles(results)
     planned = {cell["cell_id"]: cell for cell in grid["cells"]}
-    said: dict[str, Any] = _plain({
+    said: dict[str, Any] = plain({
         "schema": SCHEMA,
         "name": grid["name"],
         "profile": grid["profile"],
@@ -170,6 +177,8 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "setting": asdict(setting),
         "chance": findings.chance,
         "comparison": [asdict(row) for row in rows],
+        "costs": [costs.as_dict() for costs in findings.costs],
+        "foretold": [asdict(row) for row in compare_foretold(results)],
         "pareto_front": {cost: [row.label for row in front] for cost, front in findings.fronts.items()},
         "learning_curves": {name: curves.to_dict("records") for name, curves in findings.curves.items()},
         "escape_curves": findings.escapes.to_dict("records"),
@@ -187,7 +196,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
 
 
 def _caption(name: str, num_variants: int) -> dict[str, str]:
-    title, caption = FIGURES[name]
+    title, caption = (FIGURES | COST_FIGURES)[name]
     if num_variants > plots.MAX_DRAWN:
         caption += f" Drawn are the first {plots.MAX_DRAWN} of {num_variants} variants, in the grid's order."
     return {"name": name, "title": title, "caption": caption}
@@ -195,38 +204,20 @@ def _caption(name: str, num_variants: int) -> dict[str, str]:
 
 def render_markdown(report: Mapping[str, Any]) -> str:
     """The page, from what report.json holds."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nin_bench.report"),
-        finalize=text.escape_markdown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "one_line": lambda value: " ".join(value.split()),
-        "as_sentence": lambda value: value[:1].upper() + value[1:],
-        "words": lambda name: name.replace("_", " "),
-        "shortened": lambda value: text.shortened(value, 240),
-        "fields": lambda values: " · ".join(
-            f"{name.removesuffix('_bytes')} {_field_value(value, name)}"
-            for name, value in values.items()
-            if value is not None
-        ),
-        "field_value": _field_value,
+    filters: dict[str, Callable[..., Any]] = {
         "effect": _effect,
         "interval": lambda verdict: _in_unit(verdict["interval"], verdict),
         "out_of": lambda part, whole: f"{part}/{whole}" if whole else text.NOT_KNOWN,
         "tally": lambda tally: f"{tally['count']}/{tally['of']}" if tally["of"] else text.NOT_KNOWN,
-        "number_ranges": text.number_ranges,
         "human_count": text.human_count,
-        "percent_spread": lambda spread, sign="": text.percent_spread(tables.Spread(**spread), sign),
-        "quantity_spread": lambda spread, divisor=1: text.quantity_spread(tables.Spread(**spread), divisor),
+        "three_digits": text.three_digits,
+        "machine_line": describe_machine,
+        "settings": describe_settings,
+        "cost_tables": cost_tables,
+        "cells": lambda cells: text.Markdown(" | ".join(map(text.escape_markdown, cells))),
     }
-    environment.filters.update(filters)
-    context = {**report, "environment": _grouped(report["setting"]["environment"])}
-    page = environment.get_template("report.md.j2").render(context)
-    return re.sub(r"\n{3,}", "\n\n", page)
+    context = {**report, "environment": machine_and_software(report["setting"]["environment"])}
+    return render_page("report.md.j2", context, filters)
 
 
 def _effect(verdict: Mapping[str, Any]) -> str:
@@ -250,39 +241,3 @@ def _in_unit(values: Sequence[float | None] | None, verdict: Mapping[str, Any]) 
         shown = [f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}" for value in known]
         name = "" if unit == "count" else f" {unit}"
     return " to ".join(shown).replace("-", "−") + name
-
-
-def _grouped(environment: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
-    """The environment in two lines of the setting; several values of one name side by side."""
-    lines: dict[str, dict[str, Any]] = {"Machine": {}, "Software": {}}
-    for name, values in environment.items():
-        is_software = name.startswith("software.") or name in {"python", "nin_bench", "commit"}
-        if values != [None]:
-            shown = " / ".join(_field_value(value, name) for value in values)
-            lines["Software" if is_software else "Machine"][name.removeprefix("software.")] = shown
-    return {title: values for title, values in lines.items() if values}
-
-
-def _field_value(value: Any, name: str = "") -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and name.endswith("_bytes"):
-        return f"{value / 2**30:.1f} GiB"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Values that strict JSON can hold: not a number becomes null, what UTF-8 cannot hold a question mark."""
-    if isinstance(value, Mapping):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value

@@ -1,20 +1,16 @@
-"""Judge the grid's hypotheses by its records: for each a verdict, its evidence and a sentence."""
+"""Judge the grid's hypotheses by records and costs: for each a verdict, its evidence and a sentence."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from nin_bench.metrics import METRICS, Metric
-from nin_bench.report.cells import known_metrics
-from nin_bench.report.lock import Entry, Level, Lock, levels
-from nin_bench.report.pairs import Measured, Pairs, compare, known_value
+from nin_bench.report.cases import Case, Counts, Known
+from nin_bench.report.lock import Level, Lock, levels
 from nin_bench.report.sentences import Wording, left_out
 from nin_bench.report.text import number_ranges
 from nin_bench.results import Results
 from nin_bench.stats import (
     Claim,
-    Evidence,
     Expectation,
     Interval,
     PairedDifference,
@@ -62,77 +58,13 @@ def judge(results: Results) -> list[Verdict]:
     Only seeds that were planned when the hypotheses were locked count.
     """
     grid, lock = results.grid, Lock.read(results.grid)
-    cells = results.cells
-    rows = {
-        (str(label), int(seed)): Measured(str(outcome), {str(name): value for name, value in values.items()})
-        for label, seed, outcome, values in zip(
-            cells["label"], cells["seed"], cells["outcome"], known_metrics(cells).to_dict("records"), strict=True
-        )
-    }
-    cases = [_open(entry, lock.seeds, rows) for entry in grid["hypotheses"]]
+    known = Known.of(results)
+    cases = [known.open_case(entry, lock.seeds) for entry in grid["hypotheses"]]
     added = sorted(set(grid["seeds"]) - set(lock.seeds))
     return [
         _close(case, level, post_hoc=not lock.holds(case.entry), added=added)
         for case, level in zip(cases, levels(lock, [(case.entry, case.evidence.p) for case in cases]), strict=True)
     ]
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Two numbers that no seed changes."""
-
-    a: float
-    b: float
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A hypothesis, and what the records have to say on it."""
-
-    entry: Entry
-    metric: Metric
-    claim: Claim
-    pairs: Pairs
-    test: PairedDifference | PairedShares | ThreeParts | _Counts | str
-    """Where nothing can be said: why."""
-
-    @property
-    def wording(self) -> Wording:
-        """How its claim and its verdict are said."""
-        entry, (a, b) = self.entry, self.entry["compare"]
-        return Wording(self.metric, a, b, self.claim.expect, entry.get("margin") or 0.0, entry.get("factor"))
-
-    @property
-    def evidence(self) -> Evidence:
-        """What the test says for and against; nothing, where there is none."""
-        match self.test:
-            case ThreeParts():
-                return self.claim.evidence(self.test.ranking)
-            case PairedDifference() | PairedShares():
-                return self.claim.evidence(self.test)
-            case _:
-                return Evidence(support_p=1.0, refute_p=1.0)
-
-
-def _open(entry: Entry, seeds: list[int], rows: Mapping[tuple[str, int], Measured]) -> _Case:
-    metric, labels = METRICS[entry["metric"]], entry["compare"]
-    margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
-    unknown = set(labels) - {label for label, _ in rows}
-    testable = not unknown and metric.kind != "observed"
-    claim, pairs = Claim(entry["expect"], margin), Pairs.read(metric, labels, seeds if testable else [], rows)
-    test: PairedDifference | PairedShares | ThreeParts | _Counts | str
-    if unknown:
-        test = f"no cell of {' or '.join(sorted(unknown))} was planned"
-    elif not testable:
-        test = f"{metric.title} was seen while cells trained side by side, not measured on its own"
-    elif metric.deterministic:
-        a, b = (known_value(metric, label, seeds, rows) for label in labels)
-        test = f"{metric.name} is not known for both variants" if a is None or b is None else _Counts(a, b)
-    elif not pairs.seeds:
-        test = "there is no seed at which both variants can be compared"
-    else:
-        test = compare(pairs, metric, claim.margin, ratio=bool(entry.get("factor")))
-    return _Case(entry, metric, claim, pairs, test)
 
 
 @dataclass(frozen=True)
@@ -146,7 +78,7 @@ class _Finding:
     details: dict[str, Any]
 
 
-def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
+def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
     entry, pairs = case.entry, case.pairs
     found = _find(case, level.alpha)
     sentences = [found.sentence]
@@ -154,10 +86,14 @@ def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ve
         sentences.append(
             "Post hoc: no such claim was locked before the run, so this one is a finding to test anew."
         )
-    early = not case.metric.deterministic and pairs.num_ended < pairs.num_planned
+    by_round = case.metric.kind == "measured"
+    by_seed = not (by_round or case.metric.deterministic)
+    early = by_seed and pairs.num_ended < pairs.num_planned
     if early:
         sentences.append(f"An early look: {pairs.num_ended} of {pairs.num_planned} planned pairs have ended.")
-    if not case.metric.deterministic:
+    if by_round and len(pairs.numbers) > 1:
+        sentences.append("Here n counts rounds of measuring, in each of which both have a fresh process.")
+    if by_seed:
         if pairs.left_out:
             sentences.append(left_out(pairs.left_out))
         if added:
@@ -174,7 +110,7 @@ def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ve
         verdict=found.verdict,
         effect=found.effect,
         interval=found.interval,
-        n=0 if isinstance(case.test, str) else len(pairs.seeds),
+        n=0 if isinstance(case.test, str) else len(pairs.numbers),
         post_hoc=post_hoc,
         early=early,
         claim=case.wording.claim(),
@@ -182,7 +118,7 @@ def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ve
         details={
             "level": level.alpha,
             "family_size": level.family_size,
-            "seeds": pairs.seeds,
+            "rounds" if by_round else "seeds": pairs.numbers,
             "num_healthy": [int(pairs.healthy_a.sum()), int(pairs.healthy_b.sum())],
             "left_out": [
                 {"label": label, "seed": seed, "reason": reason} for label, seed, reason in pairs.left_out
@@ -192,14 +128,14 @@ def _close(case: _Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ve
     )
 
 
-def _find(case: _Case, level: float) -> _Finding:
+def _find(case: Case, level: float) -> _Finding:
     test, evidence, wording = case.test, case.evidence, case.wording
     verdict = evidence.decide(level)
     weighed = {"support_p": evidence.support_p, "refute_p": evidence.refute_p}
     match test:
         case str():
             return _Finding("not testable", None, None, f"Not testable: {test}.", {"test": None})
-        case _Counts():
+        case Counts():
             return _find_counts(test, case.claim, wording)
         case PairedShares():
             sentence = wording.shares(test, level, verdict)
@@ -214,7 +150,7 @@ def _find(case: _Case, level: float) -> _Finding:
             return _find_parts(test, case.claim, level, wording, weighed)
 
 
-def _find_counts(counts: _Counts, claim: Claim, wording: Wording) -> _Finding:
+def _find_counts(counts: Counts, claim: Claim, wording: Wording) -> _Finding:
     a, b = counts.a, counts.b
     effect = a / b if wording.factor else a - b
     distance = math.log(effect) if wording.factor else effect

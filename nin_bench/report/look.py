@@ -5,6 +5,7 @@ a reader who sees no colour.
 """
 
 import io
+import math
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nin_bench.errors import printable
@@ -33,6 +35,9 @@ QUIET = "0.55"
 
 FAINT = "0.8"
 """The grey of what stands in the background."""
+
+BELOW: Any = {"marker": "v", "markerfacecolor": "none", "markersize": 6, "linestyle": ""}
+"""The mark of a seed that the axis is too short for."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,46 @@ def styles(variant_ids: Sequence[str]) -> dict[str, Style]:
         variant_id: Style(_COLORS[i % len(_COLORS)], _MARKERS[i % len(_MARKERS)])
         for i, variant_id in enumerate(variant_ids)
     }
+
+
+def grid_of_panels(count: int, x_label: str, y_label: str) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels that share both axes, at most three side by side."""
+    columns = 2 if count in (2, 4) else min(count, 3)
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(WIDTH, 1.1 + 1.95 * lines), layout="constrained")
+    panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for unused in panels[count:]:
+        unused.set_visible(False)
+    for first in panels[:count:columns]:
+        first.set_ylabel(y_label)
+    for last in panels[count - columns : count]:
+        last.tick_params(labelbottom=True)
+        last.set_xlabel(x_label)
+    return figure, panels[:count]
+
+
+def figure_of_strips(labels: Sequence[str], legend_lines: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure of one strip per label, each filled from 0 to 1, and room for a legend; all share their x axis."""
+    height = 0.75 + 0.36 * len(labels) + 0.25 * legend_lines
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    strips = list(figure.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0])
+    for label, ax in zip(labels, strips, strict=True):
+        ax.set_ylim(0, 1.12)
+        ax.set_yticks([])
+        ax.set_ylabel(wrapped(label, 44), rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
+        ax.set_facecolor("0.96")
+        for side in ("left", "top", "right"):
+            ax.spines[side].set_visible(False)
+        ax.tick_params(axis="x", length=3 if ax is strips[-1] else 0)
+    return figure, strips
+
+
+def head_notes(strip: Axes, heading: str) -> None:
+    """Say over the first strip what stands on the right of each."""
+    strip.annotate(
+        heading, (1.01, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+        fontsize=9, color="0.4",
+    )  # fmt: skip
 
 
 def legend_below(figure: Figure, handles: Sequence[tuple[Artist, str]], columns: int) -> None:
@@ -110,8 +155,10 @@ def theme() -> Iterator[None]:
 
 def render(figure: Figure) -> Picture:
     """The figure as SVG and PNG, without a date."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # once for both: the layout is most of the time
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    figure.set_layout_engine("none")  # once for both: the layout is much of the time
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None})
     figure.savefig(png, format="png", dpi=200, metadata={"Software": None})

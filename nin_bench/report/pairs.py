@@ -1,4 +1,4 @@
-"""Cells of two variants that share a seed: which of them can be compared by a metric, and by which test."""
+"""What two variants share, seeds or rounds: which can be compared by a metric, and by which test."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ NO_RECORD = Measured("missing", {})
 
 @dataclass(frozen=True)
 class Pairs:
-    """The planned cells of variants A and B, and the pairs among them that can be compared."""
+    """What is planned of variants A and B, and the pairs among it that can be compared."""
 
-    seeds: list[int]
-    """Of the pairs that can be compared; the arrays below are in this order."""
+    numbers: list[int]
+    """Seeds, or rounds counted from 1, of the pairs that can be compared; the arrays below are in this order."""
     a: npt.NDArray[np.float64]
     """Values of A; those of failed networks may be NaN."""
     b: npt.NDArray[np.float64]
@@ -50,6 +50,22 @@ class Pairs:
     num_planned: int
     num_ended: int
     """Planned pairs of which both cells have ended for good."""
+
+    @classmethod
+    def of_rounds(cls, samples: Sequence[tuple[float, float]]) -> "Pairs":
+        """Pair what two costs entries measured in the same rounds."""
+        a, b = np.array(samples, dtype=float).reshape(-1, 2).T
+        sound = np.ones(len(samples), dtype=bool)  # a cost has nothing to do with what a network learned
+        return cls(
+            numbers=list(range(1, len(samples) + 1)),
+            a=a,
+            b=b,
+            healthy_a=sound,
+            healthy_b=sound,
+            left_out=[],
+            num_planned=len(samples),
+            num_ended=len(samples),
+        )
 
     @classmethod
     def read(
@@ -71,7 +87,7 @@ class Pairs:
         a, b = values.reshape(-1, 2).T
         healthy_a, healthy_b = healthy.reshape(-1, 2).T
         return cls(
-            seeds=[seed for seed, whys in zip(seeds, reasons, strict=True) if not any(whys)],
+            numbers=[seed for seed, whys in zip(seeds, reasons, strict=True) if not any(whys)],
             a=a,
             b=b,
             healthy_a=healthy_a,

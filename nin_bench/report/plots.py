@@ -18,11 +18,15 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from nin_bench.report.cells import health, is_healthy, is_trained, numbers
 from nin_bench.report.curves import known_epochs
 from nin_bench.report.look import (
+    BELOW,
     FAINT,
     QUIET,
     WIDTH,
     Picture,
     Style,
+    figure_of_strips,
+    grid_of_panels,
+    head_notes,
     legend_below,
     percent_tick,
     render,
@@ -40,7 +44,6 @@ MAX_DRAWN = 24
 _BROKEN_OFF: Any = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
 _CHANCE: Any = {"color": "0.25", "linewidth": 0.9, "linestyle": (0, (1, 2))}
 _FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
-_BELOW: Any = {"marker": "v", "markerfacecolor": "none", "markersize": 6, "linestyle": ""}
 
 
 def draw_learning_curves(
@@ -74,7 +77,7 @@ def draw_learning_curves(
     edge = max(0.02 * (last_epoch - 1), 0.1)
     with theme():
         look = styles([row.variant_id for row in rows])
-        figure, panels = _grid_of_panels(len(rows), axis_label)
+        figure, panels = grid_of_panels(len(rows), "epoch", axis_label)
         for row, ax in zip(rows, panels, strict=True):
             color = look[row.variant_id].color
             others = curves[curves["variant_id"].isin(set(look) - {row.variant_id})]
@@ -98,6 +101,7 @@ def draw_learning_curves(
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
             if name.endswith("accuracy"):
                 ax.yaxis.set_major_formatter(percent_tick)
+        panels[0].autoscale_view()  # once for all, since they share their axes
         handles: list[tuple[Artist, str]] = [(Line2D([], [], color=QUIET, linewidth=2), "mean of healthy seeds")]
         if any(row.healthy.count > 1 for row in rows):
             handles.append((Patch(color=QUIET, alpha=0.3, linewidth=0), "their range"))
@@ -147,7 +151,7 @@ def draw_accuracy_against_costs(
     if any(len(front) > 1 for front in fronts.values()):
         handles.append((Line2D([], [], **_FRONT), "Pareto front"))
     if (cells["accuracy"] < low - 2 * room).any():
-        handles.append((Line2D([], [], color=QUIET, **_BELOW), "seeds that end below the axis"))
+        handles.append((Line2D([], [], color=QUIET, **BELOW), "seeds that end below the axis"))
     columns = 3 if max(len(label) for _, label in handles) < 36 else 2
     legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
     with theme():
@@ -198,7 +202,7 @@ def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, cost: str, sty
         )  # fmt: skip
     if len(below):
         edge = ax.get_xaxis_transform()
-        ax.plot(position, 0.025, transform=edge, color=style.color, **_BELOW)
+        ax.plot(position, 0.025, transform=edge, color=style.color, **BELOW)
         if len(below) > 1:
             ax.annotate(
                 f"{len(below)}×", (position, 0.025), xycoords=edge, xytext=(0, 6),
@@ -221,19 +225,11 @@ def draw_escape(rows: Sequence[VariantRow], curves: pd.DataFrame, epochs: int) -
         return None
     with theme():
         look = styles([row.variant_id for row in rows])
-        figure = Figure(figsize=(WIDTH, 0.75 + 0.36 * len(rows)), layout="constrained")
-        strips = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+        figure, strips = figure_of_strips([row.label for row in rows])
+        strips[-1].set_xlim(0, max(epochs, 1))
         for row, ax in zip(rows, strips, strict=True):
             color = look[row.variant_id].color
             mine = curves[curves["variant_id"] == row.variant_id]
-            ax.set_ylim(0, 1.12)
-            ax.set_xlim(0, max(epochs, 1))
-            ax.set_yticks([])
-            ax.set_ylabel(wrapped(row.label, 44), rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
-            ax.set_facecolor("0.96")
-            for side in ("left", "top", "right"):
-                ax.spines[side].set_visible(False)
-            ax.tick_params(axis="x", length=3 if row is rows[-1] else 0)
             total = "not known"
             if len(mine):
                 steps = [*mine["epoch"], max(epochs, 1)], [*mine["share"], mine["share"].iloc[-1]]
@@ -245,25 +241,10 @@ def draw_escape(rows: Sequence[VariantRow], curves: pd.DataFrame, epochs: int) -
                 1.01, 0.5, total, transform=ax.transAxes, va="center", fontsize=9,
                 fontweight="bold" if len(mine) and mine["share"].iloc[-1] < 1 else "normal",
             )  # fmt: skip
-        strips[0].text(1.01, 1.35, "escaped", transform=strips[0].transAxes, fontsize=9, color="0.4")
+        head_notes(strips[0], "escaped")
         strips[-1].set_xlabel("epoch")
         strips[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
         return render(figure)
-
-
-def _grid_of_panels(count: int, axis_label: str) -> tuple[Figure, list[Axes]]:
-    columns = 2 if count in (2, 4) else min(count, 3)
-    lines = math.ceil(count / columns)
-    figure = Figure(figsize=(WIDTH, 1.1 + 1.95 * lines), layout="constrained")
-    panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
-    for unused in panels[count:]:
-        unused.set_visible(False)
-    for first in panels[:count:columns]:
-        first.set_ylabel(axis_label)
-    for last in panels[count - columns : count]:
-        last.tick_params(labelbottom=True)
-        last.set_xlabel("epoch")
-    return figure, panels[:count]
 
 
 def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) -> None:
@@ -275,7 +256,6 @@ def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) 
         # a line of one epoch has no length, and shows as a point
         points = [line[0] for line in lines if len(line) == 1]
         ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
-        ax.autoscale_view()
 
 
 def _readable_log_axis(ax: Axes, values: Sequence[int | None]) -> None:

@@ -16,6 +16,7 @@ _UNITS = {
     "seconds": (1, " s"),
     "images/s": (1, " images/s"),
     "bytes": (1e-6, " MB"),
+    "joules": (1, " J"),
 }
 """What raw values are multiplied by, and what stands behind them."""
 
@@ -71,7 +72,8 @@ class Wording:
         else:
             said.append(self._conclusion(verdict))
         if test.pairing_pays is False and test.correlation is not None:
-            said.append(f"Pairing by seed narrows nothing here (correlation {_fixed(test.correlation, 2)}).")
+            by = "round" if self.metric.kind == "measured" else "seed"
+            said.append(f"Pairing by {by} narrows nothing here (correlation {_fixed(test.correlation, 2)}).")
         return " ".join(said)
 
     def shares(self, test: PairedShares, level: float, verdict: str) -> str:

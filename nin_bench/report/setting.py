@@ -29,15 +29,39 @@ class Setting:
 def describe_setting(results: Results) -> Setting:
     """Data, recipe and machine: what every variant shares, and what differs between them."""
     grid = results.grid
+    fixed, differing = compare_sections(grid["variants"])
+    return Setting(
+        device_kind=grid["device_kind"],
+        seeds=list(grid["seeds"]),
+        data=fixed["data"],
+        recipe=fixed["recipe"],
+        differing=differing,
+        environment=environments(
+            record["environment"] for record in results.records if isinstance(record.get("environment"), dict)
+        ),
+    )
+
+
+def compare_sections(
+    variants: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Tell the fields of data and recipe that all variants share from those that differ.
+
+    Args:
+        variants: mappings with a label, data and recipe.
+
+    Returns:
+        The shared fields by section, and the others: section, field, value and the labels of its variants.
+    """
     fixed: dict[str, dict[str, Any]] = {}
     differing: list[dict[str, Any]] = []
     for section in ("data", "recipe"):
-        fields = dict.fromkeys(field for entry in grid["variants"] for field in entry[section])
+        fields = dict.fromkeys(field for entry in variants for field in entry[section])
         fixed[section] = {}
         for field in fields:
             values: dict[str, Any] = {}
             labels: dict[str, list[str]] = {}
-            for entry in grid["variants"]:
+            for entry in variants:
                 value = entry[section].get(field)
                 values[json.dumps(value)] = value
                 labels.setdefault(json.dumps(value), []).append(entry["label"])
@@ -48,21 +72,13 @@ def describe_setting(results: Results) -> Setting:
                     {"section": section, "field": field, "value": values[key], "labels": labels[key]}
                     for key in values
                 ]
-    return Setting(
-        device_kind=grid["device_kind"],
-        seeds=list(grid["seeds"]),
-        data=fixed["data"],
-        recipe=fixed["recipe"],
-        differing=differing,
-        environment=_environments(
-            record["environment"] for record in results.records if isinstance(record.get("environment"), dict)
-        ),
-    )
+    return fixed, differing
 
 
-def _environments(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def environments(found: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Every value under a (dotted) name, the commonest first."""
     counts: dict[str, Counter[str]] = {}
-    for environment in environments:
+    for environment in found:
         for name, value in _flatten(environment):
             counts.setdefault(name, Counter())[json.dumps(value)] += 1
     return {name: [json.loads(value) for value, _ in counts[name].most_common()] for name in sorted(counts)}

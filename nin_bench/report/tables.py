@@ -4,6 +4,7 @@ Nothing is rounded here, and collapsed cells are never averaged with healthy one
 """
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ class Spread:
     sd: float | None
     """Standard deviation with n - 1 degrees of freedom; None with fewer than two values."""
     n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of plain values; exact for equal ones, whatever their number."""
+        return cls(
+            mean=statistics.fmean(values) if values else None,
+            sd=statistics.stdev(values) if len(values) > 1 else None,
+            n=len(values),
+        )
 
 
 @dataclass(frozen=True)

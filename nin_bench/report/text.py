@@ -58,6 +58,49 @@ def human_count(count: float | None) -> str:
     return f"{count / 1e12:.3g} T"
 
 
+def human_bytes(count: float | None) -> str:
+    """Three digits and a decimal unit.
+
+    >>> human_bytes(7_968_664), human_bytes(640)
+    ('7.97 MB', '640 B')
+    """
+    if count is None:
+        return NOT_KNOWN
+    value, _, unit = human_count(count).partition(" ")
+    return f"{value} {unit}B"
+
+
+def rounds(median: float, quartiles: tuple[float, float], divisor: float = 1) -> str:
+    """A median to three digits, and its quartiles to the same place.
+
+    >>> rounds(1912.4, (1890.2, 1931.0)), rounds(0.01234, (0.0122, 0.0131), 1e-3)
+    ('1,912 (1,890 to 1,931)', '12.3 (12.2 to 13.1)')
+    """
+    decimals = _decimals(median / divisor)
+    low, high = (f"{end / divisor:,.{decimals}f}" for end in quartiles)
+    return f"{median / divisor:,.{decimals}f} ({low} to {high})"
+
+
+def three_digits(value: float) -> str:
+    """A number to three digits.
+
+    >>> three_digits(12.345), three_digits(1234.5)
+    ('12.3', '1,234')
+    """
+    return f"{value:,.{_decimals(value)}f}"
+
+
+def ratio(mean: float, interval: tuple[float, float] | None) -> str:
+    """A factor and its interval to the same place; three digits.
+
+    >>> ratio(0.6213, (0.6002, 0.6412)), ratio(12.0, None)
+    ('×0.621 (0.600 to 0.641)', '×12.0')
+    """
+    decimals = _decimals(mean)
+    ends = f" ({interval[0]:,.{decimals}f} to {interval[1]:,.{decimals}f})" if interval else ""
+    return f"×{mean:,.{decimals}f}{ends}"
+
+
 def percent_spread(spread: Spread, sign: str = "") -> str:
     """Mean, spread and count of shares; with one value no spread.
 
@@ -79,7 +122,7 @@ def quantity_spread(spread: Spread, divisor: float = 1) -> str:
     if spread.mean is None:
         return NOT_KNOWN
     mean = spread.mean / divisor
-    decimals = 2 if mean == 0 else max(0, 2 - math.floor(math.log10(abs(mean))))
+    decimals = _decimals(mean)
     deviation = "" if spread.sd is None else f" ± {spread.sd / divisor:,.{decimals}f}"
     return f"{mean:,.{decimals}f}{deviation} (n={spread.n})"
 
@@ -98,3 +141,8 @@ def number_ranges(numbers: Iterable[int]) -> str:
             runs.append([number])
     parts = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
     return ", ".join(parts)
+
+
+def _decimals(value: float) -> int:
+    """As many as show three digits."""
+    return 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nin_bench.cost import Breakdown, LayerCost, count_cost, count_layers
+from nin_bench.cost import Breakdown, LayerCost, count_cost, count_layers, count_training_flops
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
 
@@ -158,6 +158,21 @@ def test_macs_are_half_of_what_pytorch_counts_as_flops(name):
     with torch.device("meta"), FlopCounterMode(display=False) as flops:
         build_model(name, image).eval()(torch.empty(1, 3, 80, 80))
     assert 2 * count_cost(name, image).num_macs.total == flops.get_total_flops()
+
+
+def test_training_flops_of_lenet():
+    # conv1 reads the image, so that no gradient goes there; forward, weights and inputs of the four others
+    conv1, others = 28 * 28 * 6 * 25, 10 * 10 * 16 * 150 + 400 * 120 + 120 * 84 + 84 * 10
+    assert (conv1, others) == (117_600, 298_920)
+    assert count_training_flops("lenet", MNIST) == 2 * (2 * 117_600 + 3 * 298_920) == 2_263_920
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_training_flops_are_those_that_pytorch_counts(name):
+    image = ImageSpec(3, 80, 10)
+    with torch.device("meta"), FlopCounterMode(display=False) as flops:
+        build_model(name, image)(torch.empty(2, 3, 80, 80)).sum().backward()
+    assert 2 * count_training_flops(name, image) == flops.get_total_flops()
 
 
 def test_counting_refuses_what_cannot_be_built():

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
@@ -17,6 +18,16 @@ def answer(channel: Channel, slot: Slot, value: object) -> object:
 def where(channel: Channel, slot: Slot) -> dict[str, object]:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     return {"pid": os.getpid(), "cores": cores}
+
+
+def faults_of_a_second_allocation(channel: Channel, slot: Slot, num_bytes: int) -> int:
+    def faults_of_one() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        b"x" * num_bytes  # written to, and freed at once
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults_of_one()
+    return faults_of_one()
 
 
 def fail(channel: Channel, slot: Slot) -> None:
@@ -63,6 +74,13 @@ def until_stopped(channel: Channel, slot: Slot) -> str:
     while not channel.should_stop():
         moment.wait(0.01)
     return "stopped in order"
+
+
+def ask_until_no(channel: Channel, slot: Slot) -> list[object]:
+    answers: list[object] = []
+    while not answers or answers[-1]:
+        answers.append(channel.ask(len(answers)))
+    return [*answers, channel.should_stop()]
 
 
 def ignore_everything(channel: Channel, slot: Slot) -> None:

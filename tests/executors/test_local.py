@@ -1,4 +1,5 @@
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from processes import is_running, linux, members_of, still_running_after
 
 from nin_bench.executors import Ended, Event, LocalExecutor, Slot, Started, Task, Told
-from nin_bench.runner import PRELOAD
+from nin_bench.workplace import PRELOAD
 
 ONE = [Slot("cpu")]
 TWO = [Slot("cpu"), Slot("cpu")]
@@ -47,6 +48,12 @@ def test_a_task_returns_its_result():
 
 def test_a_result_larger_than_the_pipe_arrives_whole():
     assert end_of(tasks.answer, b"x" * 10_000_000).result == b"x" * 10_000_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be told")
+def test_a_worker_keeps_what_it_frees_for_its_next_allocation():
+    # 64 MiB are 16,384 pages, each of which would be mapped anew, were they handed back.
+    assert end_of(tasks.faults_of_a_second_allocation, 2**26).result < 100
 
 
 def test_a_task_that_raises_has_died_with_its_traceback():
@@ -164,6 +171,36 @@ def test_stop_asks_and_starts_nothing_more():
         if isinstance(event, Ended):
             ends.append((event.key, event.how, event.result))
     assert sorted(ends) == [("a", "returned", "stopped in order"), ("b", "returned", "stopped in order")]
+
+
+def test_a_task_that_asks_waits_for_its_answer():
+    local = executor(TWO)
+    results = {}
+    for event in local.run(each(Task("a", tasks.ask_until_no), Task("b", tasks.ask_until_no))):
+        if isinstance(event, Told):
+            local.answer(event.key, event.key if event.news < 2 else None)
+        if isinstance(event, Ended):
+            results[event.key] = event.result
+    assert results == {"a": ["a", "a", None, False], "b": ["b", "b", None, False]}
+
+
+def test_a_task_that_waits_for_an_answer_can_be_stopped():
+    local = executor()
+    for event in local.run(each(Task("a", tasks.ask_until_no))):
+        if isinstance(event, Told):
+            local.stop()
+    assert isinstance(event, Ended)
+    assert (event.how, event.result) == ("returned", [None, True])
+
+
+def test_an_answer_to_a_task_that_is_gone_is_dropped():
+    local = executor()
+    for event in local.run(each(Task("a", tasks.tell_then_die, (3,)))):
+        if isinstance(event, Told):
+            local.answer("a", "too late")
+            local.answer("b", "to nobody")
+    assert isinstance(event, Ended)
+    assert event.how == "died"
 
 
 def test_a_second_stop_kills():

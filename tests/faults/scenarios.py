@@ -14,9 +14,10 @@ from typing import Any
 import stub_cells
 from broken_disk import BrokenDisk
 
-from nin_bench import cli, runner
+from nin_bench import cli, dispatch, runner, workplace
 from nin_bench.attempt import Attempt
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.dispatch import CellTask
 from nin_bench.errors import NinBenchError
 from nin_bench.events import CellEnded, Event
 from nin_bench.executors import Channel, Slot
@@ -26,10 +27,12 @@ from nin_bench.plan import RegistryCatalog
 from nin_bench.record import make_record
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import PRELOAD, CellTask, RunOptions, run_grid
+from nin_bench.runner import run_grid
 from nin_bench.training import Trainer
 from nin_bench.worker import run_cell, run_cell_task
+from nin_bench.workplace import PRELOAD, RunOptions
 
+RUN = ["run", "--grid", "grid.yaml", "--device", "cpu", "--no-measure", "--data-dir", "."]
 STUB = CellTask(stub_cells.train, (*stub_cells.PRELOAD, "stub_cells"))
 
 
@@ -59,7 +62,7 @@ def _run(place: str, task: CellTask, **options: Any) -> None:
             outcome = event.record["outcome"]
             os.write(acknowledged, f"{event.cell.cell_id} {outcome}\n".encode())
 
-    options = {"device": "cpu", "workers": 2, "data_dir": Path(place), **options}
+    options = {"device": "cpu", "workers": 2, "data_dir": Path(place), "measure": False, **options}
     summary = run_grid(_grid(place), results_in(place), RunOptions(**options), listen, task=task)
     sys.exit(0 if set(summary.outcomes) == {"trained"} else 1)
 
@@ -102,16 +105,16 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
 
     os.chdir(place)
     if phase in ("planning", "loading data"):
-        name = "load_plan" if phase == "planning" else "load_dataset"
-        _before(runner, name, send)
+        owner, name = (runner, "load_plan") if phase == "planning" else (workplace, "load_dataset")
+        _before(owner, name, send)
     elif phase == "training":
-        _before(runner._Run, "_hear", send)
+        _before(dispatch.Dispatch, "_hear", send)
     elif phase == "writing the report":
         _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
     task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
     runner.run_grid = partial(runner.run_grid, task=task)
-    cli.main(["run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2", "--data-dir", "."])
+    cli.main([*RUN, "--workers", "2"])
 
 
 def _before(owner: Any, name: str, act: Any) -> None:
@@ -168,7 +171,7 @@ def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
     os.chdir(place)
     os.environ["BROKEN_DISK"] = json.dumps([place, at, how])
     runner.run_grid = partial(runner.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))
-    cli.main(["run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", "--data-dir", "."])
+    cli.main([*RUN, "--workers", "1"])
 
 
 def run_cell_on_broken_disk(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
@@ -199,6 +202,4 @@ def run_command_within(place: str, file_size: int) -> None:
     os.chdir(place)
     if file_size:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-    cli.main(
-        ["run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", "--data-dir", ".", "--keep-weights"]
-    )
+    cli.main([*RUN, "--workers", "1", "--keep-weights"])

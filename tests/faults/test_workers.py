@@ -12,6 +12,7 @@ import stub_cells
 from places import STUBS
 
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.dispatch import CellTask, RunSummary
 from nin_bench.events import CellStarted, EpochEnded, Event
 from nin_bench.executors import Channel, Slot, local
 from nin_bench.grid import Grid
@@ -19,7 +20,8 @@ from nin_bench.messages import Assignment, CellResult
 from nin_bench.plan import RegistryCatalog
 from nin_bench.record import make_record
 from nin_bench.results import Record, ResultsFolder
-from nin_bench.runner import PRELOAD, CellTask, RunOptions, RunSummary, run_grid
+from nin_bench.runner import run_grid
+from nin_bench.workplace import PRELOAD, RunOptions
 
 THREE = STUBS.replace("seeds: 2", "seeds: 1")
 
@@ -50,7 +52,7 @@ def run(
     summary = run_grid(
         grid,
         folder,
-        RunOptions(**{"device": "cpu", "workers": 2, "data_dir": tmp_path, **options}),
+        RunOptions(**{"device": "cpu", "workers": 2, "data_dir": tmp_path, "measure": False, **options}),
         on_event,
         # One forkserver serves a whole test run, and its first user decides what it has imported.
         task=CellTask(Bad(fault), PRELOAD),

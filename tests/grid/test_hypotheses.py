@@ -62,9 +62,10 @@ def test_a_hypothesis_names_its_variants(load):
         (
             {"metric": "test_acuracy"},
             "6:56: hypotheses[0].metric: unknown metric 'test_acuracy'; did you mean 'test_accuracy'? Known: "
-            "escape_epoch, escaped, generalisation_gap, healthy, num_macs, "
-            "num_params, peak_memory_bytes, test_accuracy, test_loss, train_accuracy, train_images_per_second, "
-            "train_loss, train_seconds, validation_accuracy, validation_loss",
+            "escape_epoch, escaped, generalisation_gap, healthy, latency_p50_seconds, num_macs, num_params, "
+            "peak_memory_bytes, predict_images_per_second, seen_images_per_second, test_accuracy, test_loss, "
+            "train_accuracy, train_images_per_second, train_joules_per_image, train_loss, train_memory_bytes, "
+            "train_seconds, train_tensor_bytes, validation_accuracy, validation_loss",
         ),
         ({"metric": "[test_accuracy]"}, "6:56: hypotheses[0].metric: a list cannot stand here; give one value"),
         (

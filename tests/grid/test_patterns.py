@@ -40,6 +40,15 @@ def test_exclude_leaves_out_every_cell_that_matches(load, exclude, num_cells):
     assert len(load(GRID + f"exclude: {exclude}\n").cells) == num_cells
 
 
+def test_a_pattern_that_excludes_nothing_is_noted_at_its_place(load):
+    exclude = "exclude:\n- {name: net, depth: 9}\n- {depth: 1}\n- {seed: [3, 4]}\n- {seed: [2, 3]}\n- {relu: 1}\n"
+    assert load(GRID + exclude).notes == tuple(
+        f"grid.yaml:{line}:3: exclude[{number}]: matches no cell; mend it, or leave it out"
+        for number, line in ((0, 10), (2, 12), (4, 14))
+    )
+    assert load(GRID).notes == ()
+
+
 def test_a_variant_without_cells_is_none(load):
     grid = load(GRID + "exclude: [{name: net, seed: [0, 1, 2]}]\n")
     assert labels(grid) == ["flat lr=0.1", "flat lr=0.2"]
@@ -98,7 +107,7 @@ def test_a_baseline_is_one_variant(load):
         ),
         (
             "{recipe: {rl: 0.1}}",
-            "9:21: baseline.recipe.rl: unknown field 'rl'; Known: augmentation, batch_size, "
+            "9:21: baseline.recipe.rl: unknown field 'rl'; Known: augmentation, batch_size, compile, "
             "epochs, init, init_std, label_smoothing, lr, micro_batch, momentum, nesterov, optimizer, precision, "
             "schedule, step_epochs, step_factor, test_every_epoch, warmup_epochs, weight_decay",
         ),

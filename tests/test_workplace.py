@@ -3,8 +3,8 @@ import os
 import pytest
 import torch
 
-from nin_bench.devices import choose_slots
 from nin_bench.errors import InputError
+from nin_bench.workplace import choose_slots
 
 
 def test_a_cpu_has_a_worker_on_every_core():

@@ -1,0 +1,73 @@
+"""From a command's options to a grid and its results folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nin_bench.cli.options import counted, note
+from nin_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from nin_bench.grid import Grid
+    from nin_bench.results import ResultsFolder
+
+
+MOST_NOTES = 12
+"""More than these are counted, not shown."""
+
+
+def load_grid(
+    path: Path,
+    profile: str,
+    device: str,
+    overrides: Sequence[str] | None,
+    seeds: str | None,
+    only: str | None,
+    results: Path,
+    data_dir: Path | None,
+    yes: bool,
+    trials: int | None = None,
+) -> "tuple[Grid, ResultsFolder]":
+    """The grid that a command's options name, and the folder of its results.
+
+    Raises:
+        InputError: the file or an option is wrong.
+    """
+    from nin_bench.environment import has_accelerator
+    from nin_bench.grid import Grid
+    from nin_bench.plan import RegistryCatalog
+    from nin_bench.results import ResultsFolder
+
+    grid = Grid.load(
+        path,
+        RegistryCatalog(data_dir),
+        profile=profile,
+        has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
+        overrides=overrides or (),
+        seeds=_numbers(seeds),
+        only=only,
+        allow_many=yes,
+        trials=trials,
+    )
+    for text in grid.notes[:MOST_NOTES]:
+        note(text)
+    if len(grid.notes) > MOST_NOTES:
+        note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
+    return grid, ResultsFolder(results / grid.name / grid.profile)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--seeds: {text!r} is no list of seeds; write --seeds 0,1") from error
+
+
+def setting(grid: "Grid") -> str:
+    """What a grid holds, in a line."""
+    return (
+        f"{grid.name}, profile {grid.profile}: {counted(len(grid.variants), 'variant')}, "
+        f"{counted(len(grid.seeds), 'seed')}, {counted(len(grid.selected), 'cell')} selected"
+    )

@@ -1,0 +1,178 @@
+"""`search`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nin_bench.cli.grids import load_grid
+from nin_bench.cli.options import (
+    DataDirOption,
+    GridOption,
+    OnlyOption,
+    ProfileOption,
+    ResultsOption,
+    SeedsOption,
+    SetOption,
+    YesOption,
+    counted,
+    note,
+    tell,
+)
+from nin_bench.cli.results import write_search_report
+from nin_bench.cli.run import run
+from nin_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from nin_bench.grid import Grid
+    from nin_bench.results import ResultsFolder
+    from nin_bench.search.run import SearchSummary
+    from nin_bench.search.study import VariantStudy
+
+
+def search(
+    grid: GridOption,
+    profile: ProfileOption = "auto",
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    only: OnlyOption = None,
+    results: ResultsOption = Path("results"),
+    data_dir: DataDirOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one trial may take.")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a trial that crashed or hung.")
+    ] = 1,
+    trials: Annotated[
+        int | None, typer.Option("--trials", metavar="N", min=1, help="Trials of every variant, in all.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", metavar="URL", help="Where studies live; default a file in the results folder."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The tuned grid; default tuned.yaml in the results folder."),
+    ] = None,
+    then_run: Annotated[bool, typer.Option("--then-run", help="Run the tuned grid afterwards.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched, and stop.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """Find every variant's best recipe on validation images, with as many trials for each."""
+    if seeds is not None and not then_run:
+        raise InputError("--seeds: a search has its own (search.seeds); give it with --then-run, for the run")
+    if only is not None and then_run:
+        raise InputError("--only: narrows a search, and a tuned grid has other labels; leave out --then-run")
+    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes, trials)
+    import optuna
+
+    from nin_bench.plan import RegistryCatalog
+    from nin_bench.progress import search_progress_on
+    from nin_bench.report.search.studies import read_search
+    from nin_bench.report.search.warnings import search_warnings
+    from nin_bench.search.question import load_search
+    from nin_bench.search.run import SearchOptions, search_grid
+    from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
+
+    catalog = RegistryCatalog(data_dir)
+    if dry_run:
+        load_search(loaded, folder, catalog, storage)
+        _print_plan(loaded, folder)
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tuned = out or folder.path / "tuned.yaml"
+    options = SearchOptions(
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        timeout_seconds=timeout,
+        retries=retries,
+        storage=storage,
+    )
+    check_unedited(tuned)
+    with search_progress_on(sys.stderr, _setting(loaded)) as on_event:
+        summary = search_grid(loaded, folder, options, on_event)
+    if summary.signal_number is not None:
+        note("interrupted: run the same command again to go on")
+        sys.exit(128 + summary.signal_number)
+    _print_table(summary)
+    for warning in search_warnings(read_search(folder.path)):
+        tell(f"warning: {warning}")
+    write_search_report(folder, None)
+    write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog))
+    tell(f"tuned grid: {tuned}")
+    if any(study.num_done < study.spec.trials for study in summary.studies):
+        note("some study lacks trials: run the same command again for the rest")
+        sys.exit(1)
+    if then_run:
+        run(
+            tuned,
+            profile=loaded.profile,
+            overrides=overrides,
+            seeds=seeds,
+            results=results,
+            data_dir=data_dir,
+            workers=workers,
+            device=device,
+            timeout=timeout,
+            retries=retries,
+            yes=yes,
+        )
+
+
+def _setting(grid: "Grid") -> str:
+    if grid.search is None:
+        return grid.name
+    return (
+        f"{grid.name}, profile {grid.profile}: {counted(len(grid.variants), 'variant')}, "
+        f"{counted(grid.search.trials, 'trial')} each with {counted(grid.search.seeds, 'seed')}"
+    )
+
+
+def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
+    from nin_bench.search.question import read_study
+
+    assert grid.search is not None
+    selected = {cell.variant_id for cell in grid.selected}
+    variants = [variant for variant in grid.variants if variant.variant_id in selected]
+    width = max(len(variant.label) for variant in variants)
+    total = 0
+    for variant in variants:
+        study = read_study(folder, variant.variant_id) or {"trials": []}
+        done = min(sum(trial["state"] != "failed" for trial in study["trials"]), grid.search.trials)
+        left = grid.search.trials - done
+        total += left * grid.search.seeds * (grid.search.epochs or variant.recipe.epochs)
+        tell(f"{variant.label:{width}}  {done} of {counted(grid.search.trials, 'trial')} done")
+    tell(f"{counted(len(variants), 'variant')}: {counted(total, 'epoch')} to train at most")
+
+
+def _print_table(summary: "SearchSummary") -> None:
+    """For every variant: trials done, the best values, what they reached, and what every seed did."""
+    width = max(len(study.variant.label) for study in summary.studies)
+    for study in summary.studies:
+        done = f"{study.num_done}/{study.spec.trials} trials"
+        tell(f"{study.variant.label:{width}}  {done}  {_best(study)}")
+
+
+def _best(study: "VariantStudy") -> str:
+    if (best := study.best()) is None:
+        return "no trial ran to its end"
+    percent = study.spec.objective == "validation_accuracy"
+
+    def shown(value: float) -> str:
+        return f"{value:.1%}" if percent else f"{value:.3f}"
+
+    (trial,) = (trial for trial in study.summary()["trials"] if trial["number"] == best["number"])
+    values = [run["value"] for run in trial["runs"]]
+    spread = f" ({shown(min(values))} to {shown(max(values))}, n={len(values)})" if len(values) > 1 else ""
+    params = ", ".join(
+        f"{name}={value:.3g}" if type(value) is float else f"{name}={value}"
+        for name, value in best["params"].items()
+    )
+    return f"{study.spec.objective.replace('_', ' ')} {shown(best['value'])}{spread} with {params}"

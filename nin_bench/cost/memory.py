@@ -1,0 +1,317 @@
+"""The memory of a model as a formula in the batch size, to the byte, before anything is allocated.
+
+The trainer's own step and evaluation run on fake tensors, which have shapes, types and storages, and no
+values. What backward keeps is taken down by saved-tensor hooks; what is alive is followed from one operation to
+the next. Everything is linear in the number of images that pass at once, so two sizes give the formula.
+
+Counted is every tensor of the network's own. What kernels borrow while they run (oneDNN's and cuDNN's
+workspaces), the dataset and the process around them come on top, and are measured.
+"""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from nin_bench.cell import Recipe
+from nin_bench.data import ImageBatches
+from nin_bench.evaluation import Images
+from nin_bench.models import ImageSpec, build_model
+from nin_bench.training import Trainer
+
+_SIZES = (2, 3)
+"""Images of the two passes that give the formula; batch normalisation may refuse a single one."""
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """Bytes that grow with the number of images at once."""
+
+    per_image: int
+    fixed: int
+
+    def at(self, num_images: int) -> int:
+        """Bytes for so many images."""
+        return self.fixed + self.per_image * num_images
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that one model takes under one recipe."""
+
+    weights: int
+    """Parameters and, with batch normalisation, its running statistics."""
+    low_precision_copies: int
+    """Of weights, cast for the forward pass and kept for the backward pass; 0 in fp32."""
+    gradients: int
+    optimizer: int
+    """State between two steps."""
+    activations: Line
+    """What a forward pass keeps for its backward pass, each storage once: inputs of layers, pooling indices,
+    dropout masks, labels. Weights, their copies and the images are left out."""
+    input_per_image: int
+    """The image itself, float32."""
+    train_moments: tuple[Line, ...]
+    """All that is alive, at those moments of a training step that can be its highest, weights included."""
+    predict_moments: tuple[Line, ...]
+    """The same of an evaluation, where neither gradients nor optimizer state are alive."""
+    micro_batch: int | None
+    """Images at once at most; None where the batch passes whole. With it, a batch is taken to have at least two
+    micro-batches: from the second on there are gradients to add to."""
+
+    def train_sum(self, batch_size: int) -> int:
+        """All parts of a training step added up. The peak is another figure: they are not alive together."""
+        images = self._at_once(batch_size)
+        weights = self.weights + self.low_precision_copies + self.gradients + self.optimizer
+        return weights + self.activations.at(images) + self.input_per_image * images
+
+    def train_peak(self, batch_size: int) -> int:
+        """The most that is alive at once in a training step, temporaries included."""
+        return _peak(self.train_moments, self._at_once(batch_size))
+
+    def predict_peak(self, batch_size: int) -> int:
+        """The most that is alive at once in an evaluation of so many images, all passed at once."""
+        return _peak(self.predict_moments, batch_size)
+
+    @property
+    def predict_per_image(self) -> int:
+        """By how much one image more raises the peak of an evaluation, in large batches."""
+        return max(self.predict_moments).per_image
+
+    def largest_batch(self, budget_bytes: int) -> int | None:
+        """The largest batch whose training fits: 0 if not even one image does, None if every batch does.
+
+        Every batch does where the micro-batch does, since memory does not depend on how many of them there are.
+        """
+        fits = min(_largest(moment, budget_bytes) for moment in self.train_moments)
+        return None if self.micro_batch is not None and fits >= self.micro_batch else fits
+
+    def as_dict(self, batch_size: int) -> dict[str, int]:
+        """The formula's terms and what it says of one batch size, as a costs file keeps them."""
+        return self.terms() | {
+            "train_sum": self.train_sum(batch_size),
+            "train_peak_foretold": self.train_peak(batch_size),
+            "predict_peak_foretold": self.predict_peak(batch_size),
+        }
+
+    def terms(self) -> dict[str, int]:
+        """The formula's terms by name, whatever the batch size."""
+        return {
+            "weights": self.weights,
+            "low_precision_copies": self.low_precision_copies,
+            "gradients": self.gradients,
+            "optimizer": self.optimizer,
+            "activations_per_image": self.activations.per_image,
+            "activations_fixed": self.activations.fixed,
+            "input_per_image": self.input_per_image,
+            "predict_per_image": self.predict_per_image,
+        }
+
+    def _at_once(self, batch_size: int) -> int:
+        return min(batch_size, self.micro_batch or batch_size)
+
+
+def count_memory(
+    name: str, image: ImageSpec, recipe: Recipe, *, device: torch.device | str = "cpu", **arguments: object
+) -> Memory:
+    """Foretell the memory of a model in training and in evaluation.
+
+    Args:
+        name: a registered model.
+        image: what goes in and how many classes come out.
+        recipe: how it is trained: its precision, optimizer and micro-batch matter, its batch size does not.
+        device: where it would run; dropout, for one, keeps other masks on a GPU. It has to be there.
+        **arguments: of the model; those left out take their default.
+
+    Raises:
+        SpecError: what `build_model` refuses, and micro-batches with batch normalisation.
+    """
+    with torch.random.fork_rng(devices=[]), FakeTensorMode():
+        with torch.device(device):
+            model = build_model(name, image, **arguments)
+        trainer = Trainer(model, recipe, _blank_images(image, device), seed=0, chance_loss=0.0)
+        predicting = [_follow_evaluation(trainer, size) for size in _SIZES]
+        _follow_step(trainer, _SIZES[0])  # the first makes the optimizer's state
+        steps = [_follow_step(trainer, size) for size in _SIZES]
+        return Memory(
+            weights=_num_bytes([*model.parameters(), *model.buffers()]),
+            low_precision_copies=steps[0].copies,
+            gradients=_num_bytes(parameter.grad for parameter in model.parameters()),
+            optimizer=_num_bytes(tree_leaves(list(trainer.optimizer.state.values()))),
+            activations=_line(*(step.activations for step in steps)),
+            input_per_image=_line(*(step.inputs for step in steps)).per_image,
+            train_moments=_highest(*(step.moments for step in steps)),
+            predict_moments=_highest(*predicting),
+            micro_batch=recipe.micro_batch,
+        )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What one training step held, in bytes."""
+
+    moments: list[int]
+    """Alive after each operation."""
+    activations: int
+    copies: int
+    inputs: int
+
+
+def _follow_step(trainer: Trainer, size: int) -> _Step:
+    """One step over so many images, or over two micro-batches of so many where the recipe has micro-batches.
+
+    The second micro-batch finds the gradients of the first, and so does every one after it.
+    """
+    parts = 1 if trainer.recipe.micro_batch is None else 2
+    trainer.recipe = trainer.recipe.model_copy(
+        update={"batch_size": parts * size, "micro_batch": None if parts == 1 else size}
+    )
+    trainer.model.train()
+    stepped: list[bool] = []
+    hook = trainer.optimizer.register_step_post_hook(lambda *_: stepped.append(True))
+    indices = torch.arange(parts * size)
+    alive = _Alive(trainer)
+    with _note_saved(trainer.model) as saved, alive, suppress(DataDependentOutputException):
+        trainer.step(indices)
+    hook.remove()
+    # Fake tensors have no values to tell: the step ends where it reads its loss, which must come last.
+    assert stepped, "the step read a value before its optimizer had stepped"
+    return _Step(alive.moments, sum(saved.activations.values()), sum(saved.copies.values()), saved.inputs)
+
+
+def _follow_evaluation(trainer: Trainer, size: int) -> list[int]:
+    """Bytes alive after each operation of an evaluation of so many images, up to where it reads its loss."""
+    images = Images(trainer.train.batches, torch.arange(size))
+    alive = _Alive(trainer)
+    with alive, suppress(DataDependentOutputException):
+        trainer.evaluate(images)
+    return alive.moments
+
+
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, note after each operation how many bytes of tensors are alive.
+
+    PyTorch's own MemTracker tells the peak alone, not the moments that a formula is made of, and refuses a network
+    that is called twice. The trainer's weights, buffers, gradients and optimizer state count from the start.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.moments: list[int] = []
+        self._bytes = 0
+        self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        weights = list(trainer.model.parameters())
+        self._watch([*weights, *trainer.model.buffers(), *(weight.grad for weight in weights)])
+        self._watch(tree_leaves(list(trainer.optimizer.state.values())))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.native_batch_norm.default:
+            # Kernels keep a batch's statistics in float32; their fake twin takes the maps' own type.
+            maps, *statistics = result
+            result = maps, *(values.float() for values in statistics)
+        self._watch(tree_leaves(result))
+        self.moments.append(self._bytes)
+        return result
+
+    def _watch(self, values: Iterable[object]) -> None:
+        for key, storage in _storages(values).items():
+            if key not in self._storages:
+                self._storages[key] = weakref.ref(storage, partial(self._forget, key, storage.nbytes()))
+                self._bytes += storage.nbytes()
+
+    def _forget(self, key: int, num_bytes: int, _: object) -> None:
+        del self._storages[key]
+        self._bytes -= num_bytes
+
+
+class _Saved:
+    """What a network's last forward pass, and its loss, keep for backward: bytes of storages, by address."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._weights = set(_storages([*model.parameters(), *model.buffers()]))
+        self.begin_pass(model, ())
+
+    def begin_pass(self, _: nn.Module, inputs: tuple[object, ...]) -> None:
+        self._inputs = set(_storages(inputs))  # addresses alone: what is held here would stay alive
+        self.inputs = _num_bytes(inputs)
+        self.activations: dict[int, int] = {}
+        self.copies: dict[int, int] = {}
+
+    def pack(self, saved: Tensor) -> Tensor:
+        for key, storage in _storages([saved]).items():
+            if key not in self._weights and key not in self._inputs:
+                into = self.copies if _follows_from_a_weight_alone(saved) else self.activations
+                into[key] = storage.nbytes()
+        return saved
+
+
+@contextmanager
+def _note_saved(model: nn.Module) -> Iterator[_Saved]:
+    """Take down what a network's forward passes keep, each pass afresh."""
+    saved = _Saved(model)
+    hook = model.register_forward_pre_hook(saved.begin_pass)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda kept: kept):
+            yield saved
+    finally:
+        hook.remove()
+
+
+def _follows_from_a_weight_alone(tensor: Tensor) -> bool:
+    """Whether it is a weight that was cast, or a view of one, and no layer's output."""
+    node = tensor.grad_fn
+    while node is not None and len(node.next_functions) == 1:
+        node = node.next_functions[0][0]
+    return type(node).__name__ == "AccumulateGrad"
+
+
+def _storages(values: Iterable[object]) -> dict[int, torch.UntypedStorage]:
+    """The storages of those values that are tensors, each once, by address."""
+    storages = (value.untyped_storage() for value in values if isinstance(value, Tensor))
+    return {storage._cdata: storage for storage in storages}
+
+
+def _num_bytes(values: Iterable[object]) -> int:
+    return sum(storage.nbytes() for storage in _storages(values).values())
+
+
+def _line(first: int, second: int) -> Line:
+    """The line through the bytes at the two sizes."""
+    (small, large) = _SIZES
+    per_image, rest = divmod(second - first, large - small)
+    assert rest == 0
+    return Line(per_image, fixed=first - small * per_image)
+
+
+def _highest(first: list[int], second: list[int]) -> tuple[Line, ...]:
+    """The moments above which no other lies for every number of images."""
+    highest: list[Line] = []
+    for line in sorted({_line(*pair) for pair in zip(first, second, strict=True)}, reverse=True):
+        if not highest or line.fixed > highest[-1].fixed:
+            highest.append(line)
+    return tuple(highest)
+
+
+def _peak(moments: Iterable[Line], num_images: int) -> int:
+    return max(moment.at(num_images) for moment in moments)
+
+
+def _largest(moment: Line, budget_bytes: int) -> int:
+    return max((budget_bytes - moment.fixed) // moment.per_image, 0)
+
+
+def _blank_images(image: ImageSpec, device: torch.device | str) -> Images:
+    """Enough of them for two passes of the larger size."""
+    num_images = 2 * max(_SIZES)
+    pixels = torch.zeros(num_images, image.channels, image.resolution, image.resolution, dtype=torch.uint8)
+    labels = torch.zeros(num_images, dtype=torch.int64)
+    return Images(ImageBatches(pixels, labels, image.resolution, device=device), torch.arange(num_images))

@@ -1,0 +1,171 @@
+"""Costs as a page shows them: tables of text, from what report.json holds.
+
+A column for which no variant has a figure is left out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nin_bench.report import text
+from nin_bench.report.costs import KINDS
+
+Row = Mapping[str, Any]
+"""One variant's, of report.json."""
+
+Column = tuple[str, Callable[[Row], str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts, not yet escaped."""
+
+    headings: list[str]
+    rows: list[list[str]]
+
+
+def cost_tables(rows: Sequence[Row]) -> list[Table]:
+    """What the variants are, how they train, how they predict, and the memory they take."""
+    return [_table(columns, rows) for columns in (_SIZES, _training(rows), _prediction(rows), _MEMORY)]
+
+
+def describe_machine(machine: Mapping[str, Any]) -> str:
+    """A machine in a line: an accelerator first, then the processor, then what it ran."""
+    cores, memory = machine.get("num_cores"), machine.get("memory_bytes")
+    parts = [
+        machine["device"] if machine["device"] != "cpu" else None,
+        machine.get("processor"),
+        f"{cores} {'core' if cores == 1 else 'cores'}" if cores else None,
+        f"{memory / 2**30:.1f} GiB" if memory else None,
+        *(f"{name} {version}" for name, version in (machine.get("software") or {}).items()),
+    ]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def describe_settings(rows: Sequence[Row]) -> list[str]:
+    """What was measured, a sentence for each setting, with the variants that it is of where there are several."""
+    settings: dict[str, list[str]] = {}
+    for row in rows:
+        setting = row["setting"]
+        micro_batch = setting["micro_batch"]
+        at_once = f", {micro_batch} images at once" if micro_batch else ""
+        said = f"Batches of {setting['batch_size']}{at_once}, {setting['precision']}"
+        settings.setdefault(said, []).append(row["label"])
+    several = len(settings) > 1
+    return [f"{said}: {'; '.join(labels)}." if several else f"{said}." for said, labels in settings.items()]
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    filled = [(heading, [shown(row) for row in rows]) for heading, shown in columns]
+    kept = [(heading, cells) for heading, cells in filled if any(cell != text.NOT_KNOWN for cell in cells)]
+    labels = [row["label"] + (" (baseline)" if row["baseline"] else "") for row in rows]
+    return Table(
+        headings=["variant", *(heading for heading, _ in kept)],
+        rows=[list(cells) for cells in zip(labels, *(cells for _, cells in kept), strict=True)],
+    )
+
+
+def _at(row: Row, *path: str) -> Any:
+    found: Any = row
+    for name in path:
+        if found is None:
+            return None
+        found = found[name]
+    return found
+
+
+def _rounds(*path: str, divisor: float = 1) -> Callable[[Row], str]:
+    def shown(row: Row) -> str:
+        found = _at(row, *path)
+        return text.NOT_KNOWN if found is None else text.rounds(found["median"], found["quartiles"], divisor)
+
+    return shown
+
+
+def _relative(metric: str) -> Callable[[Row], str]:
+    def shown(row: Row) -> str:
+        found = row["relative_to_baseline"].get(metric)
+        return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
+
+    return shown
+
+
+def _bytes(name: str) -> Callable[[Row], str]:
+    return lambda row: text.human_bytes(row["memory_bytes"][name])
+
+
+def _milliseconds(*paths: tuple[str, ...]) -> Callable[[Row], str]:
+    def shown(row: Row) -> str:
+        found = [_at(row, *path) for path in paths]
+        if None in found:
+            return text.NOT_KNOWN
+        return " / ".join(text.three_digits(1e3 * seconds) for seconds in found)
+
+    return shown
+
+
+def _shares(counts: Mapping[str, float] | None) -> str:
+    """In percent, in the order of the kinds; what a total has beyond them is the rest."""
+    if counts is None:
+        return text.NOT_KNOWN
+    known = [counts[kind] for kind in KINDS if kind in counts]
+    total = counts.get("total", sum(known))
+    parts = known if "other" in counts else [*known, total - sum(known)]
+    return " / ".join(f"{100 * part / total:.1f}" if part else "0" for part in parts) if total else text.NOT_KNOWN
+
+
+def _first_dense(row: Row) -> str:
+    found = row["first_dense_weights"]
+    return "none" if found is None else text.human_count(found)
+
+
+_SIZES: list[Column] = [
+    ("parameters", lambda row: text.human_count(row["num_params"]["total"])),
+    ("MACs per image", lambda row: text.human_count(row["num_macs"]["total"])),
+    ("weights of the first dense layer", _first_dense),
+    ("parameters by kind, %", lambda row: _shares(row["num_params"])),
+    ("MACs by kind, %", lambda row: _shares(row["num_macs"])),
+    ("time by kind, %", lambda row: _shares(row["seconds_by_kind"])),
+]
+
+_MEMORY: list[Column] = [
+    ("weights", _bytes("weights")),
+    ("low-precision copies", _bytes("low_precision_copies")),
+    ("gradients", _bytes("gradients")),
+    ("optimizer", _bytes("optimizer")),
+    ("activations per image", _bytes("activations_per_image")),
+    ("sum in training", _bytes("train_sum")),
+    ("peak by count", _bytes("train_peak_foretold")),
+    ("peak measured", _bytes("train_peak")),
+    ("relative to the baseline", _relative("train_memory_bytes")),
+    ("peak measured in prediction", _bytes("predict_peak")),
+]
+
+
+def _training(rows: Sequence[Row]) -> list[Column]:
+    parts = [("train", f"{name}_seconds", "median") for name in ("data", "forward", "backward", "optimizer")]
+    return [
+        ("training images per second", _rounds("train", "images_per_second")),
+        ("relative to the baseline", _relative("train_images_per_second")),
+        (_busy(rows), _rounds("train", "busy_images_per_second")),
+        ("data / forward / backward / optimizer, ms per batch", _milliseconds(*parts)),
+        ("MFU, %", _rounds("mfu", divisor=0.01)),
+        ("J per image", _rounds("energy_joules_per_image", "train")),
+    ]
+
+
+def _prediction(rows: Sequence[Row]) -> list[Column]:
+    latencies = [("latency_seconds", name) for name in ("p50", "p95", "p99")]
+    return [
+        ("predicted images per second", _rounds("predict", "images_per_second")),
+        ("relative to the baseline", _relative("predict_images_per_second")),
+        (_busy(rows), _rounds("predict", "busy_images_per_second")),
+        ("latency of one image, p50 / p95 / p99, ms", _milliseconds(*latencies)),
+        ("p50 relative to the baseline", _relative("latency_p50_seconds")),
+        ("J per image", _rounds("energy_joules_per_image", "predict")),
+    ]
+
+
+def _busy(rows: Sequence[Row]) -> str:
+    workers = sorted({row["setting"]["num_workers"] for row in rows})
+    return f"each of {' or '.join(map(str, workers))} busy workers"

@@ -1,0 +1,119 @@
+"""What every page of a report shares: values made plain, the template's filters, figures written whole."""
+
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from nin_bench.errors import ResultsError
+from nin_bench.files import write_atomically
+from nin_bench.report import tables, text
+from nin_bench.report.look import Picture
+
+
+def plain(value: Any) -> Any:
+    """Values that strict JSON can hold: not a number becomes null, what UTF-8 cannot hold a question mark."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collection[str]) -> None:
+    """Write each figure as SVG and PNG, and remove those of an earlier report that this one lacks.
+
+    Args:
+        pictures: by name.
+        folder: where they go; it is made.
+        known: every name that such a report can have; other files in the folder are left alone.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in set(known) - pictures.keys():
+            for kind in ("svg", "png"):
+                (folder / f"{name}.{kind}").unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
+        ) from error
+    for name, picture in pictures.items():
+        write_atomically(folder / f"{name}.svg", picture.svg)
+        write_atomically(folder / f"{name}.png", picture.png)
+
+
+def render_page(template: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]) -> str:
+    """A page from its template; every value is escaped for Markdown as it is put in.
+
+    Args:
+        template: a file's name in `templates/`.
+        context: what the template names.
+        filters: the page's own, beside those that all pages have.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nin_bench.report"),
+        finalize=text.escape_markdown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(_FILTERS)
+    environment.filters.update(filters)
+    return re.sub(r"\n{3,}", "\n\n", environment.get_template(template).render(context))
+
+
+def field_value(value: Any, name: str = "") -> str:
+    """A value of data, recipe or environment as a page shows it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def machine_and_software(environment: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """The environment in two lines of the setting; several values of one name side by side."""
+    lines: dict[str, dict[str, Any]] = {"Machine": {}, "Software": {}}
+    for name, values in environment.items():
+        is_software = name.startswith("software.") or name in {"python", "nin_bench", "commit"}
+        if values != [None]:
+            shown = " / ".join(field_value(value, name) for value in values)
+            lines["Software" if is_software else "Machine"][name.removeprefix("software.")] = shown
+    return {title: values for title, values in lines.items() if values}
+
+
+def _fields(values: Mapping[str, Any]) -> str:
+    return " · ".join(
+        f"{name.removesuffix('_bytes')} {field_value(value, name)}"
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+_FILTERS: dict[str, Callable[..., str]] = {
+    "one_line": lambda value: " ".join(value.split()),
+    "as_sentence": lambda value: value[:1].upper() + value[1:],
+    "words": lambda name: name.replace("_", " "),
+    "shortened": lambda value: text.shortened(value, 240),
+    "fields": _fields,
+    "field_value": field_value,
+    "number_ranges": text.number_ranges,
+    "percent_spread": lambda spread, sign="": text.percent_spread(tables.Spread(**spread), sign),
+    "quantity_spread": lambda spread, divisor=1: text.quantity_spread(tables.Spread(**spread), divisor),
+}

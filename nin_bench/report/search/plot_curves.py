@@ -1,0 +1,168 @@
+"""The figure of a search: accuracy over the learning rate, with every seed that went into it."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from nin_bench.report.look import (
+    BELOW,
+    FAINT,
+    QUIET,
+    Picture,
+    grid_of_panels,
+    legend_below,
+    percent_tick,
+    render,
+    styles,
+    theme,
+    wrapped,
+)
+from nin_bench.report.plots import MAX_DRAWN
+from nin_bench.report.search.plots import LINE, scale_axis
+from nin_bench.report.search.rates import Axis, RateCurve, RatePoint
+from nin_bench.report.search.studies import Run, Search, Study, Trial
+
+_SEED: Any = {"linewidth": 0.7, "marker": "o", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.5}
+_OTHERS: Any = {"color": FAINT, "linewidth": 0.7}
+_NEAR: Any = {"alpha": 0.16, "linewidth": 0}
+_MARKS: dict[str, Any] = {
+    "at chance level": {**BELOW, "markersize": 5},
+    "diverged": {"marker": "x", "markersize": 5.5, "markeredgewidth": 1.3, "linestyle": ""},
+    "below the axis": {"marker": "v", "markersize": 3.5, "alpha": 0.5, "linestyle": ""},
+    "pruned": {"marker": "o", "markersize": 4, "markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": ""},
+}
+"""How a seed that is on no line is marked, by what became of it; all but a pruned one stand at the bottom."""
+
+_ROOM_BELOW = 0.15
+"""How much accuracy below the best of all the axis shows: with more, one point could not be seen."""
+
+
+def draw_curves(search: Search, axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
+    """Validation accuracy over the axis, a panel per variant, with every seed and the other variants faintly.
+
+    Args:
+        search: where the single seeds come from.
+        axis: what accuracy is drawn over.
+        curves: one per variant, in the search's order.
+
+    Returns:
+        None if no trial has run.
+    """
+    drawn = list(zip(curves, search.studies, strict=True))[:MAX_DRAWN]
+    if not any(curve.points for curve, _ in drawn):
+        return None
+    with theme():
+        look = styles([curve.variant_id for curve, _ in drawn])
+        figure, panels = grid_of_panels(len(drawn), axis.title, "validation accuracy")
+        scale_axis(panels[0], axis)
+        panels[0].set_ylim(_accuracies_shown(drawn))
+        panels[0].yaxis.set_major_formatter(percent_tick)
+        marks: set[str] = set()
+        for (curve, study), ax in zip(drawn, panels, strict=True):
+            color = look[curve.variant_id].color
+            for other, _ in drawn:
+                if other is not curve and other.connected:
+                    _join(ax, other.points, **_OTHERS)
+            if curve.width:
+                ax.axvspan(curve.width.low, curve.width.high, color=color, **_NEAR)
+            marks |= _draw_seeds(ax, axis, study, color)
+            if curve.connected:
+                _join(ax, curve.points, color=color, **LINE)
+            ax.set_title(f"{wrapped(curve.label, 32)}\n{_summary(axis, curve)}")
+        legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
+        return render(figure)
+
+
+def _accuracies_shown(drawn: Sequence[tuple[RateCurve, Study]]) -> tuple[float, float]:
+    """From what learned worst to what learned best, but not so far down that one point cannot be seen."""
+    peaks = [curve.peak.accuracy.mean or 0 for curve, _ in drawn if curve.peak]
+    if not peaks:
+        return 0, 1
+    seen = [
+        accuracy
+        for _, study in drawn
+        for trial in study.complete
+        for run in trial.learned_runs
+        if (accuracy := run.measured("validation_accuracy")) is not None
+    ]
+    high = max(seen)
+    low = max(min(seen), min(max(peaks) - _ROOM_BELOW, min(peaks) - _ROOM_BELOW / 3))
+    room = max(0.06 * (high - low), 0.005)
+    return low - 3 * room, high + room
+
+
+def _join(ax: Axes, points: Sequence[RatePoint], **look: Any) -> None:
+    """A line through means, broken where nothing learned; rates at which all was pruned are passed over."""
+    known = [point for point in points if point.num_complete]
+    ax.plot(
+        [point.rate for point in known],
+        [math.nan if point.accuracy.mean is None else point.accuracy.mean for point in known],
+        **look,
+    )
+
+
+def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
+    """Every seed of every trial; a line joins those that differ in the rate alone. Returns the marks used."""
+    lines: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
+    at_bottom: Counter[float] = Counter()
+    marks: set[str] = set()
+    for trial in sorted(study.counted, key=axis.of):
+        rate = axis.of(trial)
+        others = tuple((name, value) for name, value in trial.params.items() if name != axis.name)
+        for run in trial.runs:
+            measured = run.measured("validation_accuracy")
+            accuracy = math.nan if measured is None else measured
+            mark = _mark(trial, run, accuracy < ax.get_ylim()[0])
+            on_line = trial.state == "complete" and mark in (None, "below the axis")
+            lines.setdefault((*others, run.seed), []).append((rate, accuracy if on_line else math.nan))
+            if mark is None:
+                continue
+            marks.add(mark)
+            if mark == "pruned":
+                ax.plot(rate, accuracy, color=color, **_MARKS[mark])
+            else:
+                height = 0.035 + 0.065 * min(at_bottom[rate], 4)
+                ax.plot(rate, height, transform=ax.get_xaxis_transform(), color=color, **_MARKS[mark])
+                at_bottom[rate] += 1
+    for line in lines.values():
+        ax.plot([rate for rate, _ in line], [accuracy for _, accuracy in line], color=color, **_SEED)
+    return marks
+
+
+def _mark(trial: Trial, run: Run, is_below: bool) -> str | None:
+    """What keeps a seed from standing on its line, or None where nothing does."""
+    if trial.has_learned(run) is False:
+        return "diverged" if run.outcome == "diverged" else "at chance level"
+    if is_below:
+        return "below the axis"
+    return "pruned" if trial.state == "pruned" else None
+
+
+def _legend(curves: Sequence[RateCurve], marks: Collection[str]) -> list[tuple[Artist, str]]:
+    peaks = [curve for curve in curves if curve.peak]
+    handles: list[tuple[Artist, str]] = []
+    if any(curve.connected for curve in peaks):
+        handles.append((Line2D([], [], color=QUIET, **LINE), "mean over seeds"))
+    if peaks:
+        handles.append((Line2D([], [], color=QUIET, **_SEED), "one seed"))
+    if any(curve.width for curve in peaks):
+        handles.append((Patch(color=QUIET, **_NEAR), "within one point of the peak"))
+    if len(curves) > 1 and any(curve.connected for curve in peaks):
+        handles.append((Line2D([], [], **_OTHERS), "other variants"))
+    used = (
+        (Line2D([], [], color=QUIET, **look), f"seed {name}") for name, look in _MARKS.items() if name in marks
+    )
+    return [*handles, *used]
+
+
+def _summary(axis: Axis, curve: RateCurve) -> str:
+    if curve.peak is None or curve.peak.accuracy.mean is None:
+        return "nothing learned" if any(point.num_complete for point in curve.points) else "no complete trial"
+    peak = f"{100 * curve.peak.accuracy.mean:.1f} % at {curve.peak.rate:.3g}"
+    return f"{peak}, {curve.width.shown(axis)} wide" if curve.width else peak

@@ -1,0 +1,132 @@
+"""Optuna's samplers and pruners by the names that grids give them, every draw a function of its number.
+
+So a search that was interrupted draws what it would have drawn, and all variants are offered the same values
+wherever a sampler does not learn from what it saw.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from nin_bench.cell import Scalar
+from nin_bench.grid import Choice, SearchSpec
+from nin_bench.training import seed_for
+
+Distributions = dict[str, BaseDistribution]
+
+
+def distributions(spec: SearchSpec) -> Distributions:
+    """The space as Optuna has it."""
+    found: Distributions = {}
+    for parameter in spec.space:
+        if isinstance(parameter, Choice):
+            found[parameter.name] = CategoricalDistribution(parameter.choices)
+        elif isinstance(parameter.low, int):
+            found[parameter.name] = IntDistribution(parameter.low, int(parameter.high), log=parameter.log)
+        else:
+            found[parameter.name] = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    return found
+
+
+def make_pruner(spec: SearchSpec, epochs: int) -> BasePruner:
+    """The search's pruner, for trials of so many epochs."""
+    if spec.pruner == "median":
+        return MedianPruner()
+    if spec.pruner == "hyperband":
+        return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+    return NopPruner()
+
+
+def make_sampler(spec: SearchSpec, draw_of: Callable[[int], int]) -> BaseSampler:
+    """The search's sampler.
+
+    Args:
+        spec: names it.
+        draw_of: the number of a trial's draw, counted from 0.
+    """
+    if spec.sampler == "tpe":
+        return _SeededTPE(spec.sampler_seed, draw_of)
+    return _Listed(distributions(spec), _points(spec), draw_of)
+
+
+def _points(spec: SearchSpec) -> Sequence[dict[str, Scalar]]:
+    """The values of every draw of a sampler that does not learn."""
+    if spec.sampler == "grid":
+        return spec.grid_points()
+    seed, space = _seed(spec.sampler_seed), distributions(spec)
+    if spec.sampler == "random":
+        scratch = optuna.create_study(sampler=RandomSampler(seed))
+        return [scratch.ask(space).params for _ in range(spec.trials)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        scratch = optuna.create_study(sampler=QMCSampler(scramble=True, seed=seed))
+    scratch.ask(space)  # learns the space from its first trial, whose own values are no part of the sequence
+    return [scratch.ask(space).params for _ in range(spec.trials)]
+
+
+def _seed(*purpose: object) -> int:
+    return seed_for(0, "sampler", *purpose) % 2**32
+
+
+class _Listed(BaseSampler):
+    """Values that were drawn beforehand, by the draw's number."""
+
+    def __init__(
+        self, space: Distributions, points: Sequence[dict[str, Scalar]], draw_of: Callable[[int], int]
+    ) -> None:
+        self._space = space
+        self._points = points
+        self._draw_of = draw_of
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
+        return self._space
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> dict[str, Any]:
+        # A draw beyond the last is of a trial that will not be trained.
+        return self._points[self._draw_of(trial.number) % len(self._points)]
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        raise AssertionError(f"{param_name} is no part of the space")
+
+
+class _SeededTPE(BaseSampler):
+    """Optuna's TPE, seeded anew for every draw; what it saw before, it knows from the study."""
+
+    def __init__(self, seed: int, draw_of: Callable[[int], int]) -> None:
+        self._seed = seed
+        self._draw_of = draw_of
+        self._tpe = TPESampler(seed=_seed(seed))
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._tpe = TPESampler(seed=_seed(self._seed, self._draw_of(trial.number)))
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
+        return self._tpe.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> dict[str, Any]:
+        return self._tpe.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._tpe.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._tpe.after_trial(study, trial, state, values)

@@ -1,0 +1,304 @@
+"""One variant's study: whose turn it is, what may be trained, what is told, and its summary as JSON.
+
+Every trial is of a draw, numbered from 0. A trial that was lost (killed, crashed) is replaced by another of the
+same draw, with the same values; and a trial trains only if its draw is among those asked for and no other replaced
+the lost one before. So the total is exact, however many processes search in the same study.
+"""
+
+import logging
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from nin_bench.cell import Cell
+from nin_bench.errors import ResultsError
+from nin_bench.grid import Catalog, Grid, SearchSpec, Variant, trial_variant
+from nin_bench.search.samplers import distributions, make_pruner, make_sampler
+from nin_bench.search.trial import TrialEpoch, TrialResult
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+GRACE_SECONDS = 90.0
+"""A search that has not been heard of for so long is dead, and its trials are replaced."""
+
+_STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+@dataclass
+class Searcher:
+    """A search under way, as studies know it."""
+
+    token: str
+    """Its own, so that other searches know whose a running trial is."""
+    shares: bool
+    """Whether others may search in the same storage meanwhile."""
+    asked: set[tuple[str, int]] = field(default_factory=set)
+    """Study's name and number of each trial that it has started."""
+
+
+def draws_of(trials: Sequence[FrozenTrial]) -> dict[int, int]:
+    """The draw of each trial, by their numbers; a replacement that came second has none."""
+    draws: dict[int, int] = {}
+    replaced = set()
+    num_draws = 0
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        lost = trial.user_attrs.get("replaces")
+        if lost is None:
+            draws[trial.number] = num_draws
+            num_draws += 1
+        elif lost in draws and lost not in replaced:
+            replaced.add(lost)
+            draws[trial.number] = draws[lost]
+    return draws
+
+
+class VariantStudy:
+    """The study of one variant.
+
+    Args:
+        storage: where it lives.
+        grid: what is searched, its `search` section given.
+        variant: one of the grid's.
+        catalog: resolves arguments of models.
+        searcher: this process.
+
+    Raises:
+        ResultsError: the storage holds a study of that name that asks something else.
+    """
+
+    def __init__(
+        self, storage: BaseStorage, grid: Grid, variant: Variant, catalog: Catalog, searcher: Searcher
+    ) -> None:
+        assert grid.search is not None
+        self.spec: SearchSpec = grid.search
+        self.seeds = grid.search_seeds
+        self.variant = variant
+        self.catalog = catalog
+        self.searcher = searcher
+        self.name = study_name(grid, variant)
+        self.epochs = self.spec.epochs or variant.recipe.epochs
+        self.space = distributions(self.spec)
+        self.study: Study = optuna.create_study(
+            storage=storage,
+            study_name=self.name,
+            direction=self.spec.direction,
+            sampler=make_sampler(self.spec, self.draw_of),
+            pruner=make_pruner(self.spec, self.epochs),
+            load_if_exists=True,
+        )
+        self._check_identity()
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All that the storage knows, by number."""
+        return self.study.get_trials(deepcopy=False)
+
+    @property
+    def standing(self) -> list[FrozenTrial | None]:
+        """For each draw that is asked for, its last trial."""
+        last: dict[int, FrozenTrial] = {}
+        trials = self.trials
+        draws = draws_of(trials)
+        for trial in trials:
+            if trial.number in draws:
+                last[draws[trial.number]] = trial
+        return [last.get(draw) for draw in range(self.spec.trials)]
+
+    @property
+    def num_done(self) -> int:
+        """Draws that were trained to their end, or pruned."""
+        return sum(self.is_done(trial) for trial in self.standing)
+
+    def is_done(self, last: FrozenTrial | None) -> bool:
+        """Whether a draw, by its last trial, needs no further one."""
+        return last is not None and last.state in (TrialState.COMPLETE, TrialState.PRUNED)
+
+    @property
+    def num_elsewhere(self) -> int:
+        """Draws that other searches are training."""
+        return sum(
+            trial is not None and trial.state is TrialState.RUNNING and not self._is_ours(trial)
+            for trial in self.standing
+        )
+
+    def recover(self, given_up: Container[int] = ()) -> None:
+        """Mark the trials of dead searches as failed, and queue what replaces every lost trial.
+
+        Args:
+            given_up: draws that were lost too often to be tried again.
+        """
+        for trial in self.trials:
+            if trial.state is TrialState.RUNNING and self._is_stale(trial):
+                with suppress(UpdateFinishedTrialError):  # another search was faster
+                    self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        for draw, last in enumerate(self.standing):
+            if last is not None and last.state is TrialState.FAIL and draw not in given_up:
+                self._replace(last)
+
+    def ask(self) -> Trial | None:
+        """The next trial to train; None while there is none."""
+        while any(last is None or last.state is TrialState.WAITING for last in self.standing):
+            trial = self.study.ask(self.space)
+            self.searcher.asked.add((self.name, trial.number))
+            draw = draws_of(self.trials).get(trial.number)
+            if draw is not None and draw < self.spec.trials:
+                if self.searcher.shares:
+                    trial.set_user_attr("searcher", self.searcher.token)
+                return trial
+            trial.set_user_attr("surplus", True)
+            self.study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def cells(self, trial: Trial) -> list[Cell]:
+        """What a trial trains: the variant with the trial's values, for each of the search's seeds."""
+        tried = trial_variant(self.variant, trial.params, self.spec, self.catalog)
+        return [tried.cell(seed) for seed in self.seeds]
+
+    def decides(self, epoch: int) -> bool:
+        """Whether a trial waits after this epoch for the word to go on."""
+        return self.spec.pruner != "none" and epoch < self.epochs
+
+    def report(self, trial: Trial, news: TrialEpoch) -> bool:
+        """Tell an epoch's value; whether the trial should go on."""
+        with self._unless_given_up(trial):
+            trial.report(news.value, news.epoch)
+        return not (self.decides(news.epoch) and trial.should_prune())
+
+    def finish(self, trial: Trial, result: TrialResult, told: Mapping[str, Any]) -> None:
+        """Tell what came of a trial that ran to its end, was pruned, or broke off.
+
+        Args:
+            trial: the trial.
+            result: what its worker says; with an error, the trial failed.
+            told: what else is kept of it.
+        """
+        done = TrialState.PRUNED if result.pruned else TrialState.COMPLETE
+        with self._unless_given_up(trial):
+            trial.set_user_attr("result", {**_kept(result), **told})
+            self.study.tell(trial, result.value, TrialState.FAIL if result.error else done)
+
+    def replace(self, trial: Trial) -> None:
+        """Queue another trial in the place of one that failed."""
+        self._replace(self.trials[trial.number])
+
+    def beat(self) -> None:
+        """Let other searches know that this one is alive."""
+        self.study.set_user_attr(_beat_of(self.searcher.token), time.time())
+
+    def summary(self) -> dict[str, Any]:
+        """All trials that ended, and the best, as JSON has them."""
+        started = [trial for trial in self.trials if self.space.keys() <= trial.params.keys()]
+        trials = [trial for trial in started if "surplus" not in trial.user_attrs]
+        return {
+            "schema": SCHEMA,
+            "variant_id": self.variant.variant_id,
+            "label": self.variant.label,
+            "study_name": self.name,
+            "trials": [_told(trial) for trial in trials if trial.state in _STATES],
+            "best": self.best(),
+        }
+
+    def best(self) -> dict[str, Any] | None:
+        """The best of the trials that were asked for and trained to their end; None where there is none."""
+        complete = [last for last in self.standing if last is not None and last.state is TrialState.COMPLETE]
+        if not complete:
+            return None
+        sign = 1 if self.spec.direction == "maximize" else -1
+        best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
+        return {"number": best.number, "params": best.params, "value": best.value}
+
+    def draw_of(self, number: int) -> int:
+        """The draw that a trial is of."""
+        return draws_of(self.trials)[number]
+
+    def _is_ours(self, trial: FrozenTrial) -> bool:
+        return (self.name, trial.number) in self.searcher.asked
+
+    def _is_stale(self, trial: FrozenTrial) -> bool:
+        if self._is_ours(trial):
+            return False
+        if not self.searcher.shares:  # the folder's lock is ours, so whoever started it is gone
+            return True
+        beat = self.study.user_attrs.get(_beat_of(trial.user_attrs.get("searcher")))
+        if beat is None:
+            beat = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+        return time.time() - float(beat) > GRACE_SECONDS
+
+    @contextmanager
+    def _unless_given_up(self, trial: Trial) -> Iterator[None]:
+        """While it is entered, a trial that another search has marked as failed meanwhile is told to nobody."""
+        try:
+            yield
+        except (UpdateFinishedTrialError, ValueError):
+            if self.trials[trial.number].state is not TrialState.FAIL:
+                raise
+            logger.warning("%s trial %d: another search took it for dead and replaced it", self.name, trial.number)
+
+    def _replace(self, lost: FrozenTrial) -> None:
+        self.study.enqueue_trial(lost.params, user_attrs={"replaces": lost.number})
+
+    def _check_identity(self) -> None:
+        known = self.study.user_attrs.get("search")
+        asked = self._identity()
+        if known is None and not self.trials:
+            self.study.set_user_attr("search", asked)
+        elif known != asked:
+            differs = [key for key in asked if (known or {}).get(key) != asked[key]]
+            raise ResultsError(
+                f"study {self.name!r} is there already, of another search (its {', '.join(differs)} differ); "
+                "choose another --storage or --results, or rename the grid"
+            )
+
+    def _identity(self) -> dict[str, Any]:
+        """What makes two studies the same."""
+        searched = {parameter.name for parameter in self.spec.space}
+        spec = self.spec.as_plain()
+        if self.spec.sampler != "grid":  # whose points depend on how many there are
+            del spec["trials"]
+        model, recipe = self.variant.model.identity(), self.variant.recipe.identity()
+        return {
+            "model": {key: value for key, value in model.items() if f"model.{key}" not in searched},
+            "data": self.variant.data.identity(),
+            "recipe": {key: recipe[key] for key in recipe if key not in searched | {"epochs", "test_every_epoch"}},
+            **spec,
+            "seeds": list(self.seeds),
+            "epochs": self.epochs,
+        }
+
+
+def study_name(grid: Grid, variant: Variant) -> str:
+    """How a storage knows a variant's study."""
+    return f"{grid.name}/{grid.profile}/{variant.label}"
+
+
+def _beat_of(token: str | None) -> str:
+    return f"searcher:{token}"
+
+
+def _kept(result: TrialResult) -> dict[str, Any]:
+    kept = asdict(result)
+    del kept["value"], kept["pruned"]
+    return {"diverged": result.diverged, "escaped": result.escaped, **kept}
+
+
+def _told(trial: FrozenTrial) -> dict[str, Any]:
+    unknown = dict.fromkeys(("overhead_seconds", "started_at", "finished_at"))
+    # A search that dies can tell nothing of its trial; the next one only marks it as failed.
+    result = trial.user_attrs.get("result") or _kept(TrialResult(error="its search ended before it did"))
+    return {
+        "number": trial.number,
+        "state": _STATES[trial.state],
+        "params": trial.params,
+        "value": None if trial.state is TrialState.FAIL else trial.value,
+        **unknown,
+        **result,
+    }

@@ -1,0 +1,159 @@
+"""One trial in its worker: a network for each of the search's seeds, trained side by side, epoch by epoch.
+
+Only training and validation images are read: an attempt is never asked to evaluate.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypeVar
+
+from nin_bench.attempt import Attempt
+from nin_bench.cell import Cell
+from nin_bench.environment import without_folders
+from nin_bench.executors import Channel, Slot
+from nin_bench.training import Epoch
+from nin_bench.worker import prepare_process
+
+T = TypeVar("T")
+
+WORST_LOSS = 10.0
+"""What a network that does not train is told as, in multiples of a constant guess's loss: far beyond any real one,
+yet finite, so that every sampler can go on from it."""
+
+_LOST = frozenset({"crashed", "out_of_memory", "interrupted", "invalid"})
+"""Outcomes that say nothing of the values tried."""
+
+
+@dataclass(frozen=True)
+class TrialEpoch:
+    """What a trial tells when all of its networks have passed once more over their images."""
+
+    epoch: int
+    value: float
+    """The objective, averaged over the seeds."""
+    rows: Sequence[Epoch]
+    """Of the networks that still train."""
+
+
+@dataclass
+class TrialResult:
+    """What came of a trial."""
+
+    value: float | None = None
+    """The objective after the last epoch, averaged over the seeds; None for a trial that broke off."""
+    pruned: bool = False
+    error: str | None = None
+    """Why it says nothing of the values tried, in a line; another trial has to take its place."""
+    epochs: int = 0
+    """Trained by all networks together."""
+    device_seconds: float = 0.0
+    """Time in preparing, training and validating all networks."""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """Of every seed: outcome, value, escape, history."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether some network's loss became infinite or none."""
+        return any(run["outcome"] == "diverged" for run in self.runs)
+
+    @property
+    def escaped(self) -> bool | None:
+        """Whether all networks left chance level; None where that of some is not known."""
+        escaped = [run["escaped"] for run in self.runs]
+        if False in escaped:
+            return False
+        return True if escaped and None not in escaped else None
+
+
+def run_trial_task(
+    channel: Channel, slot: Slot, cells: Sequence[Cell], objective: str, asks: bool, data_dir: Path | None
+) -> TrialResult:
+    """Train a trial's cells side by side, as an executor's task.
+
+    Args:
+        channel: is told a `TrialEpoch` after each.
+        slot: where it runs.
+        cells: one for each of the search's seeds.
+        objective: `validation_accuracy` or `validation_loss`.
+        asks: whether to wait after each epoch but the last for the word to go on; any other ends the trial.
+        data_dir: where datasets lie; None looks in the usual places.
+    """
+    prepare_process(slot)
+    attempts = [
+        Attempt(cell, data_dir=data_dir, device=slot.device, should_stop=channel.should_stop) for cell in cells
+    ]
+    trial = _Trial(attempts, objective)
+    trial.each(Attempt.prepare)
+    num_epochs = cells[0].recipe.epochs
+    for epoch in range(1, num_epochs + 1):
+        rows = trial.each(Attempt.run_epoch)
+        if trial.error or not rows:
+            break
+        news = TrialEpoch(epoch, trial.value(at_end=False), rows)
+        if not asks or epoch == num_epochs:
+            channel.tell(news)
+        elif not channel.ask(news) and not channel.should_stop():
+            return trial.result(pruned=True)
+    return trial.result(pruned=False)
+
+
+class _Trial:
+    def __init__(self, attempts: Sequence[Attempt], objective: str) -> None:
+        self.attempts = attempts
+        self.objective = objective
+        self.seconds = 0.0
+
+    @property
+    def error(self) -> str | None:
+        """Why the trial cannot go on, whatever its other networks do."""
+        for attempt in self.attempts:
+            if attempt.outcome in _LOST:
+                return f"seed {attempt.cell.seed}: {attempt.outcome}: {without_folders(attempt.error or '')}"
+        return None
+
+    def each(self, work: Callable[[Attempt], T]) -> list[T]:
+        """Let every network that still trains do some work, and note its time."""
+        done = []
+        for attempt in self.attempts:
+            if self.error or attempt.outcome != "trained":
+                continue
+            started = time.perf_counter()
+            with attempt.failures_noted():
+                done.append(work(attempt))
+            self.seconds += time.perf_counter() - started
+        return done
+
+    def value(self, *, at_end: bool) -> float:
+        """The objective, averaged over the seeds; whoever diverged, or did not escape by the end, as the worst."""
+        return fmean(self._value_of(attempt, at_end=at_end) for attempt in self.attempts)
+
+    def _value_of(self, attempt: Attempt, *, at_end: bool) -> float:
+        is_loss = self.objective == "validation_loss"
+        worst = WORST_LOSS * attempt.metrics["chance_loss"] if is_loss else 0.0
+        if attempt.outcome != "trained" or (at_end and attempt.metrics["escaped"] is False):
+            return worst
+        value: float | None = attempt.history[-1][self.objective]
+        return worst if value is None else min(value, worst) if is_loss else value
+
+    def result(self, *, pruned: bool) -> TrialResult:
+        lost = self.error is not None
+        return TrialResult(
+            value=None if lost or pruned else self.value(at_end=True),
+            pruned=pruned,
+            error=self.error,
+            epochs=sum(len(attempt.history) for attempt in self.attempts),
+            device_seconds=self.seconds,
+            runs=[
+                {
+                    "seed": attempt.cell.seed,
+                    "outcome": attempt.outcome,
+                    "value": None if lost else self._value_of(attempt, at_end=not pruned),
+                    **{key: attempt.metrics.get(key) for key in ("escaped", "escape_epoch", "num_steps")},
+                    "history": attempt.history,
+                }
+                for attempt in self.attempts
+            ],
+        )

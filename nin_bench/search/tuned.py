@@ -1,0 +1,249 @@
+"""The tuned grid: the same file, each variant's best recipe filled in, for a person to read and then to run.
+
+The text is spliced where the parser says that an entry begins and ends, so that everything else, comments too,
+stays as it was written.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
+
+from nin_bench.cell import Scalar
+from nin_bench.errors import ResultsError, printable
+from nin_bench.files import write_atomically
+from nin_bench.grid import Catalog, Grid, Variant, with_params
+from nin_bench.results import ResultsFolder
+from nin_bench.search.question import read_study
+from nin_bench.yaml_source import parse_yaml
+
+SUFFIX = "_tuned"
+_MODEL = "model."
+_DIGEST = "# Written by `nin_bench search`; it replaces this file unless it was edited: sha256 "
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a search found for a variant."""
+
+    params: Mapping[str, Scalar]
+    """Nothing where no trial trained: then the variant's own recipe stands."""
+    comment: str
+    """From which study, in how many trials, how good."""
+
+
+def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Chosen]:
+    """What the studies of a results folder found, by variant id; who learned in no trial keeps its own recipe.
+
+    Raises:
+        ResultsError: a study's summary is damaged.
+    """
+    return {variant.variant_id: _chosen(grid, variant, folder) for variant in grid.variants}
+
+
+def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
+    assert grid.search is not None
+    study = read_study(folder, variant.variant_id)
+    if study is None:
+        return Chosen({}, "not searched: its recipe is as it was")
+    count = sum(trial["state"] != "failed" for trial in study["trials"])
+    told = f"study {study['study_name']}: {count} of {grid.search.trials} trials"
+    best = study["best"]
+    runs = next(trial["runs"] for trial in study["trials"] if trial["number"] == best["number"]) if best else []
+    if not any(run["outcome"] == "trained" and run["escaped"] is not False for run in runs):
+        return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
+    value = f"{best['value']:.2%}" if grid.search.objective == "validation_accuracy" else f"{best['value']:.4f}"
+    return Chosen(best["params"], f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(runs)})")
+
+
+def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> str:
+    """The grid's text with every variant an entry of its own, its best recipe filled in.
+
+    Args:
+        grid: as searched.
+        chosen: by variant id.
+        catalog: knows the models.
+
+    Raises:
+        InputError: the text cannot hold them (its name is too long, it grows beyond 64 KiB).
+    """
+    text = grid.source
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, MappingNode)
+    holder = root if grid.profile == "full" else _child(_child(root, "profiles"), grid.profile)
+    assert isinstance(holder, MappingNode)
+    name = _child(root, "name")
+    edits = [_Edit(name.start_mark.index, name.end_mark.index, grid.name + SUFFIX)]
+    models = _child(holder, "models", default=None)
+    if models is None:
+        edits.append(_models_added(text, holder, [_entry(grid, variant, chosen) for variant in grid.variants]))
+    else:
+        edits += _models_replaced(text, models, grid, chosen)
+    for edit in sorted(edits, key=lambda edit: -edit.start):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    text = _with_heading(text, grid)
+    _check(text, grid, chosen, catalog)
+    return text
+
+
+def check_unedited(path: Path) -> None:
+    """Refuse to write over a file that somebody edited, or that a search never wrote.
+
+    Raises:
+        ResultsError: it is such a file, or cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path}: cannot be read ({error}); choose another --out") from error
+    body, mark, digest = text.rpartition(_DIGEST)
+    if not mark or digest.strip() != _digest(body):
+        raise ResultsError(f"{path}: was edited, or not written by a search; move it, or choose another --out")
+
+
+def write_tuned(path: Path, text: str) -> None:
+    """Write a tuned grid, marked so that the next search knows whether it was edited since.
+
+    Raises:
+        ResultsError: the file there was edited, or the system refused.
+    """
+    check_unedited(path)
+    body = text.rstrip("\n") + "\n"
+    write_atomically(path, f"{body}{_DIGEST}{_digest(body)}\n")
+
+
+@dataclass(frozen=True)
+class _Edit:
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    comment: str
+    text: str
+
+
+def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry:
+    """A variant as one entry of `models`."""
+    choice = chosen[variant.variant_id]
+    written = variant.entry.value
+    fields: dict[str, Any] = {key: variant.fields[key].value for key in written if key not in ("name", "recipe")}
+    own = written["recipe"].value if "recipe" in written else {}
+    recipe = {
+        key: getattr(variant.recipe, key)
+        for key, value in grid.recipe.items()
+        if key in own or isinstance(value, list)
+    }
+    for name, value in choice.params.items():
+        if name.startswith(_MODEL):
+            fields[name.removeprefix(_MODEL)] = value
+        else:
+            recipe[name] = value
+    fields = {"name": variant.model.name, **fields}
+    if recipe:
+        fields["recipe"] = recipe
+    return _Entry(printable(choice.comment), _flow(fields))
+
+
+def _models_replaced(text: str, models: Node, grid: Grid, chosen: Mapping[str, Chosen]) -> list[_Edit]:
+    """Every entry gives way to its variants; one whose variants are all excluded stays."""
+    assert isinstance(models, SequenceNode)
+    dashes = [token.start_mark.index for token in yaml.scan(text) if isinstance(token, yaml.BlockEntryToken)]
+    edits = []
+    for node in models.value:
+        place = (node.start_mark.line + 1, node.start_mark.column + 1)
+        variants = [variant for variant in grid.variants if (variant.entry.line, variant.entry.column) == place]
+        if not variants:
+            continue
+        entries = [_entry(grid, variant, chosen) for variant in variants]
+        start = node.start_mark.index
+        if models.flow_style:
+            edits.append(_Edit(start, _end(node), _flow_items(entries, models.start_mark.column)))
+        else:
+            dash = max(index for index in dashes if index < start)
+            line = text.rfind("\n", 0, dash) + 1
+            edits.append(_Edit(line, _end(node), _block_items(entries, dash - line)))
+    return edits
+
+
+def _models_added(text: str, profile: MappingNode, entries: Sequence[_Entry]) -> _Edit:
+    """A profile that took the grid's own models has its own now."""
+    column = profile.start_mark.column
+    if not profile.flow_style:
+        end = text.find("\n", _end(profile))
+        end = len(text) if end == -1 else end
+        return _Edit(end, end, f"\n{' ' * column}models:\n{_block_items(entries, column + 2)}")
+    end = profile.end_mark.index - 1
+    comma = ", " if profile.value and not text[:end].rstrip().endswith(",") else ""
+    return _Edit(end, end, f"{comma}models: [{_flow_items(entries, column)}]")
+
+
+def _block_items(entries: Sequence[_Entry], column: int) -> str:
+    indent = " " * column
+    return "\n".join(f"{indent}# {entry.comment}\n{indent}- {entry.text}" for entry in entries)
+
+
+def _flow_items(entries: Sequence[_Entry], column: int) -> str:
+    indent = " " * (column + 2)
+    return ",".join(f"\n{indent}# {entry.comment}\n{indent}{entry.text}" for entry in entries)
+
+
+def _end(node: Node) -> int:
+    """Where a value ends; the parser's own mark of a block lies behind the comments that follow it."""
+    if isinstance(node, CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(node, MappingNode) else last)
+    return int(node.end_mark.index)
+
+
+def _child(mapping: Node, key: str, **default: None) -> Any:
+    assert isinstance(mapping, MappingNode)
+    for name, value in mapping.value:
+        if name.value == key:
+            return value
+    return default["default"]
+
+
+def _with_heading(text: str, grid: Grid) -> str:
+    """Say behind the opening comments what this file is."""
+    lines = text.splitlines()
+    behind = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    over = "".join(f" --set {printable(override)}" for override in grid.overrides)
+    told = f"# Tuned:    profile {grid.profile}: each variant's recipe is the best of its study"
+    return "\n".join([*lines[:behind], told + (f", searched with{over}" if over else ""), *lines[behind:]]) + "\n"
+
+
+def _check(text: str, grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> None:
+    """The text must be a grid of the very same variants, each with what was chosen for it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tuned.yaml"
+        path.write_text(text, encoding="utf-8")
+        tuned = Grid.load(path, catalog, profile=grid.profile, overrides=grid.overrides, allow_many=True)
+    wanted = [with_params(variant, chosen[variant.variant_id].params, catalog) for variant in grid.variants]
+    assert [one.variant_id for one in tuned.variants] == [one.variant_id for one in wanted]
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's flow style, as people write it in a grid."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and parse_yaml(value, "").value == value
+        return value if plain else json.dumps(value)
+    return repr(value) if isinstance(value, float) else json.dumps(value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Where benchmarks run: in a fresh process, or in workers as a run has them; and what they let workers do."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from nin_bench.cell import Cell, DataSpec
+from nin_bench.data import describe_data, load_dataset
+from nin_bench.evaluation import Images
+from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
+from nin_bench.training import Chance, Trainer, make_network
+from nin_bench.worker import prepare_process
+from nin_bench.workplace import PRELOAD
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it where nothing has been set, imported or started before."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def in_workers(slots: Sequence[Slot], function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Call it in all slots at once, each in a process of its own, and return what each answered."""
+    tasks = [Task(str(number), function, arguments) for number in range(len(slots))]
+    events = LocalExecutor(slots, preload=PRELOAD).run(lambda: tasks.pop() if tasks else None)
+    ends = [event for event in events if isinstance(event, Ended)]
+    assert all(end.how == "returned" for end in ends), [end.output for end in ends]
+    return [end.result for end in ends]
+
+
+def take_batches(channel: Channel, slot: Slot, spec: DataSpec, num_images: int, seconds: float) -> float:
+    """Take batches for so long after one to warm up; images per second."""
+    prepare_process(slot)
+    dataset = load_dataset(spec, None)
+    batches = dataset.batches(slot.device)
+    order = torch.randperm(len(batches)).split(num_images)
+    batches.take(order[0])
+    num_taken, began = 0, time.perf_counter()
+    while (passed := time.perf_counter() - began) < seconds:
+        num_taken += len(batches.take(order[num_taken // num_images % (len(order) - 1)])[1])
+    return num_taken / passed
+
+
+def train_bare(channel: Channel, slot: Slot, cells: Sequence[Cell]) -> float:
+    """Train cells of one dataset one after another and evaluate them, nothing else; seconds after the first."""
+    prepare_process(slot)
+    spec = cells[0].data
+    image, dataset = describe_data(spec, None), load_dataset(spec, None)
+    batches, test = dataset.batches(slot.device), dataset.test_batches(slot.device)
+    ends = []
+    for cell in cells:
+        indices, _ = dataset.split(spec.train_size, spec.validation_size or 0, cell.seed)
+        chance = Chance.of(dataset.labels[indices])
+        model = make_network(cell, image, torch.device(slot.device))
+        trainer = Trainer(model, cell.recipe, Images(batches, indices), seed=cell.seed, chance_loss=chance.loss)
+        for _ in range(cell.recipe.epochs):
+            trainer.run_epoch()
+        trainer.evaluate(trainer.train)
+        trainer.evaluate(Images(test, torch.arange(len(test))))
+        ends.append(time.perf_counter())
+    return ends[-1] - ends[0]

@@ -1,0 +1,72 @@
+"""What a benchmark tells at its end, and how large it is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["×", "share", "s", "images/s", "FLOP/s"]
+
+_SHOWN: dict[Unit, Callable[[float], str]] = {
+    "×": lambda value: f"{value:.1f}×",
+    "share": lambda value: f"{100 * value:.1f} %",
+    "s": lambda value: f"{value:.2f} s",
+    "images/s": lambda value: f"{value:,.0f} images/s",
+    "FLOP/s": lambda value: f"{value / 1e9:,.0f} GFLOP/s",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    value: float
+    unit: Unit
+    target: str
+    """Empty for a figure that only explains another."""
+
+
+def markdown_table(figures: Sequence[Figure]) -> Iterator[str]:
+    """A line per figure, below two that head it."""
+    yield "| figure | measured | target |"
+    yield "|---|---:|---:|"
+    for figure in figures:
+        yield f"| {figure.what} | {_SHOWN[figure.unit](figure.value)} | {figure.target} |"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a benchmark works. The targets are of the full size."""
+
+    rounds: int = 3
+    """Of benchmarks that take turns with a reference."""
+    resolution: int = 224
+    batch_size: int = 128
+    micro_batch: int = 16
+    steps: int = 2
+    """Of each training in a round, after one to warm up."""
+    loaded_batches: int = 30
+    """Through the DataLoader in a round, once its workers are no longer ahead."""
+    seconds: float = 2.0
+    """How long each worker takes batches in a round."""
+    short_cells: int = 6
+    """So short that what is around them shows."""
+    many_variants: int = 50
+    many_seeds: int = 200
+    """Of each: 10,000 cells in all."""
+
+    @classmethod
+    def tiny(cls) -> "Size":
+        """As little as can be, to see that benchmarks still run."""
+        return cls(
+            rounds=1,
+            resolution=67,
+            batch_size=16,
+            micro_batch=8,
+            steps=1,
+            loaded_batches=2,
+            seconds=0.1,
+            short_cells=1,
+            many_variants=2,
+            many_seeds=1,
+        )

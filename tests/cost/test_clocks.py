@@ -1,0 +1,78 @@
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from nin_bench.cell import Recipe
+from nin_bench.cost.clocks import StepClock, time_layers
+from nin_bench.data import ImageBatches
+from nin_bench.evaluation import Images
+from nin_bench.models import ImageSpec, build_model
+from nin_bench.training import Trainer
+
+
+def trainer_of(model: nn.Module, **recipe: object) -> Trainer:
+    pixels = torch.randint(0, 256, (12, 1, 28, 28), dtype=torch.uint8)
+    images = Images(ImageBatches(pixels, torch.arange(12) % 10, 28), torch.arange(12))
+    return Trainer(model, Recipe(**recipe), images, seed=0, chance_loss=0.0)
+
+
+def lenet() -> nn.Module:
+    return build_model("lenet", ImageSpec(1, 28, 10), activation="relu")
+
+
+def no_wait() -> None:
+    pass
+
+
+@pytest.mark.parametrize("micro_batch", [None, 5])
+def test_the_parts_of_a_step_are_all_heard_and_no_longer_than_the_step(micro_batch):
+    torch.manual_seed(0)
+    alone, timed = trainer_of(lenet(), micro_batch=micro_batch), None
+    torch.manual_seed(0)
+    timed = trainer_of(lenet(), micro_batch=micro_batch)
+    start = time.perf_counter()
+    with StepClock(timed, no_wait) as clock:
+        result = timed.step(torch.arange(12))
+    seconds = time.perf_counter() - start
+    assert list(clock.seconds) == ["data", "forward", "backward", "optimizer"]
+    assert min(clock.seconds.values()) > 0
+    assert sum(clock.seconds.values()) < seconds
+    # Listening changes nothing, and stops.
+    heard = dict(clock.seconds)
+    assert result == alone.step(torch.arange(12))
+    timed.step(torch.arange(12))
+    assert clock.seconds == heard
+
+
+def test_every_layer_is_timed_in_place_relu_and_flatten_included():
+    trainer = trainer_of(build_model("nin_mnist", ImageSpec(1, 28, 10), width=0.25))
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    layers = time_layers(trainer, torch.arange(8), 3, no_wait)
+    leaves = [name for name, module in trainer.model.named_modules() if not list(module.children())]
+    assert list(layers) == leaves
+    assert "block1.conv_relu" in layers
+    for seconds in layers.values():
+        assert seconds.forward > 0
+        assert seconds.backward > 0
+    # The network is as it was: no step was taken, no gradient is left.
+    assert all((was == now).all() for was, now in zip(before, trainer.model.parameters(), strict=True))
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+
+def test_backward_is_not_told_where_layers_do_not_form_a_chain():
+    class Branched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.flatten = nn.Flatten()
+            self.left, self.right = nn.Linear(784, 10), nn.Linear(784, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            flat = self.flatten(images)
+            return self.left(flat) + self.right(flat)
+
+    layers = time_layers(trainer_of(Branched()), torch.arange(4), 2, no_wait)
+    assert list(layers) == ["flatten", "left", "right"]
+    assert all(seconds.forward > 0 for seconds in layers.values())
+    assert {seconds.backward for seconds in layers.values()} == {None}

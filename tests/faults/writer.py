@@ -1,0 +1,93 @@
+"""A process that writes results as a run does, and can be killed at any system call of its writing.
+
+It reads commands from stdin and answers each in a line. `claim FOLDER` forks a child that holds the folder and
+obeys the rest: `finish CELL VERSION` writes predictions and record; `die N CELL VERSION` the same, but is killed
+with -9 at its Nth system call on a file; `release` ends it. Once the child has ended, `ended STATUS` follows.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nin_bench.errors import ResultsError
+from nin_bench.folder_lock import sole_writer
+from nin_bench.results import ResultsFolder
+from nin_bench.stored import unpack_predictions
+
+CALLS = {"open", "os.rename", "os.remove", "os.mkdir"}
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def finish(folder: ResultsFolder, cell_id: str, version: str) -> None:
+    """As a run does when a cell has ended; what it writes was prepared beside the folder."""
+    prepared = folder.path.parent / "prepared"
+    predictions = unpack_predictions((prepared / f"{cell_id}.npz").read_bytes(), cell_id)
+    record: dict[str, Any] = json.loads((prepared / f"{cell_id}.json").read_text())
+    record["metrics"]["num_steps"] = int(version)
+    folder.write_predictions(cell_id, predictions)
+    folder.write_record(record)
+
+
+def die_at(number: int, folder: Path) -> None:
+    """Kill this process before its Nth system call on a file of the folder."""
+    left = number
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in CALLS and str(arguments[0]).startswith(str(folder)):
+            count()
+
+    def counted(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def fsync(descriptor: int) -> None:
+            count()
+            sync(descriptor)
+
+        return fsync
+
+    sys.addaudithook(watch)
+    os.fsync = counted(os.fsync)
+
+
+def hold(folder: ResultsFolder) -> None:
+    """Obey until told to release."""
+    with sole_writer(folder.path):
+        say(f"held {os.getpid()}")
+        for line in sys.stdin:
+            command, *arguments = line.split()
+            if command == "release":
+                return
+            if command == "die":
+                die_at(int(arguments.pop(0)), folder.path)
+            finish(folder, *arguments)
+            say("done")
+
+
+def main() -> None:
+    for line in sys.stdin:
+        _, path = line.split()
+        child = os.fork()
+        if child == 0:
+            try:
+                hold(ResultsFolder(Path(path)))
+            except ResultsError as error:
+                say(f"refused {error}")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        say(f"ended {os.waitstatus_to_exitcode(status)}")
+
+
+if __name__ == "__main__":
+    main()

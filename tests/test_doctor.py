@@ -1,0 +1,267 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cells import make_cell
+from report_fixture import metrics, record, write_results
+
+from nin_bench import cli
+from nin_bench.checkpoint import Checkpoints
+from nin_bench.doctor import Finding, examine
+from nin_bench.errors import ResultsError
+from nin_bench.folder_lock import sole_writer
+from nin_bench.record import make_record
+from nin_bench.results import ResultsFolder, load_results
+
+RIGHT = {
+    "predicted": np.array([1, 2, 3, -1], np.int16),
+    "probability": np.array([0.5, 0.9, 1.0, 0.1], np.float32),
+    "label": np.array([1, 2, 3, 4], np.int16),
+}
+"""Predictions of which three in four are right."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ResultsFolder:
+    """Two variants with two seeds each; the last cell has crashed, the others have predictions."""
+    trained = record(metrics=metrics(0.75))
+    path = write_results(
+        tmp_path / "r", {"a": [trained, trained], "b": [trained, record("crashed", error="once")]}
+    )
+    made = ResultsFolder(path)
+    for cell_id in ("c00s0", "c00s1", "c01s0"):
+        made.write_predictions(cell_id, RIGHT)
+    return made
+
+
+def files(folder: ResultsFolder) -> dict[str, bytes]:
+    found = (path for path in folder.path.rglob("*") if path.is_file() and not path.name.startswith(".lock"))
+    return {path.relative_to(folder.path).as_posix(): path.read_bytes() for path in found}
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_sound_folder_is_left_as_it_is(folder):
+    before = files(folder)
+    assert examine(folder.path) == []
+    assert files(folder) == before
+
+
+def test_the_references_that_ship_are_sound(tmp_path):
+    shipped = Path(__file__).parent.parent / "results" / "reference"
+    for number, grid in enumerate(sorted(shipped.glob("*/*/grid.json"))):
+        shutil.copytree(grid.parent, tmp_path / str(number))
+        assert examine(tmp_path / str(number)) == []
+
+
+def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_untouched(folder):
+    before = files(folder)
+    folder.record_path("c00s0").write_text('{"schema": 1, "cell')
+    rewrite(folder.record_path("c01s0"), schema=2)
+    found = examine(folder.path)
+    assert [(finding.file, finding.state) for finding in found] == [
+        ("cells/c00s0.json", "repaired"), ("cells/c01s0.json", "repaired"),
+        ("predictions/c00s0.npz", "repaired"), ("predictions/c01s0.npz", "repaired"),
+    ]  # fmt: skip
+    assert found[0].found.startswith("is not whole JSON (")
+    assert found[0].done == "set aside as c00s0.json.corrupt; its cell runs again"
+    assert found[1].found == "is of schema 2; this version reads 1"
+    assert (found[2].found, found[2].done) == ("belongs to no record", "set aside as c00s0.npz.corrupt")
+    after = files(folder)
+    assert after["cells/c01s0.json.corrupt.txt"] == b"c01s0.json is of schema 2; this version reads 1\n"
+    assert after["cells/c00s0.json.corrupt"] == b'{"schema": 1, "cell'
+    kept = {name: content for name, content in after.items() if ".corrupt" not in name}
+    assert kept.items() <= before.items()
+    assert load_results(folder.path).cells["outcome"].tolist() == ["missing", "trained", "missing", "crashed"]
+    assert examine(folder.path) == []
+
+
+def test_predictions_that_are_not_their_records_are_set_aside(folder):
+    folder.write_predictions("c00s0", RIGHT | {"label": RIGHT["predicted"]})
+    folder.predictions_path("c00s1").write_bytes(b"PK")
+    folder.predictions_path("c01s0").rename(folder.predictions_path("c01s1"))
+    folder.write_predictions("c77s0", RIGHT)
+    found = {finding.file: finding for finding in examine(folder.path)}
+    assert list(found) == [
+        *(f"predictions/{name}.npz" for name in ("c00s0", "c00s1", "c01s1", "c77s0")), "predictions",
+    ]  # fmt: skip
+    assert found["predictions/c00s0.npz"].found == "has an accuracy of 1, and its record one of 0.75"
+    assert found["predictions/c00s1.npz"].found.startswith("is no whole archive of arrays (")
+    assert found["predictions/c01s1.npz"].found == "holds the predictions of another cell, 'c01s0'"
+    assert found["predictions/c77s0.npz"].found == "belongs to no record"
+    assert found["predictions"].found == "lacks those of 3 trained cells: c00s0; c00s1; c01s0"
+    assert found["predictions"].state == "noted"
+
+
+def test_predictions_of_a_cell_that_failed_since_are_set_aside(folder):
+    folder.write_predictions("c01s1", RIGHT)
+    (finding,) = examine(folder.path)
+    assert finding.found == "belongs to no record: that of its cell says crashed"
+
+
+def test_damaged_costs_are_set_aside(folder):
+    folder.costs_path("v0").parent.mkdir(exist_ok=True)
+    folder.costs_path("v0").write_text('{"schema": 1, "variant_id": "v1"}')
+    (finding,) = examine(folder.path)
+    assert (finding.file, finding.state) == ("costs/v0.json", "repaired")
+    assert finding.found == "holds the costs of another variant, 'v1'"
+    assert finding.done == "set aside as v0.json.corrupt"
+    assert examine(folder.path) == []
+
+
+def test_damaged_checkpoints_are_set_aside(folder):
+    cell = make_cell()
+    checkpoints = Checkpoints(folder.checkpoints_path, cell)
+    for num_steps in (1, 2):
+        interrupted = make_record(cell, "interrupted", started_at="", metrics={"num_steps": num_steps})
+        checkpoints.save(interrupted, {"step": num_steps})
+    assert examine(folder.path) == []
+    newest, older = checkpoints.paths()
+    newest.write_bytes(newest.read_bytes()[:-1])
+    found = f"checkpoints/{newest.name}", "is not whole: its state has another SHA-256"
+    assert examine(folder.path) == [Finding(*found, f"set aside as {newest.name}.corrupt", "repaired")]
+    assert checkpoints.paths() == [older]
+
+
+def test_what_a_killed_process_left_is_cleared_away(folder):
+    program = """
+import os, signal, sys
+from pathlib import Path
+from nin_bench.folder_lock import sole_writer
+from nin_bench.record import make_record
+from nin_bench.results import ResultsFolder
+
+folder = ResultsFolder(Path(sys.argv[1]))
+with sole_writer(folder.path):
+    os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+    folder.remove_predictions("c00s0")
+    folder.write_record(folder.read_record("c00s0"))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    killed = subprocess.run([sys.executable, "-c", program, str(folder.path)], env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    notes = folder.path / "cells" / ".notes.tmp"  # somebody's own
+    notes.touch()
+    holder, leftover, predictions = examine(folder.path)
+    assert holder == Finding(".lock-holder", "was left by a process that was killed", "removed", "repaired")
+    assert leftover.file.startswith("cells/.c00s0.json.")
+    assert (leftover.done, leftover.state) == ("removed", "repaired")
+    assert predictions.found == "lacks those of 1 trained cells: c00s0"
+    assert notes.exists()
+    assert examine(folder.path) == [predictions]
+
+
+def test_records_of_other_cells_and_of_other_defaults_are_told_and_left(folder):
+    stranger = json.loads(folder.record_path("c00s0").read_text()) | {"cell_id": "c99"}
+    folder.record_path("c99").write_text(json.dumps(stranger))
+    rewrite(folder.record_path("c00s1"), cell={"recipe": {"lr": 0.7}})
+    before = files(folder)
+    other, foreign, _ = examine(folder.path)
+    assert (other.file, other.found) == (
+        "cells/c00s1.json", "is of another experiment: a default has changed",
+    )  # fmt: skip
+    assert (foreign.file, foreign.found, foreign.state) == (
+        "cells/c99.json", "is of a cell that this grid does not plan", "noted",
+    )  # fmt: skip
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1, "name": "onexone"}'])
+def test_without_a_grid_a_person_has_to_decide_and_records_stay(folder, content):
+    folder.grid_path.unlink()
+    if content is not None:
+        folder.grid_path.write_text(content)
+    before = files(folder)
+    (finding,) = examine(folder.path)
+    assert (finding.file, finding.state) == ("grid.json", "open")
+    assert "what was claimed before the first run, is lost with it" in finding.found
+    assert finding.done.startswith("put a copy back, or move it away and run its grid again")
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("part", ["cells", "predictions", "report"])
+def test_nothing_behind_a_link_is_touched(folder, tmp_path, part):
+    elsewhere = tmp_path / "elsewhere"
+    if (folder.path / part).exists():
+        (folder.path / part).rename(elsewhere)
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "c77s0.json").write_text("{")
+    (elsewhere / "c77s0.npz").write_text("{")
+    (elsewhere / f".x.{'0' * 32}.tmp").touch()
+    (folder.path / part).symlink_to(elsewhere)
+    before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
+    found = examine(folder.path)
+    assert (found[0].file, found[0].found, found[0].state) == (part, "is a link, and none is followed", "open")
+    assert {finding.state for finding in found[1:]} <= {"noted"}
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
+
+
+def test_a_record_that_the_system_refuses_is_for_a_person_and_keeps_its_predictions(folder, monkeypatch):
+    opened = os.open
+
+    def refuse(path: Any, *arguments: Any, **options: Any) -> int:
+        if Path(path).name == "c00s0.json":
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)  # tests may run as root, who is refused nothing
+    before = files(folder)
+    assert examine(folder.path) == [Finding("cells/c00s0.json", "cannot be read", "mend its permissions", "open")]
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("made", [[], ["notes.txt"]])
+def test_what_is_no_results_folder_is_refused_and_nothing_is_made(tmp_path, made):
+    for name in made:
+        (tmp_path / name).touch()
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ResultsError, match="not a results folder"):
+            examine(path)
+    assert [path.name for path in tmp_path.iterdir()] == made
+
+
+def test_a_folder_in_use_is_refused_with_its_user(folder):
+    before = files(folder)
+    with sole_writer(folder.path), pytest.raises(ResultsError, match=f"in use by process {os.getpid()}; "):
+        examine(folder.path)
+    assert files(folder) == before
+
+
+# The command
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
+def test_the_command_tells_what_it_found_and_did(folder, capsys):
+    path = str(folder.path)
+    assert call(capsys, "doctor", path) == (0, "all is well\n")
+    folder.predictions_path("c00s0").write_bytes(b"")
+    status, out = call(capsys, "doctor", path)
+    assert (status, out.splitlines()) == (0, [
+        "predictions/c00s0.npz: is no whole archive of arrays (File is not a zip file); "
+        "set aside as c00s0.npz.corrupt",
+        "predictions: lacks those of 1 trained cells: c00s0; the records stand without them; "
+        "run --fresh would make them again",
+        "1 repaired, 0 for you to decide, 1 only to know",
+    ])  # fmt: skip
+    folder.grid_path.write_text("{")
+    status, out = call(capsys, "doctor", path, "--json")
+    document = json.loads(out)
+    assert status == 1
+    assert (document["num_repaired"], document["num_noted"], document["num_open"]) == (0, 1, 1)
+    assert document["findings"][0]["file"] == "grid.json"
+    assert set(document["findings"][0]) == {"file", "found", "done", "state"}
+    assert call(capsys, "doctor", f"{path}/absent")[0] == 2

@@ -1,0 +1,102 @@
+import pytest
+from costs_fixture import CPU, around, cost_entry, write_costs
+from report_fixture import metrics, record, write_results
+
+from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report.costs import compare_costs
+from nin_bench.results import load_results
+
+
+def rows_of(tmp_path, *entries, baseline="a"):
+    variants = {label: [record(metrics=metrics(0.9))] for label, _ in zip("abcd", entries, strict=False)}
+    folder = write_results(tmp_path / "r", variants, baseline=baseline, machine=CPU)
+    for number, entry in enumerate(entries):
+        write_costs(folder, f"v{number:02}", entry)
+    [costs] = compare_costs(load_results(folder))
+    return costs.as_dict()["rows"]
+
+
+def test_tables_say_what_was_measured(tmp_path):
+    half = {name: around(500.0) for name in ("images_per_second", "busy_images_per_second")}
+    slower = cost_entry(train={**cost_entry()["train"], **half}, first_dense_weights=None)
+    sizes, training, prediction, memory = cost_tables(rows_of(tmp_path, cost_entry(), slower))
+    assert sizes.headings == [
+        "variant", "parameters", "MACs per image", "weights of the first dense layer", "parameters by kind, %",
+        "MACs by kind, %", "time by kind, %",
+    ]  # fmt: skip
+    assert sizes.rows == [
+        ["a (baseline)", "1 k", "50 k", "90", "60.0 / 30.0 / 10.0 / 0", "60.0 / 38.0 / 2.0 / 0",
+         "50.0 / 0 / 0 / 50.0"],
+        ["b", "1 k", "50 k", "none", "60.0 / 30.0 / 10.0 / 0", "60.0 / 38.0 / 2.0 / 0", "50.0 / 0 / 0 / 50.0"],
+    ]  # fmt: skip
+    assert training.headings == [
+        "variant", "training images per second", "relative to the baseline", "each of 2 busy workers",
+        "data / forward / backward / optimizer, ms per batch", "MFU, %",
+    ]  # fmt: skip
+    assert training.rows == [
+        ["a (baseline)", "1,000 (950 to 1,050)", "–", "800 (760 to 840)", "1.00 / 10.0 / 20.0 / 1.00",
+         "40.0 (39.6 to 40.4)"],
+        ["b", "500 (475 to 525)", "×0.500", "500 (475 to 525)", "1.00 / 10.0 / 20.0 / 1.00",
+         "40.0 (39.6 to 40.4)"],
+    ]  # fmt: skip
+    assert prediction.rows[1] == [
+        "b", "4,000 (3,800 to 4,200)", "×1.00", "3,200 (3,040 to 3,360)", "2.00 / 3.00 / 4.00", "×1.00"
+    ]  # fmt: skip
+    assert memory.rows[0] == [
+        "a (baseline)", "4 kB", "2 kB", "4 kB", "4 kB", "150 kB", "3.5 MB", "3 MB", "200 MB", "–", "90 MB",
+    ]  # fmt: skip
+
+
+def test_a_column_that_nobody_has_a_figure_for_is_left_out(tmp_path):
+    alone = {"busy_images_per_second": None}
+    train, predict = cost_entry()["train"] | alone, cost_entry()["predict"] | alone
+    rows = rows_of(tmp_path, cost_entry(train=train, predict=predict, mfu=None), baseline=None)
+    _, training, prediction, memory = cost_tables(rows)
+    assert training.headings == [
+        "variant", "training images per second", "data / forward / backward / optimizer, ms per batch"
+    ]  # fmt: skip
+    assert prediction.headings == [
+        "variant", "predicted images per second", "latency of one image, p50 / p95 / p99, ms"
+    ]  # fmt: skip
+    assert "relative to the baseline" not in memory.headings
+
+
+def test_energy_has_a_column_where_somebody_has_it(tmp_path):
+    energy = {"train": around(0.5), "predict": around(0.125)}
+    _, training, prediction, _ = cost_tables(
+        rows_of(tmp_path, cost_entry(), cost_entry(energy_joules_per_image=energy))
+    )
+    assert training.headings[-1] == prediction.headings[-1] == "J per image"
+    assert [row[-1] for row in training.rows] == ["–", "0.500 (0.475 to 0.525)"]
+    assert [row[-1] for row in prediction.rows] == ["–", "0.125 (0.119 to 0.131)"]
+
+
+def test_a_variant_that_could_not_be_measured_still_has_its_counts(tmp_path):
+    nothing = dict.fromkeys(("train", "predict", "latency_seconds", "startup_seconds", "mfu", "ceilings"))
+    failed = cost_entry(**nothing, error="out of memory", load=[], layers=[])
+    sizes, training, _, memory = cost_tables(rows_of(tmp_path, cost_entry(), failed))
+    assert sizes.rows[1][-1] == "–"
+    assert training.rows[1] == ["b", "–", "–", "–", "–"]
+    assert memory.rows[1][1] == "4 kB"
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (CPU, "Example CPU, 2 cores, 8.0 GiB, python 3.11.9, torch 2.14.0, nin_bench 0.1.0"),
+        ({"device": "NVIDIA H100", "processor": "Some CPU", "num_cores": 1}, "NVIDIA H100, Some CPU, 1 core"),
+        ({"device": "cpu"}, ""),
+    ],
+)
+def test_a_machine_is_named_in_a_line(machine, said):
+    assert describe_machine(machine) == said
+
+
+def test_settings_that_differ_name_their_variants(tmp_path):
+    whole = cost_entry(setting={**cost_entry()["setting"], "micro_batch": None, "precision": "fp32"})
+    rows = rows_of(tmp_path, cost_entry(), whole, cost_entry())
+    assert describe_settings(rows[:1]) == ["Batches of 32, 16 images at once, bf16."]
+    assert describe_settings(rows) == [
+        "Batches of 32, 16 images at once, bf16: a; c.",
+        "Batches of 32, fp32: b.",
+    ]

@@ -1,0 +1,131 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+from search_fixture import (
+    RATES,
+    Made,
+    failed,
+    pruned,
+    sweep,
+    trial,
+    write_search,
+    write_search_showcase,
+    write_two_parameters,
+)
+
+from nin_bench.report.look import Picture
+from nin_bench.report.plots import MAX_DRAWN
+from nin_bench.report.search.build import Findings, draw_figures
+from nin_bench.report.search.plot_curves import draw_curves
+from nin_bench.report.search.plots import draw_learning
+from nin_bench.report.search.rates import rate_curves, search_axis
+from nin_bench.report.search.studies import read_search
+
+
+def draw(folder: Path) -> dict[str, Picture]:
+    return draw_figures(Findings.of(read_search(folder)))
+
+
+def words(picture: Picture) -> list[str]:
+    """What a figure says: letters are drawn as outlines, their text stands in comments."""
+    return re.findall("<!-- (.*?) -->", picture.svg.decode())
+
+
+def curves(folder: Path, trials: list[Made], **settings: Any) -> list[str]:
+    search = read_search(write_search(folder, {"a": trials}, **settings))
+    axis = search_axis(search.settings)
+    assert axis is not None
+    picture = draw_curves(search, axis, rate_curves(search))
+    assert picture is not None
+    return words(picture)
+
+
+def test_each_panel_says_its_peak_and_width(tmp_path: Path) -> None:
+    # level .89: two fifths of a step of .6 decades below the peak, and a fifth of one above it
+    said = curves(tmp_path / "s", sweep([0.6, 0.7, 0.875, 0.90, 0.85, 0.8]))
+    assert "90.0 % at 0.0631, 0.36 decades wide" in said
+    assert {"mean over seeds", "one seed", "within one point of the peak"} <= set(said)
+    assert not {"other variants", "seed diverged", "seed at chance level", "seed pruned"} & set(said)
+
+
+def test_what_became_of_seeds_is_in_the_legend(tmp_path: Path) -> None:
+    ends = [[0.3, 0.3], [0.85, 0.85], [0.9, 0.1], [None, 0.9]]
+    trials = [trial(number, {"lr": RATES[number]}, at) for number, at in enumerate(ends)]
+    trials.append(pruned(4, {"lr": 0.005}, [0.84, 0.83]))
+    said = curves(tmp_path / "s", trials)
+    assert {"seed below the axis", "seed at chance level", "seed diverged", "seed pruned"} <= set(said)
+
+
+@pytest.mark.parametrize(
+    ("trials", "says"),
+    [
+        (sweep([0.1, None], [0.01, 0.1]), "nothing learned"),
+        ([pruned(0, {"lr": 0.1}, [0.5, 0.5])], "no complete trial"),
+        (sweep([0.9], [0.1]), "90.0 % at 0.1"),
+    ],
+)
+def test_sparse_studies_are_drawn_too(tmp_path: Path, trials: list[Made], says: str) -> None:
+    assert says in curves(tmp_path / "s", trials)
+
+
+@pytest.mark.parametrize("variants", [1, 3, 9])
+def test_every_variant_has_its_panel_and_its_strip(tmp_path: Path, variants: int) -> None:
+    pictures = draw(write_search_showcase(tmp_path / "s", variants))
+    assert list(pictures) == ["search_curves", "search_learning", "search_budget"]
+    assert sum("decades wide" in said for said in words(pictures["search_curves"])) == variants
+    assert sum(bool(re.fullmatch(r"\d+ % \(\d+–\d+\)", said)) for said in words(pictures["search_learning"])) == (
+        variants
+    )
+    assert ("other variants" in words(pictures["search_curves"])) == (variants > 1)
+
+
+def test_where_parameters_vary_freely_no_line_joins_the_trials(tmp_path: Path) -> None:
+    pictures = draw(write_two_parameters(tmp_path / "s", variants=2, sampler="random"))
+    assert list(pictures) == ["search_curves", "search_learning", "search_budget", "search_importances"]
+    assert "mean over seeds" not in words(pictures["search_curves"])
+    assert {"lr", "init", "weight_decay", "together"} <= set(words(pictures["search_importances"]))
+
+
+def test_a_range_of_another_kind_is_drawn(tmp_path: Path) -> None:
+    trials = [trial(n, {"momentum": m}, [0.8 - (m - 0.5) ** 2 / 10]) for n, m in enumerate((0.0, 0.5, 0.9))]
+    # .775 .800 .784: two fifths of the way down from the peak, and five eighths of the way up
+    said = curves(tmp_path / "s", trials, space={"momentum": {"low": 0, "high": 0.9}}, seeds=[10_000])
+    assert {"momentum", "80.0 % at 0.5, 0.45 wide"} <= set(said)
+
+
+def test_importances_that_are_not_known_are_said(tmp_path: Path) -> None:
+    some = [
+        trial(n, {"lr": rate, "init": "ab"[n % 2]}, [0.5 + 0.02 * n]) for n, rate in enumerate([*RATES, *RATES])
+    ]
+    space = {"lr": {"low": 0.001, "high": 1, "log": True}, "init": ["a", "b"]}
+    folder = write_search(tmp_path / "s", {"a": some, "b": some[:3]}, space=space, trials=12)
+    assert "too few, or all worth the same" in words(draw(folder)["search_importances"])
+
+
+def test_no_more_variants_are_drawn_than_can_be_read(tmp_path: Path) -> None:
+    names = [f"v{number}" for number in range(MAX_DRAWN + 1)]
+    search = read_search(write_search(tmp_path / "s", dict.fromkeys(names, sweep([0.9], [0.1]))))
+    axis = search_axis(search.settings)
+    assert axis is not None
+    picture = draw_learning(axis, rate_curves(search))
+    assert picture is not None
+    said = words(picture)
+    assert f"v{MAX_DRAWN - 1}" in said
+    assert f"v{MAX_DRAWN}" not in said
+
+
+def test_labels_are_shown_as_they_are_and_no_setting_is_left_behind(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    labels = ["$\\frac{1}{0}$", "_hidden", "a\nb\u202ec", "<script>alert(1)</script>", "文字", "w" * 500]
+    pictures = draw(write_search(tmp_path / "s", dict.fromkeys(labels, sweep([0.7, 0.9, 0.8], [0.01, 0.1, 1.0]))))
+    assert dict(mpl.rcParams) == before
+    for picture in pictures.values():
+        assert b"<script" not in picture.svg
+        assert {"$\\frac{1}{0}$", "a\\nb\\u202ec"} <= set(words(picture))
+
+
+def test_without_a_trial_that_counts_nothing_is_drawn(tmp_path: Path) -> None:
+    assert draw(write_search(tmp_path / "s", {"a": [failed(0, {"lr": 0.1})], "b": None})) == {}
