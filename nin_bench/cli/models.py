@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nin_bench.cli.options import JsonOption, print_json
+from nin_bench.cli.options import JsonOption, print_json, tell
 from nin_bench.errors import InputError, SpecError
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def _print_models(as_json: bool) -> None:
         print_json(document)
         return
     for name in list_models():
-        typer.echo(f"{name}: {model_summary(name)}")
+        tell(f"{name}: {model_summary(name)}")
         for key, argument in model_arguments(name).items():
             default = json.dumps(argument.default).strip('"')
-            typer.echo(f"    {key}={default}  {argument.description} ({argument.allowed})")
+            tell(f"    {key}={default}  {argument.description} ({argument.allowed})")
 
 
 def _print_model(
@@ -117,10 +117,10 @@ def _print_model(
         print_json(document)
         return
     _print_table(_layer_rows(layers, count), num_left=3)
-    typer.echo("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
-    typer.echo()
+    tell("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
+    tell("")
     _print_table(_memory_rows(memories, gigabytes), num_left=1)
-    typer.echo("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
+    tell("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
 
 
 def _layer_rows(layers: "Sequence[LayerCost]", count: "Count") -> list[tuple[str, ...]]:
@@ -194,7 +194,7 @@ def _print_table(rows: Sequence[Sequence[str]], *, num_left: int) -> None:
             f"{cell:{'<' if index < num_left else '>'}{width}}"
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        typer.echo("  ".join(cells))
+        tell("  ".join(cells))
 
 
 def _arguments(overrides: Sequence[str]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ FolderArgument = Annotated[
 
 def tell(text: str) -> None:
     """Print a line on stdout; what would steer a terminal is written out, since names may come from anybody."""
-    typer.echo(printable(text))
+    print(printable(text))  # not typer's echo, which would send UTF-8 to a terminal that knows less
 
 
 def note(text: str) -> None:

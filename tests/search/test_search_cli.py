@@ -147,12 +147,15 @@ def test_a_tuned_grid_that_was_edited_is_kept_and_nothing_is_searched(call):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("lr: {low", "learning_rate: {low"), "grid.yaml:9:11: search.space.learning_rate: unknown field "),
-        (("lr: {low", "hidden: {low"), "grid.yaml:9:11: search.space.hidden: 'hidden' is an argument of models, "),
-        (("low: 1.0e-2", "low: 2.0"), "grid.yaml:9:21: search.space.lr.low: 2 is not below high, 1; "),
-        (("low: 1.0e-2", "low: 0.0"), "grid.yaml:9:21: search.space.lr.low: 0.0 is not in range; "),
-        (("trials: 3", "trials: 0"), "grid.yaml:10:11: search.trials: 0 is not in range; use 1 or more"),
-        (("name: digits", "name: digits, validation_size: 0"), "grid.yaml:4:38: data.validation_size: "),
+        (("lr: {low", "learning_rate: {low"), "grid.yaml:10:11: search.space.learning_rate: unknown field "),
+        (
+            ("lr: {low", "hidden: {low"),
+            "grid.yaml:10:11: search.space.hidden: 'hidden' is an argument of models, ",
+        ),
+        (("low: 1.0e-2", "low: 2.0"), "grid.yaml:10:21: search.space.lr.low: 2 is not below high, 1; "),
+        (("low: 1.0e-2", "low: 0.0"), "grid.yaml:10:21: search.space.lr.low: 0.0 is not in range; "),
+        (("trials: 3", "trials: 0"), "grid.yaml:11:11: search.trials: 0 is not in range; use 1 or more"),
+        (("name: digits", "name: digits, validation_size: 0"), "grid.yaml:4:39: data.validation_size: "),
         ((GRID[GRID.index("search:") :], ""), "tiny: has no `search` section; "),
     ],
     ids=lambda value: value[1][:30] if isinstance(value, tuple) else "",

@@ -272,9 +272,9 @@ def test_no_test_image_is_read(bench, tmp_path, catalog, load):
     ("old", "new", "expected"),
     [
         ("name: digits", "name: digits, validation_size: 0",
-         "4:38: data.validation_size: mlp hidden=16: 0, but a search chooses by validation images; use more"),
+         "4:39: data.validation_size: mlp hidden=16: 0, but a search chooses by validation images; use more"),
         ("name: digits", "name: digits, resolution: [8, 16]",
-         "4:34: data.resolution: mlp hidden=16: an axis, but a tuned grid cannot hold a recipe for each"),
+         "4:35: data.resolution[0]: mlp hidden=16 resolution=8: an axis, but a tuned grid cannot hold a recipe"),
         ("hidden: 16}", "hidden: 16}\n  - {name: lenet}", "lenet: resolution: 8 is too small for these layers"),
     ],
 )  # fmt: skip

@@ -278,7 +278,7 @@ def test_a_loss_is_told_as_one(load, tmp_path):
     (chosen,) = read_choices(grid, folder).values()
     assert chosen.comment == "study tiny/full/mlp: 1 of 2 trials, validation loss 0.4124 (n=1)"
     path.write_text("{}")
-    with pytest.raises(ResultsError, match=r"json is of schema None; .* remove it and search again"):
+    with pytest.raises(ResultsError, match=r"json is of schema null; .* remove it and search again"):
         read_choices(grid, folder)
 
 
