@@ -18,22 +18,14 @@ import torch
 from nin_bench.cell import Cell
 from nin_bench.cost import count_cost
 from nin_bench.data import Dataset, describe_data, load_dataset
-from nin_bench.errors import InputError, SpecError
+from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.evaluation import Evaluation, Images, StoppedError
 from nin_bench.models import ImageSpec
-from nin_bench.training import (
-    Chance,
-    DivergedError,
-    Epoch,
-    Evaluation,
-    Images,
-    StoppedError,
-    Trainer,
-    make_network,
-)
+from nin_bench.training import Chance, DivergedError, Epoch, Trainer, make_network
 
 
 class Attempt:
-    """A cell under way: what is known of it is in `metrics` at any moment.
+    """A cell under way.
 
     Args:
         cell: what to train.
@@ -59,6 +51,8 @@ class Attempt:
         self.error: str | None = None
         """What went wrong, in a line."""
         self.metrics: dict[str, Any] = {}
+        """What is known of it when it is prepared, whenever an epoch or `state` was asked for, and at its end."""
+        self._peak_memory_bytes = 0
         self._dataset: Dataset | None = None
         self._trainer: Trainer | None = None
         self._validation: Images | None = None
@@ -76,7 +70,11 @@ class Attempt:
 
     @contextmanager
     def failures_noted(self) -> Iterator[None]:
-        """While it is entered, whatever a cell can cause ends the block and becomes outcome and error."""
+        """While it is entered, whatever a cell can cause ends the block and becomes outcome and error.
+
+        Raises:
+            ResultsError: what the block had to store cannot be stored.
+        """
         try:
             yield
         except StoppedError:
@@ -86,6 +84,8 @@ class Attempt:
             self.metrics["failed_step"] = divergence.step
         except SpecError as refusal:
             self.outcome, self.error = "invalid", str(refusal)
+        except ResultsError:
+            raise  # a full disk is no fault of the cell's
         except Exception as failure:
             self.outcome, self.error = describe_failure(failure)
         self._note_progress()
@@ -108,17 +108,40 @@ class Attempt:
         model = make_network(cell, image, self.device)
         self._dataset, self._validation = dataset, validation
         self._trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
+        self._note_progress()
 
-    def run_epoch(self) -> Epoch:
-        """Train one pass over the images, validate, and return the row of the history."""
-        trainer, validation = self._trainer, self._validation
-        assert trainer is not None, "prepare comes first"
-        assert validation is not None
-        row = trainer.run_epoch(self.should_stop)
-        if len(validation):
-            row |= _named("validation", trainer.evaluate(validation, self.should_stop))
-        if self.cell.recipe.test_every_epoch:
-            row |= _named("test", trainer.evaluate(self._test_images(), self.should_stop))
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there is a `state` to speak of."""
+        return self._trainer is not None
+
+    def state(self) -> dict[str, Any]:
+        """What it takes to go on from here: plain values, and tensors not copied. `metrics` are of then too."""
+        assert self._trainer is not None, "prepare comes first"
+        self._note_progress()
+        return {"trainer": self._trainer.state(), "peak_memory_bytes": self._peak_memory_bytes}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another attempt at the cell gave its `state`.
+
+        Raises:
+            ValueError: the state is of another network or optimizer; nothing was changed.
+        """
+        assert self._trainer is not None, "prepare comes first"
+        earlier_peak = int(state["peak_memory_bytes"])
+        self._trainer.restore(state["trainer"])
+        self._peak_memory_bytes = max(self._peak_memory_bytes, earlier_peak)
+        self._note_progress()
+
+    def run_epoch(self, after_step: Callable[[], None] = lambda: None) -> Epoch:
+        """Train one pass over the images, validate, and return the row of the history.
+
+        Args:
+            after_step: is called after every step of training, when `state` can be asked for.
+        """
+        assert self._trainer is not None, "prepare comes first"
+        row = self._trainer.run_epoch(self.should_stop, after_step=after_step, at_end=self._evaluate_epoch)
+        self._note_progress()
         return row
 
     def evaluate(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -143,6 +166,22 @@ class Attempt:
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
         return on_test.as_arrays()
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""
+        assert self._trainer is not None, "prepare comes first"
+        return {name: tensor.cpu() for name, tensor in self._trainer.model.state_dict().items()}
+
+    def _evaluate_epoch(self) -> Epoch:
+        trainer, validation = self._trainer, self._validation
+        assert trainer is not None
+        assert validation is not None
+        row: Epoch = {}
+        if len(validation):
+            row |= _named("validation", trainer.evaluate(validation, self.should_stop))
+        if self.cell.recipe.test_every_epoch:
+            row |= _named("test", trainer.evaluate(self._test_images(), self.should_stop))
+        return row
+
     def _data(self) -> tuple[ImageSpec, Dataset]:
         """The images; a folder that is gone today may be back tomorrow, so its refusal is not final."""
         try:
@@ -151,8 +190,10 @@ class Attempt:
             raise InputError(str(refusal)) from refusal
 
     def _note_progress(self) -> None:
-        """Add what the training so far amounts to, however it ended."""
-        self.metrics["peak_memory_bytes"] = _peak_memory_bytes(self.device)
+        """Add what the training so far amounts to."""
+        if (peak := _peak_memory_bytes(self.device)) is not None:
+            self._peak_memory_bytes = max(self._peak_memory_bytes, peak)
+            self.metrics["peak_memory_bytes"] = self._peak_memory_bytes
         if self._trainer is None:
             return
         progress = self._trainer.progress

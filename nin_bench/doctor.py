@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
-from nin_bench.files import HOLDER, DamagedFileError, lock_holder, set_aside, sole_writer
+from nin_bench.files import DamagedFileError, set_aside
+from nin_bench.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results import PARTS, Record, ResultsFolder, is_of
 from nin_bench.stored import check_predictions
 
@@ -75,6 +77,7 @@ class _Examination:
         yield from self._examine("cells", ".json", self._read_record)
         if self.planned:
             yield from self._compare_with_plan()
+        yield from self._examine("checkpoints", ".ckpt", self._read_checkpoint)
         # Predictions are judged by their records, so these must have been seen.
         if self.folder.path / "cells" not in self.links:
             yield from self._examine("predictions", ".npz", self._read_predictions)
@@ -107,6 +110,9 @@ class _Examination:
     def _read_record(self, cell_id: str) -> None:
         if record := self.folder.read_record(cell_id):
             self.records[cell_id] = record
+
+    def _read_checkpoint(self, name: str) -> None:
+        check_checkpoint(self.folder.checkpoints_path / f"{name}.ckpt")
 
     def _read_predictions(self, cell_id: str) -> None:
         predictions = self.folder.read_predictions(cell_id)

@@ -1,10 +1,9 @@
-"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage set aside, one writer a folder.
+"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage set aside.
 
 What is read may come from anybody: only regular files are opened, links are not followed, and what they hold is
 bounded in size and depth before anyone else sees it.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -13,11 +12,10 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 from uuid import uuid4
-
-from filelock import FileLock, Timeout
 
 from nin_bench.errors import ResultsError, shown
 
@@ -25,11 +23,8 @@ MAX_BYTES = 16 * 2**20
 """A larger JSON file is none of ours: a record of a thousand epochs has a third of a megabyte."""
 MAX_DEPTH = 16
 """Deeper nesting than any file of ours has."""
-LOCK, HOLDER = ".lock", ".lock-holder"
 
 _TEMPORARY = re.compile(r"\..{1,32}\.[0-9a-f]{32}\.tmp", re.DOTALL)
-_WAIT_SECONDS = 0.25
-"""For a folder's lock; who only looks whether it is held, as `status` does, lets go of it at once."""
 
 
 class DamagedFileError(Exception):
@@ -42,20 +37,35 @@ class DamagedFileError(Exception):
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file that is seen whole or not at all, also after a power cut.
 
-    The content goes to a temporary file beside its goal, is synced, and takes the goal's name; then the
+    Raises:
+        ResultsError: as `atomic_stream`.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_stream(path, len(data)) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def atomic_stream(path: Path, num_bytes: int) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place only when all is written; so a large one needs no copy in memory.
+
+    What is written goes to a temporary file beside its goal, is synced, and takes the goal's name; then the
     folder is synced. Missing folders are made. A link in the goal's place is replaced, not followed.
+
+    Args:
+        path: the goal.
+        num_bytes: how much will be written, to be told when it cannot be.
 
     Raises:
         ResultsError: the system refused (no space, no permission); it names the file and its size, and
             whatever stood at `path` still stands there.
     """
-    data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name[:32]}.{uuid4().hex}.tmp")
         try:
             with temporary.open("xb") as stream:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(path)
@@ -65,8 +75,23 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise ResultsError(
-            f"{path}: {len(data)} bytes could not be written: {error.strerror or error}; "
+            f"{path}: {num_bytes} bytes could not be written: {error.strerror or error}; "
             "make space or mend the permissions, then run the same command again"
+        ) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        ResultsError: the system refused.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: cannot be removed: {error.strerror or error}; "
+            "mend the permissions, then run the same command again"
         ) from error
 
 
@@ -79,10 +104,20 @@ def _sync_folder(folder: Path) -> None:
 
 
 def temporary_files(folder: Path) -> list[Path]:
-    """What `write_atomically` left in a folder when its process was killed; look only under the folder's lock."""
-    if not folder.is_dir():
+    """What `write_atomically` left in a folder when its process was killed; look only where no other may write."""
+    if folder.is_symlink() or not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
+
+
+def remove_temporary_files(folder: Path) -> list[Path]:
+    """Remove `temporary_files`, and say which; one that cannot be removed only takes up space."""
+    removed = []
+    for path in temporary_files(folder):
+        with suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
 
 
 # JSON
@@ -138,6 +173,16 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         FileNotFoundError: there is no such file.
         ResultsError: the system refused to read it.
     """
+    with open_regular(path) as stream:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise DamagedFileError(f"is longer than {max_bytes:,} bytes")
+    return content
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """A regular file to read from; what goes wrong is told as `read_regular` tells it."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -146,14 +191,11 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
             raise DamagedFileError("is no regular file")
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
-            content = stream.read(max_bytes + 1)
+            yield stream
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(path) from error
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}; mend or move it") from error
-    if len(content) > max_bytes:
-        raise DamagedFileError(f"is longer than {max_bytes:,} bytes")
-    return content
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -208,63 +250,3 @@ def set_aside(path: Path, reason: str) -> Path:
             f"{path}: {reason}, and cannot be set aside: {error.strerror or error}; mend the permissions"
         ) from error
     return goal
-
-
-# One writer
-
-
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel releases it when the holder dies, however it dies.
-
-    Raises:
-        ResultsError: another process holds it, or the folder cannot be written.
-    """
-    lock = FileLock(folder / LOCK, timeout=_WAIT_SECONDS)
-    holder = folder / HOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        holder.unlink(missing_ok=True)  # left by one that was killed; or a link, which must not be written through
-        with holder.open("x") as stream:
-            stream.write(f"process {os.getpid()}\n")
-    except Timeout as error:
-        raise ResultsError(
-            f"{folder}: in use by {_named_holder(folder)}; wait until it ends, or choose another --results"
-        ) from error
-    except OSError as error:
-        lock.release()
-        raise ResultsError(
-            f"{folder}: cannot be written: {error.strerror or error}; choose another --results"
-        ) from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # a disk that has failed since must not keep the lock
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def lock_holder(folder: Path) -> str | None:
-    """Who holds the folder's lock now, as in "process 123"; None where nobody does. Changes nothing."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _named_holder(folder)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _named_holder(folder: Path) -> str:
-    """What the holder wrote of itself; a killed one's name may stand there until the next has written its own."""
-    with suppress(DamagedFileError, FileNotFoundError, ResultsError, UnicodeDecodeError):
-        if named := re.fullmatch(r"process \d{1,20}\n", read_regular(folder / HOLDER, 100).decode()):
-            return named.group().strip()
-    return "another process"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.checkpoint import Checkpoints
 from nin_bench.cost_entry import CostEntry
 from nin_bench.cost_file import entry_of
 from nin_bench.data import count_images, describe_data, resolve_data
@@ -20,9 +21,10 @@ from nin_bench.models import build_model, model_arguments, model_revision, resol
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
 from nin_bench.training import check_micro_batch
 
-State = Literal["missing", "done", "again", "retry", "outdated"]
-"""`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `retry`: ended in a way that
-may pass. `outdated`: its record is of another resolved cell, since a default has changed."""
+State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
+"""`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
+a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: its record is of another resolved
+cell, since a default has changed."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
@@ -53,6 +55,8 @@ class PlannedCell:
     outcome: str | None = None
     record: Record | None = None
     """The earlier record, where a further attempt goes on from it."""
+    num_epochs_saved: int | None = None
+    """Epochs that its checkpoint holds, where it has one to go on from."""
     forecast: Forecast = field(default_factory=Forecast)
     """What it will take on this machine, as far as `foretell_cells` could tell."""
 
@@ -70,6 +74,7 @@ class PlannedCell:
             "seed": self.cell.seed,
             "state": self.state,
             "outcome": self.outcome,
+            "num_epochs_saved": self.num_epochs_saved,
             "foretold_seconds": self.forecast.seconds,
             "foretold_memory_bytes": self.forecast.memory_bytes,
         }
@@ -132,14 +137,16 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
         record = folder.read_record(cell.cell_id)
     except DamagedFileError:
         record = None
+    outcome = record["outcome"] if record else None
+    is_outdated = record is not None and not is_of(record, cell.as_dict())
+    if outcome in FINAL_OUTCOMES and not is_outdated:
+        return PlannedCell(cell, "done", outcome)
+    if (saved := Checkpoints(folder.checkpoints_path, cell).newest_record()) is not None:
+        record = None if is_outdated else record
+        return PlannedCell(cell, "continue", outcome, record, num_epochs_saved=len(saved["history"]))
     if record is None:
         return PlannedCell(cell, "missing")
-    outcome = record["outcome"]
-    if not is_of(record, cell.as_dict()):
-        return PlannedCell(cell, "outdated", outcome)
-    if outcome in FINAL_OUTCOMES:
-        return PlannedCell(cell, "done", outcome)
-    return PlannedCell(cell, "retry", outcome, record)
+    return PlannedCell(cell, "outdated", outcome) if is_outdated else PlannedCell(cell, "retry", outcome, record)
 
 
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
@@ -212,10 +219,12 @@ def foretell_cells(
     def images(spec: DataSpec) -> ImageCounts:
         return ImageCounts(*count_images(spec, data_dir))
 
-    def forecast(cell: Cell) -> Forecast:
-        measured = entry(cell.variant_id)
+    def forecast(one: PlannedCell) -> Forecast:
+        measured = entry(one.cell.variant_id)
         if measured is None:
             return Forecast()
-        return foretell_cell(measured, cell.recipe, images(cell.data), num_workers=num_workers)
+        recipe = one.cell.recipe
+        left = recipe.model_copy(update={"epochs": recipe.epochs - (one.num_epochs_saved or 0)})
+        return foretell_cell(measured, left, images(one.cell.data), num_workers=num_workers)
 
-    return [replace(one, forecast=forecast(one.cell)) for one in planned]
+    return [replace(one, forecast=forecast(one)) for one in planned]

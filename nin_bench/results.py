@@ -1,7 +1,8 @@
 """The results folder and all in it: the grid as resolved, records, predictions, costs; and their DataFrames.
 
 Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
-`costs/<variant-id>.json`. Imports no torch, so reading results is instant.
+`costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`. Imports no torch, so reading results is
+instant.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +21,9 @@ from nin_bench.files import (
     DamagedFileError,
     read_json,
     read_regular,
+    remove_file,
+    remove_temporary_files,
     set_aside,
-    temporary_files,
     write_atomically,
     write_json,
 )
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 """Outcomes that another try would not change: `run` skips such cells and tries the others again."""
 
-PARTS = ("cells", "predictions", "costs", "checkpoints", "studies")
+PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
 """The folders in a results folder."""
 
 MAX_GRID_BYTES = 64 * 2**20
@@ -74,6 +76,15 @@ class ResultsFolder:
         """Where a cell's predictions lie."""
         return self.path / "predictions" / f"{cell_id}.npz"
 
+    def weights_path(self, cell_id: str) -> Path:
+        """Where a cell's final weights lie, if they were to be kept."""
+        return self.path / "weights" / f"{cell_id}.pt"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """The folder of what cells under way need to go on."""
+        return self.path / "checkpoints"
+
     def costs_path(self, variant_id: str) -> Path:
         """Where a variant's costs lie."""
         return self.path / "costs" / f"{variant_id}.json"
@@ -84,10 +95,11 @@ class ResultsFolder:
         Raises:
             ResultsError: one of the folders cannot be written.
         """
-        for folder in (self.path, self.path / "cells", self.path / "predictions", self.path / "costs"):
+        for name in ("", "cells", "predictions", "costs", "checkpoints"):
+            folder = self.path / name
             probe = folder / ".probe"
             write_atomically(probe, b"")
-            probe.unlink()
+            remove_file(probe)
 
     def links(self) -> list[Path]:
         """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
@@ -98,13 +110,8 @@ class ResultsFolder:
 
     def remove_leftovers(self) -> list[Path]:
         """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
-        removed = []
-        for folder in (self.path, *(self.path / name for name in PARTS)):
-            for path in [] if folder.is_symlink() else temporary_files(folder):
-                with suppress(OSError):  # it only takes up space, and who cannot write here is told so elsewhere
-                    path.unlink()
-                    removed.append(path)
-        return removed
+        folders = (self.path, *(self.path / name for name in PARTS))
+        return [removed for folder in folders for removed in remove_temporary_files(folder)]
 
     def read_grid(self) -> dict[str, Any]:
         """The grid that the folder was last run with.
@@ -184,7 +191,11 @@ class ResultsFolder:
 
     def remove_predictions(self, cell_id: str) -> None:
         """Drop what an earlier attempt said of the test images, if it got so far."""
-        self.predictions_path(cell_id).unlink(missing_ok=True)
+        remove_file(self.predictions_path(cell_id))
+
+    def remove_weights(self, cell_id: str) -> None:
+        """Drop the weights of an earlier attempt, if they were kept."""
+        remove_file(self.weights_path(cell_id))
 
     def read_predictions(self, cell_id: str) -> Predictions | None:
         """What was said of every test image, or None where nothing is stored.

@@ -26,11 +26,12 @@ from nin_bench.cost.samples import Rehearsal, Sample, Speed, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
+from nin_bench.evaluation import StoppedError
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
 from nin_bench.models import ImageSpec
+from nin_bench.record import now
 from nin_bench.results import ResultsFolder
-from nin_bench.training import StoppedError
-from nin_bench.worker import now, prepare_process
+from nin_bench.worker import prepare_process
 
 NUM_ROUNDS = 5
 NUM_BUSY_ROUNDS = 2

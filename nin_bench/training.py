@@ -1,26 +1,24 @@
-"""Train one network: its step, epochs, evaluation, history, and whether it escaped chance.
+"""Train one network: its step, epochs, history, and whether it escaped chance.
 
-Batch order, augmentation, dropout and every initial weight are functions of (seed, step), never of the
-number of workers, so that a run on one thread repeats bit for bit. Knows nothing of grids, files or processes.
+Batch order, augmentation, dropout and every initial weight are functions of (seed, step), never of the number of
+workers or of where a training was interrupted, so that a run on one thread repeats bit for bit, resumed or not.
+Knows nothing of grids, files or processes.
 """
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nin_bench.cell import Cell, Recipe
-from nin_bench.data import ImageBatches
 from nin_bench.errors import SpecError
+from nin_bench.evaluation import Evaluation, Images, StoppedError, evaluate, predict
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.optimization import initialise, learning_rate, make_optimizer
 
@@ -28,7 +26,6 @@ ESCAPE_MARGIN = 0.1
 """A network has escaped once its running loss lies this far below that of a constant guess, in nats."""
 ESCAPE_WINDOW = 20
 """Steps over which the running loss is averaged."""
-EVALUATION_BATCH = 250
 
 Epoch = dict[str, Any]
 """One row of the history: epoch, losses and accuracies, learning rate, seconds."""
@@ -45,44 +42,6 @@ class DivergedError(Exception):
     def __init__(self, step: int, loss: float) -> None:
         super().__init__(f"the training loss became {loss} at step {step}")
         self.step = step
-
-
-class StoppedError(Exception):
-    """Somebody asked the training to stop."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a network says of a set of images, in evaluation mode."""
-
-    loss: float
-    """Mean cross-entropy."""
-    predicted: Tensor
-    """(N,) int64 class of the largest logit, or -1 for none, as `predict` tells."""
-    probability: Tensor
-    """(N,) float32 probability given to the predicted class, 1/classes where there is none."""
-    labels: Tensor
-    """(N,) int64."""
-    num_dead_maps: int | None
-    """Class maps that are zero at every pixel of every image; None for a network without class maps."""
-
-    @property
-    def accuracy(self) -> float:
-        """Share of images whose predicted class is right; an image without prediction is wrong."""
-        return (self.predicted == self.labels).double().mean().item()
-
-    @property
-    def num_no_prediction(self) -> int:
-        """Images whose logits are all zero."""
-        return int((self.predicted == -1).sum())
-
-    def as_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Predicted class, its probability and the label, small enough to be kept for every cell."""
-        return {
-            "predicted": self.predicted.numpy().astype(np.int16),
-            "probability": self.probability.numpy(),
-            "label": self.labels.numpy().astype(np.int16),
-        }
 
 
 @dataclass(frozen=True)
@@ -102,17 +61,34 @@ class Chance:
 
 
 @dataclass
+class EpochSoFar:
+    """Sums over the steps of the epoch under way."""
+
+    num_batches: int = 0
+    loss_sum: float = 0.0
+    num_right: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
 class Progress:
     """What is known so far of a training; whole also when it ends early."""
 
     num_steps: int = 0
     """Steps whose loss was finite."""
-    train_seconds: float = 0.0
-    """Time in training steps alone: no evaluation, no loading."""
     num_images: int = 0
     """Images in those steps; one counts each time it is seen."""
     escape_epoch: float | None = None
     history: list[Epoch] = field(default_factory=list)
+    """A row for each epoch that has ended."""
+    recent_losses: list[float] = field(default_factory=list)
+    """Of the last steps, as many as a running loss is the mean of."""
+    under_way: EpochSoFar = field(default_factory=EpochSoFar)
+
+    @property
+    def train_seconds(self) -> float:
+        """Time in training steps alone: no evaluation, no loading, and no step that was lost and done again."""
+        return sum((row["seconds"] for row in self.history), start=self.under_way.seconds)
 
     @property
     def escaped(self) -> bool | None:
@@ -123,18 +99,6 @@ class Progress:
     def images_per_second(self) -> float | None:
         """Training throughput, None before the first step has ended."""
         return self.num_images / self.train_seconds if self.num_images else None
-
-
-@dataclass(frozen=True)
-class Images:
-    """Some of a set of images: those that an epoch goes through."""
-
-    batches: ImageBatches
-    indices: Tensor
-    """(n,) int64."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
 
 def seed_for(seed: int, *purpose: object) -> int:
@@ -157,11 +121,6 @@ def make_network(cell: Cell, image: ImageSpec, device: torch.device) -> nn.Modul
     model = build_model(cell.model.name, image, **cell.model.arguments)
     initialise(model, cell.recipe)
     return model.to(device).to(memory_format=torch.channels_last)
-
-
-def predict(logits: Tensor) -> Tensor:
-    """(N,) int64 class of the largest of (N, classes) logits; -1 where all are zero, so that none stands out."""
-    return logits.argmax(1).masked_fill((logits == 0).all(1), -1)
 
 
 def check_micro_batch(model: nn.Module, recipe: Recipe) -> None:
@@ -210,7 +169,6 @@ class Trainer:
         self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
         self.chance_loss = chance_loss
         self.progress = Progress()
-        self._recent: deque[float] = deque(maxlen=ESCAPE_WINDOW)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -221,38 +179,51 @@ class Trainer:
         """The recipe's precision, for forward passes."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def run_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> Epoch:
-        """Train one pass over the images and return its row of the history.
+    def run_epoch(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        *,
+        after_step: Callable[[], None] = lambda: None,
+        at_end: Callable[[], Epoch] = dict,
+    ) -> Epoch:
+        """Train one pass over the images, or what a restored state left of it, and return its row of the history.
+
+        Args:
+            should_stop: is asked before every step.
+            after_step: is called after every step, when `state` is whole.
+            at_end: what else to say of the network in the row; it is called when the epoch's steps are done. While
+                it has not answered, the epoch has not ended, and a state restored from then asks it again.
 
         Raises:
             DivergedError: the loss is NaN or infinite; nothing is done after that step.
             StoppedError: `should_stop` answered yes before a step.
         """
-        epoch = len(self.progress.history)
+        progress, sums = self.progress, self.progress.under_way
+        epoch = len(progress.history)
         self.model.train()
-        loss_sum, num_right = 0.0, 0
-        started = time.perf_counter()
-        try:
-            for number, indices in enumerate(self._order(epoch)):
-                if should_stop():
-                    raise StoppedError
-                self._set_learning_rate(epoch + number / self.steps_per_epoch)
-                batch_loss, right = self.step(indices)
-                self._note_loss(batch_loss / len(indices))
-                self.progress.num_images += len(indices)
-                loss_sum += batch_loss
-                num_right += right
-        finally:
-            seconds = time.perf_counter() - started
-            self.progress.train_seconds += seconds
+        for indices in self._order(epoch)[sums.num_batches :]:
+            if should_stop():
+                raise StoppedError
+            started = time.perf_counter()
+            self._set_learning_rate(epoch + sums.num_batches / self.steps_per_epoch)
+            batch_loss, right = self.step(indices)
+            self._note_loss(batch_loss / len(indices))
+            progress.num_images += len(indices)
+            sums.num_batches += 1
+            sums.loss_sum += batch_loss
+            sums.num_right += right
+            sums.seconds += time.perf_counter() - started
+            after_step()
         row: Epoch = {
             "epoch": epoch + 1,
-            "train_loss": loss_sum / len(self.train),
-            "train_accuracy": num_right / len(self.train),
+            "train_loss": sums.loss_sum / len(self.train),
+            "train_accuracy": sums.num_right / len(self.train),
             "lr": self.optimizer.param_groups[0]["lr"],
-            "seconds": seconds,
+            "seconds": sums.seconds,
+            **at_end(),
         }
-        self.progress.history.append(row)
+        progress.history.append(row)
+        progress.under_way = EpochSoFar()
         return row
 
     def step(self, indices: Tensor) -> tuple[float, int]:
@@ -279,37 +250,38 @@ class Trainer:
         return loss_sum.item(), int(num_right.item())
 
     def evaluate(self, images: Images, should_stop: Callable[[], bool] = lambda: False) -> Evaluation:
-        """Loss and predictions for every image, in evaluation mode and without label smoothing.
+        """What the network says of some images, in the recipe's precision; `should_stop` as in `evaluate`."""
+        return evaluate(self.model, images, self.autocast(), should_stop)
+
+    def state(self) -> dict[str, Any]:
+        """All that a training depends on beside its cell, in plain values and the tensors themselves, not copies.
+
+        Rates, orders and draws are functions of (recipe, seed, step), so no generator has a state to keep.
+        """
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another trainer of the same cell took its `state`.
 
         Raises:
-            StoppedError: `should_stop` answered yes before a batch.
+            ValueError: the state is of another network or optimizer; nothing was changed.
         """
-        self.model.eval()
-        loss_sum, predicted, probability, labels = 0.0, [], [], []
-        with torch.inference_mode(), _ClassMaps(self.model) as class_maps:
-            for part in torch.split(images.indices, EVALUATION_BATCH):
-                if should_stop():
-                    raise StoppedError
-                inputs, targets = images.batches.take(part)
-                with self.autocast():
-                    logits = self.model(inputs)
-                logits = logits.float()
-                loss_sum += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
-                predicted.append(predict(logits).cpu())
-                probability.append(logits.softmax(1).amax(1).cpu())
-                labels.append(targets.cpu())
-        return Evaluation(
-            loss=loss_sum / len(images),
-            predicted=torch.cat(predicted),
-            probability=torch.cat(probability),
-            labels=torch.cat(labels),
-            num_dead_maps=class_maps.num_dead,
-        )
+        ours = {name: tensor.shape for name, tensor in self.model.state_dict().items()}
+        if {name: tensor.shape for name, tensor in state["model"].items()} != ours:
+            raise ValueError("its weights are of another network")
+        progress = state["progress"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.model.load_state_dict(state["model"])
+        self.progress = Progress(**{**progress, "under_way": EpochSoFar(**progress["under_way"])})
 
-    def _order(self, epoch: int) -> Iterator[Tensor]:
+    def _order(self, epoch: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(seed_for(self.seed, "order", epoch))
         shuffled = self.train.indices[torch.randperm(len(self.train), generator=generator)]
-        yield from torch.split(shuffled, self.recipe.batch_size)
+        return torch.split(shuffled, self.recipe.batch_size)
 
     def _set_learning_rate(self, epoch: float) -> None:
         for group in self.optimizer.param_groups:
@@ -320,34 +292,9 @@ class Trainer:
         if not math.isfinite(loss):
             raise DivergedError(progress.num_steps + 1, loss)
         progress.num_steps += 1
-        self._recent.append(loss)
-        full = len(self._recent) == ESCAPE_WINDOW
+        progress.recent_losses = [*progress.recent_losses, loss][-ESCAPE_WINDOW:]
+        full = len(progress.recent_losses) == ESCAPE_WINDOW
         if progress.escape_epoch is None and full:
-            running = sum(self._recent) / ESCAPE_WINDOW
+            running = sum(progress.recent_losses) / ESCAPE_WINDOW
             if running < self.chance_loss - ESCAPE_MARGIN:
                 progress.escape_epoch = progress.num_steps / self.steps_per_epoch
-
-
-class _ClassMaps:
-    """While it is entered, watch which maps of a network's `class_block` are ever other than zero."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._block: nn.Module | None = getattr(model, "class_block", None)
-        self._alive: Tensor | None = None
-
-    def __enter__(self) -> "_ClassMaps":
-        self._hook = self._block.register_forward_hook(self._look) if self._block is not None else None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._hook is not None:
-            self._hook.remove()
-
-    def _look(self, block: nn.Module, inputs: object, maps: Tensor) -> None:
-        alive = (maps != 0).any(dim=(0, 2, 3))
-        self._alive = alive if self._alive is None else self._alive | alive
-
-    @property
-    def num_dead(self) -> int | None:
-        """How many never were; None without class maps."""
-        return None if self._alive is None else int((~self._alive).sum())

@@ -1,71 +1,24 @@
 """Train one cell and say what came of it, in whatever process this is called."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from nin_bench.attempt import Attempt
 from nin_bench.cell import Cell
-from nin_bench.environment import device_name, without_folders
+from nin_bench.checkpoint import Checkpoints, write_weights
+from nin_bench.environment import device_name
+from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
-from nin_bench.results import Record
-from nin_bench.training import Epoch
+from nin_bench.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
+from nin_bench.record import make_record, now
 
-METRICS = (
-    "test_accuracy", "test_loss", "train_accuracy", "train_loss", "validation_accuracy", "validation_loss",
-    "num_params", "num_macs", "train_seconds", "train_images_per_second", "peak_memory_bytes",
-    "chance_loss", "chance_accuracy", "escaped", "escape_epoch", "num_dead_maps", "healthy",
-    "num_no_prediction", "num_steps", "failed_step",
-)  # fmt: skip
-"""What a record's metrics hold, null where it is not known."""
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """A record, and what the network predicted for every test image (None unless it was trained)."""
-
-    record: Record
-    predictions: Mapping[str, npt.NDArray[Any]] | None = None
-
-
-def now() -> str:
-    """The time in UTC, as records keep it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def make_record(
-    cell: Cell,
-    outcome: str,
-    *,
-    started_at: str,
-    error: str | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    history: list[Epoch] | None = None,
-    environment: Mapping[str, Any] | None = None,
-) -> Record:
-    """A record of one attempt; what is not given is null, and its error names no folder of this machine."""
-    attempt = {
-        "outcome": outcome,
-        "error": None if error is None else without_folders(error),
-        "started_at": started_at,
-        "finished_at": now(),
-    }
-    return {
-        "cell_id": cell.cell_id,
-        "variant_id": cell.variant_id,
-        "label": cell.label,
-        "cell": cell.as_dict(),
-        "outcome": outcome,
-        "attempts": [attempt],
-        "metrics": {**dict.fromkeys(METRICS), **(metrics or {})},
-        "history": history or [],
-        "environment": dict(environment or {}),
-    }
+EPOCH_SECONDS = 1.0
+"""An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more
+than doing it again."""
 
 
 def prepare_process(slot: Slot) -> None:
@@ -77,19 +30,22 @@ def prepare_process(slot: Slot) -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def run_cell_task(
-    channel: Channel, slot: Slot, cell: Cell, data_dir: Path | None, environment: Mapping[str, Any]
-) -> CellResult:
-    """`run_cell` as an executor's task: epochs are told as they end."""
+def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult | ResultsError:
+    """`run_cell` as an executor's task: what happens is told as it does, and a full disk is handed back."""
     prepare_process(slot)
-    return run_cell(
-        cell,
-        data_dir=data_dir,
-        device=slot.device,
-        environment=environment,
-        on_epoch=channel.tell,
-        should_stop=channel.should_stop,
-    )
+    try:
+        return run_cell(
+            assignment.cell,
+            data_dir=assignment.data_dir,
+            device=slot.device,
+            environment=assignment.environment,
+            keeping=assignment.keeping,
+            earlier_attempts=assignment.earlier_attempts,
+            on_news=channel.tell,
+            should_stop=channel.should_stop,
+        )
+    except ResultsError as refusal:
+        return refusal
 
 
 def run_cell(
@@ -98,36 +54,95 @@ def run_cell(
     data_dir: Path | None = None,
     device: str = "cpu",
     environment: Mapping[str, Any] | None = None,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    keeping: Keeping = KEEP_NOTHING,
+    earlier_attempts: Sequence[Mapping[str, Any]] = (),
+    on_news: Callable[[News], None] = lambda news: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
-    """Train a cell to its end and evaluate it; the test images are read then, once.
+    """Train a cell to its end, from its last checkpoint on, and evaluate it; the test images are read then, once.
 
-    Raises nothing that a cell can cause: whatever goes wrong is the record's outcome, with its cause.
+    Whatever goes wrong with the cell is the record's outcome, with its cause.
 
     Args:
         cell: what to train.
         data_dir: where datasets lie; None looks in the usual places.
         device: a torch device.
         environment: kept in the record, with the device added.
-        on_epoch: is told each row of the history when its epoch ends.
+        keeping: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
+            is not safe yet.
+        earlier_attempts: of the cell's record, which the new one keeps.
+        on_news: is told what happens.
         should_stop: is asked before every step of training and every batch of an evaluation.
+
+    Raises:
+        ResultsError: a checkpoint or the weights cannot be stored.
     """
-    started_at = now()
-    attempt = Attempt(cell, data_dir=data_dir, device=device, should_stop=should_stop)
-    predictions = None
-    with attempt.failures_noted():
-        attempt.prepare()
-        while attempt.epochs_left:
-            on_epoch(attempt.run_epoch())
-        predictions = attempt.evaluate()
-    record = make_record(
-        cell,
-        attempt.outcome,
-        started_at=started_at,
-        error=attempt.error,
-        metrics=attempt.metrics,
-        history=attempt.history,
-        environment={**(environment or {}), "device": device_name(str(attempt.device))},
+    run = _CellRun(
+        Attempt(cell, data_dir=data_dir, device=device, should_stop=should_stop),
+        keeping,
+        environment={**(environment or {}), "device": device_name(device)},
+        earlier_attempts=earlier_attempts,
     )
-    return CellResult(record, predictions)
+    return run.to_its_end(on_news)
+
+
+class _CellRun:
+    """An attempt that is kept while it lasts."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        keeping: Keeping,
+        *,
+        environment: Mapping[str, Any],
+        earlier_attempts: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self.attempt = attempt
+        self.keeping = keeping
+        self.environment = environment
+        self.earlier_attempts = earlier_attempts
+        self.checkpoints = Checkpoints(keeping.checkpoints, attempt.cell) if keeping.checkpoints else None
+        self.started_at = now()
+        self.saved = time.monotonic()
+
+    def to_its_end(self, on_news: Callable[[News], None]) -> CellResult:
+        attempt = self.attempt
+        predictions = None
+        with attempt.failures_noted():
+            attempt.prepare()
+            notes = self.checkpoints.restore(attempt.restore) if self.checkpoints else []
+            metrics = dict(attempt.metrics)
+            on_news(CellReady(metrics, [*attempt.history], is_resumed=metrics["num_steps"] > 0, notes=notes))
+            while attempt.epochs_left:
+                row = attempt.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
+                self.save_after(min(EPOCH_SECONDS, self.keeping.seconds))
+                on_news(EpochDone(dict(attempt.metrics), row))
+            predictions = attempt.evaluate()
+            if self.keeping.weights:
+                write_weights(self.keeping.weights, attempt.weights())
+        if attempt.outcome == "interrupted" and attempt.is_prepared:
+            self.save()
+        return CellResult(self.record(attempt.outcome, attempt.error), predictions)
+
+    def save_after(self, seconds: float) -> None:
+        """Save if the last time is so long ago."""
+        if time.monotonic() - self.saved >= seconds:
+            self.save()
+
+    def save(self) -> None:
+        if self.checkpoints:
+            state = self.attempt.state()
+            self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
+            self.saved = time.monotonic()
+
+    def record(self, outcome: str, error: str | None) -> dict[str, Any]:
+        return make_record(
+            self.attempt.cell,
+            outcome,
+            started_at=self.started_at,
+            error=error,
+            metrics=self.attempt.metrics,
+            history=self.attempt.history,
+            environment=self.environment,
+            earlier_attempts=self.earlier_attempts,
+        )

@@ -19,12 +19,12 @@ from nin_bench.data import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
 from nin_bench.executors import LocalExecutor, Slot
-from nin_bench.files import sole_writer
+from nin_bench.folder_lock import sole_writer
 from nin_bench.grid import Grid
 from nin_bench.plan import check_same_question
+from nin_bench.record import now
 from nin_bench.results import ResultsFolder
 from nin_bench.rounds import NUM_ROUNDS
-from nin_bench.worker import now
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,14 @@ class RunOptions:
     retries: int = 0
     """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
     fresh: bool = False
-    """Train cells again that are done; `measure_grid`: measure variants again that this machine has measured."""
+    """Train all cells from their first step on, also those that are done; `measure_grid`: measure variants again
+    that this machine has measured."""
     measure: bool = True
     """Measure, before training, the variants that this machine has not measured."""
+    checkpoint_seconds: float = 60.0
+    """How long a cell may train between two checkpoints."""
+    keep_weights: bool = False
+    """Keep the weights of every cell that is trained."""
     num_rounds: int = NUM_ROUNDS
     """Of a measuring; a variant that this machine has measured in fewer is measured again."""
 
@@ -77,7 +82,12 @@ class Held:
 
 @contextmanager
 def held_folder(
-    grid: Grid, folder: ResultsFolder, options: RunOptions, specs: Iterable[DataSpec]
+    grid: Grid,
+    folder: ResultsFolder,
+    options: RunOptions,
+    specs: Iterable[DataSpec],
+    *,
+    preload: Sequence[str] = PRELOAD,
 ) -> Iterator[Held]:
     """While it is entered, hold a folder for a grid; SIGINT and SIGTERM ask the executor to stop.
 
@@ -89,6 +99,7 @@ def held_folder(
         folder: made if need be.
         options: device and workers, and how long a task may take.
         specs: the data that will be used.
+        preload: the modules that workers find imported.
 
     Raises:
         InputError: the data cannot be had, the device is not there.
@@ -102,7 +113,7 @@ def held_folder(
         folder.remove_leftovers()
         folder.check_writable()
         held = Held(
-            LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=PRELOAD),
+            LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=preload),
             describe_machine(slots[0].device),
         )
         folder.write_grid(

@@ -14,7 +14,7 @@ from processes import linux, members_of, still_running_after
 
 from nin_bench import cli
 from nin_bench.environment import describe_machine
-from nin_bench.files import sole_writer
+from nin_bench.folder_lock import sole_writer
 from nin_bench.results import load_results
 
 ROOT = Path(__file__).parent.parent

@@ -42,7 +42,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "results" / "quickstart", ignore_errors=True)
     grid = "experiments/quickstart.yaml"
-    call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only 'mlp*'")
+    call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only 'mlp*' --keep-weights")
     return folder
 
 
@@ -84,6 +84,15 @@ def test_the_readme_s_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.chdir(ROOT)
     exec(compile(example, "README.md", "exec"), {})
     assert "nin pointwise=2 head=gap" in capsys.readouterr().out
+
+
+def test_kept_weights_are_loaded_as_the_docs_say(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (example,) = blocks(ROOT / "docs" / "resume.md", "python")
+    monkeypatch.chdir(workplace)
+    exec(compile(example, "resume.md", "exec"), {})
+    assert capsys.readouterr().out == "torch.Size([1, 10])\n"
 
 
 def test_the_model_in_contributing_is_a_model(monkeypatch: pytest.MonkeyPatch):

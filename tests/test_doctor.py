@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cells import make_cell
 from report_fixture import metrics, record, write_results
 
 from nin_bench import cli
+from nin_bench.checkpoint import Checkpoints
 from nin_bench.doctor import Finding, examine
 from nin_bench.errors import ResultsError
-from nin_bench.files import sole_writer
+from nin_bench.folder_lock import sole_writer
+from nin_bench.record import make_record
 from nin_bench.results import ResultsFolder, load_results
 
 RIGHT = {
@@ -115,11 +118,26 @@ def test_damaged_costs_are_set_aside(folder):
     assert examine(folder.path) == []
 
 
+def test_damaged_checkpoints_are_set_aside(folder):
+    cell = make_cell()
+    checkpoints = Checkpoints(folder.checkpoints_path, cell)
+    for num_steps in (1, 2):
+        interrupted = make_record(cell, "interrupted", started_at="", metrics={"num_steps": num_steps})
+        checkpoints.save(interrupted, {"step": num_steps})
+    assert examine(folder.path) == []
+    newest, older = checkpoints.paths()
+    newest.write_bytes(newest.read_bytes()[:-1])
+    found = f"checkpoints/{newest.name}", "is not whole: its state has another SHA-256"
+    assert examine(folder.path) == [Finding(*found, f"set aside as {newest.name}.corrupt", "repaired")]
+    assert checkpoints.paths() == [older]
+
+
 def test_what_a_killed_process_left_is_cleared_away(folder):
     program = """
 import os, signal, sys
 from pathlib import Path
-from nin_bench.files import sole_writer
+from nin_bench.folder_lock import sole_writer
+from nin_bench.record import make_record
 from nin_bench.results import ResultsFolder
 
 folder = ResultsFolder(Path(sys.argv[1]))

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -13,16 +14,17 @@ import pytest
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
-    lock_holder,
+    atomic_stream,
     read_json,
     read_regular,
+    remove_file,
     set_aside,
-    sole_writer,
     temporary_files,
     to_json,
     write_atomically,
     write_json,
 )
+from nin_bench.folder_lock import lock_holder, sole_writer
 
 
 def names_in(folder: Path) -> list[str]:
@@ -121,6 +123,33 @@ def test_a_file_in_the_folders_place_is_told(tmp_path):
         ResultsError, match=r"results/grid\.json: 3 bytes could not be written: (Not a dir|File ex)"
     ):
         write_atomically(tmp_path / "results" / "grid.json", "{}\n")
+
+
+def test_a_stream_takes_its_place_only_when_all_is_written(tmp_path):
+    path = tmp_path / "weights.pt"
+    with atomic_stream(path, 6) as stream:
+        stream.write(b"abcdef")
+        stream.seek(0)
+        stream.write(b"AB")
+        stream.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"ABcdef"
+    with pytest.raises(ResultsError, match=r"weights\.pt: 6 bytes could not be written: No space"):  # noqa: SIM117
+        with atomic_stream(path, 6):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_bytes() == b"ABcdef"
+    assert names_in(tmp_path) == ["weights.pt"]
+
+
+def test_a_file_is_removed_if_it_is_there(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    for _ in range(2):
+        remove_file(path)
+        assert names_in(tmp_path) == []
+    path.mkdir()
+    with pytest.raises(ResultsError, match=r"file: cannot be removed: (Is a dir|Operation not perm)"):
+        remove_file(path)
 
 
 # JSON
@@ -262,7 +291,7 @@ def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path
 HOLD = """
 import sys
 from pathlib import Path
-from nin_bench.files import sole_writer
+from nin_bench.folder_lock import sole_writer
 
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)

@@ -4,10 +4,12 @@ from typing import Any
 import pytest
 from costs_fixture import CPU, OTHER_CPU, cost_entry, write_costs
 
-from nin_bench.cell import DataSpec
+from nin_bench.cell import Cell, DataSpec
+from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, check_models, check_same_question, foretell_cells, load_plan, plan_cells
+from nin_bench.record import make_record
 from nin_bench.results import ResultsFolder
 
 GRID = """\
@@ -205,9 +207,47 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "seed": 1,
         "state": "done",
         "outcome": "trained",
+        "num_epochs_saved": None,
         "foretold_seconds": None,
         "foretold_memory_bytes": None,
     }
+
+
+def save(folder: ResultsFolder, cell: Cell, num_epochs: int) -> Path:
+    """Leave a checkpoint of a cell that has trained so many epochs; plans do not look at the state in it."""
+    history = [{"epoch": epoch} for epoch in range(1, num_epochs + 1)]
+    metrics = {"num_steps": 10 * num_epochs}
+    stored = make_record(cell, "interrupted", started_at="", metrics=metrics, history=history)
+    checkpoints = Checkpoints(folder.checkpoints_path, cell)
+    checkpoints.save(stored, {})
+    return checkpoints.paths()[0]
+
+
+def test_a_cell_with_a_checkpoint_continues_unless_it_is_done(load, folder):
+    cells = [one.cell for one in plan_cells(load(), folder)]
+    for cell in cells[:5]:
+        save(folder, cell, num_epochs=1)
+    folder.write_record(record(cells[1], "interrupted"))
+    folder.write_record(record(cells[2], "trained"))
+    outdated = record(cells[3], "trained")
+    outdated["cell"]["recipe"]["momentum"] = 0.5
+    folder.write_record(outdated)
+    (damaged,) = folder.checkpoints_path.glob(f"{cells[4].cell_id}.*")
+    damaged.write_bytes(damaged.read_bytes()[:150])
+    planned = plan_cells(load(), folder)
+    assert states(planned) == ["continue", "continue", "done", "continue", *["missing"] * 4]
+    assert [one.num_epochs_saved for one in planned] == [1, 1, None, 1, *[None] * 4]
+    assert [one.outcome for one in planned[:3]] == [None, "interrupted", "trained"]
+    assert planned[1].record == folder.read_record(cells[1].cell_id)
+    assert planned[3].record is None, "an outdated record is of another experiment"
+    assert planned[1].as_dict()["num_epochs_saved"] == 1
+    assert damaged.exists(), "a plan changes nothing"
+
+
+def test_afresh_nothing_continues(load, folder):
+    for one in plan_cells(load(), folder):
+        save(folder, one.cell, num_epochs=1)
+    assert set(states(plan_cells(load(), folder, fresh=True))) == {"missing"}
 
 
 def test_a_damaged_record_is_missing(load, folder):

@@ -10,13 +10,13 @@ from contextlib import suppress
 import pytest
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
 from nin_bench.executors import Slot
 from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.progress import display, forecast_line, memory_warning, progress_on
 from nin_bench.progress import run as of_a_run
 from nin_bench.rounds import MeasuringStarted, SampleEnded
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 
@@ -151,6 +151,35 @@ def test_the_time_that_measuring_takes_is_no_part_of_the_pace(clock):
 def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
     story = [*STORY[:2], ended(0, "diverged", "at once")]
     assert lines_of(story)[-1] == "[1/3] nin head=[gap] seed 0: diverged: at once"
+
+
+RESUMED: list[Event] = [
+    Planned([PlannedCell(cell(0, 4), "continue", "interrupted", num_epochs_saved=2)], SLOTS, []),
+    CellStarted(cell(0, 4), "cpu"),
+    CellResumed(cell(0, 4), is_resumed=True, num_epochs=1, notes=["checkpoints/0.8.ckpt was set aside"]),
+    EpochEnded(cell(0, 4), {"epoch": 2, "train_loss": 2.0}),
+    CellResumed(cell(0, 4), is_resumed=False, num_epochs=0, notes=["checkpoints/0.4.ckpt was set aside"]),
+]
+
+
+def test_a_cell_that_goes_on_says_from_where(clock):
+    assert lines_of(RESUMED)[1:] == [
+        "1 of 1 cells to run (0 done before, 1 to go on from a checkpoint) on 2 × cpu",
+        "nin head=[gap] seed 0: started on cpu",
+        "checkpoints/0.8.ckpt was set aside",
+        "nin head=[gap] seed 0: goes on after epoch 1/4",
+        "nin head=[gap] seed 0: epoch 2/4, loss 2.000",
+        "checkpoints/0.4.ckpt was set aside",
+        "nin head=[gap] seed 0: starts over",
+    ]
+
+
+@pytest.mark.usefixtures("xterm", "clock")
+def test_epochs_that_need_no_training_count_as_done_on_a_terminal():
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_terminal(100, RESUMED[:4]))
+    assert "goes on after epoch 1/4" in plain
+    # Two of four epochs were saved, but one of them was lost with its checkpoint, and has been trained again.
+    assert "2/4" in plain
 
 
 def on_terminal(columns: int, events: list[Event]) -> str:

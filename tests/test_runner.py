@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from cells import repeated
 from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
+from nin_bench.dispatch import RunSummary
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
-from nin_bench.files import sole_writer
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.folder_lock import sole_writer
 from nin_bench.foretell import RunForecast
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned, RunSummary, run_grid
+from nin_bench.runner import run_grid
 from nin_bench.workplace import RunOptions
 
 GRID = """
@@ -158,14 +162,10 @@ def test_results_do_not_depend_on_the_number_of_workers(bench, tmp_path_factory)
     bench.run(text, workers=1)
     other.run(text, workers=2)
 
-    def kept(values: dict[str, Any]) -> dict[str, Any]:
-        varying = ("seconds", "per_second", "memory_bytes")
-        return {key: value for key, value in values.items() if not key.endswith(varying)}
-
     for ours, theirs in zip(bench.records(), other.records(), strict=True):
         assert ours["cell"] == theirs["cell"]
-        assert kept(ours["metrics"]) == kept(theirs["metrics"])
-        assert [kept(row) for row in ours["history"]] == [kept(row) for row in theirs["history"]]
+        assert repeated(ours["metrics"]) == repeated(theirs["metrics"])
+        assert [repeated(row) for row in ours["history"]] == [repeated(row) for row in theirs["history"]]
         one, two = (a.folder.read_predictions(ours["cell_id"]) for a in (bench, other))
         assert all((one[name] == two[name]).all() for name in one)
 
@@ -294,7 +294,7 @@ def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench, number)
 
     done = bench.run(text, workers=2)
     assert done == RunSummary(Counter({"trained": 3}))
-    assert bench.states() == ["retry", "retry", "missing"]
+    assert bench.states() == ["continue", "continue", "missing"]
     assert [attempts(record) for record in bench.records()] == [["interrupted", "trained"]] * 2 + [["trained"]]
 
 
@@ -308,6 +308,143 @@ def test_a_stopped_run_counts_what_was_known_before(bench):
 
     summary = bench.run(text, on_event=stop_at_once, workers=1)
     assert summary.outcomes == {"interrupted": 1, "crashed": 1, "missing": 2}
+
+
+# Going on
+
+
+def checkpoints_of(bench: Bench) -> list[str]:
+    return sorted(path.name for path in bench.folder.checkpoints_path.glob("*.ckpt"))
+
+
+def stop(event: Event) -> None:
+    """Ask the run to stop, as soon as an epoch has ended."""
+    if isinstance(event, EpochEnded):
+        signal.raise_signal(signal.SIGINT)
+
+
+HUNDRED = ONE_CELL.replace("epochs: 1", "epochs: 100")
+
+
+def test_a_stopped_cell_goes_on_where_it_was_and_leaves_no_checkpoint(bench, tmp_path_factory):
+    other = Bench(tmp_path_factory.mktemp("other"))
+    other.run(HUNDRED)
+    stopped = bench.run(HUNDRED, on_event=stop)
+    assert stopped.outcomes == {"interrupted": 1}
+    first = bench.record()
+    assert len(checkpoints_of(bench)) >= 1
+    assert len(first["history"]) < 100
+    bench.run(HUNDRED)
+    assert bench.states() == ["continue"]
+    (resumed,) = bench.told(CellResumed)
+    assert (resumed.is_resumed, resumed.num_epochs, resumed.notes) == (True, len(first["history"]), [])
+    record, expected = bench.record(), other.record()
+    assert attempts(record) == ["interrupted", "trained"]
+    assert record["attempts"][0] == first["attempts"][0]
+    assert repeated(record["metrics"]) == repeated(expected["metrics"])
+    assert [repeated(row) for row in record["history"]] == [repeated(row) for row in expected["history"]]
+    assert record["history"][: len(first["history"])] == first["history"]
+    assert checkpoints_of(bench) == []
+
+
+def test_afresh_a_stopped_cell_starts_over(bench):
+    bench.run(HUNDRED, on_event=stop)
+    bench.run(HUNDRED, fresh=True)
+    assert bench.told(CellResumed) == []
+    assert attempts(bench.record()) == ["trained"]
+    assert checkpoints_of(bench) == []
+
+
+def test_an_attempt_that_left_a_checkpoint_and_no_record_is_recorded(bench):
+    """As when the run itself was killed."""
+    bench.run(HUNDRED, on_event=stop)
+    before = bench.record()
+    bench.folder.record_path(before["cell_id"]).unlink()
+    assert bench.run(ENDLESS.replace("100000", "100"), on_event=kill_the_worker).outcomes == {"crashed": 1}
+    record = bench.record()
+    assert attempts(record) == ["interrupted", "crashed"]
+    assert record["attempts"][0]["error"] == "killed before its end"
+    assert record["attempts"][0]["started_at"] == before["attempts"][0]["started_at"]
+    assert bench.run(HUNDRED).outcomes == {"trained": 1}
+    assert attempts(bench.record()) == ["interrupted", "crashed", "trained"]
+
+
+def test_a_cell_that_crashed_goes_on_in_its_next_try_of_the_same_run(bench):
+    killed = []
+
+    def kill_once(event: Event) -> None:
+        if isinstance(event, EpochEnded) and not killed:
+            killed.append(event.row["epoch"])
+            kill_the_worker(event)
+
+    bench.run(HUNDRED, on_event=kill_once, retries=1, checkpoint_seconds=0.0)
+    (resumed,) = bench.told(CellResumed)
+    assert resumed.num_epochs >= killed[0]
+    assert attempts(bench.record()) == ["crashed", "trained"]
+    assert [row["epoch"] for row in bench.record()["history"]] == list(range(1, 101))
+
+
+def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(bench):
+    bench.run(HUNDRED, on_event=stop)
+    for path in bench.folder.checkpoints_path.glob("*.ckpt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    bench.run(HUNDRED)
+    (resumed,) = bench.told(CellResumed)
+    assert not resumed.is_resumed
+    assert all("is not whole: its state has another SHA-256; set aside as " in note for note in resumed.notes)
+    assert bench.record()["outcome"] == "trained"
+
+
+def test_checkpoints_of_a_cell_that_is_done_are_cleared_away(bench):
+    bench.run(HUNDRED, on_event=stop)
+    (name, *_) = checkpoints_of(bench)
+    content = (bench.folder.checkpoints_path / name).read_bytes()
+    bench.run(HUNDRED)
+    (bench.folder.checkpoints_path / name).write_bytes(content)
+    assert bench.run(HUNDRED) == RunSummary(Counter({"trained": 1}), num_skipped=1)
+    assert checkpoints_of(bench) == []
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away_and_no_other_file(bench):
+    bench.run(ONE_CELL)
+    leftovers = [
+        bench.folder.path / part / f".{name}.{'0123456789abcdef' * 2}.tmp"
+        for part, name in [("", "grid.json"), ("cells", "x.json"), ("checkpoints", "x.9.ckpt"), ("weights", "x")]
+    ]
+    others = [bench.folder.path / "cells" / name for name in ("notes.tmp", ".hidden.tmp", ".x.json.0123.tmp")]
+    for path in (*leftovers, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    bench.run(ONE_CELL)
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in others)
+
+
+def test_weights_are_kept_where_they_are_wanted(bench):
+    bench.run(GRID, keep_weights=True, selection={"seeds": [0]})
+    kept = sorted(path.stem for path in (bench.folder.path / "weights").iterdir())
+    assert kept == sorted(record["cell_id"] for record in bench.records())
+    assert checkpoints_of(bench) == []
+    for record in bench.records():
+        weights = torch.load(bench.folder.weights_path(record["cell_id"]), weights_only=True)
+        assert sum(tensor.numel() for tensor in weights.values()) == record["metrics"]["num_params"]
+    bench.run(GRID, fresh=True, selection={"seeds": [0], "only": "*16"})
+    assert len(list((bench.folder.path / "weights").iterdir())) == 1, "those of another training are not kept"
+
+
+def test_the_end_is_told_while_the_folder_is_held_and_not_after_a_signal(bench):
+    seen = []
+
+    def at_end() -> None:
+        with pytest.raises(ResultsError, match="in use by process"), sole_writer(bench.folder.path):
+            pass
+        seen.append(len(list((bench.folder.path / "cells").iterdir())))
+
+    options = RunOptions(device="cpu", data_dir=bench.tmp_path, measure=False)
+    run_grid(bench.grid(HUNDRED), bench.folder, options, stop, at_end=at_end)
+    assert seen == []
+    run_grid(bench.grid(HUNDRED), bench.folder, options, lambda event: None, at_end=at_end)
+    assert seen == [1]
 
 
 # Refusals

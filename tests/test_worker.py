@@ -1,43 +1,27 @@
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from cells import make_cell, repeated
 
-from nin_bench.cell import Cell, DataSpec, Recipe
+from nin_bench.cell import Cell, DataSpec
 from nin_bench.data import Dataset
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
+from nin_bench.messages import Assignment, CellReady, EpochDone, Keeping, News
 from nin_bench.metrics import METRICS as TITLES
-from nin_bench.plan import RegistryCatalog
+from nin_bench.record import METRICS, make_record
 from nin_bench.training import Trainer
-from nin_bench.worker import METRICS, make_record, run_cell, run_cell_task
+from nin_bench.worker import run_cell, run_cell_task
 
 NUM_TEST = 359
 """Of the 1,797 digits; the other 1,438 are for training, 200 of them for validation unless told otherwise."""
-QUICK = {"epochs": 2, "batch_size": 64, "lr": 0.1, "momentum": 0.9}
-
-
-def make_cell(
-    name: str = "mlp",
-    *,
-    recipe: dict[str, object] | None = None,
-    data: dict[str, object] | None = None,
-    seed: int = 0,
-    **arguments: object,
-) -> Cell:
-    catalog = RegistryCatalog()
-    return Cell(
-        model=catalog.resolve_model(name, arguments),
-        data=catalog.resolve_data(DataSpec(name="digits", **(data or {}))),
-        recipe=Recipe(**{**QUICK, **(recipe or {})}),
-        seed=seed,
-        label=f"{name} label",
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,9 +33,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def rows_of(news: list[News]) -> list[Mapping[str, object]]:
+    """The epochs that were told."""
+    return [one.row for one in news if isinstance(one, EpochDone)]
+
+
 def test_a_record_in_full():
     cell, told = make_cell(hidden=32), []
-    result = run_cell(cell, environment={"workers": 2}, on_epoch=told.append)
+    result = run_cell(cell, environment={"workers": 2}, on_news=told.append)
     record = result.record
     assert list(record) == [
         "cell_id", "variant_id", "label", "cell", "outcome", "attempts", "metrics", "history", "environment",
@@ -74,7 +63,7 @@ def test_a_record_in_full():
     assert set(record["history"][0]) == {
         "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr", "seconds",
     }  # fmt: skip
-    assert told == record["history"]
+    assert rows_of(told) == record["history"]
     assert json.loads(to_json(record)) == record
 
 
@@ -122,12 +111,8 @@ def test_metrics_follow_from_the_predictions_and_the_history():
 def test_a_cell_repeats_but_for_what_time_and_memory_say():
     first, second = (run_cell(make_cell("nin_mnist", width=0.25)).record for _ in range(2))
 
-    def kept(values: dict[str, object]) -> dict[str, object]:
-        varying = ("seconds", "per_second", "memory_bytes")
-        return {key: value for key, value in values.items() if not key.endswith(varying)}
-
-    assert kept(first["metrics"]) == kept(second["metrics"])
-    assert [kept(row) for row in first["history"]] == [kept(row) for row in second["history"]]
+    assert repeated(first["metrics"]) == repeated(second["metrics"])
+    assert [repeated(row) for row in first["history"]] == [repeated(row) for row in second["history"]]
 
 
 @pytest.fixture
@@ -141,9 +126,9 @@ def reads_of_test(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         reads.append(epochs)
         return load_test(dataset)
 
-    def counted_epoch(trainer: Trainer, *arguments: Callable[[], bool]) -> dict[str, float]:
+    def counted_epoch(trainer: Trainer, *arguments: Any, **options: Any) -> dict[str, float]:
         nonlocal epochs
-        row = run_epoch(trainer, *arguments)
+        row = run_epoch(trainer, *arguments, **options)
         epochs += 1
         return row
 
@@ -160,7 +145,7 @@ def test_the_test_images_are_read_once_at_the_end(reads_of_test):
 
 def test_the_diagnostic_sees_the_test_images_after_every_epoch_and_reads_them_once(reads_of_test):
     record = run_cell(make_cell(recipe={"test_every_epoch": True})).record
-    assert reads_of_test == [1]
+    assert reads_of_test == [0]
     assert len(record["history"]) == 2
     assert record["history"][-1]["test_accuracy"] == record["metrics"]["test_accuracy"]
     assert record["history"][0]["test_accuracy"] != record["metrics"]["test_accuracy"]
@@ -212,15 +197,16 @@ def test_a_cell_that_diverges_says_at_which_step():
 
 
 def test_weights_that_the_last_step_broke_are_a_divergence_too(monkeypatch):
-    run_epoch = Trainer.run_epoch
+    step = Trainer.step
 
-    def breaking(trainer: Trainer, *arguments: Callable[[], bool]) -> dict[str, float]:
-        row = run_epoch(trainer, *arguments)
-        with torch.no_grad():
-            next(trainer.model.parameters()).fill_(torch.nan)
-        return row
+    def breaking(trainer: Trainer, indices: torch.Tensor) -> tuple[float, int]:
+        told = step(trainer, indices)
+        if trainer.progress.num_steps == 19:
+            with torch.no_grad():
+                next(trainer.model.parameters()).fill_(torch.nan)
+        return told
 
-    monkeypatch.setattr(Trainer, "run_epoch", breaking)
+    monkeypatch.setattr(Trainer, "step", breaking)
     record = failed(make_cell(recipe={"epochs": 1}), "diverged")
     assert record["metrics"]["failed_step"] == record["metrics"]["num_steps"] == 20
     assert record["history"][0]["validation_loss"] is None
@@ -308,12 +294,23 @@ def test_a_cell_that_is_stopped_keeps_what_it_has():
     assert record["metrics"]["num_steps"] == 29
 
 
-def test_a_stop_ends_an_evaluation_too(monkeypatch):
-    epochs = []
+def test_a_stop_ends_an_evaluation_too():
+    told: list[News] = []
     record = failed(
-        make_cell(recipe={"epochs": 1}), "interrupted", on_epoch=epochs.append, should_stop=lambda: bool(epochs)
+        make_cell(recipe={"epochs": 1}), "interrupted", on_news=told.append, should_stop=lambda: len(told) == 2
     )
-    assert len(record["history"]) == len(epochs) == 1
+    assert len(record["history"]) == len(rows_of(told)) == 1
+
+
+def test_a_cell_tells_what_is_known_of_it_when_it_is_ready_and_after_every_epoch():
+    told: list[News] = []
+    run_cell(make_cell(hidden=32), on_news=told.append)
+    ready, first, second = told
+    assert isinstance(ready, CellReady)
+    assert (ready.history, ready.is_resumed, ready.notes) == ([], False, [])
+    assert (ready.metrics["num_params"], ready.metrics["num_steps"]) == (2410, 0)
+    assert (first.metrics["num_steps"], second.metrics["num_steps"]) == (20, 40)
+    assert first.metrics["num_macs"] == 2368
 
 
 def test_an_errors_folders_are_kept_out_of_every_record():
@@ -330,9 +327,9 @@ class Ear:
     """A channel's worker end, without a pipe."""
 
     def __init__(self) -> None:
-        self.news: list[dict[str, float]] = []
+        self.news: list[News] = []
 
-    def tell(self, news: dict[str, float]) -> None:
+    def tell(self, news: News) -> None:
         self.news.append(news)
 
     def should_stop(self) -> bool:
@@ -343,11 +340,11 @@ def test_as_a_task_a_cell_tells_its_epochs_and_computes_on_one_thread():
     before, ear = torch.get_num_threads(), Ear()
     torch.set_num_threads(2)
     try:
-        result = run_cell_task(ear, Slot("cpu"), make_cell(), None, {"cores": 2})
+        result = run_cell_task(ear, Slot("cpu"), Assignment(make_cell(), None, {"cores": 2}, Keeping(), ()))
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-    assert ear.news == result.record["history"]
+    assert rows_of(ear.news) == result.record["history"]
     assert result.record["environment"] == {"cores": 2, "device": "cpu"}
 
 

@@ -22,6 +22,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the reports of a results folder anew: of its records, and of its search where there is one."""
+    from nin_bench.report.build import build_report
     from nin_bench.results import ResultsFolder
 
     results = ResultsFolder(folder)
@@ -29,7 +30,7 @@ def report(
     if searched:
         write_search_report(results, out)
     if results.grid_path.exists() or not searched:
-        write_report(results, out)
+        tell(f"report: {build_report(folder, out or report_folder(folder))}")
 
 
 def status(
@@ -38,7 +39,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Count a results folder's cells by outcome, and say whether a run is under way."""
-    from nin_bench.files import lock_holder
+    from nin_bench.folder_lock import lock_holder
     from nin_bench.results import load_results
 
     results = load_results(folder)
@@ -99,14 +100,6 @@ def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
             else "all is well"
         )
     sys.exit(1 if states["open"] else 0)
-
-
-def write_report(folder: "ResultsFolder", out: Path | None) -> None:
-    """Write a results folder's report, beside it unless said otherwise, and say where."""
-    from nin_bench.report.build import build_report
-
-    page = build_report(folder.path, out or report_folder(folder.path))
-    tell(f"report: {page}")
 
 
 def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:

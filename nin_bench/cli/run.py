@@ -27,13 +27,13 @@ from nin_bench.cli.options import (
     print_json,
     tell,
 )
-from nin_bench.cli.results import write_report
+from nin_bench.cli.results import report_folder
 
 if TYPE_CHECKING:
+    from nin_bench.dispatch import RunSummary
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
-    from nin_bench.runner import RunSummary
 
 
 def run(
@@ -50,10 +50,15 @@ def run(
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train cells again that are done.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
+    ] = False,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="First measure the variants that were not, here.")
     ] = True,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep each trained cell's weights, in weights/.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
@@ -75,11 +80,13 @@ def run(
         retries=retries,
         fresh=fresh,
         measure=measure,
+        keep_weights=keep_weights,
     )
+    pages: list[Path] = []
     with progress_on(sys.stderr, setting(loaded)) as on_event:
-        summary = run_grid(loaded, folder, options, on_event)
-    if summary.signal_number is None:
-        write_report(folder, None)
+        summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
+    for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
+        tell(f"report: {page}")
     _finish(summary, folder)
 
 
@@ -139,8 +146,13 @@ def _print_plan(
 
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
-        outcome = f" ({planned.outcome})" if planned.outcome else ""
-        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{outcome}{_takes(planned)}")
+        saved = planned.num_epochs_saved
+        known = [
+            *([planned.outcome] if planned.outcome else []),
+            *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
+        ]
+        details = f" ({', '.join(known)})" if known else ""
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}{_takes(planned)}")
     todo = [planned for planned in cells if planned.has_to_run]
     tell(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
     forecast = foretell_run((planned.forecast for planned in todo), num_workers)
@@ -164,6 +176,17 @@ def _takes(planned: "PlannedCell") -> str:
         *([] if memory is None else [human_memory(memory)]),
     ]
     return f"  {', '.join(known)}" if planned.has_to_run and known else ""
+
+
+def _write_report(folder: "ResultsFolder") -> Path:
+    """Write the report where it goes by default, and clear away what a killed run was writing there."""
+    from nin_bench.files import remove_temporary_files
+    from nin_bench.report.build import build_report
+
+    out = report_folder(folder.path)
+    for place in (out, out / "figures"):
+        remove_temporary_files(place)
+    return build_report(folder.path, out)
 
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:

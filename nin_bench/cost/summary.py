@@ -14,8 +14,8 @@ from nin_bench.cost.memory import count_memory
 from nin_bench.cost.roofline import LayerWork, Roofline, count_work
 from nin_bench.cost.samples import Rehearsal, Sample, Speed
 from nin_bench.cost_entry import Distribution, Entry, distribution
+from nin_bench.evaluation import EVALUATION_BATCH
 from nin_bench.models import ImageSpec
-from nin_bench.training import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)

@@ -26,21 +26,30 @@ class Display(ABC):
     def say(self, line: str) -> None:
         """Show a line that stays."""
 
-    def plan(self, epochs: Mapping[str, int], what: str) -> None:
+    def plan(self, epochs: Mapping[str, int], what: str, saved: Mapping[str, int] | None = None) -> None:
         """There is work to be done.
 
         Args:
             epochs: of every piece, by its key.
             what: the pieces, as `cells`.
+            saved: epochs that need not be done again, by the keys of pieces that have any.
         """
         self.epochs = epochs
         self.work = _Work(epochs)
+        for key, number in (saved or {}).items():
+            self.work.left[key] -= number
         self._begin(what)
 
     def start(self, key: str, name: str, how: str) -> None:
         """A piece is begun."""
         self.names[key] = name
         self._start(key, f"{name}: {how}")
+
+    def resume(self, key: str, epoch: int, how: str) -> None:
+        """A piece that was begun before needs so many epochs no more."""
+        self.work.left[key] = self.epochs[key] - epoch
+        self.say(f"{self.names[key]}: {how}")
+        self._resume(key, epoch)
 
     def epoch(self, key: str, epoch: int, note: str) -> None:
         """A piece has ended an epoch."""
@@ -67,6 +76,9 @@ class Display(ABC):
 
     @abstractmethod
     def _start(self, key: str, line: str) -> None: ...
+
+    @abstractmethod
+    def _resume(self, key: str, epoch: int) -> None: ...
 
     @abstractmethod
     def _epoch(self, key: str, epoch: int, note: str) -> None: ...
@@ -145,6 +157,9 @@ class _Lines(Display):
     def _start(self, key: str, line: str) -> None:
         self.say(line)
 
+    def _resume(self, key: str, epoch: int) -> None:
+        pass
+
     def _epoch(self, key: str, epoch: int, note: str) -> None:
         self.say(f"{self.names[key]}: epoch {epoch}/{self.epochs[key]}, {note}")
 
@@ -181,6 +196,10 @@ class _Bars(Display):
     def _start(self, key: str, line: str) -> None:
         name = escape(printable(self.names[key]))
         self.pieces[key] = self.bars.add_task(name, total=self.epochs[key], note="")
+
+    def _resume(self, key: str, epoch: int) -> None:
+        self.bars.update(self.pieces[key], completed=epoch)
+        self._advance()
 
     def _epoch(self, key: str, epoch: int, note: str) -> None:
         self.bars.update(self.pieces[key], completed=epoch, note=note)

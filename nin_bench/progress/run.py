@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from nin_bench.cell import Cell
+from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
 from nin_bench.foretell import RunForecast
 from nin_bench.progress.display import Display, display_on
 from nin_bench.rounds import MeasuringStarted, SampleEnded
-from nin_bench.runner import CellEnded, CellStarted, EpochEnded, Event, Foretold, Planned
 
 
 @contextmanager
@@ -35,8 +35,10 @@ class _Listener:
                 self._say_heading()
                 for line in (*event.notes, _plan_line(event)):
                     display.say(line)
-                epochs = {one.cell.cell_id: one.cell.recipe.epochs for one in event.cells if one.has_to_run}
-                display.plan(epochs, "cells")
+                todo = [one for one in event.cells if one.has_to_run]
+                epochs = {one.cell.cell_id: one.cell.recipe.epochs for one in todo}
+                saved = {one.cell.cell_id: one.num_epochs_saved for one in todo if one.num_epochs_saved}
+                display.plan(epochs, "cells", saved)
             case Foretold():
                 for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
                     if said:
@@ -51,6 +53,12 @@ class _Listener:
                     display.say(f"{event.label}: measured no further: {event.error.splitlines()[0]}")
             case CellStarted():
                 display.start(event.cell.cell_id, _named(event.cell), f"started on {event.device}")
+            case CellResumed():
+                for said in event.notes:
+                    display.say(said)
+                where = f"after epoch {event.num_epochs}/{event.cell.recipe.epochs}"
+                said = f"goes on {where}" if event.is_resumed else "starts over"
+                display.resume(event.cell.cell_id, event.num_epochs, said)
             case EpochEnded():
                 display.epoch(event.cell.cell_id, event.row["epoch"], _epoch_note(event.row))
             case CellEnded():
@@ -66,10 +74,12 @@ class _Listener:
 
 def _plan_line(event: Planned) -> str:
     todo = sum(planned.has_to_run for planned in event.cells)
+    continued = sum(planned.state == "continue" for planned in event.cells)
     retried = sum(planned.state == "retry" for planned in event.cells)
     outdated = sum(planned.state == "outdated" for planned in event.cells)
     details = [
         f"{len(event.cells) - todo} done before",
+        *([f"{continued} to go on from a checkpoint"] if continued else []),
         *([f"{retried} to try again"] if retried else []),
         *([f"{outdated} outdated"] if outdated else []),
     ]
@@ -140,6 +150,6 @@ def _named(cell: Cell) -> str:
     return f"{cell.label} seed {cell.seed}"
 
 
-def _epoch_note(row: dict[str, float]) -> str:
+def _epoch_note(row: Mapping[str, Any]) -> str:
     accuracy = row.get("validation_accuracy")
     return f"loss {row['train_loss']:.3f}" + ("" if accuracy is None else f", validation {accuracy:.1%}")

@@ -10,8 +10,9 @@ import torch
 
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data import describe_data, load_dataset
+from nin_bench.evaluation import Images
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
-from nin_bench.training import Chance, Images, Trainer, make_network
+from nin_bench.training import Chance, Trainer, make_network
 from nin_bench.worker import prepare_process
 from nin_bench.workplace import PRELOAD
 

@@ -27,7 +27,8 @@ from stubs import Stub, result_of
 
 from nin_bench.doctor import examine
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, lock_holder, to_json
+from nin_bench.files import DamagedFileError, to_json
+from nin_bench.folder_lock import lock_holder
 from nin_bench.results import load_results
 from nin_bench.stored import pack_predictions
 

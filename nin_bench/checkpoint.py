@@ -1,0 +1,239 @@
+"""What a cell needs to go on where its process ended: written whole, verified before use, the last two kept.
+
+A checkpoint is one file, so that no part can be parted from another:
+
+    SHA-256 of the header, SHA-256 of the state, each in hexadecimal and on a line of its own
+    the header: on one line of JSON, the record that the cell would have if nothing came after
+    the state: as `torch.save` writes it
+
+Plans and runs read the header alone, so torch is imported only where a state is written or read.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nin_bench.cell import Cell
+from nin_bench.errors import shown
+from nin_bench.files import DamagedFileError, atomic_stream, open_regular, remove_file, set_aside
+from nin_bench.results import Record, is_of
+from nin_bench.stored import check_record
+
+SCHEMA = 1
+NUM_KEPT = 2
+"""The last one, and the one before it for when the last is damaged."""
+MAX_HEADER_BYTES = 16 * 2**20
+
+State = Mapping[str, Any]
+"""Plain values and tensors, as an attempt gives them and takes them back."""
+
+_DIGEST_BYTES = 2 * hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one cell."""
+
+    folder: Path
+    cell: Cell
+
+    def paths(self) -> list[Path]:
+        """Those there are, newest first: the one of the latest step."""
+        name = re.compile(rf"{self.cell.cell_id}\.(\d{{1,18}})\.ckpt")
+        found = {path: match for path in self.folder.glob("*.ckpt") if (match := name.fullmatch(path.name))}
+        return sorted(found, key=lambda path: int(found[path][1]), reverse=True)
+
+    def save(self, record: Record, state: State) -> None:
+        """Write a checkpoint, and drop all but the last two.
+
+        Tensors are written from where they rest, without a copy of them all.
+
+        Args:
+            record: what the cell's would be if nothing came after; its `num_steps` orders the checkpoints.
+            state: what it needs to go on.
+
+        Raises:
+            ResultsError: the system refused; those there were are still there.
+        """
+        header = json.dumps({"schema": SCHEMA, **record}, allow_nan=False).encode()
+        path = self.folder / f"{self.cell.cell_id}.{record['metrics']['num_steps']}.ckpt"
+        with atomic_stream(path, len(header) + _num_bytes(state)) as stream:
+            digest = _sha256(header)
+            # The state's digest is known when the state is written, so its place is held.
+            stream.write(b"%b\n%b\n%b\n" % (digest, bytes(_DIGEST_BYTES), header))
+            digest = _write_state(state, stream)
+            stream.seek(_DIGEST_BYTES + 1)
+            stream.write(digest)
+        for old in self.paths()[NUM_KEPT:]:
+            remove_file(old)
+
+    def newest_record(self) -> Record | None:
+        """The header of the newest checkpoint whose header is whole and of this cell; states are not looked at."""
+        for path in self.paths():
+            try:
+                with open_regular(path) as stream:
+                    record, _ = _read_header(stream)
+                self._check_is_ours(record)
+                return record
+            except (DamagedFileError, FileNotFoundError):  # which a run under way may drop while others plan
+                continue
+        return None
+
+    def restore(self, use: Callable[[State], None]) -> list[str]:
+        """Hand the newest sound state to `use`; one that is damaged, or that `use` refuses, is set aside.
+
+        Args:
+            use: takes the state; raises ValueError, and has changed nothing, where that is not what it needs.
+
+        Returns:
+            A sentence for each that was set aside. Whether any was left, `use` knows.
+
+        Raises:
+            ResultsError: the system refused to read one or to set it aside.
+        """
+        notes = []
+        for path in self.paths():
+            try:
+                use(self._read(path))
+                break
+            except (DamagedFileError, ValueError, LookupError, TypeError, AttributeError) as error:
+                reason = str(error) if isinstance(error, DamagedFileError) else f"cannot be gone on from ({error})"
+                kept = set_aside(path, reason)
+                notes.append(f"checkpoints/{path.name} {reason}; set aside as {kept.name}")
+        return notes
+
+    def remove(self) -> None:
+        """Drop them all.
+
+        Raises:
+            ResultsError: the system refused.
+        """
+        for path in self.paths():
+            remove_file(path)
+
+    def _read(self, path: Path) -> State:
+        """A checkpoint's state, once all of the file is verified.
+
+        Raises:
+            DamagedFileError: it is not whole, of another cell or of another schema.
+        """
+        import torch
+
+        with open_regular(path) as stream:
+            self._check_is_ours(_read_verified(stream))
+            try:
+                state: State = torch.load(stream, map_location="cpu", weights_only=True)
+            except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
+                if isinstance(error, MemoryError | OSError) or "memory" in str(error):
+                    raise  # no fault of the checkpoint's
+                raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
+            return state
+
+    def _check_is_ours(self, record: Record) -> None:
+        check_record(record, self.cell.cell_id)
+        if not is_of(record, self.cell.as_dict()):
+            raise DamagedFileError("is of another experiment: a default has changed since")
+
+
+def check_checkpoint(path: Path) -> None:
+    """See that a checkpoint is whole, and of the cell that it is named after.
+
+    Raises:
+        DamagedFileError: it is not; it carries the reason.
+        FileNotFoundError: there is no such file.
+        ResultsError: the system refused to read it.
+    """
+    with open_regular(path) as stream:
+        check_record(_read_verified(stream), path.name.partition(".")[0])
+
+
+def _read_verified(stream: BufferedReader) -> Record:
+    """The record in the header of a checkpoint that is whole; the stream then stands where the state begins.
+
+    Raises:
+        DamagedFileError: it is not whole, or of another schema.
+    """
+    record, digest = _read_header(stream)
+    start = stream.tell()
+    if hashlib.file_digest(stream, "sha256").hexdigest().encode() != digest:
+        raise DamagedFileError("is not whole: its state has another SHA-256")
+    stream.seek(start)
+    return record
+
+
+def _read_header(stream: BufferedReader) -> tuple[Record, bytes]:
+    """The record in the header, and the state's digest.
+
+    Raises:
+        DamagedFileError: the header is not whole, or of another schema.
+    """
+    digests = stream.read(2 * (_DIGEST_BYTES + 1)).split(b"\n")
+    line = stream.readline(MAX_HEADER_BYTES)
+    if len(digests) != 3 or not line.endswith(b"\n") or _sha256(line[:-1]) != digests[0]:
+        raise DamagedFileError("is not whole: its header has another SHA-256")
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"has a header that is no JSON ({error})") from error
+    found = header.pop("schema", None) if isinstance(header, dict) else None
+    if found != SCHEMA:
+        raise DamagedFileError(f"is of schema {shown(found)}; this version reads {SCHEMA}")
+    return header, digests[1]
+
+
+def write_weights(path: Path, weights: State) -> None:
+    """Write a network's state dict, as `torch.load(path, weights_only=True)` reads it.
+
+    Raises:
+        ResultsError: the system refused; whatever stood at `path` still stands there.
+    """
+    with atomic_stream(path, _num_bytes(weights)) as stream:
+        _write_state(weights, stream)
+
+
+def _write_state(state: State, stream: BinaryIO) -> bytes:
+    """Write a state as torch does, and return its SHA-256."""
+    import torch
+
+    sink = _Sink(stream)
+    torch.save(state, sink)  # type: ignore[arg-type]  # which asks of it to write, and no more
+    if sink.failure is not None:
+        raise sink.failure
+    return sink.digest.hexdigest().encode()
+
+
+class _Sink:
+    """Takes what `torch.save` writes. A failure waits until it has ended: torch would hide it behind its own."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.digest = hashlib.sha256()
+        self.failure: OSError | None = None
+        self._stream = stream
+
+    def write(self, data: memoryview) -> int:
+        if self.failure is None:
+            self.digest.update(data)
+            try:
+                self._stream.write(data)
+            except OSError as failure:
+                self.failure = failure
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back here; who writes the file flushes it."""
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+def _num_bytes(value: Any) -> int:
+    """What a state takes, but for a little around its tensors."""
+    if isinstance(value, Mapping):
+        return sum(_num_bytes(item) for item in value.values())
+    return int(getattr(value, "nbytes", 0))

@@ -1,0 +1,73 @@
+"""What goes between a run and its workers: a cell to train, news of it, and what came of it. Imports no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from nin_bench.cell import Cell
+from nin_bench.results import Record
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of a cell while it trains, and after."""
+
+    checkpoints: Path | None = None
+    """The folder of what it needs to go on; None keeps nothing."""
+    seconds: float = 60.0
+    """How long it may train between two checkpoints."""
+    weights: Path | None = None
+    """The file that its final weights go to; None drops them."""
+
+
+KEEP_NOTHING = Keeping()
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A cell, and what its worker has to know beside it; nothing here can change its result."""
+
+    cell: Cell
+    data_dir: Path | None
+    environment: Mapping[str, Any]
+    keeping: Keeping
+    earlier_attempts: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A record, and what the network predicted for every test image (None unless it was trained)."""
+
+    record: Record
+    predictions: Mapping[str, npt.NDArray[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class CellReady:
+    """A cell's data and network are there; it trains from here on."""
+
+    metrics: Mapping[str, Any]
+    """What is known of it."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """The epochs that it need not train, since a checkpoint holds them."""
+    is_resumed: bool = False
+    """Whether there was one."""
+    notes: Sequence[str] = ()
+    """A sentence for each checkpoint that could not be used."""
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """A cell has passed once more over its images."""
+
+    metrics: Mapping[str, Any]
+    """What is known of it."""
+    row: Mapping[str, Any]
+    """The epoch's, of the history."""
+
+
+News = CellReady | EpochDone
+"""What a worker tells of its cell while it is under way."""

@@ -1,0 +1,205 @@
+"""What forked processes do: run a grid, go on with it, and be hit by a fault meanwhile."""
+
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import stub_cells
+from broken_disk import BrokenDisk
+
+from nin_bench import cli, dispatch, runner, workplace
+from nin_bench.attempt import Attempt
+from nin_bench.checkpoint import Checkpoints
+from nin_bench.dispatch import CellTask
+from nin_bench.errors import NinBenchError
+from nin_bench.events import CellEnded, Event
+from nin_bench.executors import Channel, Slot
+from nin_bench.grid import Grid
+from nin_bench.messages import Assignment, Keeping
+from nin_bench.plan import RegistryCatalog
+from nin_bench.record import make_record
+from nin_bench.report.build import build_report
+from nin_bench.results import ResultsFolder
+from nin_bench.runner import run_grid
+from nin_bench.training import Trainer
+from nin_bench.worker import run_cell, run_cell_task
+from nin_bench.workplace import PRELOAD, RunOptions
+
+RUN = ["run", "--grid", "grid.yaml", "--device", "cpu", "--no-measure", "--data-dir", "."]
+STUB = CellTask(stub_cells.train, (*stub_cells.PRELOAD, "stub_cells"))
+
+
+def results_in(place: str) -> ResultsFolder:
+    return ResultsFolder(Path(place) / "results")
+
+
+# A whole run
+
+
+def run_stubs(place: str) -> None:
+    """Run the place's grid with cells that are no networks; what is acknowledged goes to a file."""
+    _run(place, STUB)
+
+
+def run_networks(place: str, checkpoint_seconds: float) -> None:
+    """Run the place's grid; every step and every checkpoint goes to a file, with its time."""
+    os.environ["STEP_LOG"] = str(Path(place) / "steps")
+    _run(place, CellTask(run_cell_noting_steps, PRELOAD), checkpoint_seconds=checkpoint_seconds)
+
+
+def _run(place: str, task: CellTask, **options: Any) -> None:
+    acknowledged = os.open(Path(place) / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, CellEnded):
+            outcome = event.record["outcome"]
+            os.write(acknowledged, f"{event.cell.cell_id} {outcome}\n".encode())
+
+    options = {"device": "cpu", "workers": 2, "data_dir": Path(place), "measure": False, **options}
+    summary = run_grid(_grid(place), results_in(place), RunOptions(**options), listen, task=task)
+    sys.exit(0 if set(summary.outcomes) == {"trained"} else 1)
+
+
+def _grid(place: str) -> Grid:
+    return Grid.load(Path(place) / "grid.yaml", RegistryCatalog(Path(place)))
+
+
+def run_cell_noting_steps(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
+    """`run_cell_task`, in a worker, with a line for every step and every checkpoint: cell, what, number, time."""
+    log = os.open(os.environ["STEP_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(what: str, number: int) -> None:
+        os.write(log, f"{assignment.cell.cell_id} {what} {number} {time.monotonic()}\n".encode())
+
+    step, save = Trainer.step, Checkpoints.save
+
+    def noted_step(trainer: Trainer, indices: Any) -> tuple[float, int]:
+        told = step(trainer, indices)
+        note("step", trainer.progress.num_steps + 1)
+        return told
+
+    def noted_save(checkpoints: Checkpoints, record: Any, state: Any) -> None:
+        save(checkpoints, record, state)
+        note("saved", record["metrics"]["num_steps"])
+
+    Trainer.step, Checkpoints.save = noted_step, noted_save  # type: ignore[method-assign]
+    return run_cell_task(channel, slot, assignment)
+
+
+# A signal at a phase
+
+
+def run_command_signalled(place: str, phase: str, number: int, times: int, stubborn: bool) -> None:
+    """The command line's `run`, which is sent a signal when it enters a phase."""
+
+    def send() -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), number)
+
+    os.chdir(place)
+    if phase in ("planning", "loading data"):
+        owner, name = (runner, "load_plan") if phase == "planning" else (workplace, "load_dataset")
+        _before(owner, name, send)
+    elif phase == "training":
+        _before(dispatch.Dispatch, "_hear", send)
+    elif phase == "writing the report":
+        _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
+    os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
+    task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
+    runner.run_grid = partial(runner.run_grid, task=task)
+    cli.main([*RUN, "--workers", "2"])
+
+
+def _before(owner: Any, name: str, act: Any) -> None:
+    """Let something happen when a function is first called."""
+    function, left = getattr(owner, name), [act]
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        while left:
+            left.pop()()
+        return function(*arguments, **options)
+
+    setattr(owner, name, called)
+
+
+def run_cell_signalling(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
+    """`run_cell_task`, in a worker; when it comes to evaluate, it signals the parent and waits for its answer."""
+    if os.environ["SIGNAL_PARENT"]:
+        number, times = map(int, os.environ["SIGNAL_PARENT"].split())
+
+        def send() -> None:
+            for _ in range(times):
+                os.kill(multiprocessing.parent_process().pid, number)
+            while not channel.should_stop():
+                time.sleep(0.01)
+
+        _before(Attempt, "evaluate", send)
+    return run_cell_task(channel, slot, assignment)
+
+
+# A disk that fails
+
+
+def run_stubs_on_broken_disk(place: str, at: int, how: str) -> None:
+    """`run_stubs`, with the runner's disk broken at one of its operations."""
+    with BrokenDisk(Path(place), at, how):
+        try:
+            run_stubs(place)
+        except NinBenchError as refusal:
+            sys.stderr.write(f"{refusal}\n")
+            sys.exit(2)
+
+
+def train_on_broken_disk(place: str, at: int, how: str) -> None:
+    """Train the place's cell in this process, with a checkpoint after every step, and store its record."""
+    cell, folder = _grid(place).cells[0], results_in(place)
+    keeping = Keeping(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
+    with BrokenDisk(Path(place), at, how):
+        result = run_cell(cell, keeping=keeping)
+    folder.write_record(result.record)
+
+
+def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
+    """The command line's `run`, with the disk of the workers broken."""
+    os.chdir(place)
+    os.environ["BROKEN_DISK"] = json.dumps([place, at, how])
+    runner.run_grid = partial(runner.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))
+    cli.main([*RUN, "--workers", "1"])
+
+
+def run_cell_on_broken_disk(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
+    place, at, how = json.loads(os.environ["BROKEN_DISK"])
+    with BrokenDisk(Path(place), at, how):
+        return run_cell_task(channel, slot, replace(assignment, keeping=replace(assignment.keeping, seconds=0.0)))
+
+
+def save_checkpoint_on_broken_disk(place: str, at: int, how: str) -> None:
+    """Save a checkpoint of step 2 beside those of steps 0 and 1."""
+    import torch
+
+    cell = _grid(place).cells[0]
+    record = make_record(cell, "interrupted", started_at="", metrics={"num_steps": 2})
+    state = {"step": 2, "weights": torch.full((10_000,), 2.0)}
+    with BrokenDisk(Path(place), at, how):
+        Checkpoints(Path(place) / "checkpoints", cell).save(record, state)
+
+
+def report_on_broken_disk(place: str, at: int, how: str) -> None:
+    """Write the place's report anew."""
+    with BrokenDisk(Path(place), at, how):
+        build_report(results_in(place).path, Path(place) / "report")
+
+
+def run_command_within(place: str, file_size: int) -> None:
+    """The command line's `run`, when no file may grow beyond so many bytes."""
+    os.chdir(place)
+    if file_size:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    cli.main([*RUN, "--workers", "1", "--keep-weights"])

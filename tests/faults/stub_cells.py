@@ -1,0 +1,84 @@
+"""Cells that are no networks: what a worker does with them takes a moment, no torch, and repeats."""
+
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+import threading
+
+import numpy as np
+
+from nin_bench.executors import Channel, Slot
+from nin_bench.messages import CellReady, CellResult, EpochDone
+from nin_bench.record import make_record, now
+
+PRELOAD = ("nin_bench.messages", "nin_bench.record", "nin_bench.executors")
+
+
+def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    """As many epochs as the recipe asks for, of a few milliseconds each, and then a record."""
+    cell, started_at = assignment.cell, now()
+    history: list[dict[str, float]] = []
+    outcome = "trained"
+    channel.tell(CellReady({"num_params": 7, "num_steps": 0}))
+    for epoch in range(1, cell.recipe.epochs + 1):
+        if channel.should_stop():
+            outcome = "interrupted"
+            break
+        digest = hashlib.pbkdf2_hmac("sha256", cell.cell_id.encode(), bytes([epoch]), 20_000)
+        history.append({"epoch": epoch, "train_loss": digest[0] / 256, "seconds": 0.01})
+        channel.tell(EpochDone({"num_params": 7, "num_steps": epoch}, history[-1]))
+    trained = outcome == "trained"
+    predicted = np.frombuffer(hashlib.sha256(cell.cell_id.encode()).digest(), np.uint8).astype(np.int16) % 10
+    record = make_record(
+        cell,
+        outcome,
+        started_at=started_at,
+        metrics={"num_params": 7, "num_steps": len(history), "test_accuracy": 1.0 if trained else None},
+        history=history,
+        environment=assignment.environment,
+        earlier_attempts=assignment.earlier_attempts,
+    )
+    predictions = {
+        "predicted": predicted, "probability": np.full(len(predicted), 0.5, np.float32), "label": predicted,
+    }  # fmt: skip
+    return CellResult(record, predictions if trained else None)
+
+
+def segfault(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    sys.stderr.write("before the fall\n")
+    sys.stderr.flush()
+    ctypes.string_at(0)
+    raise AssertionError("never reached")
+
+
+def leave(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    sys.stderr.write("on my way out\n")
+    sys.stderr.flush()
+    os._exit(3)
+
+
+def hang(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    channel.tell(CellReady({"num_params": 7, "num_macs": 11, "num_steps": 0}))
+    for epoch in range(1, 5):  # more than the others have
+        channel.tell(
+            EpochDone(
+                {"num_params": 7, "num_macs": 11, "num_steps": epoch + 1}, {"epoch": epoch, "train_loss": 0.5}
+            )
+        )
+    threading.Event().wait()
+    raise AssertionError("never reached")
+
+
+def hang_deaf_to_sigterm(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return hang(channel, slot, assignment)
+
+
+def eat_memory(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    """As the system ends it, where its memory is limited by a group of processes: by SIGKILL."""
+    sys.stderr.write("more, more\n")
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("never reached")

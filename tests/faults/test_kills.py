@@ -1,0 +1,117 @@
+"""Runs that are killed by SIGKILL at any time, again and again, come to what a run comes to that is left alone."""
+
+import itertools
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from places import NETWORKS, STUBS, Place
+from processes import linux
+from scale import scaled
+from warm import Forked, Warm, warm
+
+pytestmark = linux
+
+INTERVAL = 0.3
+"""Seconds between two checkpoints."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Warm]:
+    with warm() as started:
+        yield started
+
+
+def seconds_of(server: Warm, place: Place, function: str, *arguments: object) -> float:
+    """Run to the end, and say how long it took."""
+    started = time.monotonic()
+    assert server.run(function, str(place), *arguments, log=place.log) == 0, place.printed()
+    return time.monotonic() - started
+
+
+def killed_until_done(
+    server: Warm, place: Place, function: str, *arguments: object, longest: float
+) -> Iterator[Forked]:
+    """Run, kill at a random time, and run again, until a run comes to its end; yields after each kill."""
+    moments = random.Random(str(place.path.name))
+    while True:
+        process = server.start(function, str(place), *arguments, log=place.log)
+        status = process.wait(moments.uniform(0.0, longest))
+        if status is not None:
+            assert status == 0, place.printed()
+            return
+        process.kill()
+        yield process
+        longest *= 1.1  # at last it gets through
+
+
+def test_stubs_killed_at_any_time_lose_no_record_that_was_acknowledged(server, tmp_path, faults):
+    whole = Place(tmp_path / "whole", STUBS)
+    seconds = seconds_of(server, whole, "scenarios:run_stubs")
+    expected = whole.table()
+    assert len(expected) == 6
+
+    kills = 0
+    for number in itertools.count():
+        place = Place(tmp_path / str(number), STUBS)
+        for process in killed_until_done(server, place, "scenarios:run_stubs", longest=seconds):
+            kills += 1
+            assert process.survivors() == set()
+            place.check()
+        assert place.table() == expected
+        assert len(place.acknowledged()) <= 6
+        assert place.temporary_files() == set()
+        if kills >= scaled(5, 200):
+            break
+    faults("a run of stubs killed at a random time", kills)
+
+
+def test_networks_killed_at_any_time_go_on_where_they_were(server, tmp_path, faults):
+    whole = Place(tmp_path / "whole", NETWORKS)
+    seconds = seconds_of(server, whole, "scenarios:run_networks", INTERVAL)
+    expected = whole.table()
+    assert len(expected) == 3
+
+    kills = resumed = 0
+    for number in itertools.count():
+        place = Place(tmp_path / str(number), NETWORKS)
+        for process in killed_until_done(server, place, "scenarios:run_networks", INTERVAL, longest=seconds):
+            kills += 1
+            assert process.survivors() == set()
+            place.check()
+        assert place.table() == expected
+        assert place.temporary_files() == set()
+        assert list(place.path.rglob("*.ckpt")) == []
+        resumed += steps_redone(place.path / "steps")
+        if kills >= scaled(2, 40):
+            break
+    faults("a run of networks killed at a random time", kills)
+    faults("a cell that went on from a checkpoint after it", resumed)
+
+
+def steps_redone(log: Path) -> int:
+    """Check that no attempt did more than an interval's steps again; how many went on from a checkpoint."""
+    cells = defaultdict(list)
+    for line in log.read_text().splitlines():
+        cell_id, what, number, time = line.split()
+        cells[cell_id].append((what, int(number), float(time)))
+    resumed = 0
+    for events in cells.values():
+        saved, since, done, last = 0, None, 0, 0.0
+        for what, number, time in events:
+            if what == "saved":
+                saved, since = number, time
+            elif number == done + 1:  # one step after the other
+                done = number
+                started = since if since is not None else time
+                # The step before it was no time to save yet.
+                assert last - started < INTERVAL or last == 0.0
+            else:
+                assert number == saved + 1, "an attempt goes on from the last checkpoint"
+                resumed += saved > 0
+                done, since = number, None
+            last = time if what == "step" else 0.0
+    return resumed
