@@ -211,6 +211,20 @@ def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
         assert document["in_use_by"] == f"process {os.getpid()}"
 
 
+def test_a_plan_tells_what_a_width_was_matched_to(call):
+    matched = "  - {name: lenet, activation: sigmoid, match: {num_params: {name: lenet, activation: relu}}}\n"
+    Path("grid.yaml").write_text(f"{GRID}  - {{name: lenet, activation: relu}}\n{matched}")
+    told = call("plan", "--grid", "grid.yaml").out.splitlines()
+    assert told[0] == (
+        "lenet activation=sigmoid width=1.0: its width gives it 61,706 num_params, and lenet activation=relu has "
+        "61,706 (+0.00%)"
+    )
+    (match,) = call("plan", "--grid", "grid.yaml", "--json").json()["matches"]
+    assert (match["label"], match["to"], match["residue"]) == (
+        "lenet activation=sigmoid width=1.0", "lenet activation=relu", 0,
+    )  # fmt: skip
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
     done = call("run", "--grid", "grid.yaml", "--dry-run")
     assert done.status == 0

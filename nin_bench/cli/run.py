@@ -66,7 +66,7 @@ def run(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
         cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
-        _print_plan(cells, machine, num_workers, grid)
+        _print_plan(loaded, cells, machine, num_workers, grid)
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner import run_grid
@@ -110,12 +110,15 @@ def plan(
         document = {
             "grid": loaded.name,
             "profile": loaded.profile,
+            "matches": [
+                {"label": variant.label, **variant.match.as_dict()} for variant in loaded.variants if variant.match
+            ],
             "cells": [cell.as_dict() for cell in cells],
         }
         print_json(document)
         return
     note(setting(loaded))
-    _print_plan(cells, machine, num_workers, grid)
+    _print_plan(loaded, cells, machine, num_workers, grid)
 
 
 def _planned(
@@ -139,11 +142,17 @@ def _planned(
 
 
 def _print_plan(
-    cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
+    grid: "Grid", cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
 ) -> None:
     from nin_bench.foretell import foretell_run
     from nin_bench.progress import forecast_line, memory_warning
 
+    for variant in grid.variants:
+        if match := variant.match:
+            tell(
+                f"{variant.label}: its width gives it {match.reached:,} {match.size}, and {match.to} has "
+                f"{match.target:,} ({match.residue:+.2%})"
+            )
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         saved = planned.num_epochs_saved

@@ -13,6 +13,7 @@ from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import InputError, shown, some_of
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
 from nin_bench.grid.hypotheses import Hypothesis, read_hypotheses
+from nin_bench.grid.match import expand
 from nin_bench.grid.patterns import PatternIndex, the_one, without_excluded
 from nin_bench.grid.search import SearchSpec, read_search, search_seeds
 from nin_bench.grid.validation import required, section
@@ -110,7 +111,7 @@ class Grid:
             )
         if count > MOST_CELLS:
             raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
-        every = [variant for entry in entries for variant in entry.variants(catalog)]
+        every = expand(entries, catalog)
         _refuse_duplicates(every)
 
         exclude = _optional_list(root, "exclude", "a list of patterns")
@@ -119,6 +120,9 @@ class Grid:
             raise root.value["exclude"].error("no cell is left; exclude fewer")
         labels = {cell.label for cell in cells}
         variants = tuple(variant for variant in every if variant.label in labels)
+        for variant in variants:
+            if variant.match and variant.match.to not in labels:
+                raise variant.fields["match"].error(f"{variant.match.to} is excluded; match one that is compared")
         index = PatternIndex(variants, catalog)
 
         def resolve(node: Node) -> str:

@@ -10,6 +10,7 @@ from nin_bench.cell import DataSpec, Recipe, Spec
 from nin_bench.grid.hypotheses import Hypothesis
 from nin_bench.grid.search import SearchSpec
 from nin_bench.grid.space import MODEL, NEVER_SEARCHED
+from nin_bench.grid.variants import SIZES
 from nin_bench.metrics import METRICS
 
 SCHEMA_FILE = "grid.schema.json"
@@ -128,7 +129,19 @@ def _model(name: str) -> dict[str, Any]:
         arguments[key] = _or_list({**kind, "description": argument.description, "default": argument.default})
     recipe = {"description": "Goes over the grid's.", "$ref": "#/$defs/recipe"}
     properties = {"name": {"const": name}, **arguments, "recipe": recipe}
-    return {"description": model_summary(name), **_object(properties, required=["name"])}
+    if "width" not in arguments:
+        return {"description": model_summary(name), **_object(properties, required=["name"])}
+    match = {
+        "description": "Choose the width at which it is as large as the one variant that a pattern matches.",
+        **_object({size: {"$ref": "#/$defs/pattern"} for size in SIZES}),
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {
+        "description": model_summary(name),
+        **_object({**properties, "match": match}, required=["name"]),
+        "not": {"required": ["width", "match"]},
+    }
 
 
 def _pattern(models: list[str], **others: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +153,7 @@ def _pattern(models: list[str], **others: dict[str, Any]) -> dict[str, Any]:
             "name": _or_list({"enum": models}),
             "recipe": {"$ref": "#/$defs/recipe"},
             "data": {"$ref": "#/$defs/data"},
+            "match": {"description": "What its width was matched in.", **_or_list({"enum": [*SIZES, None]})},
             **others,
         },
     }

@@ -1,7 +1,7 @@
 """What a report needs to find in grid.json, checked before anything is read off it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,12 +26,22 @@ class _Recipe(_Part):
     lr: float
 
 
+class _Match(_Part):
+    size: Literal["num_params", "num_macs"]
+    to: str
+    width: float
+    target: int
+    reached: int
+    residue: float
+
+
 class _Variant(_Part):
     variant_id: str
     label: str
     model: dict[str, Any]
     data: dict[str, Any]
     recipe: _Recipe
+    match: _Match | None = None
 
 
 class _Cell(_Part):

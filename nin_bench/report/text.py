@@ -81,6 +81,15 @@ def rounds(median: float, quartiles: tuple[float, float], divisor: float = 1) ->
     return f"{median / divisor:,.{decimals}f} ({low} to {high})"
 
 
+def residue(share: float) -> str:
+    """A relative difference in percent, two digits of it.
+
+    >>> residue(-0.00213), residue(0.0)
+    ('−0.21 %', '0 %')
+    """
+    return f"{100 * share:+.2g} %".replace("-", "−").replace("+0 %", "0 %")
+
+
 def three_digits(value: float) -> str:
     """A number to three digits.
 
