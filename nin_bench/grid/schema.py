@@ -7,7 +7,8 @@ from importlib import resources
 from typing import Any
 
 from nin_bench.cell import DataSpec, Recipe, Spec
-from nin_bench.grid.hypotheses import Hypothesis
+from nin_bench.grid.hypotheses import Assumption, Hypothesis, OpenClaim
+from nin_bench.grid.references import Reference
 from nin_bench.grid.search import SearchSpec
 from nin_bench.grid.space import MODEL, NEVER_SEARCHED
 from nin_bench.grid.variants import SIZES
@@ -46,6 +47,26 @@ def grid_schema() -> dict[str, Any]:
         },
         "baseline": {"$ref": "#/$defs/pattern"},
         "hypotheses": {"type": "array", "items": {"$ref": "#/$defs/hypothesis"}},
+        "open_claims": {
+            "description": "What belongs to the question, and this grid cannot answer.",
+            "type": "array",
+            "items": _object(_properties(OpenClaim), required=["says", "reason"]),
+        },
+        "references": {
+            "description": "Published values that variants are held against.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/reference"},
+        },
+        "assume": {
+            "description": "By metric, the spread over seeds that `plan` reckons with where no record tells it.",
+            **_object(
+                {
+                    name: _object(_properties(Assumption), required=["sd"])
+                    for name, metric in METRICS.items()
+                    if metric.kind == "quality"
+                }
+            ),
+        },
         "search": {
             "description": "What `search` tunes, for every variant alike.",
             "$ref": "#/$defs/search",
@@ -77,6 +98,7 @@ def grid_schema() -> dict[str, Any]:
             "pattern": _pattern(models),
             "exclusion": _pattern(models, seed=_or_list(_SEED)),
             "hypothesis": _hypothesis(),
+            "reference": _reference(),
             "search": _search(),
         },
     }
@@ -171,6 +193,12 @@ def _hypothesis() -> dict[str, Any]:
     }
     one_of = [{"required": ["margin"]}, {"required": ["factor"]}]
     return {**_object(properties, required=Hypothesis.model_json_schema()["required"]), "oneOf": one_of}
+
+
+def _reference() -> dict[str, Any]:
+    pattern = {"description": "A pattern, of one variant.", "$ref": "#/$defs/pattern"}
+    properties = {**_properties(Reference), "metric": {"enum": list(METRICS)}, "model": pattern}
+    return _object(properties, required=Reference.model_json_schema()["required"])
 
 
 def _search() -> dict[str, Any]:

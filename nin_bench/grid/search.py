@@ -176,6 +176,7 @@ def _check_patterns(root: Node, searched: Mapping[str, Parameter]) -> None:
         patterns.append(root.value["baseline"])
     for hypothesis in _items(root, "hypotheses"):
         patterns += _items(hypothesis, "compare")
+    patterns += [reference.value["model"] for reference in _items(root, "references")]
     for model in _items(root, "models"):
         patterns += section(model, "match").value.values()
     for pattern in patterns:

@@ -92,7 +92,7 @@ class Known:
     def open_case(self, entry: Entry, seeds: list[int]) -> Case:
         """Find the test for a hypothesis, or why there is none; only these seeds count."""
         metric, labels = METRICS[entry["metric"]], entry["compare"]
-        claim, ratio = _claim(entry), bool(entry.get("factor"))
+        claim, ratio = claim_of(entry), bool(entry.get("factor"))
         unknown = set(labels) - {label for label, _ in self.cells}
         pairs = Pairs.read(metric, labels, [], {})
         test: PairedDifference | PairedShares | ThreeParts | Counts | str
@@ -130,6 +130,7 @@ class Known:
         return counted
 
 
-def _claim(entry: Entry) -> Claim:
+def claim_of(entry: Entry) -> Claim:
+    """What a hypothesis claims of a difference; of the logarithm of the ratio, where it claims a factor."""
     margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
     return Claim(entry["expect"], margin)

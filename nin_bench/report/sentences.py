@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from nin_bench.metrics import Metric
 from nin_bench.report.text import number_ranges
-from nin_bench.stats import Decision, Expectation, Interval, PairedDifference, PairedShares, ThreeParts
+from nin_bench.stats import (
+    Decision,
+    Expectation,
+    Interval,
+    PairedDifference,
+    PairedShares,
+    ThreeParts,
+    least_pairs_by_rank,
+)
 
 _UNITS = {
     "share": (100, " points"),
@@ -125,7 +133,7 @@ class Wording:
             )
         else:
             said.append("The exact sign test leaves the claim open: undecided.")
-            least = math.ceil(math.log2(2 / level))
+            least = least_pairs_by_rank(level)
             if health.n < least:
                 said.append(f"It takes at least {least} pairs to decide by ranks.")
             if test.points_both_ways:

@@ -11,7 +11,7 @@ from nin_bench.stats.paired import (
     paired_difference,
     paired_shares,
 )
-from nin_bench.stats.power import Chances, chances, detectable_difference, seeds_needed
+from nin_bench.stats.power import Chances, chances, detectable_difference, least_pairs_by_rank, seeds_needed
 
 __all__ = [
     "ALPHA",
@@ -28,6 +28,7 @@ __all__ = [
     "chances",
     "detectable_difference",
     "holm_levels",
+    "least_pairs_by_rank",
     "paired_difference",
     "paired_shares",
     "seeds_needed",
