@@ -224,7 +224,7 @@ def test_a_plan_tells_what_its_seeds_can_decide(call):
     assert plan.out.splitlines()[-5:] == [
         "What the seeds can decide, with a chance of 80% and as long as every network is healthy:",
         "small-does  2 seeds at level 0.05 detect a truth 16 points beyond the margin (sd 1.4 points, assumed)",
-        "            if it is 0 points, no difference: decided with a chance of 10%; 8 seeds do",
+        "            if it is 0 points, no difference: decided with a chance of 8%; 8 seeds do",
         "Assumed, since no record and no grid tells: accuracies vary by one point (sd) over seeds, without "
         "correlation. Give --pilot RESULTS_DIR, or the grid an `assume` section.",
         "2 seeds cannot decide 1 of 1; 8 can decide all (not measured here yet).",

@@ -25,9 +25,11 @@ from nin_bench.stats import (
     holm_levels,
     paired_difference,
     paired_shares,
+    percentile_among,
     seeds_needed,
     selection_bounds,
     three_parts,
+    welch_interval,
 )
 from nin_bench.stats.power import _chance_within
 
@@ -414,6 +416,22 @@ def test_seeds_needed_are_the_fewest_and_may_be_out_of_reach() -> None:
     assert chances(claim, n=needed, sd=0.01, difference=0).decided >= 0.8
     assert chances(claim, n=needed - 1, sd=0.01, difference=0).decided < 0.8
     assert seeds_needed(Claim("greater", 0.01), sd=0.01, difference=0.01) is None
+
+
+# Published values
+
+
+def test_welchs_interval_is_scipys() -> None:
+    interval = stats.ttest_ind(SLEEP_1, SLEEP_2[:6], equal_var=False).confidence_interval()
+    a, b = np.array(SLEEP_1), np.array(SLEEP_2[:6])
+    found = welch_interval(a.mean(), a.std(ddof=1), 10, b.mean(), b.std(ddof=1), 6)
+    assert found == pytest.approx((interval.low, interval.high))
+
+
+def test_a_percentile_counts_ties_half() -> None:
+    assert percentile_among(0.9, [0.8, 0.9, 0.95, 0.97]) == 0.375
+    assert percentile_among(0.5, [0.8]) == 0
+    assert percentile_among(0.9, [0.8]) == 1
 
 
 # Simulated ablations: a baseline and four variants that share seeds

@@ -46,8 +46,8 @@ def _lines(prospect: "Prospect") -> list[str]:
         failed = collapse.num_pairs - collapse.num_healthy
         lines.append(
             f"in the pilot {failed} of {counted(collapse.num_pairs, 'pair')} had a network that failed, so here "
-            f"some will with a chance of {collapse.chance(prospect.num_seeds):.0%}; then ranks decide, which takes "
-            f"{prospect.least_pairs} pairs or more"
+            f"some will with a chance of {collapse.chance(prospect.num_seeds):.0%}; then ranks decide, which "
+            f"takes {prospect.least_pairs} pairs or more"
         )
     return lines
 

@@ -19,6 +19,7 @@ from nin_bench.report.hypotheses import judge
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
 from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
+from nin_bench.report.references import compare_references
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
 from nin_bench.results import Results, load_results
@@ -174,10 +175,12 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
         "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
         "hypotheses": [asdict(verdict) for verdict in judge(results)],
+        "open_claims": grid.get("open_claims", []),
         "setting": asdict(setting),
         "chance": findings.chance,
         "matches": [{"label": one["label"], **one["match"]} for one in grid["variants"] if one.get("match")],
         "comparison": [asdict(row) for row in rows],
+        "references": [asdict(compared) for compared in compare_references(results)],
         "costs": [costs.as_dict() for costs in findings.costs],
         "foretold": [asdict(row) for row in compare_foretold(results)],
         "pareto_front": {cost: [row.label for row in front] for cost, front in findings.fronts.items()},
@@ -212,6 +215,11 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "tally": lambda tally: f"{tally['count']}/{tally['of']}" if tally["of"] else text.NOT_KNOWN,
         "human_count": text.human_count,
         "residue": text.residue,
+        "in_unit": lambda value, metric: _in_unit(
+            value if isinstance(value, list) else [value], {"metric": metric, "factor": None}
+        ),
+        "metric_spread": lambda spread, metric: text.metric_spread(tables.Spread(**spread), METRICS[metric].unit),
+        "metric_title": lambda metric: METRICS[metric].title,
         "three_digits": text.three_digits,
         "machine_line": describe_machine,
         "settings": describe_settings,

@@ -110,7 +110,7 @@ class Known:
         else:
             pairs = Pairs.read(metric, labels, seeds, self.cells)
             if metric.deterministic:
-                a, b = (self._count(metric, label, seeds) for label in labels)
+                a, b = (self.count(metric, label, seeds) for label in labels)
                 test = f"{metric.name} is not known for both variants" if a is None or b is None else Counts(a, b)
             elif pairs.numbers:
                 test = compare(pairs, metric, claim.margin, ratio=ratio)
@@ -122,7 +122,7 @@ class Known:
         a, b = (self.costs.get(label) for label in labels)
         return Pairs.of_rounds(paired_samples(a, b, metric.name) if a and b else [])
 
-    def _count(self, metric: Metric, label: str, seeds: list[int]) -> float | None:
+    def count(self, metric: Metric, label: str, seeds: list[int]) -> float | None:
         """A variant's count, from its records or, where those lack it, from its costs."""
         counted = known_value(metric, label, seeds, self.cells)
         if counted is None and label in self.costs:

@@ -62,6 +62,24 @@ class _Hypothesis(_Part):
     factor: float | None = Field(default=None, gt=1)
 
 
+class _OpenClaim(_Part):
+    says: str
+    reason: str
+
+
+class _Reference(_Part):
+    id: str
+    says: str
+    metric: Annotated[str, AfterValidator(_known)]
+    model: str
+    value: float
+    n: int = Field(ge=1)
+    sd: float | None = Field(gt=0)
+    source: str
+    url: str | None
+    differs: str | None
+
+
 class _Lock(_Part):
     digest: str
     seeds: list[int]
@@ -79,6 +97,8 @@ class _GridFile(_Part):
     variants: list[_Variant]
     cells: list[_Cell] = Field(min_length=1)
     hypotheses: list[_Hypothesis]
+    open_claims: list[_OpenClaim] = []
+    references: list[_Reference] = []
     lock: _Lock | None = None
 
 

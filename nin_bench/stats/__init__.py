@@ -12,6 +12,7 @@ from nin_bench.stats.paired import (
     paired_shares,
 )
 from nin_bench.stats.power import Chances, chances, detectable_difference, least_pairs_by_rank, seeds_needed
+from nin_bench.stats.published import percentile_among, welch_interval
 
 __all__ = [
     "ALPHA",
@@ -31,7 +32,9 @@ __all__ = [
     "least_pairs_by_rank",
     "paired_difference",
     "paired_shares",
+    "percentile_among",
     "seeds_needed",
     "selection_bounds",
     "three_parts",
+    "welch_interval",
 ]
