@@ -214,8 +214,8 @@ def _unsteady_ceilings(entries: Sequence[CostEntry]) -> str | None:
     if spread <= UNSTEADY:
         return None
     return (
-        f"The machine's ceilings differed by up to {100 * spread:.0f} % between rounds, so that something slowed it "
-        "meanwhile: MFU and shares of a roof are of the highest, and may be told too low."
+        f"The machine's ceilings differed by up to {100 * spread:.0f} % between rounds: something slowed it "
+        "meanwhile, and MFU and shares of a roof, which are of the highest, may be told too low."
     )
 
 
