@@ -11,10 +11,12 @@ from nin_bench.stats.paired import (
     paired_difference,
     paired_shares,
 )
-from nin_bench.stats.power import Chances, chances, detectable_difference, seeds_needed
+from nin_bench.stats.power import MOST_SEEDS, Chances, chances, detectable_difference, seeds_needed
+from nin_bench.stats.ranks import least_pairs, pairs_needed, share_interval
 
 __all__ = [
     "ALPHA",
+    "MOST_SEEDS",
     "Chances",
     "Claim",
     "Decision",
@@ -28,9 +30,12 @@ __all__ = [
     "chances",
     "detectable_difference",
     "holm_levels",
+    "least_pairs",
     "paired_difference",
     "paired_shares",
+    "pairs_needed",
     "seeds_needed",
     "selection_bounds",
+    "share_interval",
     "three_parts",
 ]
