@@ -300,8 +300,8 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
         "held_interval": pytest.approx((0.2836, 0.9949), abs=1e-4),
     }  # fmt: skip
     assert verdict.answer == (
-        "Not known from 5 seeds: some networks failed, so that pairs can only be counted, where it takes at least "
-        "6; it held in 4 of 5. About 20 seeds would tell, if the next fall out like these."
+        "Not known: it held in 4 of 5 pairs, and where networks fail it takes 6 at least. "
+        "About 20 seeds would tell, if the next fall out like these."
     )
     assert verdict.seeds_needed == 20
     assert verdict.details["health"]["only_b"] == 1

@@ -10,14 +10,18 @@ import pandas as pd
 from nin_bench.files import to_json, write_atomically
 from nin_bench.metrics import METRICS
 from nin_bench.report import cost_plots, plots, tables, text
+from nin_bench.report.captions import ALL_FIGURES, EFFECTS, FIGURES, describe_figure
 from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
 from nin_bench.report.costs import MachineCosts, compare_costs
 from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.effects import draw_effects, not_drawn
 from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
-from nin_bench.report.hypotheses import judge
+from nin_bench.report.hypotheses import Verdict, judge
+from nin_bench.report.in_short import in_short
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
+from nin_bench.report.names import Names
 from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
@@ -25,54 +29,14 @@ from nin_bench.results import Results, load_results
 
 SCHEMA = 1
 
-FIGURES = {
-    "learning_curves": (
-        "Validation accuracy by epoch",
-        "One panel per variant: the thick line is the mean of its healthy seeds, the band their range, thin "
-        "lines are single seeds, dashed ones those that failed or collapsed; the other variants' means stand "
-        "in grey behind.",
-    ),
-    "training_loss": (
-        "Training loss by epoch",
-        "Panels, lines and bands as for validation accuracy; a line that stays on the dotted one has "
-        "learned no more than how often each class occurs.",
-    ),
-    "accuracy_against_costs": (
-        "Accuracy against parameters and MACs",
-        "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
-        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and "
-        "the dashed line joins the variants that no other of the grid beats at the same cost.",
-    ),
-    "escape": (
-        "When cells leave chance level",
-        "Each strip fills from nothing to all of a variant's cells as they escape; one that never fills has "
-        "cells that learned nothing, and the count on the right says how many did.",
-    ),
-}
-"""Title and how to read it, of each figure that records fill, by name, in the page's order."""
-
-COST_FIGURES = {
-    "cost_shares": (
-        "Where parameters, MACs and time sit",
-        "Percent of each variant's total, which stands on the right, by kind of layer; where a kind's share of "
-        "the time is larger than its share of the MACs, its MACs are dear.",
-    ),
-    "roofline": (
-        "Roofline",
-        "Each mark is a layer in its forward pass, the larger the more time it takes. The line is what the "
-        "machine can do at most: below its slope a layer waits for memory, below its flat part for arithmetic; "
-        "how far a mark lies under the line is what is left to gain. A mark above it worked in caches that are "
-        "faster than memory. Layers without MACs are not drawn.",
-    ),
-}
-"""Likewise, of those that costs fill; they follow after the others."""
-
 
 @dataclass(frozen=True)
 class Findings:
     """What both the page and its figures say."""
 
     results: Results
+    names: Names
+    verdicts: list[Verdict]
     rows: list[VariantRow]
     """The comparison table."""
     curves: dict[str, pd.DataFrame]
@@ -92,6 +56,8 @@ class Findings:
         rows = tables.compare_variants(results)
         return cls(
             results=results,
+            names=Names.of([variant["label"] for variant in results.grid["variants"]]),
+            verdicts=judge(results),
             rows=rows,
             curves={name: learning_curves(results, name) for name in ("validation_accuracy", "train_loss")},
             escapes=escape_curves(results),
@@ -118,7 +84,7 @@ def build_report(folder: Path, out: Path) -> Path:
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
-    write_figures(pictures, out / "figures", FIGURES | COST_FIGURES)
+    write_figures(pictures, out / "figures", ALL_FIGURES)
     write_atomically(out / "report.json", to_json(report))
     page = out / "report.md"
     write_atomically(page, render_markdown(report))
@@ -136,6 +102,7 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
     accuracies, losses = findings.curves["validation_accuracy"], findings.curves["train_loss"]
     epochs = max((variant["recipe"]["epochs"] for variant in results.grid["variants"]), default=1)
     drawn = {
+        "effects": draw_effects(findings.verdicts, findings.names),
         "learning_curves": plots.draw_learning_curves(
             results, rows, accuracies, "validation_accuracy", "validation accuracy", guess
         ),
@@ -173,7 +140,11 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "outcomes": tables.count_outcomes(results),
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
         "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
-        "hypotheses": [asdict(verdict) for verdict in judge(results)],
+        "hypotheses": [asdict(verdict) for verdict in findings.verdicts],
+        "in_short": in_short(findings.verdicts),
+        "effects_not_drawn": not_drawn(findings.verdicts),
+        "names": findings.names.by_label,
+        "not_repeated": findings.names.not_repeated,
         "setting": asdict(setting),
         "chance": findings.chance,
         "comparison": [asdict(row) for row in rows],
@@ -186,7 +157,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
             {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
             for record in results.records
         ],
-        "figures": [_caption(name, len(rows)) for name in figures],
+        "figures": [describe_figure(name, len(rows)) for name in figures],
         "troubles": [asdict(trouble) for trouble in troubles],
         "missing": tables.missing_seeds(results),
         "left_out": results.left_out,
@@ -195,20 +166,16 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
     return said
 
 
-def _caption(name: str, num_variants: int) -> dict[str, str]:
-    title, caption = (FIGURES | COST_FIGURES)[name]
-    if num_variants > plots.MAX_DRAWN:
-        caption += f" Drawn are the first {plots.MAX_DRAWN} of {num_variants} variants, in the grid's order."
-    return {"name": name, "title": title, "caption": caption}
-
-
 def render_markdown(report: Mapping[str, Any]) -> str:
     """The page, from what report.json holds."""
     filters: dict[str, Callable[..., Any]] = {
         "effect": _effect,
-        "interval": lambda verdict: _in_unit(verdict["interval"], verdict),
+        "interval": _interval,
+        "under_verdicts": lambda figures: [figure for figure in figures if figure["name"] in EFFECTS],
+        "others": lambda figures: [figure for figure in figures if figure["name"] not in EFFECTS],
         "out_of": lambda part, whole: f"{part}/{whole}" if whole else text.NOT_KNOWN,
         "tally": lambda tally: f"{tally['count']}/{tally['of']}" if tally["of"] else text.NOT_KNOWN,
+        "picture": _picture,
         "human_count": text.human_count,
         "three_digits": text.three_digits,
         "machine_line": describe_machine,
@@ -220,11 +187,25 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     return render_page("report.md.j2", context, filters)
 
 
+def _picture(figure: Mapping[str, str]) -> text.Markdown:
+    """The figure, which leads to the one that can be enlarged; title and name are ours."""
+    title, name = figure["title"], figure["name"]
+    return text.Markdown(f"[![{title}](figures/{name}.png)](figures/{name}.svg)")
+
+
 def _effect(verdict: Mapping[str, Any]) -> str:
     """What decided: an effect in the metric's unit, or who did better how often."""
     if ranking := verdict["details"].get("ranking"):
         return f"by rank: {ranking['wins']} won, {ranking['ties']} tied, {ranking['losses']} lost"
     return _in_unit([verdict["effect"]], verdict)
+
+
+def _interval(verdict: Mapping[str, Any]) -> str:
+    """Of the effect; of the share of pairs in which the claim holds, where ranks decided."""
+    if ranking := verdict["details"].get("ranking"):
+        low, high = ranking["held_interval"]
+        return f"holds in {100 * low:.0f} to {100 * high:.0f} % of pairs"
+    return _in_unit(verdict["interval"], verdict)
 
 
 def _in_unit(values: Sequence[float | None] | None, verdict: Mapping[str, Any]) -> str:

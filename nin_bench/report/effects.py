@@ -13,7 +13,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from nin_bench.metrics import METRICS
 from nin_bench.report.hypotheses import Verdict
-from nin_bench.report.look import QUIET, WIDTH, Picture, Style, legend_below, percent_tick, render, styles, theme, wrapped
+from nin_bench.report.look import (
+    QUIET,
+    WIDTH,
+    Picture,
+    Style,
+    legend_below,
+    percent_tick,
+    render,
+    styles,
+    theme,
+    wrapped,
+)
 from nin_bench.report.names import Names
 from nin_bench.report.text import human_count
 from nin_bench.stats import Interval
@@ -99,7 +110,9 @@ def _row(verdict: Verdict) -> Row | None:
     label = {"share": "difference A − B, points", "count": f"{METRICS[verdict.metric].title}, A − B"}.get(
         unit, f"difference A − B, {unit}"
     )
-    return Row(verdict, label, verdict.effect, verdict.interval, (-margin, margin), _deciding(verdict, (-margin, margin)))
+    return Row(
+        verdict, label, verdict.effect, verdict.interval, (-margin, margin), _deciding(verdict, (-margin, margin))
+    )
 
 
 def _deciding(verdict: Verdict, band: Interval) -> tuple[float, ...]:

@@ -149,7 +149,9 @@ def _answer(case: Case, found: _Finding, level: float, needed: int | None) -> st
             return case.wording.answer_by_rank(found.verdict, case.test, held, level, needed)
         case _:
             assert found.effect is not None, found
-            return case.wording.answer(found.verdict, found.effect, found.interval, len(case.pairs.numbers), needed)
+            return case.wording.answer(
+                found.verdict, found.effect, found.interval, len(case.pairs.numbers), needed
+            )
 
 
 def _seeds_needed(case: Case, level: float) -> int | None:

@@ -23,13 +23,18 @@ def in_short(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _counts(verdicts: Sequence[Verdict]) -> str:
     found = [(outcome, sum(verdict.verdict == outcome for verdict in verdicts)) for outcome in _ORDER]
-    counted = _listed([f"{count} {'a ' if name == 'trade-off' else ''}{name}" for name, count in found if count])
+    (first, of_first), *others = [(name, count) for name, count in found if count]
+    counted = _listed(
+        [f"{of_first} {'is' if of_first == 1 else 'are'} {first}", *(f"{n} {name}" for name, n in others)]
+    )
     said = f"Of {_number(len(verdicts), 'claim')}, {counted}."
     primary = [verdict for verdict in verdicts if verdict.primary]
     if 0 < len(primary) < len(verdicts):
         open_ones = sum(verdict.verdict in ("undecided", "not testable") for verdict in primary)
         decided = len(primary) - open_ones
-        said += f" Of the {len(primary)} primary ones, {decided or 'none'} {'is' if decided < 2 else 'are'} decided."
+        said += (
+            f" Of the {len(primary)} primary ones, {decided or 'none'} {'is' if decided < 2 else 'are'} decided."
+        )
     return said
 
 

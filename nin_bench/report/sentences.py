@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from nin_bench.metrics import Metric
 from nin_bench.report.text import number_ranges
-from nin_bench.stats import MOST_SEEDS, Decision, Expectation, Interval, PairedDifference, PairedShares, ThreeParts, least_pairs
+from nin_bench.stats import (
+    MOST_SEEDS,
+    Decision,
+    Expectation,
+    Interval,
+    PairedDifference,
+    PairedShares,
+    ThreeParts,
+    least_pairs,
+)
 
 _UNITS = {
     "share": (100, " points"),
@@ -78,11 +87,8 @@ class Wording:
         if verdict != "undecided":
             return f"{_ANSWERS[verdict]}, by rank: it held in {held} of {n} pairs."
         least = least_pairs(level)
-        short_of = f", where it takes at least {least}" if n < least else ""
-        return (
-            f"Not known from {_counted(n, 'seed')}: some networks failed, so that pairs can only be counted{short_of}; "
-            f"it held in {held} of {n}. {_takes(needed, 'seed')}"
-        )
+        short_of = f", and where networks fail it takes {least} at least" if n < least else ""
+        return f"Not known: it held in {held} of {_counted(n, 'pair')}{short_of}. {_takes(needed, 'seed')}"
 
     def counts(self, a: float, b: float, verdict: str) -> str:
         """Of a metric that needs no test."""
