@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
 from nin_bench.errors import ResultsError, printable
-from nin_bench.report.build import FIGURES, build_report
+from nin_bench.report.build import build_report
+from nin_bench.report.captions import FIGURES
 
 
 def read_strictly(path):

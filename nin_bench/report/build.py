@@ -10,10 +10,10 @@ import pandas as pd
 from nin_bench.files import to_json, write_atomically
 from nin_bench.metrics import METRICS
 from nin_bench.report import cost_plots, plots, tables, text
-from nin_bench.report.captions import ALL_FIGURES, EFFECTS, FIGURES, describe_figure
+from nin_bench.report.captions import ALL_FIGURES, EFFECTS, describe_figure
 from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
 from nin_bench.report.costs import MachineCosts, compare_costs
-from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.curves import chance_level, learning_curves
 from nin_bench.report.effects import draw_effects, not_drawn
 from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
@@ -23,8 +23,10 @@ from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
 from nin_bench.report.names import Names
 from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
+from nin_bench.report.reached_plot import draw_reached
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
+from nin_bench.report.target import Reached, Target, find_escapes, find_target
 from nin_bench.results import Results, load_results
 
 SCHEMA = 1
@@ -41,8 +43,10 @@ class Findings:
     """The comparison table."""
     curves: dict[str, pd.DataFrame]
     """`learning_curves` of validation accuracy and training loss."""
-    escapes: pd.DataFrame
-    """`escape_curves`."""
+    escapes: list[Reached]
+    """`find_escapes`."""
+    target: Target | None
+    """`find_target`."""
     fronts: dict[str, list[VariantRow]]
     """The Pareto front over all variants, by cost."""
     chance: dict[str, float | None]
@@ -60,8 +64,9 @@ class Findings:
             verdicts=judge(results),
             rows=rows,
             curves={name: learning_curves(results, name) for name in ("validation_accuracy", "train_loss")},
-            escapes=escape_curves(results),
-            fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs")},
+            escapes=find_escapes(results),
+            target=find_target(results),
+            fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs", "train_seconds")},
             chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
             costs=compare_costs(results),
         )
@@ -100,7 +105,6 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
     if chance["loss"] is not None:
         loss_of_guess = (chance["loss"], f"chance, {chance['loss']:.3f} nats")
     accuracies, losses = findings.curves["validation_accuracy"], findings.curves["train_loss"]
-    epochs = max((variant["recipe"]["epochs"] for variant in results.grid["variants"]), default=1)
     drawn = {
         "effects": draw_effects(findings.verdicts, findings.names),
         "learning_curves": plots.draw_learning_curves(
@@ -110,7 +114,8 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
             results, rows, losses, "train_loss", "training loss (nats)", loss_of_guess
         ),
         "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows, findings.fronts),
-        "escape": plots.draw_escape(rows, findings.escapes, epochs),
+        "escape": draw_reached(rows, findings.escapes, "escaped"),
+        "epochs_to_target": draw_reached(rows, findings.target.rows, "reached") if findings.target else None,
     }
     for costs in findings.costs:
         if costs.of_grid:
@@ -152,7 +157,8 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "foretold": [asdict(row) for row in compare_foretold(results)],
         "pareto_front": {cost: [row.label for row in front] for cost, front in findings.fronts.items()},
         "learning_curves": {name: curves.to_dict("records") for name, curves in findings.curves.items()},
-        "escape_curves": findings.escapes.to_dict("records"),
+        "escapes": [reached.as_dict() for reached in findings.escapes],
+        "target": findings.target and findings.target.as_dict(),
         "cells": [
             {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
             for record in results.records

@@ -24,11 +24,20 @@ FIGURES = {
     ),
     "escape": (
         "When cells leave chance level",
-        "Each strip fills from nothing to all of a variant's cells as they escape; one that never fills has "
-        "cells that learned nothing, and the count on the right says how many did.",
+        "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate, with "
+        "its 95 % interval); one that never reaches the top has cells that learned nothing, and the count on the "
+        "right says how many did.",
     ),
 }
 """Title and how to read it, of each figure that records fill, by name, in the page's order."""
+
+TARGET = {
+    "epochs_to_target": (
+        "When cells reach the target",
+        "As above, for the first epoch whose validation accuracy is at least the target of the comparison.",
+    )
+}
+"""Likewise, where a target could be set."""
 
 EFFECTS = {
     "effects": (
@@ -57,7 +66,7 @@ COST_FIGURES = {
 }
 """Likewise, of those that costs fill; they follow after the others."""
 
-ALL_FIGURES = EFFECTS | FIGURES | COST_FIGURES
+ALL_FIGURES = EFFECTS | FIGURES | TARGET | COST_FIGURES
 
 
 def describe_figure(name: str, num_variants: int) -> dict[str, str]:

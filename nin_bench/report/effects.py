@@ -14,7 +14,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from nin_bench.metrics import METRICS
 from nin_bench.report.hypotheses import Verdict
 from nin_bench.report.look import (
-    QUIET,
     WIDTH,
     Picture,
     Style,

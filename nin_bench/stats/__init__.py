@@ -13,6 +13,7 @@ from nin_bench.stats.paired import (
 )
 from nin_bench.stats.power import MOST_SEEDS, Chances, chances, detectable_difference, seeds_needed
 from nin_bench.stats.ranks import least_pairs, pairs_needed, share_interval
+from nin_bench.stats.survival import Step, Survival, survival
 
 __all__ = [
     "ALPHA",
@@ -26,6 +27,8 @@ __all__ = [
     "PairedDifference",
     "PairedShares",
     "Ranking",
+    "Step",
+    "Survival",
     "ThreeParts",
     "chances",
     "detectable_difference",
@@ -37,5 +40,6 @@ __all__ = [
     "seeds_needed",
     "selection_bounds",
     "share_interval",
+    "survival",
     "three_parts",
 ]
