@@ -11,6 +11,7 @@ from nin_bench.files import to_json, write_atomically
 from nin_bench.metrics import METRICS
 from nin_bench.report import cost_plots, plots, tables, text
 from nin_bench.report.captions import ALL_FIGURES, EFFECTS, describe_figure
+from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
 from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
 from nin_bench.report.costs import MachineCosts, compare_costs
 from nin_bench.report.curves import chance_level, learning_curves
@@ -179,17 +180,17 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "interval": _interval,
         "under_verdicts": lambda figures: [figure for figure in figures if figure["name"] in EFFECTS],
         "others": lambda figures: [figure for figure in figures if figure["name"] not in EFFECTS],
-        "out_of": lambda part, whole: f"{part}/{whole}" if whole else text.NOT_KNOWN,
-        "tally": lambda tally: f"{tally['count']}/{tally['of']}" if tally["of"] else text.NOT_KNOWN,
         "picture": _picture,
-        "human_count": text.human_count,
         "three_digits": text.three_digits,
         "machine_line": describe_machine,
         "settings": describe_settings,
-        "cost_tables": cost_tables,
+        "comparison_tables": comparison_tables,
+        "machine_tables": lambda costs: cost_tables(costs["rows"], SHOWN_HERE if costs["of_grid"] else ()),
+        "named": lambda label: report["names"].get(label, label),
+        "percent": lambda share: f"{100 * share:.1f} %",
         "cells": lambda cells: text.Markdown(" | ".join(map(text.escape_markdown, cells))),
     }
-    context = {**report, "environment": machine_and_software(report["setting"]["environment"])}
+    context = {**report, "report": report, "environment": machine_and_software(report["setting"]["environment"])}
     return render_page("report.md.j2", context, filters)
 
 

@@ -1,4 +1,4 @@
-"""The figure of all verdicts: what was found of each claim, how sure that is, and the margin it is held against."""
+"""The figure of all verdicts: what was found of each claim, how sure that is, and what it is held against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

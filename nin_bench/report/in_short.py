@@ -43,8 +43,8 @@ def _failures(by_rank: Sequence[Verdict], num_undecided: int) -> list[str]:
     if not by_rank:
         return []
     said = (
-        f"In {'all' if len(by_rank) == num_undecided else len(by_rank)} of the undecided, some network failed, and "
-        "then pairs of seeds can only be counted"
+        f"In {'all' if len(by_rank) == num_undecided else len(by_rank)} of the undecided, some network failed, "
+        "and then pairs of seeds can only be counted"
     )
     if not short:
         return [f"{said}."]

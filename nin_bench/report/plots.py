@@ -238,7 +238,7 @@ def _readable_log_axis(ax: Axes, values: Mapping[str, float]) -> dict[str, float
     logs = np.log10([values[key] for key in order])
     decades = max(logs[-1] - logs[0], 0.5)
     # least squares under the condition that neighbours keep their distance
-    distance = 0.022 * decades * np.arange(len(order))
+    distance = 0.03 * decades * np.arange(len(order))
     places = 10 ** (isotonic_regression(logs - distance).x + distance)
     room = max(10 ** (0.08 * decades), 1.1)
     ax.set_xlim(min(places[0], 10 ** logs[0]) / room, max(places[-1], 10 ** logs[-1]) * room)

@@ -86,7 +86,7 @@ def find_escapes(results: Results) -> list[Reached]:
 
 
 def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[str, float]) -> list[Reached]:
-    """Estimate for each variant; a cell ended for good is followed to its last planned epoch, any other to its last."""
+    """Estimate for each variant; a cell that ended for good is followed to its last planned epoch."""
     planned = {variant["variant_id"]: variant["recipe"]["epochs"] for variant in results.grid["variants"]}
     last = results.history.groupby("cell_id")["epoch"].max().to_dict() if len(results.history) else {}
     found = []

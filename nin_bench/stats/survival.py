@@ -42,7 +42,9 @@ class Survival:
     def median_interval(self) -> tuple[float | None, float | None]:
         """Of the median: where the curve's interval first reaches and last leaves one half.
 
-        An end is None where the curve never gets so far. Source: Brookmeyer and Crowley, 1982, Biometrics 38, 29–41.
+        An end is None where the curve never gets so far.
+
+        Source: Brookmeyer and Crowley, 1982, Biometrics 38, 29–41.
         """
         return (
             self._first(lambda step: step.interval is not None and step.interval[1] >= 0.5),

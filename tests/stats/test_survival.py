@@ -25,9 +25,9 @@ def test_the_interval_of_the_median_is_that_of_statsmodels() -> None:
     assert reference == (low, np.inf)
     assert high is None
     everybody = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
-    assert survival(everybody, [True] * 10, horizon=12).median_interval == SurvfuncRight(
-        everybody, np.ones(10)
-    ).quantile_ci(0.5, method="cloglog")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reference = SurvfuncRight(everybody, np.ones(10)).quantile_ci(0.5, method="cloglog")
+    assert survival(everybody, [True] * 10, horizon=12).median_interval == reference
 
 
 def test_who_never_gets_there_gives_no_median() -> None:
