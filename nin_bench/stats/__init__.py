@@ -5,6 +5,8 @@ Pure functions over arrays; they know no grid and import no torch.
 
 from nin_bench.stats.claims import ALPHA, Claim, Decision, Evidence, Expectation, Interval, holm_levels
 from nin_bench.stats.collapse import Ranking, ThreeParts, selection_bounds, three_parts
+from nin_bench.stats.images import ImageError, image_error
+from nin_bench.stats.interaction import interaction
 from nin_bench.stats.paired import (
     PairedDifference,
     PairedShares,
@@ -23,6 +25,7 @@ __all__ = [
     "Decision",
     "Evidence",
     "Expectation",
+    "ImageError",
     "Interval",
     "PairedDifference",
     "PairedShares",
@@ -33,6 +36,8 @@ __all__ = [
     "chances",
     "detectable_difference",
     "holm_levels",
+    "image_error",
+    "interaction",
     "least_pairs",
     "paired_difference",
     "paired_shares",
