@@ -1,6 +1,6 @@
 """Build a report: a pure function of grid.json and records, so that the same records give the same bytes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,22 +8,23 @@ from typing import Any
 import pandas as pd
 
 from nin_bench.files import to_json, write_atomically
-from nin_bench.metrics import METRICS
-from nin_bench.report import cost_plots, plots, tables, text
-from nin_bench.report.captions import ALL_FIGURES, EFFECTS, describe_figure
-from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
-from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report import cost_plots, plots, tables
+from nin_bench.report.captions import ALL_FIGURES, describe_figure
 from nin_bench.report.costs import MachineCosts, compare_costs
 from nin_bench.report.curves import chance_level, learning_curves
 from nin_bench.report.effects import draw_effects, not_drawn
+from nin_bench.report.filters import filters_of
 from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
+from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
 from nin_bench.report.hypotheses import Verdict, judge
 from nin_bench.report.in_short import in_short
+from nin_bench.report.interactions import Product, find_interactions
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
 from nin_bench.report.names import Names
 from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
+from nin_bench.report.predictions import Confusion, Stored, autopsies, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
@@ -48,6 +49,12 @@ class Findings:
     """`find_escapes`."""
     target: Target | None
     """`find_target`."""
+    interactions: list[Product]
+    """`find_interactions`."""
+    stored: Stored
+    """Predictions."""
+    confusions: list[Confusion]
+    """`count_confusions`."""
     fronts: dict[str, list[VariantRow]]
     """The Pareto front over all variants, by cost."""
     chance: dict[str, float | None]
@@ -58,15 +65,19 @@ class Findings:
     @classmethod
     def of(cls, results: Results) -> "Findings":
         """Look for them in a results folder as read."""
-        rows = tables.compare_variants(results)
+        rows, stored = tables.compare_variants(results), Stored(results)
+        names = Names.of([variant["label"] for variant in results.grid["variants"]])
         return cls(
             results=results,
-            names=Names.of([variant["label"] for variant in results.grid["variants"]]),
+            names=names,
             verdicts=judge(results),
             rows=rows,
             curves={name: learning_curves(results, name) for name in ("validation_accuracy", "train_loss")},
             escapes=find_escapes(results),
             target=find_target(results),
+            interactions=find_interactions(results, names),
+            stored=stored,
+            confusions=count_confusions(stored, rows),
             fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs", "train_seconds")},
             chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
             costs=compare_costs(results),
@@ -118,6 +129,8 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         "escape": draw_reached(rows, findings.escapes, "escaped"),
         "epochs_to_target": draw_reached(rows, findings.target.rows, "reached") if findings.target else None,
     }
+    drawn["interactions"] = draw_interactions(findings.interactions)
+    drawn["confusions"] = draw_confusions(notable(findings.confusions, findings.rows), findings.names)
     for costs in findings.costs:
         if costs.of_grid:
             drawn["cost_shares"] = cost_plots.draw_cost_shares(costs.rows[: plots.MAX_DRAWN])
@@ -165,9 +178,13 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
             for record in results.records
         ],
         "figures": [describe_figure(name, len(rows)) for name in figures],
+        "test_set_errors": image_errors(findings.stored, findings.verdicts),
+        "interactions": [asdict(product) for product in findings.interactions],
+        "confusions": [asdict(confusion) for confusion in findings.confusions],
+        "dead_classes": [asdict(autopsy) for autopsy in autopsies(findings.stored)],
         "troubles": [asdict(trouble) for trouble in troubles],
         "missing": tables.missing_seeds(results),
-        "left_out": results.left_out,
+        "left_out": [*results.left_out, *findings.stored.left_out],
         "caveats": caveats(results, rows, setting),
     })  # fmt: skip
     return said
@@ -175,57 +192,6 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
 
 def render_markdown(report: Mapping[str, Any]) -> str:
     """The page, from what report.json holds."""
-    filters: dict[str, Callable[..., Any]] = {
-        "effect": _effect,
-        "interval": _interval,
-        "under_verdicts": lambda figures: [figure for figure in figures if figure["name"] in EFFECTS],
-        "others": lambda figures: [figure for figure in figures if figure["name"] not in EFFECTS],
-        "picture": _picture,
-        "three_digits": text.three_digits,
-        "machine_line": describe_machine,
-        "settings": describe_settings,
-        "comparison_tables": comparison_tables,
-        "machine_tables": lambda costs: cost_tables(costs["rows"], SHOWN_HERE if costs["of_grid"] else ()),
-        "named": lambda label: report["names"].get(label, label),
-        "percent": lambda share: f"{100 * share:.1f} %",
-        "cells": lambda cells: text.Markdown(" | ".join(map(text.escape_markdown, cells))),
-    }
-    context = {**report, "report": report, "environment": machine_and_software(report["setting"]["environment"])}
-    return render_page("report.md.j2", context, filters)
-
-
-def _picture(figure: Mapping[str, str]) -> text.Markdown:
-    """The figure, which leads to the one that can be enlarged; title and name are ours."""
-    title, name = figure["title"], figure["name"]
-    return text.Markdown(f"[![{title}](figures/{name}.png)](figures/{name}.svg)")
-
-
-def _effect(verdict: Mapping[str, Any]) -> str:
-    """What decided: an effect in the metric's unit, or who did better how often."""
-    if ranking := verdict["details"].get("ranking"):
-        return f"by rank: {ranking['wins']} won, {ranking['ties']} tied, {ranking['losses']} lost"
-    return _in_unit([verdict["effect"]], verdict)
-
-
-def _interval(verdict: Mapping[str, Any]) -> str:
-    """Of the effect; of the share of pairs in which the claim holds, where ranks decided."""
-    if ranking := verdict["details"].get("ranking"):
-        low, high = ranking["held_interval"]
-        return f"holds in {100 * low:.0f} to {100 * high:.0f} % of pairs"
-    return _in_unit(verdict["interval"], verdict)
-
-
-def _in_unit(values: Sequence[float | None] | None, verdict: Mapping[str, Any]) -> str:
-    """An effect, or both ends of its interval, in the metric's unit or as a factor."""
-    known = [value for value in values or () if value is not None]
-    if not known:
-        return text.NOT_KNOWN
-    unit = METRICS[verdict["metric"]].unit
-    if verdict["factor"] is not None:
-        shown, name = [f"×{value:.3g}" for value in known], ""
-    elif unit == "share":
-        shown, name = [f"{100 * value:+.1f}" for value in known], " points"
-    else:
-        shown = [f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}" for value in known]
-        name = "" if unit == "count" else f" {unit}"
-    return " to ".join(shown).replace("-", "−") + name
+    environment = machine_and_software(report["setting"]["environment"])
+    context = {**report, "report": report, "environment": environment}
+    return render_page("report.md.j2", context, filters_of(report))

@@ -66,12 +66,26 @@ COST_FIGURES = {
 }
 """Likewise, of those that costs fill; they follow after the others."""
 
-ALL_FIGURES = EFFECTS | FIGURES | TARGET | COST_FIGURES
+IN_SECTIONS = {
+    "interactions": (
+        "Interactions",
+        "Means of healthy seeds with their 95 % intervals; lines that run side by side say that the two choices "
+        "have nothing to do with each other.",
+    ),
+    "confusions": (
+        "Confusions",
+        "Percent of each class's test images (rows) by what they were taken for (columns), the mean over healthy "
+        "seeds: of the baseline, and of the variant that classifies best.",
+    ),
+}
+"""Likewise, of those that stand in sections of their own."""
+
+ALL_FIGURES = EFFECTS | FIGURES | TARGET | IN_SECTIONS | COST_FIGURES
 
 
 def describe_figure(name: str, num_variants: int) -> dict[str, str]:
     """A figure's name, title and caption, which says what was left out of it."""
     title, caption = ALL_FIGURES[name]
-    if num_variants > MAX_DRAWN and name not in EFFECTS:
+    if num_variants > MAX_DRAWN and name not in EFFECTS | IN_SECTIONS:
         caption += f" Drawn are the first {MAX_DRAWN} of {num_variants} variants, in the grid's order."
     return {"name": name, "title": title, "caption": caption}

@@ -19,7 +19,7 @@ SHOWN_HERE = (
 
 def comparison_tables(report: Mapping[str, Any]) -> list[Table]:
     """What was learned, sizes, speeds; each in the grid's order."""
-    costs = next((machine["rows"] for machine in report["costs"] if machine["of_grid"]), [])
+    costs: list[dict[str, Any]] = next((machine["rows"] for machine in report["costs"] if machine["of_grid"]), [])
     by_variant = {row["variant_id"]: row for row in costs}
     target = {row["variant_id"]: row for row in (report["target"] or {}).get("variants", [])}
     rows = [

@@ -10,7 +10,9 @@ from scipy import stats
 
 from nin_bench.report.interactions import Product
 from nin_bench.report.look import WIDTH, Picture, percent_tick, render, styles, theme, wrapped
+from nin_bench.report.names import Names
 from nin_bench.report.predictions import Confusion
+from nin_bench.report.tables import VariantRow
 
 MOST_PRODUCTS = 4
 
@@ -42,14 +44,14 @@ def draw_interactions(products: Sequence[Product]) -> Picture | None:
                     color=looks[level].color, marker=looks[level].marker, linewidth=1.6, capsize=3,
                     label=wrapped(f"{product.axes[1 - along]}={level}", 30),
                 )  # fmt: skip
+                side = -1 if number % 2 == 0 else 1
                 for x, cell in known:
                     ax.annotate(
-                        f"n={cell['n']}", (x, cell["mean"]), xytext=(5, 5), textcoords="offset points", fontsize=7.5,
-                        color=looks[level].color,
+                        f"n={cell['n']}", (x, cell["mean"]), xytext=(5 * side, 5), textcoords="offset points",
+                        ha="right" if side < 0 else "left", fontsize=7.5, color=looks[level].color,
                     )  # fmt: skip
-            ax.set_xticks(
-                range(len(product.levels[along])), [wrapped(level, 14) for level in product.levels[along]]
-            )
+            levels = product.levels[along]
+            ax.set_xticks(range(len(levels)), [wrapped(level, 14) for level in levels])
             ax.set_xlim(-0.4, len(product.levels[along]) - 0.6)
             ax.set_xlabel(product.axes[along])
             held = "".join(f" {key}={value}" for key, value in product.held.items())
@@ -61,44 +63,50 @@ def draw_interactions(products: Sequence[Product]) -> Picture | None:
         return render(figure)
 
 
-def draw_confusions(
-    confusions: Sequence[Confusion], names: Sequence[str], titles: Sequence[str]
-) -> Picture | None:
+def notable(confusions: Sequence[Confusion], rows: Sequence[VariantRow]) -> list[Confusion]:
+    """Those of the baseline and of the variant that classifies best given healthy, which may be one."""
+    known = {one.variant_id: one for one in confusions}
+    baseline = [row.variant_id for row in rows if row.baseline]
+    by_accuracy = sorted(rows, key=lambda row: row.test_accuracy_given_healthy.mean or 0.0, reverse=True)
+    wanted = dict.fromkeys([*baseline, *(row.variant_id for row in by_accuracy[:1])])
+    return [known[key] for key in wanted if key in known]
+
+
+def draw_confusions(confusions: Sequence[Confusion], names: Names) -> Picture | None:
     """A matrix per variant: what each class's test images were taken for.
 
     Args:
         confusions: the variants to draw, at most two; those without a matrix are left out.
-        names: of the classes.
-        titles: of the panels.
+        names: of the variants.
 
     Returns:
         None without a matrix.
     """
-    drawn = [(one.matrix, title) for one, title in zip(confusions, titles, strict=True) if one.matrix is not None]
+    drawn = [(one, one.matrix) for one in confusions if one.matrix is not None]
     if not drawn:
         return None
-    columns = [*names, "nothing"]
     with theme():
         figure = Figure(figsize=(WIDTH, 5.3 if len(drawn) > 1 else 7), layout="constrained")
         panels = figure.subplots(1, len(drawn), squeeze=False, sharey=True)[0]
-        for (matrix, title), ax in zip(drawn, panels, strict=True):
+        for (one, matrix), ax in zip(drawn, panels, strict=True):
             shares = np.array(matrix)
             shown = shares if shares[:, -1].any() else shares[:, :-1]
+            columns = [*one.classes, "nothing"][: shown.shape[1]]
             ax.imshow(shown, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
             for (row, column), share in np.ndenumerate(shown):
-                if share >= 0.005:
+                if share > 0.005:
                     ax.text(
                         column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7,
                         color="white" if share > 0.35 else "black",
                     )  # fmt: skip
             ax.set_xticks(
-                range(shown.shape[1]), [wrapped(name, 16) for name in columns[: shown.shape[1]]], rotation=60,
-                ha="right", rotation_mode="anchor",
+                range(len(columns)), [wrapped(name, 16) for name in columns], rotation=60, ha="right",
+                rotation_mode="anchor",
             )  # fmt: skip
-            ax.set_yticks(range(len(names)), [wrapped(name, 16) for name in names])
+            ax.set_yticks(range(len(one.classes)), [wrapped(name, 16) for name in one.classes])
             ax.grid(visible=False)
             ax.set_xlabel("predicted")
-            ax.set_title(wrapped(title, 44))
+            ax.set_title(wrapped(names[one.label], 44))
         panels[0].set_ylabel("true class")
         return render(figure)
 

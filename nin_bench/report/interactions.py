@@ -1,4 +1,4 @@
-"""Two axes of one model, every combination of which was trained: does one choice's effect depend on the other's?"""
+"""Two axes of one model in every combination: does what one choice does depend on the other?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,8 +27,8 @@ class Contrast:
     second: tuple[str, str]
     """Of the second axis: from, to."""
     effect: float | None
-    """What `first` changes test accuracy by at the second's end, less what it does at its start; None where no seed
-    has all four networks healthy."""
+    """What `first` changes test accuracy by at the second's end, less what it does at its start; None where no
+    seed has all four networks healthy."""
     interval: Interval | None
     """At the level that Holm's correction over the contrasts of the product gives."""
     level: float
@@ -51,10 +51,6 @@ class Product:
     """By levels: label, mean, sd and n of test accuracy given healthy, num_trained."""
     contrasts: list[Contrast]
 
-    def as_dict(self) -> dict[str, Any]:
-        """As report.json holds it."""
-        return asdict(self)
-
 
 def find_interactions(results: Results, names: Names) -> list[Product]:
     """The products in a grid's variants, by model and pair of axes, in the grid's order."""
@@ -64,7 +60,7 @@ def find_interactions(results: Results, names: Names) -> list[Product]:
         read = Label.read(name)
         if read is not None and read.arguments:
             models.setdefault(read.model, {})[label] = read
-    baseline = results.grid.get("baseline")
+    baseline = results.grid.get("baseline") or ""
     for model, variants in models.items():
         axes = [
             key

@@ -33,6 +33,7 @@ class Confusion:
     variant_id: str
     label: str
     num_cells: int
+    classes: list[str]
     matrix: list[list[float]] | None
     """Shares of each class's images (rows) by what was predicted (columns; the last one: nothing), the mean over
     cells; None with many classes."""
@@ -127,7 +128,7 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
     return image_error(a, b)
 
 
-def confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusion]:
+def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusion]:
     """Confusions by variant; those of which no healthy cell's predictions are stored are left out."""
     healthy: dict[str, list[Record]] = {}
     for record in stored.results.records:
@@ -147,6 +148,7 @@ def confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusion]:
                 variant_id=row.variant_id,
                 label=row.label,
                 num_cells=len(known),
+                classes=names,
                 matrix=matrix.tolist() if len(names) <= MOST_CLASSES else None,
                 pairs=_largest(matrix, names),
             )
@@ -158,7 +160,8 @@ def _matrix(predictions: Predictions, num_classes: int) -> npt.NDArray[np.float6
     label, predicted = predictions["label"], predictions["predicted"]
     counts = np.zeros((num_classes, num_classes + 1))
     np.add.at(counts, (label, np.where(predicted < 0, num_classes, predicted)), 1)
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def _largest(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, str, float]]:
@@ -209,7 +212,7 @@ def _autopsy(stored: Stored, record: Record) -> Autopsy:
 
 
 def _died_after(record: Record, classes: Sequence[int] | None, names: Sequence[str]) -> dict[str, int] | None:
-    """The first epoch from which each class's map stays dead; a map that only training images leave dead has none."""
+    """The first epoch from which each class's map stays dead; none of one that validation images woke."""
     by_epoch = [row.get("dead_maps") for row in record["history"]]
     if not classes or not by_epoch or any(dead is None for dead in by_epoch):
         return None

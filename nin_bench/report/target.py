@@ -85,7 +85,7 @@ def find_escapes(results: Results) -> list[Reached]:
     return _by_variant(results, known, dict(zip(cells["cell_id"], epochs, strict=True)))
 
 
-def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[str, float]) -> list[Reached]:
+def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, float]) -> list[Reached]:
     """Estimate for each variant; a cell that ended for good is followed to its last planned epoch."""
     planned = {variant["variant_id"]: variant["recipe"]["epochs"] for variant in results.grid["variants"]}
     last = results.history.groupby("cell_id")["epoch"].max().to_dict() if len(results.history) else {}

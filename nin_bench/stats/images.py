@@ -26,11 +26,11 @@ def image_error(correct_a: npt.NDArray[np.bool_], correct_b: npt.NDArray[np.bool
     """Estimate the errors, images and seeds being crossed: every network sees every image.
 
     Args:
-        correct_a: whether A's networks classify each image as labelled, shape (seeds, images), at least two images.
+        correct_a: whether A's networks classify each image as labelled, shape (seeds, images), two images or more.
         correct_b: likewise of B, at the same seeds and images.
 
-    Source: the variance of the grand mean in a two-way layout of random effects without replication, the mean
-    squares taken for their expectations (Cornfield and Tukey, 1956, Annals of Mathematical Statistics 27, 907–949).
+    Source: the variance of the grand mean in a two-way layout of random effects without replication, mean squares
+    taken for their expectations (Cornfield and Tukey, 1956, Annals of Mathematical Statistics 27, 907–949).
     """
     assert correct_a.shape == correct_b.shape, (correct_a.shape, correct_b.shape)
     differences = correct_a.astype(float) - correct_b.astype(float)

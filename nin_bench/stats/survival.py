@@ -84,15 +84,18 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
         # where nobody or everybody is left, there is no spread to transform
         warnings.filterwarnings("ignore", message="The confidence interval is undefined")
         ends = curve.confidence_interval(1 - alpha, method="log-log")
+    low, high = (end.probabilities for end in (ends.low, ends.high))  # type: ignore[attr-defined]
     happened = np.isin(curve.quantiles, found[got_there])
     steps = [Step(0.0, 0.0, None)]
-    for time, left, low, high in zip(
+    for time, left, lowest, highest in zip(
         curve.quantiles[happened],
         curve.probabilities[happened],
-        ends.low.probabilities[happened],
-        ends.high.probabilities[happened],
+        low[happened],
+        high[happened],
         strict=True,
     ):
-        known = math.isfinite(low) and math.isfinite(high)
-        steps.append(Step(float(time), 1 - float(left), (1 - float(high), 1 - float(low)) if known else None))
+        known = math.isfinite(lowest) and math.isfinite(highest)
+        steps.append(
+            Step(float(time), 1 - float(left), (1 - float(highest), 1 - float(lowest)) if known else None)
+        )
     return Survival(n=found.size, num_reached=int(got_there.sum()), steps=tuple(steps), horizon=horizon)
