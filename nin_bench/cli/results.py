@@ -16,15 +16,25 @@ if TYPE_CHECKING:
 
 def report(
     folder: FolderArgument,
+    other: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RESULTS_DIR_B]", help="Compare with this one instead: what moved.", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the results."),
+        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the (second) results."),
     ] = None,
 ) -> None:
-    """Write the reports of a results folder anew: of its records, and of its search where there is one."""
+    """Write the reports of a results folder anew, of its records and of its search; or compare two folders."""
     from nin_bench.report.build import build_report
+    from nin_bench.report.compare import compare_folders
     from nin_bench.results import ResultsFolder
 
+    if other is not None:
+        tell(f"comparison: {compare_folders(folder, other, out or report_folder(other))}")
+        return
     results = ResultsFolder(folder)
     searched = (folder / "search.json").exists()
     if searched:

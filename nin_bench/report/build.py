@@ -13,6 +13,7 @@ from nin_bench.report.captions import ALL_FIGURES, describe_figure
 from nin_bench.report.costs import MachineCosts, compare_costs
 from nin_bench.report.curves import chance_level, learning_curves
 from nin_bench.report.effects import draw_effects, not_drawn
+from nin_bench.report.export import write_tables
 from nin_bench.report.filters import filters_of
 from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
@@ -85,7 +86,7 @@ class Findings:
 
 
 def build_report(folder: Path, out: Path) -> Path:
-    """Write report.md, report.json and figures/*.svg and *.png; each is seen whole or not at all.
+    """Write report.md, report.json, figures/ and tables/; each file is seen whole or not at all.
 
     Args:
         folder: a results folder, `<root>/<grid>/<profile>`.
@@ -102,6 +103,7 @@ def build_report(folder: Path, out: Path) -> Path:
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
     write_figures(pictures, out / "figures", ALL_FIGURES)
+    write_tables(report, out / "tables")
     write_atomically(out / "report.json", to_json(report))
     page = out / "report.md"
     write_atomically(page, render_markdown(report))

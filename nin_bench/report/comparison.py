@@ -85,9 +85,9 @@ def _learned(target: Mapping[str, Any] | None) -> list[Column]:
 
 _SIZES: list[Column] = [
     ("parameters", lambda row: text.human_count(row["num_params"])),
-    ("spatial / 1×1 / dense", _by_kind("num_params")),
+    ("of them spatial / 1×1 / dense", _by_kind("num_params")),
     ("MACs per image", lambda row: text.human_count(row["num_macs"])),
-    ("spatial / 1×1 / dense", _by_kind("num_macs")),
+    ("MACs spatial / 1×1 / dense", _by_kind("num_macs")),
     ("peak memory in training", _of_costs(lambda row: text.human_bytes(row["memory_bytes"]["train_peak"]))),
 ]
 

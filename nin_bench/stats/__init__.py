@@ -16,6 +16,7 @@ from nin_bench.stats.paired import (
 from nin_bench.stats.power import MOST_SEEDS, Chances, chances, detectable_difference, seeds_needed
 from nin_bench.stats.ranks import least_pairs, pairs_needed, share_interval
 from nin_bench.stats.survival import Step, Survival, survival
+from nin_bench.stats.unpaired import UnpairedDifference, unpaired_difference
 
 __all__ = [
     "ALPHA",
@@ -33,6 +34,7 @@ __all__ = [
     "Step",
     "Survival",
     "ThreeParts",
+    "UnpairedDifference",
     "chances",
     "detectable_difference",
     "holm_levels",
@@ -47,4 +49,5 @@ __all__ = [
     "share_interval",
     "survival",
     "three_parts",
+    "unpaired_difference",
 ]
