@@ -306,9 +306,7 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
     assert verdict.seeds_needed == 20
     assert verdict.details["health"]["only_b"] == 1
     assert verdict.details["given_healthy"]["num_pairs"] == 4
-    assert (
-        "Not every network is healthy: 4 of 5 of pointwise=2, 5 of 5 of pointwise=1." in verdict.sentence
-    )
+    assert "Not every network is healthy: 4 of 5 of pointwise=2, 5 of 5 of pointwise=1." in verdict.sentence
     assert "It takes at least 6 pairs to decide by ranks." in verdict.sentence
 
 
