@@ -179,7 +179,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
             {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
             for record in results.records
         ],
-        "figures": [describe_figure(name, len(rows)) for name in figures],
+        "figures": [describe_figure(name, len(rows), len(grid["seeds"])) for name in figures],
         "test_set_errors": image_errors(findings.stored, findings.verdicts),
         "interactions": [asdict(product) for product in findings.interactions],
         "confusions": [asdict(confusion) for confusion in findings.confusions],
