@@ -12,18 +12,22 @@ from nin_bench.metrics import METRICS
 from nin_bench.report import cost_plots, plots, tables, text
 from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
 from nin_bench.report.costs import MachineCosts, compare_costs
-from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.curves import chance_level, escape_curves, known_epochs, learning_curves
 from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
+from nin_bench.report.html.page import render_html
 from nin_bench.report.hypotheses import judge
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
-from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
+from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
 from nin_bench.results import Results, load_results
 
 SCHEMA = 1
+
+CURVES = ("validation_accuracy", "train_loss")
+"""The history columns that are shown epoch by epoch."""
 
 FIGURES = {
     "learning_curves": (
@@ -75,8 +79,10 @@ class Findings:
     results: Results
     rows: list[VariantRow]
     """The comparison table."""
+    epochs: dict[str, pd.DataFrame]
+    """`known_epochs` of validation accuracy and training loss."""
     curves: dict[str, pd.DataFrame]
-    """`learning_curves` of validation accuracy and training loss."""
+    """`learning_curves` of the same."""
     escapes: pd.DataFrame
     """`escape_curves`."""
     fronts: dict[str, list[VariantRow]]
@@ -93,7 +99,8 @@ class Findings:
         return cls(
             results=results,
             rows=rows,
-            curves={name: learning_curves(results, name) for name in ("validation_accuracy", "train_loss")},
+            epochs={name: known_epochs(results, name) for name in CURVES},
+            curves={name: learning_curves(results, name) for name in CURVES},
             escapes=escape_curves(results),
             fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs")},
             chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
@@ -102,7 +109,7 @@ class Findings:
 
 
 def build_report(folder: Path, out: Path) -> Path:
-    """Write report.md, report.json and figures/*.svg and *.png; each is seen whole or not at all.
+    """Write report.md, report.json, report.html and figures/*.svg and *.png; each is seen whole or not at all.
 
     Args:
         folder: a results folder, `<root>/<grid>/<profile>`.
@@ -118,10 +125,14 @@ def build_report(folder: Path, out: Path) -> Path:
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
-    write_figures(pictures, out / "figures", FIGURES | COST_FIGURES)
-    write_atomically(out / "report.json", to_json(report))
+    content, markdown = to_json(report), render_markdown(report)
+    digest = digest_of(content, *findings.epochs.values())
+    write_figures(pictures, out / "figures", FIGURES | COST_FIGURES, digest)
+    write_atomically(out / "report.json", content)
+    drawn = {name: picture.png for name, picture in pictures.items()}
+    write_atomically(out / "report.html", render_html(report, markdown, drawn, findings.epochs, findings.costs))
     page = out / "report.md"
-    write_atomically(page, render_markdown(report))
+    write_atomically(page, markdown)
     return page
 
 

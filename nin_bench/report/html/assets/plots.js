@@ -1,0 +1,449 @@
+// Plots that answer the mouse, each a function from a width and a choice to traces and a layout. A figure is drawn
+// when it comes near the screen, and again when the width or the theme changes.
+
+const STACKED_BELOW = 640; // pixels: panels stand one below the other
+const UNITS = { share: "points", nats: "nats", epochs: "epochs", count: "", seconds: "s", "images/s": "images/s", bytes: "bytes", joules: "J", factor: "" };
+const PRINTED_WIDTH = 680; // pixels: what a sheet of A4 is wide between its margins
+const isTouched = matchMedia("(pointer: coarse)").matches;
+const CONFIG = {
+  displaylogo: false,
+  displayModeBar: isTouched ? false : "hover",
+  modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  toImageButtonOptions: { format: "svg", filename: "figure" },
+};
+
+// A colour of the style sheet as the theme resolves it.
+function themeColor(name) {
+  const probe = document.getElementById("probe") ?? document.body.appendChild(element("span", { id: "probe", hidden: true }));
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
+}
+
+function faded(color, alpha) {
+  const [red, green, blue] = color.startsWith("#")
+    ? [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16))
+    : color.match(/[\d.]+/g).map(Number);
+  return `rgba(${red},${green},${blue},${alpha})`;
+}
+
+// Drawing
+
+const redraws = new Map(); // by figure
+
+function drawPlot(figure, plot) {
+  const box = element("div");
+  let select = null;
+  const choices = plot.choices?.() ?? [];
+  if (choices.length > 1) {
+    const options = [["", plot.all], ...choices].map(([value, text]) => element("option", { value, textContent: text }));
+    select = element("select", {}, ...options);
+    select.setAttribute("aria-label", `What to show of: ${figure.getAttribute("aria-label")}`);
+    select.addEventListener("change", () => redraw());
+    figure.append(element("div", { className: "choice" }, select));
+  }
+  figure.append(box);
+  let drawn = false;
+  function redraw() {
+    drawn = true;
+    const width = "printing" in document.documentElement.dataset ? PRINTED_WIDTH : box.clientWidth;
+    const { traces, layout } = (plot.make ?? plot)(width, select?.value || null);
+    Plotly.react(box, traces, { ...baseLayout(traces, width, layout), ...layout }, CONFIG);
+    box.removeAllListeners("plotly_click");
+    box.on("plotly_click", ({ points }) => {
+      const at = points[0].customdata;
+      if (Number.isInteger(at)) showCell(at);
+    });
+  }
+  const watcher = new IntersectionObserver((entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) {
+      watcher.disconnect();
+      redraw();
+    }
+  }, { rootMargin: "300px" });
+  watcher.observe(figure);
+  redraws.set(figure, (always) => (drawn || always) && redraw());
+}
+
+function forgetPlot(figure) {
+  if (!figure) return;
+  redraws.delete(figure);
+  if (figure.lastChild) Plotly.purge(figure.lastChild);
+}
+
+const redrawAll = (always = false) => redraws.forEach((redraw) => redraw(always));
+let frame = null;
+let lastWidth = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === lastWidth) return; // a phone's address bar comes and goes
+  lastWidth = innerWidth;
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => redrawAll());
+});
+addEventListener("beforeprint", () => {
+  document.documentElement.dataset.printing = "";
+  redrawAll(true);
+});
+addEventListener("afterprint", () => {
+  delete document.documentElement.dataset.printing;
+  redrawAll();
+});
+themeListeners.push(() => redrawAll());
+
+function baseLayout(traces, width, { plotHeight }) {
+  const named = traces.filter((trace) => trace.showlegend !== false && trace.name);
+  const longest = Math.max(0, ...named.map((trace) => trace.name.length));
+  const perLine = Math.max(1, Math.floor(width / (longest * 6.6 + 48)));
+  const legendHeight = named.length ? 19 * Math.ceil(named.length / perLine) + 12 : 0;
+  return {
+    width,
+    height: plotHeight + legendHeight + 76,
+    margin: { l: 58, r: 12, t: 28, b: 48 + legendHeight },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: themeColor("text") },
+    hovermode: "closest",
+    hoverlabel: { bgcolor: themeColor("box"), bordercolor: themeColor("line"), font: { color: themeColor("text") }, align: "left" },
+    showlegend: named.length > 0,
+    legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", xanchor: "left", x: 0 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: themeColor("quiet"), activecolor: themeColor("text") },
+  };
+}
+
+function axis(title, others = {}) {
+  return {
+    title: { text: title, standoff: 8 },
+    gridcolor: themeColor("line"),
+    linecolor: themeColor("quiet"),
+    zeroline: false,
+    showline: true,
+    ticks: "outside",
+    ticklen: 4,
+    automargin: true,
+    fixedrange: isTouched, // a finger scrolls the page
+    ...others,
+  };
+}
+
+// A logarithmic axis with as many labels as can be read.
+function logAxis(title, values, tickformat = "~s") {
+  const known = values.filter((value) => value > 0);
+  const decades = Math.log10(Math.max(...known) / Math.min(...known));
+  return axis(title, { type: "log", tickformat, dtick: decades > 1.7 ? 1 : decades > 0.4 ? "D2" : "D1" });
+}
+
+// The axes of panels side by side, or one below the other where it is narrow: [[x, y], …] and the places.
+function panels(count, width) {
+  const stacked = width < STACKED_BELOW;
+  return {
+    grid: { rows: stacked ? count : 1, columns: stacked ? 1 : count, pattern: "independent", xgap: 0.16, ygap: 0.28 },
+    lines: stacked ? count : 1,
+    names: Array.from({ length: count }, (_, at) => (at ? String(at + 1) : "")),
+  };
+}
+
+const legendName = (label, width) => plotText(shortened(label, Math.max(16, Math.floor((width - 60) / 7))));
+
+// What the cells of a variant hold, by their place in the list.
+const cellsOf = (variantId) => data.cells.cell_id.flatMap((_, at) => (data.cells.variant_id[at] === variantId ? [at] : []));
+const isUnwell = (at) => data.cells.outcome[at] !== "trained" || data.cells.metrics.healthy?.[at] === false;
+const cellTitle = (at) => `${plotText(data.cells.label[at])}, seed ${data.cells.seed[at]}`;
+
+// Effects
+
+const SCALE = { share: 100 };
+
+function claimedStretch({ expect, margin, factor, unit }, [low, high]) {
+  const size = factor ?? (margin ?? 0) * (SCALE[unit] ?? 1);
+  if (factor) return { greater: [size, high], less: [low, 1 / size], equivalent: [1 / size, size] }[expect];
+  return { greater: [size, high], less: [low, -size], equivalent: [-size, size] }[expect];
+}
+
+function plotEffects(width) {
+  const shown = data.claims.filter((claim) => claim.effect !== null);
+  const units = [...new Set(shown.map((claim) => claim.unit))];
+  const pitch = 46;
+  const gap = 62;
+  const plotHeight = pitch * shown.length + gap * Math.max(0, units.length - 1);
+  const traces = [];
+  const layout = { plotHeight, showlegend: false };
+  let top = plotHeight;
+  units.forEach((unit, number) => {
+    const claims = shown.filter((claim) => claim.unit === unit);
+    const name = number ? String(number + 1) : "";
+    const scale = SCALE[unit] ?? 1;
+    const of = (value) => value * scale;
+    const ends = claims.flatMap((claim) => [claim.effect, ...(claim.interval ?? [])].map(of))
+      .concat(unit === "factor" ? claims.flatMap(({ factor }) => [1, factor, 1 / factor]) : [0, ...claims.flatMap(({ margin }) => [of(margin ?? 0), -of(margin ?? 0)])]);
+    const isLog = unit === "factor" && ends.every((end) => end > 0);
+    const [low, high] = [Math.min(...ends), Math.max(...ends)];
+    const room = isLog ? (high / low) ** 0.06 : 0.06 * (high - low || 1);
+    const range = isLog ? [low / room, high * room] : [low - room, high + room];
+    const stretches = claims.map((claim) => claimedStretch(claim, range));
+    const axes = { xaxis: `x${name}`, yaxis: `y${name}` };
+    traces.push({
+      ...axes, mode: "lines", fill: "toself", line: { width: 0 }, fillcolor: faded(themeColor("supported"), 0.14), hoverinfo: "skip",
+      x: stretches.flatMap(([from, to]) => [from, to, to, from, from, null]),
+      y: claims.flatMap((_, at) => [at - 0.42, at - 0.42, at + 0.42, at + 0.42, at - 0.42, null]),
+    });
+    traces.push({
+      ...axes, mode: "text", hoverinfo: "skip", textposition: "middle right", textfont: { color: themeColor("text") },
+      x: claims.map(() => range[0]), y: claims.map((_, at) => at - 0.24),
+      text: claims.map((claim) => plotText(shortened(claim.id, Math.floor(width / 8)))),
+    });
+    claims.forEach((claim, at) => {
+      const color = themeColor(claim.verdict.replace(" ", "-"));
+      const interval = claim.interval?.map(of);
+      const around = interval ? { type: "data", symmetric: false, array: [interval[1] - of(claim.effect)], arrayminus: [of(claim.effect) - interval[0]], color, thickness: claim.decides ? 2 : 1, width: 5 } : undefined;
+      const digits = (value) => (unit === "factor" ? "×" : "") + Number(value.toPrecision(3)).toLocaleString("en").replace("-", "−");
+      traces.push({
+        ...axes, mode: "markers", x: [of(claim.effect)], y: [at + 0.16], error_x: around, hoverinfo: "text",
+        marker: { size: 10, color, symbol: claim.decides ? "circle" : "circle-open" },
+        text: [[
+          `<b>${plotText(claim.id)}</b>: ${plotText(claim.verdict)}`,
+          plotText(shortened(claim.says, 70)),
+          `${plotText(claim.metric)}: ${digits(of(claim.effect))} ${UNITS[unit]}` + (interval ? `, interval ${interval.map(digits).join(" to ")}` : ""),
+          claim.decides ? `n = ${claim.n}` : "over healthy pairs: describes, does not decide",
+        ].join("<br>")],
+      });
+    });
+    const height = pitch * claims.length;
+    layout[`xaxis${name}`] = {
+      ...(isLog ? logAxis("factor", range, "~g") : axis(`difference${UNITS[unit] && ` in ${UNITS[unit]}`}`, { zeroline: true, zerolinecolor: themeColor("quiet") })),
+      anchor: `y${name}`, range: isLog ? range.map(Math.log10) : range,
+    };
+    layout[`yaxis${name}`] = axis("", { anchor: `x${name}`, range: [claims.length - 0.5, -0.5], domain: [(top - height) / plotHeight, top / plotHeight], showticklabels: false, ticks: "", showgrid: false, showline: false });
+    top -= height + gap;
+  });
+  return { traces, layout };
+}
+
+// Curves
+
+function seedTraces(variantId, column, scale, color, axes) {
+  return [false, true].map((unwell) => {
+    const trace = { ...axes, x: [], y: [], text: [], customdata: [], mode: "lines", hoverinfo: "text", legendgroup: variantId, showlegend: false, line: { color, width: 1, dash: unwell ? "dash" : "solid" } };
+    cellsOf(variantId).filter((at) => isUnwell(at) === unwell).forEach((at) => {
+      const curve = data.cell_curves[data.cells.cell_id[at]]?.[column];
+      if (!curve) return;
+      curve.epoch.forEach((epoch, place) => {
+        trace.x.push(epoch);
+        trace.y.push(curve.value[place]);
+        trace.text.push(`${cellTitle(at)}<br>epoch ${epoch}: ${scale(curve.value[place])}`);
+        trace.customdata.push(at);
+      });
+      for (const list of [trace.x, trace.y, trace.text, trace.customdata]) list.push(null);
+    });
+    return trace;
+  }).filter((trace) => trace.x.length);
+}
+
+function bandTrace(curve, color, axes) {
+  return {
+    ...axes, x: [...curve.epoch, ...[...curve.epoch].reverse()], y: [...curve.high, ...[...curve.low].reverse()],
+    mode: "lines", fill: "toself", line: { width: 0 }, fillcolor: faded(color, 0.18), hoverinfo: "skip", showlegend: false,
+  };
+}
+
+function meanTrace(variant, curve, scale, width, others = {}) {
+  return {
+    x: curve.epoch, y: curve.mean, mode: "lines+markers", hoverinfo: "text", name: legendName(variant.label, width), legendgroup: variant.id, showlegend: true,
+    line: { color: variant.color, width: 2.5 }, marker: { symbol: variant.symbol, size: 7 },
+    text: curve.epoch.map((epoch, at) => `<b>${plotText(variant.label)}</b><br>epoch ${epoch}: ${scale(curve.mean[at])} (${scale(curve.low[at])} to ${scale(curve.high[at])}, n=${curve.n[at]})`),
+    ...others,
+  };
+}
+
+const asPercent = (share) => percent(share);
+const asNats = (loss) => loss.toFixed(3);
+
+function chanceTrace(level, epochs, scale, axes = {}) {
+  return {
+    ...axes, x: epochs, y: epochs.map(() => level), mode: "lines", hoverinfo: "text", text: epochs.map(() => `chance: ${scale(level)}`),
+    name: "chance", line: { color: themeColor("quiet"), width: 1, dash: "dot" },
+  };
+}
+
+function curvesPlot(column, title, chance, scale, tickformat) {
+  const withCurves = () => data.variants.filter((variant) => data.curves[column]?.[variant.id] || seedTraces(variant.id, column, scale, "", {}).length);
+  function make(width, chosen) {
+    const traces = [];
+    for (const variant of withCurves()) {
+      const curve = data.curves[column]?.[variant.id];
+      if (chosen && chosen !== variant.id) {
+        if (curve) traces.unshift({ ...meanTrace(variant, curve, scale, width), mode: "lines", line: { color: themeColor("faint"), width: 1 }, showlegend: false });
+        continue;
+      }
+      if (curve && chosen) traces.push(bandTrace(curve, variant.color, {}));
+      traces.push(...seedTraces(variant.id, column, scale, faded(variant.color, chosen ? 0.7 : 0.35), {}));
+      traces.push(meanTrace(variant, curve ?? { epoch: [null], mean: [null], low: [0], high: [0], n: [0] }, scale, width));
+    }
+    const epochs = traces.flatMap((trace) => trace.x).filter((epoch) => epoch !== null);
+    if (chance() !== null && epochs.length) traces.push(chanceTrace(chance(), [Math.min(...epochs), Math.max(...epochs)], scale));
+    return { traces, layout: { plotHeight: 340, xaxis: axis("epoch"), yaxis: axis(title, { tickformat }) } };
+  }
+  return { make, all: "all variants", choices: () => withCurves().map((variant) => [variant.id, variant.label]) };
+}
+
+function plotOfCell(at) {
+  return (width) => {
+    const curves = data.cell_curves[data.cells.cell_id[at]];
+    const variant = variantOf.get(data.cells.variant_id[at]);
+    const color = variant?.color ?? themeColor("text");
+    const known = CURVES.filter(([column]) => curves[column]);
+    const { grid, lines, names } = panels(known.length, width);
+    const layout = { plotHeight: 210 * lines, grid, showlegend: false };
+    const traces = known.flatMap(([column, title, chance, scale, tickformat], number) => {
+      const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
+      const curve = data.curves[column]?.[variant?.id];
+      layout[`xaxis${names[number]}`] = axis("epoch");
+      layout[`yaxis${names[number]}`] = axis(title, { tickformat });
+      const mine = curves[column];
+      return [
+        ...(curve ? [bandTrace(curve, color, axes), { ...meanTrace(variant, curve, scale, width, axes), mode: "lines", line: { color: themeColor("quiet"), width: 1 } }] : []),
+        ...(chance() === null ? [] : [chanceTrace(chance(), [mine.epoch[0], mine.epoch.at(-1)], scale, axes)]),
+        { ...axes, x: mine.epoch, y: mine.value, mode: "lines+markers", hoverinfo: "text", line: { color, width: 2.5 }, marker: { size: 5 },
+          text: mine.epoch.map((epoch, place) => `epoch ${epoch}: ${scale(mine.value[place])}`) },
+      ];
+    });
+    return { traces, layout };
+  };
+}
+
+const CURVES = [
+  ["validation_accuracy", "validation accuracy", () => data.chance.accuracy, asPercent, ".0%"],
+  ["train_loss", "training loss (nats)", () => data.chance.loss, asNats, ""],
+];
+
+// Accuracy against costs
+
+function plotAccuracy(width) {
+  const trained = data.cells.cell_id.map((_, at) => at).filter((at) => data.cells.outcome[at] === "trained" && typeof data.cells.metrics.test_accuracy?.[at] === "number");
+  const accuracy = (at) => data.cells.metrics.test_accuracy[at];
+  const healthy = trained.filter((at) => !isUnwell(at));
+  const seen = [...(healthy.length ? healthy : trained).map(accuracy), ...data.variants.map((variant) => variant.accuracy.mean).filter((mean) => mean !== null)];
+  const [low, high] = [Math.min(...seen), Math.max(...seen)];
+  const room = Math.max(0.08 * (high - low), 0.005);
+  const floor = low - 2 * room;
+  const { grid, lines, names } = panels(data.costs.length, width);
+  const layout = { plotHeight: 330 * lines, grid };
+  const traces = data.costs.flatMap(({ name, title, front }, number) => {
+    const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
+    const first = number === 0;
+    layout[`xaxis${names[number]}`] = logAxis(title, data.variants.map((variant) => variant.costs[name]));
+    layout[`yaxis${names[number]}`] = axis(first || lines > 1 ? "test accuracy" : "", { tickformat: ".0%", range: [floor, high + room] });
+    const drawn = data.variants.filter((variant) => variant.costs[name] !== null);
+    return [
+      { ...axes, x: front.map(([cost]) => cost), y: front.map(([, mean]) => mean), mode: "lines", line: { shape: "hv", dash: "dash", width: 1.5, color: themeColor("quiet") }, hoverinfo: "skip", name: "Pareto front", showlegend: first && front.length > 1 },
+      ...drawn.flatMap((variant) => {
+        const cells = cellsOf(variant.id).filter((at) => trained.includes(at));
+        const { mean, sd, n } = variant.accuracy;
+        const cost = variant.costs[name];
+        const seeds = {
+          ...axes, x: cells.map(() => cost), y: cells.map((at) => Math.max(accuracy(at), floor + 0.4 * room)), customdata: cells, mode: "markers", hoverinfo: "text", legendgroup: variant.id, showlegend: false,
+          marker: { color: variant.color, opacity: 0.55, size: cells.map((at) => (accuracy(at) < floor ? 9 : 6)), symbol: cells.map((at) => (accuracy(at) < floor ? "triangle-down-open" : variant.symbol)) },
+          text: cells.map((at) => `${cellTitle(at)}<br>test accuracy ${percent(accuracy(at))}${accuracy(at) < floor ? ", below the axis" : ""}`),
+        };
+        const middle = {
+          ...axes, x: [cost], y: [mean], mode: "markers", hoverinfo: "text", name: legendName(variant.label, width), legendgroup: variant.id, showlegend: first,
+          marker: { color: variant.color, size: 11, symbol: variant.symbol, line: { color: themeColor("page"), width: 1 } },
+          error_y: sd === null ? undefined : { type: "data", array: [sd], color: variant.color, thickness: 1.5, width: 0 },
+          text: [`<b>${plotText(variant.label)}</b><br>test accuracy given healthy ${mean === null ? NOT_KNOWN : percent(mean)}${sd === null ? "" : ` ± ${(100 * sd).toFixed(1)}`} (n=${n})<br>${humanCount(cost)} ${plotText(title)}`],
+        };
+        return [seeds, middle];
+      }),
+    ];
+  });
+  return { traces, layout };
+}
+
+// Escape
+
+function plotEscape(width) {
+  const last = Math.max(1, ...Object.values(data.escape).flatMap((steps) => steps.epoch), ...Object.values(data.curves.train_loss ?? {}).flatMap((curve) => curve.epoch));
+  const traces = data.variants.filter((variant) => data.escape[variant.id]).map((variant) => {
+    const { epoch, share, n } = data.escape[variant.id];
+    const shares = [...share, share.at(-1)];
+    return {
+      x: [...epoch, last], y: shares, mode: "lines+markers", name: legendName(variant.label, width), hoverinfo: "text", line: { shape: "hv", color: variant.color, width: 2 }, marker: { symbol: variant.symbol, size: 7 },
+      text: [...epoch, last].map((at, place) => `<b>${plotText(variant.label)}</b><br>by epoch ${at.toFixed(2)}: ${Math.round(shares[place] * n[0])} of ${n[0]} escaped`),
+    };
+  });
+  return { traces, layout: { plotHeight: 280, xaxis: axis("epoch", { range: [0, last] }), yaxis: axis("share escaped", { tickformat: ".0%", range: [-0.03, 1.03] }) } };
+}
+
+// Costs
+
+const SHARES = [
+  ["num_params", "parameters", humanCount],
+  ["num_macs", "MACs per image", humanCount],
+  ["seconds", "measured time per image", (seconds) => `${Number((1e3 * seconds).toPrecision(3))} ms`],
+];
+
+function plotShares(width) {
+  const { grid, lines, names } = panels(SHARES.length, width);
+  const rows = data.shares.map((_, at) => at);
+  const layout = { plotHeight: Math.max(120, 30 * rows.length) * lines, grid: { ...grid, xgap: 0.12 }, barmode: "stack" };
+  const traces = SHARES.flatMap(([name, title, shown], number) => {
+    layout[`xaxis${names[number]}`] = axis(title, { tickformat: ".0%", range: [0, 1], tickvals: [0, 0.5] });
+    const labels = number === 0 || lines > 1;
+    layout[`yaxis${names[number]}`] = axis("", {
+      autorange: "reversed", tickvals: rows, showticklabels: labels, ticks: "", showgrid: false, showline: false,
+      ticktext: data.shares.map(({ label }) => plotText(shortened(label, width < STACKED_BELOW ? 24 : 30))),
+    });
+    return data.kinds.map((kind) => {
+      const parts = data.shares.map((row) => row[name]?.[kind.name] ?? null);
+      const totals = data.shares.map((row) => (row[name] ? Object.values(row[name]).reduce((sum, part) => sum + part, 0) : 0));
+      return {
+        type: "bar", orientation: "h", xaxis: `x${names[number]}`, yaxis: `y${names[number]}`, y: rows,
+        x: parts.map((part, at) => (part === null || !totals[at] ? null : part / totals[at])),
+        name: kind.title, legendgroup: kind.name, showlegend: number === 0, marker: { color: kind.color }, hoverinfo: "text", textposition: "none",
+        text: parts.map((part, at) => (part === null ? "" : `<b>${plotText(data.shares[at].label)}</b><br>${kind.title}: ${shown(part)}, ${percent(totals[at] ? part / totals[at] : 0)} of ${shown(totals[at])}`)),
+      };
+    });
+  });
+  return { traces, layout };
+}
+
+const plotRoofline = {
+  all: "all variants",
+  choices: () => data.rooflines.map(({ label }, at) => [String(at), label]),
+  make(width, chosen) {
+    const shown = chosen === null ? data.rooflines : [data.rooflines[Number(chosen)]];
+    const layers = shown.flatMap((line) => line.layers.map((layer) => ({ ...layer, label: line.label })));
+    const traces = data.kinds.map((kind) => {
+      const mine = layers.filter((layer) => layer.kind === kind.name);
+      return {
+        x: mine.map((layer) => layer.flops_per_byte), y: mine.map((layer) => layer.flops_per_second), mode: "markers", name: kind.title, hoverinfo: "text",
+        marker: { color: kind.color, symbol: kind.symbol, opacity: 0.8, size: mine.map((layer) => 7 + 16 * Math.sqrt(layer.share)), line: { color: themeColor("page"), width: 1 } },
+        text: mine.map((layer) => `<b>${plotText(layer.name)}</b> of ${plotText(layer.label)}<br>${humanCount(layer.flops_per_second)} operations per second at ${Number(layer.flops_per_byte.toPrecision(3))} per byte<br>${percent(layer.share)} of the forward pass`),
+      };
+    }).filter((trace) => trace.x.length);
+    const { bytes_per_second: bandwidth, roofs, precision } = shown[0];
+    const places = layers.map((layer) => layer.flops_per_byte).concat(Object.values(roofs).map((flops) => flops / bandwidth));
+    const [left, right] = [Math.min(...places) / 2, Math.max(...places) * 3];
+    for (const [name, flops] of Object.entries(roofs)) {
+      const own = name === precision;
+      const xs = [left, flops / bandwidth, right];
+      traces.push({
+        x: xs, y: xs.map((x) => Math.min(flops, bandwidth * x)), mode: "lines", hoverinfo: "text", name: `${name}, at most ${humanCount(flops)}/s`,
+        text: xs.map(() => `${name}: at most ${humanCount(flops)} operations per second, ${humanCount(bandwidth)}B/s copied`),
+        line: { color: themeColor(own ? "text" : "quiet"), width: own ? 1.5 : 1, dash: own ? "solid" : "dash" },
+      });
+    }
+    return { traces, layout: {
+      plotHeight: 360,
+      xaxis: logAxis("operations per byte", [left, right]),
+      yaxis: logAxis("operations per second", traces.flatMap((trace) => trace.y)),
+    } };
+  },
+};
+
+const PLOTS = {
+  effects: plotEffects,
+  learning_curves: curvesPlot(...CURVES[0]),
+  training_loss: curvesPlot(...CURVES[1]),
+  accuracy_against_costs: plotAccuracy,
+  escape: plotEscape,
+  cost_shares: plotShares,
+  roofline: plotRoofline,
+};
