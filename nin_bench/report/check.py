@@ -1,7 +1,7 @@
 """Whether a report still follows from its records: it is built anew elsewhere, and the two are held side by side.
 
-Text is compared byte for byte. Of a figure it is the data that it was drawn from, by the digest that it carries,
-and of report.html all but plotly and the pictures in it: drawing libraries differ in bytes from version to version.
+Text is compared byte for byte; of a figure the data that it was drawn from, by the digest that it carries; of
+report.html all but plotly and the pictures in it. Drawing libraries differ in bytes from version to version.
 """
 
 from pathlib import Path

@@ -110,7 +110,7 @@ def _by_variant(points: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -
 
 
 def _claim(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """What the plot of effects shows; where networks failed, the effect over healthy pairs, which does not decide."""
+    """A row of the plot of effects; where networks failed, of the healthy pairs, whose effect decides nothing."""
     effect, interval = verdict["effect"], verdict["interval"]
     decides = effect is not None
     if not decides and (healthy := verdict["details"].get("given_healthy")):

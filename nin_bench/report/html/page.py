@@ -64,7 +64,7 @@ _AFTER_CELLS = "Failures and collapsed runs"
 _SCRIPTS = ("look.js", "tables.js", "plots.js", "cells.js")
 _PLOTLY_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 _FROM_LIBRARIES = re.compile(
-    rb"(?<=<script data-plotly>).*?(?=</script>)|(?<=data:image/png;base64,)[\w+/=]*|(?<=sha256-)[\w+/=]*",
+    rb'(?<=id="plotly">).*?(?=</script>)|(?<=data:image/png;base64,)[\w+/=]*|(?<=sha256-)[\w+/=]*',
     re.DOTALL,
 )
 

@@ -7,6 +7,7 @@ const PRINTED_WIDTH = 680; // pixels: what a sheet of A4 is wide between its mar
 const isTouched = matchMedia("(pointer: coarse)").matches;
 const CONFIG = {
   displaylogo: false,
+  typesetMath: false, // a label may hold dollars
   displayModeBar: isTouched ? false : "hover",
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   toImageButtonOptions: { format: "svg", filename: "figure" },
@@ -28,6 +29,14 @@ function faded(color, alpha) {
 
 // Drawing
 
+// Text and tables are there at once; plotly, which takes longer to start than all else, comes when the page is shown,
+// or before if a plot is wanted.
+function startPlotly() {
+  const library = document.getElementById("plotly");
+  if (library.type) library.replaceWith(element("script", { id: "plotly", textContent: library.textContent }));
+}
+addEventListener("load", () => setTimeout(startPlotly, 100));
+
 const redraws = new Map(); // by figure
 
 function drawPlot(figure, plot) {
@@ -44,6 +53,7 @@ function drawPlot(figure, plot) {
   figure.append(box);
   let drawn = false;
   function redraw() {
+    startPlotly();
     drawn = true;
     const width = "printing" in document.documentElement.dataset ? PRINTED_WIDTH : box.clientWidth;
     const { traces, layout } = (plot.make ?? plot)(width, select?.value || null);
@@ -124,12 +134,16 @@ function axis(title, others = {}) {
   };
 }
 
-// A logarithmic axis with as many labels as can be read.
+// A logarithmic axis with as many labels as can be read; of one value, or nearly one, the stretch around it.
 function logAxis(title, values, tickformat = "~s") {
   const known = values.filter((value) => value > 0);
-  const decades = Math.log10(Math.max(...known) / Math.min(...known));
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const decades = Math.log10(high / low);
+  if (decades < 0.05) return axis(title, { type: "log", tickformat, nticks: 4, range: [Math.log10(low / 1.2), Math.log10(high * 1.2)] });
   return axis(title, { type: "log", tickformat, dtick: decades > 1.7 ? 1 : decades > 0.4 ? "D2" : "D1" });
 }
+
+const epochAxis = (last, others = {}) => axis("epoch", { tick0: 0, dtick: Math.max(1, Math.ceil(last / 8)), ...others });
 
 // The axes of panels side by side, or one below the other where it is narrow: [[x, y], …] and the places.
 function panels(count, width) {
@@ -279,7 +293,7 @@ function curvesPlot(column, title, chance, scale, tickformat) {
     }
     const epochs = traces.flatMap((trace) => trace.x).filter((epoch) => epoch !== null);
     if (chance() !== null && epochs.length) traces.push(chanceTrace(chance(), [Math.min(...epochs), Math.max(...epochs)], scale));
-    return { traces, layout: { plotHeight: 340, xaxis: axis("epoch"), yaxis: axis(title, { tickformat }) } };
+    return { traces, layout: { plotHeight: 340, xaxis: epochAxis(Math.max(...epochs)), yaxis: axis(title, { tickformat }) } };
   }
   return { make, all: "all variants", choices: () => withCurves().map((variant) => [variant.id, variant.label]) };
 }
@@ -295,9 +309,9 @@ function plotOfCell(at) {
     const traces = known.flatMap(([column, title, chance, scale, tickformat], number) => {
       const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
       const curve = data.curves[column]?.[variant?.id];
-      layout[`xaxis${names[number]}`] = axis("epoch");
-      layout[`yaxis${names[number]}`] = axis(title, { tickformat });
       const mine = curves[column];
+      layout[`xaxis${names[number]}`] = epochAxis(mine.epoch.at(-1));
+      layout[`yaxis${names[number]}`] = axis(title, { tickformat });
       return [
         ...(curve ? [bandTrace(curve, color, axes), { ...meanTrace(variant, curve, scale, width, axes), mode: "lines", line: { color: themeColor("quiet"), width: 1 } }] : []),
         ...(chance() === null ? [] : [chanceTrace(chance(), [mine.epoch[0], mine.epoch.at(-1)], scale, axes)]),
@@ -368,7 +382,7 @@ function plotEscape(width) {
       text: [...epoch, last].map((at, place) => `<b>${plotText(variant.label)}</b><br>by epoch ${at.toFixed(2)}: ${Math.round(shares[place] * n[0])} of ${n[0]} escaped`),
     };
   });
-  return { traces, layout: { plotHeight: 280, xaxis: axis("epoch", { range: [0, last] }), yaxis: axis("share escaped", { tickformat: ".0%", range: [-0.03, 1.03] }) } };
+  return { traces, layout: { plotHeight: 280, xaxis: epochAxis(last, { range: [0, last] }), yaxis: axis("share escaped", { tickformat: ".0%", range: [-0.03, 1.03] }) } };
 }
 
 // Costs
