@@ -159,6 +159,7 @@ class Attempt:
         metrics |= _named("train", on_train) | _named("test", on_test)
         metrics |= {
             "num_dead_maps": on_train.num_dead_maps,
+            "dead_maps": on_train.dead_maps,
             "num_no_prediction": on_test.num_no_prediction,
             "healthy": _healthy(trainer.progress.escaped, on_train.num_dead_maps),
         }
@@ -177,7 +178,8 @@ class Attempt:
         assert validation is not None
         row: Epoch = {}
         if len(validation):
-            row |= _named("validation", trainer.evaluate(validation, self.should_stop))
+            on_validation = trainer.evaluate(validation, self.should_stop)
+            row |= {**_named("validation", on_validation), "dead_maps": on_validation.dead_maps}
         if self.cell.recipe.test_every_epoch:
             row |= _named("test", trainer.evaluate(self._test_images(), self.should_stop))
         return row

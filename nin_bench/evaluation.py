@@ -42,8 +42,13 @@ class Evaluation:
     """(N,) float32 probability given to the predicted class, 1/classes where there is none."""
     labels: Tensor
     """(N,) int64."""
-    num_dead_maps: int | None
-    """Class maps that are zero at every pixel of every image; None for a network without class maps."""
+    dead_maps: list[int] | None
+    """Class maps that are zero at every pixel of every image, by number; None for a network without class maps."""
+
+    @property
+    def num_dead_maps(self) -> int | None:
+        """How many those are; None likewise."""
+        return None if self.dead_maps is None else len(self.dead_maps)
 
     @property
     def accuracy(self) -> float:
@@ -102,7 +107,7 @@ def evaluate(
         predicted=torch.cat(predicted),
         probability=torch.cat(probability),
         labels=torch.cat(labels),
-        num_dead_maps=class_maps.num_dead,
+        dead_maps=class_maps.dead,
     )
 
 
@@ -126,6 +131,6 @@ class _ClassMaps:
         self._alive = alive if self._alive is None else self._alive | alive
 
     @property
-    def num_dead(self) -> int | None:
-        """How many never were; None without class maps."""
-        return None if self._alive is None else int((~self._alive).sum())
+    def dead(self) -> list[int] | None:
+        """Which never were; None without class maps."""
+        return None if self._alive is None else (~self._alive).nonzero().flatten().tolist()

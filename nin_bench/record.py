@@ -11,7 +11,7 @@ from nin_bench.results import Record
 METRICS = (
     "test_accuracy", "test_loss", "train_accuracy", "train_loss", "validation_accuracy", "validation_loss",
     "num_params", "num_macs", "train_seconds", "train_images_per_second", "peak_memory_bytes",
-    "chance_loss", "chance_accuracy", "escaped", "escape_epoch", "num_dead_maps", "healthy",
+    "chance_loss", "chance_accuracy", "escaped", "escape_epoch", "num_dead_maps", "dead_maps", "healthy",
     "num_no_prediction", "num_steps", "failed_step",
 )  # fmt: skip
 """What a record's metrics hold, null where it is not known."""

@@ -30,6 +30,8 @@ Predictions = dict[str, npt.NDArray[Any]]
 _KINDS = {"predicted": "i", "probability": "f", "label": "i"}
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
 _LARGEST = 2.0**128  # a loss is computed in single precision; and no measure is negative
+_MAX_CLASSES = 2**15
+"""What the predictions' int16 can tell apart."""
 _PLACES = frozenset({"cell_id", "variant_id", "label", "seed", "outcome", "error"})
 """What tables hold beside the metrics."""
 
@@ -134,12 +136,22 @@ def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
             continue
         if name in _PLACES:
             raise DamagedFileError(f"has {place}.{name}, which is none")
+        if name == "dead_maps":
+            _check_classes(f"{place}.{name}", value)
+            continue
         if not isinstance(value, bool | int | float):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
         if name.startswith("num_") and type(value) is not int:
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no count")
         if not 0 <= value <= (1 if name.endswith("accuracy") else _LARGEST):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which nobody measured")
+
+
+def _check_classes(place: str, value: object) -> None:
+    """See that it lists classes, in order."""
+    found = value if isinstance(value, list) and all(type(item) is int for item in value) else None
+    if found is None or found != sorted(set(found)) or not all(0 <= item < _MAX_CLASSES for item in found):
+        raise DamagedFileError(f"has {shown(value)} as {place}, which lists no classes")
 
 
 def pack_predictions(predictions: Mapping[str, npt.NDArray[Any]], cell_id: str) -> bytes:

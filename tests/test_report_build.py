@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
 from nin_bench.errors import ResultsError, printable
-from nin_bench.report.build import FIGURES, build_report
+from nin_bench.report.build import build_report
+from nin_bench.report.captions import FIGURES
 
 
 def read_strictly(path):
@@ -186,8 +187,10 @@ def test_where_networks_failed_the_table_says_that_ranks_decided(tmp_path):
     page = build_report(folder, tmp_path / "report").read_text()
     [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
 
-    row = "| better | A is better. | **supported** | by rank: 6 won, 0 tied, 0 lost | – | 6 |"
-    assert row in page
+    assert (
+        "| better | A is better. | **supported** | by rank: 6 won, 0 tied, 0 lost "
+        "| holds in 54 to 100 % of pairs | 6 |"
+    ) in page
     assert (verdict["effect"], verdict["interval"], verdict["n"]) == (None, None, 6)
 
 

@@ -97,7 +97,10 @@ def test_what_does_not_follow_is_named_in_one_line(made, report, change):
 def test_other_versions_of_libraries_make_no_difference(made, report):
     page = report / "report.html"
     text = page.read_text()
-    start, end = text.index('id="plotly">') + len('id="plotly">'), text.index("</script>", text.index('id="plotly">'))
+    start, end = (
+        text.index('id="plotly">') + len('id="plotly">'),
+        text.index("</script>", text.index('id="plotly">')),
+    )
     page.write_text(text[:start] + "another plotly" + text[end:])
     for figure in (report / "figures").iterdir():
         figure.write_bytes(figure.read_bytes() + b" ")

@@ -14,7 +14,8 @@ from nin_bench.report.build import build_report
 
 ROOT = Path(__file__).parent.parent
 ALL_PLOTS = [
-    "effects", "learning_curves", "training_loss", "accuracy_against_costs", "escape", "cost_shares", "roofline",
+    "effects", "learning_curves", "training_loss", "accuracy_against_costs", "escape", "epochs_to_target",
+    "cost_shares", "roofline",
 ]  # fmt: skip
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -104,7 +105,17 @@ def test_a_heading_sorts_by_number_up_and_down_and_what_is_not_known_stays_last(
         heading = table.get_by_role("columnheader", name="MACs per image")
         heading.get_by_role("button").click()
         assert heading.get_attribute("aria-sort") == "ascending"
-        assert column(table, 3) == ["512 M", "577 M", "632 M", "670 M", "725 M", "762 M", "817 M", "855 M", "938 M"]
+        assert column(table, 3) == [
+            "512 M",
+            "577 M",
+            "632 M",
+            "670 M",
+            "725 M",
+            "762 M",
+            "817 M",
+            "855 M",
+            "938 M",
+        ]
         table.get_by_role("button", name="parameters").click()
         assert heading.get_attribute("aria-sort") is None
         assert column(table, 2)[:2] == ["1.55 M", "1.77 M"]
@@ -148,7 +159,11 @@ def test_a_click_on_a_row_shows_the_cell(browser, showcase):
         cell.locator(".main-svg").first.wait_for()
         assert cell.locator(".scatterlayer .trace").count() == 8, "two panels: band, mean, chance and the cell"
         facts = dict(zip(cell.locator("dt").all_inner_texts(), cell.locator("dd").all_inner_texts(), strict=True))
-        assert (facts["outcome"], facts["num params"], facts["num macs"]) == ("trained", "43,093,322", "512,155,648")
+        assert (facts["outcome"], facts["num params"], facts["num macs"]) == (
+            "trained",
+            "43,093,322",
+            "512,155,648",
+        )
 
         cell.get_by_role("button", name="Close").click()
         assert cell.is_hidden()
@@ -167,7 +182,8 @@ def test_a_click_on_a_line_shows_its_cell(browser, showcase):
         # where the collapsed seed's line has its sixth point
         x, y = figure.evaluate(
             """(figure) => {
-              const plot = figure.lastChild, { xaxis, yaxis } = plot._fullLayout, box = plot.getBoundingClientRect();
+              const plot = figure.lastChild, box = plot.getBoundingClientRect();
+              const { xaxis, yaxis } = plot._fullLayout;
               const line = plot.data.find((trace) => trace.line.dash === "dash");
               return [box.x + xaxis._offset + xaxis.l2p(line.x[5]), box.y + yaxis._offset + yaxis.l2p(line.y[5])];
             }"""
@@ -202,12 +218,14 @@ def test_hostile_labels_are_shown_and_do_not_run(browser, tmp_path):
 
 
 def test_the_embedded_data_cannot_end_its_script(tmp_path):
-    folder = write_results(tmp_path / "results", dict.fromkeys(HOSTILE, [record(metrics=metrics(0.9))]))
+    folder = write_results(tmp_path / "results", {label: [record(metrics=metrics(0.9))] for label in HOSTILE})
     build_report(folder, tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
     [embedded] = re.findall('<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert not re.search("[<>&\u2028\u2029\u202e]", embedded)
-    assert [variant["label"] for variant in json.loads(embedded)["variants"]] == [printable(label) for label in HOSTILE]
+    assert [variant["name"] for variant in json.loads(embedded)["variants"]] == [
+        printable(label) for label in HOSTILE
+    ]
 
 
 def test_a_phone_never_scrolls_sideways(browser, showcase):
@@ -250,7 +268,9 @@ def test_paper_is_white_and_holds_every_plot(browser, showcase):
         assert page.get_by_role("searchbox").first.is_hidden()
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("figure.plot .main-svg").count() >= len(ALL_PLOTS)
-        widths = page.locator("figure.plot .svg-container").evaluate_all("(all) => all.map((one) => one.clientWidth)")
+        widths = page.locator("figure.plot .svg-container").evaluate_all(
+            "(all) => all.map((one) => one.clientWidth)"
+        )
         assert set(widths) == {680}
         page.evaluate("dispatchEvent(new Event('afterprint'))")
 

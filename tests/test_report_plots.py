@@ -4,7 +4,8 @@ import pytest
 from report_fixture import COLLAPSED, learning, metrics, record, write_results
 
 from nin_bench.report import look
-from nin_bench.report.build import FIGURES, Findings, draw_figures
+from nin_bench.report.build import Findings, draw_figures
+from nin_bench.report.captions import FIGURES
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.results import load_results
 

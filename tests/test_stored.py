@@ -86,6 +86,7 @@ def test_a_record_as_a_run_writes_it_passes():
     check_record(record(), "c0")
     check_record(record(outcome="crashed", metrics={}, history=[], attempts=[{"error": "once"}, {}]), "c0")
     check_record(record(metrics={"test_accuracy": 1, "train_accuracy": 0.0}), "c0")
+    check_record(record(metrics={"dead_maps": [0, 7]}, history=[{"epoch": 1, "dead_maps": []}]), "c0")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,14 @@ def test_a_record_as_a_run_writes_it_passes():
         ({"metrics": {"train_loss": 1e39}}, "has 1e+39 as metrics.train_loss, which nobody measured"),
         ({"metrics": {"num_params": 0.5}}, "has 0.5 as metrics.num_params, which is no count"),
         ({"metrics": {"num_params": True}}, "has true as metrics.num_params, which is no count"),
+        ({"metrics": {"dead_maps": 3}}, "has 3 as metrics.dead_maps, which lists no classes"),
+        ({"metrics": {"dead_maps": [3, 1]}}, "has a list as metrics.dead_maps, which lists no classes"),
+        ({"metrics": {"dead_maps": [True]}}, "has a list as metrics.dead_maps, which lists no classes"),
+        (
+            {"history": [{"epoch": 1, "dead_maps": [-1]}]},
+            "has a list as history[0].dead_maps, which lists no classes",
+        ),
+        ({"metrics": {"dead_maps": [2**15]}}, "has a list as metrics.dead_maps, which lists no classes"),
         ({"metrics": {"label": 1}}, "has metrics.label, which is none"),
         ({"history": [{"epoch": 2}]}, "has epoch 2 in the place of epoch 1"),
         ({"history": [{"epoch": 1}, {"epoch": 1}]}, "has epoch 1 in the place of epoch 2"),

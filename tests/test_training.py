@@ -393,6 +393,7 @@ def evaluation_of(model: nn.Module, dataset: Dataset) -> Evaluation:
 
 def test_dead_maps_are_counted(digits):
     evaluation = evaluation_of(dead_nin([0, 3, 7]), digits)
+    assert evaluation.dead_maps == [0, 3, 7]
     assert evaluation.num_dead_maps == 3
     assert evaluation.num_no_prediction == 0
     assert not set(evaluation.predicted.tolist()) & {0, 3, 7}
@@ -400,13 +401,14 @@ def test_dead_maps_are_counted(digits):
 
 def test_dead_maps_are_seen_behind_a_dense_layer_too(digits):
     evaluation = evaluation_of(dead_nin([1, 2], head="fc_maps"), digits)
-    assert evaluation.num_dead_maps == 2
+    assert evaluation.dead_maps == [1, 2]
     assert evaluation.num_no_prediction == 0
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("mlp", {}), ("nin_mnist", {"head": "fc_linear", "width": 0.25})])
 def test_a_network_without_class_maps_has_none_to_lose(digits, name, arguments):
-    assert evaluation_of(network(name, QUICK, **arguments), digits).num_dead_maps is None
+    evaluation = evaluation_of(network(name, QUICK, **arguments), digits)
+    assert (evaluation.dead_maps, evaluation.num_dead_maps) == (None, None)
 
 
 def test_a_map_that_lives_on_a_single_image_is_not_dead(digits):
@@ -424,7 +426,7 @@ def test_a_map_that_lives_on_a_single_image_is_not_dead(digits):
     model.get_submodule("class_block").register_forward_hook(only_on_the_first)
     evaluation = Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
     assert len(seen) > 1
-    assert evaluation.num_dead_maps == 9
+    assert evaluation.dead_maps == [0, 1, 2, 3, 5, 6, 7, 8, 9]
     assert evaluation.num_no_prediction == len(images) - 1
     assert evaluation.predicted[0] == 4
 

@@ -61,7 +61,8 @@ def test_a_record_in_full():
     assert record["environment"] == {"workers": 2, "device": "cpu"}
     assert [row["epoch"] for row in record["history"]] == [1, 2]
     assert set(record["history"][0]) == {
-        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr", "seconds",
+        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "dead_maps", "lr",
+        "seconds",
     }  # fmt: skip
     assert rows_of(told) == record["history"]
     assert json.loads(to_json(record)) == record
@@ -78,7 +79,7 @@ def test_what_a_trained_cell_measured():
     assert metrics["train_images_per_second"] == pytest.approx(2 * 1238 / metrics["train_seconds"])
     assert metrics["peak_memory_bytes"] > 10_000_000
     assert (metrics["escaped"], metrics["healthy"]) == (True, True)
-    assert metrics["num_dead_maps"] is None  # it has no class maps
+    assert metrics["num_dead_maps"] is metrics["dead_maps"] is None  # it has no class maps
     assert metrics["chance_loss"] == pytest.approx(np.log(10), abs=1e-3)
     assert metrics["chance_accuracy"] == pytest.approx(0.1, abs=0.01)
     assert metrics["chance_loss"] == pytest.approx(math.log(10), abs=1e-3)  # the digits are nearly balanced
@@ -220,6 +221,8 @@ def test_a_network_that_collapsed_is_trained_and_not_healthy():
     metrics = record["metrics"]
     assert (metrics["escaped"], metrics["escape_epoch"], metrics["healthy"]) == (False, None, False)
     assert metrics["num_dead_maps"] == 10
+    assert metrics["dead_maps"] == [*range(10)]
+    assert all(row["dead_maps"] == [*range(10)] for row in record["history"])
     assert metrics["num_no_prediction"] == NUM_TEST
     assert metrics["test_accuracy"] == 0.0
     assert metrics["test_loss"] == pytest.approx(np.log(10))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
+from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
     from nin_bench.results import Results, ResultsFolder
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 
 def report(
     folder: FolderArgument,
+    other: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RESULTS_DIR_B]", help="Compare with this one instead: what moved.", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the results."),
+        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the (second) results."),
     ] = None,
     check: Annotated[
         bool,
@@ -28,12 +35,17 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Write the reports of a results folder anew: of its records, and of its search where there is one."""
-    place = out or report_folder(folder)
-    if check:
-        _check_report(folder, place)
+    """Write the reports of a results folder anew, of its records and of its search; or compare two folders."""
+    if other is not None:
+        from nin_bench.report.compare import compare_folders
+
+        if check:
+            raise InputError("--check is of one results folder; leave out the second, or --check")
+        tell(f"comparison: {compare_folders(folder, other, out or report_folder(other))}")
+    elif check:
+        _check_report(folder, out or report_folder(folder))
     else:
-        for kind, page in _write_reports(folder, place).items():
+        for kind, page in _write_reports(folder, out or report_folder(folder)).items():
             tell(f"{kind}: {page}")
 
 

@@ -10,6 +10,9 @@ from nin_bench.errors import ResultsError
 from nin_bench.report.html.page import without_libraries
 from nin_bench.report.signature import signature_of
 
+_APART = {"compare.md", "compare.json"}
+"""A comparison with other results may lie beside a report; it does not follow from these records alone."""
+
 
 def compare_reports(fresh: Path, kept: Path) -> list[str]:
     """Name every file of a report that does not follow.
@@ -35,7 +38,8 @@ def compare_reports(fresh: Path, kept: Path) -> list[str]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    return {name: path for name, path in files.items() if name not in _APART}
 
 
 def _compare(fresh: Path | None, kept: Path | None) -> str | None:

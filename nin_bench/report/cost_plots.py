@@ -48,7 +48,7 @@ def draw_cost_shares(rows: Sequence[CostRow]) -> Picture | None:
     """
     if not rows:
         return None
-    labels = [wrapped(row.label, 30) for row in rows]
+    labels = [wrapped(row.name, 30) for row in rows]
     height = 0.14 + 0.15 * max(label.count("\n") + 1 for label in labels)
     with theme():
         figure = Figure(figsize=(WIDTH, 1.3 + height * len(rows)), layout="constrained")
@@ -101,7 +101,7 @@ def draw_roofline(rows: Sequence[CostRow]) -> Picture | None:
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_minor_formatter(NullFormatter())
                 axis.set_major_formatter(lambda value, _: human_count(value))
-            ax.set_title(wrapped(row.label, 32))
+            ax.set_title(wrapped(row.name, 32))
             _draw_roofs(ax, row.entry, (left, right))
             _draw_layers(ax, row.entry)
         kinds = {layer.kind for row in drawn for _, _, layer in layer_points(row.entry)}

@@ -1,11 +1,12 @@
 """report.md's text as the sections of an HTML page, so that both say the same, whatever a report comes to say.
 
-The text is Markdown in which every value was escaped; HTML in it would be shown letter by letter, not rendered.
+The text is Markdown in which every value was escaped. HTML is shown letter by letter but for our templates' line
+breaks, so that a value which had not been escaped would not run either.
 """
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, get_args
@@ -33,27 +34,20 @@ class Section:
 
 
 def render_sections(
-    markdown: str,
-    figures: Sequence[Mapping[str, str]],
-    pictures: Mapping[str, bytes],
-    interactive: Mapping[str, str],
+    markdown: str, pictures: Mapping[str, bytes], interactive: Collection[str], captions: Mapping[str, str]
 ) -> list[Section]:
     """Render the text of a report.
 
     Args:
         markdown: the content of report.md.
-        figures: name, title and caption of every figure in it.
         pictures: every figure's PNG, by name; they become part of the page.
-        interactive: captions of the figures that the page's script draws instead, by name; they become places for
-            it.
+        interactive: names of the figures that the page's script draws instead; they become places for it.
+        captions: what takes the place of whole paragraphs, by their text.
     """
-    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    parser = MarkdownIt("commonmark", renderer_cls=_Renderer).enable("table").disable("html_block")
     environment = {"pictures": pictures, "interactive": interactive}
-    captions = {
-        figure["caption"]: interactive[figure["name"]] for figure in figures if figure["name"] in interactive
-    }
     sections = []
-    for part in _split(_with_figures(parser.parse(markdown.replace(BREAK, "")), captions)):
+    for part in _split(_with_figures(parser.parse(markdown), captions)):
         title = _text(part[1]) if part[0].tag == "h2" else ""
         anchor = re.sub(r"[^a-z0-9]+", "-", title.lower())
         if anchor:
@@ -101,6 +95,10 @@ class _Renderer(RendererHTML):
         content = base64.b64encode(env["pictures"][name]).decode()
         return f'<figure><img alt="{title}" src="data:image/png;base64,{content}"></figure>\n'
 
+    def html_inline(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
+        content = tokens[place].content
+        return {"<br>": "<br>", BREAK: ""}.get(content, escape(content))
+
     def table_open(self, *_: Any) -> str:
         # reachable by keyboard, so that a table wider than the screen can be scrolled
         return '<div class="table" role="region" aria-label="table" tabindex="0"><table>\n'
@@ -117,7 +115,7 @@ class _Renderer(RendererHTML):
     def strong_open(
         self, tokens: Sequence[Token], place: int, options: OptionsDict, env: MutableMapping[str, Any]
     ) -> str:
-        said = tokens[place + 1].content
+        said = tokens[place + 1].content.rstrip(".").lower()
         return f'<strong class="verdict {said.replace(" ", "-")}">' if said in _VERDICTS else "<strong>"
 
 

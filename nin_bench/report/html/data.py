@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from nin_bench.errors import printable
-from nin_bench.metrics import METRICS
+from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cost_plots import by_kind, copy_bandwidth, kind_styles, layer_points, roofs_of
 from nin_bench.report.costs import KINDS, CostRow, MachineCosts
+from nin_bench.report.effects import Row
 from nin_bench.report.look import styles
 from nin_bench.report.plots import MAX_DRAWN
 
@@ -31,7 +32,10 @@ Table = dict[str, list[Any]]
 
 
 def page_data(
-    report: Mapping[str, Any], epochs: Mapping[str, pd.DataFrame], costs: Sequence[MachineCosts]
+    report: Mapping[str, Any],
+    epochs: Mapping[str, pd.DataFrame],
+    costs: Sequence[MachineCosts],
+    effects: Sequence[Row],
 ) -> dict[str, Any]:
     """What is embedded in the page.
 
@@ -39,16 +43,17 @@ def page_data(
         report: the content of report.json.
         epochs: `known_epochs` by history column: what single cells recorded.
         costs: `compare_costs`.
+        effects: `effect_rows`.
     """
     rows = report["comparison"][:MAX_DRAWN]
     looks = styles([row["variant_id"] for row in rows])
-    cells, fronts = report["cells"][:MAX_CELLS], report["pareto_front"]
+    cells, fronts, names = report["cells"][:MAX_CELLS], report["pareto_front"], report["names"]
     own_costs = [row for machine in costs if machine.of_grid for row in machine.rows[:MAX_DRAWN]]
     found: dict[str, Any] = _embedded({
         "variants": [
             {
                 "id": row["variant_id"],
-                "label": row["label"],
+                "name": names[row["label"]],
                 "color": to_hex(looks[row["variant_id"]].color),
                 "symbol": _SYMBOLS[looks[row["variant_id"]].marker],
                 "costs": {cost: _single(row[cost]) for cost in fronts},
@@ -60,7 +65,7 @@ def page_data(
         "costs": [
             {
                 "name": cost,
-                "title": METRICS[cost].title,
+                "title": _titled(METRICS[cost]),
                 "front": [
                     (_single(row[cost]), row["test_accuracy_given_healthy"]["mean"])
                     for label in front
@@ -71,9 +76,12 @@ def page_data(
             for cost, front in fronts.items()
         ],
         "curves": {name: _by_variant(points, looks) for name, points in report["learning_curves"].items()},
-        "escape": _by_variant(report["escape_curves"], looks),
-        "claims": [_claim(verdict) for verdict in report["hypotheses"]],
-        "cells": _cells(cells),
+        "reached": {
+            "escape": _reached(report["escapes"], looks),
+            "epochs_to_target": _reached(report["target"]["variants"] if report["target"] else [], looks),
+        },
+        "effects": [_effect(row, names) for row in effects],
+        "cells": _cells(cells, names),
         "causes": {trouble["cell_id"]: trouble["cause"] for trouble in report["troubles"]},
         "cell_curves": _cell_curves([cell["cell_id"] for cell in cells], epochs),
         "kinds": [
@@ -109,31 +117,44 @@ def _by_variant(points: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -
     return tables
 
 
-def _claim(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the plot of effects; where networks failed, of the healthy pairs, whose effect decides nothing."""
-    effect, interval = verdict["effect"], verdict["interval"]
-    decides = effect is not None
-    if not decides and (healthy := verdict["details"].get("given_healthy")):
-        effect, interval = healthy["effect"], healthy["interval"]
+def _effect(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
+    """A claim's line in the plot of effects."""
+    verdict = row.verdict
     return {
-        **{
-            name: verdict[name] for name in ("id", "says", "verdict", "expect", "margin", "factor", "n", "compare")
-        },
-        "metric": METRICS[verdict["metric"]].title,
-        "unit": "factor" if verdict["factor"] is not None else METRICS[verdict["metric"]].unit,
-        "effect": effect,
-        "interval": interval,
-        "decides": decides,
+        **{name: getattr(row, name) for name in ("panel", "value", "interval", "band", "decides")},
+        **{name: getattr(verdict, name) for name in ("id", "says", "verdict", "n")},
+        "compare": [names[label] for label in verdict.compare],
+        "is_factor": verdict.factor is not None,
     }
 
 
-def _cells(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Columns, so that no name is repeated for each cell."""
-    names = dict.fromkeys(name for cell in cells for name in cell["metrics"])
+def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By variant, the share of its cells that got there, step by step."""
     return {
-        **{key: [cell[key] for cell in cells] for key in ("cell_id", "variant_id", "label", "seed", "outcome")},
-        "metrics": {name: [_scalar(cell["metrics"].get(name)) for cell in cells] for name in names},
+        row["variant_id"]: {
+            "time": [step["time"] for step in row["steps"]],
+            "share": [step["share"] for step in row["steps"]],
+            "interval": [step["interval"] or [step["share"]] * 2 for step in row["steps"]],
+            **{name: row[name] for name in ("n", "num_reached", "horizon")},
+        }
+        for row in found
+        if row["variant_id"] in drawn
     }
+
+
+def _cells(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, Any]:
+    """Columns, so that nothing is named anew for each cell."""
+    metrics = dict.fromkeys(name for cell in cells for name in cell["metrics"])
+    return {
+        **{key: [cell[key] for cell in cells] for key in ("cell_id", "variant_id", "seed", "outcome")},
+        "variant": [names[cell["label"]] for cell in cells],
+        "metrics": {name: [_scalar(cell["metrics"].get(name)) for cell in cells] for name in metrics},
+    }
+
+
+def _titled(metric: Metric) -> str:
+    """As an axis is named."""
+    return metric.title + ("" if metric.unit == "count" else f" ({metric.unit})")
 
 
 def _single(cost: Any) -> Any:
@@ -170,7 +191,7 @@ def _cell_curves(cell_ids: Sequence[str], epochs: Mapping[str, pd.DataFrame]) ->
 def _shares(row: CostRow) -> dict[str, Any]:
     """Parameters, MACs and seconds by kind of layer."""
     return {
-        "label": row.label,
+        "name": row.name,
         "num_params": by_kind(row.entry.num_params),
         "num_macs": by_kind(row.entry.num_macs),
         "seconds": row.seconds,
@@ -181,7 +202,7 @@ def _roofline(row: CostRow) -> dict[str, Any]:
     """A variant's layers and the roofs above them."""
     total = math.fsum(layer.forward_seconds or 0.0 for layer in row.entry.layers)
     return {
-        "label": row.label,
+        "name": row.name,
         "layers": [
             {
                 "name": layer.name,

@@ -8,53 +8,44 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from nin_bench.errors import printable
-from nin_bench.report.costs import MachineCosts
 from nin_bench.report.html.body import Section, render_sections
-from nin_bench.report.html.data import page_data
 from nin_bench.report.plots import MAX_DRAWN
 
-INTERACTIVE = {
-    "effects": (
-        "A mark is what was measured, its line the interval that decides, and the shaded stretch what was "
-        "claimed: a claim is supported where the whole interval lies in it. A hollow mark is of the pairs of "
-        "which both networks are healthy, and decides nothing."
-    ),
+INTERACTIVE = (
+    "effects", "learning_curves", "training_loss", "accuracy_against_costs", "escape", "epochs_to_target",
+    "cost_shares", "roofline",
+)  # fmt: skip
+"""The figures that plots.js draws, by name; any other is shown as it was drawn for report.md."""
+
+_CAPTIONS = {
     "learning_curves": (
-        "Thick lines are means of healthy seeds, thin ones single seeds, dashed those that failed or "
-        "collapsed. Choose one variant for the range of its healthy seeds; a click on a thin line shows its "
-        "cell."
+        "Thick lines are means of healthy seeds, thin ones single seeds, dashed those that failed or collapsed. "
+        "Choose one variant for the range of its healthy seeds; a click on a thin line shows its cell."
     ),
     "training_loss": (
-        "Lines as for validation accuracy; one that stays on the dotted line has learned no more than how "
-        "often each class occurs."
+        "Lines as for validation accuracy; one that stays on the dotted line has learned no more than how often "
+        "each class occurs."
     ),
     "accuracy_against_costs": (
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
-        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the "
-        "dashed line joins the variants that no other of the grid beats at the same cost. A click on a small "
-        "mark shows its cell."
+        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the dashed line "
+        "joins the variants that no other of the grid beats at the same cost. A click on a small mark shows its "
+        "cell. Training time is of steps alone, seen while cells trained side by side."
     ),
     "escape": (
-        "The share of a variant's cells that have left chance level; a line that ends below 100 % has cells "
-        "that learned nothing."
+        "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate); one "
+        "that never reaches the top has cells that learned nothing. Choose one variant for its 95 % interval."
     ),
     "cost_shares": (
-        "Percent of each variant's total, by kind of layer; where a kind's share of the time is larger than "
-        "its share of the MACs, its MACs are dear."
-    ),
-    "roofline": (
-        "Each mark is a layer in its forward pass, the larger the more time it takes. The line is what the "
-        "machine can do at most: below its slope a layer waits for memory, below its flat part for "
-        "arithmetic; how far a mark lies under the line is what is left to gain. A mark above it worked in "
-        "caches that are faster than memory."
+        "Percent of each variant's total, by kind of layer; where a kind's share of the time is larger than its "
+        "share of the MACs, its MACs are dear."
     ),
 }
-"""How to read the figures that plots.js draws, by name; any other is shown as it was drawn for report.md."""
+"""How to read those that are drawn otherwise than report.md's, by name."""
 
 _CELLS = Section("Every cell", "every-cell", Markup())
 """A section that report.md has not; its list is made by cells.js."""
@@ -70,11 +61,7 @@ _FROM_LIBRARIES = re.compile(
 
 
 def render_html(
-    report: Mapping[str, Any],
-    markdown: str,
-    pictures: Mapping[str, bytes],
-    epochs: Mapping[str, pd.DataFrame],
-    costs: Sequence[MachineCosts],
+    report: Mapping[str, Any], markdown: str, pictures: Mapping[str, bytes], data: Mapping[str, Any]
 ) -> str:
     """The content of report.html.
 
@@ -82,11 +69,14 @@ def render_html(
         report: the content of report.json.
         markdown: the content of report.md, whose text the page repeats.
         pictures: every figure's PNG, by name.
-        epochs: `known_epochs` by history column.
-        costs: `compare_costs`.
+        data: `page_data` of the same report.
     """
-    captions = _captions(len(report["comparison"]))
-    sections = render_sections(markdown, report["figures"], pictures, captions)
+    captions = {
+        figure["caption"]: _caption(figure["name"], len(report["comparison"]))
+        for figure in report["figures"]
+        if figure["name"] in _CAPTIONS
+    }
+    sections = render_sections(markdown, pictures, INTERACTIVE, captions)
     titles = [section.title for section in sections]
     sections.insert(titles.index(_AFTER_CELLS) if _AFTER_CELLS in titles else len(sections), _CELLS)
     plotly, script, style = get_plotlyjs(), "".join(map(_asset, _SCRIPTS)), _asset("style.css")
@@ -102,8 +92,7 @@ def render_html(
         title=printable(f"{report['name']} · {report['profile']}"),
         sections=sections,
         cells=_CELLS,
-        effects=captions["effects"] if "effects" not in {figure["name"] for figure in report["figures"]} else None,
-        data=page_data(report, epochs, costs),
+        data=data,
         num_records=len(report["cells"]),
         policy=_policy(scripts=[plotly, script], styles=[style, ""]),
         plotly=Markup(plotly),
@@ -113,11 +102,9 @@ def render_html(
     )
 
 
-def _captions(num_variants: int) -> dict[str, str]:
-    if num_variants <= MAX_DRAWN:
-        return INTERACTIVE
+def _caption(name: str, num_variants: int) -> str:
     drawn = f" Drawn are the first {MAX_DRAWN} of {num_variants} variants, in the grid's order."
-    return {name: caption + drawn for name, caption in INTERACTIVE.items()}
+    return _CAPTIONS[name] + (drawn if num_variants > MAX_DRAWN else "")
 
 
 def without_libraries(page: bytes) -> bytes:

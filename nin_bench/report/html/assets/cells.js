@@ -28,7 +28,7 @@ function listCells() {
   const classOf = (column) => (["variant", "outcome"].includes(headings[column]) ? "" : "number");
   const head = element("tr", {}, ...headings.map((textContent, column) => element("th", { textContent, className: classOf(column) })));
   const rows = data.cells.cell_id.map((id, at) => {
-    const open = element("button", { type: "button", className: "link", textContent: data.cells.label[at] });
+    const open = element("button", { type: "button", className: "link", textContent: data.cells.variant[at] });
     const texts = [String(data.cells.seed[at]), ...columns.map(([, shown]) => shown(at))];
     const row = element("tr", {}, element("td", {}, open), ...texts.map((textContent, column) => element("td", { textContent, className: classOf(column + 1) })));
     row.dataset.cell = id;
@@ -66,7 +66,7 @@ function showCell(at) {
     document.querySelector("#cells tr.shown button")?.focus();
   });
   forgetPlot(place.querySelector(".plot"));
-  const title = `${data.cells.label[at]}, seed ${data.cells.seed[at]}`;
+  const title = `${data.cells.variant[at]}, seed ${data.cells.seed[at]}`;
   const facts = element("dl", {}, ...factsOf(at).map(([name, value]) =>
     element("div", {}, element("dt", { textContent: name }), element("dd", { textContent: value }))));
   place.replaceChildren(element("h3", { textContent: title }), close);

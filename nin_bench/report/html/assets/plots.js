@@ -2,7 +2,6 @@
 // when it comes near the screen, and again when the width or the theme changes.
 
 const STACKED_BELOW = 640; // pixels: panels stand one below the other
-const UNITS = { share: "points", nats: "nats", epochs: "epochs", count: "", seconds: "s", "images/s": "images/s", bytes: "bytes", joules: "J", factor: "" };
 const PRINTED_WIDTH = 680; // pixels: what a sheet of A4 is wide between its margins
 const isTouched = matchMedia("(pointer: coarse)").matches;
 const CONFIG = {
@@ -160,73 +159,63 @@ const legendName = (label, width) => plotText(shortened(label, Math.max(16, Math
 // What the cells of a variant hold, by their place in the list.
 const cellsOf = (variantId) => data.cells.cell_id.flatMap((_, at) => (data.cells.variant_id[at] === variantId ? [at] : []));
 const isUnwell = (at) => data.cells.outcome[at] !== "trained" || data.cells.metrics.healthy?.[at] === false;
-const cellTitle = (at) => `${plotText(data.cells.label[at])}, seed ${data.cells.seed[at]}`;
+const cellTitle = (at) => `${plotText(data.cells.variant[at])}, seed ${data.cells.seed[at]}`;
 
 // Effects
 
-const SCALE = { share: 100 };
-
-function claimedStretch({ expect, margin, factor, unit }, [low, high]) {
-  const size = factor ?? (margin ?? 0) * (SCALE[unit] ?? 1);
-  if (factor) return { greater: [size, high], less: [low, 1 / size], equivalent: [1 / size, size] }[expect];
-  return { greater: [size, high], less: [low, -size], equivalent: [-size, size] }[expect];
-}
-
 function plotEffects(width) {
-  const shown = data.claims.filter((claim) => claim.effect !== null);
-  const units = [...new Set(shown.map((claim) => claim.unit))];
-  const pitch = 46;
-  const gap = 62;
-  const plotHeight = pitch * shown.length + gap * Math.max(0, units.length - 1);
-  const traces = [];
+  const titles = [...new Set(data.effects.map((row) => row.panel))];
+  const [pitch, gap] = [50, 62]; // pixels, of a row and between panels
+  const plotHeight = pitch * data.effects.length + gap * (titles.length - 1);
   const layout = { plotHeight, showlegend: false };
   let top = plotHeight;
-  units.forEach((unit, number) => {
-    const claims = shown.filter((claim) => claim.unit === unit);
+  const traces = titles.flatMap((panel, number) => {
+    const rows = data.effects.filter((row) => row.panel === panel);
     const name = number ? String(number + 1) : "";
-    const scale = SCALE[unit] ?? 1;
-    const of = (value) => value * scale;
-    const ends = claims.flatMap((claim) => [claim.effect, ...(claim.interval ?? [])].map(of))
-      .concat(unit === "factor" ? claims.flatMap(({ factor }) => [1, factor, 1 / factor]) : [0, ...claims.flatMap(({ margin }) => [of(margin ?? 0), -of(margin ?? 0)])]);
-    const isLog = unit === "factor" && ends.every((end) => end > 0);
-    const [low, high] = [Math.min(...ends), Math.max(...ends)];
+    const axes = { xaxis: `x${name}`, yaxis: `y${name}` };
+    const isShare = panel.startsWith("share of pairs");
+    const scale = panel.endsWith("points") || isShare ? 100 : 1;
+    const ends = rows.flatMap((row) => [row.value, ...(row.interval ?? []), ...row.band, ...row.decides]).map((end) => end * scale);
+    const isLog = rows[0].is_factor && ends.every((end) => end > 0);
+    const [low, high] = isShare ? [0, 100] : [Math.min(...ends, isLog ? 0.9 : 0), Math.max(...ends, isLog ? 1.1 : 0)];
     const room = isLog ? (high / low) ** 0.06 : 0.06 * (high - low || 1);
     const range = isLog ? [low / room, high * room] : [low - room, high + room];
-    const stretches = claims.map((claim) => claimedStretch(claim, range));
-    const axes = { xaxis: `x${name}`, yaxis: `y${name}` };
-    traces.push({
-      ...axes, mode: "lines", fill: "toself", line: { width: 0 }, fillcolor: faded(themeColor("supported"), 0.14), hoverinfo: "skip",
-      x: stretches.flatMap(([from, to]) => [from, to, to, from, from, null]),
-      y: claims.flatMap((_, at) => [at - 0.42, at - 0.42, at + 0.42, at + 0.42, at - 0.42, null]),
-    });
-    traces.push({
-      ...axes, mode: "text", hoverinfo: "skip", textposition: "middle right", textfont: { color: themeColor("text") },
-      x: claims.map(() => range[0]), y: claims.map((_, at) => at - 0.24),
-      text: claims.map((claim) => plotText(shortened(claim.id, Math.floor(width / 8)))),
-    });
-    claims.forEach((claim, at) => {
-      const color = themeColor(claim.verdict.replace(" ", "-"));
-      const interval = claim.interval?.map(of);
-      const around = interval ? { type: "data", symmetric: false, array: [interval[1] - of(claim.effect)], arrayminus: [of(claim.effect) - interval[0]], color, thickness: claim.decides ? 2 : 1, width: 5 } : undefined;
-      const digits = (value) => (unit === "factor" ? "×" : "") + Number(value.toPrecision(3)).toLocaleString("en").replace("-", "−");
-      traces.push({
-        ...axes, mode: "markers", x: [of(claim.effect)], y: [at + 0.16], error_x: around, hoverinfo: "text",
-        marker: { size: 10, color, symbol: claim.decides ? "circle" : "circle-open" },
-        text: [[
-          `<b>${plotText(claim.id)}</b>: ${plotText(claim.verdict)}`,
-          plotText(shortened(claim.says, 70)),
-          `${plotText(claim.metric)}: ${digits(of(claim.effect))} ${UNITS[unit]}` + (interval ? `, interval ${interval.map(digits).join(" to ")}` : ""),
-          claim.decides ? `n = ${claim.n}` : "over healthy pairs: describes, does not decide",
-        ].join("<br>")],
-      });
-    });
-    const height = pitch * claims.length;
+    const shown = (value) => (rows[0].is_factor ? "×" : "") + Number((value * scale).toPrecision(3)).toLocaleString("en").replace("-", "−");
+    const height = pitch * rows.length;
     layout[`xaxis${name}`] = {
-      ...(isLog ? logAxis("factor", range, "~g") : axis(`difference${UNITS[unit] && ` in ${UNITS[unit]}`}`, { zeroline: true, zerolinecolor: themeColor("quiet") })),
+      ...(isLog ? logAxis(panel, range, "~g") : axis(panel + (isShare ? ", %" : ""), { zeroline: !isShare, zerolinecolor: themeColor("quiet") })),
       anchor: `y${name}`, range: isLog ? range.map(Math.log10) : range,
     };
-    layout[`yaxis${name}`] = axis("", { anchor: `x${name}`, range: [claims.length - 0.5, -0.5], domain: [(top - height) / plotHeight, top / plotHeight], showticklabels: false, ticks: "", showgrid: false, showline: false });
+    layout[`yaxis${name}`] = axis("", { anchor: `x${name}`, range: [rows.length - 0.5, -0.5], domain: [(top - height) / plotHeight, top / plotHeight], showticklabels: false, ticks: "", showgrid: false, showline: false });
     top -= height + gap;
+    const stretch = ([from, to], at) => ({ x: [from, to, to, from, from, null], y: [at - 0.45, at - 0.45, at + 0.45, at + 0.45, at - 0.45, null] });
+    const bands = rows.map((row, at) => stretch(row.band.map((end) => end * scale), at));
+    const lines = rows.flatMap((row, at) => row.decides.map((end) => stretch([end * scale, end * scale], at)));
+    const still = { ...axes, mode: "lines", hoverinfo: "skip" };
+    return [
+      { ...still, x: bands.flatMap(({ x }) => x), y: bands.flatMap(({ y }) => y), fill: "toself", fillcolor: themeColor("line"), line: { width: 0 } },
+      { ...still, x: lines.flatMap(({ x }) => x), y: lines.flatMap(({ y }) => y), line: { width: 1.5, color: themeColor("text") } },
+      {
+        ...still, mode: "text", textposition: "middle right", x: rows.map(() => range[0]), y: rows.map((_, at) => at - 0.22),
+        text: rows.map((row) => `${plotText(shortened(row.id, Math.floor(width / 9)))}: ${plotText(row.verdict)}`),
+        textfont: { color: rows.map((row) => themeColor(row.verdict.replace(" ", "-"))) },
+      },
+      ...rows.map((row, at) => {
+        const color = themeColor(row.verdict.replace(" ", "-"));
+        const value = row.value * scale;
+        const [from, to] = (row.interval ?? [row.value, row.value]).map((end) => end * scale);
+        return {
+          ...axes, mode: "markers", x: [value], y: [at + 0.18], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
+          error_x: row.interval ? { type: "data", symmetric: false, array: [to - value], arrayminus: [value - from], color, thickness: 2, width: 5 } : undefined,
+          text: [[
+            `<b>${plotText(row.id)}</b>: ${plotText(row.verdict)}, n = ${row.n}`,
+            plotText(shortened(row.says, 70)),
+            `A is ${plotText(row.compare[0])}, B is ${plotText(row.compare[1])}`,
+            `${plotText(panel)}: ${shown(row.value)}${row.interval ? `, interval ${row.interval.map(shown).join(" to ")}` : ""}`,
+          ].join("<br>")],
+        };
+      }),
+    ];
   });
   return { traces, layout };
 }
@@ -260,9 +249,9 @@ function bandTrace(curve, color, axes) {
 
 function meanTrace(variant, curve, scale, width, others = {}) {
   return {
-    x: curve.epoch, y: curve.mean, mode: "lines+markers", hoverinfo: "text", name: legendName(variant.label, width), legendgroup: variant.id, showlegend: true,
+    x: curve.epoch, y: curve.mean, mode: "lines+markers", hoverinfo: "text", name: legendName(variant.name, width), legendgroup: variant.id, showlegend: true,
     line: { color: variant.color, width: 2.5 }, marker: { symbol: variant.symbol, size: 7 },
-    text: curve.epoch.map((epoch, at) => `<b>${plotText(variant.label)}</b><br>epoch ${epoch}: ${scale(curve.mean[at])} (${scale(curve.low[at])} to ${scale(curve.high[at])}, n=${curve.n[at]})`),
+    text: curve.epoch.map((epoch, at) => `<b>${plotText(variant.name)}</b><br>epoch ${epoch}: ${scale(curve.mean[at])} (${scale(curve.low[at])} to ${scale(curve.high[at])}, n=${curve.n[at]})`),
     ...others,
   };
 }
@@ -295,7 +284,7 @@ function curvesPlot(column, title, chance, scale, tickformat) {
     if (chance() !== null && epochs.length) traces.push(chanceTrace(chance(), [Math.min(...epochs), Math.max(...epochs)], scale));
     return { traces, layout: { plotHeight: 340, xaxis: epochAxis(Math.max(...epochs)), yaxis: axis(title, { tickformat }) } };
   }
-  return { make, all: "all variants", choices: () => withCurves().map((variant) => [variant.id, variant.label]) };
+  return { make, all: "all variants", choices: () => withCurves().map((variant) => [variant.id, variant.name]) };
 }
 
 function plotOfCell(at) {
@@ -358,10 +347,10 @@ function plotAccuracy(width) {
           text: cells.map((at) => `${cellTitle(at)}<br>test accuracy ${percent(accuracy(at))}${accuracy(at) < floor ? ", below the axis" : ""}`),
         };
         const middle = {
-          ...axes, x: [cost], y: [mean], mode: "markers", hoverinfo: "text", name: legendName(variant.label, width), legendgroup: variant.id, showlegend: first,
+          ...axes, x: [cost], y: [mean], mode: "markers", hoverinfo: "text", name: legendName(variant.name, width), legendgroup: variant.id, showlegend: first,
           marker: { color: variant.color, size: 11, symbol: variant.symbol, line: { color: themeColor("page"), width: 1 } },
           error_y: sd === null ? undefined : { type: "data", array: [sd], color: variant.color, thickness: 1.5, width: 0 },
-          text: [`<b>${plotText(variant.label)}</b><br>test accuracy given healthy ${mean === null ? NOT_KNOWN : percent(mean)}${sd === null ? "" : ` ± ${(100 * sd).toFixed(1)}`} (n=${n})<br>${humanCount(cost)} ${plotText(title)}`],
+          text: [`<b>${plotText(variant.name)}</b><br>test accuracy given healthy ${mean === null ? NOT_KNOWN : percent(mean)}${sd === null ? "" : ` ± ${(100 * sd).toFixed(1)}`} (n=${n})<br>${humanCount(cost)} ${plotText(title)}`],
         };
         return [seeds, middle];
       }),
@@ -370,19 +359,32 @@ function plotAccuracy(width) {
   return { traces, layout };
 }
 
-// Escape
+// Who got there when: escape, or the target accuracy
 
-function plotEscape(width) {
-  const last = Math.max(1, ...Object.values(data.escape).flatMap((steps) => steps.epoch), ...Object.values(data.curves.train_loss ?? {}).flatMap((curve) => curve.epoch));
-  const traces = data.variants.filter((variant) => data.escape[variant.id]).map((variant) => {
-    const { epoch, share, n } = data.escape[variant.id];
-    const shares = [...share, share.at(-1)];
-    return {
-      x: [...epoch, last], y: shares, mode: "lines+markers", name: legendName(variant.label, width), hoverinfo: "text", line: { shape: "hv", color: variant.color, width: 2 }, marker: { symbol: variant.symbol, size: 7 },
-      text: [...epoch, last].map((at, place) => `<b>${plotText(variant.label)}</b><br>by epoch ${at.toFixed(2)}: ${Math.round(shares[place] * n[0])} of ${n[0]} escaped`),
-    };
-  });
-  return { traces, layout: { plotHeight: 280, xaxis: epochAxis(last, { range: [0, last] }), yaxis: axis("share escaped", { tickformat: ".0%", range: [-0.03, 1.03] }) } };
+function reachedPlot(name) {
+  const known = () => data.variants.filter((variant) => data.reached[name][variant.id]);
+  function make(width, chosen) {
+    const last = Math.max(1, ...Object.values(data.reached[name]).map(({ horizon }) => horizon));
+    const traces = known().flatMap((variant) => {
+      const { time, share, interval, n } = data.reached[name][variant.id];
+      const isShown = !chosen || chosen === variant.id;
+      const times = [...time, last];
+      const shares = [...share, share.at(-1)];
+      const bounds = (end) => [...interval, interval.at(-1)].map((ends) => ends[end]);
+      const bound = { x: times, mode: "lines", line: { shape: "hv", width: 0 }, hoverinfo: "skip", showlegend: false };
+      const band = chosen === variant.id ? [
+        { ...bound, y: bounds(0) },
+        { ...bound, y: bounds(1), fill: "tonexty", fillcolor: faded(variant.color, 0.18) },
+      ] : [];
+      return [...band, {
+        x: times, y: shares, mode: isShown ? "lines+markers" : "lines", name: legendName(variant.name, width), hoverinfo: "text", showlegend: isShown,
+        line: { shape: "hv", color: isShown ? variant.color : themeColor("faint"), width: isShown ? 2 : 1 }, marker: { symbol: variant.symbol, size: 7 },
+        text: times.map((at, place) => `<b>${plotText(variant.name)}</b><br>by epoch ${Number(at.toFixed(2))}: ${percent(shares[place])} of ${n} cells`),
+      }];
+    });
+    return { traces, layout: { plotHeight: 280, xaxis: epochAxis(last, { range: [0, last] }), yaxis: axis("share of cells", { tickformat: ".0%", range: [-0.03, 1.03] }) } };
+  }
+  return { make, all: "all variants", choices: () => known().map((variant) => [variant.id, variant.name]) };
 }
 
 // Costs
@@ -402,7 +404,7 @@ function plotShares(width) {
     const labels = number === 0 || lines > 1;
     layout[`yaxis${names[number]}`] = axis("", {
       autorange: "reversed", tickvals: rows, showticklabels: labels, ticks: "", showgrid: false, showline: false,
-      ticktext: data.shares.map(({ label }) => plotText(shortened(label, width < STACKED_BELOW ? 24 : 30))),
+      ticktext: data.shares.map(({ name }) => plotText(shortened(name, width < STACKED_BELOW ? 24 : 30))),
     });
     return data.kinds.map((kind) => {
       const parts = data.shares.map((row) => row[name]?.[kind.name] ?? null);
@@ -411,7 +413,7 @@ function plotShares(width) {
         type: "bar", orientation: "h", xaxis: `x${names[number]}`, yaxis: `y${names[number]}`, y: rows,
         x: parts.map((part, at) => (part === null || !totals[at] ? null : part / totals[at])),
         name: kind.title, legendgroup: kind.name, showlegend: number === 0, marker: { color: kind.color }, hoverinfo: "text", textposition: "none",
-        text: parts.map((part, at) => (part === null ? "" : `<b>${plotText(data.shares[at].label)}</b><br>${kind.title}: ${shown(part)}, ${percent(totals[at] ? part / totals[at] : 0)} of ${shown(totals[at])}`)),
+        text: parts.map((part, at) => (part === null ? "" : `<b>${plotText(data.shares[at].name)}</b><br>${kind.title}: ${shown(part)}, ${percent(totals[at] ? part / totals[at] : 0)} of ${shown(totals[at])}`)),
       };
     });
   });
@@ -420,16 +422,16 @@ function plotShares(width) {
 
 const plotRoofline = {
   all: "all variants",
-  choices: () => data.rooflines.map(({ label }, at) => [String(at), label]),
+  choices: () => data.rooflines.map(({ name }, at) => [String(at), name]),
   make(width, chosen) {
     const shown = chosen === null ? data.rooflines : [data.rooflines[Number(chosen)]];
-    const layers = shown.flatMap((line) => line.layers.map((layer) => ({ ...layer, label: line.label })));
+    const layers = shown.flatMap((line) => line.layers.map((layer) => ({ ...layer, variant: line.name })));
     const traces = data.kinds.map((kind) => {
       const mine = layers.filter((layer) => layer.kind === kind.name);
       return {
         x: mine.map((layer) => layer.flops_per_byte), y: mine.map((layer) => layer.flops_per_second), mode: "markers", name: kind.title, hoverinfo: "text",
         marker: { color: kind.color, symbol: kind.symbol, opacity: 0.8, size: mine.map((layer) => 7 + 16 * Math.sqrt(layer.share)), line: { color: themeColor("page"), width: 1 } },
-        text: mine.map((layer) => `<b>${plotText(layer.name)}</b> of ${plotText(layer.label)}<br>${humanCount(layer.flops_per_second)} operations per second at ${Number(layer.flops_per_byte.toPrecision(3))} per byte<br>${percent(layer.share)} of the forward pass`),
+        text: mine.map((layer) => `<b>${plotText(layer.name)}</b> of ${plotText(layer.variant)}<br>${humanCount(layer.flops_per_second)} operations per second at ${Number(layer.flops_per_byte.toPrecision(3))} per byte<br>${percent(layer.share)} of the forward pass`),
       };
     }).filter((trace) => trace.x.length);
     const { bytes_per_second: bandwidth, roofs, precision } = shown[0];
@@ -457,7 +459,8 @@ const PLOTS = {
   learning_curves: curvesPlot(...CURVES[0]),
   training_loss: curvesPlot(...CURVES[1]),
   accuracy_against_costs: plotAccuracy,
-  escape: plotEscape,
+  escape: reachedPlot("escape"),
+  epochs_to_target: reachedPlot("epochs_to_target"),
   cost_shares: plotShares,
   roofline: plotRoofline,
 };
