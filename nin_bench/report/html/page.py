@@ -32,7 +32,7 @@ _CAPTIONS = {
     ),
     "accuracy_against_costs": (
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
-        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the dashed line "
+        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis; the dashed line "
         "joins the variants that no other of the grid beats at the same cost. A click on a small mark shows its "
         "cell. Training time is of steps alone, seen while cells trained side by side."
     ),
