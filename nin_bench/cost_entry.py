@@ -74,6 +74,18 @@ class Breakdown(_Part):
     dense: Count
 
 
+class BatchPeak(_Part):
+    """The memory of a training step by its batch, in bytes."""
+
+    batch_size: Annotated[int, Field(ge=1)]
+    micro_batch: Annotated[int, Field(ge=1)] | None
+    """None where the batch passes whole."""
+    peak_foretold: Count
+    """By the formula."""
+    peak: Count | None
+    """As measured, beyond `process`; None where it was not tried or the system does not tell."""
+
+
 class Memory(_Part):
     """Bytes: first the formula's parts and what they come to, then what was measured."""
 
@@ -92,6 +104,8 @@ class Memory(_Part):
     train_peak: Count | None
     """Of a CPU beyond `process`, of an accelerator its allocator's."""
     predict_peak: Count | None
+    batches: list[BatchPeak] = []
+    """Of steps beside the recipe's own; older entries have none."""
 
 
 class Train(_Part):
@@ -226,6 +240,7 @@ def cost_row(entry: Entry) -> dict[str, Any]:
         "num_params": entry["num_params"]["total"],
         "num_macs": entry["num_macs"]["total"],
         **{name: None if values is None else float(median(values)) for name, values in samples.items()},
+        "latency_p50_seconds": _of(entry, "latency_seconds", "p50"),
         "busy_train_images_per_second": None if busy is None else busy["median"],
         "mfu": None if mfu is None else mfu["median"],
     }

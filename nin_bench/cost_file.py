@@ -29,15 +29,19 @@ def entry_of(costs: Mapping[str, Any], fingerprint: str) -> Entry | None:
     return next((entry for entry in costs["entries"] if entry["machine"]["fingerprint"] == fingerprint), None)
 
 
-def with_entry(costs: Mapping[str, Any] | None, entry: Entry) -> list[Entry]:
+def with_entry(costs: Mapping[str, Any] | None, entry: Entry, *, is_whole: bool) -> list[Entry]:
     """A file's entries with one more, which takes the place of the same machine's.
 
-    One of fewer rounds does not: a measuring that failed or was cut short costs nothing that is known.
+    Args:
+        costs: the file, if there is one.
+        entry: what was measured.
+        is_whole: whether all was measured that was asked for. If not, as when it failed, was cut short or is still
+            going on, an entry of more rounds stays: no measuring costs anything that is known.
     """
     entries: list[Entry] = [] if costs is None else list(costs["entries"])
     fingerprint = entry["machine"]["fingerprint"]
     earlier = None if costs is None else entry_of(costs, fingerprint)
-    if num_rounds(earlier) > num_rounds(entry):
+    if not is_whole and num_rounds(earlier) > num_rounds(entry):
         return entries
     return [other for other in entries if other is not earlier] + [entry]
 

@@ -233,10 +233,14 @@ class ResultsFolder:
                 f"costs/{variant_id}.json {error}; set aside as {kept.name}, its variant is measured again",
             )
 
-    def write_cost(self, variant_id: str, label: str, entry: Entry) -> None:
-        """Store what this machine measured of a variant, beside what other machines did."""
+    def write_cost(self, variant_id: str, label: str, entry: Entry, *, is_whole: bool) -> None:
+        """Store what this machine measured of a variant, as `with_entry` puts it beside the rest."""
         costs, _ = self.read_costs_or_set_aside(variant_id)
-        content = {"variant_id": variant_id, "label": label, "entries": with_entry(costs, entry)}
+        content = {
+            "variant_id": variant_id,
+            "label": label,
+            "entries": with_entry(costs, entry, is_whole=is_whole),
+        }
         write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
 
     def foreign_records(self, planned: Iterable[str]) -> list[str]:

@@ -53,7 +53,7 @@ class SampleEnded:
 
     label: str
     stage: str
-    """`rehearsal`, `round 2 of 5`, `busy round 1 of 2`."""
+    """`rehearsal`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
     num_left: int
     """Samples still to be taken; where a variant failed, its own no longer count."""
     error: str | None = None
@@ -161,7 +161,7 @@ class Measuring:
     def _network(self, variants: list[Cell]) -> _Network:
         image = describe_data(variants[0].data, self._data_dir)
         counted = count_variant(variants[0], image, self._executor.slots[0].device)
-        return _Network(variants, image, counted, num_left=1 + self._num_rounds + self._num_busy_rounds)
+        return _Network(variants, image, counted, num_left=2 + self._num_rounds + self._num_busy_rounds)
 
     def measure(self) -> None:
         """Play all rounds and store what was measured after each; a wish to stop ends it early, without an error.
@@ -174,6 +174,8 @@ class Measuring:
         with suppress(StoppedError):
             for network in self._networks:
                 self._rehearse(network)
+            for network in self._fit():
+                self._try_batches(network)
             self._store()
             for number in range(self._num_rounds):
                 self._play_round(f"round {number + 1} of {self._num_rounds}")
@@ -181,12 +183,19 @@ class Measuring:
             for number in range(self._num_busy_rounds):
                 self._play_busy_round(f"busy round {number + 1} of {self._num_busy_rounds}")
                 self._store()
+            self._store(is_whole=True)
 
     def _rehearse(self, network: _Network) -> None:
         (result,) = self._run(network, [methodcaller("rehearse")])
         if isinstance(result, Rehearsal):
             network.measured.rehearsal = result
         self._note(network, "rehearsal", [result])
+
+    def _try_batches(self, network: _Network) -> None:
+        # A batch that the recipe's micro-batches are there to avoid may not fit: no failure of the variant's.
+        (peaks,) = self._run(network, [methodcaller("batch_peaks", network.counted.batches)])
+        network.measured.batch_peaks = None if isinstance(peaks, Failure) else peaks
+        self._note(network, "batches", [])
 
     def _play_round(self, stage: str) -> None:
         """One sample of everything, kept only once all are taken: samples are compared round by round."""
@@ -260,7 +269,8 @@ class Measuring:
                 network.measured.error = without_folders(f"{result.outcome}: {result.error}")
         self._on_event(SampleEnded(network.cell.label, stage, self._num_left(), network.measured.error))
 
-    def _store(self) -> None:
+    def _store(self, *, is_whole: bool = False) -> None:
+        """Store what was measured; what was known before may only be more while this measuring is not whole."""
         for network in self._networks:
             measured = network.measured
             if not measured.samples and measured.error is None:
@@ -276,4 +286,6 @@ class Measuring:
                 num_workers=len(self._executor.slots),
             )
             for cell in network.variants:
-                self._folder.write_cost(cell.variant_id, cell.label, entry)
+                self._folder.write_cost(
+                    cell.variant_id, cell.label, entry, is_whole=is_whole and measured.error is None
+                )

@@ -16,6 +16,8 @@ OTHER_CPU = {**CPU, "fingerprint": "fedcba9876543210", "processor": "Another CPU
 
 EVENLY = [1.0, 1.1, 0.9, 1.05, 0.95]
 """Of a median, what five rounds measured."""
+STEADILY = [1.0, 1.01, 0.99, 1.02, 0.98]
+"""Likewise, of what hardly varies."""
 
 
 def rounds(*samples: float) -> dict[str, Any]:
@@ -67,10 +69,10 @@ def cost_entry(**others: Any) -> dict[str, Any]:
         "latency_seconds": {"p50": 0.002, "p95": 0.003, "p99": 0.004, "samples": [[0.001, 0.002, 0.004]] * 5},
         "startup_seconds": around(2.0),
         "energy_joules_per_image": None,
-        "mfu": around(0.4, by=[1.0, 1.01, 0.99, 1.02, 0.98]),
+        "mfu": around(0.4, by=STEADILY),
         "ceilings": {
-            "fp32_flops_per_second": around(1e11), "bf16_flops_per_second": around(3e11),
-            "copy_bytes_per_second": around(1e10),
+            "fp32_flops_per_second": around(1e11, by=STEADILY), "bf16_flops_per_second": around(3e11, by=STEADILY),
+            "copy_bytes_per_second": around(1e10, by=STEADILY),
         },
         "load": [{"steal_share": 0.0, "other_cpu_share": 0.01, "throttled": None}] * 5,
         "layers": [layer("conv", "convolution"), layer("relu", "other", flops=0, flops_per_byte=0.0)],

@@ -507,7 +507,7 @@ def test_measure_prints_a_table_and_leaves_what_it_knows_alone(call):
     assert where == "costs: results/tiny/full/costs (0 measured before)"
     assert first.err.splitlines()[:2] == [
         "tiny, profile full: 2 variants, 2 seeds, 4 cells selected",
-        "measuring 2 variants, one process at a time: 4 samples",
+        "measuring 2 variants, one process at a time: 6 samples",
     ]
     files = files_in(Path("results"))
     assert {Path(name).parent.name for name in files} == {"full", "costs"}
@@ -533,6 +533,39 @@ def test_measure_says_what_else_went_on_meanwhile(call):
     assert (done.status, done.out.splitlines()[-1]) == (0, "costs: results/tiny/full/costs (1 measured before)")
     said = "Something else took part in 1 of 5 measurements: other processes took up to 60 %."
     assert done.err.startswith(said)
+
+
+def test_measure_says_which_batch_fits(call):
+    variant_id = call("plan", "--grid", "grid.yaml", "--json").json()["cells"][0]["variant_id"]
+    folder = Path("results/tiny/full")
+    folder.mkdir(parents=True)
+    entry = cost_entry(machine=describe_machine("cpu"))
+    entry["memory_bytes"]["batches"] = [
+        {"batch_size": size, "micro_batch": micro, "peak_foretold": 0, "peak": peak}
+        for size, micro, peak in (
+            (16, None, 50_000_000),
+            (32, None, 90_000_000),
+            (16, 8, 30_000_000),
+            (32, 8, 31_000_000),
+        )
+    ]
+    write_costs(folder, variant_id, entry)
+    measure = ("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--memory", "1")
+    title, row = call(*measure).out.splitlines()[-3:-1]
+    assert "batch that trains in 1 GB" in title
+    assert row.split() == [
+        "mlp",
+        "hidden=16",
+        "276",
+        "2.500",
+        "8",
+        "any",
+    ]  # a process of 300 MB, 10 MB, and 2.5 an image
+    (cost,) = call(*measure, "--json").json()["costs"]
+    assert cost["largest_batches"] == [
+        {"micro_batch": None, "num_images": 276, "bytes_per_image": 2.5e6},
+        {"micro_batch": 8, "num_images": None, "bytes_per_image": 0.0},
+    ]
 
 
 def test_measure_answers_for_what_could_not_be_measured(call):

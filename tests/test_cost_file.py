@@ -23,17 +23,19 @@ def costs(*entries: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_machine_measures_anew_and_others_are_kept():
     ours, theirs, again = entry("a"), entry("b"), entry("a", num_macs={"total": 71})
-    assert with_entry(None, ours) == [ours]
-    assert with_entry(costs(ours), theirs) == [ours, theirs]
-    assert with_entry(costs(ours, theirs), again) == [theirs, again]
+    assert with_entry(None, ours, is_whole=True) == [ours]
+    assert with_entry(costs(ours), theirs, is_whole=True) == [ours, theirs]
+    assert with_entry(costs(ours, theirs), again, is_whole=True) == [theirs, again]
 
 
 def test_a_measuring_that_was_cut_short_costs_nothing_that_is_known():
     whole = entry(num_rounds=5)
-    assert with_entry(costs(whole), entry(num_rounds=2)) == [whole]
-    assert with_entry(costs(entry(num_rounds=2)), whole) == [whole]
+    assert with_entry(costs(whole), entry(num_rounds=2), is_whole=False) == [whole]
+    assert with_entry(costs(entry(num_rounds=2)), whole, is_whole=False) == [whole]
     # Another machine's rounds say nothing of ours.
-    assert len(with_entry(costs(whole), entry("b", num_rounds=1))) == 2
+    assert len(with_entry(costs(whole), entry("b", num_rounds=1), is_whole=False)) == 2
+    # Who asked for fewer rounds, and has them, has measured anew.
+    assert with_entry(costs(whole), entry(num_rounds=2), is_whole=True) == [entry(num_rounds=2)]
 
 
 @pytest.mark.parametrize(

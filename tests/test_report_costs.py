@@ -129,6 +129,16 @@ def test_what_else_went_on_is_said_when_it_matters(tmp_path, load, said):
     assert told == [] if said is None else told[0].startswith(said)
 
 
+def test_a_machine_that_was_not_equally_fast_in_all_rounds_is_told(tmp_path):
+    ceilings = {
+        "fp32_flops_per_second": rounds(100.0, 80.0, 90.0),
+        "copy_bytes_per_second": rounds(10.0, 9.5, 9.9),
+    }
+    unsteady = costs_of(folder_with(tmp_path, {"ceilings": ceilings}, {})).remarks
+    (told,) = (remark for remark in unsteady if "ceilings" in remark)
+    assert told.startswith("The machine's ceilings differed by up to 25 % between rounds")
+
+
 def test_a_variant_that_could_not_be_measured_is_named(tmp_path):
     nothing = dict.fromkeys(("train", "predict", "latency_seconds", "startup_seconds", "mfu", "ceilings"))
     costs = costs_of(

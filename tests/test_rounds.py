@@ -64,6 +64,7 @@ def test_variants_are_visited_in_turn_and_then_all_at_once(bench):
     labels = ["mlp hidden=16", "mlp hidden=32"]
     stages = [
         "rehearsal",
+        "batches",
         *(f"round {number} of 3" for number in (1, 2, 3)),
         *(f"busy round {number} of {NUM_BUSY_ROUNDS}" for number in range(1, NUM_BUSY_ROUNDS + 1)),
     ]
@@ -120,8 +121,10 @@ def test_what_is_measured_is_left_alone_unless_wanted_afresh(bench):
     ]  # fmt: skip
     assert kept[0] == other["entries"][0]
 
-    afresh = bench.measure(selection={"only": "*16"}, fresh=True)
-    assert afresh.num_skipped == 0
+    longer = bench.measure(selection={"only": "*16"}, num_rounds=2)
+    assert (longer.num_skipped, longer.costs[0].entry["setting"]["num_rounds"]) == (0, 2)
+    afresh = bench.measure(selection={"only": "*16"}, fresh=True, num_rounds=1)  # whole, though of fewer rounds
+    assert (afresh.num_skipped, afresh.costs[0].entry["setting"]["num_rounds"]) == (0, 1)
     assert afresh.costs[0].entry["train"] != here.costs[0].entry["train"]
 
 
@@ -136,10 +139,14 @@ def test_what_one_worker_measured_is_measured_again_where_several_will_train(ben
 def test_variants_that_cost_the_same_are_measured_once(bench):
     summary = bench.measure(GRID.replace("hidden: [16, 32]", "hidden: 16").replace("lr: 0.1", "lr: [0.1, 0.01]"))
     (started,) = bench.told(MeasuringStarted)
-    assert (started.num_variants, started.num_samples) == (2, 2)
+    assert (started.num_variants, started.num_samples) == (2, 3)
     one, two = summary.costs
     assert one.variant_id != two.variant_id
     assert one.entry == two.entry
+    batches = one.entry["memory_bytes"]["batches"]
+    assert [(batch["batch_size"], batch["micro_batch"]) for batch in batches] == [
+        (16, None), (32, None), (64, None), (32, 16), (64, 16),
+    ]  # fmt: skip
 
 
 def test_a_torn_file_is_set_aside_and_its_variant_measured_again(bench):
@@ -182,7 +189,7 @@ def test_a_network_that_cannot_be_measured_is_told_and_holds_up_no_other(bench):
     assert (badly["train"], badly["setting"]["num_rounds"]) == (None, 0)
     assert badly["num_params"]["total"] == (400 * 400 + 1 + 10) * 999_999 + 10
     (event,) = (event for event in bench.told(SampleEnded) if event.error is not None)
-    assert (event.stage, event.label, event.num_left) == ("rehearsal", "mlp hidden=999999", 1)
+    assert (event.stage, event.label, event.num_left) == ("rehearsal", "mlp hidden=999999", 2)
     assert bench.measure(text).num_skipped == 1  # a failure is not taken for known
 
 

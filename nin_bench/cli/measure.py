@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from nin_bench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from nin_bench.largest_batch import LargestBatch
     from nin_bench.runner import VariantCost
 
 _COLUMNS = (
@@ -57,6 +59,10 @@ def measure(
         int, typer.Option("--rounds", metavar="N", min=1, help="Processes that measure each variant.")
     ] = 5,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what this machine has measured.")] = False,
+    gigabytes: Annotated[
+        float | None,
+        typer.Option("--memory", metavar="GB", min=0.001, help="Say which batches train in so much memory."),
+    ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,18 +85,12 @@ def measure(
     for sentence in summary.notes:
         note(sentence)
     if as_json:
-        print_json(
-            {
-                "grid": loaded.name,
-                "profile": loaded.profile,
-                "costs": [
-                    {"variant_id": cost.variant_id, "label": cost.label, "entry": cost.entry}
-                    for cost in summary.costs
-                ],
-            }
-        )
+        costs = [_document(cost, gigabytes) for cost in summary.costs]
+        print_json({"grid": loaded.name, "profile": loaded.profile, "costs": costs})
     else:
-        _print_table(summary.costs)
+        _print_costs(summary.costs)
+        if gigabytes is not None:
+            _print_largest_batches(summary.costs, gigabytes)
         tell(f"costs: {folder.path / 'costs'} ({summary.num_skipped} measured before)")
     if disturbance := _disturbance(summary.costs):
         note(disturbance)
@@ -100,20 +100,66 @@ def measure(
     sys.exit(1 if any(cost.entry is None or cost.entry["error"] for cost in summary.costs) else 0)
 
 
-def _print_table(costs: "Sequence[VariantCost]") -> None:
+def _document(cost: "VariantCost", gigabytes: float | None) -> dict[str, Any]:
+    said: dict[str, Any] = {"variant_id": cost.variant_id, "label": cost.label, "entry": cost.entry}
+    if gigabytes is not None:
+        said["largest_batches"] = [asdict(one) for one in _largest_batches(cost, gigabytes)]
+    return said
+
+
+def _largest_batches(cost: "VariantCost", gigabytes: float) -> "list[LargestBatch]":
+    from nin_bench.cost_entry import CostEntry
+    from nin_bench.largest_batch import largest_batches
+
+    return (
+        [] if cost.entry is None else largest_batches(CostEntry.model_validate(cost.entry), int(gigabytes * 1e9))
+    )
+
+
+def _print_largest_batches(costs: "Sequence[VariantCost]", gigabytes: float) -> None:
+    rows = [["variant", f"batch that trains in {gigabytes:g} GB", "MB per image", "in micro-batches of", "batch"]]
+    for cost in costs:
+        found = _largest_batches(cost, gigabytes)
+        whole = next((one for one in found if one.micro_batch is None), None)
+        parts = next((one for one in found if one.micro_batch is not None), None)
+        rows.append(
+            [
+                cost.label,
+                _batch(whole),
+                _shown(whole and whole.bytes_per_image, 1e-6, ",.3f"),
+                _shown(parts and parts.micro_batch, 1, ",d"),
+                _batch(parts),
+            ]
+        )
+    tell("")
+    _print_rows(rows)
+
+
+def _batch(found: "LargestBatch | None") -> str:
+    if found is None:
+        return "–"
+    return "any" if found.num_images is None else f"{found.num_images:,}"
+
+
+def _print_costs(costs: "Sequence[VariantCost]") -> None:
     from nin_bench.cost_entry import cost_row
 
     rows = [["variant", *(title for title, *_ in _COLUMNS)]]
     for cost in costs:
         figures = {} if cost.entry is None else cost_row(cost.entry)
         rows.append([cost.label, *(_shown(figures.get(name), scale, form) for _, name, scale, form in _COLUMNS)])
+    _print_rows(rows)
+    for cost in costs:
+        if cost.entry is not None and cost.entry["error"]:
+            tell(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
+
+
+def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """The first column ranged left, the others right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for label, *shown in rows:
         cells = (f"{figure:>{width}}" for figure, width in zip(shown, widths[1:], strict=True))
         tell("  ".join([f"{label:{widths[0]}}", *cells]))
-    for cost in costs:
-        if cost.entry is not None and cost.entry["error"]:
-            tell(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:

@@ -6,11 +6,12 @@ fills a sample, so that all samples of a variant do the same work.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from nin_bench.cell import Cell
 from nin_bench.cost.clocks import StepClock, awaiting, time_layers
 from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
-from nin_bench.cost.samples import Rehearsal, Sample, Speed, Workload
+from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed, Workload
 from nin_bench.data import describe_data, load_dataset
 from nin_bench.evaluation import EVALUATION_BATCH, Images, StoppedError, predict
 from nin_bench.models.layers import GlobalAveragePool
@@ -100,6 +101,31 @@ class Workbench:
             num_threads=torch.get_num_threads(),
             workload=self._workload(trainer, step_seconds, predict_seconds),
         )
+
+    def batch_peaks(self, batches: Sequence[BatchSize]) -> list[int | None]:
+        """Bytes that a training step holds at most, by its batch.
+
+        Args:
+            batches: what to pass.
+
+        Returns:
+            For each its peak; None where the system does not tell it, or where trying might take more than the
+            machine has.
+        """
+        self._wake()
+        memory = PeakMemory(self._device)
+        model = make_network(self._cell, self._image, self._device)
+        peaks: list[int | None] = []
+        for batch in batches:
+            if self._device.type == "cpu" and batch.peak_foretold > psutil.virtual_memory().available / 2:
+                peaks.append(None)
+                continue
+            trainer = self._trainer(model, micro_batch=batch.micro_batch)
+            self._step(trainer, 2)  # which leaves the optimizer's state behind
+            memory.restart()
+            self._step(trainer, batch.batch_size)
+            peaks.append(memory.peak())
+        return peaks
 
     def sample(self, workload: Workload) -> Sample:
         """Measure everything once."""

@@ -42,6 +42,17 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
+class BatchSize:
+    """How many images a training step passes, in all and at once."""
+
+    batch_size: int
+    micro_batch: int | None
+    """None where the batch passes whole."""
+    peak_foretold: int
+    """Bytes that the step holds at most, by the formula."""
+
+
+@dataclass(frozen=True)
 class Speed:
     """Throughput of one process."""
 

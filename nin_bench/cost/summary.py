@@ -1,19 +1,21 @@
 """From counts and samples to the entry that a costs file keeps: raw samples, their medians, and what follows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from nin_bench.cell import Cell
+from nin_bench.cell import Cell, Recipe
 from nin_bench.cost.ceilings import Ceilings, Precision
 from nin_bench.cost.clocks import LayerSeconds
 from nin_bench.cost.counting import Breakdown, count_cost, count_training_flops
-from nin_bench.cost.memory import count_memory
+from nin_bench.cost.memory import Memory, count_memory
 from nin_bench.cost.roofline import LayerWork, Roofline, count_work
-from nin_bench.cost.samples import Rehearsal, Sample, Speed
+from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed
 from nin_bench.cost_entry import Distribution, Entry, distribution
+from nin_bench.errors import SpecError
 from nin_bench.evaluation import EVALUATION_BATCH
 from nin_bench.models import ImageSpec
 
@@ -30,6 +32,8 @@ class Counted:
     """Per image, forward and backward."""
     memory_bytes: dict[str, int]
     """The formula, and what it says of the recipe's batch and of an evaluation's."""
+    batches: list[BatchSize]
+    """Steps whose memory is measured beside the recipe's own: batches that pass whole, and in micro-batches."""
     layers: list[LayerWork]
 
 
@@ -48,7 +52,11 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
     count = count_cost(model, image, **arguments)
     # The formula is of the network as written; what a compiler makes of it is measured.
     as_written = recipe.model_copy(update={"compile": False})
-    memory = count_memory(model, image, as_written, device=device, **arguments)
+
+    def memory_of(recipe: Recipe) -> Memory:
+        return count_memory(model, image, recipe, device=device, **arguments)
+
+    memory = memory_of(as_written)
     return Counted(
         num_params=count.num_params,
         num_macs=count.num_macs,
@@ -58,6 +66,7 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
             **memory.as_dict(recipe.batch_size),
             "predict_peak_foretold": memory.predict_peak(EVALUATION_BATCH),
         },
+        batches=[*_batches(memory_of, as_written)],
         layers=count_work(
             model,
             image,
@@ -66,6 +75,22 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
             **arguments,
         ),
     )
+
+
+def _batches(memory_of: Callable[[Recipe], Memory], recipe: Recipe) -> Iterator[BatchSize]:
+    """A quarter, half and all of the recipe's batch whole, and half and all of it in micro-batches.
+
+    Without any in the recipe, a quarter of the batch is one; batch normalisation has none.
+    """
+    quarter, half, whole = (max(2, recipe.batch_size // part) for part in (4, 2, 1))
+    for micro_batch, batch_sizes in (
+        (None, (quarter, half, whole)),
+        (recipe.micro_batch or quarter, (half, whole)),
+    ):
+        with suppress(SpecError):
+            memory = memory_of(recipe.model_copy(update={"micro_batch": micro_batch}))
+            for batch_size in dict.fromkeys(batch_sizes):
+                yield BatchSize(batch_size, micro_batch, memory.train_peak(batch_size))
 
 
 @dataclass
@@ -77,6 +102,8 @@ class Measurements:
     """One per round."""
     busy: list[Speed] = field(default_factory=list)
     """One per worker and busy round."""
+    batch_peaks: list[int | None] | None = None
+    """Bytes that a step holds at most, of each of `Counted.batches`; None for one that was not tried."""
     error: str | None = None
     """Why no more was measured."""
 
@@ -131,6 +158,12 @@ def make_entry(
             "process": rehearsal.process_bytes if rehearsal else None,
             "train_peak": rehearsal.train_peak_bytes if rehearsal else None,
             "predict_peak": rehearsal.predict_peak_bytes if rehearsal else None,
+            "batches": [
+                {**asdict(batch), "peak": peak}
+                for batch, peak in zip(
+                    counted.batches, measured.batch_peaks or [None] * len(counted.batches), strict=True
+                )
+            ],
         },
         "train": _train(samples, measured.busy) if samples else None,
         "predict": _predict(samples, measured.busy) if samples else None,

@@ -22,7 +22,8 @@ KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", 
 
 DISTURBED = 0.05
 """The share of the processor's time beyond which what others took of a round is worth a sentence."""
-
+UNSTEADY = 0.1
+"""By how much more the highest of a ceiling's samples may be than the lowest before that is worth one."""
 
 RELATIVE = ("train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes")
 """The metrics that the tables also give relative to the baseline."""
@@ -199,6 +200,8 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
     found = []
     if disturbance := describe_disturbance([round_ for row in rows for round_ in row.entry.load]):
         found.append(disturbance)
+    if unsteady := _unsteady_ceilings([row.entry for row in rows]):
+        found.append(unsteady)
     if any(row.baseline for row in rows) and len({row.entry.measured_at for row in rows}) > 1:
         found.append(
             "Not all variants were measured together: only those measured in the baseline's are given "
@@ -214,6 +217,18 @@ def _remarks(rows: Sequence[CostRow]) -> list[str]:
     if any(row.seconds and not _with_backward(row.entry) for row in rows):
         found.append("Time by kind of layer is of forward passes: backward passes were not timed layer by layer.")
     return found
+
+
+def _unsteady_ceilings(entries: Sequence[CostEntry]) -> str | None:
+    """That the machine was not equally fast in all rounds, in a sentence; None where it about was."""
+    ceilings = [rounds.samples for entry in entries for rounds in (entry.ceilings or {}).values()]
+    spread = max((max(samples) / min(samples) - 1 for samples in ceilings if min(samples) > 0), default=0.0)
+    if spread <= UNSTEADY:
+        return None
+    return (
+        f"The machine's ceilings differed by up to {100 * spread:.0f} % between rounds: something slowed it "
+        "meanwhile, and MFU and shares of a roof, which are of the highest, may be told too low."
+    )
 
 
 def describe_disturbance(rounds: Sequence[LoadRound]) -> str | None:

@@ -10,7 +10,7 @@ from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.cost import count_training_flops, measuring
 from nin_bench.cost.ceilings import measure_ceilings
 from nin_bench.cost.measuring import PHASE_EVALUATIONS, PHASE_SECONDS, PHASE_STEPS, Workbench
-from nin_bench.cost.samples import Rehearsal, Workload, cost_identity
+from nin_bench.cost.samples import BatchSize, Rehearsal, Workload, cost_identity
 from nin_bench.evaluation import EVALUATION_BATCH, StoppedError
 from nin_bench.models import ImageSpec, resolve_arguments
 
@@ -99,6 +99,24 @@ def test_peak_memory_holds_at_least_what_has_to_be_held_and_grows_with_the_netwo
     assert large.train_peak_bytes > 0.95 * 4 * weights
     assert large.predict_peak_bytes > 0.95 * weights
     assert small.train_peak_bytes < weights
+
+
+def peaks_of_lenet(batches: list[BatchSize]) -> list[int | None]:
+    return workbench(cell(recipe={"batch_size": 512}, activation="relu")).batch_peaks(batches)
+
+
+def test_memory_grows_with_the_images_that_pass_at_once():
+    batches = [
+        BatchSize(256, None, 0), BatchSize(512, None, 0), BatchSize(512, 64, 0), BatchSize(512, None, 2**50),
+    ]  # fmt: skip
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        half, whole, parts, not_tried = pool.submit(peaks_of_lenet, batches).result()
+    if whole is None:
+        pytest.skip("this system does not tell a process's peak")
+    # What LeNet keeps of one image: six maps of 28×28, twice, are the most of it.
+    assert whole - half > 256 * 4 * 6 * 28 * 28
+    assert parts < half
+    assert not_tried is None
 
 
 def test_a_batch_larger_than_the_training_set_is_the_training_set():

@@ -21,12 +21,12 @@ models:
 NETWORKS = """
 schema: 1
 name: networks
-data: {name: digits, train_size: 600}
+data: {name: digits, resolution: 12, train_size: 600}
 recipe: {epochs: 3, batch_size: 16, lr: 0.05, momentum: 0.9}
 seeds: 1
 models:
   - {name: nin_mnist, width: 0.25, pointwise: [0, 1]}
-  - {name: lenet, batch_norm: true, data: {resolution: 12}}
+  - {name: lenet, batch_norm: true}
 """
 ONE_NETWORK = """
 schema: 1

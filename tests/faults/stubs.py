@@ -45,7 +45,7 @@ class Stub:
         """As a finished run leaves it."""
         self.folder.write_grid({**self.grid.as_dict(), "device_kind": "cpu", "machine": CPU, "lock": None})
         for variant in self.grid.variants:
-            self.folder.write_cost(variant.variant_id, variant.label, cost_entry())
+            self.folder.write_cost(variant.variant_id, variant.label, cost_entry(), is_whole=True)
         for cell in self.grid.cells:
             record, predictions = result_of(cell)
             self.folder.write_predictions(cell.cell_id, predictions)
