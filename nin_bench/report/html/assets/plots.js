@@ -165,7 +165,8 @@ const cellTitle = (at) => `${plotText(data.cells.variant[at])}, seed ${data.cell
 
 function plotEffects(width) {
   const titles = [...new Set(data.effects.map((row) => row.panel))];
-  const [pitch, gap] = [50, 62]; // pixels, of a row and between panels
+  const [pitch, gap] = [62, 62]; // pixels, of a row and between panels
+  const letters = Math.floor(width / 8);
   const plotHeight = pitch * data.effects.length + gap * (titles.length - 1);
   const layout = { plotHeight, showlegend: false };
   let top = plotHeight;
@@ -196,8 +197,9 @@ function plotEffects(width) {
       { ...still, x: bands.flatMap(({ x }) => x), y: bands.flatMap(({ y }) => y), fill: "toself", fillcolor: themeColor("line"), line: { width: 0 } },
       { ...still, x: lines.flatMap(({ x }) => x), y: lines.flatMap(({ y }) => y), line: { width: 1.5, color: themeColor("text") } },
       {
-        ...still, mode: "text", textposition: "middle right", x: rows.map(() => range[0]), y: rows.map((_, at) => at - 0.22),
-        text: rows.map((row) => `${plotText(shortened(row.id, Math.floor(width / 9)))}: ${plotText(row.verdict)}`),
+        ...still, mode: "text", textposition: "middle right", x: rows.map(() => range[0]), y: rows.map((_, at) => at - 0.18),
+        text: rows.map(({ id, verdict, compare: [a, b], is_factor }) =>
+          `${plotText(shortened(id, letters))}: ${plotText(verdict)}<br>${plotText(shortened(`${a} ${is_factor ? "/" : "−"} ${b}`, letters))}`),
         textfont: { color: rows.map((row) => themeColor(row.verdict.replace(" ", "-"))) },
       },
       ...rows.map((row, at) => {
@@ -205,7 +207,7 @@ function plotEffects(width) {
         const value = row.value * scale;
         const [from, to] = (row.interval ?? [row.value, row.value]).map((end) => end * scale);
         return {
-          ...axes, mode: "markers", x: [value], y: [at + 0.18], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
+          ...axes, mode: "markers", x: [value], y: [at + 0.28], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
           error_x: row.interval ? { type: "data", symmetric: false, array: [to - value], arrayminus: [value - from], color, thickness: 2, width: 5 } : undefined,
           text: [[
             `<b>${plotText(row.id)}</b>: ${plotText(row.verdict)}, n = ${row.n}`,
