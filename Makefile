@@ -12,7 +12,7 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-faults: $(VENV)/installed-test
-	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest tests/faults
+	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
 
 # What only an accelerator can show; `test` skips it where there is none.
 test-gpu: $(VENV)/installed-test

@@ -46,7 +46,7 @@ def test_a_difference_beyond_noise_is_told_from_one_within(tmp_path):
     assert {label: move["verdict"] for label, move in found.items()} == {"up": "up", "noise": "within noise"}
     # 0.02 ± t(.9875; 4) · 0.0015811 / √5, at half of 5 % as the first of two (Holm)
     assert found["up"]["level"] == 0.025
-    assert found["up"]["interval"] == pytest.approx((0.02 - 0.002473, 0.02 + 0.002473), abs=1e-6)
+    assert found["up"]["interval"] == pytest.approx((0.02 - 0.0024716, 0.02 + 0.0024716), abs=1e-6)
     assert (found["up"]["n"], found["up"]["paired"]) == (5, True)
     assert found["up"]["counts"]["num_params"] == [1_992_166, 2_000_000]
 

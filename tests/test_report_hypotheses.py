@@ -419,7 +419,7 @@ def test_a_measured_claim_is_judged_over_rounds(tmp_path: Path) -> None:
     assert verdict.effect == pytest.approx(-100)
     assert verdict.interval == pytest.approx((-109.816, -90.184), abs=1e-3)  # 2.776 · 7.906 / √5
     assert verdict.sentence == (
-        "nin pointwise=2 has 100 images/s less training throughput than nin pointwise=1 "
+        "pointwise=2 has 100 images/s less training throughput than pointwise=1 "
         "(95 % interval −110 to −90, n=5). The whole interval lies below zero: supported. "
         "Here n counts rounds of measuring, in each of which both have a fresh process."
     )
@@ -467,7 +467,7 @@ def test_memory_that_is_counted_needs_no_test(tmp_path: Path) -> None:
     assert (verdict.verdict, verdict.interval) == ("supported", None)
     assert verdict.effect == pytest.approx(32 / 660)
     assert verdict.sentence == (
-        "nin pointwise=2 has 32,000,000 bytes at once in training, nin pointwise=1 has 660,000,000: "
+        "pointwise=2 has 32,000,000 bytes at once in training, pointwise=1 has 660,000,000: "
         "0.048 times as many. That lies below the factor of 1/5 that matters: supported."
     )
 

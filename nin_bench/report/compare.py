@@ -6,8 +6,7 @@ function or recipe was changed keeps its name.
 
 import json
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from scipy import stats
 
 from nin_bench.cost_entry import Entry, cost_samples
 from nin_bench.files import to_json, write_atomically
-from nin_bench.report import text
 from nin_bench.report.cells import is_healthy, is_trained, numbers
+from nin_bench.report.compare_text import COMPARE_FILTERS
 from nin_bench.report.costs import RELATIVE
 from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.names import Names
-from nin_bench.report.page import field_value, plain, render_page
+from nin_bench.report.page import plain, render_page
 from nin_bench.report.setting import environments, flatten
 from nin_bench.report.tables import Spread, Tally
 from nin_bench.results import Record, Results, load_results
@@ -95,7 +94,7 @@ def compare_folders(before: Path, after: Path, out: Path) -> Path:
     said = describe_moves(load_results(before), load_results(after))
     write_atomically(out / "compare.json", to_json(said))
     page = out / "compare.md"
-    write_atomically(page, render_page("compare.md.j2", said, _FILTERS))
+    write_atomically(page, render_page("compare.md.j2", said, COMPARE_FILTERS))
     return page
 
 
@@ -293,42 +292,3 @@ def _environments(a: Results, b: Results) -> list[dict[str, Any]]:
         for name in dict.fromkeys([*sides[0], *sides[1]])
         if sides[0].get(name) != sides[1].get(name)
     ]
-
-
-def _spread(spread: Mapping[str, Any]) -> str:
-    return text.percent_spread(Spread(**spread))
-
-
-def _difference(move: Mapping[str, Any]) -> str:
-    if move["difference"] is None:
-        return text.NOT_KNOWN
-    points = [100 * value for value in (move["difference"], *(move["interval"] or ()))]
-    mean, *ends = (f"{value:+.2f}".replace("-", "−") for value in points)
-    interval = f" ({ends[0]} to {ends[1]})" if ends else ""
-    return f"{mean}{interval}, n={move['n']}{'' if move['paired'] else ', not paired'}"
-
-
-def _healthy(move: Mapping[str, Any]) -> str:
-    return " → ".join(f"{tally['count']}/{tally['of']}" for tally in move["healthy"])
-
-
-def _count(pair: Sequence[int | None]) -> str:
-    a, b = (text.human_count(count) for count in pair)
-    return a if pair[0] == pair[1] else f"{a} → {b}"
-
-
-def _ratio(found: Mapping[str, Any] | None) -> str:
-    return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
-
-
-_FILTERS: dict[str, Callable[..., Any]] = {
-    "accuracy_spread": _spread,
-    "difference": _difference,
-    "healthy": _healthy,
-    "change": _count,
-    "ratio_to_a": _ratio,
-    "values": lambda values: " / ".join(map(field_value, values)) if values else "none",
-    "tally_verdicts": lambda moves: ", ".join(
-        f"{count} {verdict}" for verdict, count in Counter(move["verdict"] for move in moves).most_common()
-    ),
-}

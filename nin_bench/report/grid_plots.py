@@ -49,6 +49,7 @@ def draw_interactions(products: Sequence[Product]) -> Picture | None:
                     ax.annotate(
                         f"n={cell['n']}", (x, cell["mean"]), xytext=(5 * side, 5), textcoords="offset points",
                         ha="right" if side < 0 else "left", fontsize=7.5, color=looks[level].color,
+                        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
                     )  # fmt: skip
             levels = product.levels[along]
             ax.set_xticks(range(len(levels)), [wrapped(level, 14) for level in levels])
