@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -169,23 +170,29 @@ def _scalar(value: Any) -> Any:
 
 def _cell_curves(cell_ids: Sequence[str], epochs: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Table]]:
     """Epochs and values by cell and history column, of the first cells, as many as `MAX_CURVE_VALUES` allows."""
-    recorded = {
-        name: dict(list(known[known["cell_id"].isin(cell_ids)].groupby("cell_id")[["epoch", "value"]]))
-        for name, known in epochs.items()
-    }
+    recorded = {name: _by_cell(known) for name, known in epochs.items()}
     curves: dict[str, dict[str, Table]] = {}
     num_values = 0
     for cell_id in cell_ids:
         mine = {name: tables[cell_id] for name, tables in recorded.items() if cell_id in tables}
-        num_values += sum(len(table) for table in mine.values())
+        num_values += sum(len(table["epoch"]) for table in mine.values())
         if num_values > MAX_CURVE_VALUES:
             break
         if mine:
-            curves[cell_id] = {
-                name: {"epoch": table["epoch"].tolist(), "value": table["value"].tolist()}
-                for name, table in mine.items()
-            }
+            curves[cell_id] = mine
     return curves
+
+
+def _by_cell(known: pd.DataFrame) -> dict[str, Table]:
+    """Epochs and values of each cell, whose rows stand together."""
+    if known.empty:
+        return {}
+    cell_ids, epochs, values = (known[name].tolist() for name in ("cell_id", "epoch", "value"))
+    starts = [0, *(place for place in range(1, len(cell_ids)) if cell_ids[place] != cell_ids[place - 1])]
+    return {
+        cell_ids[start]: {"epoch": epochs[start:end], "value": values[start:end]}
+        for start, end in pairwise([*starts, len(cell_ids)])
+    }
 
 
 def _shares(row: CostRow) -> dict[str, Any]:
