@@ -165,10 +165,10 @@ const cellTitle = (at) => `${plotText(data.cells.variant[at])}, seed ${data.cell
 
 function plotEffects(width) {
   const titles = [...new Set(data.effects.map((row) => row.panel))];
-  const [pitch, gap] = [62, 62]; // pixels, of a row and between panels
+  const [pitch, gap] = [62, 70]; // pixels, of a row and between panels
   const letters = Math.floor(width / 8);
   const plotHeight = pitch * data.effects.length + gap * (titles.length - 1);
-  const layout = { plotHeight, showlegend: false };
+  const layout = { plotHeight, showlegend: false, margin: { l: 12, r: 12, t: 28, b: 56 } };
   let top = plotHeight;
   const traces = titles.flatMap((panel, number) => {
     const rows = data.effects.filter((row) => row.panel === panel);
@@ -182,14 +182,15 @@ function plotEffects(width) {
     const room = isLog ? (high / low) ** 0.06 : 0.06 * (high - low || 1);
     const range = isLog ? [low / room, high * room] : [low - room, high + room];
     const shown = (value) => (rows[0].is_factor ? "×" : "") + Number((value * scale).toPrecision(3)).toLocaleString("en").replace("-", "−");
+    const title = (panel + (isShare ? ", %" : "")).replace(" (", width < STACKED_BELOW ? "<br>(" : " (");
     const height = pitch * rows.length;
     layout[`xaxis${name}`] = {
-      ...(isLog ? logAxis(panel, range, "~g") : axis(panel + (isShare ? ", %" : ""), { zeroline: !isShare, zerolinecolor: themeColor("quiet") })),
+      ...(isLog ? logAxis(title, range, "~g") : axis(title, { zeroline: !isShare, zerolinecolor: themeColor("quiet") })),
       anchor: `y${name}`, range: isLog ? range.map(Math.log10) : range,
     };
     layout[`yaxis${name}`] = axis("", { anchor: `x${name}`, range: [rows.length - 0.5, -0.5], domain: [(top - height) / plotHeight, top / plotHeight], showticklabels: false, ticks: "", showgrid: false, showline: false });
     top -= height + gap;
-    const stretch = ([from, to], at) => ({ x: [from, to, to, from, from, null], y: [at - 0.45, at - 0.45, at + 0.45, at + 0.45, at - 0.45, null] });
+    const stretch = ([from, to], at) => ({ x: [from, to, to, from, from, null], y: [at, at, at + 0.48, at + 0.48, at, null] });
     const bands = rows.map((row, at) => stretch(row.band.map((end) => end * scale), at));
     const lines = rows.flatMap((row, at) => row.decides.map((end) => stretch([end * scale, end * scale], at)));
     const still = { ...axes, mode: "lines", hoverinfo: "skip" };
@@ -197,7 +198,7 @@ function plotEffects(width) {
       { ...still, x: bands.flatMap(({ x }) => x), y: bands.flatMap(({ y }) => y), fill: "toself", fillcolor: themeColor("line"), line: { width: 0 } },
       { ...still, x: lines.flatMap(({ x }) => x), y: lines.flatMap(({ y }) => y), line: { width: 1.5, color: themeColor("text") } },
       {
-        ...still, mode: "text", textposition: "middle right", x: rows.map(() => range[0]), y: rows.map((_, at) => at - 0.18),
+        ...still, mode: "text", textposition: "middle right", x: rows.map(() => range[0]), y: rows.map((_, at) => at - 0.22),
         text: rows.map(({ id, verdict, compare: [a, b], is_factor }) =>
           `${plotText(shortened(id, letters))}: ${plotText(verdict)}<br>${plotText(shortened(`${a} ${is_factor ? "/" : "−"} ${b}`, letters))}`),
         textfont: { color: rows.map((row) => themeColor(row.verdict.replace(" ", "-"))) },
@@ -207,7 +208,7 @@ function plotEffects(width) {
         const value = row.value * scale;
         const [from, to] = (row.interval ?? [row.value, row.value]).map((end) => end * scale);
         return {
-          ...axes, mode: "markers", x: [value], y: [at + 0.28], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
+          ...axes, mode: "markers", x: [value], y: [at + 0.24], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
           error_x: row.interval ? { type: "data", symmetric: false, array: [to - value], arrayminus: [value - from], color, thickness: 2, width: 5 } : undefined,
           text: [[
             `<b>${plotText(row.id)}</b>: ${plotText(row.verdict)}, n = ${row.n}`,
