@@ -10,13 +10,14 @@ import torch
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.cost import count_cost
 from nin_bench.cost_entry import CostEntry
 from nin_bench.cost_file import entry_of
 from nin_bench.data import count_images, describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
 from nin_bench.foretell import Forecast, ImageCounts, foretell_cell
-from nin_bench.grid import Grid, Variant
+from nin_bench.grid import Grid, Size, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
 from nin_bench.training import check_micro_batch
@@ -44,6 +45,16 @@ class RegistryCatalog:
     def resolve_data(self, spec: DataSpec) -> DataSpec:
         """The dataset with its resolution and validation size filled in; SpecError for a wrong one."""
         return resolve_data(spec, self.data_dir)
+
+    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
+        """Parameters or MACs per image, as `count_cost` counts them; SpecError where there is no such network."""
+        image = describe_data(data, self.data_dir)
+        if size == "num_macs":
+            return count_cost(model.name, image, **model.arguments).num_macs.total
+        # Passing an image through, in shape only, loads what PyTorch compiles with, a second that this saves.
+        with torch.device("meta"):
+            network = build_model(model.name, image, **model.arguments)
+        return sum(weights.numel() for weights in network.parameters())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from costs_fixture import cost_entry, write_costs
 from processes import linux, members_of, still_running_after
+from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench import cli
 from nin_bench.environment import describe_machine
@@ -211,6 +212,66 @@ def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
         assert document["in_use_by"] == f"process {os.getpid()}"
 
 
+HYPOTHESIS = (
+    "  - {id: small-does, says: s, primary: true, metric: test_accuracy, expect: equivalent, margin: 0.02, "
+    "compare: [{hidden: 16}, {hidden: 32}]}\n"
+)
+
+
+def test_a_plan_tells_what_its_seeds_can_decide(call):
+    Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}")
+    plan = call("plan", "--grid", "grid.yaml")
+    assert plan.out.splitlines()[-5:] == [
+        "What the seeds can decide, with a chance of 80% and as long as every network is healthy:",
+        "small-does  2 seeds at level 0.05 detect a truth 16 points beyond the margin (sd 1.4 points, assumed)",
+        "            if it is 0 points, no difference: decided with a chance of 8%; 8 seeds do",
+        "Assumed, since no record and no grid tells: accuracies vary by one point (sd) over seeds, without "
+        "correlation. Give --pilot RESULTS_DIR, or the grid an `assume` section.",
+        "2 seeds cannot decide 1 of 1; 8 can decide all (not measured here yet).",
+    ]
+    document = call("plan", "--grid", "grid.yaml", "--json").json()
+    (found,) = document["hypotheses"]
+    assert (found["id"], found["num_seeds"], found["outlooks"][0]["seeds_needed"]) == ("small-does", 2, 8)
+    assert document["more_seeds"] == [{"num_seeds": 8, "num_decided": 1, "seconds": None}]
+
+
+def test_a_plan_takes_the_spread_from_a_pilot(call, tmp_path):
+    made = [
+        record(metrics=metrics(accuracy) if accuracy else metrics(0.1, **COLLAPSED)) for accuracy in
+        (0.90, 0.92, 0.94, None, 0.91, 0.91, 0.91, 0.91)
+    ]  # fmt: skip
+    hypothesis = {
+        "id": "small-does", "says": "s", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "expect": "equivalent", "margin": 0.02,
+    }  # fmt: skip
+    write_results(tmp_path / "pilot", {"a": made[:4], "b": made[4:]}, hypotheses=[hypothesis], name="tiny")
+    Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}")
+    told = call("plan", "--grid", "grid.yaml", "--pilot", "pilot").out
+    assert "(sd 2 points, of 3 pairs of tiny/cpu)" in told
+    assert "if it is +1 points, as in the pilot: decided" in told
+    assert (
+        "in the pilot 1 of 4 pairs had a network that failed, so here some will with a chance of 44%; then ranks "
+        "decide, which takes 6 pairs or more"
+    ) in told
+    refused = call("plan", "--grid", "grid.yaml", "--pilot", "nowhere")
+    assert (refused.status, refused.err.splitlines()[-1][:30]) == (2, "nowhere: not a results folder ")
+
+
+def test_a_plan_tells_what_a_width_was_matched_to(call):
+    matched = "  - {name: lenet, activation: sigmoid, match: {num_params: {name: lenet, activation: relu}}}\n"
+    Path("grid.yaml").write_text(f"{GRID}  - {{name: lenet, activation: relu}}\n{matched}")
+    options = ("--grid", "grid.yaml", "--set", "data.resolution=28")
+    told = call("plan", *options).out.splitlines()
+    assert told[0] == (
+        "lenet activation=sigmoid width=1.0: its width gives it 61,706 num_params, and lenet activation=relu has "
+        "61,706 (+0.00%)"
+    )
+    (match,) = call("plan", *options, "--json").json()["matches"]
+    assert (match["label"], match["to"], match["residue"]) == (
+        "lenet activation=sigmoid width=1.0", "lenet activation=relu", 0,
+    )  # fmt: skip
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
     done = call("run", "--grid", "grid.yaml", "--dry-run")
     assert done.status == 0
@@ -234,6 +295,9 @@ def test_a_report_can_be_written_anew_and_elsewhere(call):
     done = call("report", "results/tiny/full", "--out", "page")
     assert (done.status, done.out) == (0, "report: page/report.md\n")
     assert Path("page/report.md").read_text() == Path("reports/tiny/full/report.md").read_text()
+    compared = call("report", "results/tiny/full", "results/tiny/full", "--out", "both")
+    assert (compared.status, compared.out) == (0, "comparison: both/compare.md\n")
+    assert "**the same**" in Path("both/compare.md").read_text()
 
 
 # Models and schema

@@ -78,6 +78,7 @@ def test_page_says_what_the_records_say(tmp_path):
         "Setting",
         "Comparison",
         "Figures",
+        "Dead classes",
         "Failures and collapsed runs",
         "Caveats",
         "How to make this page again",
@@ -425,3 +426,17 @@ def test_foretold_and_actual_time_stand_side_by_side(tmp_path):
     assert "| a | 100 | 120 ± 14 (n=2) | 1.20 |\n" in page
     [row] = read_strictly(tmp_path / "report" / "report.json")["foretold"]
     assert (row["foretold_seconds"], row["ratio"]) == (100.0, 1.2)
+
+
+def test_matched_controls_tell_what_is_left_of_the_difference(tmp_path):
+    folder = write_results(tmp_path / "r", {"nin": [record(metrics=metrics(0.9))], "nin width=1.138": [None]})
+    grid = json.loads((folder / "grid.json").read_text())
+    match = {
+        "size": "num_params", "to": "nin", "width": 1.138, "target": 1_992_166, "reached": 1_990_844,
+        "residue": -1322 / 1_992_166,
+    }  # fmt: skip
+    grid["variants"][1]["match"] = match
+    (folder / "grid.json").write_text(json.dumps(grid))
+    page = build_report(folder, tmp_path / "out")
+    assert "| nin width=1.138 | nin | parameters | 1,992,166 | 1,990,844 | −0.066 % |" in page.read_text()
+    assert json.loads(page.with_suffix(".json").read_text())["matches"] == [{"label": "nin width=1.138", **match}]

@@ -97,6 +97,14 @@ def test_predictions_that_do_not_fit_their_record_are_left_out_and_named(tmp_pat
     ]  # fmt: skip
 
 
+def test_class_numbers_without_end_take_no_memory(tmp_path):
+    found = stored(tmp_path, {"a": [PERFECT]})
+    labels = np.array([32_000] * 8)
+    predicted(found.results.folder, "c00s0", labels.tolist(), labels)
+    assert count_confusions(found, compare_variants(found.results)) == []
+    assert found.left_out == ["predictions/c00s0.npz was left out: it names classes beyond 0 to 999."]
+
+
 def test_without_predictions_there_is_nothing_to_tell(tmp_path):
     folder = write_results(tmp_path / "results", {"a": [cell(PERFECT)], "b": [None]}, hypotheses=[CLAIM])
     found = Stored(load_results(folder))

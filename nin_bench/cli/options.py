@@ -33,6 +33,10 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a tor
 TimeoutOption = Annotated[
     float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell, or sample, may take.")
 ]
+PilotOption = Annotated[
+    Path | None,
+    typer.Option("--pilot", metavar="RESULTS_DIR", help="Whose records tell the spread over seeds."),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[

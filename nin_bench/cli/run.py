@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,6 +16,7 @@ from nin_bench.cli.options import (
     GridOption,
     JsonOption,
     OnlyOption,
+    PilotOption,
     ProfileOption,
     ResultsOption,
     SeedsOption,
@@ -27,12 +29,14 @@ from nin_bench.cli.options import (
     print_json,
     tell,
 )
+from nin_bench.cli.prospects import print_prospects
 from nin_bench.cli.results import report_folder
 
 if TYPE_CHECKING:
     from nin_bench.dispatch import RunSummary
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
+    from nin_bench.prospects import MoreSeeds, Prospect
     from nin_bench.results import ResultsFolder
 
 
@@ -66,7 +70,8 @@ def run(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
         cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
-        _print_plan(cells, machine, num_workers, grid)
+        _print_plan(loaded, cells, machine, num_workers, grid)
+        print_prospects(*_foreseen(loaded, folder, None, cells, num_workers))
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner import run_grid
@@ -100,22 +105,30 @@ def plan(
     data_dir: DataDirOption = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
+    pilot: PilotOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every cell of a grid, what is known of it and what it will take; train nothing."""
+    """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers)
+    prospects, more = _foreseen(loaded, folder, pilot, cells, num_workers)
     if as_json:
         document = {
             "grid": loaded.name,
             "profile": loaded.profile,
+            "matches": [
+                {"label": variant.label, **variant.match.as_dict()} for variant in loaded.variants if variant.match
+            ],
             "cells": [cell.as_dict() for cell in cells],
+            "hypotheses": [prospect.as_dict() for prospect in prospects],
+            "more_seeds": [asdict(step) for step in more],
         }
         print_json(document)
         return
     note(setting(loaded))
-    _print_plan(cells, machine, num_workers, grid)
+    _print_plan(loaded, cells, machine, num_workers, grid)
+    print_prospects(prospects, more)
 
 
 def _planned(
@@ -138,12 +151,30 @@ def _planned(
     return foretell_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
 
 
+def _foreseen(
+    grid: "Grid", folder: "ResultsFolder", pilot: Path | None, cells: "Sequence[PlannedCell]", num_workers: int
+) -> "tuple[list[Prospect], list[MoreSeeds]]":
+    """What the planned seeds can decide, and what more of them would; without hypotheses nothing is loaded."""
+    if not grid.hypotheses:
+        return [], []
+    from nin_bench.prospects import find_pilots, foresee, more_seeds
+
+    prospects = foresee(grid, find_pilots(folder) if pilot is None else [pilot])
+    return prospects, more_seeds(prospects, cells, num_workers)
+
+
 def _print_plan(
-    cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
+    grid: "Grid", cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
 ) -> None:
     from nin_bench.foretell import foretell_run
     from nin_bench.progress import forecast_line, memory_warning
 
+    for variant in grid.variants:
+        if match := variant.match:
+            tell(
+                f"{variant.label}: its width gives it {match.reached:,} {match.size}, and {match.to} has "
+                f"{match.target:,} ({match.residue:+.2%})"
+            )
     width = max(len(planned.cell.label) for planned in cells)
     for planned in cells:
         saved = planned.num_epochs_saved

@@ -12,8 +12,8 @@ from nin_bench.yaml_source import MAX_BYTES, Node, parse_yaml
 SCHEMA = 1
 
 _FIELDS = (
-    "schema", "name", "data", "recipe", "seeds", "models", "exclude", "baseline", "hypotheses", "search",
-    "profiles",
+    "schema", "name", "data", "recipe", "seeds", "models", "exclude", "baseline", "hypotheses",
+    "open_claims", "references", "assume", "search", "profiles",
 )  # fmt: skip
 _PROFILE_FIELDS = _FIELDS[2:-1]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

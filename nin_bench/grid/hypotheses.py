@@ -1,8 +1,9 @@
-"""A claim written in the grid before the run, with the smallest difference that matters."""
+"""What is claimed in the grid before the run, what is left open, and what is assumed of the spread over seeds."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -47,6 +48,47 @@ class Hypothesis(Spec):
         if self.compare[0] == self.compare[1]:
             raise SpecError("compare", f"both sides are {self.compare[0]!r}; compare two variants")
         return self
+
+
+class OpenClaim(Spec):
+    """A claim that belongs to the question, and that this grid cannot answer."""
+
+    says: str = Field(min_length=1)
+    """The claim, as a sentence."""
+    reason: str = Field(min_length=1)
+    """Why it stays open here, and what would answer it."""
+
+
+class Assumption(Spec):
+    """How a metric spreads over seeds, where no record tells yet; `plan` reckons with it."""
+
+    sd: PositiveFloat
+    """Standard deviation of one variant over its seeds, in the metric's unit; of logarithms for a factor."""
+    correlation: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    """Of two variants over the seeds that they share."""
+
+    @property
+    def sd_of_differences(self) -> float:
+        """Of the paired differences of two such variants."""
+        return self.sd * math.sqrt(2 * (1 - self.correlation))
+
+
+def read_open_claims(nodes: Sequence[Node]) -> tuple[OpenClaim, ...]:
+    """Read the grid's `open_claims`; InputError where a field is wrong."""
+    return tuple(validated(OpenClaim, node.mapping("a claim", OpenClaim.model_fields), node) for node in nodes)
+
+
+def read_assumptions(node: Node) -> dict[str, Assumption]:
+    """Read the grid's `assume`, by metric.
+
+    Raises:
+        InputError: a field is wrong, or the metric is none that is tested over seeds.
+    """
+    spread = [name for name, metric in METRICS.items() if metric.kind == "quality"]
+    return {
+        name: validated(Assumption, one.mapping("an assumption", Assumption.model_fields), one)
+        for name, one in node.mapping("a section", spread).items()
+    }
 
 
 def read_hypotheses(nodes: Sequence[Node], resolve: Callable[[Node], str]) -> tuple[Hypothesis, ...]:

@@ -12,8 +12,17 @@ from typing import Any
 from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import InputError, shown, some_of
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.grid.hypotheses import Hypothesis, read_hypotheses
+from nin_bench.grid.hypotheses import (
+    Assumption,
+    Hypothesis,
+    OpenClaim,
+    read_assumptions,
+    read_hypotheses,
+    read_open_claims,
+)
+from nin_bench.grid.match import expand
 from nin_bench.grid.patterns import PatternIndex, the_one, without_excluded
+from nin_bench.grid.references import Reference, read_references
 from nin_bench.grid.search import SearchSpec, read_search, search_seeds
 from nin_bench.grid.validation import required, section
 from nin_bench.grid.variants import Catalog, ModelEntry, Variant
@@ -49,6 +58,10 @@ class Grid:
     baseline: str | None
     """A variant's label."""
     hypotheses: tuple[Hypothesis, ...]
+    open_claims: tuple[OpenClaim, ...]
+    references: tuple[Reference, ...]
+    assume: dict[str, Assumption]
+    """By metric."""
     notes: tuple[str, ...]
     """What is not wrong, and yet hardly meant: patterns of `exclude` that match no cell."""
     search: SearchSpec | None
@@ -110,7 +123,7 @@ class Grid:
             )
         if count > MOST_CELLS:
             raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
-        every = [variant for entry in entries for variant in entry.variants(catalog)]
+        every = expand(entries, catalog)
         _refuse_duplicates(every)
 
         exclude = _optional_list(root, "exclude", "a list of patterns")
@@ -119,6 +132,9 @@ class Grid:
             raise root.value["exclude"].error("no cell is left; exclude fewer")
         labels = {cell.label for cell in cells}
         variants = tuple(variant for variant in every if variant.label in labels)
+        for variant in variants:
+            if variant.match and variant.match.to not in labels:
+                raise variant.fields["match"].error(f"{variant.match.to} is excluded; match one that is compared")
         index = PatternIndex(variants, catalog)
 
         def resolve(node: Node) -> str:
@@ -138,6 +154,9 @@ class Grid:
             selected=_selected(cells, planned, seeds, only),
             baseline=resolve(root.value["baseline"]) if "baseline" in root.value else None,
             hypotheses=read_hypotheses(_optional_list(root, "hypotheses", "a list of hypotheses"), resolve),
+            open_claims=read_open_claims(_optional_list(root, "open_claims", "a list of claims")),
+            references=read_references(_optional_list(root, "references", "a list of references"), resolve),
+            assume=read_assumptions(section(root, "assume")),
             notes=notes,
             search=read_search(root, recipe_over, variants, catalog),
             overrides=tuple(overrides),
@@ -172,6 +191,8 @@ class Grid:
                 for cell in self.cells
             ],
             "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in self.hypotheses],
+            "open_claims": [claim.model_dump() for claim in self.open_claims],
+            "references": [reference.model_dump() for reference in self.references],
         }
 
 

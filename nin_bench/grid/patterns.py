@@ -6,7 +6,7 @@ from functools import cached_property
 from nin_bench.cell import Cell, DataSpec, Recipe, Spec
 from nin_bench.errors import SpecError, shown, some_of, unknown_name
 from nin_bench.grid.validation import Point, check_value
-from nin_bench.grid.variants import Catalog, Variant, model_name
+from nin_bench.grid.variants import SIZES, Catalog, Variant, model_name
 from nin_bench.yaml_source import Node
 
 _SECTIONS: dict[str, type[Spec]] = {"recipe": Recipe, "data": DataSpec}
@@ -66,7 +66,11 @@ def read_pattern(node: Node, index: PatternIndex, *, seeds: bool = False) -> Poi
                     check_value(_SECTIONS[key], field, choice)
         else:
             outer[key] = value
-    arguments = {key: value for key, value in outer.items() if key != "name" and not (seeds and key == "seed")}
+    others = {"name", "match", "seed"} if seeds else {"name", "match"}
+    arguments = {key: value for key, value in outer.items() if key not in others}
+    for choice in _choices(outer["match"]) if "match" in outer else ():
+        if choice.value not in (*SIZES, None):
+            raise choice.error(f"{shown(choice.value)} is none of {', '.join(SIZES)}, null")
     for choice in _choices(outer["seed"]) if seeds and "seed" in outer else ():
         if type(choice.value) is not int:
             raise choice.error(f"{shown(choice.value)} is not a seed; use a whole number, 0 or more")
@@ -76,8 +80,7 @@ def read_pattern(node: Node, index: PatternIndex, *, seeds: bool = False) -> Poi
     else:
         for key, value in arguments.items():
             if key not in index.arguments:
-                others = {"name", "seed", *_SECTIONS} if seeds else {"name", *_SECTIONS}
-                raise value.key_error(unknown_name("field", key, index.arguments | others))
+                raise value.key_error(unknown_name("field", key, index.arguments | others | set(_SECTIONS)))
             for choice in _choices(value):
                 if isinstance(choice.value, list | dict):
                     raise choice.error(f"{shown(choice.value)} cannot stand here; give one value")

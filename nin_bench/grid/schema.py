@@ -7,9 +7,11 @@ from importlib import resources
 from typing import Any
 
 from nin_bench.cell import DataSpec, Recipe, Spec
-from nin_bench.grid.hypotheses import Hypothesis
+from nin_bench.grid.hypotheses import Assumption, Hypothesis, OpenClaim
+from nin_bench.grid.references import Reference
 from nin_bench.grid.search import SearchSpec
 from nin_bench.grid.space import MODEL, NEVER_SEARCHED
+from nin_bench.grid.variants import SIZES
 from nin_bench.metrics import METRICS
 
 SCHEMA_FILE = "grid.schema.json"
@@ -45,6 +47,26 @@ def grid_schema() -> dict[str, Any]:
         },
         "baseline": {"$ref": "#/$defs/pattern"},
         "hypotheses": {"type": "array", "items": {"$ref": "#/$defs/hypothesis"}},
+        "open_claims": {
+            "description": "What belongs to the question, and this grid cannot answer.",
+            "type": "array",
+            "items": _object(_properties(OpenClaim), required=["says", "reason"]),
+        },
+        "references": {
+            "description": "Published values that variants are held against.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/reference"},
+        },
+        "assume": {
+            "description": "By metric, the spread over seeds that `plan` reckons with where no record tells it.",
+            **_object(
+                {
+                    name: _object(_properties(Assumption), required=["sd"])
+                    for name, metric in METRICS.items()
+                    if metric.kind == "quality"
+                }
+            ),
+        },
         "search": {
             "description": "What `search` tunes, for every variant alike.",
             "$ref": "#/$defs/search",
@@ -76,6 +98,7 @@ def grid_schema() -> dict[str, Any]:
             "pattern": _pattern(models),
             "exclusion": _pattern(models, seed=_or_list(_SEED)),
             "hypothesis": _hypothesis(),
+            "reference": _reference(),
             "search": _search(),
         },
     }
@@ -128,7 +151,19 @@ def _model(name: str) -> dict[str, Any]:
         arguments[key] = _or_list({**kind, "description": argument.description, "default": argument.default})
     recipe = {"description": "Goes over the grid's.", "$ref": "#/$defs/recipe"}
     properties = {"name": {"const": name}, **arguments, "recipe": recipe}
-    return {"description": model_summary(name), **_object(properties, required=["name"])}
+    if "width" not in arguments:
+        return {"description": model_summary(name), **_object(properties, required=["name"])}
+    match = {
+        "description": "Choose the width at which it is as large as the one variant that a pattern matches.",
+        **_object({size: {"$ref": "#/$defs/pattern"} for size in SIZES}),
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {
+        "description": model_summary(name),
+        **_object({**properties, "match": match}, required=["name"]),
+        "not": {"required": ["width", "match"]},
+    }
 
 
 def _pattern(models: list[str], **others: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +175,7 @@ def _pattern(models: list[str], **others: dict[str, Any]) -> dict[str, Any]:
             "name": _or_list({"enum": models}),
             "recipe": {"$ref": "#/$defs/recipe"},
             "data": {"$ref": "#/$defs/data"},
+            "match": {"description": "What its width was matched in.", **_or_list({"enum": [*SIZES, None]})},
             **others,
         },
     }
@@ -157,6 +193,12 @@ def _hypothesis() -> dict[str, Any]:
     }
     one_of = [{"required": ["margin"]}, {"required": ["factor"]}]
     return {**_object(properties, required=Hypothesis.model_json_schema()["required"]), "oneOf": one_of}
+
+
+def _reference() -> dict[str, Any]:
+    pattern = {"description": "A pattern, of one variant.", "$ref": "#/$defs/pattern"}
+    properties = {**_properties(Reference), "metric": {"enum": list(METRICS)}, "model": pattern}
+    return _object(properties, required=Reference.model_json_schema()["required"])
 
 
 def _search() -> dict[str, Any]:

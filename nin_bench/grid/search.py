@@ -160,6 +160,11 @@ def read_search(root: Node, over: Node, variants: Sequence[Variant], catalog: Ca
         except SpecError as error:
             raise refusal(error, fields, node) from error
     _check_patterns(root, parameters)
+    for name in parameters if any(variant.match for variant in variants) else ():
+        if name.startswith(MODEL):
+            raise named[name].key_error(
+                f"{name} would change networks that match holds equal in size; leave it, or match, out"
+            )
     _check_variants(spec, space, variants, catalog)
     return spec
 
@@ -171,6 +176,9 @@ def _check_patterns(root: Node, searched: Mapping[str, Parameter]) -> None:
         patterns.append(root.value["baseline"])
     for hypothesis in _items(root, "hypotheses"):
         patterns += _items(hypothesis, "compare")
+    patterns += [reference.value["model"] for reference in _items(root, "references")]
+    for model in _items(root, "models"):
+        patterns += section(model, "match").value.values()
     for pattern in patterns:
         named = {f"{MODEL}{key}": node for key, node in pattern.value.items()}
         named |= section(pattern, "recipe").value

@@ -29,6 +29,7 @@ from nin_bench.report.names import Names
 from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
 from nin_bench.report.predictions import Confusion, Stored, autopsies, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
+from nin_bench.report.references import compare_references
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import VariantRow
 from nin_bench.report.target import Reached, Target, find_escapes, find_target
@@ -177,9 +178,12 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,
+        "open_claims": grid.get("open_claims", []),
         "setting": asdict(setting),
         "chance": findings.chance,
+        "matches": [{"label": one["label"], **one["match"]} for one in grid["variants"] if one.get("match")],
         "comparison": [asdict(row) for row in rows],
+        "references": [asdict(compared) for compared in compare_references(results)],
         "costs": [costs.as_dict() for costs in findings.costs],
         "foretold": [asdict(row) for row in compare_foretold(results)],
         "pareto_front": {cost: [row.label for row in front] for cost, front in findings.fronts.items()},
@@ -190,7 +194,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
             {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
             for record in results.records
         ],
-        "figures": [describe_figure(name, len(rows)) for name in figures],
+        "figures": [describe_figure(name, len(rows), len(grid["seeds"])) for name in figures],
         "test_set_errors": image_errors(findings.stored, findings.verdicts),
         "interactions": [asdict(product) for product in findings.interactions],
         "confusions": [asdict(confusion) for confusion in findings.confusions],

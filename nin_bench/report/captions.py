@@ -1,6 +1,6 @@
 """What the figures of a report are called, and how each is read."""
 
-from nin_bench.report.plots import MAX_DRAWN
+from nin_bench.report.plots import MAX_DRAWN, MOST_SEEDS_DRAWN
 
 FIGURES = {
     "learning_curves": (
@@ -83,9 +83,14 @@ IN_SECTIONS = {
 ALL_FIGURES = EFFECTS | FIGURES | TARGET | IN_SECTIONS | COST_FIGURES
 
 
-def describe_figure(name: str, num_variants: int) -> dict[str, str]:
+_WITH_SEEDS = {"learning_curves", "training_loss", "accuracy_against_costs"}
+
+
+def describe_figure(name: str, num_variants: int, num_seeds: int) -> dict[str, str]:
     """A figure's name, title and caption, which says what was left out of it."""
     title, caption = ALL_FIGURES[name]
     if num_variants > MAX_DRAWN and name not in EFFECTS | IN_SECTIONS:
         caption += f" Drawn are the first {MAX_DRAWN} of {num_variants} variants, in the grid's order."
+    if num_seeds > MOST_SEEDS_DRAWN and name in _WITH_SEEDS:
+        caption += f" Single seeds are the first {MOST_SEEDS_DRAWN} of a variant; means and ranges are of all."
     return {"name": name, "title": title, "caption": caption}

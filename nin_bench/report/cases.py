@@ -104,7 +104,7 @@ class Known:
     def open_case(self, entry: Entry, seeds: list[int]) -> Case:
         """Find the test for a hypothesis, or why there is none; only these seeds count."""
         metric, labels = METRICS[entry["metric"]], entry["compare"]
-        claim, ratio = _claim(entry), bool(entry.get("factor"))
+        claim, ratio = claim_of(entry), bool(entry.get("factor"))
         unknown = set(labels) - {label for label, _ in self.cells}
         pairs = Pairs.read(metric, labels, [], {})
         test: PairedDifference | PairedShares | ThreeParts | Counts | str
@@ -122,7 +122,7 @@ class Known:
         else:
             pairs = Pairs.read(metric, labels, seeds, self.cells)
             if metric.deterministic:
-                a, b = (self._count(metric, label, seeds) for label in labels)
+                a, b = (self.count(metric, label, seeds) for label in labels)
                 test = f"{metric.name} is not known for both variants" if a is None or b is None else Counts(a, b)
             elif pairs.numbers:
                 test = compare(pairs, metric, claim.margin, ratio=ratio)
@@ -134,7 +134,7 @@ class Known:
         a, b = (self.costs.get(label) for label in labels)
         return Pairs.of_rounds(paired_samples(a, b, metric.name) if a and b else [])
 
-    def _count(self, metric: Metric, label: str, seeds: list[int]) -> float | None:
+    def count(self, metric: Metric, label: str, seeds: list[int]) -> float | None:
         """A variant's count, from its records or, where those lack it, from its costs."""
         counted = known_value(metric, label, seeds, self.cells)
         if counted is None and label in self.costs:
@@ -142,6 +142,7 @@ class Known:
         return counted
 
 
-def _claim(entry: Entry) -> Claim:
+def claim_of(entry: Entry) -> Claim:
+    """What a hypothesis claims of a difference; of the logarithm of the ratio, where it claims a factor."""
     margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
     return Claim(entry["expect"], margin)

@@ -8,6 +8,7 @@ from nin_bench.report import text
 from nin_bench.report.captions import EFFECTS, IN_SECTIONS
 from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
 from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report.tables import Spread
 
 
 def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -28,6 +29,12 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         "died": _died,
         "test_set_error": _test_set_error,
         "three_digits": text.three_digits,
+        "residue": text.residue,
+        "in_unit": lambda value, metric: _in_unit(
+            value if isinstance(value, list) else [value], {"metric": metric, "factor": None}
+        ),
+        "metric_spread": lambda spread, metric: text.metric_spread(Spread(**spread), METRICS[metric].unit),
+        "metric_title": lambda metric: METRICS[metric].title,
         "machine_line": describe_machine,
         "settings": describe_settings,
         "comparison_tables": comparison_tables,

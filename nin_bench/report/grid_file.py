@@ -1,7 +1,7 @@
 """What a report needs to find in grid.json, checked before anything is read off it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,12 +26,22 @@ class _Recipe(_Part):
     lr: float
 
 
+class _Match(_Part):
+    size: Literal["num_params", "num_macs"]
+    to: str
+    width: float
+    target: int
+    reached: int
+    residue: float
+
+
 class _Variant(_Part):
     variant_id: str
     label: str
     model: dict[str, Any]
     data: dict[str, Any]
     recipe: _Recipe
+    match: _Match | None = None
 
 
 class _Cell(_Part):
@@ -52,6 +62,24 @@ class _Hypothesis(_Part):
     factor: float | None = Field(default=None, gt=1)
 
 
+class _OpenClaim(_Part):
+    says: str
+    reason: str
+
+
+class _Reference(_Part):
+    id: str
+    says: str
+    metric: Annotated[str, AfterValidator(_known)]
+    model: str
+    value: float
+    n: int = Field(ge=1)
+    sd: float | None = Field(gt=0)
+    source: str
+    url: str | None
+    differs: str | None
+
+
 class _Lock(_Part):
     digest: str
     seeds: list[int]
@@ -69,6 +97,8 @@ class _GridFile(_Part):
     variants: list[_Variant]
     cells: list[_Cell] = Field(min_length=1)
     hypotheses: list[_Hypothesis]
+    open_claims: list[_OpenClaim] = []
+    references: list[_Reference] = []
     lock: _Lock | None = None
 
 

@@ -40,6 +40,9 @@ from nin_bench.results import Results
 MAX_DRAWN = 24
 """Variants that a figure holds and still can be read; the table has them all."""
 
+MOST_SEEDS_DRAWN = 50
+"""Single seeds of a variant that are told apart at all; means, ranges and counts are of all."""
+
 _BROKEN_OFF: Any = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
 _CHANCE: Any = {"color": "0.25", "linewidth": 0.9, "linestyle": (0, (1, 2))}
 _COSTS = {
@@ -87,6 +90,7 @@ def draw_learning_curves(
             others = curves[curves["variant_id"].isin(set(look) - {row.variant_id})]
             mine = curves[curves["variant_id"] == row.variant_id]
             seeds = history[history["variant_id"] == row.variant_id]
+            seeds = seeds[seeds["cell_id"].isin(seeds["cell_id"].unique()[:MOST_SEEDS_DRAWN])]
             _add_lines(ax, others, "variant_id", "mean", color=FAINT, linewidth=0.7)
             if chance:
                 ax.axhline(chance[0], **_CHANCE)
@@ -194,7 +198,7 @@ def _accuracy(row: VariantRow) -> float:
 
 def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, position: float, style: Style) -> None:
     floor = ax.get_ylim()[0]
-    seen, below = cells[cells["accuracy"] >= floor], cells[cells["accuracy"] < floor]
+    seen, below = cells[cells["accuracy"] >= floor][:MOST_SEEDS_DRAWN], cells[cells["accuracy"] < floor]
     ax.plot(
         [position] * len(seen), seen["accuracy"],
         color=style.color, marker=style.marker, linestyle="", markersize=4, alpha=0.45, markeredgewidth=0,

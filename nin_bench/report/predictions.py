@@ -23,6 +23,8 @@ MOST_SEEDS = 20
 """Healthy cells of a variant that are read for them."""
 MOST_CLASSES = 20
 """Beyond which a confusion matrix is told by its largest entries alone."""
+MOST_CLASS_NUMBERS = 1000
+"""As many classes as any dataset here could have; a file that names more would take memory without end."""
 NUM_PAIRS = 3
 
 
@@ -80,6 +82,8 @@ class Stored:
             found = ResultsFolder(self.results.folder).read_predictions(cell_id)
             if found is not None:
                 check_predictions(found, record)
+                if found["label"].min() < 0 or _num_classes(found) > MOST_CLASS_NUMBERS:
+                    raise DamagedFileError(f"names classes beyond 0 to {MOST_CLASS_NUMBERS - 1}")
         except (DamagedFileError, ResultsError) as damage:
             sentence = f"predictions/{cell_id}.npz was left out: it {damage}."
             if sentence not in self.left_out:

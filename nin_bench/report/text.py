@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 from nin_bench.errors import printable
+from nin_bench.metrics import Unit
 from nin_bench.report.tables import Spread
 
 NOT_KNOWN = "–"
@@ -81,6 +82,15 @@ def rounds(median: float, quartiles: tuple[float, float], divisor: float = 1) ->
     return f"{median / divisor:,.{decimals}f} ({low} to {high})"
 
 
+def residue(share: float) -> str:
+    """A relative difference in percent, two digits of it.
+
+    >>> residue(-0.00213), residue(0.0)
+    ('−0.21 %', '0 %')
+    """
+    return f"{100 * share:+.2g} %".replace("-", "−").replace("+0 %", "0 %")
+
+
 def three_digits(value: float) -> str:
     """A number to three digits.
 
@@ -125,6 +135,21 @@ def quantity_spread(spread: Spread, divisor: float = 1) -> str:
     decimals = _decimals(mean)
     deviation = "" if spread.sd is None else f" ± {spread.sd / divisor:,.{decimals}f}"
     return f"{mean:,.{decimals}f}{deviation} (n={spread.n})"
+
+
+def metric_spread(spread: Spread, unit: Unit) -> str:
+    """Mean, spread and count in the metric's unit; counts whole.
+
+    >>> metric_spread(Spread(0.88, 0.005, 82), "share"), metric_spread(Spread(46_764_746, None, 1), "count")
+    ('88.0 % ± 0.5 (n=82)', '46,764,746')
+    """
+    if spread.mean is None:
+        return NOT_KNOWN
+    if unit == "count":
+        return f"{spread.mean:,.0f}"
+    if unit == "share":
+        return percent_spread(spread).replace(" ", " % ", 1)
+    return quantity_spread(spread).replace(" ", f" {unit} ", 1)
 
 
 def number_ranges(numbers: Iterable[int]) -> str:

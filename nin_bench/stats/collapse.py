@@ -5,6 +5,7 @@ A mean over accuracies of .90 and .10 describes no network, and its t-interval c
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -60,7 +61,7 @@ class Ranking:
     def sign_test_p(self) -> float:
         """Exact two-sided p-value for A and B winning equally often; ties are left out."""
         decided = self.wins + self.losses
-        return float(stats.binomtest(self.wins, decided).pvalue) if decided else 1.0
+        return _fair_coin_p(self.wins, decided, "two-sided") if decided else 1.0
 
     def num_holding(self, claim: Claim) -> int:
         """Pairs in which what is claimed of the difference holds; none of those in which both failed."""
@@ -92,13 +93,18 @@ class Ranking:
         return self._majority_p(self._num_below(bound))
 
     def _majority_p(self, count: int) -> float:
-        return float(stats.binomtest(count, len(self.differences), alternative="greater").pvalue)
+        return _fair_coin_p(count, len(self.differences), "greater")
 
     def _num_above(self, bound: float) -> int:
         return sum(difference > bound + _ROUNDING for difference in self.differences)
 
     def _num_below(self, bound: float) -> int:
         return sum(difference < bound - _ROUNDING for difference in self.differences)
+
+
+@cache
+def _fair_coin_p(heads: int, tosses: int, alternative: Literal["two-sided", "greater"]) -> float:
+    return float(stats.binomtest(heads, tosses, alternative=alternative).pvalue)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ For a ratio, give logarithms: the difference and its interval are then those of 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -146,8 +147,7 @@ class PairedShares:
     @property
     def mcnemar_p(self) -> float:
         """Exact two-sided p-value for equal shares (McNemar, 1947)."""
-        table = [[self.both, self.only_a], [self.only_b, self.neither]]
-        return float(mcnemar(table, exact=True).pvalue)
+        return _mcnemar_p(self.only_a, self.only_b)
 
     def above(self, bound: float) -> float:
         """One-sided p-value for a difference above the bound, read off Newcombe's interval.
@@ -199,6 +199,12 @@ class PairedShares:
     def _discordant_p(self, favourable: int) -> float:
         discordant = self.only_a + self.only_b
         return float(stats.binomtest(favourable, discordant, alternative="greater").pvalue) if discordant else 1.0
+
+
+@cache
+def _mcnemar_p(only_a: int, only_b: int) -> float:
+    """The pairs in which both or neither has it say nothing."""
+    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
 
 
 def paired_shares(a: Flags, b: Flags) -> PairedShares:

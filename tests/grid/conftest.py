@@ -1,5 +1,6 @@
 """A catalog of two models and two datasets, and grids that are written in the test that reads them."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from nin_bench.cell import DataSpec, ModelSpec, Scalar
 from nin_bench.errors import InputError, SpecError, unknown_name
-from nin_bench.grid import Grid
+from nin_bench.grid import Grid, Size
 
 HEAD = "schema: 1\nname: tiny\ndata: {name: dots}\n"
 """What `load` puts before a test's text, so that this begins on line 4."""
@@ -17,7 +18,11 @@ DATASETS = {"dots": 8, "lines": 16}
 
 
 class TinyCatalog:
-    """`net`, whose depth is 0 or more and whose head is gap or fc, and `flat`, without arguments."""
+    """`net`, whose depth is 0 or more and whose head is gap or fc, and `flat`, without arguments.
+
+    A `net` has 8 channels at width 1, each with 10 parameters and as many for every layer of depth; a fully
+    connected head takes 1,000 more.
+    """
 
     def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
         if name not in MODELS:
@@ -44,6 +49,16 @@ class TinyCatalog:
                 "validation_size": 10 if spec.validation_size is None else spec.validation_size,
             }
         )
+
+    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
+        if model.name == "flat":
+            return 100
+        width, depth, head = (model.arguments[key] for key in ("width", "depth", "head"))
+        channels = math.floor(8 * width + 0.5)
+        if channels < 1:
+            raise SpecError("width", f"{width:g} leaves no channel; use 0.0625 or more")
+        num_params = 10 * channels * (1 + depth) + (1000 if head == "fc" else 0)
+        return num_params if size == "num_params" else num_params * data.resolution**2
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_a_baseline_is_one_variant(load):
         (
             "{dpeth: 1}",
             "9:12: baseline.dpeth: unknown field 'dpeth'; did you mean 'depth'? "
-            "Known: data, depth, head, name, recipe, relu, width",
+            "Known: data, depth, head, match, name, recipe, relu, width",
         ),
         (
             "{name: net, seed: 0}",
@@ -144,7 +144,7 @@ def test_a_baseline_is_one_of_what_exclude_leaves(refusal):
         (
             "[{sed: 0}]",
             "9:12: exclude[0].sed: unknown field 'sed'; did you mean 'seed'? "
-            "Known: data, depth, head, name, recipe, relu, seed, width",
+            "Known: data, depth, head, match, name, recipe, relu, seed, width",
         ),
         ("[{}]", "9:10: exclude: no cell is left; exclude fewer"),
         ("[{name: net}, {name: flat}]", "9:10: exclude: no cell is left; exclude fewer"),

@@ -35,7 +35,9 @@ def test_it_knows_every_model_argument_and_field_and_says_what_it_is(schema):
     assert list(models) == list_models()
     for name, model in models.items():
         assert model["description"]
-        assert model["properties"].keys() == {"name", "recipe", *model_arguments(name)}
+        match = {"match"} & model["properties"].keys()
+        assert ("width" in model_arguments(name)) == bool(match)
+        assert model["properties"].keys() - match == {"name", "recipe", *model_arguments(name)}
     for name, spec in [("data", DataSpec), ("recipe", Recipe)]:
         properties = schema["$defs"][name]["properties"]
         assert properties.keys() == spec.model_fields.keys()
@@ -51,6 +53,8 @@ def test_it_knows_every_model_argument_and_field_and_says_what_it_is(schema):
         "exclude: [{name: [lenet, nin], activation: relu, seed: [0, 1]}, {recipe: {lr: 0.1}}]",
         "baseline: {name: lenet, data: {resolution: 28}}",
         "profiles: {cpu: {seeds: 2, models: [{name: nin, pointwise: [0, 1], recipe: {lr: [0.1, 0.2]}}]}}",
+        "exclude: [{name: nin, match: num_params}, {match: null}]",
+        "profiles: {cpu: {models: [{name: nin, match: {num_macs: {name: lenet}}}]}}",
         "hypotheses: [{id: a, says: b, metric: num_params, compare: [{}, {name: nin}], expect: less, factor: 2}]",
     ],
 )
@@ -77,6 +81,10 @@ def test_a_grid_that_is_right_passes(schema, text):
         "profiles: {cpu: {models: [{name: nin, hed: gap}]}}",
         "profiles: {cpu: {models: [{name: nin, head: gapp}]}}",
         "hypotheses: [{id: a, says: b, metric: num_params, compare: [{}, {}], expect: less}]",
+        "exclude: [{match: params}]",
+        "profiles: {cpu: {models: [{name: nin, match: {}}]}}",
+        "profiles: {cpu: {models: [{name: nin, width: 1.0, match: {num_macs: {name: lenet}}}]}}",
+        "profiles: {cpu: {models: [{name: mlp, match: {num_macs: {name: nin}}}]}}",
         "hypotheses: [{id: a, says: b, metric: num_params, compare: [{}], expect: less, margin: 0}]",
         "hypotheses: [{id: a, says: b, metric: params, compare: [{}, {}], expect: less, margin: 0}]",
     ],

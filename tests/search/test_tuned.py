@@ -324,3 +324,18 @@ def test_an_unedited_tuned_grid_is_replaced_and_an_edited_one_is_not(tmp_path, t
         with pytest.raises(ResultsError, match=r"tuned\.yaml: .*; .*choose another --out"):
             write_tuned(path, text)
         assert path.read_text(encoding="latin-1") == edited
+
+
+def test_what_is_matched_stays_matched(tune):
+    text = (
+        f"{HEAD}models:\n"
+        "  - {name: lenet, activation: relu}\n"
+        "  - {name: lenet, match: {num_params: {name: lenet, activation: relu}}}\n"
+        f"{SEARCH}"
+    )
+    assert (
+        "  # found 1\n"
+        "  - {name: lenet, activation: relu, recipe: {lr: 0.01}}\n"
+        "  # found 2\n"
+        "  - {name: lenet, match: {num_params: {name: lenet, activation: relu}}, recipe: {lr: 0.02}}\n"
+    ) in tune(text)
