@@ -11,20 +11,22 @@ from nin_bench.files import to_json, write_atomically
 from nin_bench.report import cost_plots, plots, tables
 from nin_bench.report.captions import ALL_FIGURES, describe_figure
 from nin_bench.report.costs import MachineCosts, compare_costs
-from nin_bench.report.curves import chance_level, learning_curves
-from nin_bench.report.effects import draw_effects, not_drawn
+from nin_bench.report.curves import chance_level, known_epochs, learning_curves
+from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
 from nin_bench.report.export import write_tables
 from nin_bench.report.filters import filters_of
 from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
+from nin_bench.report.html.data import page_data
+from nin_bench.report.html.page import render_html
 from nin_bench.report.hypotheses import Verdict, judge
 from nin_bench.report.in_short import in_short
 from nin_bench.report.interactions import Product, find_interactions
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
 from nin_bench.report.names import Names
-from nin_bench.report.page import machine_and_software, plain, render_page, write_figures
+from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
 from nin_bench.report.predictions import Confusion, Stored, autopsies, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
 from nin_bench.report.references import compare_references
@@ -34,6 +36,9 @@ from nin_bench.report.target import Reached, Target, find_escapes, find_target
 from nin_bench.results import Results, load_results
 
 SCHEMA = 1
+
+CURVES = ("validation_accuracy", "train_loss")
+"""The history columns that are shown epoch by epoch."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ class Findings:
     verdicts: list[Verdict]
     rows: list[VariantRow]
     """The comparison table."""
+    epochs: dict[str, pd.DataFrame]
+    """`known_epochs` of validation accuracy and training loss."""
     curves: dict[str, pd.DataFrame]
-    """`learning_curves` of validation accuracy and training loss."""
+    """`learning_curves` of the same."""
     escapes: list[Reached]
     """`find_escapes`."""
     target: Target | None
@@ -74,7 +81,8 @@ class Findings:
             names=names,
             verdicts=judge(results),
             rows=rows,
-            curves={name: learning_curves(results, name) for name in ("validation_accuracy", "train_loss")},
+            epochs={name: known_epochs(results, name) for name in CURVES},
+            curves={name: learning_curves(results, name) for name in CURVES},
             escapes=find_escapes(results),
             target=find_target(results),
             interactions=find_interactions(results, names),
@@ -87,7 +95,7 @@ class Findings:
 
 
 def build_report(folder: Path, out: Path) -> Path:
-    """Write report.md, report.json, figures/ and tables/; each file is seen whole or not at all.
+    """Write report.md, report.html, report.json, figures/ and tables/; each file is seen whole or not at all.
 
     Args:
         folder: a results folder, `<root>/<grid>/<profile>`.
@@ -103,11 +111,14 @@ def build_report(folder: Path, out: Path) -> Path:
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
-    write_figures(pictures, out / "figures", ALL_FIGURES)
+    content, markdown = to_json(report), render_markdown(report)
+    digest = digest_of(content, *findings.epochs.values())
+    write_figures(pictures, out / "figures", ALL_FIGURES, digest)
     write_tables(report, out / "tables")
-    write_atomically(out / "report.json", to_json(report))
+    write_atomically(out / "report.json", content)
+    write_atomically(out / "report.html", _render_html(report, markdown, pictures, findings))
     page = out / "report.md"
-    write_atomically(page, render_markdown(report))
+    write_atomically(page, markdown)
     return page
 
 
@@ -201,3 +212,10 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     environment = machine_and_software(report["setting"]["environment"])
     context = {**report, "report": report, "environment": environment}
     return render_page("report.md.j2", context, filters_of(report))
+
+
+def _render_html(
+    report: Mapping[str, Any], markdown: str, pictures: Mapping[str, Picture], findings: Findings
+) -> str:
+    data = page_data(report, findings.epochs, findings.costs, effect_rows(findings.verdicts))
+    return render_html(report, markdown, {name: picture.png for name, picture in pictures.items()}, data)
