@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test test-faults test-gpu lint audit format bench schema clean
+.PHONY: quickstart test test-faults test-gpu lint check-reports audit format bench schema clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
@@ -24,6 +24,12 @@ lint: $(VENV)/installed-lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Whether each report that ships follows from its records.
+check-reports: $(VENV)/installed
+	status=0; for report in reports/reference/*/*; do \
+	  $(BIN)/python -m nin_bench report results/$${report#reports/} --check || status=1; \
+	done; exit $$status
 
 # Needs the network, so it is no part of .ci/run. Strict: a package that could not be looked up is no clean bill.
 audit: $(VENV)/installed-audit

@@ -295,6 +295,9 @@ def test_a_report_can_be_written_anew_and_elsewhere(call):
     done = call("report", "results/tiny/full", "--out", "page")
     assert (done.status, done.out) == (0, "report: page/report.md\n")
     assert Path("page/report.md").read_text() == Path("reports/tiny/full/report.md").read_text()
+    compared = call("report", "results/tiny/full", "results/tiny/full", "--out", "both")
+    assert (compared.status, compared.out) == (0, "comparison: both/compare.md\n")
+    assert "**the same**" in Path("both/compare.md").read_text()
 
 
 # Models and schema

@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
 from nin_bench.errors import ResultsError, printable
-from nin_bench.report.build import FIGURES, build_report
+from nin_bench.report.build import build_report
+from nin_bench.report.captions import FIGURES
 
 
 def read_strictly(path):
@@ -53,13 +54,17 @@ def test_page_says_what_the_records_say(tmp_path):
     assert page.startswith("# onexone · cpu\n\n**Question.** How many 1×1 layers does a NiN block need")
     assert "\n6 cells planned:\n5 trained (1 of them collapsed),\n1 missing.\n" in page
     assert (
-        "| a (baseline) | 3/3 | 3/3 | 3/3 | 92.0 ± 2.0 (n=3) | 92.0 ± 2.0 (n=3) | +2.0 ± 0.0 (n=3) |\n"
-        "| b\\|c | 2/3 | 1/2 | 1/2 | 45.0 ± 49.5 (n=2) | 80.0 (n=1) | +2.0 (n=1) |\n"
+        "| a (baseline) | 3/3 | 3/3 | 3/3 | 92.0 ± 2.0 (n=3) | 92.0 ± 2.0 (n=3) | +2.0 ± 0.0 (n=3) "
+        "| more than 12 (0 of 3) |\n"
+        "| b\\|c | 2/3 | 1/2 | 1/2 | 45.0 ± 49.5 (n=2) | 80.0 (n=1) | +2.0 (n=1) | – |\n"
     ) in page
     assert (
-        "| a | 1.99 M | 762 M | 800 ± 0 (n=3) | 1.50 ± 0.00 (n=3) |\n"
-        "| b\\|c | 61.7 k | 417 k | 800 ± 0 (n=2) | 1.50 ± 0.00 (n=2) |\n"
+        "| a (baseline) | 800 ± 0 (n=3) | 1.50 ± 0.00 (n=3) |\n| b\\|c | 800 ± 0 (n=2) | 1.50 ± 0.00 (n=2) |\n"
     ) in page
+    assert "| a (baseline) | 1.99 M | 762 M |\n| b\\|c | 61.7 k | 417 k |\n" in page
+    assert (
+        "Epochs to 90.0 % validation accuracy, a point less than the median cell of the baseline ends at" in page
+    )
     assert (
         "| b\\|c | 1 | collapsed | never left chance level; 10 class maps dead; "
         "no prediction for 10,000 test images |\n"
@@ -73,6 +78,7 @@ def test_page_says_what_the_records_say(tmp_path):
         "Setting",
         "Comparison",
         "Figures",
+        "Dead classes",
         "Failures and collapsed runs",
         "Caveats",
         "How to make this page again",
@@ -83,7 +89,7 @@ def test_every_figure_on_the_page_exists(showcase):
     page = (showcase / "report" / "report.md").read_text()
     named = re.findall(r"\((figures/[^)]+)\)", page)
 
-    assert len(named) == 8
+    assert len(named) == 12
     for name in named:
         assert (showcase / "report" / name).stat().st_size > 10_000
 
@@ -130,6 +136,8 @@ def test_json_holds_the_page_unrounded(showcase):
         "training_loss",
         "accuracy_against_costs",
         "escape",
+        "epochs_to_target",
+        "interactions",
     ]
     assert report["hypotheses"] == []
 
@@ -144,7 +152,7 @@ def test_the_same_records_give_the_same_bytes_wherever_they_lie(tmp_path):
     build_report(write_results(tmp_path / "else" / "where", variants), second)
 
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(files) == 10
+    assert len(files) == 17
     for name in files:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
@@ -186,8 +194,10 @@ def test_where_networks_failed_the_table_says_that_ranks_decided(tmp_path):
     page = build_report(folder, tmp_path / "report").read_text()
     [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
 
-    row = "| better | A is better. | **supported** | by rank: 6 won, 0 tied, 0 lost | – | 6 |"
-    assert row in page
+    assert (
+        "| better | A is better. | **supported** | by rank: 6 won, 0 tied, 0 lost "
+        "| holds in 54 to 100 % of pairs | 6 |"
+    ) in page
     assert (verdict["effect"], verdict["interval"], verdict["n"]) == (None, None, 6)
 
 
@@ -247,7 +257,7 @@ def test_nothing_trained_is_said(tmp_path, made):
     page = build_report(folder, tmp_path / "report").read_text()
 
     assert "**No cell has been trained: there is nothing to compare yet.**" in page
-    assert "| a | 0/2 | – | – | – | – | – |" in page
+    assert "| variant | trained |\n|---|---:|\n| a | 0/2 |\n" in page
     assert "None: no record holds anything to draw." in page
     read_strictly(tmp_path / "report" / "report.json")
 
@@ -366,7 +376,8 @@ def test_costs_are_on_the_page(measured):
         "Measured apart from training, one process at a time, on Example CPU, 2 cores, 8.0 GiB, python 3.11.9, "
         "torch 2.14.0, nin_bench 0.1.0.\nBatches of 32, 16 images at once, bf16.\n" in page
     )
-    assert "| nin pointwise=2 head=gap (baseline) | 1.99 M | 762 M | none | 75.0 / 25.0 / 0 / 0 |" in page
+    of_baseline = "1.99 M | 1.49 M / 498 k / 0 | 762 M | 572 M / 191 M / 0 | 81.9 MB"
+    assert f"| nin pointwise=2 head=gap (baseline) | {of_baseline} |" in page
     assert (
         "- Something else took part in 8 of 40 measurements: other guests of its host took up to 12 % of" in page
     )
@@ -375,7 +386,8 @@ def test_costs_are_on_the_page(measured):
     assert "- costs/v08.json was left out: it " in page
     html = MarkdownIt("commonmark").enable("table").render(page)
     tables = re.findall("<table>.*?</table>", html, re.DOTALL)
-    assert sum("relative to the baseline" in table for table in tables) == 3
+    assert sum("training throughput" in table for table in tables) == 1
+    assert not any("relative to the baseline" in table for table in tables)  # the comparison has it
     assert "|---" not in html, "some table is none"
 
 
@@ -399,7 +411,8 @@ def test_costs_that_were_measured_before_any_training_are_shown(tmp_path):
         write_costs(folder, variant, cost_entry())
     page = build_report(folder, tmp_path / "report").read_text()
     assert "**No cell has been trained: there is nothing to compare yet.**" in page
-    assert "| b\\|c | 1,000 (950 to 1,050) | ×1.00 | 800 (760 to 840) |" in page
+    assert "| b\\|c | 1,000 (950 to 1,050) | 800 (760 to 840) |" in page
+    assert "| b\\|c | ×1.00 | ×1.00 | ×1.00 | 40.0 (39.6 to 40.4) |" in page
 
 
 def test_foretold_and_actual_time_stand_side_by_side(tmp_path):

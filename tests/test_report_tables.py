@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from report_fixture import COLLAPSED, DATA, RECIPE, metrics, record, write_results, write_showcase
 
-from nin_bench.report.curves import chance_level, escape_curves, learning_curves
+from nin_bench.report.curves import chance_level, learning_curves
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import (
     Spread,
@@ -116,17 +116,6 @@ def test_curves_average_healthy_cells_only(tiny):
     assert curves["low"].tolist() == pytest.approx([0.5, 0.7, 0.4, 0.6])
     assert curves["high"].tolist() == pytest.approx([0.7, 0.9, 0.4, 0.6])
     assert learning_curves(tiny, "test_accuracy").empty
-
-
-def test_escape_curves_step_up_at_each_escape(tiny):
-    curves = escape_curves(tiny)
-    a, b = curves[curves["label"] == "a"], curves[curves["label"] == "b"]
-
-    assert a["epoch"].tolist() == [0, 0.25, 0.5, 1.5]
-    assert a["share"].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
-    assert b["epoch"].tolist() == [0, 0.4]
-    assert b["share"].tolist() == [0, 0.5]
-    assert b["n"].tolist() == [2, 2]  # the cell without a record is not known, so does not count
 
 
 def test_pareto_front_drops_what_is_dearer_and_no_better(tiny):

@@ -4,11 +4,13 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
+from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
     from nin_bench.results import Results, ResultsFolder
@@ -16,21 +18,61 @@ if TYPE_CHECKING:
 
 def report(
     folder: FolderArgument,
+    other: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RESULTS_DIR_B]", help="Compare with this one instead: what moved.", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the results."),
+        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the (second) results."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing: exit with 1 where the report there no longer follows from its records."
+        ),
+    ] = False,
 ) -> None:
-    """Write the reports of a results folder anew: of its records, and of its search where there is one."""
+    """Write the reports of a results folder anew, of its records and of its search; or compare two folders."""
+    if other is not None:
+        from nin_bench.report.compare import compare_folders
+
+        if check:
+            raise InputError("--check is of one results folder; leave out the second, or --check")
+        tell(f"comparison: {compare_folders(folder, other, out or report_folder(other))}")
+    elif check:
+        _check_report(folder, out or report_folder(folder))
+    else:
+        for kind, page in _write_reports(folder, out or report_folder(folder)).items():
+            tell(f"{kind}: {page}")
+
+
+def _write_reports(folder: Path, out: Path) -> dict[str, Path]:
+    """The pages that a results folder has, by what they are."""
     from nin_bench.report.build import build_report
+    from nin_bench.report.search.build import build_search_report
     from nin_bench.results import ResultsFolder
 
-    results = ResultsFolder(folder)
     searched = (folder / "search.json").exists()
-    if searched:
-        write_search_report(results, out)
-    if results.grid_path.exists() or not searched:
-        tell(f"report: {build_report(folder, out or report_folder(folder))}")
+    pages = {"search report": build_search_report(folder, out)} if searched else {}
+    if ResultsFolder(folder).grid_path.exists() or not searched:
+        pages["report"] = build_report(folder, out)
+    return pages
+
+
+def _check_report(folder: Path, kept: Path) -> None:
+    from nin_bench.report.check import compare_reports
+
+    with TemporaryDirectory() as fresh:
+        _write_reports(folder, Path(fresh))
+        findings = compare_reports(Path(fresh), kept)
+    for finding in findings:
+        tell(finding)
+    if findings:
+        sys.exit(1)
+    tell(f"{kept}: follows from its records")
 
 
 def status(

@@ -12,7 +12,7 @@ from nin_bench.metrics import METRICS
 from nin_bench.plan import PlannedCell
 from nin_bench.prospects.spread import Collapse, Pilot, Spread, spread_of
 from nin_bench.report.cases import claim_of
-from nin_bench.stats import ALPHA, Claim, chances, detectable_difference, least_pairs_by_rank, seeds_needed
+from nin_bench.stats import ALPHA, Claim, chances, detectable_difference, least_pairs, seeds_needed
 
 POWER = 0.8
 """The chance of a verdict that is called enough."""
@@ -129,7 +129,7 @@ def _foresee(bare: Prospect, hypothesis: Hypothesis, spread: Spread | None, coll
     kind = METRICS[bare.metric].kind
     if kind in _UNTESTED:
         return replace(bare, untested=_UNTESTED[kind])
-    bare = replace(bare, least_pairs=least_pairs_by_rank(bare.level))
+    bare = replace(bare, least_pairs=least_pairs(bare.level))
     if kind == "rate":
         return replace(bare, untested="shares are decided by exact tests")
     as_said: Callable[[float], float] = math.exp if bare.factor else float

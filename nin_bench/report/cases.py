@@ -9,6 +9,7 @@ from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cells import known_metrics
 from nin_bench.report.costs import paired_samples
 from nin_bench.report.lock import Entry
+from nin_bench.report.names import Names
 from nin_bench.report.pairs import Measured, Pairs, compare, known_value
 from nin_bench.report.sentences import Wording
 from nin_bench.results import Results
@@ -40,12 +41,21 @@ class Case:
     pairs: Pairs
     test: PairedDifference | PairedShares | ThreeParts | Counts | str
     """Where nothing can be said: why."""
+    names: Names
 
     @property
     def wording(self) -> Wording:
         """How its claim and its verdict are said."""
         entry, (a, b) = self.entry, self.entry["compare"]
-        return Wording(self.metric, a, b, self.claim.expect, entry.get("margin") or 0.0, entry.get("factor"))
+        return Wording(
+            metric=self.metric,
+            names=(self.names[a], self.names[b]),
+            a=self.names.contrast(a, b)[0],
+            b=self.names.contrast(a, b)[1],
+            expect=self.claim.expect,
+            margin=entry.get("margin") or 0.0,
+            factor=entry.get("factor"),
+        )
 
     @property
     def evidence(self) -> Evidence:
@@ -67,6 +77,7 @@ class Known:
     """Every planned cell by label and seed."""
     costs: Mapping[str, cost_entry.Entry]
     """By label: what the grid's machine has measured."""
+    names: Names
 
     @classmethod
     def of(cls, results: Results) -> "Known":
@@ -87,6 +98,7 @@ class Known:
                 )
             },
             costs={labels[variant_id]: entry for variant_id, entry in results.cost_entries.items()},
+            names=Names.of(list(labels.values())),
         )
 
     def open_case(self, entry: Entry, seeds: list[int]) -> Case:
@@ -116,7 +128,7 @@ class Known:
                 test = compare(pairs, metric, claim.margin, ratio=ratio)
             else:
                 test = "there is no seed at which both variants can be compared"
-        return Case(entry, metric, claim, pairs, test)
+        return Case(entry, metric, claim, pairs, test, self.names)
 
     def _rounds(self, metric: Metric, labels: Sequence[str]) -> Pairs:
         a, b = (self.costs.get(label) for label in labels)

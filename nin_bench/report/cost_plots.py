@@ -48,14 +48,14 @@ def draw_cost_shares(rows: Sequence[CostRow]) -> Picture | None:
     """
     if not rows:
         return None
-    labels = [wrapped(row.label, 30) for row in rows]
+    labels = [wrapped(row.name, 30) for row in rows]
     height = 0.14 + 0.15 * max(label.count("\n") + 1 for label in labels)
     with theme():
         figure = Figure(figsize=(WIDTH, 1.3 + height * len(rows)), layout="constrained")
         panels = figure.subplots(1, 3, sharey=True)
         bars: tuple[tuple[str, list[Counts], Callable[[float], str]], ...] = (
-            ("parameters", [_by_kind(row.entry.num_params) for row in rows], human_count),
-            ("MACs per image", [_by_kind(row.entry.num_macs) for row in rows], human_count),
+            ("parameters", [by_kind(row.entry.num_params) for row in rows], human_count),
+            ("MACs per image", [by_kind(row.entry.num_macs) for row in rows], human_count),
             ("measured time per image", [row.seconds for row in rows], _human_seconds),
         )
         for ax, (title, parts, shown) in zip(panels, bars, strict=True):
@@ -73,7 +73,7 @@ def draw_cost_shares(rows: Sequence[CostRow]) -> Picture | None:
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
         present = {kind for _, parts, _ in bars for counts in parts if counts for kind in counts if counts[kind]}
         handles: list[tuple[Artist, str]] = [
-            (Patch(color=_styles()[kind].color, linewidth=0), title)
+            (Patch(color=kind_styles()[kind].color, linewidth=0), title)
             for kind, title in KINDS.items()
             if kind in present
         ]
@@ -87,7 +87,7 @@ def draw_roofline(rows: Sequence[CostRow]) -> Picture | None:
     Returns:
         None where no layer was timed, or the machine's ceilings were not measured.
     """
-    drawn = [row for row in rows if _points(row.entry) and _roofs(row.entry)]
+    drawn = [row for row in rows if layer_points(row.entry) and roofs_of(row.entry)]
     if not drawn:
         return None
     with theme():
@@ -101,26 +101,27 @@ def draw_roofline(rows: Sequence[CostRow]) -> Picture | None:
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_minor_formatter(NullFormatter())
                 axis.set_major_formatter(lambda value, _: human_count(value))
-            ax.set_title(wrapped(row.label, 32))
+            ax.set_title(wrapped(row.name, 32))
             _draw_roofs(ax, row.entry, (left, right))
             _draw_layers(ax, row.entry)
-        kinds = {layer.kind for row in drawn for _, _, layer in _points(row.entry)}
+        kinds = {layer.kind for row in drawn for _, _, layer in layer_points(row.entry)}
         handles: list[tuple[Artist, str]] = [
-            (_mark(_styles()[kind]), title) for kind, title in KINDS.items() if kind in kinds
+            (_mark(kind_styles()[kind]), title) for kind, title in KINDS.items() if kind in kinds
         ]
         handles.append((Line2D([], [], **_ROOF), "roof at the precision trained in"))
-        if any(len(_roofs(row.entry)) > 1 for row in drawn):
+        if any(len(roofs_of(row.entry)) > 1 for row in drawn):
             handles.append((Line2D([], [], **_OTHER_ROOF), "ceiling of the other precision"))
         legend_below(figure, handles, columns=3)
         return render(figure)
 
 
-def _styles() -> dict[str, Style]:
+def kind_styles() -> dict[str, Style]:
     """Those of the kinds, grey for what has no weights."""
     return styles(["convolution", "pointwise", "dense"]) | {"other": Style(_GREY, "X")}
 
 
-def _by_kind(counts: Breakdown) -> dict[str, float]:
+def by_kind(counts: Breakdown) -> dict[str, float]:
+    """The parts of a count, with what is in the total beyond them as the fourth."""
     known = {"convolution": counts.convolution, "pointwise": counts.pointwise, "dense": counts.dense}
     return {**known, "other": counts.total - sum(known.values())}
 
@@ -133,9 +134,8 @@ def _draw_bar(ax: Axes, place: int, counts: Counts, shown: Callable[[float], str
     start = 0.0
     for kind, count in counts.items():
         share = count / total
-        ax.barh(
-            place, share, left=start, height=0.62, color=_styles()[kind].color, edgecolor="white", linewidth=0.6
-        )
+        color = kind_styles()[kind].color
+        ax.barh(place, share, left=start, height=0.62, color=color, edgecolor="white", linewidth=0.6)
         if share >= 0.12:
             color = "black" if kind == "other" else "white"
             ax.text(
@@ -151,8 +151,8 @@ def _human_seconds(value: float) -> str:
 
 def _extent(entries: Sequence[CostEntry]) -> tuple[float, float, float, float]:
     """Left, right, bottom and top: all layers and every ridge, with the roof's slope in view."""
-    points = [point for entry in entries for point in _points(entry)]
-    roofs = [(flops, _bandwidth(entry)) for entry in entries for flops in _roofs(entry).values()]
+    points = [point for entry in entries for point in layer_points(entry)]
+    roofs = [(flops, copy_bandwidth(entry)) for entry in entries for flops in roofs_of(entry).values()]
     ridges = [flops / bandwidth for flops, bandwidth in roofs]
     left, right = (
         min([x for x, _, _ in points] + [ridge / 20 for ridge in ridges]),
@@ -162,7 +162,7 @@ def _extent(entries: Sequence[CostEntry]) -> tuple[float, float, float, float]:
     return left / 2, right * 3, min([top / 100, *(y / 2 for _, y, _ in points)]), top * 6
 
 
-def _points(entry: CostEntry) -> list[tuple[float, float, Layer]]:
+def layer_points(entry: CostEntry) -> list[tuple[float, float, Layer]]:
     """Operations per byte and per second of each layer that computes and was timed."""
     return [
         (layer.flops_per_byte, layer.flops / layer.forward_seconds, layer)
@@ -171,18 +171,19 @@ def _points(entry: CostEntry) -> list[tuple[float, float, Layer]]:
     ]
 
 
-def _roofs(entry: CostEntry) -> dict[str, float]:
+def roofs_of(entry: CostEntry) -> dict[str, float]:
     """The ceilings by precision; none without the speed of a copy, the roof's other half.
 
     They are the highest of all rounds: what was measured beside something else is no ceiling.
     """
-    if not _bandwidth(entry):
+    if not copy_bandwidth(entry):
         return {}
     highest = {name: _highest(entry, key) for name, key in _ROOFS.items()}
     return {name: flops for name, flops in highest.items() if flops}
 
 
-def _bandwidth(entry: CostEntry) -> float:
+def copy_bandwidth(entry: CostEntry) -> float:
+    """Bytes per second of a copy, the slope of the roof; 0 where it was not measured."""
     return _highest(entry, "copy_bytes_per_second")
 
 
@@ -193,7 +194,7 @@ def _highest(entry: CostEntry, ceiling: str) -> float:
 
 
 def _draw_roofs(ax: Axes, entry: CostEntry, ends: tuple[float, float]) -> None:
-    bandwidth, roofs = _bandwidth(entry), _roofs(entry)
+    bandwidth, roofs = copy_bandwidth(entry), roofs_of(entry)
     for precision, flops in roofs.items():
         look = _ROOF if precision == entry.setting.precision else _OTHER_ROOF
         places = [ends[0], flops / bandwidth, ends[1]]
@@ -207,11 +208,11 @@ def _draw_roofs(ax: Axes, entry: CostEntry, ends: tuple[float, float]) -> None:
 
 
 def _draw_layers(ax: Axes, entry: CostEntry) -> None:
-    points = _points(entry)
+    points = layer_points(entry)
     total = math.fsum(layer.forward_seconds or 0.0 for layer in entry.layers)
     for kind in KINDS:
         mine = [(x, y, layer.forward_seconds or 0.0) for x, y, layer in points if layer.kind == kind]
-        style = _styles()[kind]
+        style = kind_styles()[kind]
         ax.scatter(
             [x for x, _, _ in mine], [y for _, y, _ in mine],
             s=[12 + _LARGEST_MARK * seconds / total for _, _, seconds in mine],

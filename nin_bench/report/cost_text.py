@@ -3,7 +3,7 @@
 A column for which no variant has a figure is left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +24,15 @@ class Table:
     rows: list[list[str]]
 
 
-def cost_tables(rows: Sequence[Row]) -> list[Table]:
-    """What the variants are, how they train, how they predict, and the memory they take."""
-    return [_table(columns, rows) for columns in (_SIZES, _training(rows), _prediction(rows), _MEMORY)]
+def cost_tables(rows: Sequence[Row], left_out: Collection[str] = ()) -> list[Table]:
+    """What the variants are, how they train, how they predict, and the memory they take.
+
+    Args:
+        rows: the variants of one machine.
+        left_out: headings of columns that stand elsewhere.
+    """
+    tables = (_SIZES, _training(rows), _prediction(rows), _MEMORY)
+    return [make_table([column for column in columns if column[0] not in left_out], rows) for columns in tables]
 
 
 def describe_machine(machine: Mapping[str, Any]) -> str:
@@ -55,10 +61,11 @@ def describe_settings(rows: Sequence[Row]) -> list[str]:
     return [f"{said}: {'; '.join(labels)}." if several else f"{said}." for said, labels in settings.items()]
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+def make_table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """A table of variants; a column for which none has a figure is left out."""
     filled = [(heading, [shown(row) for row in rows]) for heading, shown in columns]
     kept = [(heading, cells) for heading, cells in filled if any(cell != text.NOT_KNOWN for cell in cells)]
-    labels = [row["label"] + (" (baseline)" if row["baseline"] else "") for row in rows]
+    labels = [row["name"] + (" (baseline)" if row["baseline"] else "") for row in rows]
     return Table(
         headings=["variant", *(heading for heading, _ in kept)],
         rows=[list(cells) for cells in zip(labels, *(cells for _, cells in kept), strict=True)],
@@ -74,7 +81,9 @@ def _at(row: Row, *path: str) -> Any:
     return found
 
 
-def _rounds(*path: str, divisor: float = 1) -> Callable[[Row], str]:
+def rounded(*path: str, divisor: float = 1) -> Callable[[Row], str]:
+    """A column of medians over rounds, with their quartiles."""
+
     def shown(row: Row) -> str:
         found = _at(row, *path)
         return text.NOT_KNOWN if found is None else text.rounds(found["median"], found["quartiles"], divisor)
@@ -82,7 +91,9 @@ def _rounds(*path: str, divisor: float = 1) -> Callable[[Row], str]:
     return shown
 
 
-def _relative(metric: str) -> Callable[[Row], str]:
+def relative(metric: str) -> Callable[[Row], str]:
+    """A column of ratios to the baseline."""
+
     def shown(row: Row) -> str:
         found = row["relative_to_baseline"].get(metric)
         return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
@@ -137,7 +148,7 @@ _MEMORY: list[Column] = [
     ("sum in training", _bytes("train_sum")),
     ("peak by count", _bytes("train_peak_foretold")),
     ("peak measured", _bytes("train_peak")),
-    ("relative to the baseline", _relative("train_memory_bytes")),
+    ("relative to the baseline", relative("train_memory_bytes")),
     ("peak measured in prediction", _bytes("predict_peak")),
 ]
 
@@ -145,24 +156,24 @@ _MEMORY: list[Column] = [
 def _training(rows: Sequence[Row]) -> list[Column]:
     parts = [("train", f"{name}_seconds", "median") for name in ("data", "forward", "backward", "optimizer")]
     return [
-        ("training images per second", _rounds("train", "images_per_second")),
-        ("relative to the baseline", _relative("train_images_per_second")),
-        (_busy(rows), _rounds("train", "busy_images_per_second")),
+        ("training images per second", rounded("train", "images_per_second")),
+        ("relative to the baseline", relative("train_images_per_second")),
+        (_busy(rows), rounded("train", "busy_images_per_second")),
         ("data / forward / backward / optimizer, ms per batch", _milliseconds(*parts)),
-        ("MFU, %", _rounds("mfu", divisor=0.01)),
-        ("J per image", _rounds("energy_joules_per_image", "train")),
+        ("MFU, %", rounded("mfu", divisor=0.01)),
+        ("J per image", rounded("energy_joules_per_image", "train")),
     ]
 
 
 def _prediction(rows: Sequence[Row]) -> list[Column]:
     latencies = [("latency_seconds", name) for name in ("p50", "p95", "p99")]
     return [
-        ("predicted images per second", _rounds("predict", "images_per_second")),
-        ("relative to the baseline", _relative("predict_images_per_second")),
-        (_busy(rows), _rounds("predict", "busy_images_per_second")),
+        ("predicted images per second", rounded("predict", "images_per_second")),
+        ("relative to the baseline", relative("predict_images_per_second")),
+        (_busy(rows), rounded("predict", "busy_images_per_second")),
         ("latency of one image, p50 / p95 / p99, ms", _milliseconds(*latencies)),
-        ("p50 relative to the baseline", _relative("latency_p50_seconds")),
-        ("J per image", _rounds("energy_joules_per_image", "predict")),
+        ("p50 relative to the baseline", relative("latency_p50_seconds")),
+        ("J per image", rounded("energy_joules_per_image", "predict")),
     ]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from nin_bench.cost_entry import CostEntry, Entry, LoadRound, cost_samples
 from nin_bench.files import DamagedFileError
+from nin_bench.report.names import Names
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.stats import Interval, paired_difference
 
@@ -46,6 +47,8 @@ class CostRow:
 
     variant_id: str
     label: str
+    name: str
+    """The label without what its model's variants have in common."""
     baseline: bool
     entry: CostEntry
     seconds: dict[str, float] | None
@@ -59,6 +62,7 @@ class CostRow:
         return {
             "variant_id": self.variant_id,
             "label": self.label,
+            "name": self.name,
             "baseline": self.baseline,
             **self.entry.model_dump(exclude={"machine": True, "latency_seconds": {"samples"}}),
             "seconds_by_kind": self.seconds,
@@ -126,10 +130,16 @@ def _entries(results: Results, variant_id: str) -> list[Entry]:
 
 def _of_machine(entries: Mapping[str, Entry], grid: Mapping[str, Any], *, of_grid: bool) -> MachineCosts:
     variants = {variant["variant_id"]: variant["label"] for variant in grid["variants"]}
+    names = Names.of(list(variants.values()))
     measured = {key: entries[key] for key in variants if key in entries}
     baseline = next((key for key in measured if variants[key] == grid.get("baseline")), None)
     rows = [
-        _row(key, variants[key], entry, measured[baseline] if baseline else None, is_baseline=key == baseline)
+        _row(
+            (key, variants[key], names[variants[key]]),
+            entry,
+            measured[baseline] if baseline else None,
+            is_baseline=key == baseline,
+        )
         for key, entry in measured.items()
     ]
     return MachineCosts(
@@ -141,11 +151,13 @@ def _of_machine(entries: Mapping[str, Entry], grid: Mapping[str, Any], *, of_gri
     )
 
 
-def _row(variant_id: str, label: str, raw: Entry, baseline: Entry | None, *, is_baseline: bool) -> CostRow:
+def _row(called: tuple[str, str, str], raw: Entry, baseline: Entry | None, *, is_baseline: bool) -> CostRow:
     entry = CostEntry.model_validate(raw)
+    variant_id, label, name = called
     return CostRow(
         variant_id=variant_id,
         label=label,
+        name=name,
         baseline=is_baseline,
         entry=entry,
         seconds=_seconds_by_kind(entry),

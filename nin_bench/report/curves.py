@@ -1,4 +1,4 @@
-"""What the cells of a variant did epoch by epoch, as one line: how well they did, how many had escaped."""
+"""What the cells of a variant did epoch by epoch, as one line."""
 
 import pandas as pd
 
@@ -43,24 +43,3 @@ def learning_curves(results: Results, name: str) -> pd.DataFrame:
     known = known[known["cell_id"].isin(healthy)]
     groups = known.groupby(["variant_id", "label", "epoch"], sort=False)["value"]
     return groups.agg(mean="mean", low="min", high="max", n="count").reset_index()
-
-
-def escape_curves(results: Results) -> pd.DataFrame:
-    """The share of a variant's cells that had left chance level by an epoch, as the corners of its steps.
-
-    A cell counts once its record says whether it escaped; one that broke off before counts as not escaped.
-
-    Returns:
-        Columns variant_id, label, epoch, share, n (cells that count); every variant begins at epoch 0.
-    """
-    corners = []
-    cells = results.cells.assign(
-        escaped=numbers(results.cells, "escaped"), escape_epoch=numbers(results.cells, "escape_epoch")
-    )
-    for (variant_id, label), group in cells.groupby(["variant_id", "label"], sort=False):
-        known = group[group["escaped"].notna()]
-        epochs = sorted(known.loc[known["escaped"] == 1, "escape_epoch"].dropna())
-        for number, epoch in enumerate([0.0, *epochs] if len(known) else []):
-            share = number / len(known)
-            corners.append((variant_id, label, float(epoch), share, len(known)))
-    return pd.DataFrame(corners, columns=["variant_id", "label", "epoch", "share", "n"])

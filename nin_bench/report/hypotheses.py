@@ -16,6 +16,9 @@ from nin_bench.stats import (
     PairedDifference,
     PairedShares,
     ThreeParts,
+    pairs_needed,
+    seeds_needed,
+    share_interval,
 )
 
 Outcome = Literal["supported", "refuted", "undecided", "trade-off", "not testable"]
@@ -47,7 +50,13 @@ class Verdict:
     """Whether fewer cells than planned have ended."""
     claim: str
     """What was claimed, in numbers."""
+    answer: str
+    """What came of it, in a plain sentence."""
+    seeds_needed: int | None
+    """Of an undecided claim about networks: seeds that give a verdict with a chance of 80 %, if effect and spread
+    are what they seem, or if pairs go on as they did; None where a thousand would not do, or nothing tells."""
     sentence: str
+    """The evidence."""
     details: dict[str, Any]
     """The rest of the evidence, as plain values."""
 
@@ -81,6 +90,7 @@ class _Finding:
 def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
     entry, pairs = case.entry, case.pairs
     found = _find(case, level.alpha)
+    needed = _seeds_needed(case, level.alpha) if found.verdict == "undecided" else None
     sentences = [found.sentence]
     if post_hoc:
         sentences.append(
@@ -114,6 +124,8 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
         post_hoc=post_hoc,
         early=early,
         claim=case.wording.claim(),
+        answer=_answer(case, found, level.alpha, needed),
+        seeds_needed=needed,
         sentence=" ".join(sentences),
         details={
             "level": level.alpha,
@@ -126,6 +138,29 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
             **found.details,
         },
     )
+
+
+def _answer(case: Case, found: _Finding, level: float, needed: int | None) -> str:
+    match case.test:
+        case str():
+            return "Not known: these records cannot answer it."
+        case ThreeParts():
+            held = case.test.ranking.num_holding(case.claim)
+            return case.wording.answer_by_rank(found.verdict, case.test, held, level, needed)
+        case _:
+            assert found.effect is not None, found
+            return case.wording.answer(
+                found.verdict, found.effect, found.interval, len(case.pairs.numbers), needed
+            )
+
+
+def _seeds_needed(case: Case, level: float) -> int | None:
+    match case.test:
+        case ThreeParts():
+            return pairs_needed(case.test.ranking.leaning(case.claim), level)
+        case PairedDifference() if case.metric.kind == "quality" and case.test.sd:
+            return seeds_needed(case.claim, sd=case.test.sd, difference=case.test.mean, alpha=level)
+    return None
 
 
 def _find(case: Case, level: float) -> _Finding:
@@ -171,12 +206,15 @@ def _find_parts(
     interval = _scaled_interval(given.interval(level), wording) if given else None
     ranking = test.ranking
     by_rank = claim.evidence(ranking).decide(level)
+    held, num_pairs = ranking.num_holding(claim), len(ranking.differences)
     details = {
         "test": "three parts",
         **weighed,
         "ranking": {
             "wins": ranking.wins,
             "ties": ranking.ties,
+            "held": held,
+            "held_interval": share_interval(held, num_pairs, level),
             "losses": ranking.losses,
             "chance": ranking.chance,
             "sign_test_p": ranking.sign_test_p,

@@ -1,5 +1,6 @@
 """What every page of a report shares: values made plain, the template's filters, figures written whole."""
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,11 +9,13 @@ from typing import Any
 
 import jinja2
 import numpy as np
+import pandas as pd
 
 from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
 from nin_bench.report import tables, text
 from nin_bench.report.look import Picture
+from nin_bench.report.signature import sign_png, sign_svg
 
 
 def plain(value: Any) -> Any:
@@ -28,13 +31,30 @@ def plain(value: Any) -> Any:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
-def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collection[str]) -> None:
+def digest_of(content: str, *epochs: pd.DataFrame) -> str:
+    """By what a figure is known to have been drawn from a report's data: a SHA-256 in hexadecimal.
+
+    It is of the report as a whole, so that nobody has to keep a list of what each figure draws.
+
+    Args:
+        content: the report's JSON.
+        epochs: what figures draw beside it: single cells' curves, with columns cell_id, epoch and value.
+    """
+    digest = hashlib.sha256(content.encode())
+    for table in epochs:
+        digest.update("\n".join(table["cell_id"]).encode())
+        digest.update(table[["epoch", "value"]].to_numpy("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collection[str], digest: str) -> None:
     """Write each figure as SVG and PNG, and remove those of an earlier report that this one lacks.
 
     Args:
         pictures: by name.
         folder: where they go; it is made.
         known: every name that such a report can have; other files in the folder are left alone.
+        digest: `digest_of` what they were drawn from; both files carry it.
 
     Raises:
         ResultsError: the folder cannot be written.
@@ -49,8 +69,8 @@ def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collecti
             f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
         ) from error
     for name, picture in pictures.items():
-        write_atomically(folder / f"{name}.svg", picture.svg)
-        write_atomically(folder / f"{name}.png", picture.png)
+        write_atomically(folder / f"{name}.svg", sign_svg(picture.svg, digest))
+        write_atomically(folder / f"{name}.png", sign_png(picture.png, digest))
 
 
 def render_page(template: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]) -> str:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from scipy.optimize import isotonic_regression
 
 from nin_bench.report.cells import health, is_healthy, is_trained, numbers
 from nin_bench.report.curves import known_epochs
@@ -24,9 +25,7 @@ from nin_bench.report.look import (
     WIDTH,
     Picture,
     Style,
-    figure_of_strips,
     grid_of_panels,
-    head_notes,
     legend_below,
     percent_tick,
     render,
@@ -34,15 +33,23 @@ from nin_bench.report.look import (
     theme,
     wrapped,
 )
-from nin_bench.report.tables import VariantRow
+from nin_bench.report.tables import VariantRow, cost_of
 from nin_bench.report.text import human_count
 from nin_bench.results import Results
 
 MAX_DRAWN = 24
 """Variants that a figure holds and still can be read; the table has them all."""
 
+MOST_SEEDS_DRAWN = 50
+"""Single seeds of a variant that are told apart at all; means, ranges and counts are of all."""
+
 _BROKEN_OFF: Any = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
 _CHANCE: Any = {"color": "0.25", "linewidth": 0.9, "linestyle": (0, (1, 2))}
+_COSTS = {
+    "num_params": "parameters",
+    "num_macs": "MACs per image (forward)",
+    "train_seconds": "training seconds per cell",
+}
 _FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
 
 
@@ -83,6 +90,7 @@ def draw_learning_curves(
             others = curves[curves["variant_id"].isin(set(look) - {row.variant_id})]
             mine = curves[curves["variant_id"] == row.variant_id]
             seeds = history[history["variant_id"] == row.variant_id]
+            seeds = seeds[seeds["cell_id"].isin(seeds["cell_id"].unique()[:MOST_SEEDS_DRAWN])]
             _add_lines(ax, others, "variant_id", "mean", color=FAINT, linewidth=0.7)
             if chance:
                 ax.axhline(chance[0], **_CHANCE)
@@ -94,7 +102,7 @@ def draw_learning_curves(
                 ax.text(0.5, 0.5, "no epoch recorded", transform=ax.transAxes, ha="center", color=QUIET)
             not_known = row.trained - row.healthy.of
             ax.set_title(
-                f"{wrapped(row.label, 32)}\n{row.healthy.count} of {row.planned} healthy"
+                f"{wrapped(row.name, 32)}\n{row.healthy.count} of {row.planned} healthy"
                 + (f", {not_known} not known" if not_known else "")
             )
             ax.set_xlim(1 - edge, last_epoch + edge)
@@ -119,7 +127,7 @@ def draw_learning_curves(
 def draw_accuracy_against_costs(
     results: Results, rows: Sequence[VariantRow], fronts: Mapping[str, Sequence[VariantRow]]
 ) -> Picture | None:
-    """Test accuracy against parameters and against MACs, with every seed and the Pareto front.
+    """Test accuracy against parameters, MACs and training time, with every seed and the Pareto front.
 
     The accuracy axis spans the healthy cells; a collapsed cell below it is a hollow triangle on its edge.
 
@@ -137,15 +145,18 @@ def draw_accuracy_against_costs(
     )
     look = styles([row.variant_id for row in rows])
     cells = cells[cells["variant_id"].isin(look) & cells["accuracy"].notna()]
-    costs = {"num_params": "parameters", "num_macs": "MACs per image (forward)"}
-    if all(numbers(cells, cost).isna().all() for cost in costs):
+    costs = {cost: label for cost, label in _COSTS.items() if any(cost_of(row, cost) for row in rows)}
+    if not costs:
         return None
     drawn = cells[cells["healthy"]] if cells["healthy"].any() else cells
     seen = [*drawn["accuracy"], *(_accuracy(row) for front in fronts.values() for row in front)]
+    for spread in (row.test_accuracy_given_healthy for row in rows):
+        if spread.mean is not None and spread.sd is not None:
+            seen += [max(0.0, spread.mean - spread.sd), min(1.0, spread.mean + spread.sd)]
     low, high = min(seen), max(seen)
     room = max(0.08 * (high - low), 0.005)
     handles: list[tuple[Artist, str]] = [
-        (Line2D([], [], linestyle="", markersize=7, **asdict(look[row.variant_id])), wrapped(row.label, 60))
+        (Line2D([], [], linestyle="", markersize=7, **asdict(look[row.variant_id])), wrapped(row.name, 60))
         for row in rows
     ]
     if any(len(front) > 1 for front in fronts.values()):
@@ -156,19 +167,21 @@ def draw_accuracy_against_costs(
     legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
     with theme():
         figure = Figure(figsize=(WIDTH, 3.3 + 0.19 * math.ceil(legend_lines)), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
+        panels = list(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0])
         panels[0].set_ylim(low - 2 * room, high + room)
         for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
-            _readable_log_axis(ax, [getattr(row, cost) for row in [*rows, *fronts[cost]]])
+            shown = {row.variant_id: row for row in [*rows, *fronts[cost]] if cost_of(row, cost)}
+            places = _readable_log_axis(ax, {key: cost_of(row, cost) or 0.0 for key, row in shown.items()})
             ax.set_xlabel(cost_label)
             ax.plot(
-                [getattr(row, cost) for row in fronts[cost]],
+                [places[row.variant_id] for row in fronts[cost]],
                 [_accuracy(row) for row in fronts[cost]],
                 drawstyle="steps-post", zorder=1, **_FRONT,
             )  # fmt: skip
             for row in rows:
-                mine = cells[cells["variant_id"] == row.variant_id]
-                _draw_variant(ax, row, mine, cost, look[row.variant_id])
+                if row.variant_id in places:
+                    mine = cells[cells["variant_id"] == row.variant_id]
+                    _draw_variant(ax, row, mine, places[row.variant_id], look[row.variant_id])
         panels[0].set_ylabel("test accuracy")
         panels[0].yaxis.set_major_formatter(percent_tick)
         panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -183,12 +196,9 @@ def _accuracy(row: VariantRow) -> float:
     return mean
 
 
-def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, cost: str, style: Style) -> None:
-    position = getattr(row, cost)
-    if position is None:
-        return
+def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, position: float, style: Style) -> None:
     floor = ax.get_ylim()[0]
-    seen, below = cells[cells["accuracy"] >= floor], cells[cells["accuracy"] < floor]
+    seen, below = cells[cells["accuracy"] >= floor][:MOST_SEEDS_DRAWN], cells[cells["accuracy"] < floor]
     ax.plot(
         [position] * len(seen), seen["accuracy"],
         color=style.color, marker=style.marker, linestyle="", markersize=4, alpha=0.45, markeredgewidth=0,
@@ -210,43 +220,6 @@ def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, cost: str, sty
             )  # fmt: skip
 
 
-def draw_escape(rows: Sequence[VariantRow], curves: pd.DataFrame, epochs: int) -> Picture | None:
-    """A strip per variant that fills as its cells leave chance level.
-
-    Args:
-        rows: the variants to draw.
-        curves: `escape_curves`.
-        epochs: where the axis ends: the longest any cell trained.
-
-    Returns:
-        None if no record says whether its cell escaped.
-    """
-    if not rows or curves.empty:
-        return None
-    with theme():
-        look = styles([row.variant_id for row in rows])
-        figure, strips = figure_of_strips([row.label for row in rows])
-        strips[-1].set_xlim(0, max(epochs, 1))
-        for row, ax in zip(rows, strips, strict=True):
-            color = look[row.variant_id].color
-            mine = curves[curves["variant_id"] == row.variant_id]
-            total = "not known"
-            if len(mine):
-                steps = [*mine["epoch"], max(epochs, 1)], [*mine["share"], mine["share"].iloc[-1]]
-                ax.fill_between(*steps, step="post", color=color, alpha=0.35, linewidth=0)
-                ax.step(*steps, where="post", color=color, linewidth=1.5)
-                num_cells = int(mine["n"].iloc[0])
-                total = f"{round(mine['share'].iloc[-1] * num_cells)} of {num_cells}"
-            ax.text(
-                1.01, 0.5, total, transform=ax.transAxes, va="center", fontsize=9,
-                fontweight="bold" if len(mine) and mine["share"].iloc[-1] < 1 else "normal",
-            )  # fmt: skip
-        head_notes(strips[0], "escaped")
-        strips[-1].set_xlabel("epoch")
-        strips[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
-        return render(figure)
-
-
 def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) -> None:
     # each line's rows stand together, so that lines begin where the name changes
     starts = np.flatnonzero(table[by] != table[by].shift())
@@ -258,17 +231,23 @@ def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) 
         ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
 
 
-def _readable_log_axis(ax: Axes, values: Sequence[int | None]) -> None:
+def _readable_log_axis(ax: Axes, values: Mapping[str, float]) -> dict[str, float]:
+    """Set up the axis for costs by variant, and place each; marks that would hide each other are moved apart."""
     ax.set_xscale("log")
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: human_count(value))
-    known = [value for value in values if value]
-    if not known:
-        return
-    decades = math.log10(max(known) / min(known))
+    if not values:
+        return {}
+    order = sorted(values, key=lambda key: values[key])
+    logs = np.log10([values[key] for key in order])
+    decades = max(logs[-1] - logs[0], 0.5)
+    # least squares under the condition that neighbours keep their distance
+    distance = 0.03 * decades * np.arange(len(order))
+    places = 10 ** (isotonic_regression(logs - distance).x + distance)
     room = max(10 ** (0.08 * decades), 1.1)
-    ax.set_xlim(min(known) / room, max(known) * room)
+    ax.set_xlim(min(places[0], 10 ** logs[0]) / room, max(places[-1], 10 ** logs[-1]) * room)
     if decades < 1:
-        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     else:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1,)))
+    return dict(zip(order, places.tolist(), strict=True))

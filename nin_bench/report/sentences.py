@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from nin_bench.metrics import Metric
 from nin_bench.report.text import number_ranges
 from nin_bench.stats import (
+    MOST_SEEDS,
     Decision,
     Expectation,
     Interval,
     PairedDifference,
     PairedShares,
     ThreeParts,
-    least_pairs_by_rank,
+    least_pairs,
 )
 
 _UNITS = {
@@ -38,13 +39,18 @@ _PLACES = {
 }
 """Where the interval lies, by what was expected and what came of it."""
 
+_ANSWERS = {"supported": "Yes", "refuted": "No"}
+
 
 @dataclass(frozen=True)
 class Wording:
     """How the verdict on one hypothesis is said."""
 
     metric: Metric
+    names: tuple[str, str]
+    """Of A and B, in full."""
     a: str
+    """What tells A from B."""
     b: str
     expect: Expectation
     margin: float
@@ -54,7 +60,35 @@ class Wording:
         """What was claimed, in numbers."""
         sign = "/" if self.factor else "−"
         place = _PLACES[self.expect, "supported"]
-        return f"Claimed: {self.metric.title}, {self.a} {sign} {self.b}, {place} {self._line()}."
+        a, b = self.names
+        return f"Claimed: {self.metric.title}, {a} {sign} {b}, {place} {self._line()}."
+
+    def answer(self, verdict: str, effect: float, interval: Interval | None, n: int, needed: int | None) -> str:
+        """A verdict that rests on an effect, in a sentence; how many seeds would be needed, where it is open."""
+        by = "round" if self.metric.kind == "measured" else "seed"
+        if interval is None:
+            decimals = 3 if self.factor else _decimals(self._shown(effect), self.metric)
+        else:
+            decimals = self._decimals(interval)
+        if verdict != "undecided":
+            of_the = "the " if self.factor else ""
+            return f"{_ANSWERS[verdict]}: {self._side(effect, decimals)} {of_the}{self.metric.title}."
+        if interval is None:
+            return f"Not known: without a spread between {by}s, nobody can tell luck from more."
+        low, high = (self._side(end, decimals) for end in interval)
+        takes = f" {_takes(needed, by)}" if self.metric.kind == "quality" else ""
+        return f"Not known from {_counted(n, by)}: anything from {low} to {high} fits them.{takes}"
+
+    def answer_by_rank(self, verdict: str, test: ThreeParts, held: int, level: float, needed: int | None) -> str:
+        """A verdict on networks of which some failed, in a sentence."""
+        n = test.health.n
+        if verdict == "trade-off":
+            return "Neither yes nor no: who does better in one respect does worse in another."
+        if verdict != "undecided":
+            return f"{_ANSWERS[verdict]}, by rank: it held in {held} of {n} pairs."
+        least = least_pairs(level)
+        short_of = f", and where networks fail it takes {least} at least" if n < least else ""
+        return f"Not known: it held in {held} of {_counted(n, 'pair')}{short_of}. {_takes(needed, 'seed')}"
 
     def counts(self, a: float, b: float, verdict: str) -> str:
         """Of a metric that needs no test."""
@@ -133,7 +167,7 @@ class Wording:
             )
         else:
             said.append("The exact sign test leaves the claim open: undecided.")
-            least = least_pairs_by_rank(level)
+            least = least_pairs(level)
             if health.n < least:
                 said.append(f"It takes at least {least} pairs to decide by ranks.")
             if test.points_both_ways:
@@ -176,6 +210,9 @@ class Wording:
             return f"{self.a} has {_fixed(effect, decimals)} times the {self.metric.title} of {self.b}"
         return f"{self.a} has {self._more(effect, decimals)} {self.metric.title} than {self.b}"
 
+    def _side(self, effect: float, decimals: int) -> str:
+        return f"{_fixed(effect, decimals)} times" if self.factor else self._more(effect, decimals)
+
     def _more(self, difference: float, decimals: int) -> str:
         scale, unit = _UNITS[self.metric.unit]
         fewer = "fewer" if self.metric.unit == "count" else "less"
@@ -203,6 +240,16 @@ def left_out(cells: Sequence[tuple[str, int, str]]) -> str:
         for (label, reason), seeds in groups.items()
     )
     return f"Left out: {'; '.join(named)}."
+
+
+def _takes(needed: int | None, by: str) -> str:
+    """How many it would take for a verdict, if the next fall out like these."""
+    number = f"not even {MOST_SEEDS:,} {by}s" if needed is None else f"about {_counted(needed, by)}"
+    return f"{number.capitalize()} would tell, if the next fall out like these."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _decimals(size: float, metric: Metric) -> int:

@@ -79,15 +79,16 @@ def environments(found: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Every value under a (dotted) name, the commonest first."""
     counts: dict[str, Counter[str]] = {}
     for environment in found:
-        for name, value in _flatten(environment):
+        for name, value in flatten(environment):
             counts.setdefault(name, Counter())[json.dumps(value)] += 1
     return {name: [json.loads(value) for value, _ in counts[name].most_common()] for name in sorted(counts)}
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every value under its dotted name."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

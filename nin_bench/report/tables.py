@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nin_bench.report.cells import generalisation_gap, health, is_healthy, is_trained, number, numbers
+from nin_bench.report.names import Names
 from nin_bench.results import Results
 
 
@@ -50,6 +51,8 @@ class VariantRow:
 
     variant_id: str
     label: str
+    name: str
+    """The label without what its model's variants have in common."""
     baseline: bool
     planned: int
     trained: int
@@ -86,6 +89,7 @@ class Trouble:
 def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
     cells = results.cells
+    names = Names.of([entry["label"] for entry in results.grid["variants"]])
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
 
@@ -115,6 +119,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
         VariantRow(
             variant_id=key,
             label=entry["label"],
+            name=names[entry["label"]],
             baseline=entry["label"] == results.grid.get("baseline"),
             planned=planned[key],
             trained=num_trained[key],
@@ -133,16 +138,22 @@ def compare_variants(results: Results) -> list[VariantRow]:
     ]
 
 
+def cost_of(row: VariantRow, cost: str) -> float | None:
+    """What a variant takes of `num_params`, `num_macs` or `train_seconds` (the mean over its trained cells)."""
+    found = getattr(row, cost)
+    return found.mean if isinstance(found, Spread) else found
+
+
 def pareto_front(rows: Sequence[VariantRow], cost: str) -> list[VariantRow]:
     """The variants that no other beats in accuracy given healthy at the same cost or less, cheapest first.
 
     Args:
         rows: the comparison table.
-        cost: the name of a field of `VariantRow` that holds a count.
+        cost: as for `cost_of`.
     """
-    known = [row for row in rows if getattr(row, cost) is not None and _accuracy(row) is not None]
+    known = [row for row in rows if cost_of(row, cost) is not None and _accuracy(row) is not None]
     front: list[VariantRow] = []
-    for row in sorted(known, key=lambda row: (getattr(row, cost), -(_accuracy(row) or 0))):
+    for row in sorted(known, key=lambda row: (cost_of(row, cost) or 0, -(_accuracy(row) or 0))):
         if not front or (_accuracy(row) or 0) > (_accuracy(front[-1]) or 0):
             front.append(row)
     return front

@@ -16,7 +16,7 @@ _BECOMES_LINK = re.compile(
 )
 """Where GitHub would go on to an address, a person, an issue or a picture (`:name:`)."""
 
-_BREAK = "<!-- -->"
+BREAK = "<!-- -->"
 """Shows nothing, and parts what stands before it from what stands behind."""
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -42,7 +42,7 @@ def escape_markdown(text: object) -> Markdown:
         return text
     escaped = _MARKUP.sub(r"\\\g<0>", printable(text))
     escaped = re.sub("[&<>]", lambda match: _ENTITIES[match.group()], escaped)
-    return Markdown(_BECOMES_LINK.sub(_BREAK, escaped))
+    return Markdown(_BECOMES_LINK.sub(BREAK, escaped))
 
 
 def human_count(count: float | None) -> str:

@@ -63,6 +63,27 @@ class Ranking:
         decided = self.wins + self.losses
         return _fair_coin_p(self.wins, decided, "two-sided") if decided else 1.0
 
+    def num_holding(self, claim: Claim) -> int:
+        """Pairs in which what is claimed of the difference holds; none of those in which both failed."""
+        match claim.expect:
+            case "greater":
+                return self._num_above(claim.margin)
+            case "less":
+                return self._num_below(-claim.margin)
+            case "equivalent":
+                return sum(abs(difference) <= claim.margin + _ROUNDING for difference in self.differences)
+
+    def leaning(self, claim: Claim) -> float:
+        """The largest share of pairs that speaks for a verdict on the claim, one way or the other."""
+        margin = claim.margin
+        above, below = self._num_above, self._num_below
+        counts = {
+            "greater": (above(margin), below(margin)),
+            "less": (below(-margin), above(-margin)),
+            "equivalent": (min(above(-margin), below(margin)), above(margin), below(-margin)),
+        }[claim.expect]
+        return max(counts) / len(self.differences)
+
     def above(self, bound: float) -> float:
         """Exact one-sided sign test for a median difference above the bound; other pairs speak against it."""
         return self._majority_p(self._num_above(bound))

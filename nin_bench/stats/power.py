@@ -82,11 +82,6 @@ def seeds_needed(
     return counts[index] if index < len(counts) else None
 
 
-def least_pairs_by_rank(alpha: float = ALPHA) -> int:
-    """The fewest pairs that an exact sign test, or McNemar's, can decide by: all of them on one side."""
-    return math.ceil(math.log2(2 / alpha))
-
-
 def _chance_within(margin: float, difference: float, error: float, df: int, alpha: float) -> float:
     """The chance that a t-interval lies wholly within ±margin, given the true standard error of its centre."""
     half_per_ratio = float(stats.t.isf(alpha / 2, df)) * error

@@ -9,7 +9,14 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
-from nin_bench.report.page import field_value, machine_and_software, plain, render_page, write_figures
+from nin_bench.report.page import (
+    digest_of,
+    field_value,
+    machine_and_software,
+    plain,
+    render_page,
+    write_figures,
+)
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.report.search import plots
 from nin_bench.report.search.budget import Budget, budgets
@@ -117,8 +124,9 @@ def build_search_report(folder: Path, out: Path) -> Path:
     findings = Findings.of(read_search(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
-    write_figures(pictures, out / "figures", FIGURES)
-    write_atomically(out / "search.json", to_json(report))
+    content = to_json(report)
+    write_figures(pictures, out / "figures", FIGURES, digest_of(content))
+    write_atomically(out / "search.json", content)
     page = out / "search.md"
     write_atomically(page, render_markdown(report))
     return page

@@ -1,0 +1,49 @@
+"""What moved between two results folders, as a page shows it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nin_bench.report import text
+from nin_bench.report.page import field_value
+from nin_bench.report.tables import Spread
+
+
+def _spread(spread: Mapping[str, Any]) -> str:
+    return text.percent_spread(Spread(**spread))
+
+
+def _difference(move: Mapping[str, Any]) -> str:
+    if move["difference"] is None:
+        return text.NOT_KNOWN
+    points = [100 * value for value in (move["difference"], *(move["interval"] or ()))]
+    mean, *ends = (f"{value:+.2f}".replace("-", "−") for value in points)
+    interval = f" ({ends[0]} to {ends[1]})" if ends else ""
+    return f"{mean}{interval}, n={move['n']}{'' if move['paired'] else ', not paired'}"
+
+
+def _healthy(move: Mapping[str, Any]) -> str:
+    return " → ".join(f"{tally['count']}/{tally['of']}" for tally in move["healthy"])
+
+
+def _count(pair: Sequence[int | None]) -> str:
+    a, b = (text.human_count(count) for count in pair)
+    return a if pair[0] == pair[1] else f"{a} → {b}"
+
+
+def _ratio(found: Mapping[str, Any] | None) -> str:
+    return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
+
+
+COMPARE_FILTERS: dict[str, Callable[..., Any]] = {
+    "accuracy_spread": _spread,
+    "difference": _difference,
+    "healthy": _healthy,
+    "change": _count,
+    "ratio_to_a": _ratio,
+    "values": lambda values: " / ".join(map(field_value, values)) if values else "none",
+    "tally_verdicts": lambda moves: ", ".join(
+        f"{count} {verdict}" for verdict, count in Counter(move["verdict"] for move in moves).most_common()
+    ),
+}
+"""Of the comparison's template."""

@@ -1,0 +1,195 @@
+"""The figure of all verdicts: what was found of each claim, how sure that is, and what it is held against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from nin_bench.metrics import METRICS
+from nin_bench.report.hypotheses import Verdict
+from nin_bench.report.look import (
+    WIDTH,
+    Picture,
+    Style,
+    legend_below,
+    percent_tick,
+    render,
+    styles,
+    theme,
+    wrapped,
+)
+from nin_bench.report.names import Names
+from nin_bench.report.text import human_count
+from nin_bench.stats import Interval
+
+MOST_ROWS = 40
+"""Claims that a figure holds; the table has them all."""
+
+_OUTCOMES = ("supported", "refuted", "undecided", "trade-off")
+_MARGIN: Any = {"color": "0.88", "linewidth": 0}
+_LINE: Any = {"color": "0.25", "linewidth": 0.9}
+_RANKS = "share of pairs in which the claim holds (networks failed)"
+_FACTOR = "factor, A / B"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim's line in the figure."""
+
+    verdict: Verdict
+    panel: str
+    """The label of the axis it is drawn on."""
+    value: float
+    interval: Interval | None
+    band: Interval
+    """Effects too small to matter."""
+    decides: tuple[float, ...]
+    """What the interval is held against."""
+
+
+def effect_rows(verdicts: Sequence[Verdict]) -> list[Row]:
+    """The claims that a figure can show, panel by panel; a claim that could not be tested has nothing to show."""
+    rows = [row for row in map(_row, verdicts) if row is not None]
+    order = dict.fromkeys(row.panel for row in rows)
+    return sorted(rows, key=lambda row: list(order).index(row.panel))[:MOST_ROWS]
+
+
+def not_drawn(verdicts: Sequence[Verdict]) -> list[str]:
+    """The ids of the claims that the figure leaves out."""
+    drawn = {row.verdict.id for row in effect_rows(verdicts)}
+    return [verdict.id for verdict in verdicts if verdict.id not in drawn]
+
+
+def draw_effects(verdicts: Sequence[Verdict], names: Names) -> Picture | None:
+    """A panel per unit, a line per claim: effect, interval, margin, verdict.
+
+    Returns:
+        None where no claim has an effect to show.
+    """
+    rows = effect_rows(verdicts)
+    if not rows:
+        return None
+    panels: dict[str, list[Row]] = {}
+    for row in rows:
+        panels.setdefault(row.panel, []).append(row)
+    with theme():
+        figure = Figure(figsize=(WIDTH, 0.6 + 0.42 * len(rows) + 0.5 * len(panels)), layout="constrained")
+        heights = [len(own) + 0.4 for own in panels.values()]
+        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for (label, own), ax in zip(panels.items(), axes, strict=True):
+            _draw_panel(ax, label, own, names)
+        seen = {row.verdict.verdict for row in rows}
+        handles: list[tuple[Artist, str]] = [
+            (Line2D([], [], linewidth=1.5, **_look(outcome)), outcome) for outcome in _OUTCOMES if outcome in seen
+        ]
+        if any(row.band[0] < row.band[1] for row in rows):
+            handles.append((Patch(**_MARGIN), "too small to matter"))
+        handles.append((Line2D([], [], **_LINE), "what decides"))
+        legend_below(figure, handles, columns=6)
+        return render(figure)
+
+
+def _row(verdict: Verdict) -> Row | None:
+    margin = verdict.margin or 0.0
+    if ranking := verdict.details.get("ranking"):
+        share = ranking["held"] / verdict.n
+        return Row(verdict, _RANKS, share, ranking["held_interval"], (0.5, 0.5), (0.5,))
+    if verdict.effect is None:
+        return None
+    if verdict.factor is not None:
+        band = 1 / verdict.factor, verdict.factor
+        return Row(verdict, _FACTOR, verdict.effect, verdict.interval, band, _deciding(verdict, band))
+    unit = METRICS[verdict.metric].unit
+    label = {"share": "difference A − B, points", "count": f"{METRICS[verdict.metric].title}, A − B"}.get(
+        unit, f"difference A − B, {unit}"
+    )
+    return Row(
+        verdict, label, verdict.effect, verdict.interval, (-margin, margin), _deciding(verdict, (-margin, margin))
+    )
+
+
+def _deciding(verdict: Verdict, band: Interval) -> tuple[float, ...]:
+    return {"greater": (band[1],), "less": (band[0],), "equivalent": band}[verdict.expect]
+
+
+def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None:
+    places = range(len(rows))
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks(places, [_label(row.verdict, names) for row in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(label)
+    if label == _FACTOR:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:.3g}"))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(_formatter(label))
+        if label != _RANKS:
+            ax.axvline(0, color="0.75", linewidth=0.8, zorder=0.9)
+    for place, row in zip(places, rows, strict=True):
+        top, bottom = place - 0.36, place + 0.36
+        ax.fill_betweenx([top, bottom], *row.band, **_MARGIN, zorder=0.8)
+        for line in row.decides:
+            ax.plot([line, line], [top, bottom], **_LINE, zorder=1)
+        look = _look(row.verdict.verdict)
+        if row.interval:
+            ax.plot(row.interval, [place, place], color=look["color"], linewidth=2, solid_capstyle="butt")
+        ax.plot(row.value, place, **{**look, "linestyle": ""})
+        ax.annotate(
+            f"{row.verdict.verdict}, n={row.verdict.n}", (1.015, place), xycoords=("axes fraction", "data"),
+            va="center", fontsize=9, color=look["color"], fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+    if label == _RANKS:
+        ax.set_xlim(-0.03, 1.03)
+    else:
+        _widen(ax, rows)
+
+
+def _widen(ax: Axes, rows: Sequence[Row]) -> None:
+    """Room for every interval and margin, and for a mark that lies on its own."""
+    ends = [end for row in rows for end in (row.value, *(row.interval or ()), *row.band, *row.decides)]
+    if ax.get_xscale() == "log":
+        known = [end for end in ends if end > 0]
+        low, high = min([*known, 0.9]), max([*known, 1.1])
+        room = (high / low) ** 0.06
+        ax.set_xlim(low / room, high * room)
+        if high / low > 1e4:
+            ax.xaxis.set_major_locator(LogLocator())
+        return
+    low, high = min([*ends, 0.0]), max([*ends, 0.0])
+    room = 0.06 * (high - low) or 1e-3
+    ax.set_xlim(low - room, high + room)
+
+
+def _label(verdict: Verdict, names: Names) -> str:
+    a, b = names.contrast(*verdict.compare)
+    sign = "/" if verdict.factor is not None else "−"
+    return f"{wrapped(verdict.id, 46)}\n{wrapped(f'{a} {sign} {b}', 46)}"
+
+
+def _formatter(label: str) -> Any:
+    if label == _RANKS:
+        return FuncFormatter(percent_tick)
+    if label.endswith("points"):
+        return FuncFormatter(lambda value, _: f"{100 * value:+.4g}".replace("-", "−") if value else "0")
+    return FuncFormatter(lambda value, _: human_count(value).replace("-", "−"))
+
+
+def _look(outcome: str) -> dict[str, Any]:
+    """A colour and a mark, so that verdicts can be told apart without either."""
+    supported, trade_off, _, refuted = styles(["blue", "orange", "green", "red"]).values()
+    style = {"supported": supported, "refuted": refuted, "trade-off": trade_off}.get(outcome, Style("0.4", "o"))
+    marker = {"supported": "o", "refuted": "X", "trade-off": "D"}.get(outcome, "o")
+    face = "white" if outcome == "undecided" else style.color
+    return {
+        "color": style.color, "marker": marker, "markerfacecolor": face, "markersize": 7,
+        "markeredgecolor": style.color, "zorder": 3,
+    }  # fmt: skip

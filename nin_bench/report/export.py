@@ -1,0 +1,94 @@
+"""The tables of a report for other programs: raw values as CSV, what the page shows as LaTeX (booktabs)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nin_bench.errors import ResultsError, printable
+from nin_bench.files import write_atomically
+from nin_bench.report.comparison import comparison_tables
+from nin_bench.report.cost_text import Table
+
+_MATHS = {"−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$"}
+"""What pdflatex has no letter for."""
+
+_NAMES = ("comparison.csv", "hypotheses.csv", "learned.tex", "sizes.tex", "speeds.tex", "hypotheses.tex")
+
+
+def write_tables(report: Mapping[str, Any], folder: Path) -> None:
+    """Write comparison.csv and hypotheses.csv, raw; learned, sizes, speeds and hypotheses.tex, rounded.
+
+    Args:
+        report: what report.json holds.
+        folder: where they go; it is made. Tables of an earlier report that this one lacks are removed.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    files = {"comparison.csv": _csv(report["comparison"])}
+    named = ("learned.tex", "sizes.tex", "speeds.tex")
+    files |= {
+        name: to_latex(table) for name, table in zip(named, comparison_tables(report), strict=True) if table.rows
+    }
+    if report["hypotheses"]:
+        files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]])
+        files["hypotheses.tex"] = to_latex(_verdicts(report["hypotheses"]))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in set(_NAMES) - files.keys():
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
+        ) from error
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+
+
+def to_latex(table: Table) -> str:
+    r"""A tabular in the style of booktabs; every letter that steers LaTeX is escaped.
+
+    >>> to_latex(Table(["variant", "accuracy, %"], [["50_%", "87.2 ± 0.3"]])).splitlines()[4]
+    '50\\_\\% & 87.2 $\\pm$ 0.3 \\\\'
+    """
+    frame = pd.DataFrame(
+        [[printable(cell) for cell in row] for row in table.rows],
+        columns=[printable(heading) for heading in table.headings],
+    )
+    style = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    found = str(style.to_latex(hrules=True, column_format="l" + "r" * (len(table.headings) - 1)))
+    for letter, maths in _MATHS.items():
+        found = found.replace(letter, maths)
+    return found
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A column for each value, under its dotted name; empty where it is not known."""
+    return str(pd.json_normalize([dict(row) for row in rows]).to_csv(index=False, lineterminator="\n"))
+
+
+def _raw(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = verdict["interval"] or (None, None)
+    a, b = verdict["compare"]
+    kept = ("id", "says", "primary", "metric", "expect", "margin", "factor", "verdict", "effect")
+    rest = ("n", "seeds_needed", "post_hoc", "early", "answer")
+    return {
+        **{name: verdict[name] for name in kept},
+        "interval_low": low,
+        "interval_high": high,
+        **{name: verdict[name] for name in rest},
+        "a": a,
+        "b": b,
+    }
+
+
+def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        headings=["hypothesis", "says", "verdict", "answer", "n"],
+        rows=[
+            [verdict["id"], verdict["says"], verdict["verdict"], verdict["answer"], str(verdict["n"])]
+            for verdict in verdicts
+        ],
+    )

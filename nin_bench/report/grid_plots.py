@@ -1,0 +1,117 @@
+"""Figures of a product of two axes, and of the classes that networks take for each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from nin_bench.report.interactions import Product
+from nin_bench.report.look import WIDTH, Picture, percent_tick, render, styles, theme, wrapped
+from nin_bench.report.names import Names
+from nin_bench.report.predictions import Confusion
+from nin_bench.report.tables import VariantRow
+
+MOST_PRODUCTS = 4
+
+
+def draw_interactions(products: Sequence[Product]) -> Picture | None:
+    """A panel per product: test accuracy over one axis, a line for each level of the other.
+
+    Returns:
+        None where no cell of any product has a healthy network.
+    """
+    drawn = [one for one in products if any(cell["mean"] is not None for cell in one.cells)][:MOST_PRODUCTS]
+    if not drawn:
+        return None
+    with theme():
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+        for product, ax in zip(drawn, panels, strict=True):
+            # the axis with more levels lies along the page
+            along = 0 if len(product.levels[0]) >= len(product.levels[1]) else 1
+            looks = styles(product.levels[1 - along])
+            for number, level in enumerate(product.levels[1 - along]):
+                cells = [cell for cell in product.cells if cell["levels"][1 - along] == level]
+                places = np.arange(len(cells)) + 0.06 * (number - (len(looks) - 1) / 2)
+                known = [(x, cell) for x, cell in zip(places, cells, strict=True) if cell["mean"] is not None]
+                ax.errorbar(
+                    [x for x, _ in known],
+                    [cell["mean"] for _, cell in known],
+                    yerr=[_half_interval(cell["sd"], cell["n"]) for _, cell in known],
+                    color=looks[level].color, marker=looks[level].marker, linewidth=1.6, capsize=3,
+                    label=wrapped(f"{product.axes[1 - along]}={level}", 30),
+                )  # fmt: skip
+                side = -1 if number % 2 == 0 else 1
+                for x, cell in known:
+                    ax.annotate(
+                        f"n={cell['n']}", (x, cell["mean"]), xytext=(5 * side, 5), textcoords="offset points",
+                        ha="right" if side < 0 else "left", fontsize=7.5, color=looks[level].color,
+                        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
+                    )  # fmt: skip
+            levels = product.levels[along]
+            ax.set_xticks(range(len(levels)), [wrapped(level, 14) for level in levels])
+            ax.set_xlim(-0.4, len(product.levels[along]) - 0.6)
+            ax.set_xlabel(product.axes[along])
+            held = "".join(f" {key}={value}" for key, value in product.held.items())
+            ax.set_title(wrapped(f"{product.model}{held}", 40))
+            ax.yaxis.set_major_formatter(percent_tick)
+            ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            ax.legend(frameon=False, loc="best")
+        panels[0].set_ylabel("test accuracy given healthy")
+        return render(figure)
+
+
+def notable(confusions: Sequence[Confusion], rows: Sequence[VariantRow]) -> list[Confusion]:
+    """Those of the baseline and of the variant that classifies best given healthy, which may be one."""
+    known = {one.variant_id: one for one in confusions}
+    baseline = [row.variant_id for row in rows if row.baseline]
+    by_accuracy = sorted(rows, key=lambda row: row.test_accuracy_given_healthy.mean or 0.0, reverse=True)
+    wanted = dict.fromkeys([*baseline, *(row.variant_id for row in by_accuracy[:1])])
+    return [known[key] for key in wanted if key in known]
+
+
+def draw_confusions(confusions: Sequence[Confusion], names: Names) -> Picture | None:
+    """A matrix per variant: what each class's test images were taken for.
+
+    Args:
+        confusions: the variants to draw, at most two; those without a matrix are left out.
+        names: of the variants.
+
+    Returns:
+        None without a matrix.
+    """
+    drawn = [(one, one.matrix) for one in confusions if one.matrix is not None]
+    if not drawn:
+        return None
+    with theme():
+        figure = Figure(figsize=(WIDTH, 5.3 if len(drawn) > 1 else 7), layout="constrained")
+        panels = figure.subplots(1, len(drawn), squeeze=False, sharey=True)[0]
+        for (one, matrix), ax in zip(drawn, panels, strict=True):
+            shares = np.array(matrix)
+            shown = shares if shares[:, -1].any() else shares[:, :-1]
+            columns = [*one.classes, "nothing"][: shown.shape[1]]
+            ax.imshow(shown, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+            for (row, column), share in np.ndenumerate(shown):
+                if share > 0.005:
+                    ax.text(
+                        column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7,
+                        color="white" if share > 0.35 else "black",
+                    )  # fmt: skip
+            ax.set_xticks(
+                range(len(columns)), [wrapped(name, 16) for name in columns], rotation=60, ha="right",
+                rotation_mode="anchor",
+            )  # fmt: skip
+            ax.set_yticks(range(len(one.classes)), [wrapped(name, 16) for name in one.classes])
+            ax.grid(visible=False)
+            ax.set_xlabel("predicted")
+            ax.set_title(wrapped(names[one.label], 44))
+        panels[0].set_ylabel("true class")
+        return render(figure)
+
+
+def _half_interval(sd: float | None, n: int) -> float:
+    """Half the 95 % t-interval of a mean; none with one value."""
+    return 0.0 if sd is None else float(stats.t.isf(0.025, n - 1) * sd / np.sqrt(n))

@@ -1,0 +1,226 @@
+"""What the page's script draws and lists, as plain data to the digits that a screen can show."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+from matplotlib.colors import to_hex
+
+from nin_bench.errors import printable
+from nin_bench.metrics import METRICS, Metric
+from nin_bench.report.cost_plots import by_kind, copy_bandwidth, kind_styles, layer_points, roofs_of
+from nin_bench.report.costs import KINDS, CostRow, MachineCosts
+from nin_bench.report.effects import Row
+from nin_bench.report.look import styles
+from nin_bench.report.plots import MAX_DRAWN
+
+MAX_CELLS = 2_000
+"""Cells that a page lists."""
+
+MAX_CURVE_VALUES = 100_000
+"""Values of single cells' curves that a page holds; they take some 800 kB."""
+
+_SYMBOLS = {
+    "o": "circle", "s": "square", "D": "diamond", "^": "triangle-up", "P": "cross", ">": "triangle-right",
+    "X": "x", "<": "triangle-left",
+}  # fmt: skip
+"""Plotly's names of our markers."""
+
+Table = dict[str, list[Any]]
+"""Columns of equal length."""
+
+
+def page_data(
+    report: Mapping[str, Any],
+    epochs: Mapping[str, pd.DataFrame],
+    costs: Sequence[MachineCosts],
+    effects: Sequence[Row],
+) -> dict[str, Any]:
+    """What is embedded in the page.
+
+    Args:
+        report: the content of report.json.
+        epochs: `known_epochs` by history column: what single cells recorded.
+        costs: `compare_costs`.
+        effects: `effect_rows`.
+    """
+    rows = report["comparison"][:MAX_DRAWN]
+    looks = styles([row["variant_id"] for row in rows])
+    cells, fronts, names = report["cells"][:MAX_CELLS], report["pareto_front"], report["names"]
+    own_costs = [row for machine in costs if machine.of_grid for row in machine.rows[:MAX_DRAWN]]
+    found: dict[str, Any] = _embedded({
+        "variants": [
+            {
+                "id": row["variant_id"],
+                "name": names[row["label"]],
+                "color": to_hex(looks[row["variant_id"]].color),
+                "symbol": _SYMBOLS[looks[row["variant_id"]].marker],
+                "costs": {cost: _single(row[cost]) for cost in fronts},
+                "accuracy": row["test_accuracy_given_healthy"],
+            }
+            for row in rows
+        ],
+        "chance": report["chance"],
+        "costs": [
+            {
+                "name": cost,
+                "title": _titled(METRICS[cost]),
+                "front": [
+                    (_single(row[cost]), row["test_accuracy_given_healthy"]["mean"])
+                    for label in front
+                    for row in report["comparison"]
+                    if row["label"] == label
+                ],
+            }
+            for cost, front in fronts.items()
+        ],
+        "curves": {name: _by_variant(points, looks) for name, points in report["learning_curves"].items()},
+        "reached": {
+            "escape": _reached(report["escapes"], looks),
+            "epochs_to_target": _reached(report["target"]["variants"] if report["target"] else [], looks),
+        },
+        "effects": [_effect(row, names) for row in effects],
+        "cells": _cells(cells, names),
+        "causes": {trouble["cell_id"]: trouble["cause"] for trouble in report["troubles"]},
+        "cell_curves": _cell_curves([cell["cell_id"] for cell in cells], epochs),
+        "kinds": [
+            {"name": kind, "title": title, "color": to_hex(look.color), "symbol": _SYMBOLS[look.marker]}
+            for (kind, title), look in zip(KINDS.items(), kind_styles().values(), strict=True)
+        ],
+        "shares": [_shares(row) for row in own_costs],
+        "rooflines": [_roofline(row) for row in own_costs if layer_points(row.entry) and roofs_of(row.entry)],
+    })  # fmt: skip
+    return found
+
+
+def _embedded(value: Any) -> Any:
+    """Six digits of a number, and text on one line with direction marks written out."""
+    if isinstance(value, dict):
+        return {printable(key): _embedded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_embedded(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return printable(value) if isinstance(value, str) else value
+
+
+def _by_variant(points: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, Table]:
+    """Rows of report.json as columns for each variant that is drawn."""
+    tables: dict[str, Table] = {}
+    for point in points:
+        if point["variant_id"] in drawn:
+            table = tables.setdefault(point["variant_id"], {})
+            for name, value in point.items():
+                if name not in {"variant_id", "label"}:
+                    table.setdefault(name, []).append(value)
+    return tables
+
+
+def _effect(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
+    """A claim's line in the plot of effects."""
+    verdict = row.verdict
+    return {
+        **{name: getattr(row, name) for name in ("panel", "value", "interval", "band", "decides")},
+        **{name: getattr(verdict, name) for name in ("id", "says", "verdict", "n")},
+        "compare": [names[label] for label in verdict.compare],
+        "is_factor": verdict.factor is not None,
+    }
+
+
+def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By variant, the share of its cells that got there, step by step."""
+    return {
+        row["variant_id"]: {
+            "time": [step["time"] for step in row["steps"]],
+            "share": [step["share"] for step in row["steps"]],
+            "interval": [step["interval"] or [step["share"]] * 2 for step in row["steps"]],
+            **{name: row[name] for name in ("n", "num_reached", "horizon")},
+        }
+        for row in found
+        if row["variant_id"] in drawn
+    }
+
+
+def _cells(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, Any]:
+    """Columns, so that nothing is named anew for each cell."""
+    metrics = dict.fromkeys(name for cell in cells for name in cell["metrics"])
+    return {
+        **{key: [cell[key] for cell in cells] for key in ("cell_id", "variant_id", "seed", "outcome")},
+        "variant": [names[cell["label"]] for cell in cells],
+        "metrics": {name: [_scalar(cell["metrics"].get(name)) for cell in cells] for name in metrics},
+    }
+
+
+def _titled(metric: Metric) -> str:
+    """As an axis is named."""
+    return metric.title + ("" if metric.unit == "count" else f" ({metric.unit})")
+
+
+def _single(cost: Any) -> Any:
+    """A count, or the mean of what cells measured."""
+    return cost["mean"] if isinstance(cost, dict) else cost
+
+
+def _scalar(value: Any) -> Any:
+    """A metric, unless it is no single value."""
+    return value if isinstance(value, str | bool | int | float) else None
+
+
+def _cell_curves(cell_ids: Sequence[str], epochs: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Table]]:
+    """Epochs and values by cell and history column, of the first cells, as many as `MAX_CURVE_VALUES` allows."""
+    recorded = {name: _by_cell(known) for name, known in epochs.items()}
+    curves: dict[str, dict[str, Table]] = {}
+    num_values = 0
+    for cell_id in cell_ids:
+        mine = {name: tables[cell_id] for name, tables in recorded.items() if cell_id in tables}
+        num_values += sum(len(table["epoch"]) for table in mine.values())
+        if num_values > MAX_CURVE_VALUES:
+            break
+        if mine:
+            curves[cell_id] = mine
+    return curves
+
+
+def _by_cell(known: pd.DataFrame) -> dict[str, Table]:
+    """Epochs and values of each cell, whose rows stand together."""
+    if known.empty:
+        return {}
+    cell_ids, epochs, values = (known[name].tolist() for name in ("cell_id", "epoch", "value"))
+    starts = [0, *(place for place in range(1, len(cell_ids)) if cell_ids[place] != cell_ids[place - 1])]
+    return {
+        cell_ids[start]: {"epoch": epochs[start:end], "value": values[start:end]}
+        for start, end in pairwise([*starts, len(cell_ids)])
+    }
+
+
+def _shares(row: CostRow) -> dict[str, Any]:
+    """Parameters, MACs and seconds by kind of layer."""
+    return {
+        "name": row.name,
+        "num_params": by_kind(row.entry.num_params),
+        "num_macs": by_kind(row.entry.num_macs),
+        "seconds": row.seconds,
+    }
+
+
+def _roofline(row: CostRow) -> dict[str, Any]:
+    """A variant's layers and the roofs above them."""
+    total = math.fsum(layer.forward_seconds or 0.0 for layer in row.entry.layers)
+    return {
+        "name": row.name,
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "flops_per_byte": flops_per_byte,
+                "flops_per_second": flops_per_second,
+                "share": (layer.forward_seconds or 0.0) / total,
+            }
+            for flops_per_byte, flops_per_second, layer in layer_points(row.entry)
+        ],
+        "bytes_per_second": copy_bandwidth(row.entry),
+        "roofs": roofs_of(row.entry),
+        "precision": row.entry.setting.precision,
+    }

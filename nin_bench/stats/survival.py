@@ -1,0 +1,101 @@
+"""How long something takes that some cells never reach: Kaplan-Meier curves, with intervals."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from nin_bench.stats.claims import ALPHA, Interval
+
+
+@dataclass(frozen=True)
+class Step:
+    """The curve from one time on, until the next step."""
+
+    time: float
+    share: float
+    """Who had reached it."""
+    interval: Interval | None
+    """Of the share, by the log-log transformation; None where that gives none (nobody or everybody)."""
+
+
+@dataclass(frozen=True)
+class Survival:
+    """When cells reached something."""
+
+    n: int
+    num_reached: int
+    steps: tuple[Step, ...]
+    """The first at time 0; one for each time at which somebody reached it."""
+    horizon: float
+    """Until when it was looked for."""
+
+    @property
+    def median(self) -> float | None:
+        """When half of them had reached it; None where less than half ever did."""
+        return self._first(lambda step: step.share >= 0.5)
+
+    @property
+    def median_interval(self) -> tuple[float | None, float | None]:
+        """Of the median: where the curve's interval first reaches and last leaves one half.
+
+        An end is None where the curve never gets so far.
+
+        Source: Brookmeyer and Crowley, 1982, Biometrics 38, 29–41.
+        """
+        return (
+            self._first(lambda step: step.interval is not None and step.interval[1] >= 0.5),
+            self._first(lambda step: step.interval is not None and step.interval[0] >= 0.5),
+        )
+
+    @property
+    def restricted_mean(self) -> float:
+        """The mean time until the horizon, counting the horizon for who had not reached it by then."""
+        times = [step.time for step in self.steps] + [self.horizon]
+        return math.fsum(
+            (1 - step.share) * max(0.0, until - step.time)
+            for step, until in zip(self.steps, times[1:], strict=True)
+        )
+
+    def _first(self, reached: Callable[[Step], bool]) -> float | None:
+        return next((step.time for step in self.steps if reached(step)), None)
+
+
+def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float, alpha: float = ALPHA) -> Survival:
+    """Estimate when cells reach something.
+
+    Args:
+        times: when each did, or until when it was seen not to have; at least one.
+        reached: whether it did.
+        horizon: until when it was looked for.
+        alpha: one less the confidence of the intervals.
+
+    Source: Kaplan and Meier, 1958; Greenwood's variance, log-log intervals (scipy.stats.ecdf).
+    """
+    found = np.asarray(times, dtype=float)
+    got_there = np.asarray(reached, dtype=bool)
+    assert found.shape == got_there.shape == (found.size,), (found.shape, got_there.shape)
+    assert found.size > 0
+    curve = stats.ecdf(stats.CensoredData(uncensored=found[got_there], right=found[~got_there])).sf
+    with warnings.catch_warnings():
+        # where nobody or everybody is left, there is no spread to transform
+        warnings.filterwarnings("ignore", message="The confidence interval is undefined")
+        ends = curve.confidence_interval(1 - alpha, method="log-log")
+    low, high = (end.probabilities for end in (ends.low, ends.high))  # type: ignore[attr-defined]
+    happened = np.isin(curve.quantiles, found[got_there])
+    steps = [Step(0.0, 0.0, None)]
+    for time, left, lowest, highest in zip(
+        curve.quantiles[happened],
+        curve.probabilities[happened],
+        low[happened],
+        high[happened],
+        strict=True,
+    ):
+        known = math.isfinite(lowest) and math.isfinite(highest)
+        steps.append(
+            Step(float(time), 1 - float(left), (1 - float(highest), 1 - float(lowest)) if known else None)
+        )
+    return Survival(n=found.size, num_reached=int(got_there.sum()), steps=tuple(steps), horizon=horizon)

@@ -1,0 +1,93 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_fixture import COLLAPSED, metrics, record, write_results
+
+from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
+from nin_bench.report.hypotheses import Verdict, judge
+from nin_bench.report.in_short import in_short
+from nin_bench.report.names import Names
+from nin_bench.results import load_results
+
+HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910], [0.890, 0.894, 0.885, 0.893, 0.888]
+
+
+def claim(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": name, "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "expect": "greater", "margin": 0.01, "factor": None, **changes,
+    }  # fmt: skip
+
+
+def judged(folder: Path, *hypotheses: dict[str, Any], **variants: list[dict[str, Any] | None]) -> list[Verdict]:
+    return judge(load_results(write_results(folder, variants, hypotheses=list(hypotheses))))
+
+
+def cells(accuracies: list[float], **others: Any) -> list[dict[str, Any] | None]:
+    return [record(metrics=metrics(accuracy, **others)) for accuracy in accuracies]
+
+
+CLAIMS = [
+    claim("better"),
+    claim("no-worse", expect="equivalent", margin=0.03),
+    claim("smaller", metric="num_params", expect="less", margin=None, factor=2.0, primary=False),
+    claim("faster", metric="train_images_per_second", primary=False),
+]
+
+
+@pytest.fixture
+def verdicts(tmp_path: Path) -> list[Verdict]:
+    return judged(tmp_path / "r", *CLAIMS, a=cells(HIGH, num_params=100), b=cells(LOW, num_params=1000))
+
+
+def test_a_row_holds_the_effect_and_what_decides(verdicts: list[Verdict]) -> None:
+    better, no_worse, smaller = effect_rows(verdicts)
+    assert (better.panel, better.value) == ("difference A − B, points", pytest.approx(0.022))
+    assert (better.interval, better.band, better.decides) == (verdicts[0].interval, (-0.01, 0.01), (0.01,))
+    assert no_worse.decides == (-0.03, 0.03)
+    assert (smaller.panel, smaller.value, smaller.interval) == ("factor, A / B", 0.1, None)
+    assert (smaller.band, smaller.decides) == ((0.5, 2.0), (0.5,))
+    assert not_drawn(verdicts) == ["faster"]
+
+
+def test_where_networks_failed_the_share_of_pairs_is_drawn(tmp_path: Path) -> None:
+    failed = record(metrics=metrics(0.1, **COLLAPSED))
+    [verdict] = judged(tmp_path / "r", claim("better"), a=cells(HIGH), b=[failed, *cells(LOW)[1:]])
+    [row] = effect_rows([verdict])
+    assert (row.panel, row.value) == ("share of pairs in which the claim holds (networks failed)", 1.0)
+    assert row.interval == (pytest.approx(0.025 ** (1 / 5)), 1.0)  # five of five, at 95 %
+    assert row.decides == (0.5,)
+
+
+def test_the_figure_names_every_verdict(verdicts: list[Verdict]) -> None:
+    picture = draw_effects(verdicts, Names.of(["a", "b"]))
+    assert picture is not None
+    svg = picture.svg.decode()
+    assert svg.count("<!-- supported, n=5 -->") == 3
+    assert "<!-- better -->" in svg
+    assert "<!-- a − b -->" in svg
+    assert draw_effects(verdicts[3:], Names.of(["a", "b"])) is None
+
+
+def test_a_report_is_summed_up_by_rule(tmp_path: Path, verdicts: list[Verdict]) -> None:
+    assert in_short(verdicts) == [
+        "Of 4 claims, 3 are supported and 1 not testable. Of the 2 primary ones, 2 are decided."
+    ]
+    assert in_short([]) == []
+    failed = record(metrics=metrics(0.1, **COLLAPSED))
+    close = [0.905, 0.921, 0.899, 0.911, 0.903]
+    found = judged(
+        tmp_path / "open", claim("by-rank", compare=["a", "c"]), claim("close"),
+        a=cells(HIGH), b=cells(close), c=[failed, *cells(LOW)[1:]],
+    )  # fmt: skip
+    assert [verdict.verdict for verdict in found] == ["undecided", "undecided"]
+    counts, failures, takes = in_short(found)
+    assert counts == "Of 2 claims, 2 are undecided."
+    assert failures == (
+        "In 1 of the undecided, some network failed, and then pairs of seeds can only be counted: that takes at "
+        "least 7 seeds, and there are 5."
+    )
+    assert takes.startswith("If further seeds fall out like these, 7 would decide by-rank; ")
+    assert takes.endswith(" would decide close (with a chance of 80 %).")
+    assert found[1].answer.startswith("Not known from 5 seeds: anything from ")
