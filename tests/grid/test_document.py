@@ -163,7 +163,7 @@ def test_an_unknown_profile_is_refused():
         ("{cpu: 3}", "grid.yaml:3:17: profiles.cpu: 3 is not a profile; write a mapping of fields"),
         (
             "{cpu: {name: other}}",
-            "grid.yaml:3:18: profiles.cpu.name: unknown field 'name'; "
+            "grid.yaml:3:18: profiles.cpu.name: unknown field 'name'; did you mean 'assume'? "
             "Known: assume, baseline, data, exclude, hypotheses, models, open_claims, recipe, references, search, "
             "seeds",
         ),
