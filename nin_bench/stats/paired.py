@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -84,12 +84,12 @@ class PairedDifference:
     def above(self, bound: float) -> float:
         """One-sided p-value for a mean difference above the bound; 1 where the differences show no spread."""
         error = self.standard_error
-        return 1.0 if error is None else float(stats.t.sf((self.mean - bound) / error, self.n - 1))
+        return 1.0 if error is None else float(special.stdtr(self.n - 1, (bound - self.mean) / error))
 
     def below(self, bound: float) -> float:
         """One-sided p-value for a mean difference below the bound; 1 where the differences show no spread."""
         error = self.standard_error
-        return 1.0 if error is None else float(stats.t.cdf((self.mean - bound) / error, self.n - 1))
+        return 1.0 if error is None else float(special.stdtr(self.n - 1, (self.mean - bound) / error))
 
     def interval(self, alpha: float = ALPHA) -> Interval | None:
         """The paired t-interval of confidence 1 − alpha; None where the differences show no spread."""
