@@ -52,7 +52,8 @@ _CELLS = Section("Every cell", "every-cell", Markup())
 
 _AFTER_CELLS = "Failures and collapsed runs"
 
-_SCRIPTS = ("look.js", "tables.js", "plots.js", "cells.js")
+_SCRIPTS = ("look.js", "tables.js", "drawing.js", "plots.js", "cells.js")
+"""Of one script, in this order."""
 _PLOTLY_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 _FROM_LIBRARIES = re.compile(
     rb'(?<=id="plotly">).*?(?=</script>)|(?<=data:image/png;base64,)[\w+/=]*|(?<=sha256-)[\w+/=]*',
