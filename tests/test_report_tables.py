@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from report_fixture import COLLAPSED, DATA, RECIPE, metrics, record, write_results, write_showcase
 
-from nin_bench.report.curves import chance_level, learning_curves
+from nin_bench.report.curves import chance_level, known_epochs, learning_curves
 from nin_bench.report.setting import caveats, describe_setting
 from nin_bench.report.tables import (
     Spread,
@@ -104,7 +104,7 @@ def test_a_network_escapes_within_an_epoch_and_not_after_it(tmp_path, escape_epo
 
 
 def test_curves_average_healthy_cells_only(tiny):
-    curves = learning_curves(tiny, "validation_accuracy")
+    curves = learning_curves(tiny, known_epochs(tiny, "validation_accuracy"))
 
     assert curves[["label", "epoch", "n"]].to_numpy().tolist() == [
         ["a", 1, 3],
@@ -115,7 +115,7 @@ def test_curves_average_healthy_cells_only(tiny):
     assert curves["mean"].tolist() == pytest.approx([0.6, 0.8, 0.4, 0.6])
     assert curves["low"].tolist() == pytest.approx([0.5, 0.7, 0.4, 0.6])
     assert curves["high"].tolist() == pytest.approx([0.7, 0.9, 0.4, 0.6])
-    assert learning_curves(tiny, "test_accuracy").empty
+    assert learning_curves(tiny, known_epochs(tiny, "test_accuracy")).empty
 
 
 def test_pareto_front_drops_what_is_dearer_and_no_better(tiny):

@@ -1,6 +1,7 @@
 import pytest
 from report_fixture import COLLAPSED, metrics, record, write_results
 
+from nin_bench.report.curves import known_epochs
 from nin_bench.report.target import find_escapes, find_target
 from nin_bench.results import load_results
 
@@ -20,12 +21,16 @@ def load(tmp_path, variants, **grid):
     return load_results(write_results(tmp_path / "results", variants, **grid))
 
 
+def target_of(results):
+    return find_target(results, known_epochs(results, "validation_accuracy"))
+
+
 def test_the_target_is_a_point_below_the_baseline_s_median_cell(tmp_path):
     variants = {
         "base": [made(0.5, 0.80), made(0.79, 0.82), made(0.4, 0.90)],
         "other": [made(0.81, 0.85), made(0.5, 0.6), made(0.82, 0.7, outcome="crashed")],
     }
-    target = find_target(load(tmp_path, variants, baseline="base"))
+    target = target_of(load(tmp_path, variants, baseline="base"))
     assert target is not None
     assert (target.accuracy, target.of) == (pytest.approx(0.81), "base")
     base, other = (row.survival for row in target.rows)
@@ -36,7 +41,7 @@ def test_the_target_is_a_point_below_the_baseline_s_median_cell(tmp_path):
 
 
 def test_without_a_baseline_all_cells_set_the_target(tmp_path):
-    target = find_target(load(tmp_path, {"a": [made(0.8), made(0.9)], "b": [made(0.7)]}))
+    target = target_of(load(tmp_path, {"a": [made(0.8), made(0.9)], "b": [made(0.7)]}))
     assert target is not None
     assert (target.accuracy, target.of) == (pytest.approx(0.79), None)
 
@@ -45,7 +50,7 @@ def test_without_a_baseline_all_cells_set_the_target(tmp_path):
     "cell", [None, record(metrics=metrics(0.9, validation_accuracy=None)), made(0.1, **COLLAPSED)]
 )
 def test_there_is_no_target_that_a_guess_reaches(tmp_path, cell):
-    assert find_target(load(tmp_path, {"a": [cell]}, baseline="a")) is None
+    assert target_of(load(tmp_path, {"a": [cell]}, baseline="a")) is None
 
 
 def test_a_cell_that_broke_off_is_followed_to_its_last_epoch(tmp_path):

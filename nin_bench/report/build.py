@@ -76,15 +76,16 @@ class Findings:
         """Look for them in a results folder as read."""
         rows, stored = tables.compare_variants(results), Stored(results)
         names = Names.of([variant["label"] for variant in results.grid["variants"]])
+        epochs = {name: known_epochs(results, name) for name in CURVES}
         return cls(
             results=results,
             names=names,
             verdicts=judge(results),
             rows=rows,
-            epochs={name: known_epochs(results, name) for name in CURVES},
-            curves={name: learning_curves(results, name) for name in CURVES},
+            epochs=epochs,
+            curves={name: learning_curves(results, known) for name, known in epochs.items()},
             escapes=find_escapes(results),
-            target=find_target(results),
+            target=find_target(results, epochs["validation_accuracy"]),
             interactions=find_interactions(results, names),
             stored=stored,
             confusions=count_confusions(stored, rows),
@@ -130,15 +131,15 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         guess = (chance["accuracy"], f"chance, {100 * chance['accuracy']:.3g} %: always the commonest class")
     if chance["loss"] is not None:
         loss_of_guess = (chance["loss"], f"chance, {chance['loss']:.3f} nats")
-    accuracies, losses = findings.curves["validation_accuracy"], findings.curves["train_loss"]
+
+    def draw_curves(name: str, axis_label: str, level: tuple[float, str] | None) -> Picture | None:
+        epochs, curves = findings.epochs[name], findings.curves[name]
+        return plots.draw_learning_curves(results, rows, epochs, curves, name, axis_label, level)
+
     drawn = {
         "effects": draw_effects(findings.verdicts, findings.names),
-        "learning_curves": plots.draw_learning_curves(
-            results, rows, accuracies, "validation_accuracy", "validation accuracy", guess
-        ),
-        "training_loss": plots.draw_learning_curves(
-            results, rows, losses, "train_loss", "training loss (nats)", loss_of_guess
-        ),
+        "learning_curves": draw_curves("validation_accuracy", "validation accuracy", guess),
+        "training_loss": draw_curves("train_loss", "training loss (nats)", loss_of_guess),
         "accuracy_against_costs": plots.draw_accuracy_against_costs(results, rows, findings.fronts),
         "escape": draw_reached(rows, findings.escapes, "escaped"),
         "epochs_to_target": draw_reached(rows, findings.target.rows, "reached") if findings.target else None,

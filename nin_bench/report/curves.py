@@ -31,15 +31,18 @@ def known_epochs(results: Results, name: str) -> pd.DataFrame:
     return known.dropna().astype({"epoch": int})
 
 
-def learning_curves(results: Results, name: str) -> pd.DataFrame:
+def learning_curves(results: Results, epochs: pd.DataFrame) -> pd.DataFrame:
     """A history column per variant and epoch, over healthy cells: collapse would pull any mean to nowhere.
+
+    Args:
+        results: the results folder as read.
+        epochs: `known_epochs` of the column.
 
     Returns:
         Columns variant_id, label, epoch, mean, low, high, n (cells that have the epoch); empty if nothing
         is known.
     """
     healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
-    known = known_epochs(results, name)
-    known = known[known["cell_id"].isin(healthy)]
+    known = epochs[epochs["cell_id"].isin(healthy)]
     groups = known.groupby(["variant_id", "label", "epoch"], sort=False)["value"]
     return groups.agg(mean="mean", low="min", high="max", n="count").reset_index()

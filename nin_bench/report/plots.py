@@ -17,7 +17,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
 from nin_bench.report.cells import health, is_healthy, is_trained, numbers
-from nin_bench.report.curves import known_epochs
 from nin_bench.report.look import (
     BELOW,
     FAINT,
@@ -56,6 +55,7 @@ _FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
 def draw_learning_curves(
     results: Results,
     rows: Sequence[VariantRow],
+    epochs: pd.DataFrame,
     curves: pd.DataFrame,
     name: str,
     axis_label: str,
@@ -64,21 +64,21 @@ def draw_learning_curves(
     """A panel per variant: mean and range of its healthy seeds, every seed, and the other variants faintly.
 
     Args:
-        results: where the single seeds come from.
+        results: whose cells are healthy.
         rows: the variants to draw.
-        curves: `learning_curves` of the same history column.
-        name: the history column; one that ends in `accuracy` is drawn in percent.
+        epochs: `known_epochs` of the history column: the single seeds.
+        curves: `learning_curves` of the same.
+        name: the column; one that ends in `accuracy` is drawn in percent.
         axis_label: what the column is.
         chance: the value of guessing, and what to call it.
 
     Returns:
         None if no cell has recorded the column.
     """
-    history = known_epochs(results, name)
-    if not rows or history.empty:
+    if not rows or epochs.empty:
         return None
     unwell = set(results.cells.loc[health(results.cells) == 0, "cell_id"])
-    history = history.assign(unwell=history["cell_id"].isin(unwell))
+    history = epochs.assign(unwell=epochs["cell_id"].isin(unwell))
     history = history[history["variant_id"].isin([row.variant_id for row in rows])]
     last_epoch = int(history["epoch"].max()) if len(history) else 1
     edge = max(0.02 * (last_epoch - 1), 0.1)

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from nin_bench.report.cells import is_trained, number, numbers
-from nin_bench.report.curves import known_epochs
 from nin_bench.results import Results
 from nin_bench.stats import Survival, survival
 
@@ -54,8 +53,12 @@ class Target:
         return {"accuracy": self.accuracy, "of": self.of, "variants": [row.as_dict() for row in self.rows]}
 
 
-def find_target(results: Results) -> Target | None:
+def find_target(results: Results, epochs: pd.DataFrame) -> Target | None:
     """The target and who reached it: the baseline's median final validation accuracy, less a point.
+
+    Args:
+        results: the results folder as read.
+        epochs: `known_epochs` of validation accuracy.
 
     Returns:
         None where no validation accuracy is known, or where the target is no better than a guess.
@@ -70,7 +73,6 @@ def find_target(results: Results) -> Target | None:
     accuracy = float(final.median()) - SHORT_OF
     if accuracy <= float(numbers(cells, "chance_accuracy").fillna(0).max()):
         return None
-    epochs = known_epochs(results, "validation_accuracy")
     first = epochs[epochs["value"] >= accuracy].groupby("cell_id")["epoch"].min()
     known = cells[cells["cell_id"].isin(set(epochs["cell_id"]))]
     return Target(accuracy, label, _by_variant(results, known, first.to_dict()))
