@@ -14,8 +14,9 @@ from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Ev
 from nin_bench.executors import Slot
 from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import display, forecast_line, memory_warning, progress_on
+from nin_bench.progress import display
 from nin_bench.progress import run as of_a_run
+from nin_bench.progress.run import forecast_line, memory_warning, progress_on
 from nin_bench.rounds import MeasuringStarted, SampleEnded
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]

@@ -73,7 +73,7 @@ def search(
     import optuna
 
     from nin_bench.plan import RegistryCatalog
-    from nin_bench.progress import search_progress_on
+    from nin_bench.progress.search import search_progress_on
     from nin_bench.report.search.studies import read_search
     from nin_bench.report.search.warnings import search_warnings
     from nin_bench.search.question import load_search

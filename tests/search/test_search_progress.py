@@ -8,7 +8,8 @@ from search_grid_text import ONE
 
 from nin_bench.executors import Slot
 from nin_bench.plan import RegistryCatalog
-from nin_bench.progress import display, search_progress_on
+from nin_bench.progress import display
+from nin_bench.progress.search import search_progress_on
 from nin_bench.search.run import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult
