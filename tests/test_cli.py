@@ -185,8 +185,8 @@ def test_a_plan_foretells_what_this_machine_has_measured(call):
         "foretold: 4 s for 2 of 4 cells with 2 workers, together holding up to 0.9 GiB",
     ]
     assert plan.err.splitlines()[1:] == [
-        "2 cells without figures of this machine: with the same options, python -m nin_bench measure --grid "
-        "grid.yaml takes them, and so does run, first"
+        "2 cells without figures of this machine yet: run takes them first, and so does, with the same options, "
+        "python -m nin_bench measure --grid grid.yaml"
     ]
     # with three workers nobody was busy: memory is known, time is not
     more = call("plan", *options[:-1], "3").out.splitlines()

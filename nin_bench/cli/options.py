@@ -9,7 +9,11 @@ from nin_bench.errors import printable
 
 GridOption = Annotated[Path, typer.Option("--grid", metavar="FILE", help="The grid, a YAML file.")]
 ProfileOption = Annotated[
-    str, typer.Option("--profile", help="One of the grid's profiles; `full` is the grid as written.")
+    str,
+    typer.Option(
+        "--profile",
+        help="One of the grid's; `full` is the grid as written, `auto` its cpu without an accelerator.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="K=V", help="Override a field, as recipe.epochs=2.")
@@ -24,7 +28,10 @@ ResultsOption = Annotated[
     Path, typer.Option("--results", metavar="ROOT", help="Where results go, as ROOT/<grid>/<profile>.")
 ]
 DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to.")
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to; default NIN_BENCH_DATA."
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")

@@ -58,7 +58,7 @@ def run(
         bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
     ] = False,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="First measure the variants that were not, here.")
+        bool, typer.Option("--measure/--no-measure", help="First measure what this machine has not measured.")
     ] = True,
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep each trained cell's weights, in weights/.")
@@ -193,8 +193,8 @@ def _print_plan(
         note(warning)
     if forecast.num_unknown:
         note(
-            f"{counted(forecast.num_unknown, 'cell')} without figures of this machine: with the same options, "
-            f"python -m nin_bench measure --grid {shlex.quote(str(grid_path))} takes them, and so does run, first"
+            f"{counted(forecast.num_unknown, 'cell')} without figures of this machine yet: run takes them first, "
+            f"and so does, with the same options, python -m nin_bench measure --grid {shlex.quote(str(grid_path))}"
         )
 
 

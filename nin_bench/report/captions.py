@@ -42,10 +42,10 @@ TARGET = {
 EFFECTS = {
     "effects": (
         "Every claim's effect",
-        "A mark is what was found, its line the interval that decides, the grey band what is too small to matter; "
-        "a claim is decided where the line lies wholly on one side of what decides. Where networks failed no mean "
-        "decides but the share of pairs in which the claim holds, held against one half, with its exact interval. "
-        "A and B are the two variants under each claim's name.",
+        "The mark is the difference found, the line its interval, the grey band differences too small to matter. "
+        "A claim is decided where the whole line lies on one side of the black mark. Where networks failed, the "
+        "share of pairs in which the claim holds is drawn instead, with its exact interval, against one half. A "
+        "and B are the two variants under each claim's name.",
     )
 }
 """Likewise, of the figure under the verdicts."""
