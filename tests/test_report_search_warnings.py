@@ -131,6 +131,12 @@ def test_seeds_that_disagree_more_than_variants_are_told(tmp_path: Path) -> None
         "Seeds disagree more than variants do: the best trials' validation accuracy deviates by 2.8 points over "
         "seeds (3 degrees of freedom), and by 1 over the 3 variants: their order may be luck."
     )
+    # One that lies apart makes nothing sure of the others' order.
+    [warning] = warn(tmp_path / "apart", {**studies, "d": peak(0.81, 0.81)})
+    assert (
+        "deviates by 2.4 points over seeds (4 degrees of freedom), and by 1 over 3 of the 4 variants"
+        in warning.sentence
+    )
     clear = {"a": peak(0.84, 0.841), "b": peak(0.85, 0.851), "c": peak(0.86, 0.861)}
     assert warn(tmp_path / "clear", clear) == []
     assert warn(tmp_path / "same", {"a": peak(0.85, 0.85), "b": peak(0.85, 0.85)}) == []

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nin_bench.data import load_dataset
 from nin_bench.environment import without_folders
+from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import to_json, write_atomically
 from nin_bench.folder_lock import sole_writer
@@ -24,7 +25,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.record import now
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import search_path, study_path
+from nin_bench.search.folder import read_study, search_path, study_path
 from nin_bench.search.question import check_folder, load_search
 from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
@@ -138,10 +139,28 @@ def search_grid(
             for variant in grid.variants
             if variant.variant_id in selected
         ]
+        for study in studies:
+            _check_known(folder, study)
         write_atomically(search_path(folder), to_json(document))
         on_event(SearchPlanned(studies, slots))
         with _heard(studies) if searcher.shares else nullcontext():
             return _Search(folder, options, on_event, slots, studies).train()
+
+
+def _check_known(folder: ResultsFolder, study: VariantStudy) -> None:
+    """Refuse to write a study's summary over one of trials that the storage does not know.
+
+    Raises:
+        ResultsError: the folder's summary holds more trials, as where the storage was removed, or is another one.
+    """
+    kept = read_study(folder, study.variant.variant_id)
+    num_kept = len(kept["trials"]) if kept else 0
+    num_known = len(study.summary()["trials"])
+    if num_kept > num_known:
+        raise ResultsError(
+            f"{folder.path}: holds {num_kept} trials of {study.name!r}, of which the storage knows {num_known}; "
+            "give the --storage that they were searched in, or another --results"
+        )
 
 
 class _Search:

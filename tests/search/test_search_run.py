@@ -135,6 +135,18 @@ def test_a_search_that_is_done_trains_nothing(bench):
     assert bench.files() == before
 
 
+def test_a_search_whose_storage_is_gone_writes_over_nothing(bench):
+    bench.search(ONE)
+    own_storage = bench.folder.path / "studies.db"
+    own_storage.unlink()
+    before = bench.files()
+    with pytest.raises(
+        ResultsError, match=r"holds 3 trials of 'tiny/full/.*', of which the storage knows 0; give the"
+    ):
+        bench.search(ONE)
+    assert {name: content for name, content in bench.files().items() if name in before} == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_search_and_the_next_one_does_the_rest(bench, tmp_path_factory, load, number):
     sent = []

@@ -172,7 +172,11 @@ def _budgets_differ(search: Search) -> str | None:
 
 
 def _seeds_disagree(search: Search) -> str | None:
-    """Whether the deviation over seeds, pooled over the best trials, is larger than that of the best values."""
+    """Whether the deviation over seeds, pooled over the best trials, is larger than that of the best values.
+
+    One variant that lies apart says nothing of the others' order, so of four or more the one farthest from their
+    median is left out.
+    """
     objective = search.settings.objective
     best = [trial for study in search.studies if (trial := study.best_trial) is not None]
     seeds = [[run.measured(objective) for run in trial.learned_runs] for trial in best]
@@ -182,12 +186,20 @@ def _seeds_disagree(search: Search) -> str | None:
         return None
     freedom = sum(n for n, _ in deviations)
     over_seeds = math.sqrt(math.fsum(n * variance for n, variance in deviations) / freedom)
-    over_variants = statistics.stdev(statistics.fmean(found) for found in values)
+    means = [statistics.fmean(found) for found in values]
+    centre = statistics.median(means)
+    compared = sorted(means, key=lambda mean: abs(mean - centre))[: max(3, len(means) - 1)]
+    over_variants = statistics.stdev(compared)
     if over_seeds <= over_variants:
         return None
     scale, unit = (100, "points") if objective == "validation_accuracy" else (1, "nats")
     return (
         f"Seeds disagree more than variants do: the best trials' {objective.replace('_', ' ')} "
         f"deviates by {scale * over_seeds:.2g} {unit} over seeds ({freedom} degrees of freedom), and by "
-        f"{scale * over_variants:.2g} over the {len(values)} variants: their order may be luck."
+        f"{scale * over_variants:.2g} over {_variants_compared(len(compared), len(means))}: their order may be "
+        "luck."
     )
+
+
+def _variants_compared(compared: int, known: int) -> str:
+    return f"the {known} variants" if compared == known else f"{compared} of the {known} variants, one lying apart"
