@@ -74,7 +74,7 @@ def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
     assert "| variant | k = 1 | k = 2 | k = 4 | k = 6 |\n|---|---:|---:|---:|---:|\n| a | 60.6 | 79.5 |" in page
     assert "| a | 6/6 | 0 | 1 | 1 | 1 | ≥ 144 | ≥ 9.0 | 80 (at most 80, n=6) |\n" in page
     assert "| Searched | lr 0.001 to 1 on a log scale |\n" in page
-    assert "optuna-dashboard sqlite:///RESULTS_DIR/studies.db\n" in page
+    assert "optuna-dashboard sqlite:///RESULTS_DIR/studies.db    # where the search ran" in page
     assert "- a: lr_search/cpu/v00\n" in page
     assert "Importance of each parameter" not in page
     assert re.findall("^## (.+)$", page, re.MULTILINE) == [
