@@ -130,8 +130,8 @@ class _CellRun:
             self.save()
 
     def save(self) -> None:
-        if self.checkpoints:
-            state = self.attempt.state()
+        state = self.attempt.state()
+        if self.checkpoints and self.attempt.metrics["num_steps"]:  # before its first step nothing can be lost
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 

@@ -60,9 +60,9 @@ def cost_entry(fingerprint: str, num_macs: int = 70) -> dict[str, Any]:
 
 def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
     assert folder.read_costs("v0") is None
-    folder.write_cost("v0", "mlp", cost_entry("ours"))
-    folder.write_cost("v0", "mlp", cost_entry("theirs", num_macs=71))
-    folder.write_cost("v0", "mlp", cost_entry("ours", num_macs=72))
+    folder.write_cost("v0", "mlp", cost_entry("ours"), is_whole=True)
+    folder.write_cost("v0", "mlp", cost_entry("theirs", num_macs=71), is_whole=True)
+    folder.write_cost("v0", "mlp", cost_entry("ours", num_macs=72), is_whole=True)
     costs = folder.read_costs("v0")
     assert (costs["schema"], costs["variant_id"], costs["label"]) == (1, "v0", "mlp")
     assert costs["entries"] == [cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72)]
@@ -79,7 +79,7 @@ def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
 
 def test_damaged_costs_are_left_out_by_reading_and_set_aside_by_writing(folder):
     folder.write_grid({**GRID, "machine": {"fingerprint": "ours"}})
-    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    folder.write_cost("v0", "mlp", cost_entry("ours"), is_whole=True)
     path = folder.costs_path("v0")
     torn = path.read_bytes()[:50]
     path.write_bytes(torn)
@@ -89,7 +89,7 @@ def test_damaged_costs_are_left_out_by_reading_and_set_aside_by_writing(folder):
     assert sentence.startswith("costs/v0.json was left out: it is not whole JSON (")
     assert path.read_bytes() == torn
 
-    folder.write_cost("v0", "mlp", cost_entry("ours"))
+    folder.write_cost("v0", "mlp", cost_entry("ours"), is_whole=True)
     assert path.with_name("v0.json.corrupt").read_bytes() == torn
     assert load_results(folder.path).left_out == []
 

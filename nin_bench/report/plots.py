@@ -146,7 +146,7 @@ def draw_accuracy_against_costs(
     look = styles([row.variant_id for row in rows])
     cells = cells[cells["variant_id"].isin(look) & cells["accuracy"].notna()]
     costs = {cost: label for cost, label in _COSTS.items() if any(cost_of(row, cost) for row in rows)}
-    if not costs:
+    if not costs or cells.empty:
         return None
     drawn = cells[cells["healthy"]] if cells["healthy"].any() else cells
     seen = [*drawn["accuracy"], *(_accuracy(row) for front in fronts.values() for row in front)]

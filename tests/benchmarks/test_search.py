@@ -78,6 +78,11 @@ def search(grid: Grid) -> list[tuple[int, float | None]]:
     return done
 
 
+def spread(values: list[float]) -> float:
+    """Their standard deviation; 0 of a single one, as where benchmarks run once to see that they run."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
 def epochs_until(done: list[tuple[int, float | None]], value: float) -> int | None:
     """Epochs spent when the first trial that ran to its end reached a value; None if none did."""
     spent = 0
@@ -109,7 +114,7 @@ def test_hyperband(benchmark, load, size: Size, tell, epochs: int, target: str):
     benchmark.pedantic(compare, setup=lambda: ((next(seeds),), {}), rounds=size.sampler_seeds)
     what = f"Hyperband, {size.trials} trials of {epochs} epochs: share of them to within half a point of the best"
     tell(what, statistics.fmean(shares), "share", target)
-    tell(f"… its standard deviation over {size.sampler_seeds} sampler seeds", statistics.stdev(shares), "share")
+    tell(f"… its standard deviation over {size.sampler_seeds} sampler seeds", spread(shares), "share")
     tell("… sampler seeds that never came so near, counted as all epochs", missed / size.sampler_seeds, "share")
     tell("… without a pruner", statistics.fmean(unpruned), "share")
     tell("… share of them spent in all", statistics.fmean(spent), "share")
