@@ -111,8 +111,9 @@ class _CellRun:
         with attempt.failures_noted():
             attempt.prepare()
             notes = self.checkpoints.restore(attempt.restore) if self.checkpoints else []
-            metrics = dict(attempt.metrics)
-            on_news(CellReady(metrics, [*attempt.history], is_resumed=metrics["num_steps"] > 0, notes=notes))
+            # What could not be used was set aside, so whatever is left was gone on from.
+            is_resumed = bool(self.checkpoints and self.checkpoints.paths())
+            on_news(CellReady(dict(attempt.metrics), [*attempt.history], is_resumed=is_resumed, notes=notes))
             while attempt.epochs_left:
                 row = attempt.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
                 self.save_after(min(EPOCH_SECONDS, self.keeping.seconds))
@@ -130,8 +131,8 @@ class _CellRun:
             self.save()
 
     def save(self) -> None:
-        state = self.attempt.state()
-        if self.checkpoints and self.attempt.metrics["num_steps"]:  # before its first step nothing can be lost
+        if self.checkpoints:
+            state = self.attempt.state()
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 

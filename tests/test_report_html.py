@@ -89,7 +89,7 @@ def test_the_reference_report_opens_and_is_small(browser, onexone):
     with opened(browser, onexone) as page:
         show_everything(page)
         assert page.locator("h1").inner_text() == "onexone · cpu"
-        assert page.locator("#cells tbody tr").count() == 45
+        assert page.locator("#cells tbody tr").count() == 72
 
 
 def test_verdicts_come_first_and_are_said_in_words_and_colours(browser, showcase):

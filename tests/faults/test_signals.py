@@ -58,10 +58,10 @@ def test_a_run_that_is_signalled_ends_in_order_and_the_next_one_goes_on(
     elif phase == "writing the report":
         assert place.table() == expected[grid]
     else:
-        ((outcome, metrics),) = [(outcome, metrics) for _, outcome, metrics, *_ in place.table()]
+        (outcome,) = [outcome for _, outcome, *_ in place.table()]
         assert outcome == "interrupted"
         saved = list(place.path.rglob("*.ckpt"))
-        assert saved or times == 2 or not metrics["num_steps"], "it stopped in order, so it saved what it had"
+        assert saved or times == 2, "it stopped in order, so it saved what it had"
         # Whoever comes next says where it goes on.
         assert ("goes on after epoch" in finish(server, place)) == bool(saved)
     if phase in ("planning", "loading data", "writing the report"):
