@@ -24,6 +24,7 @@ from nin_bench.cli.options import (
     YesOption,
     note,
     print_json,
+    print_table,
     tell,
 )
 
@@ -132,7 +133,7 @@ def _print_largest_batches(costs: "Sequence[VariantCost]", gigabytes: float) -> 
             ]
         )
     tell("")
-    _print_rows(rows)
+    print_table(rows, num_left=1)
 
 
 def _batch(found: "LargestBatch | None") -> str:
@@ -148,18 +149,10 @@ def _print_costs(costs: "Sequence[VariantCost]") -> None:
     for cost in costs:
         figures = {} if cost.entry is None else cost_row(cost.entry)
         rows.append([cost.label, *(_shown(figures.get(name), scale, form) for _, name, scale, form in _COLUMNS)])
-    _print_rows(rows)
+    print_table(rows, num_left=1)
     for cost in costs:
         if cost.entry is not None and cost.entry["error"]:
             tell(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
-
-
-def _print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """The first column ranged left, the others right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for label, *shown in rows:
-        cells = (f"{figure:>{width}}" for figure, width in zip(shown, widths[1:], strict=True))
-        tell("  ".join([f"{label:{widths[0]}}", *cells]))
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nin_bench.cli.options import JsonOption, print_json, tell
+from nin_bench.cli.options import JsonOption, print_json, print_table, tell
 from nin_bench.errors import InputError, SpecError
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ def _print_model(
         }
         print_json(document)
         return
-    _print_table(_layer_rows(layers, count), num_left=3)
+    print_table(_layer_rows(layers, count), num_left=3)
     tell("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
     tell("")
-    _print_table(_memory_rows(memories, gigabytes), num_left=1)
+    print_table(_memory_rows(memories, gigabytes), num_left=1)
     tell("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
 
 
@@ -184,17 +184,6 @@ def _memory_document(precision: str, memory: "Memory", budget_bytes: int) -> dic
         "budget_bytes": budget_bytes,
         "largest_batch": memory.largest_batch(budget_bytes),
     }
-
-
-def _print_table(rows: Sequence[Sequence[str]], *, num_left: int) -> None:
-    """Columns as wide as their widest cell, the first few ranged left, the others right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            f"{cell:{'<' if index < num_left else '>'}{width}}"
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        tell("  ".join(cells))
 
 
 def _arguments(overrides: Sequence[str]) -> dict[str, Any]:

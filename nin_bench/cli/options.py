@@ -1,5 +1,6 @@
 """The options that commands share, and how they print."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,3 +72,14 @@ def print_json(document: Any) -> None:
 def counted(count: int, noun: str) -> str:
     """`1 seed`, `1,200 seeds`."""
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def print_table(rows: Sequence[Sequence[str]], *, num_left: int) -> None:
+    """Print columns as wide as their widest cell, the first few ranged left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            f"{cell:{'<' if index < num_left else '>'}{width}}"
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        tell("  ".join(cells))

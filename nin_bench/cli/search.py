@@ -9,12 +9,14 @@ import typer
 from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     DataDirOption,
+    DeviceOption,
     GridOption,
     OnlyOption,
     ProfileOption,
     ResultsOption,
     SeedsOption,
     SetOption,
+    WorkersOption,
     YesOption,
     counted,
     note,
@@ -39,10 +41,8 @@ def search(
     only: OnlyOption = None,
     results: ResultsOption = Path("results"),
     data_dir: DataDirOption = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")] = "auto",
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one trial may take.")
     ] = None,

@@ -9,15 +9,14 @@ from pydantic import Field, model_validator
 
 from nin_bench.cell import NonNegativeFloat, PositiveFloat, Spec
 from nin_bench.errors import SpecError, unknown_name
-from nin_bench.grid.validation import validated
+from nin_bench.grid.validation import Named, Point, validated, validated_each
 from nin_bench.metrics import METRICS
 from nin_bench.yaml_source import Node
 
 
-class Hypothesis(Spec):
+class Hypothesis(Named):
     """What is claimed of one variant against another."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     says: str = Field(min_length=1)
     """The claim, as a sentence."""
     primary: bool = False
@@ -101,16 +100,14 @@ def read_hypotheses(nodes: Sequence[Node], resolve: Callable[[Node], str]) -> tu
     Raises:
         InputError: a field is wrong, a pattern does not match exactly one variant, an id is used twice.
     """
-    read: dict[str, Hypothesis] = {}
-    for node in nodes:
-        fields = dict(node.mapping("a hypothesis", Hypothesis.model_fields))
-        if "compare" in fields:
-            sides = fields["compare"].sequence("two patterns")
-            if len(sides) != 2:
-                raise fields["compare"].error(f"{len(sides)} patterns; compare exactly two")
-            fields["compare"] = replace(fields["compare"], value=tuple(resolve(side) for side in sides))
-        hypothesis = validated(Hypothesis, fields, node)
-        if hypothesis.id in read:
-            raise fields["id"].error(f"{hypothesis.id!r} is used twice; give each hypothesis its own id")
-        read[hypothesis.id] = hypothesis
-    return tuple(read.values())
+
+    def resolved(fields: Point) -> Point:
+        if "compare" not in fields:
+            return fields
+        sides = fields["compare"].sequence("two patterns")
+        if len(sides) != 2:
+            raise fields["compare"].error(f"{len(sides)} patterns; compare exactly two")
+        labels = tuple(resolve(side) for side in sides)
+        return {**fields, "compare": replace(fields["compare"], value=labels)}
+
+    return validated_each(Hypothesis, nodes, "hypothesis", resolved)

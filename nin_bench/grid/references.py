@@ -6,17 +6,16 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from nin_bench.cell import NonNegativeFloat, PositiveInt, Spec
+from nin_bench.cell import NonNegativeFloat, PositiveInt
 from nin_bench.errors import SpecError, shown, unknown_name
-from nin_bench.grid.validation import validated
+from nin_bench.grid.validation import Named, Point, validated_each
 from nin_bench.metrics import METRICS
 from nin_bench.yaml_source import Node
 
 
-class Reference(Spec):
+class Reference(Named):
     """What somebody else found of the same model, or of one that is like it."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     says: str = Field(min_length=1)
     """What was published, as a sentence."""
     metric: str
@@ -57,13 +56,10 @@ def read_references(nodes: Sequence[Node], resolve: Callable[[Node], str]) -> tu
     Raises:
         InputError: a field is wrong, a pattern does not match exactly one variant, an id is used twice.
     """
-    read: dict[str, Reference] = {}
-    for node in nodes:
-        fields = dict(node.mapping("a reference", Reference.model_fields))
-        if "model" in fields:
-            fields["model"] = replace(fields["model"], value=resolve(fields["model"]))
-        reference = validated(Reference, fields, node)
-        if reference.id in read:
-            raise fields["id"].error(f"{reference.id!r} is used twice; give each reference its own id")
-        read[reference.id] = reference
-    return tuple(read.values())
+
+    def resolved(fields: Point) -> Point:
+        if "model" not in fields:
+            return fields
+        return {**fields, "model": replace(fields["model"], value=resolve(fields["model"]))}
+
+    return validated_each(Reference, nodes, "reference", resolved)

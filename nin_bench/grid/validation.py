@@ -1,10 +1,10 @@
 """Check YAML fields against a Spec, and answer a wrong one at its place in the file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from nin_bench.cell import Spec
 from nin_bench.errors import InputError, SpecError, shown, unknown_name
@@ -49,6 +49,39 @@ def validated(spec: type[SpecT], fields: Point, place: Node) -> SpecT:
         raise refusal(error, fields, place) from error
     except ValidationError as error:
         raise _answer(dict(error.errors()[0]), spec, fields, place) from error
+
+
+class Named(Spec):
+    """One of several that a section lists, told apart by their ids."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+
+
+NamedT = TypeVar("NamedT", bound=Named)
+
+
+def validated_each(
+    spec: type[NamedT], nodes: Sequence[Node], what: str, resolved: Callable[[Point], Point]
+) -> tuple[NamedT, ...]:
+    """Read a section's list.
+
+    Args:
+        spec: the class of its entries.
+        nodes: one for each.
+        what: an error calls an entry so.
+        resolved: puts labels of variants in the place of the patterns in an entry's fields.
+
+    Raises:
+        InputError: a field is wrong, a pattern does not match exactly one variant, an id is used twice.
+    """
+    read: dict[str, NamedT] = {}
+    for node in nodes:
+        fields = resolved(node.mapping(f"a {what}", spec.model_fields))
+        entry = validated(spec, fields, node)
+        if entry.id in read:
+            raise fields["id"].error(f"{entry.id!r} is used twice; give each {what} its own id")
+        read[entry.id] = entry
+    return tuple(read.values())
 
 
 def check_value(spec: type[Spec], field: str, node: Node) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from nin_bench.errors import ResultsError, printable
+from nin_bench.errors import printable
 from nin_bench.files import write_atomically
 from nin_bench.report.comparison import comparison_tables
 from nin_bench.report.cost_text import Table
+from nin_bench.report.page import make_folder
 
 _MATHS = {"−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$"}
 """What pdflatex has no letter for."""
@@ -35,14 +36,7 @@ def write_tables(report: Mapping[str, Any], folder: Path) -> None:
     if report["hypotheses"]:
         files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]])
         files["hypotheses.tex"] = to_latex(_verdicts(report["hypotheses"]))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in set(_NAMES) - files.keys():
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise ResultsError(
-            f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
-        ) from error
+    make_folder(folder, without=set(_NAMES) - files.keys())
     for name, content in files.items():
         write_atomically(folder / name, content)
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +59,27 @@ def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collecti
     Raises:
         ResultsError: the folder cannot be written.
     """
+    lacking = set(known) - pictures.keys()
+    make_folder(folder, without=[f"{name}.{kind}" for name in lacking for kind in ("svg", "png")])
+    for name, picture in pictures.items():
+        write_atomically(folder / f"{name}.svg", sign_svg(picture.svg, digest))
+        write_atomically(folder / f"{name}.png", sign_png(picture.png, digest))
+
+
+def make_folder(folder: Path, without: Iterable[str]) -> None:
+    """Make a report's folder, and remove what an earlier report left there that this one lacks.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in set(known) - pictures.keys():
-            for kind in ("svg", "png"):
-                (folder / f"{name}.{kind}").unlink(missing_ok=True)
+        for name in without:
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ResultsError(
             f"{error.filename or folder}: {error.strerror or error}; give the report a folder that can be written"
         ) from error
-    for name, picture in pictures.items():
-        write_atomically(folder / f"{name}.svg", sign_svg(picture.svg, digest))
-        write_atomically(folder / f"{name}.png", sign_png(picture.png, digest))
 
 
 def render_page(template: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]) -> str:

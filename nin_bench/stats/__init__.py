@@ -14,10 +14,10 @@ from nin_bench.stats.paired import (
     paired_shares,
 )
 from nin_bench.stats.power import MOST_SEEDS, Chances, chances, detectable_difference, seeds_needed
-from nin_bench.stats.published import percentile_among, welch_interval
+from nin_bench.stats.published import percentile_among
 from nin_bench.stats.ranks import least_pairs, pairs_needed, share_interval
 from nin_bench.stats.survival import Step, Survival, survival
-from nin_bench.stats.unpaired import UnpairedDifference, unpaired_difference
+from nin_bench.stats.unpaired import UnpairedDifference, unpaired_difference, welch_interval
 
 __all__ = [
     "ALPHA",

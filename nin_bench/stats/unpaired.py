@@ -1,5 +1,6 @@
 """Differences between samples that share nothing: Welch's test."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,17 +35,36 @@ class UnpairedDifference:
         return float(stats.ttest_ind(self.a, self.b, equal_var=False).pvalue)
 
     def interval(self, alpha: float = ALPHA) -> Interval | None:
-        """Welch's interval of confidence 1 − alpha; None without spread.
-
-        Source: Welch, 1947, Biometrika 34, 28–35.
-        """
+        """`welch_interval` of the two; None without spread."""
         if not self.has_spread:
             return None
-        found = stats.ttest_ind(self.a, self.b, equal_var=False).confidence_interval(1 - alpha)
-        return float(found.low), float(found.high)
+        (mean_a, sd_a), (mean_b, sd_b) = ((float(np.mean(x)), float(np.std(x, ddof=1))) for x in (self.a, self.b))
+        return welch_interval(mean_a, sd_a, len(self.a), mean_b, sd_b, len(self.b), alpha)
 
 
 def unpaired_difference(a: Sequence[float], b: Sequence[float]) -> UnpairedDifference:
     """Compare two samples, each of one value at least."""
     assert min(len(a), len(b)) > 0, (a, b)
     return UnpairedDifference(tuple(map(float, a)), tuple(map(float, b)))
+
+
+def welch_interval(
+    mean_a: float, sd_a: float, n_a: int, mean_b: float, sd_b: float, n_b: int, alpha: float = ALPHA
+) -> Interval:
+    """The interval of confidence 1 − alpha for the difference A − B of two independent samples' means.
+
+    Args:
+        mean_a: of A.
+        sd_a: of A, with n − 1 degrees of freedom; 0 of one of the two at most.
+        n_a: size of A, 2 or more.
+        mean_b: likewise of B.
+        sd_b: likewise of B.
+        n_b: likewise of B.
+        alpha: one less the confidence.
+
+    Source: Welch, 1947, Biometrika 34, 28–35.
+    """
+    a, b = sd_a**2 / n_a, sd_b**2 / n_b
+    freedom = (a + b) ** 2 / (a**2 / (n_a - 1) + b**2 / (n_b - 1))
+    half = float(stats.t.isf(alpha / 2, freedom)) * math.sqrt(a + b)
+    return mean_a - mean_b - half, mean_a - mean_b + half
