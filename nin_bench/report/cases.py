@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nin_bench import cost_entry
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cells import known_metrics
 from nin_bench.report.costs import paired_samples
@@ -12,7 +11,7 @@ from nin_bench.report.lock import Entry
 from nin_bench.report.names import Names
 from nin_bench.report.pairs import Measured, Pairs, compare, known_value
 from nin_bench.report.sentences import Wording
-from nin_bench.results import Results
+from nin_bench.results import Results, cost_entry
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
 
 _COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {

@@ -14,8 +14,8 @@ from nin_bench.report.class_names import class_names
 from nin_bench.report.hypotheses import Verdict
 from nin_bench.report.tables import VariantRow
 from nin_bench.results import Record, Results, ResultsFolder
+from nin_bench.results.stored import Predictions, check_predictions
 from nin_bench.stats import ImageError, image_error
-from nin_bench.stored import Predictions, check_predictions
 
 MOST_VARIANTS = 24
 """Whose confusions are counted, in the grid's order; reading predictions takes some milliseconds a cell."""

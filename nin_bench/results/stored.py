@@ -24,6 +24,9 @@ OUTCOMES = frozenset({"trained", "diverged", "invalid", "out_of_memory", "crashe
 SECTIONS = ("model", "data", "recipe")
 """The parts of a cell that are mappings."""
 
+Record = dict[str, Any]
+"""What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
+
 Predictions = dict[str, npt.NDArray[Any]]
 """What was said of every test image: `predicted` (-1 for none), `probability`, `label`, all of one length."""
 
@@ -128,6 +131,20 @@ def check_record(value: Mapping[str, Any], cell_id: str) -> None:
 def _mappings(value: object) -> list[dict[str, Any]] | None:
     """A list of mappings; None where it is anything else."""
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
+
+
+def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
+    """Whether the record under a cell's id is of that cell as resolved today; no, where a default has changed.
+
+    A field that the record lacks is younger than it, and at its default: the id, a hash of all that is not,
+    would be another. A record that does not tell its cell is taken by its id.
+    """
+    recorded = record.get("cell") or {}
+    return recorded.get("seed", planned["seed"]) == planned["seed"] and all(
+        key in planned[section] and planned[section][key] == value
+        for section in SECTIONS
+        for key, value in recorded.get(section, {}).items()
+    )
 
 
 def _check_numbers(place: str, values: Mapping[str, Any]) -> None:

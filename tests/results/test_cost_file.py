@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from costs_fixture import cost_entry, layer
 
-from nin_bench.cost_file import check_costs, with_entry
 from nin_bench.files import DamagedFileError
+from nin_bench.results.cost_file import check_costs, with_entry
 
 
 def entry(fingerprint: str = "a", num_rounds: int = 3, **parts: Any) -> dict[str, Any]:

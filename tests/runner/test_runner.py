@@ -13,17 +13,17 @@ from cells import repeated
 from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
-from nin_bench.dispatch import RunSummary
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
-from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
-from nin_bench.folder_lock import sole_writer
 from nin_bench.foretell import RunForecast
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner import run_grid
-from nin_bench.workplace import RunOptions
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.dispatch import RunSummary
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.workplace import RunOptions
 
 GRID = """
 schema: 1

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from nin_bench.attempt import describe_failure
 from nin_bench.cell import Cell
 from nin_bench.cost.ceilings import Ceilings, measure_ceilings
 from nin_bench.cost.measuring import Workbench
@@ -26,12 +25,13 @@ from nin_bench.cost.samples import Rehearsal, Sample, Speed, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
-from nin_bench.evaluation import StoppedError
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
 from nin_bench.models import ImageSpec
-from nin_bench.record import now
 from nin_bench.results import ResultsFolder
-from nin_bench.worker import prepare_process
+from nin_bench.runner.attempt import describe_failure
+from nin_bench.runner.record import now
+from nin_bench.runner.worker import prepare_process
+from nin_bench.training.evaluation import StoppedError
 
 NUM_ROUNDS = 5
 NUM_BUSY_ROUNDS = 2

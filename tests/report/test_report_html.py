@@ -12,7 +12,7 @@ from report_fixture import learning, metrics, record, write_results, write_showc
 from nin_bench.errors import printable
 from nin_bench.report.build import build_report
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ALL_PLOTS = [
     "effects", "learning_curves", "training_loss", "accuracy_against_costs", "escape", "epochs_to_target",
     "cost_shares", "roofline",

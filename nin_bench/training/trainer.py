@@ -18,9 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import SpecError
-from nin_bench.evaluation import Evaluation, Images, StoppedError, evaluate, predict
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.optimization import initialise, learning_rate, make_optimizer
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, predict
+from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
 
 ESCAPE_MARGIN = 0.1
 """A network has escaped once its running loss lies this far below that of a constant guess, in nats."""

@@ -14,11 +14,11 @@ from nin_bench.data import Dataset
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
-from nin_bench.messages import Assignment, CellReady, EpochDone, Keeping, News
 from nin_bench.metrics import METRICS as TITLES
-from nin_bench.record import METRICS, make_record
-from nin_bench.training import Trainer
-from nin_bench.worker import run_cell, run_cell_task
+from nin_bench.runner.messages import Assignment, CellReady, EpochDone, Keeping, News
+from nin_bench.runner.record import METRICS, make_record
+from nin_bench.runner.worker import run_cell, run_cell_task
+from nin_bench.training.trainer import Trainer
 
 NUM_TEST = 359
 """Of the 1,797 digits; the other 1,438 are for training, 200 of them for validation unless told otherwise."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nin_bench.cost_entry import CostEntry, Entry, num_rounds
 from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError
+from nin_bench.results.cost_entry import CostEntry, Entry, num_rounds
 
 COSTS_SCHEMA = 1
 

@@ -19,9 +19,9 @@ from nin_bench.cell import Cell
 from nin_bench.cost import count_cost
 from nin_bench.data import Dataset, describe_data, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
-from nin_bench.evaluation import Evaluation, Images, StoppedError
 from nin_bench.models import ImageSpec
-from nin_bench.training import Chance, DivergedError, Epoch, Trainer, make_network
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError
+from nin_bench.training.trainer import Chance, DivergedError, Epoch, Trainer, make_network
 
 
 class Attempt:

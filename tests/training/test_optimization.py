@@ -9,8 +9,8 @@ from torch.optim import lr_scheduler
 
 from nin_bench.cell import Recipe
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.optimization import initialise, learning_rate
-from nin_bench.training import seed_for
+from nin_bench.training.optimization import initialise, learning_rate
+from nin_bench.training.trainer import seed_for
 
 
 def network(name: str, recipe: Recipe, seed: int = 0, **arguments: object) -> nn.Module:

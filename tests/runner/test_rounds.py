@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from nin_bench.cost_file import entry_of
-from nin_bench.events import CellStarted, Event, Planned
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.rounds import NUM_BUSY_ROUNDS, MeasuringStarted, SampleEnded
-from nin_bench.runner import MeasureSummary, measure_grid, run_grid
-from nin_bench.workplace import RunOptions
+from nin_bench.results.cost_file import entry_of
+from nin_bench.runner.events import CellStarted, Event, Planned
+from nin_bench.runner.rounds import NUM_BUSY_ROUNDS, MeasuringStarted, SampleEnded
+from nin_bench.runner.run import MeasureSummary, measure_grid, run_grid
+from nin_bench.runner.workplace import RunOptions
 
 GRID = """
 schema: 1

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from nin_bench.files import DamagedFileError
-from nin_bench.stored import check_grid, check_predictions, check_record, pack_predictions, unpack_predictions
+from nin_bench.results.stored import (
+    check_grid,
+    check_predictions,
+    check_record,
+    pack_predictions,
+    unpack_predictions,
+)
 
 # grid.json
 

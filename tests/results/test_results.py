@@ -12,7 +12,7 @@ import pytest
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import FINAL_OUTCOMES, ResultsFolder, load_results
-from nin_bench.stored import OUTCOMES
+from nin_bench.results.stored import OUTCOMES
 
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
 GRID = {
@@ -245,7 +245,7 @@ from nin_bench import load_results
 load_results(sys.argv[1])
 assert "torch" not in sys.modules
 """
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     subprocess.run(
         [sys.executable, "-c", program, str(folder.path)], env={**os.environ, "PYTHONPATH": root}, check=True
     )

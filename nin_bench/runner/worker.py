@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from nin_bench.attempt import Attempt
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.environment import device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
-from nin_bench.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
-from nin_bench.record import make_record, now
+from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
+from nin_bench.runner.record import make_record, now
 
 EPOCH_SECONDS = 1.0
 """An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nin_bench import rounds
 from nin_bench.cell import Cell
 from nin_bench.executors import Slot
 from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.results import Record
+from nin_bench.runner import rounds
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,16 @@ from nin_bench.data import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
 from nin_bench.executors import LocalExecutor, Slot
-from nin_bench.folder_lock import sole_writer
 from nin_bench.grid import Grid
 from nin_bench.plan import check_same_question
-from nin_bench.record import now
 from nin_bench.results import ResultsFolder
-from nin_bench.rounds import NUM_ROUNDS
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.record import now
+from nin_bench.runner.rounds import NUM_ROUNDS
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = ("nin_bench.rounds", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
+PRELOAD = ("nin_bench.runner.rounds", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
 """What every worker has imported: what it does; the command line, which it finds as its main module; and what it
 would take a second each to import when it first counts shapes on the meta device and reads the digits."""
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.cost_entry import Entry, is_measured
-from nin_bench.cost_file import entry_of
-from nin_bench.dispatch import TRAIN, CellTask, Dispatch, RunSummary
-from nin_bench.events import Event, Foretold, Planned
 from nin_bench.foretell import foretell_run
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
 from nin_bench.results import ResultsFolder
-from nin_bench.rounds import Measuring
-from nin_bench.workplace import Held, RunOptions, held_folder
+from nin_bench.results.cost_entry import Entry, is_measured
+from nin_bench.results.cost_file import entry_of
+from nin_bench.runner.dispatch import TRAIN, CellTask, Dispatch, RunSummary
+from nin_bench.runner.events import Event, Foretold, Planned
+from nin_bench.runner.rounds import Measuring
+from nin_bench.runner.workplace import Held, RunOptions, held_folder
 
 
 @dataclass(frozen=True)

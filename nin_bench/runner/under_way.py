@@ -8,9 +8,9 @@ from typing import Any
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Ended
-from nin_bench.messages import CellReady, News
-from nin_bench.record import make_record, now
 from nin_bench.results import Record
+from nin_bench.runner.messages import CellReady, News
+from nin_bench.runner.record import make_record, now
 
 
 @dataclass

@@ -9,10 +9,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from nin_bench.cell import DataSpec, Recipe
 from nin_bench.data import Dataset, ImageBatches, load_dataset, resolve_data
 from nin_bench.errors import SpecError
-from nin_bench.evaluation import Evaluation, Images, StoppedError, predict
 from nin_bench.models import ImageSpec, build_model, list_models
-from nin_bench.optimization import initialise, learning_rate
-from nin_bench.training import Chance, DivergedError, Progress, Trainer, check_micro_batch, seed_for
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, predict
+from nin_bench.training.optimization import initialise, learning_rate
+from nin_bench.training.trainer import Chance, DivergedError, Progress, Trainer, check_micro_batch, seed_for
 
 LN_10 = 2.302585092994046
 QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)

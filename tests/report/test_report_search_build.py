@@ -28,7 +28,7 @@ from nin_bench.report.build import build_report
 from nin_bench.report.search.build import FIGURES, build_search_report
 from nin_bench.report.text import printable
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def read_strictly(path: Path) -> dict[str, Any]:

@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 from costs_fixture import cost_entry, layer, rounds, write_costs
 
-from nin_bench.cost_entry import COST_SAMPLES, CostEntry, cost_row, cost_samples, distribution, is_measured
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results import ResultsFolder
+from nin_bench.results.cost_entry import COST_SAMPLES, CostEntry, cost_row, cost_samples, distribution, is_measured
 
 
 def test_what_was_measured_is_read_as_it_stands():

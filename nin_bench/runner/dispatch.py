@@ -10,14 +10,14 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
-from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
 from nin_bench.executors import Ended, LocalExecutor, Started, Task, Told
-from nin_bench.messages import Assignment, CellReady, CellResult, Keeping, News
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
-from nin_bench.under_way import CellUnderWay
-from nin_bench.worker import run_cell_task
-from nin_bench.workplace import PRELOAD, RunOptions
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
+from nin_bench.runner.messages import Assignment, CellReady, CellResult, Keeping, News
+from nin_bench.runner.under_way import CellUnderWay
+from nin_bench.runner.worker import run_cell_task
+from nin_bench.runner.workplace import PRELOAD, RunOptions
 
 
 @dataclass(frozen=True)
