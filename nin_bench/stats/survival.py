@@ -20,7 +20,7 @@ class Step:
     share: float
     """Who had reached it."""
     interval: Interval
-    """Of the share, by the log-log transformation; where that is not defined (nobody or everybody), the exact one."""
+    """Of the share, by the log-log transformation; exact where that is not defined (nobody or everybody)."""
 
 
 @dataclass(frozen=True)
