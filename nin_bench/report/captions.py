@@ -17,10 +17,11 @@ FIGURES = {
     "accuracy_against_costs": (
         "Accuracy against parameters, MACs and training time",
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
-        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and "
-        "the dashed line joins the variants that no other of the grid beats at the same cost. Marks of variants "
-        "that cost the same are moved apart a little. Training time is of steps alone, seen while cells trained "
-        "side by side.",
+        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the dashed "
+        "line joins the variants that no other of the grid beats at the same cost. It goes by the means of "
+        "healthy seeds on test images, however many of a variant's seeds failed: it describes, and is nothing "
+        "to choose by. Marks of variants that cost the same are moved apart a little. Training time is of steps "
+        "alone, seen while cells trained side by side.",
     ),
     "escape": (
         "When cells leave chance level",
@@ -74,8 +75,9 @@ IN_SECTIONS = {
     ),
     "confusions": (
         "Confusions",
-        "Percent of each class's test images (rows) by what they were taken for (columns), the mean over healthy "
-        "seeds: of the baseline, and of the variant that classifies best.",
+        "Percent of each class's test images (rows) by what they were taken for (columns), the mean over "
+        "healthy seeds: of the baseline, and of the variant whose healthy seeds do best on test images, however "
+        "many of its seeds failed.",
     ),
 }
 """Likewise, of those that stand in sections of their own."""

@@ -159,7 +159,7 @@ def _finding(case: Case, found: _Finding, level: float) -> str:
             return case.test
         case ThreeParts():
             held = case.test.ranking.num_holding(case.claim)
-            return f"held in {held} of {case.test.health.n} pairs of seeds (some networks failed, so pairs are counted)"
+            return f"held in {held} of {case.test.health.n} pairs of seeds (counted, as networks failed)"
         case _:
             assert found.effect is not None, found
             return case.wording.finding(

@@ -33,8 +33,9 @@ _CAPTIONS = {
     "accuracy_against_costs": (
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis; the dashed line "
-        "joins the variants that no other of the grid beats at the same cost. A click on a small mark shows its "
-        "cell. Training time is of steps alone, seen while cells trained side by side."
+        "joins the variants that no other of the grid beats at the same cost, by the means of healthy seeds on "
+        "test images, however many of a variant's seeds failed. A click on a small mark shows its cell. "
+        "Training time is of steps alone, seen while cells trained side by side."
     ),
     "escape": (
         "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate); one "
