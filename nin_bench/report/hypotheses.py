@@ -137,8 +137,8 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
         claim=case.wording.claim(),
         finding=_finding(case, found, level.alpha),
         answer=_answer(case, found, level.alpha, needed),
-        seeds_needed=needed and needed.seeds,
-        likely_verdict=needed and needed.verdict,
+        seeds_needed=needed.seeds if needed else None,
+        likely_verdict=needed.verdict if needed else None,
         sentence=" ".join(sentences),
         details={
             "level": level.alpha,

@@ -96,8 +96,8 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
         high[happened],
         strict=True,
     ):
-        ends = (highest, lowest) if left > 0 else (_most_left(found, got_there, alpha), 0.0)
-        steps.append(Step(float(time), 1 - float(left), (1 - float(ends[0]), 1 - float(ends[1]))))
+        least, most = (lowest, highest) if left > 0 else (0.0, _most_left(found, got_there, alpha))
+        steps.append(Step(float(time), 1 - float(left), (1 - float(most), 1 - float(least))))
     return Survival(n=found.size, num_reached=int(got_there.sum()), steps=tuple(steps), horizon=horizon)
 
 
