@@ -59,7 +59,13 @@ def in_short(verdicts: Sequence[Verdict]) -> InShort | None:
 
 
 def _line(verdict: Verdict) -> Line:
-    marks = [mark for mark, holds in (("post hoc", verdict.post_hoc), ("early look", verdict.early)) if holds]
+    hinges = verdict.stricter is not None and verdict.stricter.verdict != verdict.verdict
+    by_mark = {
+        "post hoc": verdict.post_hoc,
+        "early look": verdict.early,
+        "hinges on what counts as failed": hinges,
+    }
+    marks = [mark for mark, holds in by_mark.items() if holds]
     return Line(
         says=verdict.says.strip().rstrip("."),
         verdict=verdict.verdict,

@@ -78,7 +78,7 @@ def test_page_says_what_the_records_say(tmp_path):
         "Setting",
         "Comparison",
         "Figures",
-        "Dead classes",
+        "Classes never predicted",
         "Failures and collapsed runs",
         "Caveats",
         "How to make this page again",
