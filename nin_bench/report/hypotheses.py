@@ -176,8 +176,10 @@ def _finding(case: Case, found: _Finding, level: float) -> str:
         case str():
             return case.test
         case ThreeParts():
-            held = case.test.ranking.num_holding(case.claim)
-            return f"held in {held} of {case.test.health.n} pairs of seeds (counted, as networks failed)"
+            held, health = case.test.ranking.num_holding(case.claim), case.test.health
+            failed = health.only_a + health.only_b + 2 * health.neither
+            networks = "1 network" if failed == 1 else f"{failed} networks"
+            return f"held in {held} of {health.n} pairs of seeds (counted, as {networks} failed)"
         case _:
             assert found.effect is not None, found
             return case.wording.finding(

@@ -76,6 +76,7 @@ def _line(verdict: Verdict) -> Line:
 def _takes(verdict: Verdict) -> list[str]:
     if verdict.seeds_needed is not None and verdict.likely_verdict is not None:
         return [f"{verdict.seeds_needed:,} seeds in all would likely {VERBS[verdict.likely_verdict]} it"]
-    if verdict.verdict == "undecided" and verdict.details["test"] == "three parts":
+    by_seeds = METRICS[verdict.metric].kind == "quality"
+    if verdict.verdict == "undecided" and by_seeds and (verdict.interval or verdict.effect is None):
         return [f"not even {MOST_SEEDS:,} seeds would decide it"]
     return []

@@ -304,7 +304,7 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
         "Not known: it held in 4 of 5 pairs, and where networks fail it takes 6 at least. "
         "About 20 seeds in all would likely support it, if the next fall out like these."
     )
-    assert verdict.finding == "held in 4 of 5 pairs of seeds (counted, as networks failed)"
+    assert verdict.finding == "held in 4 of 5 pairs of seeds (counted, as 1 network failed)"
     assert (verdict.seeds_needed, verdict.likely_verdict) == (20, "supported")
     assert verdict.details["health"]["only_b"] == 1
     assert verdict.details["given_healthy"]["num_pairs"] == 4

@@ -50,7 +50,7 @@ def test_what_was_found_is_told_claim_by_claim(tmp_path: Path) -> None:
         Line("A is better", "supported", "2.20 points more test accuracy (97.5 % interval 1.98 to 2.42, n=5)"),
         Line(
             "A beats one that fails", "undecided",
-            "held in 5 of 5 pairs of seeds (counted, as networks failed); 6 seeds in all would likely support it",
+            "held in 5 of 5 pairs of seeds (counted, as 1 network failed); 6 seeds in all would likely support it",
         ),
     ]  # fmt: skip
     close, faster = found.secondary
