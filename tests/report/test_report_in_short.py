@@ -83,5 +83,21 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
     assert found.num_left_out == 2
 
 
+def test_what_no_number_of_seeds_would_decide_is_said(tmp_path: Path) -> None:
+    variants = {"a": cells([0.91, 0.93, 0.92]), "b": cells([0.93, 0.91, 0.92])}
+    folder = write_results(tmp_path / "r", variants, hypotheses=[claim("A is better", margin=0.0)])
+    found = in_short(judge(load_results(folder)))
+    assert found is not None
+    assert found.primary[0].found.endswith("; not even 1,000 seeds would decide it")
+    assert not found.names_seeds
+
+
+def test_a_claim_on_the_gap_warns_of_learning_less(tmp_path: Path) -> None:
+    found = in_short(judge(load_results(written(tmp_path / "r", claim("gap", metric="generalisation_gap")))))
+    assert found is not None
+    [caveat] = found.caveats
+    assert caveat.startswith("A network that learned less has a smaller generalisation gap")
+
+
 def test_without_claims_there_is_nothing_to_sum_up() -> None:
     assert in_short([]) is None
