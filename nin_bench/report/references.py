@@ -12,8 +12,8 @@ from nin_bench.results import Results
 from nin_bench.stats import Interval, percentile_among, welch_interval
 
 _MOSTLY_ALIKE = 0.1
-"""A share's variance, of the most that its mean allows, up to which all networks may have learned: one in fifty at
-chance among others at 90 % makes an eighth, a deviation of 5 points about 80 % a sixtieth."""
+"""An accuracy's variance, of the most that its mean allows, up to which all networks may have learned: one in fifty
+at chance among others at 90 % makes an eighth, a deviation of 5 points about 80 % a sixtieth."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _compare(reference: Mapping[str, Any], known: Known, results: Results) -> Co
     num_collapsed = sum(cell["healthy"] == 0 for cell in trained) if metric.kind == "quality" else 0
     over_seeds = metric.kind in ("quality", "rate")
     interval = percentile = None
-    mixed = metric.unit == "share" and _is_mixed(published)
+    mixed = metric.name.endswith("_accuracy") and _is_mixed(published)
     if over_seeds and published.sd and measured.sd and not num_collapsed and not mixed:
         assert published.mean is not None
         assert measured.mean is not None
@@ -92,11 +92,11 @@ def _compare(reference: Mapping[str, Any], known: Known, results: Results) -> Co
     )
 
 
-def _is_mixed(shares: Spread) -> bool:
-    """Whether shares vary too much to be those of networks that all learned."""
-    if shares.mean is None or shares.sd is None:
+def _is_mixed(accuracy: Spread) -> bool:
+    """Whether accuracies vary too much to be those of networks that all learned."""
+    if accuracy.mean is None or accuracy.sd is None:
         return False
-    return shares.sd**2 > _MOSTLY_ALIKE * shares.mean * (1 - shares.mean)
+    return accuracy.sd**2 > _MOSTLY_ALIKE * accuracy.mean * (1 - accuracy.mean)
 
 
 def _values(metric: Metric, label: str, known: Known, results: Results) -> list[float]:

@@ -64,6 +64,8 @@ def test_where_published_networks_failed_there_is_no_test(tmp_path):
         "describes none of them: no test is made."
     )
     assert compared(tmp_path / "none", [0.89, 0.90, 0.91], value=0.8, n=74, sd=0.05).interval is not None
+    gap = compared(tmp_path / "gap", [0.89, 0.90], metric="generalisation_gap", value=0.001, n=9, sd=0.02)
+    assert "which failed" not in gap.sentence
 
 
 def test_counts_are_equal_or_not(tmp_path):
