@@ -12,8 +12,8 @@ from nin_bench.results import Results
 from nin_bench.stats import Interval, percentile_among, welch_interval
 
 _MOSTLY_ALIKE = 0.1
-"""An accuracy's variance, of the most that its mean allows, up to which all networks may have learned: one in fifty
-at chance among others at 90 % makes an eighth, a deviation of 5 points about 80 % a sixtieth."""
+"""An accuracy's variance, of the most that its mean allows, up to which all networks may have learned: one in
+fifty at chance among others at 90 % makes an eighth, a deviation of 5 points about 80 % a sixtieth."""
 
 
 @dataclass(frozen=True)
