@@ -42,8 +42,8 @@ class Verdict:
     ranks decide then and no mean."""
     interval: Interval | None
     """Of the effect, at the level at which the hypothesis was judged: what decided."""
-    n: int
-    """Pairs that the verdict rests on."""
+    n: int | None
+    """Pairs that the verdict rests on, of seeds or of rounds; None where two exact counts decide, and no pair."""
     post_hoc: bool
     """Whether the hypothesis is none of those that were locked at the first run."""
     early: bool
@@ -120,7 +120,7 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
         verdict=found.verdict,
         effect=found.effect,
         interval=found.interval,
-        n=0 if isinstance(case.test, str) else len(pairs.numbers),
+        n=_num_pairs(case),
         post_hoc=post_hoc,
         early=early,
         claim=case.wording.claim(),
@@ -138,6 +138,16 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
             **found.details,
         },
     )
+
+
+def _num_pairs(case: Case) -> int | None:
+    match case.test:
+        case str():
+            return 0
+        case Counts():
+            return None
+        case _:
+            return len(case.pairs.numbers)
 
 
 def _answer(case: Case, found: _Finding, level: float, needed: int | None) -> str:
