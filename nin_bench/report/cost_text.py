@@ -42,7 +42,7 @@ def cost_tables(rows: Sequence[Row], left_out: Collection[str] = ()) -> list[Tab
 
 
 def batches_tried(rows: Sequence[Row]) -> list[Batch]:
-    """The batches beside the recipe's own of which some peak is known, those that pass whole first."""
+    """The batches with which some variant's peak memory was measured, those that pass whole first."""
     found = {
         (batch["batch_size"], batch["micro_batch"])
         for row in rows
