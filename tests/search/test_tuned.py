@@ -30,7 +30,7 @@ def tune(load: Callable[..., Grid], catalog: RegistryCatalog) -> Tune:
             variant.variant_id: Chosen(params(number), f"found {number}")
             for number, variant in enumerate(grid.variants, 1)
         }
-        return tuned_text(grid, found, catalog)
+        return tuned_text(grid, found, catalog, Path("found/tuned.yaml"))
 
     return tune
 
@@ -57,6 +57,7 @@ def test_every_entry_gives_way_to_its_variants_and_all_else_stays(tune):
     )
     assert tune(text) == (
         "# Question: is it the width?\n"
+        "# Run:      python -m nin_bench run --grid found/tuned.yaml --profile full\n"
         "# Tuned:    profile full: each variant's recipe is the best of its study\n"
         "schema: 1\nname: tiny_tuned\ndata: {name: digits, resolution: 28}\n"
         "recipe: {epochs: 2, momentum: 0.9}   # as ever\n"

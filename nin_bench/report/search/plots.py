@@ -74,7 +74,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
         points = [point for curve in drawn for point in curve.points]
         handles: list[tuple[Artist, str]] = [(Patch(color=QUIET, **_LEARNED), "share of seeds that learned")]
         if any(point.escaped.count > point.learned.count for point in points):
-            handles.append((Patch(color=QUIET, **_ESCAPED), "left chance level, then diverged"))
+            handles.append((Patch(color=QUIET, **_ESCAPED), "left chance level, then fell back or diverged"))
         handles.append((Line2D([], [], linestyle="", marker="|", markersize=7, color="0.3"), "tried"))
         if any(curve.peak for curve in drawn):
             handles.append((Line2D([], [], color=QUIET, **_PEAK), "peak of accuracy"))

@@ -59,7 +59,7 @@ class RatePoint:
     escaped: Tally
     """Seeds that left chance level, of those of which it is known."""
     learned: Tally
-    """Seeds that left it and did not diverge."""
+    """Seeds that left it, were not back there at the end, and did not diverge."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _of_study(
     elif best is not None and (num_lost := len(best.runs) - len(best.learned_runs)):
         yield warning(
             "a seed failed",
-            f"{num_lost} of the {len(best.runs)} seeds of its best trial diverged or stayed at chance level, so "
+            f"{num_lost} of the {len(best.runs)} seeds of its best trial diverged or ended at chance level, so "
             "that it is no safe choice; search other values.",
         )
     if best is not None and best.learned_runs:
