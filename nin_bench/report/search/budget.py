@@ -23,7 +23,7 @@ class Budget:
     """What one study took, and how soon it found what it found."""
 
     variant_id: str
-    label: str
+    name: str
     asked: int
     """Trials."""
     complete: int
@@ -65,7 +65,7 @@ def _budget(settings: Settings, study: Study) -> Budget:
     in_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None])
     return Budget(
         variant_id=study.variant_id,
-        label=study.label,
+        name=study.name,
         asked=settings.trials,
         complete=len(study.complete),
         pruned=sum(trial.state == "pruned" for trial in study.trials),

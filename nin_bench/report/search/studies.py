@@ -10,6 +10,7 @@ from nin_bench.cell import Scalar
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError, read_json
 from nin_bench.metrics import has_learned
+from nin_bench.report.names import Names
 
 SCHEMA = 1
 
@@ -122,6 +123,8 @@ class Study(_Part):
 
     variant_id: str
     label: str
+    name: str = ""
+    """What a page calls the variant, as `read_search` finds by its label."""
     study_name: str
     trials: list[Trial] = []
     best: Best | None = None
@@ -206,6 +209,7 @@ class Search:
     storage: str
     """The kind of Optuna's storage; never an address."""
     variants: list[Variant]
+    names: Names
     environment: dict[str, Any]
     studies: list[Study]
     """One per variant, in the grid's order; without trials where there is no file yet."""
@@ -229,6 +233,7 @@ def read_search(folder: Path) -> Search:
         ) from error
     except DamagedFileError as error:
         raise ResultsError(f"{path} {error}; mend it, or remove it and search its grid again") from error
+    names = Names.of([variant.label for variant in found.variants])
     studies, left_out = [], []
     for variant in found.variants:
         try:
@@ -237,7 +242,8 @@ def read_search(folder: Path) -> Search:
             left_out.append(f"studies/{variant.variant_id}.json was left out: it {damage}.")
             study = None
         empty = Study(variant_id=variant.variant_id, label=variant.label, study_name=variant.study_name)
-        studies.append(study or empty)
+        called = {"label": variant.label, "name": names[variant.label]}
+        studies.append((study or empty).model_copy(update=called))
     planned = {variant.variant_id for variant in found.variants}
     if foreign := {path.stem for path in (folder / "studies").glob("*.json")} - planned:
         left_out.append(f"Left out were the studies of variants that this search does not plan: {len(foreign)}.")
@@ -248,6 +254,7 @@ def read_search(folder: Path) -> Search:
         settings=found.search,
         storage=found.storage,
         variants=found.variants,
+        names=names,
         environment=found.environment,
         studies=studies,
         left_out=left_out,
@@ -255,7 +262,7 @@ def read_search(folder: Path) -> Search:
 
 
 def _read_study(path: Path, variant: Variant, found: _SearchFile) -> Study | None:
-    """A variant's study, or None where none was written yet; the variant's label of today is given to it."""
+    """A variant's study, or None where none was written yet."""
     try:
         study = _checked(Study, read_json(path, SCHEMA))
     except FileNotFoundError:
@@ -270,7 +277,7 @@ def _read_study(path: Path, variant: Variant, found: _SearchFile) -> Study | Non
             if not _is_of(value, values):
                 raise DamagedFileError(f"has the {name} {value!r} in trial {trial.number}")
     trials = [_judged(trial, found.chance_loss) for trial in study.trials]
-    return study.model_copy(update={"label": variant.label, "trials": trials})
+    return study.model_copy(update={"trials": trials})
 
 
 def _judged(trial: Trial, chance_loss: float) -> Trial:
