@@ -42,8 +42,8 @@ def test_without_ties_the_p_value_is_exact(tmp_path: Path) -> None:
     assert findings.sizes == [SizeAndEase("width", 5, 10, 0, pytest.approx(1.0), pytest.approx(2 / 120), 1)]
     assert said(findings) == (
         "Do few parameters make tuning easy? Of 10 pairs of variants, the one with fewer has the wider curve in "
-        "10 and the narrower in 0 (Kendall's τ +1.00, p = 0.02, n=5, with 1 of the widths lower bounds): more than "
-        "luck would often give, so that here few parameters go with ease. The variants differ in more than their "
+        "10 and the narrower in 0 (Kendall's τ +1.00, p = 0.02, n=5, with 1 of the widths lower bounds): more "
+        "than luck would often give, so that here few parameters go with ease. The variants differ in more than their "
         "number of parameters, and are no sample of networks: this tells of them alone."
     )
 

@@ -118,7 +118,7 @@ def test_a_network_that_falls_back_to_chance_level_counts_as_the_worst(catalog, 
     result, told = run(chosen, objective)
     (fell_back,) = result.runs
     assert (fell_back["outcome"], fell_back["escaped"], result.escaped) == ("trained", True, True)
-    assert fell_back["history"][-1]["train_loss"] > math.log(10) > fell_back["history"][0]["train_loss"] + 0.1
+    assert fell_back["history"][-1]["train_loss"] > math.log(10)
     assert result.value == fell_back["value"] == pytest.approx(worst * math.log(10), rel=0.01)
     assert told[-1].value == fell_back["history"][-1][objective]  # before the end it might still recover
 
