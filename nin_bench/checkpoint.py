@@ -22,7 +22,7 @@ from nin_bench.cell import Cell
 from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError, atomic_stream, open_regular, remove_file, set_aside
 from nin_bench.results import Record, is_of
-from nin_bench.stored import check_record
+from nin_bench.results.stored import check_record
 
 SCHEMA = 1
 NUM_KEPT = 2

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
 from nin_bench.files import DamagedFileError, set_aside
-from nin_bench.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results import PARTS, Record, ResultsFolder, is_of
-from nin_bench.stored import check_predictions
+from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
+from nin_bench.results.stored import check_predictions
 
 State = Literal["repaired", "noted", "open"]
 """`repaired`: put right. `noted`: nothing is wrong, yet worth knowing. `open`: a person has to decide."""

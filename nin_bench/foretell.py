@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nin_bench.cell import Recipe
-from nin_bench.cost_entry import CostEntry, Predict, Train
+from nin_bench.results.cost_entry import CostEntry, Predict, Train
 
 
 @dataclass(frozen=True)

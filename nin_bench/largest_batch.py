@@ -7,7 +7,7 @@ Imports no torch.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nin_bench.cost_entry import BatchPeak, CostEntry
+from nin_bench.results.cost_entry import BatchPeak, CostEntry
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ import torch
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.cost import count_cost
-from nin_bench.cost_entry import CostEntry
-from nin_bench.cost_file import entry_of
 from nin_bench.data import count_images, describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
 from nin_bench.files import DamagedFileError
@@ -20,7 +18,9 @@ from nin_bench.foretell import Forecast, ImageCounts, foretell_cell
 from nin_bench.grid import Grid, Size, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
-from nin_bench.training import check_micro_batch
+from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.cost_file import entry_of
+from nin_bench.training.trainer import check_micro_batch
 
 State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has

@@ -14,7 +14,7 @@ from cells import make_cell
 from nin_bench.checkpoint import Checkpoints, check_checkpoint, write_weights
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
-from nin_bench.record import make_record
+from nin_bench.runner.record import make_record
 
 CELL = make_cell(hidden=16)
 STATE = {
@@ -131,7 +131,7 @@ from pathlib import Path
 import torch
 from cells import make_cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.record import make_record
+from nin_bench.runner.record import make_record
 
 cell = make_cell()
 state = {str(number): torch.ones(2_000_000) for number in range(16)}  # 128 MB in all, 8 MB each
@@ -305,7 +305,7 @@ import torch
 from cells import make_cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import ResultsError
-from nin_bench.record import make_record
+from nin_bench.runner.record import make_record
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 cell = make_cell(hidden=16)

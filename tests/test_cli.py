@@ -15,8 +15,8 @@ from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench import cli
 from nin_bench.environment import describe_machine
-from nin_bench.folder_lock import sole_writer
 from nin_bench.results import load_results
+from nin_bench.results.folder_lock import sole_writer
 
 ROOT = Path(__file__).parent.parent
 GRID = """\

@@ -16,9 +16,9 @@ from nin_bench import cli
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.doctor import Finding, examine
 from nin_bench.errors import ResultsError
-from nin_bench.folder_lock import sole_writer
-from nin_bench.record import make_record
 from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.record import make_record
 
 RIGHT = {
     "predicted": np.array([1, 2, 3, -1], np.int16),
@@ -136,8 +136,8 @@ def test_what_a_killed_process_left_is_cleared_away(folder):
     program = """
 import os, signal, sys
 from pathlib import Path
-from nin_bench.folder_lock import sole_writer
-from nin_bench.record import make_record
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.record import make_record
 from nin_bench.results import ResultsFolder
 
 folder = ResultsFolder(Path(sys.argv[1]))

@@ -24,7 +24,7 @@ from nin_bench.files import (
     write_atomically,
     write_json,
 )
-from nin_bench.folder_lock import lock_holder, sole_writer
+from nin_bench.results.folder_lock import lock_holder, sole_writer
 
 
 def names_in(folder: Path) -> list[str]:
@@ -291,7 +291,7 @@ def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path
 HOLD = """
 import sys
 from pathlib import Path
-from nin_bench.folder_lock import sole_writer
+from nin_bench.results.folder_lock import sole_writer
 
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)

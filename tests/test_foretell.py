@@ -5,8 +5,8 @@ from costs_fixture import CPU, around, cost_entry
 
 from nin_bench import foretell
 from nin_bench.cell import Recipe
-from nin_bench.cost_entry import CostEntry
 from nin_bench.foretell import Forecast, ImageCounts, RunForecast, foretell_cell, foretell_run, makespan
+from nin_bench.results.cost_entry import CostEntry
 
 IMAGES = ImageCounts(train=6000, validation=2000, test=10_000)
 RECIPE = Recipe(epochs=12)

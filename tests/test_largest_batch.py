@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from costs_fixture import cost_entry
 
-from nin_bench.cost_entry import CostEntry
 from nin_bench.largest_batch import LargestBatch, largest_batches
+from nin_bench.results.cost_entry import CostEntry
 
 MB = 1_000_000
 

@@ -9,8 +9,8 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, check_models, check_same_question, foretell_cells, load_plan, plan_cells
-from nin_bench.record import make_record
 from nin_bench.results import ResultsFolder
+from nin_bench.runner.record import make_record
 
 GRID = """\
 schema: 1

@@ -10,14 +10,14 @@ from contextlib import suppress
 import pytest
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
 from nin_bench.executors import Slot
 from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.progress import display
 from nin_bench.progress import run as of_a_run
 from nin_bench.progress.run import forecast_line, memory_warning, progress_on
-from nin_bench.rounds import MeasuringStarted, SampleEnded
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.runner.rounds import MeasuringStarted, SampleEnded
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 

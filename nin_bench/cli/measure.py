@@ -30,7 +30,7 @@ from nin_bench.cli.options import (
 
 if TYPE_CHECKING:
     from nin_bench.largest_batch import LargestBatch
-    from nin_bench.runner import VariantCost
+    from nin_bench.runner.run import VariantCost
 
 _COLUMNS = (
     ("parameters", "num_params", 1, ",.0f"),
@@ -70,8 +70,8 @@ def measure(
     """Measure what every variant of a grid costs on this machine; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     from nin_bench.progress.run import progress_on
-    from nin_bench.runner import measure_grid
-    from nin_bench.workplace import RunOptions
+    from nin_bench.runner.run import measure_grid
+    from nin_bench.runner.workplace import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -109,8 +109,8 @@ def _document(cost: "VariantCost", gigabytes: float | None) -> dict[str, Any]:
 
 
 def _largest_batches(cost: "VariantCost", gigabytes: float) -> "list[LargestBatch]":
-    from nin_bench.cost_entry import CostEntry
     from nin_bench.largest_batch import largest_batches
+    from nin_bench.results.cost_entry import CostEntry
 
     return (
         [] if cost.entry is None else largest_batches(CostEntry.model_validate(cost.entry), int(gigabytes * 1e9))
@@ -143,7 +143,7 @@ def _batch(found: "LargestBatch | None") -> str:
 
 
 def _print_costs(costs: "Sequence[VariantCost]") -> None:
-    from nin_bench.cost_entry import cost_row
+    from nin_bench.results.cost_entry import cost_row
 
     rows = [["variant", *(title for title, *_ in _COLUMNS)]]
     for cost in costs:
@@ -156,8 +156,8 @@ def _print_costs(costs: "Sequence[VariantCost]") -> None:
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
-    from nin_bench.cost_entry import CostEntry
     from nin_bench.report.costs import describe_disturbance
+    from nin_bench.results.cost_entry import CostEntry
 
     entries = [CostEntry.model_validate(cost.entry) for cost in costs if cost.entry is not None]
     return describe_disturbance([load for entry in entries for load in entry.load])

@@ -81,8 +81,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Count a results folder's cells by outcome, and say whether a run is under way."""
-    from nin_bench.folder_lock import lock_holder
     from nin_bench.results import load_results
+    from nin_bench.results.folder_lock import lock_holder
 
     results = load_results(folder)
     outcomes = Counter(row["outcome"] for row in results.rows)

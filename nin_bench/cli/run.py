@@ -33,11 +33,11 @@ from nin_bench.cli.prospects import print_prospects
 from nin_bench.cli.results import report_folder
 
 if TYPE_CHECKING:
-    from nin_bench.dispatch import RunSummary
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.prospects import MoreSeeds, Prospect
     from nin_bench.results import ResultsFolder
+    from nin_bench.runner.dispatch import RunSummary
 
 
 def run(
@@ -74,8 +74,8 @@ def run(
         print_prospects(*_foreseen(loaded, folder, None, cells, num_workers))
         return
     from nin_bench.progress.run import progress_on
-    from nin_bench.runner import run_grid
-    from nin_bench.workplace import RunOptions
+    from nin_bench.runner.run import run_grid
+    from nin_bench.runner.workplace import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -143,7 +143,7 @@ def _planned(
     """The cells with what they will take, this machine, and how many of them run at a time."""
     from nin_bench.environment import describe_machine
     from nin_bench.plan import foretell_cells, load_plan
-    from nin_bench.workplace import choose_slots
+    from nin_bench.runner.workplace import choose_slots
 
     cells = load_plan(grid, folder, data_dir, fresh=fresh)
     slots = choose_slots(device, workers)

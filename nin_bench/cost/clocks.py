@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from nin_bench.cost.counting import leaves_of
 from nin_bench.data import ImageBatches
 from nin_bench.data.batches import Augmentation
-from nin_bench.training import Trainer
+from nin_bench.training.trainer import Trainer
 
 
 def awaiting(device: torch.device) -> Callable[[], None]:

@@ -13,8 +13,8 @@ from math import prod
 import torch
 from torch import nn
 
-from nin_bench.cost_entry import Kind
 from nin_bench.models import ImageSpec, build_model
+from nin_bench.results.cost_entry import Kind
 
 
 @dataclass(frozen=True)

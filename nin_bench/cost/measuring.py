@@ -21,9 +21,9 @@ from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
 from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed, Workload
 from nin_bench.data import describe_data, load_dataset
-from nin_bench.evaluation import EVALUATION_BATCH, Images, StoppedError, predict
 from nin_bench.models.layers import GlobalAveragePool
-from nin_bench.training import Trainer, make_network
+from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError, predict
+from nin_bench.training.trainer import Trainer, make_network
 
 PHASE_SECONDS = 0.1
 """How long a phase of a sample lasts at least."""

@@ -23,9 +23,9 @@ from torch.utils._pytree import tree_leaves
 
 from nin_bench.cell import Recipe
 from nin_bench.data import ImageBatches
-from nin_bench.evaluation import Images
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.training import Trainer
+from nin_bench.training.evaluation import Images
+from nin_bench.training.trainer import Trainer
 
 _SIZES = (2, 3)
 """Images of the two passes that give the formula; batch normalisation may refuse a single one."""

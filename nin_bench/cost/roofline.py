@@ -10,8 +10,8 @@ from math import prod
 from typing import Literal
 
 from nin_bench.cost.counting import LayerCost, kind_of, layer_cost, leaves_of, run_on_meta
-from nin_bench.cost_entry import Bound, Kind
 from nin_bench.models import ImageSpec
+from nin_bench.results.cost_entry import Bound, Kind
 
 _VALUE_BYTES = {"fp32": 4, "bf16": 2}
 

@@ -14,10 +14,10 @@ from nin_bench.cost.counting import Breakdown, count_cost, count_training_flops
 from nin_bench.cost.memory import Memory, count_memory
 from nin_bench.cost.roofline import LayerWork, Roofline, count_work
 from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed
-from nin_bench.cost_entry import Distribution, Entry, distribution
 from nin_bench.errors import SpecError
-from nin_bench.evaluation import EVALUATION_BATCH
 from nin_bench.models import ImageSpec
+from nin_bench.results.cost_entry import Distribution, Entry, distribution
+from nin_bench.training.evaluation import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)

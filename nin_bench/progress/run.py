@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from nin_bench.cell import Cell
-from nin_bench.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
 from nin_bench.foretell import RunForecast
 from nin_bench.progress.display import Display, display_on
-from nin_bench.rounds import MeasuringStarted, SampleEnded
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.runner.rounds import MeasuringStarted, SampleEnded
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 """A hypothesis, and what records and costs say on it: the pairs that it rests on, and the test they call for."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from nin_bench import cost_entry
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cells import known_metrics
 from nin_bench.report.costs import paired_samples
@@ -12,7 +11,7 @@ from nin_bench.report.lock import Entry
 from nin_bench.report.names import Names
 from nin_bench.report.pairs import Measured, Pairs, compare, known_value
 from nin_bench.report.sentences import Wording
-from nin_bench.results import Results
+from nin_bench.results import Results, cost_entry
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
 
 _COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {
@@ -80,14 +79,16 @@ class Known:
     names: Names
 
     @classmethod
-    def of(cls, results: Results) -> "Known":
-        """Look it up in a results folder as read."""
+    def of(cls, results: Results, also_failed: Collection[tuple[str, int]] = ()) -> "Known":
+        """Look it up in a results folder as read; cells of these labels and seeds count as not healthy."""
         cells = results.cells
         labels = {variant["variant_id"]: variant["label"] for variant in results.grid["variants"]}
         return cls(
             cells={
                 (str(label), int(seed)): Measured(
-                    str(outcome), {str(name): value for name, value in values.items()}
+                    str(outcome),
+                    {str(name): value for name, value in values.items()}
+                    | ({"healthy": 0.0} if (label, seed) in also_failed else {}),
                 )
                 for label, seed, outcome, values in zip(
                     cells["label"],

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nin_bench.cost_entry import Entry, cost_samples
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report.cells import is_healthy, is_trained, numbers
 from nin_bench.report.compare_text import COMPARE_FILTERS
@@ -26,6 +25,7 @@ from nin_bench.report.page import plain, render_page
 from nin_bench.report.setting import environments, flatten
 from nin_bench.report.tables import Spread, Tally
 from nin_bench.results import Record, Results, load_results
+from nin_bench.results.cost_entry import Entry, cost_samples
 from nin_bench.stats import (
     Interval,
     PairedDifference,

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
-from nin_bench.cost_entry import Breakdown, CostEntry, Layer
 from nin_bench.report.costs import KINDS, CostRow
 from nin_bench.report.look import (
     QUIET,
@@ -27,6 +26,7 @@ from nin_bench.report.look import (
     wrapped,
 )
 from nin_bench.report.text import human_count
+from nin_bench.results.cost_entry import Breakdown, CostEntry, Layer
 
 _GREY: Any = "0.75"
 _ROOF: Any = {"color": "0.25", "linewidth": 1.1, "zorder": 1.5}

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from nin_bench.cost_entry import CostEntry, Entry, LoadRound, cost_samples
 from nin_bench.files import DamagedFileError
 from nin_bench.report.names import Names
 from nin_bench.results import Results, ResultsFolder
+from nin_bench.results.cost_entry import CostEntry, Entry, LoadRound, cost_samples
 from nin_bench.stats import Interval, paired_difference
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}

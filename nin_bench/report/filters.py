@@ -27,6 +27,8 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         "contrast_interval": _contrast_interval,
         "taken_for": _taken_for,
         "died": _died,
+        "yes_or_no": lambda value: text.NOT_KNOWN if value is None else "yes" if value else "no",
+        "listed": lambda names: text.NOT_KNOWN if names is None else ", ".join(names) or "none",
         "test_set_error": _test_set_error,
         "three_digits": text.three_digits,
         "residue": text.residue,
@@ -99,7 +101,7 @@ def _died(row: Mapping[str, Any]) -> str:
     epochs = row["died_after"]
     if not epochs:
         return text.NOT_KNOWN
-    if len(set(epochs.values())) == 1 and len(epochs) == len(row["classes"]):
+    if len(set(epochs.values())) == 1 and len(epochs) == len(row["dead_maps"]):
         return str(next(iter(epochs.values())))
     return ", ".join(f"{name} {epoch}" for name, epoch in epochs.items())
 

@@ -94,8 +94,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> list[str]:
-    """What a reader has to know before believing the page."""
-    found = []
+    """What a reader has to know before believing the page: what the grid's author says first."""
+    found = list(results.grid.get("caveats", []))
     if most := max((row.trained for row in rows), default=0):
         workers = setting.environment.get("workers", [])
         beside = f" with {workers[0]} workers side by side" if len(workers) == 1 and workers[0] != 1 else ""

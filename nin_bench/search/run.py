@@ -20,18 +20,18 @@ from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
 from nin_bench.files import to_json, write_atomically
-from nin_bench.folder_lock import sole_writer
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
-from nin_bench.record import now
 from nin_bench.results import ResultsFolder
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.record import now
+from nin_bench.runner.workplace import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.search.folder import num_done, read_study, study_path
 from nin_bench.search.question import check_folder, keep_search, load_search
 from nin_bench.search.storage import open_storage, own_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
-from nin_bench.training import Chance
-from nin_bench.workplace import PRELOAD, choose_slots, stop_on_signals
+from nin_bench.training.trainer import Chance
 
 BEAT_SECONDS = 15.0
 """How often a search that shares its storage says that it is alive."""

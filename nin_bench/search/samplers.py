@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nin_bench.cell import Scalar
 from nin_bench.grid import Choice, SearchSpec
-from nin_bench.training import seed_for
+from nin_bench.training.trainer import seed_for
 
 Distributions = dict[str, BaseDistribution]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from nin_bench.attempt import Attempt
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Slot
 from nin_bench.metrics import has_learned
-from nin_bench.training import Epoch
-from nin_bench.worker import prepare_process
+from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.worker import prepare_process
+from nin_bench.training.trainer import Epoch
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ import torch
 
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data import describe_data, load_dataset
-from nin_bench.evaluation import Images
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
-from nin_bench.training import Chance, Trainer, make_network
-from nin_bench.worker import prepare_process
-from nin_bench.workplace import PRELOAD
+from nin_bench.runner.worker import prepare_process
+from nin_bench.runner.workplace import PRELOAD
+from nin_bench.training.evaluation import Images
+from nin_bench.training.trainer import Chance, Trainer, make_network
 
 
 def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:

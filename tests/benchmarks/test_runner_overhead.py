@@ -7,12 +7,12 @@ from statistics import median
 from bench_processes import in_fresh_process, in_workers, train_bare
 from figures import Size
 
-from nin_bench.events import CellEnded, CellStarted, Event
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import run_grid
-from nin_bench.workplace import RunOptions, choose_slots
+from nin_bench.runner.events import CellEnded, CellStarted, Event
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.workplace import RunOptions, choose_slots
 
 GRID = """
 schema: 1

@@ -12,10 +12,10 @@ import pytest
 from figures import Size
 from optuna.storages import BaseStorage, InMemoryStorage
 
-from nin_bench.attempt import Attempt
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
+from nin_bench.runner.attempt import Attempt
 from nin_bench.search.run import SearchEvent, SearchOptions, TrialEnded, search_grid
 from nin_bench.search.storage import open_storage, own_storage_url
 from nin_bench.search.study import Searcher, VariantStudy

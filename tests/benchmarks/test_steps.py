@@ -7,9 +7,9 @@ import torch
 
 from nin_bench.cell import Recipe
 from nin_bench.data import ImageBatches
-from nin_bench.evaluation import Images
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.training import Trainer
+from nin_bench.training.evaluation import Images
+from nin_bench.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,8 +11,8 @@ from nin_bench.cost import count_training_flops, measuring
 from nin_bench.cost.ceilings import measure_ceilings
 from nin_bench.cost.measuring import PHASE_EVALUATIONS, PHASE_SECONDS, PHASE_STEPS, Workbench
 from nin_bench.cost.samples import BatchSize, Rehearsal, Workload, cost_identity
-from nin_bench.evaluation import EVALUATION_BATCH, StoppedError
 from nin_bench.models import ImageSpec, resolve_arguments
+from nin_bench.training.evaluation import EVALUATION_BATCH, StoppedError
 
 
 def cell(model: str = "lenet", *, recipe: dict[str, Any] | None = None, **arguments: Any) -> Cell:

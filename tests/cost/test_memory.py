@@ -8,9 +8,9 @@ from nin_bench.cell import Recipe
 from nin_bench.cost import count_memory
 from nin_bench.data import ImageBatches
 from nin_bench.errors import SpecError
-from nin_bench.evaluation import Images
 from nin_bench.models import ImageSpec, build_model, list_models
-from nin_bench.training import Trainer
+from nin_bench.training.evaluation import Images
+from nin_bench.training.trainer import Trainer
 
 NOTEBOOKS = ImageSpec(channels=1, resolution=224, num_classes=10)
 MNIST = ImageSpec(channels=1, resolution=28, num_classes=10)

@@ -8,9 +8,9 @@ from nin_bench.cost.clocks import LayerSeconds
 from nin_bench.cost.counters import Load
 from nin_bench.cost.samples import Rehearsal, Sample, Speed, Workload
 from nin_bench.cost.summary import Measurements, count_variant, make_entry
-from nin_bench.cost_file import check_costs
 from nin_bench.files import to_json
 from nin_bench.models import ImageSpec
+from nin_bench.results.cost_file import check_costs
 
 IMAGE = ImageSpec(channels=1, resolution=8, num_classes=10)
 CELL = Cell(

@@ -12,7 +12,7 @@ import pytest
 from processes import is_running, linux, members_of, still_running_after
 
 from nin_bench.executors import Ended, Event, LocalExecutor, Slot, Started, Task, Told
-from nin_bench.workplace import PRELOAD
+from nin_bench.runner.workplace import PRELOAD
 
 ONE = [Slot("cpu")]
 TWO = [Slot("cpu"), Slot("cpu")]

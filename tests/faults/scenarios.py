@@ -14,23 +14,24 @@ from typing import Any
 import stub_cells
 from broken_disk import BrokenDisk
 
-from nin_bench import cli, dispatch, runner, workplace
-from nin_bench.attempt import Attempt
+from nin_bench import cli
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.dispatch import CellTask
 from nin_bench.errors import NinBenchError
-from nin_bench.events import CellEnded, Event
 from nin_bench.executors import Channel, Slot
 from nin_bench.grid import Grid
-from nin_bench.messages import Assignment, Keeping
 from nin_bench.plan import RegistryCatalog
-from nin_bench.record import make_record
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import run_grid
-from nin_bench.training import Trainer
-from nin_bench.worker import run_cell, run_cell_task
-from nin_bench.workplace import PRELOAD, RunOptions
+from nin_bench.runner import dispatch, run, workplace
+from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.dispatch import CellTask
+from nin_bench.runner.events import CellEnded, Event
+from nin_bench.runner.messages import Assignment, Keeping
+from nin_bench.runner.record import make_record
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.worker import run_cell, run_cell_task
+from nin_bench.runner.workplace import PRELOAD, RunOptions
+from nin_bench.training.trainer import Trainer
 
 RUN = ["run", "--grid", "grid.yaml", "--device", "cpu", "--no-measure", "--data-dir", "."]
 STUB = CellTask(stub_cells.train, (*stub_cells.PRELOAD, "stub_cells"))
@@ -105,7 +106,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
 
     os.chdir(place)
     if phase in ("planning", "loading data"):
-        owner, name = (runner, "load_plan") if phase == "planning" else (workplace, "load_dataset")
+        owner, name = (run, "load_plan") if phase == "planning" else (workplace, "load_dataset")
         _before(owner, name, send)
     elif phase == "training":
         _before(dispatch.Dispatch, "_hear", send)
@@ -113,7 +114,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
         _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
     task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
-    runner.run_grid = partial(runner.run_grid, task=task)
+    run.run_grid = partial(run.run_grid, task=task)
     cli.main([*RUN, "--workers", "2"])
 
 
@@ -170,7 +171,7 @@ def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
     """The command line's `run`, with the disk of the workers broken."""
     os.chdir(place)
     os.environ["BROKEN_DISK"] = json.dumps([place, at, how])
-    runner.run_grid = partial(runner.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))
+    run.run_grid = partial(run.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))
     cli.main([*RUN, "--workers", "1"])
 
 

@@ -10,10 +10,10 @@ import threading
 import numpy as np
 
 from nin_bench.executors import Channel, Slot
-from nin_bench.messages import CellReady, CellResult, EpochDone
-from nin_bench.record import make_record, now
+from nin_bench.runner.messages import CellReady, CellResult, EpochDone
+from nin_bench.runner.record import make_record, now
 
-PRELOAD = ("nin_bench.messages", "nin_bench.record", "nin_bench.executors")
+PRELOAD = ("nin_bench.runner.messages", "nin_bench.runner.record", "nin_bench.executors")
 
 
 def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:

@@ -9,8 +9,8 @@ from costs_fixture import CPU, cost_entry
 from nin_bench.cell import Cell
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
-from nin_bench.record import make_record
 from nin_bench.results import ResultsFolder
+from nin_bench.runner.record import make_record
 
 GRID = """\
 # Question: does a folder survive what is done to it?

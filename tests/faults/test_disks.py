@@ -23,7 +23,7 @@ from warm import Warm, warm
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
-from nin_bench.record import make_record
+from nin_bench.runner.record import make_record
 
 pytestmark = linux
 

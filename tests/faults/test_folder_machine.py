@@ -28,9 +28,9 @@ from stubs import Stub, result_of
 from nin_bench.doctor import examine
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError, to_json
-from nin_bench.folder_lock import lock_holder
 from nin_bench.results import load_results
-from nin_bench.stored import pack_predictions
+from nin_bench.results.folder_lock import lock_holder
+from nin_bench.results.stored import pack_predictions
 
 ROOT = Path(__file__).parents[2]
 CELLS = st.integers(0, 7)

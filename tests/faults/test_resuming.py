@@ -15,10 +15,10 @@ from torch import nn
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.messages import CellReady, CellResult, Keeping, News
 from nin_bench.models import ImageSpec, register_model, registry
 from nin_bench.models.registry import About
-from nin_bench.worker import run_cell
+from nin_bench.runner.messages import CellReady, CellResult, Keeping, News
+from nin_bench.runner.worker import run_cell
 
 SMALL = {"train_size": 60, "validation_size": 20}
 """Five steps an epoch in batches of 13, the last of 8."""

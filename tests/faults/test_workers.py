@@ -12,16 +12,16 @@ import stub_cells
 from places import STUBS
 
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.dispatch import CellTask, RunSummary
-from nin_bench.events import CellStarted, EpochEnded, Event
 from nin_bench.executors import Channel, Slot, local
 from nin_bench.grid import Grid
-from nin_bench.messages import Assignment, CellResult
 from nin_bench.plan import RegistryCatalog
-from nin_bench.record import make_record
 from nin_bench.results import Record, ResultsFolder
-from nin_bench.runner import run_grid
-from nin_bench.workplace import PRELOAD, RunOptions
+from nin_bench.runner.dispatch import CellTask, RunSummary
+from nin_bench.runner.events import CellStarted, EpochEnded, Event
+from nin_bench.runner.messages import Assignment, CellResult
+from nin_bench.runner.record import make_record
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.workplace import PRELOAD, RunOptions
 
 THREE = STUBS.replace("seeds: 2", "seeds: 1")
 
@@ -132,8 +132,8 @@ def ask_for_too_much(channel: Channel, slot: Slot, assignment: Assignment) -> An
     """A real cell whose batch is more than any memory holds."""
     import torch
 
-    from nin_bench.training import Trainer
-    from nin_bench.worker import run_cell_task
+    from nin_bench.runner.worker import run_cell_task
+    from nin_bench.training.trainer import Trainer
 
     def step(trainer: Trainer, indices: torch.Tensor) -> tuple[float, int]:
         asked.append(len(indices))

@@ -17,10 +17,10 @@ from search_grid_text import GRID, ONE
 
 from nin_bench.data.sources import DEBIAN_FASHION_MNIST
 from nin_bench.errors import InputError, ResultsError
-from nin_bench.folder_lock import sole_writer
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.worker import run_cell
 from nin_bench.search.run import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
 from nin_bench.search.storage import open_storage
-from nin_bench.worker import run_cell
 
 ENDLESS = ONE.replace("epochs: 2", "epochs: 100000")
 TWO_SEEDS = GRID.replace("trials: 3", "trials: 3\n  seeds: 2")

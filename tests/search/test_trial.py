@@ -11,8 +11,8 @@ import torch
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.executors import Channel, Slot
 from nin_bench.plan import RegistryCatalog
+from nin_bench.runner.worker import run_cell
 from nin_bench.search.trial import WORST_LOSS, TrialEpoch, TrialResult, run_trial_task
-from nin_bench.worker import run_cell
 
 SLOT = Slot("cpu")
 NEVER_LEARNS = 1e-6

@@ -1,0 +1,239 @@
+"""The results folder and all in it: the grid as resolved, records, predictions, costs.
+
+Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
+`costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from nin_bench.errors import ResultsError
+from nin_bench.files import (
+    DamagedFileError,
+    read_json,
+    read_regular,
+    remove_file,
+    remove_temporary_files,
+    set_aside,
+    write_atomically,
+    write_json,
+)
+from nin_bench.results.cost_entry import Entry
+from nin_bench.results.cost_file import COSTS_SCHEMA, check_costs, with_entry
+from nin_bench.results.stored import (
+    SCHEMA,
+    Predictions,
+    Record,
+    check_grid,
+    check_record,
+    pack_predictions,
+    unpack_predictions,
+)
+
+FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
+"""Outcomes that another try would not change: `run` skips such cells and tries the others again."""
+
+PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
+"""The folders in a results folder."""
+
+MAX_GRID_BYTES = 64 * 2**20
+"""A grid.json of some 300,000 cells."""
+MAX_PREDICTIONS_BYTES = 64 * 2**20
+"""More than the predictions of any test set take."""
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """One `<root>/<grid>/<profile>`: paths, and the reading and writing of single files."""
+
+    path: Path
+
+    @property
+    def grid_path(self) -> Path:
+        """The grid as resolved, its cells, and the lock on its hypotheses."""
+        return self.path / "grid.json"
+
+    def record_path(self, cell_id: str) -> Path:
+        """Where a cell's record lies."""
+        return self.path / "cells" / f"{cell_id}.json"
+
+    def predictions_path(self, cell_id: str) -> Path:
+        """Where a cell's predictions lie."""
+        return self.path / "predictions" / f"{cell_id}.npz"
+
+    def weights_path(self, cell_id: str) -> Path:
+        """Where a cell's final weights lie, if they were to be kept."""
+        return self.path / "weights" / f"{cell_id}.pt"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """The folder of what cells under way need to go on."""
+        return self.path / "checkpoints"
+
+    def costs_path(self, variant_id: str) -> Path:
+        """Where a variant's costs lie."""
+        return self.path / "costs" / f"{variant_id}.json"
+
+    def check_writable(self) -> None:
+        """Write and remove a file wherever a run will write, before it trains anything.
+
+        Raises:
+            ResultsError: one of the folders cannot be written.
+        """
+        for name in ("", "cells", "predictions", "costs", "checkpoints"):
+            folder = self.path / name
+            probe = folder / ".probe"
+            write_atomically(probe, b"")
+            remove_file(probe)
+
+    def links(self) -> list[Path]:
+        """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
+        ours = [*PARTS, "report", "report/figures"]
+        with suppress(OSError):  # of a name too long to be anything's
+            return [path for name in ours if (path := self.path / name).is_symlink()]
+        return []
+
+    def remove_leftovers(self) -> list[Path]:
+        """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
+        folders = (self.path, *(self.path / name for name in PARTS))
+        return [removed for folder in folders for removed in remove_temporary_files(folder)]
+
+    def read_grid(self) -> dict[str, Any]:
+        """The grid that the folder was last run with.
+
+        Raises:
+            ResultsError: the folder holds no readable grid.json, or is not what it seems, as `find_grid`.
+        """
+        grid = self.find_grid()
+        if grid is None:
+            raise ResultsError(
+                f"{self.path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>"
+            )
+        return grid
+
+    def find_grid(self) -> dict[str, Any] | None:
+        """The grid that the folder was last run with, or None where it was never run.
+
+        Raises:
+            ResultsError: grid.json is damaged, or a folder in it is a link and leads elsewhere.
+        """
+        if links := self.links():
+            raise ResultsError(
+                f"{links[0]}: is a link, and none is followed in a results folder; put the folder itself there"
+            )
+        try:
+            return self.read_grid_file()
+        except FileNotFoundError:
+            return None
+        except DamagedFileError as error:
+            raise ResultsError(
+                f"{self.grid_path} {error}; move it away and run its grid again: its records stay"
+            ) from error
+
+    def read_grid_file(self) -> dict[str, Any]:
+        """The content of grid.json.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or not what a run writes.
+            FileNotFoundError: there is none.
+        """
+        grid = read_json(self.grid_path, SCHEMA, MAX_GRID_BYTES)
+        check_grid(grid)
+        return grid
+
+    def read_record(self, cell_id: str) -> Record | None:
+        """A cell's record, or None where there is none.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another cell.
+        """
+        try:
+            record = read_json(self.record_path(cell_id), SCHEMA)
+        except FileNotFoundError:
+            return None
+        check_record(record, cell_id)
+        return record
+
+    def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
+        """A cell's record; a damaged one is renamed, counts as absent, and is told in a sentence."""
+        try:
+            return self.read_record(cell_id), None
+        except DamagedFileError as error:
+            kept = set_aside(self.record_path(cell_id), str(error))
+            return None, f"cells/{cell_id}.json {error}; set aside as {kept.name}, its cell runs again"
+
+    def write_grid(self, grid: Mapping[str, Any]) -> None:
+        """Store the grid as resolved."""
+        write_json(self.grid_path, grid, SCHEMA)
+
+    def write_record(self, record: Record) -> None:
+        """Store a record under its cell's id."""
+        write_json(self.record_path(record["cell_id"]), record, SCHEMA)
+
+    def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Store what was said of every test image."""
+        write_atomically(self.predictions_path(cell_id), pack_predictions(predictions, cell_id))
+
+    def remove_predictions(self, cell_id: str) -> None:
+        """Drop what an earlier attempt said of the test images, if it got so far."""
+        remove_file(self.predictions_path(cell_id))
+
+    def remove_weights(self, cell_id: str) -> None:
+        """Drop the weights of an earlier attempt, if they were kept."""
+        remove_file(self.weights_path(cell_id))
+
+    def read_predictions(self, cell_id: str) -> Predictions | None:
+        """What was said of every test image, or None where nothing is stored.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another cell.
+        """
+        try:
+            content = read_regular(self.predictions_path(cell_id), MAX_PREDICTIONS_BYTES)
+        except FileNotFoundError:
+            return None
+        return unpack_predictions(content, cell_id)
+
+    def read_costs(self, variant_id: str) -> dict[str, Any] | None:
+        """A variant's costs, an entry for each machine that measured it; None where there are none.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema or of another variant.
+        """
+        try:
+            costs = read_json(self.costs_path(variant_id), COSTS_SCHEMA)
+        except FileNotFoundError:
+            return None
+        check_costs(costs, variant_id)
+        return costs
+
+    def read_costs_or_set_aside(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
+        """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
+        try:
+            return self.read_costs(variant_id), None
+        except DamagedFileError as error:
+            kept = set_aside(self.costs_path(variant_id), str(error))
+            return (
+                None,
+                f"costs/{variant_id}.json {error}; set aside as {kept.name}, its variant is measured again",
+            )
+
+    def write_cost(self, variant_id: str, label: str, entry: Entry, *, is_whole: bool) -> None:
+        """Store what this machine measured of a variant, as `with_entry` puts it beside the rest."""
+        costs, _ = self.read_costs_or_set_aside(variant_id)
+        content = {
+            "variant_id": variant_id,
+            "label": label,
+            "entries": with_entry(costs, entry, is_whole=is_whole),
+        }
+        write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
+
+    def foreign_records(self, planned: Iterable[str]) -> list[str]:
+        """Ids of the records that belong to no planned cell; they are left alone."""
+        found = {path.stem for path in (self.path / "cells").glob("*.json")}
+        return sorted(found - set(planned))

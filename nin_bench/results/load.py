@@ -1,0 +1,133 @@
+"""Read a results folder whole, without changing it: its grid, records and costs, and their DataFrames.
+
+Imports no torch, and pandas only for the tables.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nin_bench.files import DamagedFileError
+from nin_bench.results.cost_entry import Entry, cost_row
+from nin_bench.results.cost_file import entry_of
+from nin_bench.results.folder import ResultsFolder
+from nin_bench.results.stored import Record, is_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMES = ("cell_id", "variant_id", "label", "seed")
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A results folder as read: what the report and a user's own analysis start from."""
+
+    folder: Path
+    grid: dict[str, Any]
+    records: list[Record]
+    """Readable records of planned cells, in the grid's order."""
+    rows: list[dict[str, Any]]
+    """One per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no record),
+    error, then its metrics."""
+    cost_entries: dict[str, Entry]
+    """By variant_id, all that was measured of a variant on the grid's machine: the one on which the grid was last
+    run or measured."""
+    left_out: list[str] = field(default_factory=list)
+    """A sentence for each file that was not used."""
+
+    # Tables are made when they are asked for: `status` needs none, and waits for no pandas.
+
+    @cached_property
+    def cells(self) -> "pd.DataFrame":
+        """`rows`, with a column per metric; error is text, or what pandas has for none."""
+        return _frame(self.rows)
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
+        names = {row["cell_id"]: {key: row[key] for key in _NAMES} for row in self.rows}
+        return _frame(
+            [{**names[record["cell_id"]], **epoch} for record in self.records for epoch in record["history"]]
+        )
+
+    @cached_property
+    def costs(self) -> "pd.DataFrame":
+        """One row per variant of `cost_entries`: variant_id, label, the headline figures, named as metrics are."""
+        labels = {variant["variant_id"]: variant["label"] for variant in self.grid["variants"]}
+        return _frame(
+            [
+                {"variant_id": variant_id, "label": labels[variant_id], **cost_row(entry)}
+                for variant_id, entry in self.cost_entries.items()
+            ],
+            ("variant_id", "label"),
+        )
+
+
+def load_results(folder: Path | str) -> Results:
+    """Read one `<root>/<grid>/<profile>` without changing it.
+
+    Raises:
+        ResultsError: the folder holds no readable grid.json. Damaged records raise nothing: they are left
+            out and told in `Results.left_out`.
+    """
+    results = ResultsFolder(Path(folder))
+    grid = results.read_grid()
+    variants = {variant["variant_id"]: variant for variant in grid["variants"]}
+    records, rows, left_out = [], [], []
+    for cell in grid["cells"]:
+        row = {key: cell[key] for key in _NAMES}
+        try:
+            record = results.read_record(cell["cell_id"])
+        except DamagedFileError as damage:
+            left_out.append(f"cells/{cell['cell_id']}.json was left out: it {damage}.")
+            record = None
+        if record is not None and not is_of(record, {**variants[cell["variant_id"]], "seed": cell["seed"]}):
+            left_out.append(
+                f"cells/{cell['cell_id']}.json was left out: a default has changed since, so it is of another "
+                "experiment; the next run replaces it."
+            )
+            record = None
+        if record is None:
+            rows.append({**row, "outcome": "missing", "error": None})
+            continue
+        records.append(record)
+        error = record["attempts"][-1].get("error")
+        rows.append({**row, "outcome": record["outcome"], "error": error, **record["metrics"]})
+    foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
+    if foreign:
+        left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
+    entries, damaged = _cost_entries(results, grid)
+    return Results(
+        folder=results.path,
+        grid=grid,
+        records=records,
+        rows=rows,
+        cost_entries=entries,
+        left_out=[*left_out, *damaged],
+    )
+
+
+def _cost_entries(results: ResultsFolder, grid: Mapping[str, Any]) -> tuple[dict[str, Entry], list[str]]:
+    """What the grid's machine measured of each variant, and a sentence for each file that was not used."""
+    entries, left_out = {}, []
+    fingerprint = (grid.get("machine") or {}).get("fingerprint", "")
+    for variant in grid["variants"]:
+        variant_id = variant["variant_id"]
+        try:
+            costs = results.read_costs(variant_id)
+        except DamagedFileError as damage:
+            left_out.append(f"costs/{variant_id}.json was left out: it {damage}.")
+            continue
+        if costs is not None and (entry := entry_of(costs, fingerprint)) is not None:
+            entries[variant_id] = entry
+    return entries, left_out
+
+
+def _frame(rows: list[dict[str, Any]], empty: Iterable[str] = _NAMES) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = dict.fromkeys(key for row in rows for key in row) or dict.fromkeys(empty)
+    return pd.DataFrame({key: [row.get(key) for row in rows] for key in columns})

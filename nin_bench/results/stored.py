@@ -1,0 +1,224 @@
+"""What the files of a results folder must hold, checked before anything is read off them. Imports no torch.
+
+They may come from anybody: what is not as a run writes it is damage, and is told with its reason.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nin_bench.errors import shown
+from nin_bench.files import DamagedFileError
+
+SCHEMA = 1
+"""Of grid.json, records and predictions."""
+
+OUTCOMES = frozenset({"trained", "diverged", "invalid", "out_of_memory", "crashed", "timed_out", "interrupted"})
+"""Everything that can come of a cell."""
+
+SECTIONS = ("model", "data", "recipe")
+"""The parts of a cell that are mappings."""
+
+Record = dict[str, Any]
+"""What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
+
+Predictions = dict[str, npt.NDArray[Any]]
+"""What was said of every test image: `predicted` (-1 for none), `probability`, `label`, all of one length."""
+
+_KINDS = {"predicted": "i", "probability": "f", "label": "i"}
+_MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
+_LARGEST = 2.0**128  # a loss is computed in single precision; and no measure is negative
+_MAX_CLASSES = 2**15
+"""What the predictions' int16 can tell apart."""
+_PLACES = frozenset({"cell_id", "variant_id", "label", "seed", "outcome", "error"})
+"""What tables hold beside the metrics."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+_Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]  # names files, so it must not lead out of a folder
+_Value = bool | int | float | str | None
+_Values = dict[str, _Value | list[_Value]]
+
+
+class _Variant(_Part):
+    variant_id: _Id
+    label: str
+    model: _Values
+    data: _Values
+    recipe: _Values
+
+
+class _Cell(_Part):
+    cell_id: _Id
+    variant_id: _Id
+    label: str
+    seed: int
+
+
+class _Machine(_Part):
+    fingerprint: str
+
+
+class _Grid(_Part):
+    name: str
+    profile: str
+    data: _Values = {}
+    recipe: _Values = {}
+    variants: list[_Variant]
+    cells: list[_Cell]
+    lock: dict[str, Any] | None = None
+    machine: _Machine | None = None
+
+
+def check_grid(value: Mapping[str, Any]) -> None:
+    """See that a grid.json tells its setting, its variants and its cells.
+
+    Raises:
+        DamagedFileError: something is missing or of the wrong kind; it says what.
+    """
+    try:
+        grid = _Grid.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DamagedFileError(f"is not as a run writes it ({place}: {first['msg'].lower()})") from error
+    known = {variant.variant_id for variant in grid.variants}
+    if unknown := [cell.variant_id for cell in grid.cells if cell.variant_id not in known]:
+        raise DamagedFileError(f"is not as a run writes it (cells: {unknown[0]!r} is none of its variants)")
+
+
+def check_record(value: Mapping[str, Any], cell_id: str) -> None:
+    """See that a record is of its cell, and that numbers stand where a report computes with them.
+
+    Raises:
+        DamagedFileError: it is of another cell, something is missing or of the wrong kind; it says what.
+    """
+    if value.get("cell_id") != cell_id:
+        raise DamagedFileError(f"is the record of another cell, {shown(value.get('cell_id'))}")
+    outcome = value.get("outcome")
+    if not isinstance(outcome, str) or outcome not in OUTCOMES:
+        raise DamagedFileError(f"has the outcome {shown(outcome)}, which is none we know")
+    metrics = value.get("metrics")
+    history, attempts = _mappings(value.get("history")), _mappings(value.get("attempts"))
+    if not isinstance(metrics, dict) or history is None or not attempts:
+        raise DamagedFileError("lacks its metrics, its history or its attempts")
+    cell = value.get("cell", {})
+    if not isinstance(cell, dict) or not all(isinstance(cell.get(part, {}), dict) for part in SECTIONS):
+        raise DamagedFileError("does not tell its cell")
+    if not isinstance(value.get("environment", {}), dict):
+        raise DamagedFileError("does not tell its environment")
+    _check_numbers("metrics", metrics)
+    for number, row in enumerate(history, start=1):
+        _check_numbers(f"history[{number - 1}]", row)
+        if row.get("epoch") != number:
+            raise DamagedFileError(f"has epoch {shown(row.get('epoch'))} in the place of epoch {number}")
+    for number, attempt in enumerate(attempts):
+        if not isinstance(attempt.get("error"), str | None):
+            raise DamagedFileError(f"has {shown(attempt['error'])} as attempts[{number}].error, which is no text")
+        # What is no text there, is a number.
+        told = {name: value for name, value in attempt.items() if not isinstance(value, str)}
+        _check_numbers(f"attempts[{number}]", {**told, "error": None})
+
+
+def _mappings(value: object) -> list[dict[str, Any]] | None:
+    """A list of mappings; None where it is anything else."""
+    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
+
+
+def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
+    """Whether the record under a cell's id is of that cell as resolved today; no, where a default has changed.
+
+    A field that the record lacks is younger than it, and at its default: the id, a hash of all that is not,
+    would be another. A record that does not tell its cell is taken by its id.
+    """
+    recorded = record.get("cell") or {}
+    return recorded.get("seed", planned["seed"]) == planned["seed"] and all(
+        key in planned[section] and planned[section][key] == value
+        for section in SECTIONS
+        for key, value in recorded.get(section, {}).items()
+    )
+
+
+def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if value is None:
+            continue
+        if name in _PLACES:
+            raise DamagedFileError(f"has {place}.{name}, which is none")
+        if name == "dead_maps":
+            _check_classes(f"{place}.{name}", value)
+            continue
+        if not isinstance(value, bool | int | float):
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
+        if name.startswith("num_") and type(value) is not int:
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no count")
+        if not 0 <= value <= (1 if name.endswith("accuracy") else _LARGEST):
+            raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which nobody measured")
+
+
+def _check_classes(place: str, value: object) -> None:
+    """See that it lists classes, in order."""
+    found = value if isinstance(value, list) and all(type(item) is int for item in value) else None
+    if found is None or found != sorted(set(found)) or not all(0 <= item < _MAX_CLASSES for item in found):
+        raise DamagedFileError(f"has {shown(value)} as {place}, which lists no classes")
+
+
+def pack_predictions(predictions: Mapping[str, npt.NDArray[Any]], cell_id: str) -> bytes:
+    """The content of a predictions file, which says of which cell it is."""
+    buffer = io.BytesIO()
+    about = {"schema": np.array(SCHEMA), "cell_id": np.array(cell_id)}
+    np.savez_compressed(buffer, allow_pickle=False, **predictions, **about)
+    return buffer.getvalue()
+
+
+def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
+    """The arrays in a predictions file; nothing in it is unpickled.
+
+    Raises:
+        DamagedFileError: torn, of another schema or cell, or not what a run writes; it carries the reason.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _MAX_UNPACKED_BYTES:
+                raise DamagedFileError(f"unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = {name: np.asarray(arrays[name]) for name in arrays.files}
+    except DamagedFileError:
+        raise
+    except Exception as error:  # whatever zlib, zipfile and NumPy make of bytes that mean harm
+        raise DamagedFileError(f"is no whole archive of arrays ({' '.join(str(error).split())})") from error
+    schema, of_cell = found.pop("schema", np.array(SCHEMA)), found.pop("cell_id", np.array(cell_id))
+    if schema.tolist() != SCHEMA:
+        raise DamagedFileError(f"is of schema {shown(schema.tolist())}; this version reads {SCHEMA}")
+    if of_cell.tolist() != cell_id:
+        raise DamagedFileError(f"holds the predictions of another cell, {shown(of_cell.tolist())}")
+    if {name: array.dtype.kind for name, array in found.items()} != _KINDS:
+        raise DamagedFileError(f"holds other arrays than {', '.join(_KINDS)}")
+    if len({array.shape for array in found.values()}) != 1 or found["label"].ndim != 1:
+        raise DamagedFileError("holds arrays that are not of one length")
+    probability = found["probability"]
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise DamagedFileError("holds probabilities outside 0 to 1")
+    return found
+
+
+def check_predictions(predictions: Predictions, record: Mapping[str, Any]) -> None:
+    """See that predictions are those that a record was made from.
+
+    Raises:
+        DamagedFileError: their accuracy is not the record's.
+    """
+    recorded = record["metrics"].get("test_accuracy")
+    if not len(predictions["label"]):
+        raise DamagedFileError("holds no prediction")
+    found = float((predictions["predicted"] == predictions["label"]).mean())
+    if found != recorded:
+        raise DamagedFileError(f"has an accuracy of {found:g}, and its record one of {shown(recorded)}")

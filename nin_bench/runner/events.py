@@ -1,0 +1,72 @@
+"""What a run tells while it lasts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nin_bench.cell import Cell
+from nin_bench.executors import Slot
+from nin_bench.foretell import RunForecast
+from nin_bench.plan import PlannedCell
+from nin_bench.results import Record
+from nin_bench.runner import rounds
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The run knows what it has to do."""
+
+    cells: Sequence[PlannedCell]
+    slots: Sequence[Slot]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Nothing is left to measure, and what was measured tells what training will take."""
+
+    forecast: RunForecast
+    """Of the cells to run."""
+    machine: Mapping[str, Any]
+    """As `describe_machine` tells."""
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """A cell has its process."""
+
+    cell: Cell
+    device: str
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """A cell has passed once more over its images."""
+
+    cell: Cell
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CellResumed:
+    """A cell found checkpoints."""
+
+    cell: Cell
+    is_resumed: bool
+    """Whether it goes on from one; else none could be used."""
+    num_epochs: int
+    """Epochs that need no training."""
+    notes: Sequence[str]
+    """A sentence for each checkpoint that could not be used."""
+
+
+@dataclass(frozen=True)
+class CellEnded:
+    """A cell is over and its record is safe."""
+
+    cell: Cell
+    record: Record
+    will_retry: bool
+
+
+Event = Planned | Foretold | CellStarted | CellResumed | EpochEnded | CellEnded | rounds.Event

@@ -1,0 +1,173 @@
+"""The parent of a run: hold the folder, plan, measure, and have cells trained."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nin_bench.cell import Cell
+from nin_bench.checkpoint import Checkpoints
+from nin_bench.foretell import foretell_run
+from nin_bench.grid import Grid
+from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
+from nin_bench.results import ResultsFolder
+from nin_bench.results.cost_entry import Entry, is_measured
+from nin_bench.results.cost_file import entry_of
+from nin_bench.runner.dispatch import TRAIN, CellTask, Dispatch, RunSummary
+from nin_bench.runner.events import Event, Foretold, Planned
+from nin_bench.runner.rounds import Measuring
+from nin_bench.runner.workplace import Held, RunOptions, held_folder
+
+
+@dataclass(frozen=True)
+class VariantCost:
+    """A variant, and what this machine has measured of it, now or before."""
+
+    variant_id: str
+    label: str
+    entry: Entry | None
+    """None where the measuring ended before it was its turn."""
+
+
+@dataclass(frozen=True)
+class MeasureSummary:
+    """What came of a measuring."""
+
+    costs: Sequence[VariantCost]
+    """Of every selected variant."""
+    num_skipped: int
+    """Variants that this machine had measured before."""
+    notes: Sequence[str]
+    """A sentence for each damaged file that was set aside."""
+    signal_number: int | None
+    """The signal that ended it early."""
+
+
+def run_grid(
+    grid: Grid,
+    folder: ResultsFolder,
+    options: RunOptions,
+    on_event: Callable[[Event], None],
+    *,
+    at_end: Callable[[], None] = lambda: None,
+    task: CellTask = TRAIN,
+) -> RunSummary:
+    """Train every selected cell that has no final record, and record each as it ends.
+
+    Args:
+        grid: what to run.
+        folder: where results go; held under a lock meanwhile.
+        options: how to run.
+        on_event: is told what happens.
+        at_end: is called when no cell is left to train, unless a signal ended the run; the folder is still held
+            then, so that what follows from its records is written by one run at a time.
+        task: what workers do with a cell.
+
+    Raises:
+        InputError: a network cannot be built, the data cannot be had, the device is not there.
+        ResultsError: the folder cannot be written, is in use, or belongs to another question. What is in it is
+            whole, and the next run goes on from it.
+    """
+    planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
+    specs = [one.cell.data for one in planned if one.has_to_run]
+    with held_folder(grid, folder, options, specs, preload=task.preload) as held:
+        notes = [
+            told
+            for cell in grid.selected
+            if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
+        ]
+        planned = [_tidied(one, folder, options.fresh) for one in plan_cells(grid, folder, fresh=options.fresh)]
+        todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
+        to_measure, damaged = _unmeasured(todo, folder, held, options.num_rounds)
+        on_event(Planned(planned, held.slots, [*notes, *damaged]))
+        _measure(to_measure, folder, held, options, on_event)
+        planned = foretell_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
+        forecast = foretell_run((one.forecast for one in planned if one.has_to_run), len(held.slots))
+        if forecast.num_known:
+            on_event(Foretold(forecast, held.machine))
+        summary = Dispatch(folder, options, on_event, held.executor, task).train(planned)
+        if held.signal_number is None:
+            at_end()
+        summary.signal_number = held.signal_number
+        return summary
+
+
+def measure_grid(
+    grid: Grid, folder: ResultsFolder, options: RunOptions, on_event: Callable[[Event], None]
+) -> MeasureSummary:
+    """Measure every selected variant that this machine has not measured; train nothing.
+
+    Args:
+        grid: whose variants to measure.
+        folder: where costs go; held under a lock meanwhile.
+        options: how to measure; `fresh` measures all selected variants again.
+        on_event: is told what happens.
+
+    Raises:
+        InputError: a network cannot be built, the data cannot be had, the device is not there.
+        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+    """
+    load_plan(grid, folder, options.data_dir)
+    variants = {cell.variant_id: cell for cell in grid.selected}
+    with held_folder(grid, folder, options, [cell.data for cell in variants.values()]) as held:
+        to_measure, notes = _unmeasured(variants.values(), folder, held, options.num_rounds)
+        if options.fresh:
+            to_measure = list(variants.values())
+        _measure(to_measure, folder, held, options, on_event)
+        costs = [
+            VariantCost(variant_id, cell.label, _entry(folder, variant_id, held.machine))
+            for variant_id, cell in variants.items()
+        ]
+        return MeasureSummary(costs, len(variants) - len(to_measure), notes, held.signal_number)
+
+
+def _unmeasured(
+    cells: Iterable[Cell], folder: ResultsFolder, held: Held, num_rounds: int
+) -> tuple[list[Cell], list[str]]:
+    """A cell of each variant that this machine has not measured as wanted, and what was set aside on the way."""
+    unmeasured, notes = [], []
+    for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
+        costs, note = folder.read_costs_or_set_aside(variant_id)
+        notes += [note] if note else []
+        entry = None if costs is None else entry_of(costs, held.machine["fingerprint"])
+        if not is_measured(entry, num_rounds, len(held.slots)):
+            unmeasured.append(cell)
+    return unmeasured, notes
+
+
+def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> Entry | None:
+    costs = folder.read_costs(variant_id)
+    return None if costs is None else entry_of(costs, machine["fingerprint"])
+
+
+def _measure(
+    cells: Sequence[Cell],
+    folder: ResultsFolder,
+    held: Held,
+    options: RunOptions,
+    on_event: Callable[[Event], None],
+) -> None:
+    if cells:
+        Measuring(
+            cells,
+            folder,
+            held.executor,
+            num_rounds=options.num_rounds,
+            machine=held.machine,
+            data_dir=options.data_dir,
+            on_event=on_event,
+        ).measure()
+
+
+def _tidied(planned: PlannedCell, folder: ResultsFolder, fresh: bool) -> PlannedCell:
+    """Bring a cell's checkpoints and its record in line, as a run that was killed had no time to do.
+
+    Checkpoints that nobody will go on from are removed. An attempt that left one, but no record, is recorded.
+    """
+    checkpoints = Checkpoints(folder.checkpoints_path, planned.cell)
+    if fresh or planned.state == "done":
+        checkpoints.remove()
+    saved = checkpoints.newest_record() if planned.state == "continue" else None
+    if saved is None or (planned.record and len(saved["attempts"]) <= len(planned.record["attempts"])):
+        return planned
+    folder.write_record(saved)
+    return replace(planned, outcome=saved["outcome"], record=saved)

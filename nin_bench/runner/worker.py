@@ -1,0 +1,149 @@
+"""Train one cell and say what came of it, in whatever process this is called."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nin_bench.cell import Cell
+from nin_bench.checkpoint import Checkpoints, write_weights
+from nin_bench.environment import device_name
+from nin_bench.errors import ResultsError
+from nin_bench.executors import Channel, Slot
+from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
+from nin_bench.runner.record import make_record, now
+
+EPOCH_SECONDS = 1.0
+"""An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more
+than doing it again."""
+
+
+def prepare_process(slot: Slot) -> None:
+    """Make a fresh process compute as every worker does. On a CPU that is one thread."""
+    if slot.device == "cpu":
+        torch.set_num_threads(1)
+    # On CUDA convolutions would else compute `fp32` in TF32, unlike dense layers, and not repeat.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
+def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult | ResultsError:
+    """`run_cell` as an executor's task: what happens is told as it does, and a full disk is handed back."""
+    prepare_process(slot)
+    try:
+        return run_cell(
+            assignment.cell,
+            data_dir=assignment.data_dir,
+            device=slot.device,
+            environment=assignment.environment,
+            keeping=assignment.keeping,
+            earlier_attempts=assignment.earlier_attempts,
+            on_news=channel.tell,
+            should_stop=channel.should_stop,
+        )
+    except ResultsError as refusal:
+        return refusal
+
+
+def run_cell(
+    cell: Cell,
+    *,
+    data_dir: Path | None = None,
+    device: str = "cpu",
+    environment: Mapping[str, Any] | None = None,
+    keeping: Keeping = KEEP_NOTHING,
+    earlier_attempts: Sequence[Mapping[str, Any]] = (),
+    on_news: Callable[[News], None] = lambda news: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> CellResult:
+    """Train a cell to its end, from its last checkpoint on, and evaluate it; the test images are read then, once.
+
+    Whatever goes wrong with the cell is the record's outcome, with its cause.
+
+    Args:
+        cell: what to train.
+        data_dir: where datasets lie; None looks in the usual places.
+        device: a torch device.
+        environment: kept in the record, with the device added.
+        keeping: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
+            is not safe yet.
+        earlier_attempts: of the cell's record, which the new one keeps.
+        on_news: is told what happens.
+        should_stop: is asked before every step of training and every batch of an evaluation.
+
+    Raises:
+        ResultsError: a checkpoint or the weights cannot be stored.
+    """
+    run = _CellRun(
+        Attempt(cell, data_dir=data_dir, device=device, should_stop=should_stop),
+        keeping,
+        environment={**(environment or {}), "device": device_name(device)},
+        earlier_attempts=earlier_attempts,
+    )
+    return run.to_its_end(on_news)
+
+
+class _CellRun:
+    """An attempt that is kept while it lasts."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        keeping: Keeping,
+        *,
+        environment: Mapping[str, Any],
+        earlier_attempts: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self.attempt = attempt
+        self.keeping = keeping
+        self.environment = environment
+        self.earlier_attempts = earlier_attempts
+        self.checkpoints = Checkpoints(keeping.checkpoints, attempt.cell) if keeping.checkpoints else None
+        self.started_at = now()
+        self.saved = time.monotonic()
+
+    def to_its_end(self, on_news: Callable[[News], None]) -> CellResult:
+        attempt = self.attempt
+        predictions = None
+        with attempt.failures_noted():
+            attempt.prepare()
+            notes = self.checkpoints.restore(attempt.restore) if self.checkpoints else []
+            # What could not be used was set aside, so whatever is left was gone on from.
+            is_resumed = bool(self.checkpoints and self.checkpoints.paths())
+            on_news(CellReady(dict(attempt.metrics), [*attempt.history], is_resumed=is_resumed, notes=notes))
+            while attempt.epochs_left:
+                row = attempt.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
+                self.save_after(min(EPOCH_SECONDS, self.keeping.seconds))
+                on_news(EpochDone(dict(attempt.metrics), row))
+            predictions = attempt.evaluate()
+            if self.keeping.weights:
+                write_weights(self.keeping.weights, attempt.weights())
+        if attempt.outcome == "interrupted" and attempt.is_prepared:
+            self.save()
+        return CellResult(self.record(attempt.outcome, attempt.error), predictions)
+
+    def save_after(self, seconds: float) -> None:
+        """Save if the last time is so long ago."""
+        if time.monotonic() - self.saved >= seconds:
+            self.save()
+
+    def save(self) -> None:
+        if self.checkpoints:
+            state = self.attempt.state()
+            self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
+            self.saved = time.monotonic()
+
+    def record(self, outcome: str, error: str | None) -> dict[str, Any]:
+        return make_record(
+            self.attempt.cell,
+            outcome,
+            started_at=self.started_at,
+            error=error,
+            metrics=self.attempt.metrics,
+            history=self.attempt.history,
+            environment=self.environment,
+            earlier_attempts=self.earlier_attempts,
+        )

@@ -1,0 +1,1 @@
+"""Train one network, and tell how well it does."""

@@ -1,0 +1,299 @@
+"""Train one network: its step, epochs, history, and whether it escaped chance.
+
+Batch order, augmentation, dropout and every initial weight are functions of (seed, step), never of the number of
+workers or of where a training was interrupted, so that a run on one thread repeats bit for bit, resumed or not.
+Knows nothing of grids, files or processes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nin_bench.cell import Cell, Recipe
+from nin_bench.errors import SpecError
+from nin_bench.metrics import ESCAPE_MARGIN
+from nin_bench.models import ImageSpec, build_model
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, predict
+from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
+
+ESCAPE_WINDOW = 20
+"""Steps over which the running loss is averaged that has to lie `ESCAPE_MARGIN` below chance for an escape."""
+
+Epoch = dict[str, Any]
+"""One row of the history: epoch, losses and accuracies, learning rate, seconds."""
+
+
+class DivergedError(Exception):
+    """The training loss became NaN or infinite.
+
+    Args:
+        step: the first whose loss was not finite, counted from 1.
+        loss: what it was.
+    """
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"the training loss became {loss} at step {step}")
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a guess that never looks at the image can reach, for some labels."""
+
+    loss: float
+    """The labels' entropy: ln(classes) where all are equally frequent, in nats."""
+    accuracy: float
+    """The share of the commonest."""
+
+    @classmethod
+    def of(cls, labels: Tensor) -> "Chance":
+        """The best constant guess for (N,) int64 labels."""
+        shares = labels.bincount().double() / len(labels)
+        return cls(loss=torch.special.entr(shares).sum().item(), accuracy=shares.max().item())
+
+
+@dataclass
+class EpochSoFar:
+    """Sums over the steps of the epoch under way."""
+
+    num_batches: int = 0
+    loss_sum: float = 0.0
+    num_right: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Progress:
+    """What is known so far of a training; whole also when it ends early."""
+
+    num_steps: int = 0
+    """Steps whose loss was finite."""
+    num_images: int = 0
+    """Images in those steps; one counts each time it is seen."""
+    escape_epoch: float | None = None
+    history: list[Epoch] = field(default_factory=list)
+    """A row for each epoch that has ended."""
+    recent_losses: list[float] = field(default_factory=list)
+    """Of the last steps, as many as a running loss is the mean of."""
+    under_way: EpochSoFar = field(default_factory=EpochSoFar)
+
+    @property
+    def train_seconds(self) -> float:
+        """Time in training steps alone: no evaluation, no loading, and no step that was lost and done again."""
+        return sum((row["seconds"] for row in self.history), start=self.under_way.seconds)
+
+    @property
+    def escaped(self) -> bool | None:
+        """Whether the running loss fell well below that of a constant guess; None before there is one."""
+        return self.escape_epoch is not None if self.num_steps >= ESCAPE_WINDOW else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Training throughput, None before the first step has ended."""
+        return self.num_images / self.train_seconds if self.num_images else None
+
+
+def seed_for(seed: int, *purpose: object) -> int:
+    """A 63-bit seed for one purpose, so that no two draws of a cell share a stream.
+
+    >>> seed_for(0, "init") != seed_for(0, "order", 1)
+    True
+    """
+    text = ":".join(map(str, (seed, *purpose)))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def make_network(cell: Cell, image: ImageSpec, device: torch.device) -> nn.Module:
+    """A cell's network with its initial weights, on its device.
+
+    Raises:
+        SpecError: what `build_model` refuses.
+    """
+    torch.manual_seed(seed_for(cell.seed, "init"))
+    model = build_model(cell.model.name, image, **cell.model.arguments)
+    initialise(model, cell.recipe)
+    return model.to(device).to(memory_format=torch.channels_last)
+
+
+def check_micro_batch(model: nn.Module, recipe: Recipe) -> None:
+    """Refuse micro-batches where they would change what is computed, not only its last bits.
+
+    Raises:
+        SpecError: of `micro_batch`, for a network with batch normalisation.
+    """
+    if recipe.micro_batch is not None and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
+        raise SpecError(
+            "micro_batch",
+            f"{recipe.micro_batch} does not go with batch normalisation, which would normalise over so many "
+            "images and not over the batch; leave it out",
+        )
+
+
+def _compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The model through torch.compile; on CUDA as a graph, which spares small networks most of their launches."""
+    return torch.compile(model, mode="reduce-overhead" if device.type == "cuda" else "default")
+
+
+class Trainer:
+    """One network in training.
+
+    Args:
+        model: the network, its weights drawn, on its device.
+        recipe: how to train it.
+        train: the images to train on, on the same device.
+        seed: of the cell.
+        chance_loss: of a constant guess on these images, in nats.
+
+    Raises:
+        SpecError: the network and the recipe do not go together.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, train: Images, *, seed: int, chance_loss: float) -> None:
+        check_micro_batch(model, recipe)
+        self.model = model
+        self.recipe = recipe
+        self.train = train
+        self.seed = seed
+        self.device = next(model.parameters()).device
+        # Evaluation takes the model itself: a compiled one would not see the hook on its class maps.
+        self.forward = _compiled(model, self.device) if recipe.compile else model
+        self.optimizer = make_optimizer(model, recipe)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
+        self.chance_loss = chance_loss
+        self.progress = Progress()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one pass over the training images; the last may be a smaller batch."""
+        return math.ceil(len(self.train) / self.recipe.batch_size)
+
+    def autocast(self) -> torch.autocast:
+        """The recipe's precision, for forward passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def run_epoch(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        *,
+        after_step: Callable[[], None] = lambda: None,
+        at_end: Callable[[], Epoch] = dict,
+    ) -> Epoch:
+        """Train one pass over the images, or what a restored state left of it, and return its row of the history.
+
+        Args:
+            should_stop: is asked before every step.
+            after_step: is called after every step, when `state` is whole.
+            at_end: what else to say of the network in the row; it is called when the epoch's steps are done. While
+                it has not answered, the epoch has not ended, and a state restored from then asks it again.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite; nothing is done after that step.
+            StoppedError: `should_stop` answered yes before a step.
+        """
+        progress, sums = self.progress, self.progress.under_way
+        epoch = len(progress.history)
+        self.model.train()
+        for indices in self._order(epoch)[sums.num_batches :]:
+            if should_stop():
+                raise StoppedError
+            started = time.perf_counter()
+            self._set_learning_rate(epoch + sums.num_batches / self.steps_per_epoch)
+            batch_loss, right = self.step(indices)
+            self._note_loss(batch_loss / len(indices))
+            progress.num_images += len(indices)
+            sums.num_batches += 1
+            sums.loss_sum += batch_loss
+            sums.num_right += right
+            sums.seconds += time.perf_counter() - started
+            after_step()
+        row: Epoch = {
+            "epoch": epoch + 1,
+            "train_loss": sums.loss_sum / len(self.train),
+            "train_accuracy": sums.num_right / len(self.train),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "seconds": sums.seconds,
+            **at_end(),
+        }
+        progress.history.append(row)
+        progress.under_way = EpochSoFar()
+        return row
+
+    def step(self, indices: Tensor) -> tuple[float, int]:
+        """One optimizer step on some images: (sum of their losses, number classified rightly).
+
+        Micro-batches sum to the gradient of the batch's mean loss.
+        """
+        generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", self.progress.num_steps))
+        torch.manual_seed(seed_for(self.seed, "dropout", self.progress.num_steps))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss_sum = torch.zeros((), device=self.device)
+        num_right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for part in torch.split(indices, self.recipe.micro_batch or len(indices)):
+            images, labels = self.train.batches.take(
+                part, augmentation=self.recipe.augmentation, generator=generator
+            )
+            with self.autocast():
+                logits = self.forward(images)
+            loss = self.loss(logits.float(), labels)
+            (loss / len(indices)).backward()
+            loss_sum += loss.detach()
+            num_right += (predict(logits.detach()) == labels).sum()
+        self.optimizer.step()
+        return loss_sum.item(), int(num_right.item())
+
+    def evaluate(self, images: Images, should_stop: Callable[[], bool] = lambda: False) -> Evaluation:
+        """What the network says of some images, in the recipe's precision; `should_stop` as in `evaluate`."""
+        return evaluate(self.model, images, self.autocast(), should_stop)
+
+    def state(self) -> dict[str, Any]:
+        """All that a training depends on beside its cell, in plain values and the tensors themselves, not copies.
+
+        Rates, orders and draws are functions of (recipe, seed, step), so no generator has a state to keep.
+        """
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another trainer of the same cell took its `state`.
+
+        Raises:
+            ValueError: the state is of another network or optimizer; nothing was changed.
+        """
+        ours = {name: tensor.shape for name, tensor in self.model.state_dict().items()}
+        if {name: tensor.shape for name, tensor in state["model"].items()} != ours:
+            raise ValueError("its weights are of another network")
+        progress = state["progress"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.model.load_state_dict(state["model"])
+        self.progress = Progress(**{**progress, "under_way": EpochSoFar(**progress["under_way"])})
+
+    def _order(self, epoch: int) -> Sequence[Tensor]:
+        generator = torch.Generator().manual_seed(seed_for(self.seed, "order", epoch))
+        shuffled = self.train.indices[torch.randperm(len(self.train), generator=generator)]
+        return torch.split(shuffled, self.recipe.batch_size)
+
+    def _set_learning_rate(self, epoch: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, epoch)
+
+    def _note_loss(self, loss: float) -> None:
+        progress = self.progress
+        if not math.isfinite(loss):
+            raise DivergedError(progress.num_steps + 1, loss)
+        progress.num_steps += 1
+        progress.recent_losses = [*progress.recent_losses, loss][-ESCAPE_WINDOW:]
+        full = len(progress.recent_losses) == ESCAPE_WINDOW
+        if progress.escape_epoch is None and full:
+            running = sum(progress.recent_losses) / ESCAPE_WINDOW
+            if running < self.chance_loss - ESCAPE_MARGIN:
+                progress.escape_epoch = progress.num_steps / self.steps_per_epoch

@@ -1,0 +1,332 @@
+import json
+import re
+import subprocess
+import sys
+from html import unescape
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from markdown_it import MarkdownIt
+from matplotlib.image import imread
+from report_fixture import learning, metrics, record, write_results
+from search_fixture import (
+    RATES,
+    failed,
+    pruned,
+    run,
+    sweep,
+    trial,
+    write_search,
+    write_search_showcase,
+    write_two_parameters,
+)
+
+from nin_bench.errors import ResultsError
+from nin_bench.report.build import build_report
+from nin_bench.report.search.build import FIGURES, build_search_report
+from nin_bench.report.text import printable
+
+ROOT = Path(__file__).parents[2]
+
+
+def read_strictly(path: Path) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    content: dict[str, Any] = json.loads(path.read_text(), parse_constant=refuse)
+    return content
+
+
+@pytest.fixture(scope="module")
+def showcase(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("search")
+    build_search_report(write_two_parameters(root / "results"), root / "report")
+    return root / "report"
+
+
+def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
+    first = sweep([0.70, 0.80, 0.85, [0.87, 0.85], [0.85, 0.1], None])
+    folder = write_search(tmp_path / "s", {"a": [*first, failed(6, {"lr": 1.0})], "b|c": sweep([0.1] * 6)})
+
+    path = build_search_report(folder, tmp_path / "report")
+    page = path.read_text()
+
+    assert path == tmp_path / "report" / "search.md"
+    assert page.startswith("# lr_search · cpu · search\n\n**Question.** Which learning rate suits each network?\n")
+    assert "6 trials of 12 epochs on 2 seeds, sampler grid, pruner none." in page
+    assert "**a** did best, with lr 0.0631 and a validation accuracy in % of 86.0 ± 1.4 (n=2).\n" in page
+    assert (
+        "| a | lr 0.0631 | 86.0 ± 1.4 (n=2) | 6/6 | none |\n"
+        "| b\\|c | lr 0.001 (arbitrary) | – | 6/6 | nothing learned |\n"
+    ) in page
+    assert "- b\\|c: none of its 6 complete trials learned (6 at chance level), so its best is arbitrary" in page
+    # within one point of .86: all of the .6 decades down to .85, and next to nothing up to where one did not learn
+    assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.61 decades | 80 % (39–96 %) | 6 | 4 |\n" in page
+    assert "| b\\|c | 2,000 | – | – | – | 0 % (0–41 %) | 6 | – |\n" in page
+    assert (
+        "- At a learning rate drawn at random, a is the likeliest to learn, 80 % (95 % interval 39 to 96 %, "
+        "6 values tried), and b\\|c the least likely, 0 % (95 % interval 0 to 41 %, 6 values tried). "
+        "The two intervals overlap"
+    ) in page
+    # worth .70 .80 .85 .86 .425 0
+    assert "| variant | k = 1 | k = 2 | k = 4 | k = 6 |\n|---|---:|---:|---:|---:|\n| a | 60.6 | 79.5 |" in page
+    assert "| a | 6/6 | 0 | 1 | 1 | 1 | ≥ 144 | ≥ 9.0 | 80 (at most 80, n=6) |\n" in page
+    assert "| Searched | lr 0.001 to 1 on a log scale |\n" in page
+    assert "optuna-dashboard sqlite:///RESULTS_DIR/studies.db    # where the search ran" in page
+    assert "- a: lr_search/cpu/v00\n" in page
+    assert "Importance of each parameter" not in page
+    assert re.findall("^## (.+)$", page, re.MULTILINE) == [
+        "Best recipe of each variant",
+        "How easy each is to tune",
+        "Figures",
+        "Expected best of k trials",
+        "Budget",
+        "Setting",
+        "Caveats",
+        "Look at the studies yourself",
+        "How to make this page again",
+    ]
+
+
+def test_every_figure_on_the_page_exists(showcase: Path) -> None:
+    named = re.findall(r"\((figures/[^)]+)\)", (showcase / "search.md").read_text())
+    assert [Path(name).stem for name in named[::2]] == list(FIGURES)
+    for name in named:
+        assert (showcase / name).stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_drawn(showcase: Path, name: str) -> None:
+    figures = showcase / "figures"
+    svg, pixels = (figures / f"{name}.svg").read_bytes(), imread(figures / f"{name}.png")[..., :3]
+    assert 0.01 < (pixels.min(axis=-1) < 0.9).mean() < 0.6
+    assert pixels.shape[1] == 1800
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"<dc:date>" not in svg
+
+
+def test_json_holds_the_page_unrounded(tmp_path: Path) -> None:
+    trials = sweep([0.70, 0.80, 0.85, [0.8612345, 0.8587655], 0.8, 0.7])
+    build_search_report(write_search(tmp_path / "s", {"a": trials}), tmp_path / "report")
+    report = read_strictly(tmp_path / "report" / "search.json")
+
+    [choice], [curve], [budget], [study] = (report[key] for key in ("choices", "curves", "budgets", "studies"))
+    assert report["leader"] == choice
+    assert choice["params"] == {"lr": RATES[3]}
+    assert choice["value"]["mean"] == pytest.approx(0.86, rel=1e-12)
+    assert curve["peak"]["rate"] == RATES[3]
+    assert [point["learned"] for point in curve["points"]] == [{"count": 2, "of": 2}] * 6
+    assert len(budget["expected_best"]) == 6
+    assert study["trials"][3]["runs"][0] == {
+        "seed": 10_000, "outcome": "trained", "escaped": True, "learned": True,
+        "last_epoch": {
+            "train_loss": pytest.approx(0.6282841), "validation_accuracy": 0.8612345,
+            "validation_loss": pytest.approx(0.6282841),
+        },
+    }  # fmt: skip
+    assert report["search"]["space"] == {"lr": {"low": 0.001, "high": 1.0, "log": True}}
+    assert report["axis"] == {"name": "lr", "low": 0.001, "high": 1.0, "log": True}
+
+
+def test_the_same_studies_give_the_same_bytes_wherever_they_lie(tmp_path: Path) -> None:
+    for place in ("here", "else/where"):
+        folder = write_two_parameters(tmp_path / place, variants=2)
+        build_search_report(folder, tmp_path / place / "report")
+    first, second = tmp_path / "here" / "report", tmp_path / "else/where" / "report"
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert len(files) == 10
+    for name in files:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_two_parameters_have_importances(showcase: Path) -> None:
+    page, report = (showcase / "search.md").read_text(), read_strictly(showcase / "search.json")
+    [row, *_] = re.findall(r"^\| nin pointwise=0 \| 12 \| .*$", page, re.MULTILINE)
+    shares = report["importances"][0]["shares"]
+    assert row.startswith(f"| nin pointwise=0 | 12 | {100 * shares['lr']:.0f} % |")
+    assert "| Searched | lr 0.001 to 1 on a log scale · init default, xavier_uniform |\n" in page
+    assert " lr 0.1 " not in re.findall(r"^\| Recipe of a run .*$", page, re.MULTILINE)[0]
+
+
+def test_a_loss_is_given_in_nats(tmp_path: Path) -> None:
+    def made(number: int, loss: float, accuracy: float, told: float) -> dict[str, Any]:
+        runs = [run(accuracy, seed, loss=loss) for seed in (10_000, 10_001)]
+        return trial(number, {"lr": RATES[number]}, [accuracy] * 2, value=told, runs=runs)
+
+    trials = [made(0, 0.9, 0.7, 0.9), made(1, 0.5, 0.8, 0.5), made(2, 2.3, 0.1, 23.0)]
+    folder = write_search(
+        tmp_path / "s", {"a": trials}, trials=3, objective="validation_loss", direction="minimize"
+    )
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "The best has the lowest validation loss, mean over its seeds.\n" in page
+    assert "A seed that diverged or ended at chance level counts as ten times the loss of a guess.\n" in page
+    assert "**a** did best, with lr 0.00398 and a validation loss in nats of 0.500 ± 0.000 (n=2).\n" in page
+    assert "| a | 8.133 | 0.633 | 0.500 |\n" in page
+
+
+def test_a_pruner_is_said_with_what_was_spent(tmp_path: Path) -> None:
+    trials = [trial(0, {"lr": 0.1}, [0.9, 0.9]), pruned(1, {"lr": 0.01}, [0.5, 0.5])]
+    folder = write_search(tmp_path / "s", {"a": trials}, trials=2, pruner="median", storage="postgresql")
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "2 trials of at most 12 epochs" in page
+    assert "| a | 1/2 | 1 | 0 | 0 | 0 | 32 |" in page
+    assert "- Pruned trials count with the value they had reached" in page
+    assert "optuna-dashboard STORAGE\n" in page
+    assert "STORAGE is the postgresql address" in page
+
+
+def test_hostile_names_neither_run_nor_break_a_table(tmp_path: Path) -> None:
+    names = ["<script>alert(1)</script>", "a|b", "x\n\n# heading", "\u202eevil", "![x](http://e.com/x.png)",
+             "`", "$\\frac{1}{0}$", "www.e.com", "@somebody #12 :smile:"]  # fmt: skip
+    init = ["<b>|</b>", "![y](http://e.com)"]
+    trials = [trial(n, {"init": init[n]}, [0.9, 0.8]) for n in range(2)]
+    folder = write_search(
+        tmp_path / "s",
+        dict.fromkeys(names, trials),
+        space={"init": init},
+        trials=3,
+        question="<img src=x onerror=alert(1)>\n# not a heading",
+    )
+
+    page = build_search_report(folder, tmp_path / "report").read_text()
+
+    html = MarkdownIt("commonmark").enable("table").render(page).replace("<!-- -->", "")
+    first_cells = [unescape(cell) for cell in re.findall(r"<tr>\s*<td>(.*?)</td>", html)]
+    assert "\u202e" not in page
+    assert not re.search('<(script|b>|img (?!src="figures/))', html)
+    assert 'href="http' not in html
+    assert re.findall("<h1>(.*)</h1>", html) == ["lr_search · cpu · search"]
+    assert first_cells[: 3 * len(names)] == [printable(name) for name in names] * 3
+    assert len(re.findall(r"<table>", html)) == 4
+
+
+@pytest.mark.parametrize("studies", [{"a": None}, {"a": [failed(0, {"lr": 0.1})]}, {"a": [], "b": None}])
+def test_nothing_complete_is_said(tmp_path: Path, studies: dict[str, Any]) -> None:
+    page = build_search_report(write_search(tmp_path / "s", studies), tmp_path / "report").read_text()
+    assert "**No trial has learned anything yet: there is nothing to choose.**" in page
+    assert "| a | – | – | 0/6 | no trial completed |" in page
+    assert "None: no trial holds anything to draw." in page
+    assert "How easy each is to tune" not in page
+    assert "Expected best of k" not in page
+    read_strictly(tmp_path / "report" / "search.json")
+
+
+def test_one_trial_makes_a_whole_page(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {"a": [trial(0, {"lr": 0.1}, [0.9])]}, trials=1, seeds=[10_000])
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "1 trial of 12 epochs on 1 seed, sampler" in page
+    assert "| a | lr 0.1 | 90.0 (n=1) | 1/1 | one seed |\n" in page
+    assert "| a | 1,000 | 0.1 | 90.0 (n=1) | – | 100 % (21–100 %) | 1 | 1 |\n" in page
+
+
+def test_a_seed_that_fell_back_to_chance_level_has_not_learned(tmp_path: Path) -> None:
+    trials = sweep([0.70, 0.80, 0.85, 0.86, 0.1, None])
+    before = build_search_report(write_search(tmp_path / "1", {"a": trials}), tmp_path / "1" / "report")
+    trials[4]["runs"][0]["escaped"] = True
+    trials[4]["escaped"] = True
+    after = build_search_report(write_search(tmp_path / "2", {"a": trials}), tmp_path / "2" / "report")
+    assert after.read_text() == before.read_text()
+    report = read_strictly(after.parent / "search.json")
+    point = report["curves"][0]["points"][4]
+    assert (point["escaped"], point["learned"]) == ({"count": 1, "of": 2}, {"count": 0, "of": 2})
+
+
+def test_names_say_only_what_tells_variants_apart(tmp_path: Path) -> None:
+    labels = ["nin pointwise=0 width=0.25", "nin pointwise=1 width=0.25"]
+    folder = write_search(tmp_path / "s", dict.fromkeys(labels, sweep([0.8] * 6)))
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "Names say only what tells variants apart. Left out of them: nin width=0.25.\n" in page
+    assert "\n| nin pointwise=0 | lr 0.001 |" in page
+    assert "- nin pointwise=0: its best learning rate" in page
+    assert "width=0.25" not in page.partition("Left out of them: nin width=0.25.")[2]
+
+
+def test_trials_as_long_as_each_run_are_said(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {"a": sweep([0.8] * 6)}, epochs=None)
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "6 trials of as many epochs as a run on 2 seeds" in page
+
+
+def test_without_a_number_to_search_there_is_no_curve(tmp_path: Path) -> None:
+    trials = [trial(n, {"init": init}, [0.9 - 0.1 * n, 0.9]) for n, init in enumerate(("default", "normal"))]
+    folder = write_search(tmp_path / "s", {"a": trials}, space={"init": ["default", "normal"]}, trials=2)
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "How easy" not in page
+    assert sorted(path.stem for path in (tmp_path / "report" / "figures").glob("*.png")) == ["search_budget"]
+
+
+def test_variants_that_differ_in_more_than_the_search_are_told(tmp_path: Path) -> None:
+    folder = write_search(
+        tmp_path / "s",
+        {"a": sweep([0.8] * 6), "b": sweep([0.7] * 6)},
+        recipes={"b": {"lr": 0.5, "batch_size": 64}},
+    )
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "- recipe: batch_size 32 for a\n- recipe: batch_size 64 for b\n" in page
+    assert "recipe: lr" not in page  # which is searched
+
+
+def test_what_was_left_out_is_named(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {"a": sweep([0.8] * 6), "b": None})
+    (folder / "studies" / "v01.json").write_text('{"schema": 1')
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "## Left out\n\n- studies/v01.json was left out: it is not whole JSON" in page
+
+
+def test_it_shares_its_folder_with_the_report_of_a_run(tmp_path: Path) -> None:
+    cell = record(metrics=metrics(0.9), history=learning(2, 0.9, 0))
+    build_report(write_results(tmp_path / "run", {"a": [cell]}), tmp_path / "report")
+    build_search_report(write_search(tmp_path / "1", {"a": sweep([0.8] * 6)}), tmp_path / "report")
+    figures = tmp_path / "report" / "figures"
+    assert {path.stem for path in figures.iterdir()} >= {"learning_curves", "search_curves"}
+    build_search_report(write_search(tmp_path / "2", {"a": None}), tmp_path / "report")
+    assert "learning_curves" in {path.stem for path in figures.iterdir()}
+    assert not list(figures.glob("search_*"))
+
+
+def test_a_folder_that_was_never_searched_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="nothing was searched here"):
+        build_search_report(tmp_path, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_it_never_takes_the_place_of_the_search(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "s", {"a": sweep([0.8] * 6)})
+    before = (folder / "search.json").read_bytes()
+    with pytest.raises(ResultsError, match="holds the search itself; give its report another --out"):
+        build_search_report(folder, folder / "studies" / "..")
+    assert (folder / "search.json").read_bytes() == before
+
+
+def test_it_does_not_wait_for_torch(tmp_path: Path) -> None:
+    write_two_parameters(tmp_path / "s", variants=1)
+    program = """
+import sys
+from pathlib import Path
+from nin_bench.report.search.build import build_search_report
+from nin_bench.report.search.studies import read_search
+from nin_bench.report.search.warnings import search_warnings
+
+search_warnings(read_search(Path("s")))
+build_search_report(Path("s"), Path("report"))
+assert "sklearn" in sys.modules
+assert not {"torch", "torchvision"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)},
+                   check=True)  # fmt: skip
+
+
+def test_the_showcase_is_read_in_the_grid_s_order(tmp_path: Path) -> None:
+    folder = write_search_showcase(tmp_path / "s")
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    table = page[page.index("| variant | best |") : page.index("### Warnings")]
+    assert re.findall(r"^\| (\S+)", table, re.MULTILINE)[1:] == [
+        *["nin"] * 5,
+        "alexnet",
+        "vgg11",
+        "lenet",
+        "mlp",
+    ]
+    assert "**vgg11** did best" in page

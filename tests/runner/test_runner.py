@@ -1,0 +1,562 @@
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cells import repeated
+from costs_fixture import cost_entry, write_costs
+from PIL import Image
+
+from nin_bench.environment import describe_machine
+from nin_bench.errors import InputError, ResultsError
+from nin_bench.foretell import RunForecast
+from nin_bench.grid import Grid
+from nin_bench.plan import RegistryCatalog
+from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.dispatch import RunSummary
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.workplace import RunOptions
+
+GRID = """
+schema: 1
+name: tiny
+data: {name: digits}
+recipe: {epochs: 1, batch_size: 64, lr: 0.1, momentum: 0.9}
+seeds: 2
+models:
+  - {name: mlp, hidden: [16, 32]}
+"""
+ONE_CELL = GRID.replace("seeds: 2", "seeds: 1").replace("[16, 32]", "16")
+ENDLESS = ONE_CELL.replace("epochs: 1", "epochs: 100000")
+
+
+class Bench:
+    """A folder for one grid's results, and what its runs told."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.folder = ResultsFolder(tmp_path / "results" / "tiny" / "full")
+        self.events: list[Event] = []
+
+    def grid(self, text: str = GRID, **options: Any) -> Grid:
+        path = self.tmp_path / "grid.yaml"
+        path.write_text(text)
+        return Grid.load(path, RegistryCatalog(self.tmp_path), **options)
+
+    def run(
+        self, text: str = GRID, *, on_event: Any = None, selection: dict[str, Any] | None = None, **options: Any
+    ) -> RunSummary:
+        self.events = []
+
+        def listen(event: Event) -> None:
+            self.events.append(event)
+            if on_event is not None:
+                on_event(event)
+
+        options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, "measure": False, **options}
+        return run_grid(self.grid(text, **(selection or {})), self.folder, RunOptions(**options), listen)
+
+    def told(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def states(self) -> list[str]:
+        (planned,) = self.told(Planned)
+        return [cell.state for cell in planned.cells]
+
+    def records(self) -> list[dict[str, Any]]:
+        return load_results(self.folder.path).records
+
+    def record(self) -> dict[str, Any]:
+        (record,) = self.records()
+        return record
+
+    def files(self) -> dict[str, bytes]:
+        paths = (path for path in self.folder.path.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder.path)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def attempts(record: dict[str, Any]) -> list[str]:
+    return [attempt["outcome"] for attempt in record["attempts"]]
+
+
+def kill_the_worker(event: Event) -> None:
+    """As the system does when memory runs out, as soon as a cell has told of an epoch."""
+    if isinstance(event, EpochEnded):
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGKILL)
+
+
+# A run and the next one
+
+
+def test_a_grid_is_run_to_its_records(bench):
+    summary = bench.run()
+    assert summary == RunSummary(Counter({"trained": 4}), num_skipped=0, signal_number=None)
+    records = bench.records()
+    assert [(record["label"], record["cell"]["seed"]) for record in records] == [
+        ("mlp hidden=16", 0), ("mlp hidden=16", 1), ("mlp hidden=32", 0), ("mlp hidden=32", 1),
+    ]  # fmt: skip
+    for record in records:
+        assert (record["outcome"], attempts(record), len(record["history"])) == ("trained", ["trained"], 1)
+        assert record["environment"]["workers"] == 2
+        assert record["environment"]["device"] == "cpu"
+        predictions = bench.folder.read_predictions(record["cell_id"])
+        share_right = (predictions["predicted"] == predictions["label"]).mean()
+        assert record["metrics"]["test_accuracy"] == share_right > 0.5
+    text = json.dumps([bench.folder.read_grid(), records])
+    assert str(bench.tmp_path) not in text
+    assert str(Path.home()) not in text
+
+
+def test_what_a_run_tells_of_itself(bench):
+    bench.run(workers=1)
+    kinds = [type(event) for event in bench.events]
+    assert kinds == [Planned, *[CellStarted, EpochEnded, CellEnded] * 4]
+    assert bench.states() == ["missing"] * 4
+    # Seeds run in the outer loop: a run that is cut short has compared all variants on its first seeds.
+    order = [(event.cell.label, event.cell.seed) for event in bench.told(CellStarted)]
+    assert order == [("mlp hidden=16", 0), ("mlp hidden=32", 0), ("mlp hidden=16", 1), ("mlp hidden=32", 1)]
+    for told, record in zip(bench.told(CellEnded), bench.records(), strict=True):
+        assert bench.folder.read_record(told.cell.cell_id) == {"schema": 1, **told.record}
+        assert not told.will_retry
+        assert record["outcome"] == "trained"
+
+
+def test_a_second_run_finds_all_done_and_changes_nothing(bench):
+    bench.run()
+    before = bench.files()
+    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=4)
+    assert bench.states() == ["done"] * 4
+    assert [type(event) for event in bench.events] == [Planned]
+    assert bench.files() == before
+
+
+def test_a_narrowed_run_leaves_the_rest_for_later(bench):
+    first = bench.run(selection={"seeds": [1], "only": "*16"})
+    assert first == RunSummary(Counter({"trained": 1}))
+    assert len(bench.folder.read_grid()["cells"]) == 4
+    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
+
+
+def test_seeds_and_models_may_be_added(bench):
+    bench.run(ONE_CELL)
+    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
+
+
+def test_results_do_not_depend_on_the_number_of_workers(bench, tmp_path_factory):
+    text = GRID.replace("{name: mlp, hidden: [16, 32]}", "{name: nin_mnist, width: 0.25, pointwise: [0, 1]}")
+    other = Bench(tmp_path_factory.mktemp("other"))
+    bench.run(text, workers=1)
+    other.run(text, workers=2)
+
+    for ours, theirs in zip(bench.records(), other.records(), strict=True):
+        assert ours["cell"] == theirs["cell"]
+        assert repeated(ours["metrics"]) == repeated(theirs["metrics"])
+        assert [repeated(row) for row in ours["history"]] == [repeated(row) for row in theirs["history"]]
+        one, two = (a.folder.read_predictions(ours["cell_id"]) for a in (bench, other))
+        assert all((one[name] == two[name]).all() for name in one)
+
+
+# Records that are not as they should be
+
+
+def test_a_torn_record_is_set_aside_and_its_cell_runs_again(bench):
+    bench.run(ONE_CELL)
+    whole = bench.record()
+    path = bench.folder.record_path(whole["cell_id"])
+    path.write_bytes(path.read_bytes()[:100])
+    assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
+    (planned,) = bench.told(Planned)
+    (note,) = planned.notes
+    assert note.startswith(f"cells/{path.name} is not whole JSON (")
+    assert note.endswith(f"set aside as {path.name}.corrupt, its cell runs again")
+    assert path.with_name(f"{path.name}.corrupt").stat().st_size == 100
+    assert bench.record()["metrics"]["test_accuracy"] == whole["metrics"]["test_accuracy"]
+
+
+def test_a_record_from_before_a_default_changed_is_replaced(bench):
+    bench.run(ONE_CELL)
+    record = bench.record()
+    record["cell"]["recipe"]["init_std"] = 0.05
+    bench.folder.write_record({**record, "metrics": {}})
+    assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
+    assert bench.states() == ["outdated"]
+    assert attempts(bench.record()) == ["trained"]
+    assert bench.record()["metrics"]["test_accuracy"] > 0.5
+
+
+def test_a_fresh_run_starts_over(bench):
+    for _ in range(2):
+        summary = bench.run(ENDLESS, fresh=True, on_event=kill_the_worker)
+        assert summary == RunSummary(Counter({"crashed": 1}))
+        assert attempts(bench.record()) == ["crashed"]
+
+
+def test_a_cell_that_no_longer_ends_well_keeps_no_old_predictions(bench):
+    bench.run(ONE_CELL)
+    cell_id = bench.record()["cell_id"]
+    assert bench.folder.read_predictions(cell_id) is not None
+    bench.folder.record_path(cell_id).unlink()
+    bench.run(ONE_CELL, on_event=kill_the_worker)
+    assert bench.record()["outcome"] == "crashed"
+    assert bench.folder.read_predictions(cell_id) is None
+
+
+def test_a_fresh_attempt_that_fails_does_not_cost_the_good_record(bench):
+    bench.run(ONE_CELL)
+    before = bench.record()
+    summary = bench.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
+    assert summary == RunSummary(Counter({"trained": 1}))
+    assert bench.record() == before
+    assert bench.folder.read_predictions(before["cell_id"]) is not None
+
+
+# Cells that fail
+
+
+def test_a_cell_that_fails_does_not_hold_up_the_rest(bench):
+    text = GRID.replace("models:", "models:\n  - {name: mlp, hidden: 8, recipe: {lr: 1.0e+38}}")
+    assert bench.run(text).outcomes == {"trained": 4, "diverged": 2}
+    assert [record["outcome"] for record in bench.records()] == ["diverged"] * 2 + ["trained"] * 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_kept(bench, workers):
+    bench.run(ENDLESS, on_event=kill_the_worker)
+    bench.run(ENDLESS, on_event=kill_the_worker, retries=2, workers=workers)
+    assert bench.states() == ["retry"]
+    assert [event.will_retry for event in bench.told(CellEnded)] == [True, True, False]
+    assert bench.record()["outcome"] == "crashed"
+    assert attempts(bench.record()) == ["crashed"] * 4
+
+
+def test_a_cell_that_diverged_is_not_tried_again(bench):
+    text = ONE_CELL.replace("lr: 0.1", "lr: 1.0e+38")
+    bench.run(text, retries=3)
+    assert attempts(bench.record()) == ["diverged"]
+    assert bench.run(text) == RunSummary(Counter({"diverged": 1}), num_skipped=1)
+
+
+def test_a_worker_that_is_killed_is_a_crash_with_its_cause_and_its_epochs(bench):
+    summary = bench.run(ENDLESS, on_event=kill_the_worker)
+    assert summary.outcomes == {"crashed": 1}
+    record = bench.record()
+    assert record["attempts"][0]["error"] == (
+        "its process was killed by SIGKILL (the system may have run out of memory)"
+    )
+    assert record["history"][0]["epoch"] == 1
+    assert record["metrics"]["test_accuracy"] is None
+    assert set(record["metrics"]) == set(bench.told(CellEnded)[0].record["metrics"])
+
+
+def test_a_cell_past_its_time_is_timed_out(bench):
+    assert bench.run(ENDLESS, timeout_seconds=3.0).outcomes == {"timed_out": 1}
+    record = bench.record()
+    assert record["attempts"][0]["error"] == "took longer than the limit of 3 s"
+    assert record["history"] != []
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench, number):
+    before = signal.getsignal(number)
+    sent = []
+
+    def send_once(event: Event) -> None:
+        if isinstance(event, EpochEnded) and not sent:
+            sent.append(number)
+            signal.raise_signal(number)
+
+    text = GRID.replace("[16, 32]", "16").replace("seeds: 2", "seeds: 3").replace("epochs: 1", "epochs: 50")
+    first = bench.run(text, on_event=send_once, retries=1)
+    assert first.signal_number == number
+    assert first.outcomes == {"interrupted": 2, "missing": 1}
+    assert signal.getsignal(number) is before
+    assert not multiprocessing.active_children()
+    for record in bench.records():
+        assert record["attempts"][-1]["error"] == "stopped before its end"
+    assert max(record["metrics"]["num_steps"] for record in bench.records()) >= 20
+
+    done = bench.run(text, workers=2)
+    assert done == RunSummary(Counter({"trained": 3}))
+    assert bench.states() == ["continue", "continue", "missing"]
+    assert [attempts(record) for record in bench.records()] == [["interrupted", "trained"]] * 2 + [["trained"]]
+
+
+def test_a_stopped_run_counts_what_was_known_before(bench):
+    text = GRID.replace("epochs: 1", "epochs: 100000")
+    bench.run(text, on_event=kill_the_worker, selection={"only": "*32", "seeds": [0]})
+
+    def stop_at_once(event: Event) -> None:
+        if isinstance(event, CellStarted):
+            signal.raise_signal(signal.SIGINT)
+
+    summary = bench.run(text, on_event=stop_at_once, workers=1)
+    assert summary.outcomes == {"interrupted": 1, "crashed": 1, "missing": 2}
+
+
+# Going on
+
+
+def checkpoints_of(bench: Bench) -> list[str]:
+    return sorted(path.name for path in bench.folder.checkpoints_path.glob("*.ckpt"))
+
+
+def stop(event: Event) -> None:
+    """Ask the run to stop, as soon as an epoch has ended."""
+    if isinstance(event, EpochEnded):
+        signal.raise_signal(signal.SIGINT)
+
+
+HUNDRED = ONE_CELL.replace("epochs: 1", "epochs: 100")
+
+
+def test_a_stopped_cell_goes_on_where_it_was_and_leaves_no_checkpoint(bench, tmp_path_factory):
+    other = Bench(tmp_path_factory.mktemp("other"))
+    other.run(HUNDRED)
+    stopped = bench.run(HUNDRED, on_event=stop)
+    assert stopped.outcomes == {"interrupted": 1}
+    first = bench.record()
+    assert len(checkpoints_of(bench)) >= 1
+    assert len(first["history"]) < 100
+    bench.run(HUNDRED)
+    assert bench.states() == ["continue"]
+    (resumed,) = bench.told(CellResumed)
+    assert (resumed.is_resumed, resumed.num_epochs, resumed.notes) == (True, len(first["history"]), [])
+    record, expected = bench.record(), other.record()
+    assert attempts(record) == ["interrupted", "trained"]
+    assert record["attempts"][0] == first["attempts"][0]
+    assert repeated(record["metrics"]) == repeated(expected["metrics"])
+    assert [repeated(row) for row in record["history"]] == [repeated(row) for row in expected["history"]]
+    assert record["history"][: len(first["history"])] == first["history"]
+    assert checkpoints_of(bench) == []
+
+
+def test_afresh_a_stopped_cell_starts_over(bench):
+    bench.run(HUNDRED, on_event=stop)
+    bench.run(HUNDRED, fresh=True)
+    assert bench.told(CellResumed) == []
+    assert attempts(bench.record()) == ["trained"]
+    assert checkpoints_of(bench) == []
+
+
+def test_an_attempt_that_left_a_checkpoint_and_no_record_is_recorded(bench):
+    """As when the run itself was killed."""
+    bench.run(HUNDRED, on_event=stop)
+    before = bench.record()
+    bench.folder.record_path(before["cell_id"]).unlink()
+    assert bench.run(ENDLESS.replace("100000", "100"), on_event=kill_the_worker).outcomes == {"crashed": 1}
+    record = bench.record()
+    assert attempts(record) == ["interrupted", "crashed"]
+    assert record["attempts"][0]["error"] == "killed before its end"
+    assert record["attempts"][0]["started_at"] == before["attempts"][0]["started_at"]
+    assert bench.run(HUNDRED).outcomes == {"trained": 1}
+    assert attempts(bench.record()) == ["interrupted", "crashed", "trained"]
+
+
+def test_a_cell_that_crashed_goes_on_in_its_next_try_of_the_same_run(bench):
+    killed = []
+
+    def kill_once(event: Event) -> None:
+        if isinstance(event, EpochEnded) and not killed:
+            killed.append(event.row["epoch"])
+            kill_the_worker(event)
+
+    bench.run(HUNDRED, on_event=kill_once, retries=1, checkpoint_seconds=0.0)
+    (resumed,) = bench.told(CellResumed)
+    assert resumed.num_epochs >= killed[0]
+    assert attempts(bench.record()) == ["crashed", "trained"]
+    assert [row["epoch"] for row in bench.record()["history"]] == list(range(1, 101))
+
+
+def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(bench):
+    bench.run(HUNDRED, on_event=stop)
+    for path in bench.folder.checkpoints_path.glob("*.ckpt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    bench.run(HUNDRED)
+    (resumed,) = bench.told(CellResumed)
+    assert not resumed.is_resumed
+    assert all("is not whole: its state has another SHA-256; set aside as " in note for note in resumed.notes)
+    assert bench.record()["outcome"] == "trained"
+
+
+def test_checkpoints_of_a_cell_that_is_done_are_cleared_away(bench):
+    bench.run(HUNDRED, on_event=stop)
+    (name, *_) = checkpoints_of(bench)
+    content = (bench.folder.checkpoints_path / name).read_bytes()
+    bench.run(HUNDRED)
+    (bench.folder.checkpoints_path / name).write_bytes(content)
+    assert bench.run(HUNDRED) == RunSummary(Counter({"trained": 1}), num_skipped=1)
+    assert checkpoints_of(bench) == []
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away_and_no_other_file(bench):
+    bench.run(ONE_CELL)
+    leftovers = [
+        bench.folder.path / part / f".{name}.{'0123456789abcdef' * 2}.tmp"
+        for part, name in [("", "grid.json"), ("cells", "x.json"), ("checkpoints", "x.9.ckpt"), ("weights", "x")]
+    ]
+    others = [bench.folder.path / "cells" / name for name in ("notes.tmp", ".hidden.tmp", ".x.json.0123.tmp")]
+    for path in (*leftovers, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    bench.run(ONE_CELL)
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in others)
+
+
+def test_weights_are_kept_where_they_are_wanted(bench):
+    bench.run(GRID, keep_weights=True, selection={"seeds": [0]})
+    kept = sorted(path.stem for path in (bench.folder.path / "weights").iterdir())
+    assert kept == sorted(record["cell_id"] for record in bench.records())
+    assert checkpoints_of(bench) == []
+    for record in bench.records():
+        weights = torch.load(bench.folder.weights_path(record["cell_id"]), weights_only=True)
+        assert sum(tensor.numel() for tensor in weights.values()) == record["metrics"]["num_params"]
+    bench.run(GRID, fresh=True, selection={"seeds": [0], "only": "*16"})
+    assert len(list((bench.folder.path / "weights").iterdir())) == 1, "those of another training are not kept"
+
+
+def test_the_end_is_told_while_the_folder_is_held_and_not_after_a_signal(bench):
+    seen = []
+
+    def at_end() -> None:
+        with pytest.raises(ResultsError, match="in use by process"), sole_writer(bench.folder.path):
+            pass
+        seen.append(len(list((bench.folder.path / "cells").iterdir())))
+
+    options = RunOptions(device="cpu", data_dir=bench.tmp_path, measure=False)
+    run_grid(bench.grid(HUNDRED), bench.folder, options, stop, at_end=at_end)
+    assert seen == []
+    run_grid(bench.grid(HUNDRED), bench.folder, options, lambda event: None, at_end=at_end)
+    assert seen == [1]
+
+
+# Refusals
+
+
+def test_a_folder_in_use_is_refused_with_its_user(bench):
+    refusal = f"in use by process {os.getpid()}; wait until it ends, or choose another --results"
+    with sole_writer(bench.folder.path), pytest.raises(ResultsError, match=refusal):
+        bench.run()
+    assert bench.run(ONE_CELL).outcomes == {"trained": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (("epochs: 1", "epochs: 2"), r"another recipe \(epochs: 1, now 2\)"),
+        (("name: digits", "name: digits, resolution: 12"), r"another data \(resolution: 8, now 12\)"),
+    ],
+)
+def test_another_setting_in_the_same_folder_is_refused_and_changes_nothing(bench, change, difference):
+    bench.run(ONE_CELL)
+    before = bench.files()
+    with pytest.raises(ResultsError, match=rf"was run with {difference}; to try things out, choose"):
+        bench.run(ONE_CELL.replace(*change))
+    assert bench.files() == before
+
+
+def test_hypotheses_stay_locked_as_they_were_at_the_first_run(bench):
+    claims = """
+hypotheses:
+  - id: wider-is-better
+    says: Twice the units classify better.
+    metric: test_accuracy
+    compare: [{name: mlp, hidden: 32}, {name: mlp, hidden: 16}]
+    expect: greater
+    margin: 0.01
+"""
+    bench.run(GRID + claims, selection={"seeds": [0]})
+    lock = bench.folder.read_grid()["lock"]
+    assert lock["seeds"] == [0, 1]
+    assert [claim["margin"] for claim in lock["hypotheses"]] == [0.01]
+    bench.run(GRID + claims.replace("0.01", "0.001"), selection={"seeds": [0]})
+    now = bench.folder.read_grid()
+    assert now["lock"] == lock
+    assert [claim["margin"] for claim in now["hypotheses"]] == [0.001]
+
+
+@pytest.mark.parametrize("damaged", ["train", "test"])
+def test_damaged_pictures_are_refused_before_anything_is_made_or_trained(bench, damaged):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            place = bench.tmp_path / "pets" / split / name
+            place.mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (9, 7)).save(place / f"{number}.png")
+    text = ONE_CELL.replace("{name: digits}", "{name: image_folder, folder: pets, resolution: 8}")
+    torn = bench.tmp_path / "pets" / damaged / "dog" / "1.png"
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:40])
+    with pytest.raises(InputError, match=r"dog/1\.png: not a whole picture"):
+        bench.run(text)
+    assert not bench.folder.path.exists()
+    torn.write_bytes(whole)
+    assert bench.run(text).outcomes == {"trained": 1}
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_trains(bench):
+    bench.folder.path.mkdir(parents=True)
+    (bench.folder.path / "predictions").write_text("a file where a folder should be")
+    started = []
+    with pytest.raises(ResultsError, match=r"predictions/\.probe: 0 bytes could not be written"):
+        bench.run(GRID, on_event=started.append)
+    assert not started
+
+
+def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
+    def spoil(event):
+        if isinstance(event, CellStarted):
+            shutil.rmtree(bench.folder.path / "predictions", ignore_errors=True)
+            (bench.folder.path / "predictions").write_text("a file where a folder should be")
+
+    with pytest.raises(ResultsError, match=r"predictions/.*\.npz: \d+ bytes could not be written"):
+        bench.run(ONE_CELL, on_event=spoil)
+    assert not multiprocessing.active_children()
+
+
+# What cells were foretold to take
+
+
+def measured_here(bench: Bench) -> None:
+    """Costs of the grid's one variant, as this machine would have measured them."""
+    (variant,) = bench.grid(ONE_CELL).variants
+    bench.folder.path.mkdir(parents=True)
+    write_costs(bench.folder.path, variant.variant_id, cost_entry(machine=describe_machine("cpu")))
+
+
+def test_what_a_cell_was_foretold_to_take_stands_beside_what_it_took(bench):
+    measured_here(bench)
+    bench.run(ONE_CELL)
+    # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
+    seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
+    (told,) = bench.told(Foretold)
+    assert told.forecast == RunForecast(2, 1, 1, pytest.approx(seconds), 500_000_000)
+    assert told.machine == describe_machine("cpu")
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] == pytest.approx(seconds)
+    assert 0 < attempt["seconds"] < 600
+
+
+def test_what_was_never_measured_is_not_foretold(bench):
+    bench.run(ONE_CELL)
+    assert bench.told(Foretold) == []
+    (attempt,) = bench.record()["attempts"]
+    assert attempt["foretold_seconds"] is None
+    assert attempt["seconds"] > 0

@@ -1,0 +1,471 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from nin_bench.cell import DataSpec, Recipe
+from nin_bench.data import Dataset, ImageBatches, load_dataset, resolve_data
+from nin_bench.errors import SpecError
+from nin_bench.models import ImageSpec, build_model, list_models
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, predict
+from nin_bench.training.optimization import initialise, learning_rate
+from nin_bench.training.trainer import Chance, DivergedError, Progress, Trainer, check_micro_batch, seed_for
+
+LN_10 = 2.302585092994046
+QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset(resolve_data(DataSpec(name="digits"), None), None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Bit-for-bit repetition is promised for one thread, as workers have it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def some(dataset: Dataset, size: int | None = None) -> Images:
+    return Images(dataset.batches("cpu"), dataset.split(size, 200, seed=0)[0])
+
+
+def network(name: str, recipe: Recipe, seed: int = 0, **arguments: object) -> nn.Module:
+    torch.manual_seed(seed_for(seed, "init"))
+    model = build_model(name, ImageSpec(channels=1, resolution=8, num_classes=10), **arguments)
+    initialise(model, recipe)
+    return model
+
+
+def trainer(
+    dataset: Dataset,
+    recipe: Recipe = QUICK,
+    name: str = "mlp",
+    *,
+    seed: int = 0,
+    size: int | None = None,
+    **arguments: object,
+) -> Trainer:
+    model = network(name, recipe, seed, **arguments)
+    return Trainer(model, recipe, some(dataset, size), seed=seed, chance_loss=LN_10)
+
+
+def test_the_rate_is_set_at_every_step(digits):
+    subject = trainer(digits, Recipe(epochs=2, batch_size=400, lr=0.1, schedule="cosine"), size=1000)
+    assert subject.steps_per_epoch == 3
+    assert subject.run_epoch()["lr"] == pytest.approx(learning_rate(subject.recipe, 2 / 3))
+    assert subject.run_epoch()["lr"] == pytest.approx(learning_rate(subject.recipe, 5 / 3))
+
+
+# Repetition
+
+
+def equal_weights(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_repeats_bit_for_bit(digits, precision):
+    recipe = Recipe(epochs=2, batch_size=100, lr=0.05, augmentation="crop_flip", precision=precision)
+    first, second = (trainer(digits, recipe, "nin_mnist", size=300, width=0.25) for _ in range(2))
+    for subject in (first, second):
+        torch.rand(
+            1 if subject is first else 2
+        )  # what else draws from the global generator is no part of the cell
+        subject.run_epoch()
+        subject.run_epoch()
+    assert equal_weights(first.model, second.model)
+    assert without_times(first.progress.history) == without_times(second.progress.history)
+
+
+def test_another_seed_is_another_run(digits):
+    first, second = (trainer(digits, seed=seed) for seed in (0, 1))
+    assert first.run_epoch()["train_loss"] != second.run_epoch()["train_loss"]
+
+
+def order_of(subject: Trainer) -> list[int]:
+    """The images of an epoch, in the order of its steps."""
+    seen: list[int] = []
+    step = subject.step
+
+    def noted(indices: torch.Tensor) -> tuple[float, int]:
+        seen.extend(indices.tolist())
+        return step(indices)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subject, "step", noted)
+        subject.run_epoch()
+    return seen
+
+
+def test_batch_order_depends_on_the_seed_and_the_epoch_alone(digits):
+    mlp = trainer(digits)
+    first = order_of(mlp)
+    assert order_of(trainer(digits, name="nin_mnist", width=0.1)) == first
+    assert order_of(mlp) != first
+    assert sorted(first) == some(digits).indices.tolist()
+
+
+def test_purposes_and_seeds_have_streams_of_their_own():
+    draws = {seed_for(seed, *purpose) for seed in range(3) for purpose in [("init",), ("order", 0), ("order", 1)]}
+    assert len(draws) == 9
+    assert all(0 <= draw < 2**63 for draw in draws)
+
+
+def test_dropout_and_augmentation_differ_from_step_to_step(digits):
+    still = Recipe(lr=1e-12, batch_size=50)
+    indices = some(digits).indices[:50]
+    for recipe, dropout in [(still, 0.5), (still.model_copy(update={"augmentation": "crop_flip"}), 0.0)]:
+        subject = trainer(digits, recipe, "nin_mnist", width=0.25, final_relu=False, dropout=dropout)
+        losses = set()
+        for _ in range(3):
+            loss, _ = subject.step(indices)
+            subject._note_loss(loss / 50)
+            losses.add(loss)
+        assert len(losses) == 3
+
+
+# A step
+
+
+def test_micro_batches_sum_to_the_gradient_of_the_whole_batch(digits):
+    indices = some(digits).indices[:50]
+    gradients = []
+    for micro_batch in (None, 16):
+        recipe = Recipe(batch_size=50, lr=0.1, micro_batch=micro_batch, label_smoothing=0.1)
+        subject = trainer(digits, recipe, "nin_mnist", width=0.25, dropout=0.0)
+        told = subject.step(indices)
+        gradients.append(([parameter.grad for parameter in subject.model.parameters()], told))
+    (whole, (loss, right)), (parts, (loss_of_parts, right_of_parts)) = gradients
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+    assert loss_of_parts == pytest.approx(loss)
+    assert right_of_parts == right
+
+
+def test_the_loss_of_a_step_is_the_cross_entropy_with_smoothed_labels(digits):
+    images = some(digits)
+    indices = images.indices[:40]
+    subject = trainer(digits, Recipe(lr=0.1, label_smoothing=0.2))
+    inputs, labels = images.batches.take(indices)
+    with torch.no_grad():
+        log_probability = subject.model(inputs).log_softmax(1)
+    # 0.8 of each label stays where it is, 0.2 is spread over the ten classes, its own among them.
+    right, every = log_probability.gather(1, labels[:, None]).sum(), log_probability.sum()
+    loss, _ = subject.step(indices)
+    assert loss == pytest.approx(-(0.8 * right + 0.02 * every).item(), rel=1e-5)
+
+
+def test_one_step_of_plain_sgd_is_the_gradient_times_the_rate(digits):
+    subject = trainer(digits, Recipe(lr=0.5))
+    before = {name: parameter.detach().clone() for name, parameter in subject.model.named_parameters()}
+    subject.step(some(digits).indices[:20])
+    for name, parameter in subject.model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), before[name] - 0.5 * parameter.grad)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(epochs=1, batch_size=32, lr=0.5),
+        Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4),
+        Recipe(epochs=1, batch_size=32, lr=0.005, optimizer="adam"),
+        Recipe(epochs=1, batch_size=32, lr=0.005, optimizer="adamw", weight_decay=0.01),
+    ],
+    ids=lambda recipe: recipe.optimizer + ("+nesterov" if recipe.nesterov else ""),
+)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_optimizer_learns_in_either_precision(digits, recipe, precision):
+    subject = trainer(digits, recipe.model_copy(update={"precision": precision}))
+    row = subject.run_epoch()
+    assert row["train_loss"] < LN_10 - 0.3
+    assert subject.evaluate(some(digits)).accuracy > 0.7
+
+
+def test_a_small_nin_reaches_90_percent_of_the_test_images_in_6_epochs(digits):
+    recipe = Recipe(epochs=6, batch_size=16, lr=0.003, optimizer="adam", init="kaiming_normal")
+    subject = trainer(digits, recipe, "nin_mnist", width=0.25, pointwise=1, final_relu=False, dropout=0.0)
+    for _ in range(recipe.epochs):
+        subject.run_epoch()
+    test = digits.test_batches("cpu")
+    assert subject.evaluate(Images(test, torch.arange(len(test)))).accuracy >= 0.9
+    assert 0 < subject.progress.escape_epoch < 1
+
+
+def test_micro_batches_are_refused_with_batch_normalisation():
+    norm, recipe = build_model("lenet", ImageSpec(1, 12, 10), batch_norm=True), Recipe(micro_batch=16)
+    with pytest.raises(SpecError, match=r"micro_batch: 16 does not go with batch normalisation.*leave it out"):
+        check_micro_batch(norm, recipe)
+    check_micro_batch(norm, Recipe())
+    check_micro_batch(build_model("lenet", ImageSpec(1, 12, 10)), recipe)
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="needs a C++ compiler")
+def test_a_compiled_network_learns_the_same_and_is_evaluated_as_it_is(
+    digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    rows, evaluations = [], []
+    for compiled in (False, True):
+        recipe = QUICK.model_copy(update={"compile": compiled})
+        subject = trainer(digits, recipe, "nin_mnist", size=64, width=0.1, pointwise=0, dropout=0.0)
+        assert (subject.forward is subject.model) is not compiled
+        rows.append(subject.run_epoch())
+        evaluations.append(subject.evaluate(subject.train))
+    torch.compiler.reset()
+    assert any(tmp_path.rglob("*.so"))
+    assert rows[1]["train_loss"] == pytest.approx(rows[0]["train_loss"], rel=1e-4)
+    assert evaluations[1].loss == pytest.approx(evaluations[0].loss, rel=1e-4)
+    assert evaluations[1].num_dead_maps == evaluations[0].num_dead_maps
+    assert evaluations[1].num_dead_maps is not None
+
+
+# On an accelerator
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_nothing_of_a_forward_pass_and_its_loss_stays_behind_on_the_cpu(name):
+    # On a CUDA device that is not there: shapes and devices without numbers. A mix of devices is an error.
+    # Only in fp32, since torch switches autocast off where there is no CUDA.
+    resolution = {"alexnet": 65, "nin": 67}.get(name, 32)
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            model = build_model(name, ImageSpec(channels=3, resolution=resolution, num_classes=10))
+        pixels, labels = torch.zeros(8, 3, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
+        scale = (torch.zeros(3), torch.ones(3))
+        batches = ImageBatches(pixels, labels, resolution, standardise_by=scale, device="cuda")
+        indices = torch.arange(8)
+        subject = Trainer(model, Recipe(), Images(batches, indices), seed=0, chance_loss=LN_10)
+        inputs, targets = batches.take(indices[:4], "crop_flip", torch.Generator().manual_seed(0))
+        with subject.autocast():
+            logits = subject.forward(inputs)
+        loss = subject.loss(logits.float(), targets)
+        num_right = (predict(logits) == targets).sum()
+    assert logits.shape == (4, 10)
+    assert {tensor.device.type for tensor in (inputs, targets, logits, loss, num_right)} == {"cuda"}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"precision": "bf16"}, {"micro_batch": 8}, {"compile": True}, {"augmentation": "crop_flip"}],
+    ids=str,
+)
+def test_an_accelerator_learns_as_the_cpu_does(digits, changes):
+    accelerator = torch.accelerator.current_accelerator()
+    recipe = QUICK.model_copy(update=changes)
+    rows = []
+    for device in ("cpu", accelerator):
+        run = recipe if device == accelerator else recipe.model_copy(update={"compile": False})
+        model = network("nin_mnist", run, width=0.25, dropout=0.0).to(device).to(memory_format=torch.channels_last)
+        images = Images(digits.batches(device), digits.split(320, 200, seed=0)[0])
+        subject = Trainer(model, run, images, seed=0, chance_loss=LN_10)
+        rows.append(subject.run_epoch())
+        assert subject.evaluate(images).num_dead_maps is not None
+    tolerance = 0.05 if recipe.precision == "bf16" else 1e-3
+    assert rows[1]["train_loss"] == pytest.approx(rows[0]["train_loss"], rel=tolerance)
+
+
+# What is told of an epoch
+
+
+def test_an_epochs_row(digits):
+    subject = trainer(digits, Recipe(epochs=2, batch_size=300, lr=1e-12), size=1000)
+    subject.run_epoch()
+    row = subject.run_epoch()
+    assert list(row) == ["epoch", "train_loss", "train_accuracy", "lr", "seconds"]
+    # At such a rate nothing moves, and batches of 300, 300, 300 and 100 weigh as their images do.
+    resting = subject.evaluate(some(digits, 1000))
+    assert row["epoch"] == 2
+    assert row["train_loss"] == pytest.approx(resting.loss, rel=1e-5)
+    assert row["train_accuracy"] == pytest.approx(resting.accuracy)
+    assert subject.progress.num_steps == 8
+    assert subject.progress.num_images == 2000
+    assert subject.progress.train_seconds == sum(row["seconds"] for row in subject.progress.history)
+
+
+def test_a_training_that_diverges_says_at_which_step(digits):
+    subject = trainer(digits, Recipe(epochs=1, batch_size=32, lr=1e9))
+    with pytest.raises(DivergedError, match=r"the training loss became (nan|inf) at step [234]$") as caught:
+        subject.run_epoch()
+    assert caught.value.step == subject.progress.num_steps + 1
+    assert subject.progress.history == []
+
+
+def test_a_training_stops_before_the_step_that_is_not_wanted(digits):
+    subject = trainer(digits, size=320)
+    answers = iter([False, False, False, True])
+    with pytest.raises(StoppedError):
+        subject.run_epoch(lambda: next(answers))
+    assert subject.progress.num_steps == 3
+    assert subject.progress.num_images == 96
+    assert subject.progress.history == []
+    assert subject.progress.images_per_second == pytest.approx(96 / subject.progress.train_seconds)
+
+
+def test_nothing_is_known_of_the_speed_before_the_first_step(digits):
+    subject = trainer(digits)
+    with pytest.raises(StoppedError):
+        subject.run_epoch(lambda: True)
+    assert subject.progress.images_per_second is None
+
+
+# Escape
+
+
+def after(digits: Dataset, losses: list[float]) -> Progress:
+    """What is known after steps with these losses, ten of them an epoch."""
+    subject = trainer(digits, Recipe(epochs=1, batch_size=100), size=1000)
+    for loss in losses:
+        subject._note_loss(loss)
+    return subject.progress
+
+
+def test_escape_needs_twenty_steps_and_says_when_their_mean_fell_far_enough(digits):
+    assert after(digits, [1.0] * 19).escape_epoch is None
+    assert after(digits, [1.0] * 20).escape_epoch == 2.0
+    # 2.303 - 0.1 = 2.2026; twenty losses of which k are 2.0, the others 2.3, have a mean of 2.3 - 0.015 k.
+    assert after(digits, [2.3] * 20 + [2.0] * 6).escape_epoch is None
+    assert after(digits, [2.3] * 20 + [2.0] * 7).escape_epoch == 2.7
+
+
+def test_whether_it_escaped_is_not_known_before_twenty_steps(digits):
+    assert after(digits, [1.0] * 19).escaped is None
+    assert after(digits, [2.3] * 20).escaped is False
+    assert after(digits, [1.0] * 20).escaped is True
+
+
+def test_an_escape_is_told_once_and_kept(digits):
+    assert after(digits, [2.0] * 20 + [2.5] * 30 + [1.0] * 30).escape_epoch == 2.0
+
+
+def test_one_lucky_step_is_no_escape(digits):
+    assert after(digits, [2.3] * 30 + [1.0] + [2.3] * 30).escaped is False
+
+
+def test_a_network_that_cannot_learn_never_escapes(digits):
+    subject = trainer(digits, Recipe(epochs=1, batch_size=32, lr=1e-12))
+    subject.run_epoch()
+    assert (subject.progress.escaped, subject.progress.escape_epoch) == (False, None)
+
+
+def test_chance_is_the_best_constant_guess():
+    even = Chance.of(torch.arange(10).repeat(3))
+    assert (even.loss, even.accuracy) == (pytest.approx(LN_10), pytest.approx(0.1))
+    # Three of four images are of one class, none is of class 1: -(3/4 ln 3/4 + 1/4 ln 1/4) = 0.5623 nats.
+    uneven = Chance.of(torch.tensor([0, 2, 0, 0]))
+    assert (uneven.loss, uneven.accuracy) == (pytest.approx(0.5623351), 0.75)
+
+
+# Evaluation
+
+
+def test_predictions_of_hand_made_logits():
+    logits = torch.tensor([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, -2.0], [3.0, 3.0, 0.0]])
+    assert predict(logits).tolist() == [1, -1, 1, 0]
+
+
+def dead_nin(dead: list[int], **arguments: object) -> nn.Module:
+    """A network whose last ReLU lets nothing through for some classes."""
+    model = network("nin_mnist", Recipe(), width=0.25, **arguments)
+    last = [layer for layer in model.get_submodule("class_block").modules() if isinstance(layer, nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.weight.abs_()
+        last.bias.fill_(1.0)
+        last.bias[dead] = -1e6
+    return model
+
+
+def evaluation_of(model: nn.Module, dataset: Dataset) -> Evaluation:
+    images = some(dataset)
+    return Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
+
+
+def test_dead_maps_are_counted(digits):
+    evaluation = evaluation_of(dead_nin([0, 3, 7]), digits)
+    assert evaluation.dead_maps == [0, 3, 7]
+    assert evaluation.num_dead_maps == 3
+    assert evaluation.num_no_prediction == 0
+    assert not set(evaluation.predicted.tolist()) & {0, 3, 7}
+
+
+def test_dead_maps_are_seen_behind_a_dense_layer_too(digits):
+    evaluation = evaluation_of(dead_nin([1, 2], head="fc_maps"), digits)
+    assert evaluation.dead_maps == [1, 2]
+    assert evaluation.num_no_prediction == 0
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("mlp", {}), ("nin_mnist", {"head": "fc_linear", "width": 0.25})])
+def test_a_network_without_class_maps_has_none_to_lose(digits, name, arguments):
+    evaluation = evaluation_of(network(name, QUICK, **arguments), digits)
+    assert (evaluation.dead_maps, evaluation.num_dead_maps) == (None, None)
+
+
+def test_a_map_that_lives_on_a_single_image_is_not_dead(digits):
+    images = some(digits)
+    model = network("nin_mnist", QUICK, width=0.25)
+
+    def only_on_the_first(block: nn.Module, inputs: object, maps: torch.Tensor) -> torch.Tensor:
+        live = torch.zeros_like(maps)
+        if len(seen) == 0:
+            live[0, 4, 0, 0] = 1.0
+        seen.append(len(maps))
+        return live
+
+    seen: list[int] = []
+    model.get_submodule("class_block").register_forward_hook(only_on_the_first)
+    evaluation = Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
+    assert len(seen) > 1
+    assert evaluation.dead_maps == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert evaluation.num_no_prediction == len(images) - 1
+    assert evaluation.predicted[0] == 4
+
+
+def test_an_image_without_a_score_is_no_prediction_and_no_credit_to_class_0(digits):
+    evaluation = evaluation_of(dead_nin(list(range(10))), digits)
+    assert evaluation.num_dead_maps == 10
+    assert evaluation.num_no_prediction == len(some(digits)) > 0
+    assert evaluation.accuracy == 0.0
+    assert evaluation.loss == pytest.approx(LN_10)
+    assert evaluation.probability.tolist() == pytest.approx([0.1] * len(some(digits)))
+    assert (evaluation.labels == 0).any()
+
+
+def test_a_training_step_credits_no_image_without_a_score_either(digits):
+    images = some(digits)
+    subject = Trainer(dead_nin(list(range(10))), QUICK, images, seed=0, chance_loss=LN_10)
+    loss_sum, num_right = subject.step(images.indices)
+    assert num_right == 0
+    assert loss_sum / len(images) == pytest.approx(LN_10)
+
+
+def test_an_evaluation_is_in_evaluation_mode_and_without_smoothing(digits):
+    images = some(digits)
+    recipe = Recipe(label_smoothing=0.3)
+    subject = trainer(digits, recipe, "nin_mnist", width=0.25, dropout=0.9)
+    evaluation = subject.evaluate(images)
+    subject.model.eval()
+    inputs, labels = images.batches.take(images.indices)
+    with torch.no_grad():
+        logits = subject.model(inputs)
+    assert evaluation.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert torch.equal(evaluation.predicted, predict(logits))
+    assert torch.equal(evaluation.labels, labels)
+    torch.testing.assert_close(evaluation.probability, logits.softmax(1).amax(1))
+
+
+def test_predictions_are_kept_small(digits):
+    arrays = evaluation_of(dead_nin([0]), digits).as_arrays()
+    assert {name: str(array.dtype) for name, array in arrays.items()} == {
+        "predicted": "int16", "probability": "float32", "label": "int16",
+    }  # fmt: skip
