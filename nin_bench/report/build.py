@@ -29,7 +29,7 @@ from nin_bench.report.look import Picture
 from nin_bench.report.lost_classes import LosingNetworks, LostClasses, find_lost_classes
 from nin_bench.report.names import Names
 from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
-from nin_bench.report.predictions import Confusion, Stored, count_confusions, image_errors
+from nin_bench.report.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
 from nin_bench.report.references import compare_references
 from nin_bench.report.setting import caveats, describe_setting
@@ -83,7 +83,9 @@ class Findings:
         rows, stored = tables.compare_variants(results), Stored(results)
         names = Names.of([variant["label"] for variant in results.grid["variants"]])
         epochs = {name: known_epochs(results, name) for name in CURVES}
-        lost_classes, losing_networks = find_lost_classes(stored)
+        looked_at = {row.label for row in rows[:MOST_VARIANTS]}
+        looked_at |= {label for hypothesis in results.grid["hypotheses"] for label in hypothesis["compare"]}
+        lost_classes, losing_networks = find_lost_classes(stored, looked_at)
         return cls(
             results=results,
             names=names,

@@ -7,7 +7,7 @@ from nin_bench.metrics import METRICS
 from nin_bench.report import text
 from nin_bench.report.captions import EFFECTS, IN_SECTIONS
 from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
-from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report.cost_text import batches_tried, cost_tables, describe_machine, describe_settings
 from nin_bench.report.tables import Spread
 from nin_bench.report.units import as_cells
 
@@ -17,6 +17,7 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     return {
         "effect": _effect,
         "interval": _interval,
+        "num_pairs": text.num_pairs,
         "named": lambda label: report["names"].get(label, label),
         "under_verdicts": lambda figures: [figure for figure in figures if figure["name"] in EFFECTS],
         "named_figures": lambda figures, name: [figure for figure in figures if figure["name"] == name],
@@ -40,6 +41,7 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         "machine_line": describe_machine,
         "settings": describe_settings,
         "comparison_tables": comparison_tables,
+        "batches_tried": lambda costs: any(batches_tried(machine["rows"]) for machine in costs),
         "machine_tables": lambda costs: cost_tables(costs["rows"], SHOWN_HERE if costs["of_grid"] else ()),
         "cells": lambda cells: text.Markdown(" | ".join(map(text.escape_markdown, cells))),
     }

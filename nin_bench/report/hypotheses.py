@@ -45,8 +45,8 @@ class Verdict:
     ranks decide then and no mean."""
     interval: Interval | None
     """Of the effect, at the level at which the hypothesis was judged: what decided."""
-    n: int
-    """Pairs that the verdict rests on."""
+    n: int | None
+    """Pairs that the verdict rests on, of seeds or of rounds; None where two exact counts decide, and no pair."""
     post_hoc: bool
     """Whether the hypothesis is none of those that were locked at the first run."""
     early: bool
@@ -148,7 +148,7 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
         verdict=found.verdict,
         effect=found.effect,
         interval=found.interval,
-        n=0 if isinstance(case.test, str) else len(pairs.numbers),
+        n=_num_pairs(case),
         post_hoc=post_hoc,
         early=early,
         claim=case.wording.claim(),
@@ -185,6 +185,16 @@ def _finding(case: Case, found: _Finding, level: float) -> str:
             return case.wording.finding(
                 found.verdict, found.effect, found.interval, level, len(case.pairs.numbers)
             )
+
+
+def _num_pairs(case: Case) -> int | None:
+    match case.test:
+        case str():
+            return 0
+        case Counts():
+            return None
+        case _:
+            return len(case.pairs.numbers)
 
 
 def _answer(case: Case, found: _Finding, level: float, needed: Needed | None) -> str:

@@ -5,7 +5,7 @@ not dead, and its class is lost all the same; and a dense head has no class maps
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +49,20 @@ class LosingNetworks:
     """Trained networks whose predictions are stored, or whose dead maps are known."""
 
 
-def find_lost_classes(stored: Stored) -> tuple[list[LostClasses], list[LosingNetworks]]:
-    """Every trained network that lost some class, in the grid's order, and how many of each variant did."""
+def find_lost_classes(stored: Stored, labels: Collection[str]) -> tuple[list[LostClasses], list[LosingNetworks]]:
+    """Every trained network that lost some class, in the grid's order, and how many of each variant did.
+
+    Args:
+        stored: predictions, of which reading one takes some milliseconds.
+        labels: of the variants that are looked at.
+    """
     found, known = [], Counter[str]()
     for record in stored.results.records:
-        if record["outcome"] != "trained":
+        label = stored.places[record["cell_id"]]["label"]
+        if record["outcome"] != "trained" or label not in labels:
             continue
         lost, is_known = _look(stored, record)
-        known[stored.places[record["cell_id"]]["label"]] += is_known
+        known[label] += is_known
         if lost is not None:
             found.append(lost)
     num_lost = Counter(lost.label for lost in found)

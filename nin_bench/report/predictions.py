@@ -18,7 +18,7 @@ from nin_bench.results.stored import Predictions, check_predictions
 from nin_bench.stats import ImageError, image_error
 
 MOST_VARIANTS = 24
-"""Whose confusions are counted, in the grid's order; reading predictions takes some milliseconds a cell."""
+"""Whose predictions are read beside those of the hypotheses, in the grid's order: each takes some milliseconds."""
 MOST_SEEDS = 20
 """Healthy cells of a variant that are read for them."""
 MOST_CLASSES = 20

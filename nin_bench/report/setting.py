@@ -78,9 +78,10 @@ def compare_sections(
 def environments(found: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Every value under a (dotted) name, the commonest first."""
     counts: dict[str, Counter[str]] = {}
-    for environment in found:
-        for name, value in flatten(environment):
-            counts.setdefault(name, Counter())[json.dumps(value)] += 1
+    # most records of a folder were made in the same one
+    for environment, count in Counter(map(json.dumps, found)).items():
+        for name, value in flatten(json.loads(environment)):
+            counts.setdefault(name, Counter())[json.dumps(value)] += count
     return {name: [json.loads(value) for value, _ in counts[name].most_common()] for name in sorted(counts)}
 
 

@@ -16,7 +16,7 @@ NEVER_ONE = [0, 0, 2, 2, *PERFECT[4:]]
 
 def stricter(tmp_path, a, b, hypotheses=(CLAIM,)):
     found = stored(tmp_path, {"a": a, "b": b}, hypotheses=list(hypotheses))
-    lost, _ = find_lost_classes(found)
+    lost, _ = find_lost_classes(found, ["a", "b", "gap", "fc"])
     return judge_stricter(found.results, judge(found.results), lost)
 
 
