@@ -267,10 +267,11 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
     cells = [result_of(cell)[0] for cell in stub.grid.cells]
     measures = st.none() | st.booleans() | st.floats(0, 2.0**128) | st.integers(0, 2**63 - 1)
     counts = st.none() | st.integers(0, 2**63 - 1)
+    classes = st.none() | st.sets(st.integers(0, 2**15 - 1)).map(sorted)
     any_metrics = st.fixed_dictionaries(
         {},
         optional={
-            name: counts if name.startswith("num_") else measures
+            name: counts if name.startswith("num_") else classes if name == "dead_maps" else measures
             for name in cells[0]["metrics"]
             if not name.endswith("accuracy")
         },
