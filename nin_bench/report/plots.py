@@ -233,11 +233,11 @@ def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, position: floa
 def _mark_below(ax: Axes, position: float, count: int, color: Any) -> None:
     """Seeds that the axis is too short for, on its edge, with their number."""
     edge = ax.get_xaxis_transform()
-    ax.plot(position, 0.04, transform=edge, color=color, clip_on=False, **BELOW)
+    ax.plot(position, 0.04, transform=edge, color=color, clip_on=False, zorder=4, **BELOW)
     if count > 1:
         ax.annotate(
-            f"{count}×", (position, 0.04), xycoords=edge, xytext=(0, 5), textcoords="offset points",
-            ha="center", fontsize=8, color=color,
+            f"{count}×", (position, 0.04), xycoords=edge, xytext=(-6, 0), textcoords="offset points",
+            ha="right", va="center", fontsize=8, color=color,
         )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def accuracy_span(single: Sequence[float], kept: Iterable[float]) -> Interval | 
     low = min([max(min(single), lower - _FENCE * (upper - lower)), *seen])
     high = max([*single, *seen])
     room = max(0.06 * (high - low), _LEAST_ROOM)
-    return low - 2 * room, high + room
+    return low - 3 * room, high + room
 
 
 def ends_of_bars(spreads: Iterable[Spread]) -> list[float]:

@@ -18,6 +18,7 @@ from nin_bench.report.plots import MAX_DRAWN
 _CAPTIONS = {
     "learning_curves": (
         "Thick lines are means of healthy seeds, thin ones single seeds, dashed those that failed or collapsed. "
+        "The axis shows where most of the values lie; a hollow triangle stands for seeds that end below it. "
         "Choose one variant for the range of its healthy seeds; a click on a thin line shows its cell."
     ),
     "training_loss": (
@@ -27,16 +28,14 @@ _CAPTIONS = {
     "accuracy_against_costs": (
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis; the dashed line "
-        "joins the variants that no other of the grid beats at the same cost. A click on a small mark shows its "
-        "cell. Training time is of steps alone, seen while cells trained side by side."
+        "joins the variants that no other of the grid beats at the same cost. Where it is missing, one variant is "
+        "both the cheapest and the best of all: there is nothing to trade. A click on a small mark shows its cell. "
+        "Training time is of steps alone, seen while cells trained side by side."
     ),
     "escape": (
-        "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate); one "
-        "that never reaches the top has cells that learned nothing. Choose one variant for its 95 % interval."
-    ),
-    "cost_shares": (
-        "Percent of each variant's total, by kind of layer; where a kind's share of the time is larger than its "
-        "share of the MACs, its MACs are dear."
+        "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate, with "
+        "its 95 % interval); one that never reaches the top has cells that learned nothing, and the count beside "
+        "the name says how many did. Epochs after the last such step, in which nothing changes, are left out."
     ),
 }
 """How to read those that are drawn otherwise than report.md's, by name."""
