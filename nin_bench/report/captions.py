@@ -20,8 +20,8 @@ FIGURES = {
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and "
         "the dashed line joins the variants that no other of the grid beats at the same cost. Where it is "
-        "missing, one variant is both the cheapest and the best of all: there is nothing to trade. Training time is of "
-        "steps alone, seen while cells trained side by side.",
+        "missing, one variant is both the cheapest and the best of all: there is nothing to trade. Training "
+        "time is of steps alone, seen while cells trained side by side.",
     ),
     "escape": (
         "When cells leave chance level",
@@ -44,9 +44,9 @@ EFFECTS = {
     "effects": (
         "Every claim's effect",
         "The mark is the difference found, the line its interval, the grey field where the claim is true, "
-        "with its margin. A claim is supported where the whole line lies in the field, refuted where the whole line lies "
-        "outside, and undecided where it crosses a black edge. Where networks failed, the share of pairs in which "
-        "the claim holds is drawn instead, with its exact interval, against one half. A and B are the two "
+        "with its margin. A claim is supported where the whole line lies in the field, refuted where the whole "
+        "line lies outside, and undecided where it crosses a black edge. Where networks failed, the share of pairs "
+        "in which the claim holds is drawn instead, with its exact interval, against one half. A and B are the two "
         "variants under each claim's name.",
     )
 }

@@ -141,8 +141,8 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
     ends = ax.get_xlim()
     for place, row in zip(places, rows, strict=True):
         top, bottom = place - 0.36, place + 0.36
-        stretch = [end if held is None else held for held, end in zip(row.holds, ends, strict=True)]
-        ax.fill_betweenx([top, bottom], *stretch, **_HOLDS, zorder=0.8)
+        left, right = (end if held is None else held for held, end in zip(row.holds, ends, strict=True))
+        ax.fill_betweenx([top, bottom], left, right, **_HOLDS, zorder=0.8)
         for line in row.decides:
             ax.plot([line, line], [top, bottom], **_LINE, zorder=1)
         look = _look(row.verdict.verdict)

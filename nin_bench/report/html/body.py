@@ -93,7 +93,9 @@ class _Renderer(RendererHTML):
 
     def table_open(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
         end = next(at for at in range(place, len(tokens)) if tokens[at].type == "table_close")
-        has_prose = any(len(_text(token)) > _LONGEST_WORDS for token in tokens[place:end] if token.type == "inline")
+        has_prose = any(
+            len(_text(token)) > _LONGEST_WORDS for token in tokens[place:end] if token.type == "inline"
+        )
         kind = ' class="prose"' if has_prose else ""
         # reachable by keyboard, so that a table wider than the screen can be scrolled
         return f'<div class="table" role="region" aria-label="table" tabindex="0"><table{kind}>\n'

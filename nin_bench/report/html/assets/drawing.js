@@ -35,6 +35,7 @@ function ink({ color }) {
 }
 
 const isPrinting = () => "printing" in document.documentElement.dataset;
+const onPaper = (height) => (isPrinting() ? 0.58 * height : height); // so that a sheet holds two plots
 
 // Drawing
 
@@ -108,15 +109,15 @@ addEventListener("afterprint", () => {
 });
 themeListeners.push(() => redrawAll());
 
-function baseLayout(traces, width, { plotHeight }) {
+function baseLayout(traces, width, { plotHeight, roomAbove = 28 }) {
   const named = traces.filter((trace) => trace.showlegend !== false && trace.name);
   const longest = Math.max(0, ...named.map((trace) => trace.name.length));
   const perLine = Math.max(1, Math.floor(width / (longest * 6.6 + 48)));
   const legendHeight = named.length ? 19 * Math.ceil(named.length / perLine) + 12 : 0;
   return {
     width,
-    height: plotHeight + legendHeight + 76,
-    margin: { l: 58, r: 12, t: 28, b: 48 + legendHeight },
+    height: plotHeight + legendHeight + roomAbove + 48,
+    margin: { l: 58, r: 12, t: roomAbove, b: 48 + legendHeight },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: themeColor("text") },

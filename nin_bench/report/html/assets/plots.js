@@ -2,7 +2,7 @@
 
 function plotEffects(width) {
   const titles = [...new Set(data.effects.map((row) => row.panel))];
-  const gap = isPrinting() ? 56 : 70; // pixels between panels
+  const gap = isPrinting() ? 56 : width < STACKED_BELOW ? 84 : 70; // pixels between panels
   const room = (PRINTED_HEIGHT - gap * titles.length) / data.effects.length;
   const pitch = isPrinting() ? Math.max(34, Math.min(62, room)) : 62; // of a row
   const letters = Math.floor(width / 7);
@@ -148,7 +148,7 @@ function curvesPlot(column, title, chance, scale, tickformat) {
     const floor = data.curve_spans[column]?.[0] ?? -Infinity;
     traces.push(...withCurves().filter((variant) => !chosen || chosen === variant.id).flatMap((variant) => endsBelow(variant, column, scale, floor)));
     if (chance() !== null && chance() >= floor && epochs.length) traces.push(chanceTrace(chance(), [Math.min(...epochs), Math.max(...epochs)], scale));
-    return { traces, layout: { plotHeight: 340, xaxis: epochAxis(Math.max(...epochs)), yaxis: axis(title, { tickformat, range: data.curve_spans[column] ?? undefined }) } };
+    return { traces, layout: { plotHeight: onPaper(340), xaxis: epochAxis(Math.max(...epochs)), yaxis: axis(title, { tickformat, range: data.curve_spans[column] ?? undefined }) } };
   }
   return { make, all: "all variants", choices: () => withCurves().map((variant) => [variant.id, variant.name]) };
 }
@@ -192,7 +192,7 @@ function plotAccuracy(width) {
   const [floor, ceiling] = data.accuracy_span;
   const edge = floor + 0.04 * (ceiling - floor);
   const { grid, lines, names } = panels(data.costs.length, width);
-  const layout = { plotHeight: (width < STACKED_BELOW ? 300 : 340) * lines, grid, annotations: [] };
+  const layout = { plotHeight: onPaper(340) * lines, roomAbove: 44, grid, annotations: [] };
   const traces = data.costs.flatMap(({ name, title, front }, number) => {
     const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
     const first = number === 0;
@@ -238,7 +238,7 @@ function reachedPlot(name) {
   return (width) => {
     const { variants, until, horizon } = data.reached[name];
     const known = data.variants.filter(({ id }) => variants[id]);
-    const pitch = isPrinting() ? Math.min(52, PRINTED_HEIGHT / known.length) : 52; // pixels
+    const pitch = isPrinting() ? Math.min(30, PRINTED_HEIGHT / known.length) : 52; // pixels
     const letters = Math.floor(width / 7) - 10;
     const layout = {
       plotHeight: pitch * known.length, showlegend: false, margin: { l: 12, r: 12, t: 12, b: 56 }, annotations: [],
@@ -282,7 +282,7 @@ const SHARES = [
 function plotShares(width) {
   const { grid, lines, names } = panels(SHARES.length, width);
   const rows = data.shares.map((_, at) => at);
-  const layout = { plotHeight: 40 * rows.length * lines + 60 * (lines - 1), grid: { ...grid, xgap: 0.26, ygap: 0.1 }, barmode: "stack", margin: { l: 12, r: 64, t: 34, b: 80 } };
+  const layout = { plotHeight: 40 * rows.length * lines + 76 * (lines - 1), grid: { ...grid, xgap: 0.26, ygap: 76 / (40 * rows.length + 76) }, barmode: "stack", margin: { l: 12, r: 64, t: 34, b: 80 } };
   const traces = SHARES.flatMap(([name, title, shown], number) => {
     const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
     layout[`xaxis${names[number]}`] = axis(title, { tickformat: ".0%", range: [0, 1], tickvals: [0, 0.5, 1] });
@@ -312,7 +312,7 @@ function plotShares(width) {
 
 function plotInteractions(width) {
   const { grid, lines, names } = panels(data.interactions.length, width);
-  const layout = { plotHeight: 300 * lines, grid, annotations: [] };
+  const layout = { plotHeight: onPaper(300) * lines, grid, annotations: [] };
   const looks = new Set();
   const traces = data.interactions.flatMap((panel, number) => {
     const count = panel.levels.length;
@@ -384,7 +384,7 @@ const plotRoofline = {
       });
     }
     return { traces, layout: {
-      plotHeight: 360,
+      plotHeight: onPaper(360),
       xaxis: logAxis("operations per byte", [left, right]),
       yaxis: logAxis("operations per second", traces.flatMap((trace) => trace.y)),
     } };
