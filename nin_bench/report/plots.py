@@ -236,8 +236,8 @@ def _mark_below(ax: Axes, position: float, count: int, color: Any) -> None:
     ax.plot(position, 0.04, transform=edge, color=color, clip_on=False, zorder=4, **BELOW)
     if count > 1:
         ax.annotate(
-            f"{count}×", (position, 0.04), xycoords=edge, xytext=(-6, 0), textcoords="offset points",
-            ha="right", va="center", fontsize=8, color=color,
+            f"{count}×", (position, 0.04), xycoords=edge, xytext=(0, 5), textcoords="offset points",
+            ha="center", fontsize=8, color=color, bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
         )  # fmt: skip
 
 

@@ -130,7 +130,8 @@ def test_what_one_points_at_is_said_without_a_complaint(browser, onexone):
         figure = page.locator('[data-plot="cost_shares"]')
         figure.scroll_into_view_if_needed()
         figure.locator(".main-svg").first.wait_for()
-        figure.locator(".bars .point").first.hover()
+        bar = figure.locator(".bars .point").first.bounding_box()
+        page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
         figure.locator(".hovertext").wait_for()
 
 
@@ -254,9 +255,16 @@ def test_hostile_labels_are_shown_and_do_not_run(browser, tmp_path):
         assert page.locator("h1").inner_text() == f"{shown[1]} · cpu"
         assert column(table_with(page, "given healthy, %"), 1) == shown
         assert column(page.locator("#cells table"), 1)[::3] == shown
-        named = page.locator('[data-plot="escape"] .legendtext').all_text_contents()
+        named = page.locator('[data-plot="learning_curves"] .legendtext').all_text_contents()
         assert named[: len(shown)] == shown
-        assert page.locator(".legendtext a, .legendtext tspan, main img, main a[href^='javascript']").count() == 0
+        strips = page.locator('[data-plot="escape"] .annotation-text')
+        assert strips.all_text_contents() == [f"{label}: 3 of 3" for label in shown]
+        assert (
+            page.locator(
+                ".legendtext a, .legendtext tspan, .annotation-text a, main img, main a[href^='javascript']"
+            ).count()
+            == 0
+        )
         page.locator("#cells tbody tr").nth(-1).click()
         assert page.locator("#cell h3").inner_text() == f"{shown[-1]}, seed 2"
 

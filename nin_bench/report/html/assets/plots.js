@@ -38,7 +38,7 @@ function plotEffects(width) {
     rows.forEach(({ id, verdict, contrast: [a, b], is_factor }, at) => layout.annotations.push({
       xref: `${axes.xaxis} domain`, yref: axes.yaxis, x: 0, y: at - 0.02, xanchor: "left", yanchor: "bottom", align: "left",
       showarrow: false, borderpad: 0, bgcolor: themeColor("page"),
-      text: `${plotText(shortened(id, letters))}: ${plotText(verdict)}<br>${plotText(contrastIn(a, is_factor ? "/" : "−", b, letters))}`,
+      text: `${plotText(shortened(id, letters))}: ${plotText(verdict)}${isPrinting() ? ", " : "<br>"}${plotText(contrastIn(a, is_factor ? "/" : "−", b, letters))}`,
       font: { color: themeColor(verdict.replace(" ", "-")) },
     }));
     return [
@@ -238,7 +238,7 @@ function reachedPlot(name) {
   return (width) => {
     const { variants, until, horizon } = data.reached[name];
     const known = data.variants.filter(({ id }) => variants[id]);
-    const pitch = isPrinting() ? Math.min(30, PRINTED_HEIGHT / known.length) : 52; // pixels
+    const pitch = isPrinting() ? Math.min(34, PRINTED_HEIGHT / known.length) : 52; // pixels
     const letters = Math.floor(width / 7) - 10;
     const layout = {
       plotHeight: pitch * known.length, showlegend: false, margin: { l: 12, r: 12, t: 12, b: 56 }, annotations: [],
@@ -255,7 +255,7 @@ function reachedPlot(name) {
       const still = { x: times, mode: "lines", line: { shape: "hv", width: 0 }, hoverinfo: "skip" };
       layout.annotations.push({
         xref: "paper", yref: "y", x: 0, y: row - 0.1, xanchor: "left", yanchor: "bottom", showarrow: false, borderpad: 0,
-        bgcolor: themeColor("page"), text: `${plotText(shortened(variant.name, letters))}: ${count} of ${n}`,
+        text: `${plotText(shortened(variant.name, letters))}: ${count} of ${n}`,
       });
       return [
         { ...still, x: [0, until, until, 0], y: [0, 0, 1, 1].map(height), fill: "toself", fillcolor: themeColor("box") },
