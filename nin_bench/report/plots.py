@@ -186,7 +186,8 @@ def draw_accuracy_against_costs(
             known = [(row, value) for row in rows if (value := cost_of(row, cost))]
             _readable_log_axis(ax, [value for _, value in known] + [value for value, _ in front])
             ax.set_xlabel(cost_label)
-            ax.set_title(_of_front(fronts[cost]), fontsize=8.5, color="0.4")
+            if len(rows) > 1:
+                ax.set_title(_of_front(fronts[cost]), fontsize=8.5, color="0.4")
             ax.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=1, **_FRONT)
             for row, value in known:
                 mine = cells[cells["variant_id"] == row.variant_id]

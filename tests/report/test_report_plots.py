@@ -62,7 +62,7 @@ def test_a_front_of_one_variant_says_that_nothing_is_traded(tmp_path):
 def test_a_seed_far_below_the_others_does_not_stretch_the_axis(tmp_path):
     cells = [record(metrics=metrics(0.8 + 0.01 * seed), history=learning(40, 0.9, seed)) for seed in range(8)]
     collapsed = learning(40, 0.1, 8, collapsed=True)
-    cells.append(record(metrics=metrics(0.0, **COLLAPSED), history=collapsed))
+    cells.append(record(metrics=metrics(0.1, **COLLAPSED), history=collapsed))
     pictures = draw(write_results(tmp_path / "r", {"a": cells}))
 
     for name in ("accuracy_against_costs", "learning_curves"):

@@ -198,7 +198,7 @@ function plotAccuracy(width) {
     const first = number === 0;
     layout[`xaxis${names[number]}`] = logAxis(title, data.variants.map((variant) => variant.costs[name]));
     layout[`yaxis${names[number]}`] = axis(first || lines > 1 ? "test accuracy" : "", { tickformat: ".0%", range: [floor, ceiling] });
-    layout.annotations.push(overPanel(number, front.length === 1 ? `no trade-off: cheapest and best is<br>${plotText(shortened(bestOf(front, name), 40))}` : front.length ? `trade-off between ${front.length} variants` : ""));
+    if (data.variants.length > 1) layout.annotations.push(overPanel(number, front.length === 1 ? `no trade-off: cheapest and best is<br>${plotText(shortened(bestOf(front, name), 40))}` : front.length ? `trade-off between ${front.length} variants` : ""));
     const drawn = data.variants.filter((variant) => variant.costs[name] !== null);
     return [
       { ...axes, x: front.map(([cost]) => cost), y: front.map(([, mean]) => mean), mode: "lines", line: { shape: "hv", dash: "dash", width: 1.5, color: themeColor("quiet") }, hoverinfo: "skip", name: "Pareto front", showlegend: first && front.length > 1 },
