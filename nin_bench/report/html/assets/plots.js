@@ -238,7 +238,7 @@ function reachedPlot(name) {
   return (width) => {
     const { variants, until, horizon } = data.reached[name];
     const known = data.variants.filter(({ id }) => variants[id]);
-    const pitch = isPrinting() ? Math.min(34, PRINTED_HEIGHT / known.length) : 52; // pixels
+    const pitch = isPrinting() ? Math.min(30, PRINTED_HEIGHT / known.length) : 52; // pixels
     const letters = Math.floor(width / 7) - 10;
     const layout = {
       plotHeight: pitch * known.length, showlegend: false, margin: { l: 12, r: 12, t: 12, b: 56 }, annotations: [],
@@ -282,7 +282,8 @@ const SHARES = [
 function plotShares(width) {
   const { grid, lines, names } = panels(SHARES.length, width);
   const rows = data.shares.map((_, at) => at);
-  const layout = { plotHeight: 40 * rows.length * lines + 76 * (lines - 1), grid: { ...grid, xgap: 0.26, ygap: 76 / (40 * rows.length + 76) }, barmode: "stack", margin: { l: 12, r: 64, t: 34, b: 80 } };
+  const height = (isPrinting() ? 33 : 40) * rows.length;
+  const layout = { plotHeight: height * lines + 76 * (lines - 1), grid: { ...grid, xgap: 0.26, ygap: 76 / (height + 76) }, barmode: "stack", margin: { l: 12, r: 64, t: 34, b: 80 } };
   const traces = SHARES.flatMap(([name, title, shown], number) => {
     const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
     layout[`xaxis${names[number]}`] = axis(title, { tickformat: ".0%", range: [0, 1], tickvals: [0, 0.5, 1] });
@@ -349,7 +350,7 @@ function plotConfusions(width) {
     const shares = matrix.map((row) => row.slice(0, columns.length));
     return {
       type: "heatmap", xaxis: `x${names[number]}`, yaxis: `y${names[number]}`, z: shares.map((row) => row.map(Math.sqrt)), zmin: 0, zmax: 1, showscale: false, xgap: 1, ygap: 1,
-      colorscale: [[0, themeColor("box")], [1, isDark() ? "#2f86d6" : "#08417f"]], hoverinfo: "text", texttemplate: "%{text}", textfont: { size: side / count < 30 ? 9 : 11 },
+      colorscale: isDark() ? [[0, themeColor("box")], [1, "#2f86d6"]] : [[0, themeColor("box")], [0.5, "#7fb5dd"], [1, "#08417f"]], hoverinfo: "text", texttemplate: "%{text}", textfont: { size: side / count < 30 ? 9 : 11 },
       text: shares.map((row) => row.map((share) => (share > 0.005 ? percent(share, 0).replace(" %", "") : ""))),
       hovertext: shares.map((row, at) => row.map((share, place) => `${plotText(classes[at])} taken for ${plotText(columns[place])}: ${percent(share)}`)),
     };
