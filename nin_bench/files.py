@@ -207,18 +207,21 @@ def _digest(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _check_plain(value: Any, depth: int) -> None:
+def _check_plain(value: dict[str, Any] | list[Any], depth: int) -> None:
     """Refuse what would trip up whoever computes with the values or writes them again."""
-    if isinstance(value, dict | list):
-        if not depth:
-            raise DamagedFileError(f"is nested more than {MAX_DEPTH} deep")
-        for child in value.values() if isinstance(value, dict) else value:
+    if not depth:
+        raise DamagedFileError(f"is nested more than {MAX_DEPTH} deep")
+    for child in value.values() if isinstance(value, dict) else value:
+        # most are numbers: what they are is asked first, and nothing is called for them
+        kind = type(child)
+        if kind is float:
+            if not math.isfinite(child):  # as 1e999 is
+                raise DamagedFileError("holds a number that is not finite")
+        elif kind is int:
+            if not -(2**63) <= child < 2**63:
+                raise DamagedFileError("holds a whole number of more than 64 bits")
+        elif kind is dict or kind is list:
             _check_plain(child, depth - 1)
-    elif isinstance(value, float):
-        if not math.isfinite(value):  # as 1e999 is
-            raise DamagedFileError("holds a number that is not finite")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise DamagedFileError("holds a whole number of more than 64 bits")
 
 
 def _check_characters(value: dict[str, Any]) -> None:

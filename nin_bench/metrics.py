@@ -1,7 +1,14 @@
-"""What a hypothesis may be about: the metrics, their units, and how two variants can be compared by each."""
+"""What a hypothesis may be about: the metrics, their units, and how two variants can be compared by each.
 
+And what stands behind `escaped`: when a network is above chance level.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+ESCAPE_MARGIN = 0.1
+"""A network is above chance level while its loss lies this far below that of a constant guess, in nats."""
 
 Unit = Literal["share", "nats", "epochs", "count", "seconds", "images/s", "bytes", "joules"]
 """What a metric's raw values are in; a share lies in [0, 1]."""
@@ -67,3 +74,22 @@ METRICS: dict[str, Metric] = {
 record, `generalisation_gap` (train_accuracy less test_accuracy) and `seen_images_per_second` (the record's own
 `train_images_per_second`, a name that stands here for the measured one). `train_tensor_bytes` is counted from
 shapes: the most that a training step's tensors take at once; `train_memory_bytes` is measured, with all around."""
+
+
+def has_learned(escaped: bool | None, last_epoch: Mapping[str, float | None], chance_loss: float) -> bool | None:
+    """Whether a network left chance level and was not back there after its last epoch.
+
+    It is back there if neither its training loss over that epoch nor its validation loss thereafter lies
+    `ESCAPE_MARGIN` below a constant guess's. Either is enough to be above: one that escaped in the middle of the
+    epoch has a high training loss, and one that is sure of its mistakes a high validation loss.
+
+    Args:
+        escaped: whether it ever left chance level, if that is known.
+        last_epoch: a row of its history, with `train_loss` and `validation_loss` in nats; None is not finite.
+        chance_loss: of a constant guess, in nats.
+
+    Returns:
+        None where it is not known whether it escaped.
+    """
+    losses = (last_epoch["train_loss"], last_epoch["validation_loss"])
+    return escaped and any(loss is not None and loss < chance_loss - ESCAPE_MARGIN for loss in losses)

@@ -95,22 +95,24 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
         folder: where.
         studies: for each label its study's trials; None is a variant without a study.
         settings: of the `search` section that replace the usual ones; `question`, `name`, `storage` and
-            `recipes` (by label) of search.json.
+            `recipes` and `num_params` (by label) of search.json.
     """
     top = {
         "name": "lr_search", "question": "which learning rate suits each network?", "storage": "sqlite",
     }  # fmt: skip
     top |= {key: settings.pop(key) for key in list(settings) if key in top}
     recipes: Mapping[str, Mapping[str, Any]] = settings.pop("recipes", {})
+    num_params: Mapping[str, int | None] = settings.pop("num_params", {})
     variants = [
         {"variant_id": f"v{number:02}", "label": label, "model": {"name": "nin", "revision": 1}, "data": DATA,
-         "recipe": {**RECIPE, **recipes.get(label, {})}, "study_name": f"{top['name']}/cpu/v{number:02}"}
+         "recipe": {**RECIPE, **recipes.get(label, {})}, "num_params": num_params.get(label, 1_000 * (number + 1)),
+         "study_name": f"{top['name']}/cpu/v{number:02}"}
         for number, label in enumerate(studies)
     ]  # fmt: skip
     section = {**SETTINGS, "run_epochs": {made["variant_id"]: 12 for made in variants}, **settings}
     content = {
         "schema": 1, **top, "profile": "cpu", "source": "schema: 1\n", "data": DATA, "recipe": RECIPE,
-        "search": section, "variants": variants, "environment": ENVIRONMENT,
+        "search": section, "chance_loss": math.log(10), "variants": variants, "environment": ENVIRONMENT,
     }  # fmt: skip
     (folder / "studies").mkdir(parents=True)
     (folder / "search.json").write_text(json.dumps(content))

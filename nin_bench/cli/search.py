@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,10 +27,8 @@ from nin_bench.cli.run import run
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from nin_bench.grid import Grid
+    from nin_bench.grid import Grid, Variant
     from nin_bench.results import ResultsFolder
-    from nin_bench.search.run import SearchSummary
-    from nin_bench.search.study import VariantStudy
 
 
 def search(
@@ -76,6 +74,7 @@ def search(
     from nin_bench.progress.search import search_progress_on
     from nin_bench.report.search.studies import read_search
     from nin_bench.report.search.warnings import search_warnings
+    from nin_bench.search.folder import num_done
     from nin_bench.search.question import load_search
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
@@ -101,13 +100,14 @@ def search(
     if summary.signal_number is not None:
         note("interrupted: run the same command again to go on")
         sys.exit(128 + summary.signal_number)
-    _print_table(summary)
+    _print_table(loaded, folder)
     for warning in search_warnings(read_search(folder.path)):
         tell(f"warning: {warning}")
     write_search_report(folder, None)
-    write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog))
+    write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog, tuned))
     tell(f"tuned grid: {tuned}")
-    if any(study.num_done < study.spec.trials for study in summary.studies):
+    assert loaded.search is not None
+    if any(num_done(study) < loaded.search.trials for _, study in _studies(loaded, folder)):
         note("some study lacks trials: run the same command again for the rest")
         sys.exit(1)
     if then_run:
@@ -135,44 +135,53 @@ def _setting(grid: "Grid") -> str:
     )
 
 
-def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
+def _studies(grid: "Grid", folder: "ResultsFolder") -> "list[tuple[Variant, dict[str, Any] | None]]":
+    """The selected variants, and what the folder keeps of the study of each."""
     from nin_bench.search.folder import read_study
 
-    assert grid.search is not None
     selected = {cell.variant_id for cell in grid.selected}
-    variants = [variant for variant in grid.variants if variant.variant_id in selected]
-    width = max(len(variant.label) for variant in variants)
+    variants = (variant for variant in grid.variants if variant.variant_id in selected)
+    return [(variant, read_study(folder, variant.variant_id)) for variant in variants]
+
+
+def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
+    from nin_bench.search.folder import num_done
+
+    assert grid.search is not None
+    studies = _studies(grid, folder)
+    width = max(len(variant.label) for variant, _ in studies)
     total = 0
-    for variant in variants:
-        study = read_study(folder, variant.variant_id) or {"trials": []}
-        done = min(sum(trial["state"] != "failed" for trial in study["trials"]), grid.search.trials)
-        left = grid.search.trials - done
-        total += left * grid.search.seeds * (grid.search.epochs or variant.recipe.epochs)
+    for variant, study in studies:
+        done = num_done(study)
+        total += (grid.search.trials - done) * grid.search.seeds * (grid.search.epochs or variant.recipe.epochs)
         tell(f"{variant.label:{width}}  {done} of {counted(grid.search.trials, 'trial')} done")
-    tell(f"{counted(len(variants), 'variant')}: {counted(total, 'epoch')} to train at most")
+    tell(f"{counted(len(studies), 'variant')}: {counted(total, 'epoch')} to train at most")
 
 
-def _print_table(summary: "SearchSummary") -> None:
+def _print_table(grid: "Grid", folder: "ResultsFolder") -> None:
     """For every variant: trials done, the best values, what they reached, and what every seed did."""
-    width = max(len(study.variant.label) for study in summary.studies)
-    for study in summary.studies:
-        done = f"{study.num_done}/{study.spec.trials} trials"
-        tell(f"{study.variant.label:{width}}  {done}  {_best(study)}")
+    from nin_bench.search.folder import num_done
+
+    assert grid.search is not None
+    studies = _studies(grid, folder)
+    width = max(len(variant.label) for variant, _ in studies)
+    for variant, study in studies:
+        done = f"{num_done(study)}/{grid.search.trials} trials"
+        tell(f"{variant.label:{width}}  {done}  {_best(study, grid.search.objective)}")
 
 
-def _best(study: "VariantStudy") -> str:
-    if (best := study.best()) is None:
+def _best(study: "dict[str, Any] | None", objective: str) -> str:
+    if study is None or (best := study["best"]) is None:
         return "no trial ran to its end"
-    percent = study.spec.objective == "validation_accuracy"
 
     def shown(value: float) -> str:
-        return f"{value:.1%}" if percent else f"{value:.3f}"
+        return f"{value:.1%}" if objective == "validation_accuracy" else f"{value:.3f}"
 
-    (trial,) = (trial for trial in study.summary()["trials"] if trial["number"] == best["number"])
+    (trial,) = (trial for trial in study["trials"] if trial["number"] == best["number"])
     values = [run["value"] for run in trial["runs"]]
     spread = f" ({shown(min(values))} to {shown(max(values))}, n={len(values)})" if len(values) > 1 else ""
     params = ", ".join(
         f"{name}={value:.3g}" if type(value) is float else f"{name}={value}"
         for name, value in best["params"].items()
     )
-    return f"{study.spec.objective.replace('_', ' ')} {shown(best['value'])}{spread} with {params}"
+    return f"{objective.replace('_', ' ')} {shown(best['value'])}{spread} with {params}"

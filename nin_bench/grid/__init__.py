@@ -4,10 +4,11 @@ from nin_bench.grid.hypotheses import Assumption, Hypothesis, OpenClaim
 from nin_bench.grid.load import Grid
 from nin_bench.grid.references import Reference
 from nin_bench.grid.search import SearchSpec, trial_variant, with_params
-from nin_bench.grid.space import Choice, Range
+from nin_bench.grid.space import MODEL, Choice, Range
 from nin_bench.grid.variants import Catalog, Match, Size, Variant
 
 __all__ = [
+    "MODEL",
     "Assumption",
     "Catalog",
     "Choice",

@@ -13,7 +13,7 @@ SCHEMA = 1
 
 _FIELDS = (
     "schema", "name", "data", "recipe", "seeds", "models", "exclude", "baseline", "hypotheses",
-    "open_claims", "references", "assume", "search", "profiles",
+    "open_claims", "caveats", "references", "assume", "search", "profiles",
 )  # fmt: skip
 _PROFILE_FIELDS = _FIELDS[2:-1]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nin_bench.cell import NonNegativeFloat, PositiveFloat, Spec
-from nin_bench.errors import SpecError, unknown_name
+from nin_bench.errors import SpecError, shown, unknown_name
 from nin_bench.grid.validation import Named, Point, validated, validated_each
 from nin_bench.metrics import METRICS
 from nin_bench.yaml_source import Node
@@ -75,6 +75,14 @@ class Assumption(Spec):
 def read_open_claims(nodes: Sequence[Node]) -> tuple[OpenClaim, ...]:
     """Read the grid's `open_claims`; InputError where a field is wrong."""
     return tuple(validated(OpenClaim, node.mapping("a claim", OpenClaim.model_fields), node) for node in nodes)
+
+
+def read_caveats(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Read the grid's `caveats`; InputError where one is not a sentence."""
+    for node in nodes:
+        if not isinstance(node.value, str) or not node.value.strip():
+            raise node.error(f"{shown(node.value)} is not a caveat; write a sentence")
+    return tuple(node.value for node in nodes)
 
 
 def read_assumptions(node: Node) -> dict[str, Assumption]:

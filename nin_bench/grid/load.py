@@ -17,6 +17,7 @@ from nin_bench.grid.hypotheses import (
     Hypothesis,
     OpenClaim,
     read_assumptions,
+    read_caveats,
     read_hypotheses,
     read_open_claims,
 )
@@ -59,6 +60,7 @@ class Grid:
     """A variant's label."""
     hypotheses: tuple[Hypothesis, ...]
     open_claims: tuple[OpenClaim, ...]
+    caveats: tuple[str, ...]
     references: tuple[Reference, ...]
     assume: dict[str, Assumption]
     """By metric."""
@@ -155,6 +157,7 @@ class Grid:
             baseline=resolve(root.value["baseline"]) if "baseline" in root.value else None,
             hypotheses=read_hypotheses(_optional_list(root, "hypotheses", "a list of hypotheses"), resolve),
             open_claims=read_open_claims(_optional_list(root, "open_claims", "a list of claims")),
+            caveats=read_caveats(_optional_list(root, "caveats", "a list of sentences")),
             references=read_references(_optional_list(root, "references", "a list of references"), resolve),
             assume=read_assumptions(section(root, "assume")),
             notes=notes,
@@ -192,6 +195,7 @@ class Grid:
             ],
             "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in self.hypotheses],
             "open_claims": [claim.model_dump() for claim in self.open_claims],
+            "caveats": list(self.caveats),
             "references": [reference.model_dump() for reference in self.references],
         }
 

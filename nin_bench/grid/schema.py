@@ -52,6 +52,11 @@ def grid_schema() -> dict[str, Any]:
             "type": "array",
             "items": _object(_properties(OpenClaim), required=["says", "reason"]),
         },
+        "caveats": {
+            "description": "What a reader of the report has to know: how rates were chosen, what may mislead.",
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+        },
         "references": {
             "description": "Published values that variants are held against.",
             "type": "array",

@@ -25,12 +25,14 @@ from nin_bench.report.in_short import in_short
 from nin_bench.report.interactions import Product, find_interactions
 from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
+from nin_bench.report.lost_classes import LosingNetworks, LostClasses, find_lost_classes
 from nin_bench.report.names import Names
 from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
-from nin_bench.report.predictions import Confusion, Stored, autopsies, count_confusions, image_errors
+from nin_bench.report.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
 from nin_bench.report.references import compare_references
 from nin_bench.report.setting import caveats, describe_setting
+from nin_bench.report.stricter import judge_stricter
 from nin_bench.report.tables import VariantRow
 from nin_bench.report.target import Reached, Target, find_escapes, find_target
 from nin_bench.results import Results, load_results
@@ -62,6 +64,9 @@ class Findings:
     """`find_interactions`."""
     stored: Stored
     """Predictions."""
+    lost_classes: list[LostClasses]
+    losing_networks: list[LosingNetworks]
+    """`find_lost_classes`."""
     confusions: list[Confusion]
     """`count_confusions`."""
     fronts: dict[str, list[VariantRow]]
@@ -82,10 +87,13 @@ class Findings:
         rows, stored = tables.compare_variants(results), Stored(results)
         names = Names.of([variant["label"] for variant in results.grid["variants"]])
         epochs = {name: known_epochs(results, name) for name in CURVES}
+        looked_at = {row.label for row in rows[:MOST_VARIANTS]}
+        looked_at |= {label for hypothesis in results.grid["hypotheses"] for label in hypothesis["compare"]}
+        lost_classes, losing_networks = find_lost_classes(stored, looked_at)
         return cls(
             results=results,
             names=names,
-            verdicts=judge(results),
+            verdicts=judge_stricter(results, judge(results), lost_classes),
             rows=rows,
             epochs=epochs,
             curves={name: learning_curves(results, known) for name, known in epochs.items()},
@@ -93,6 +101,8 @@ class Findings:
             target=find_target(results, epochs["validation_accuracy"]),
             interactions=find_interactions(results, names),
             stored=stored,
+            lost_classes=lost_classes,
+            losing_networks=losing_networks,
             confusions=count_confusions(stored, rows),
             fronts={cost: tables.pareto_front(rows, cost) for cost in ("num_params", "num_macs", "train_seconds")},
             chance={name: chance_level(results, f"chance_{name}") for name in ("loss", "accuracy")},
@@ -204,7 +214,8 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "test_set_errors": image_errors(findings.stored, findings.verdicts),
         "interactions": [asdict(product) for product in findings.interactions],
         "confusions": [asdict(confusion) for confusion in findings.confusions],
-        "dead_classes": [asdict(autopsy) for autopsy in autopsies(findings.stored)],
+        "lost_classes": [asdict(lost) for lost in findings.lost_classes],
+        "losing_networks": [asdict(networks) for networks in findings.losing_networks],
         "troubles": [asdict(trouble) for trouble in troubles],
         "missing": tables.missing_seeds(results),
         "left_out": [*results.left_out, *findings.stored.left_out],

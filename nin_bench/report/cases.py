@@ -1,7 +1,7 @@
 """A hypothesis, and what records and costs say on it: the pairs that it rests on, and the test they call for."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nin_bench.metrics import METRICS, Metric
@@ -79,14 +79,16 @@ class Known:
     names: Names
 
     @classmethod
-    def of(cls, results: Results) -> "Known":
-        """Look it up in a results folder as read."""
+    def of(cls, results: Results, also_failed: Collection[tuple[str, int]] = ()) -> "Known":
+        """Look it up in a results folder as read; cells of these labels and seeds count as not healthy."""
         cells = results.cells
         labels = {variant["variant_id"]: variant["label"] for variant in results.grid["variants"]}
         return cls(
             cells={
                 (str(label), int(seed)): Measured(
-                    str(outcome), {str(name): value for name, value in values.items()}
+                    str(outcome),
+                    {str(name): value for name, value in values.items()}
+                    | ({"healthy": 0.0} if (label, seed) in also_failed else {}),
                 )
                 for label, seed, outcome, values in zip(
                     cells["label"],

@@ -5,6 +5,7 @@ A column for which no variant has a figure is left out.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from nin_bench.report import text
@@ -14,6 +15,9 @@ Row = Mapping[str, Any]
 """One variant's, of report.json."""
 
 Column = tuple[str, Callable[[Row], str]]
+
+Batch = tuple[int, int | None]
+"""Its size, and that of its micro-batches; None where it passes whole."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,27 @@ class Table:
 
 
 def cost_tables(rows: Sequence[Row], left_out: Collection[str] = ()) -> list[Table]:
-    """What the variants are, how they train, how they predict, and the memory they take.
+    """What the variants are, how they train, how they predict, and the memory they take, by batch where known.
 
     Args:
         rows: the variants of one machine.
         left_out: headings of columns that stand elsewhere.
     """
-    tables = (_SIZES, _training(rows), _prediction(rows), _MEMORY)
+    tables = [_SIZES, _training(rows), _prediction(rows), _MEMORY]
+    if batches := batches_tried(rows):
+        tables.append(_memory_by_batch(batches))
     return [make_table([column for column in columns if column[0] not in left_out], rows) for columns in tables]
+
+
+def batches_tried(rows: Sequence[Row]) -> list[Batch]:
+    """The batches with which some variant's peak memory was measured, those that pass whole first."""
+    found = {
+        (batch["batch_size"], batch["micro_batch"])
+        for row in rows
+        for batch in row["memory_bytes"]["batches"]
+        if batch["peak"] is not None
+    }
+    return sorted(found, key=lambda batch: (batch[1] or 0, batch[0]))
 
 
 def describe_machine(machine: Mapping[str, Any]) -> str:
@@ -174,6 +191,31 @@ def _prediction(rows: Sequence[Row]) -> list[Column]:
         ("latency of one image, p50 / p95 / p99, ms", _milliseconds(*latencies)),
         ("p50 relative to the baseline", relative("latency_p50_seconds")),
         ("J per image", rounded("energy_joules_per_image", "predict")),
+    ]
+
+
+def _memory_by_batch(batches: Sequence[Batch]) -> list[Column]:
+    """Each batch's peak, and what an image more takes from one whole batch to the next."""
+
+    def peak(row: Row, batch: Batch) -> int | None:
+        known = {(one["batch_size"], one["micro_batch"]): one["peak"] for one in row["memory_bytes"]["batches"]}
+        return known.get(batch)
+
+    def shown(batch: Batch) -> Callable[[Row], str]:
+        return lambda row: text.human_bytes(peak(row, batch))
+
+    def per_image(small: Batch, large: Batch) -> Callable[[Row], str]:
+        def shown(row: Row) -> str:
+            low, high = peak(row, small), peak(row, large)
+            return text.human_bytes(None if low is None or high is None else (high - low) / (large[0] - small[0]))
+
+        return shown
+
+    whole = [batch for batch in batches if batch[1] is None]
+    return [
+        *((f"peak, batch of {batch[0]}", shown(batch)) for batch in whole),
+        *((f"an image more, {a[0]} to {b[0]}", per_image(a, b)) for a, b in pairwise(whole)),
+        *((f"peak, {size} in micro-batches of {part}", shown((size, part))) for size, part in batches if part),
     ]
 
 

@@ -25,7 +25,7 @@ from nin_bench.report.look import (
     wrapped,
 )
 from nin_bench.report.names import Names
-from nin_bench.report.text import human_count
+from nin_bench.report.text import EXACT, human_count
 from nin_bench.stats import Interval
 
 MOST_ROWS = 40
@@ -98,7 +98,7 @@ def draw_effects(verdicts: Sequence[Verdict], names: Names) -> Picture | None:
 
 def _row(verdict: Verdict) -> Row | None:
     if ranking := verdict.details.get("ranking"):
-        share = ranking["held"] / verdict.n
+        share = ranking["held"] / len(verdict.details["seeds"])
         return Row(verdict, _RANKS, share, ranking["held_interval"], (0.5, None))
     if verdict.effect is None:
         return None
@@ -150,7 +150,7 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
             ax.plot(row.interval, [place, place], color=look["color"], linewidth=2, solid_capstyle="butt")
         ax.plot(row.value, place, **{**look, "linestyle": ""})
         ax.annotate(
-            f"{row.verdict.verdict}, n={row.verdict.n}", (1.015, place), xycoords=("axes fraction", "data"),
+            f"{row.verdict.verdict}, {_rests_on(row.verdict)}", (1.015, place), xycoords=("axes fraction", "data"),
             va="center", fontsize=9, color=look["color"], fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
@@ -169,6 +169,10 @@ def _widen(ax: Axes, rows: Sequence[Row]) -> None:
     low, high = min([*ends, 0.0]), max([*ends, 0.0])
     room = 0.06 * (high - low) or 1e-3
     ax.set_xlim(low - room, high + room)
+
+
+def _rests_on(verdict: Verdict) -> str:
+    return EXACT if verdict.n is None else f"n={verdict.n}"
 
 
 def _label(verdict: Verdict, names: Names) -> str:

@@ -11,6 +11,7 @@ from nin_bench.files import write_atomically
 from nin_bench.report.comparison import comparison_tables
 from nin_bench.report.cost_text import Table
 from nin_bench.report.page import make_folder
+from nin_bench.report.text import num_pairs
 
 _MATHS = {"−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$"}
 """What pdflatex has no letter for."""
@@ -34,7 +35,7 @@ def write_tables(report: Mapping[str, Any], folder: Path) -> None:
         name: to_latex(table) for name, table in zip(named, comparison_tables(report), strict=True) if table.rows
     }
     if report["hypotheses"]:
-        files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]])
+        files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]], ("n", "seeds_needed"))
         files["hypotheses.tex"] = to_latex(_verdicts(report["hypotheses"]))
     make_folder(folder, without=set(_NAMES) - files.keys())
     for name, content in files.items():
@@ -58,9 +59,13 @@ def to_latex(table: Table) -> str:
     return found
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A column for each value, under its dotted name; empty where it is not known."""
-    return str(pd.json_normalize([dict(row) for row in rows]).to_csv(index=False, lineterminator="\n"))
+def _csv(rows: Sequence[Mapping[str, Any]], whole: Sequence[str] = ()) -> str:
+    """A column for each value, under its dotted name; empty where there is none.
+
+    Columns in `whole` are written as whole numbers, also beside empty cells.
+    """
+    table = pd.json_normalize([dict(row) for row in rows]).astype(dict.fromkeys(whole, "Int64"))
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def _raw(verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         headings=["hypothesis", "says", "verdict", "answer", "n"],
         rows=[
-            [verdict["id"], verdict["says"], verdict["verdict"], verdict["answer"], str(verdict["n"])]
+            [verdict["id"], verdict["says"], verdict["verdict"], verdict["answer"], num_pairs(verdict["n"])]
             for verdict in verdicts
         ],
     )

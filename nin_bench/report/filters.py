@@ -7,7 +7,7 @@ from nin_bench.metrics import METRICS
 from nin_bench.report import text
 from nin_bench.report.captions import EFFECTS, IN_SECTIONS
 from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
-from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
+from nin_bench.report.cost_text import batches_tried, cost_tables, describe_machine, describe_settings
 from nin_bench.report.tables import Spread
 
 
@@ -16,6 +16,7 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     return {
         "effect": _effect,
         "interval": _interval,
+        "num_pairs": text.num_pairs,
         "named": lambda label: report["names"].get(label, label),
         "under_verdicts": lambda figures: [figure for figure in figures if figure["name"] in EFFECTS],
         "named_figures": lambda figures, name: [figure for figure in figures if figure["name"] == name],
@@ -27,6 +28,8 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         "contrast_interval": _contrast_interval,
         "taken_for": _taken_for,
         "died": _died,
+        "yes_or_no": lambda value: text.NOT_KNOWN if value is None else "yes" if value else "no",
+        "listed": lambda names: text.NOT_KNOWN if names is None else ", ".join(names) or "none",
         "test_set_error": _test_set_error,
         "three_digits": text.three_digits,
         "residue": text.residue,
@@ -38,6 +41,7 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         "machine_line": describe_machine,
         "settings": describe_settings,
         "comparison_tables": comparison_tables,
+        "batches_tried": lambda costs: any(batches_tried(machine["rows"]) for machine in costs),
         "machine_tables": lambda costs: cost_tables(costs["rows"], SHOWN_HERE if costs["of_grid"] else ()),
         "cells": lambda cells: text.Markdown(" | ".join(map(text.escape_markdown, cells))),
     }
@@ -99,7 +103,7 @@ def _died(row: Mapping[str, Any]) -> str:
     epochs = row["died_after"]
     if not epochs:
         return text.NOT_KNOWN
-    if len(set(epochs.values())) == 1 and len(epochs) == len(row["classes"]):
+    if len(set(epochs.values())) == 1 and len(epochs) == len(row["dead_maps"]):
         return str(next(iter(epochs.values())))
     return ", ".join(f"{name} {epoch}" for name, epoch in epochs.items())
 

@@ -98,6 +98,7 @@ class _GridFile(_Part):
     cells: list[_Cell] = Field(min_length=1)
     hypotheses: list[_Hypothesis]
     open_claims: list[_OpenClaim] = []
+    caveats: list[str] = []
     references: list[_Reference] = []
     lock: _Lock | None = None
 

@@ -1,6 +1,7 @@
 """Judge the grid's hypotheses by records and costs: for each a verdict, its evidence and a sentence."""
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -42,8 +43,8 @@ class Verdict:
     ranks decide then and no mean."""
     interval: Interval | None
     """Of the effect, at the level at which the hypothesis was judged: what decided."""
-    n: int
-    """Pairs that the verdict rests on."""
+    n: int | None
+    """Pairs that the verdict rests on, of seeds or of rounds; None where two exact counts decide, and no pair."""
     post_hoc: bool
     """Whether the hypothesis is none of those that were locked at the first run."""
     early: bool
@@ -57,17 +58,33 @@ class Verdict:
     are what they seem, or if pairs go on as they did; None where a thousand would not do, or nothing tells."""
     sentence: str
     """The evidence."""
+    stricter: "Stricter | None"
+    """The verdict, if networks that lost a class counted as failed; None where it rests on none of them."""
     details: dict[str, Any]
     """The rest of the evidence, as plain values."""
 
 
-def judge(results: Results) -> list[Verdict]:
+@dataclass(frozen=True)
+class Stricter:
+    """A verdict by a stricter reading of what failed."""
+
+    verdict: Outcome
+    num_networks: int
+    """Healthy networks among those that the verdict rests on that never predict some class."""
+    sentence: str
+
+
+def judge(results: Results, also_failed: Collection[tuple[str, int]] = ()) -> list[Verdict]:
     """Give a verdict on each of the grid's hypotheses, in its order.
 
     Only seeds that were planned when the hypotheses were locked count.
+
+    Args:
+        results: a results folder as read.
+        also_failed: label and seed of cells that count as failed, healthy as their records may call them.
     """
     grid, lock = results.grid, Lock.read(results.grid)
-    known = Known.of(results)
+    known = Known.of(results, also_failed)
     cases = [known.open_case(entry, lock.seeds) for entry in grid["hypotheses"]]
     added = sorted(set(grid["seeds"]) - set(lock.seeds))
     return [
@@ -120,13 +137,14 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
         verdict=found.verdict,
         effect=found.effect,
         interval=found.interval,
-        n=0 if isinstance(case.test, str) else len(pairs.numbers),
+        n=_num_pairs(case),
         post_hoc=post_hoc,
         early=early,
         claim=case.wording.claim(),
         answer=_answer(case, found, level.alpha, needed),
         seeds_needed=needed,
         sentence=" ".join(sentences),
+        stricter=None,
         details={
             "level": level.alpha,
             "family_size": level.family_size,
@@ -138,6 +156,16 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
             **found.details,
         },
     )
+
+
+def _num_pairs(case: Case) -> int | None:
+    match case.test:
+        case str():
+            return 0
+        case Counts():
+            return None
+        case _:
+            return len(case.pairs.numbers)
 
 
 def _answer(case: Case, found: _Finding, level: float, needed: int | None) -> str:

@@ -39,7 +39,7 @@ def _counts(verdicts: Sequence[Verdict]) -> str:
 
 
 def _failures(by_rank: Sequence[Verdict], num_undecided: int) -> list[str]:
-    short = [verdict for verdict in by_rank if verdict.n < least_pairs(verdict.details["level"])]
+    short = [verdict for verdict in by_rank if _num_pairs(verdict) < least_pairs(verdict.details["level"])]
     if not by_rank:
         return []
     said = (
@@ -49,11 +49,16 @@ def _failures(by_rank: Sequence[Verdict], num_undecided: int) -> list[str]:
     if not short:
         return [f"{said}."]
     least = sorted({least_pairs(verdict.details["level"]) for verdict in short})
-    there_are = sorted({verdict.n for verdict in short})
+    there_are = sorted({_num_pairs(verdict) for verdict in short})
     return [
         f"{said}: that takes at least {_listed(list(map(str, least)), 'or')} seeds, and there are "
         f"{_listed(list(map(str, there_are)), 'or')}."
     ]
+
+
+def _num_pairs(verdict: Verdict) -> int:
+    """Of a verdict by ranks, which rests on seeds."""
+    return len(verdict.details["seeds"])
 
 
 def _takes(undecided: Sequence[Verdict]) -> list[str]:

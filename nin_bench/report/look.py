@@ -170,7 +170,8 @@ def render(figure: Figure) -> Picture:
     layout = figure.get_layout_engine()
     assert layout is not None
     layout.execute(figure)
-    figure.set_layout_engine("none")  # once for both: the layout is much of the time
+    figure.set_layout_engine(None)  # once for both: the layout is much of the time, and with any engine set, even
+    # one that does nothing, savefig draws everything twice
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None})
     figure.savefig(png, format="png", dpi=200, metadata={"Software": None})

@@ -20,15 +20,18 @@ from nin_bench.report.signature import sign_png, sign_svg
 
 def plain(value: Any) -> Any:
     """Values that strict JSON can hold: not a number becomes null, what UTF-8 cannot hold a question mark."""
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+    # what most are is asked first
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
     if isinstance(value, np.generic):
         return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    return value
 
 
 def digest_of(content: str, *epochs: pd.DataFrame) -> str:

@@ -78,27 +78,36 @@ def draw_learning_curves(
     """
     if not rows or epochs.empty:
         return None
+    look = styles([row.variant_id for row in rows])
     unwell = set(results.cells.loc[health(results.cells) == 0, "cell_id"])
-    history = epochs.assign(unwell=epochs["cell_id"].isin(unwell))
-    history = history[history["variant_id"].isin([row.variant_id for row in rows])]
+    curves = curves[curves["variant_id"].isin(look)]
+    history = epochs[epochs["variant_id"].isin(look)]
     last_epoch = int(history["epoch"].max()) if len(history) else 1
     span = None
     if name.endswith("accuracy"):
-        means = curves[curves["variant_id"].isin({row.variant_id for row in rows})]
-        span = accuracy_span(history["value"].tolist(), means.groupby("variant_id")["mean"].last())
+        span = accuracy_span(history["value"].tolist(), curves.groupby("variant_id")["mean"].last())
     floor = span[0] if span else -math.inf
     last_values = history.drop_duplicates("cell_id", keep="last")
     ends_below = last_values[last_values["value"] < floor]["variant_id"].value_counts()
     edge = max(0.02 * (last_epoch - 1), 0.1)
+    cells = history[["variant_id", "cell_id"]].drop_duplicates()
+    told_apart = set(cells.groupby("variant_id").head(MOST_SEEDS_DRAWN)["cell_id"])
+    history = history[history["cell_id"].isin(told_apart)]
+    history = history.assign(unwell=history["cell_id"].isin(unwell))
     with theme():
-        look = styles([row.variant_id for row in rows])
         figure, panels = grid_of_panels(len(rows), "epoch", axis_label)
+        # once for all panels and before anything is drawn: whatever is added to one asks all that share its axes
+        panels[0].set_xlim(1 - edge, last_epoch + edge)
+        everything = [*history["value"], *curves["low"], *curves["high"], *(chance or ())[:1]]
+        panels[0].set_ylim(span or _with_room(everything))
+        panels[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        if name.endswith("accuracy"):
+            panels[0].yaxis.set_major_formatter(percent_tick)
         for row, ax in zip(rows, panels, strict=True):
             color = look[row.variant_id].color
-            others = curves[curves["variant_id"].isin(set(look) - {row.variant_id})]
+            others = curves[curves["variant_id"] != row.variant_id]
             mine = curves[curves["variant_id"] == row.variant_id]
             seeds = history[history["variant_id"] == row.variant_id]
-            seeds = seeds[seeds["cell_id"].isin(seeds["cell_id"].unique()[:MOST_SEEDS_DRAWN])]
             _add_lines(ax, others, "variant_id", "mean", color=FAINT, linewidth=0.7)
             if chance and chance[0] >= floor:
                 ax.axhline(chance[0], **_CHANCE)
@@ -115,13 +124,6 @@ def draw_learning_curves(
                 f"{wrapped(row.name, 32)}\n{row.healthy.count} of {row.planned} healthy"
                 + (f", {not_known} not known" if not_known else "")
             )
-            ax.set_xlim(1 - edge, last_epoch + edge)
-            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-            if name.endswith("accuracy"):
-                ax.yaxis.set_major_formatter(percent_tick)
-        panels[0].autoscale_view()  # once for all, since they share their axes
-        if span:
-            panels[0].set_ylim(span)
         handles: list[tuple[Artist, str]] = [(Line2D([], [], color=QUIET, linewidth=2), "mean of healthy seeds")]
         if any(row.healthy.count > 1 for row in rows):
             handles.append((Patch(color=QUIET, alpha=0.3, linewidth=0), "their range"))
@@ -242,15 +244,23 @@ def _mark_below(ax: Axes, position: float, count: int, color: Any) -> None:
         )  # fmt: skip
 
 
+def _with_room(values: Sequence[float]) -> tuple[float, float]:
+    """The limits of an axis that holds these, with as much room around them as matplotlib leaves."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = 0.05 * (high - low) or 0.05
+    return low - room, high + room
+
+
 def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) -> None:
     # each line's rows stand together, so that lines begin where the name changes
     starts = np.flatnonzero(table[by] != table[by].shift())
     lines = np.split(table[["epoch", value]].to_numpy(float), starts)[1:]
     if lines:
-        ax.add_collection(LineCollection(lines, **look))
+        ax.add_collection(LineCollection(lines, **look), autolim=False)
         # a line of one epoch has no length, and shows as a point
         points = [line[0] for line in lines if len(line) == 1]
-        ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
+        if points:
+            ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
 
 
 def _readable_log_axis(ax: Axes, values: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""What stored predictions tell: the test images' own uncertainty, confusions, and what dead class maps cost."""
+"""What stored predictions tell: the test images' own uncertainty, and which classes are taken for which."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ from nin_bench.results.stored import Predictions, check_predictions
 from nin_bench.stats import ImageError, image_error
 
 MOST_VARIANTS = 24
-"""Whose confusions are counted, in the grid's order; reading predictions takes some milliseconds a cell."""
+"""Whose predictions are read beside those of the hypotheses, in the grid's order: each takes some milliseconds."""
 MOST_SEEDS = 20
 """Healthy cells of a variant that are read for them."""
 MOST_CLASSES = 20
@@ -44,25 +44,6 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class Autopsy:
-    """A cell that ended with dead class maps."""
-
-    label: str
-    seed: int
-    classes: list[str] | None
-    """Whose maps are dead; None where that cannot be told."""
-    died_after: dict[str, int] | None
-    """The epoch after which each was dead for good, on validation images; None where records do not tell."""
-    images_lost: float | None
-    """The share of test images that belong to these classes: each is classified wrongly."""
-    no_prediction: float | None
-    """The share of test images on which every map was silent."""
-    accuracy: float
-    accuracy_of_others: float | None
-    """On the test images of the classes that live."""
-
-
-@dataclass(frozen=True)
 class Stored:
     """Predictions of a results folder, read when they are asked for."""
 
@@ -82,7 +63,7 @@ class Stored:
             found = ResultsFolder(self.results.folder).read_predictions(cell_id)
             if found is not None:
                 check_predictions(found, record)
-                if found["label"].min() < 0 or _num_classes(found) > MOST_CLASS_NUMBERS:
+                if found["label"].min() < 0 or num_classes_in(found) > MOST_CLASS_NUMBERS:
                     raise DamagedFileError(f"names classes beyond 0 to {MOST_CLASS_NUMBERS - 1}")
         except (DamagedFileError, ResultsError) as damage:
             sentence = f"predictions/{cell_id}.npz was left out: it {damage}."
@@ -142,10 +123,10 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
     for row in rows[:MOST_VARIANTS]:
         predictions = [stored.of(record) for record in healthy.get(row.variant_id, [])[:MOST_SEEDS]]
         known = [one for one in predictions if one is not None]
-        sizes = {_num_classes(one) for one in known}
+        sizes = {num_classes_in(one) for one in known}
         if len(sizes) != 1:
             continue
-        names = class_names(_dataset(stored.results, row.variant_id), sizes.pop())
+        names = class_names(dataset_of(stored.results, row.variant_id), sizes.pop())
         matrix = np.mean([_matrix(one, len(names)) for one in known], axis=0)
         found.append(
             Confusion(
@@ -179,60 +160,13 @@ def _largest(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> list[tupl
     ]
 
 
-def autopsies(stored: Stored) -> list[Autopsy]:
-    """Every trained cell with dead class maps, in the grid's order."""
-    dead = [record for record in stored.results.records if record["metrics"].get("num_dead_maps")]
-    return [_autopsy(stored, record) for record in dead if record["outcome"] == "trained"]
-
-
-def _autopsy(stored: Stored, record: Record) -> Autopsy:
-    metrics, predictions, place = record["metrics"], stored.of(record), stored.places[record["cell_id"]]
-    named = metrics.get("dead_maps")
-    classes: list[int] | None = None if named is None else list(named)
-    lost = silent = others = None
-    num_classes = max(classes or [0]) + 1
-    if predictions is not None:
-        label, predicted = predictions["label"], predictions["predicted"]
-        num_classes = max(num_classes, _num_classes(predictions))
-        never = sorted(set(range(num_classes)) - set(predicted.tolist()))
-        if classes is None and len(never) == metrics["num_dead_maps"]:
-            classes = never  # a dead map is never the largest
-        silent = float((predicted < 0).mean())
-        if classes is not None:
-            of_dead = np.isin(label, classes)
-            lost = float(of_dead.mean())
-            others = float((predicted == label)[~of_dead].mean()) if not of_dead.all() else None
-    names = class_names(_dataset(stored.results, place["variant_id"]), num_classes)
-    return Autopsy(
-        label=place["label"],
-        seed=place["seed"],
-        classes=None if classes is None else [names[number] for number in classes],
-        died_after=_died_after(record, classes, names),
-        images_lost=lost,
-        no_prediction=silent,
-        accuracy=metrics["test_accuracy"],
-        accuracy_of_others=others,
-    )
-
-
-def _died_after(record: Record, classes: Sequence[int] | None, names: Sequence[str]) -> dict[str, int] | None:
-    """The first epoch from which each class's map stays dead; none of one that validation images woke."""
-    by_epoch = [row.get("dead_maps") for row in record["history"]]
-    if not classes or not by_epoch or any(dead is None for dead in by_epoch):
-        return None
-    found = {}
-    for number in classes:
-        alive = [epoch for epoch, dead in enumerate(by_epoch, start=1) if number not in dead]
-        if (last := max(alive, default=0)) < len(by_epoch):
-            found[names[number]] = last + 1
-    return found
-
-
-def _num_classes(predictions: Predictions) -> int:
+def num_classes_in(predictions: Predictions) -> int:
+    """As many classes as the test images and what was said of them name."""
     return int(max(predictions["label"].max(), predictions["predicted"].max())) + 1
 
 
-def _dataset(results: Results, variant_id: str) -> str | None:
+def dataset_of(results: Results, variant_id: str) -> str | None:
+    """The name of the dataset that a variant sees."""
     return next(
         (entry["data"].get("name") for entry in results.grid["variants"] if entry["variant_id"] == variant_id),
         None,

@@ -78,9 +78,10 @@ def compare_sections(
 def environments(found: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Every value under a (dotted) name, the commonest first."""
     counts: dict[str, Counter[str]] = {}
-    for environment in found:
-        for name, value in flatten(environment):
-            counts.setdefault(name, Counter())[json.dumps(value)] += 1
+    # most records of a folder were made in the same one
+    for environment, count in Counter(map(json.dumps, found)).items():
+        for name, value in flatten(json.loads(environment)):
+            counts.setdefault(name, Counter())[json.dumps(value)] += count
     return {name: [json.loads(value) for value, _ in counts[name].most_common()] for name in sorted(counts)}
 
 
@@ -94,8 +95,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> list[str]:
-    """What a reader has to know before believing the page."""
-    found = []
+    """What a reader has to know before believing the page: what the grid's author says first."""
+    found = list(results.grid.get("caveats", []))
     if most := max((row.trained for row in rows), default=0):
         workers = setting.environment.get("workers", [])
         beside = f" with {workers[0]} workers side by side" if len(workers) == 1 and workers[0] != 1 else ""

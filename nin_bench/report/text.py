@@ -9,6 +9,8 @@ from nin_bench.metrics import Unit
 from nin_bench.report.tables import Spread
 
 NOT_KNOWN = "–"
+EXACT = "exact"
+"""In the place of n, where what decided was counted and rests on no pairs."""
 
 _MARKUP = re.compile(r"[\\`*\[\]{}|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BECOMES_LINK = re.compile(
@@ -150,6 +152,15 @@ def metric_spread(spread: Spread, unit: Unit) -> str:
     if unit == "share":
         return percent_spread(spread).replace(" ", " % ", 1)
     return quantity_spread(spread).replace(" ", f" {unit} ", 1)
+
+
+def num_pairs(n: int | None) -> str:
+    """What a verdict rests on, as a table shows it.
+
+    >>> num_pairs(8), num_pairs(None)
+    ('8', 'exact')
+    """
+    return EXACT if n is None else str(n)
 
 
 def number_ranges(numbers: Iterable[int]) -> str:

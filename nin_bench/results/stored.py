@@ -31,6 +31,7 @@ Predictions = dict[str, npt.NDArray[Any]]
 """What was said of every test image: `predicted` (-1 for none), `probability`, `label`, all of one length."""
 
 _KINDS = {"predicted": "i", "probability": "f", "label": "i"}
+_NUMBERS = frozenset({bool, int, float})
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
 _LARGEST = 2.0**128  # a loss is computed in single precision; and no measure is negative
 _MAX_CLASSES = 2**15
@@ -156,9 +157,9 @@ def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
         if name == "dead_maps":
             _check_classes(f"{place}.{name}", value)
             continue
-        if not isinstance(value, bool | int | float):
+        if type(value) not in _NUMBERS:
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
-        if name.startswith("num_") and type(value) is not int:
+        if type(value) is not int and name.startswith("num_"):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no count")
         if not 0 <= value <= (1 if name.endswith("accuracy") else _LARGEST):
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which nobody measured")

@@ -1,5 +1,6 @@
 """Where a search keeps what it found in a results folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ def study_path(folder: ResultsFolder, variant_id: str) -> Path:
     return folder.path / "studies" / f"{variant_id}.json"
 
 
+def read_search(folder: ResultsFolder) -> dict[str, Any] | None:
+    """The search as resolved, or None where nothing was searched.
+
+    Raises:
+        ResultsError: the file is damaged.
+    """
+    path = search_path(folder)
+    try:
+        return read_json(path, SCHEMA)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        raise ResultsError(f"{path} {error}; remove it, and search again") from error
+
+
 def read_study(folder: ResultsFolder, variant_id: str) -> dict[str, Any] | None:
     """What is kept of a variant's study, or None where there is none.
 
@@ -32,3 +48,8 @@ def read_study(folder: ResultsFolder, variant_id: str) -> dict[str, Any] | None:
         return None
     except DamagedFileError as error:
         raise ResultsError(f"{path} {error}; remove it and search again, which writes it anew") from error
+
+
+def num_done(study: Mapping[str, Any] | None) -> int:
+    """Trials that were trained to their end, or pruned, by what is kept of a study; 0 where nothing is."""
+    return sum(trial["state"] != "failed" for trial in study["trials"]) if study else 0

@@ -4,11 +4,11 @@ from typing import Any
 
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError
-from nin_bench.files import DamagedFileError, read_json
-from nin_bench.grid import Grid, SearchSpec, trial_variant
+from nin_bench.files import to_json, write_atomically
+from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.plan import RegistryCatalog, check_networks
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import search_path
+from nin_bench.search.folder import num_done, read_search, read_study, search_path
 from nin_bench.search.storage import storage_kind
 from nin_bench.search.study import SCHEMA, study_name
 from nin_bench.search.tuned import check_tunable
@@ -31,14 +31,14 @@ def load_search(
     """
     if grid.search is None:
         raise InputError(f"{grid.name}: has no `search` section; add one with a space and a number of trials")
-    document = _describe(grid, grid.search, storage)
     _check_variants(grid, grid.search, catalog)
     check_tunable(grid, catalog)
+    document = _describe(grid, grid.search, catalog, storage)
     check_folder(folder, document)
     return document
 
 
-def _describe(grid: Grid, search: SearchSpec, storage: str | None) -> dict[str, Any]:
+def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage: str | None) -> dict[str, Any]:
     """The search as resolved, for whoever reads its results."""
     run_epochs = {variant.variant_id: variant.recipe.epochs for variant in grid.variants}
     lengths = set(run_epochs.values())
@@ -58,9 +58,23 @@ def _describe(grid: Grid, search: SearchSpec, storage: str | None) -> dict[str, 
             "direction": search.direction,
         },
         "storage": storage_kind(storage) if storage else "sqlite",
-        "variants": [{**variant.as_dict(), "study_name": study_name(grid, variant)} for variant in grid.variants],
+        "variants": [
+            {
+                **variant.as_dict(),
+                "num_params": _num_params(variant, search, catalog),
+                "study_name": study_name(grid, variant),
+            }
+            for variant in grid.variants
+        ],
         "environment": describe_environment(),
     }
+
+
+def _num_params(variant: Variant, search: SearchSpec, catalog: RegistryCatalog) -> int | None:
+    """Parameters of the network that all trials of a variant train; None where they differ in the model too."""
+    if any(parameter.name.startswith(MODEL) for parameter in search.space):
+        return None
+    return catalog.count(variant.model, variant.data, "num_params")
 
 
 def _check_variants(grid: Grid, search: SearchSpec, catalog: RegistryCatalog) -> None:
@@ -84,18 +98,14 @@ def _check_variants(grid: Grid, search: SearchSpec, catalog: RegistryCatalog) ->
 
 
 def check_folder(folder: ResultsFolder, document: dict[str, Any]) -> None:
-    """Refuse to lay one search over another.
+    """Refuse to lay one search over another, or to leave out some of what it did.
 
     Raises:
-        ResultsError: the folder holds summaries of another search.
+        ResultsError: the folder holds summaries of another search, or of more trials than are asked for.
     """
-    path = search_path(folder)
-    try:
-        earlier = read_json(path, SCHEMA)
-    except FileNotFoundError:
+    earlier = read_search(folder)
+    if earlier is None:
         return
-    except DamagedFileError as error:
-        raise ResultsError(f"{path} {error}; remove it, and search again") from error
     changed = [
         part
         for part in ("name", "data", "recipe", "search")
@@ -106,6 +116,25 @@ def check_folder(folder: ResultsFolder, document: dict[str, Any]) -> None:
             f"{folder.path}: holds another search (its {', '.join(changed)} differ); undo the change, or choose "
             "another folder with --results"
         )
+    asked = document["search"]["trials"]
+    for variant in document["variants"]:
+        done = num_done(read_study(folder, variant["variant_id"]))
+        if done > asked:
+            raise ResultsError(
+                f"{folder.path}: holds {done} trials of {variant['label']!r}, and {asked} are asked for; ask for "
+                f"{done} or more, or choose another folder with --results"
+            )
+
+
+def keep_search(folder: ResultsFolder, document: dict[str, Any], *, trains: bool) -> None:
+    """Write search.json; a search that trains nothing leaves the environment that trials were trained in.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    earlier = None if trains else read_search(folder)
+    environment = (earlier or {}).get("environment", document["environment"])
+    write_atomically(search_path(folder), to_json({**document, "environment": environment}))
 
 
 def _lasting(document: dict[str, Any], part: str) -> Any:

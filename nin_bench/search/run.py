@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,12 @@ from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import now
 from nin_bench.runner.workplace import PRELOAD, choose_slots, stop_on_signals
-from nin_bench.search.folder import read_study, search_path, study_path
-from nin_bench.search.question import check_folder, load_search
-from nin_bench.search.storage import open_storage, own_storage_url, storage_errors_told
+from nin_bench.search.folder import num_done, read_study, study_path
+from nin_bench.search.question import check_folder, keep_search, load_search
+from nin_bench.search.storage import open_storage, own_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
+from nin_bench.training.trainer import Chance
 
 BEAT_SECONDS = 15.0
 """How often a search that shares its storage says that it is alive."""
@@ -120,20 +121,26 @@ def search_grid(
     Raises:
         InputError: the grid has no search, or one that cannot be carried out.
         ResultsError: folder or storage cannot be used, or hold another search.
+
+    Where the folder's own storage is gone, and its summaries hold all trials that are asked for, only search.json
+    is written, and no studies are returned: what ships has none.
     """
     catalog = RegistryCatalog(options.data_dir)
     # What is wrong with the input is found before the folder is made: a refused search leaves nothing behind.
     document = load_search(grid, folder, catalog, options.storage)
     slots = choose_slots(options.device, options.workers)
-    for spec in dict.fromkeys(variant.data for variant in grid.variants):
-        load_dataset(spec, options.data_dir)
+    (spec,) = {variant.data for variant in grid.variants}  # several are refused
+    document["chance_loss"] = Chance.of(load_dataset(spec, options.data_dir).labels).loss
     shared = open_storage(options.storage) if options.storage else None
     url = options.storage or own_storage_url(folder.path)
     with sole_writer(folder.path), storage_errors_told(url):
         check_folder(folder, document)  # again: another search may have held the folder meanwhile
+        selected = {cell.variant_id for cell in grid.selected}
+        if shared is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
+            keep_search(folder, document, trains=False)
+            return SearchSummary()
         searcher = Searcher(uuid4().hex, shares=shared is not None)
         storage = shared or open_storage(url)
-        selected = {cell.variant_id for cell in grid.selected}
         studies = [
             VariantStudy(storage, grid, variant, catalog, searcher)
             for variant in grid.variants
@@ -141,10 +148,16 @@ def search_grid(
         ]
         for study in studies:
             _check_known(folder, study)
-        write_atomically(search_path(folder), to_json(document))
+        keep_search(folder, document, trains=any(study.num_done < study.spec.trials for study in studies))
         on_event(SearchPlanned(studies, slots))
         with _heard(studies) if searcher.shares else nullcontext():
             return _Search(folder, options, on_event, slots, studies).train()
+
+
+def _is_done(grid: Grid, folder: ResultsFolder, variant_ids: Collection[str]) -> bool:
+    """Whether the folder's summaries hold every trial that is asked for."""
+    assert grid.search is not None
+    return all(num_done(read_study(folder, key)) == grid.search.trials for key in variant_ids)
 
 
 def _check_known(folder: ResultsFolder, study: VariantStudy) -> None:
@@ -155,7 +168,7 @@ def _check_known(folder: ResultsFolder, study: VariantStudy) -> None:
     """
     kept = read_study(folder, study.variant.variant_id)
     num_kept = len(kept["trials"]) if kept else 0
-    num_known = len(study.summary()["trials"])
+    num_known = len(study.ended)
     if num_kept > num_known:
         raise ResultsError(
             f"{folder.path}: holds {num_kept} trials of {study.name!r}, of which the storage knows {num_known}; "

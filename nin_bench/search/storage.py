@@ -18,9 +18,14 @@ TRIES = 4
 _EXAMPLE = "give one as postgresql://user@host/database or sqlite:///studies.db"
 
 
-def own_storage_url(folder: Path) -> str:
+def own_storage(folder: Path) -> Path:
     """The storage of a results folder: an SQLite file, with its rollback journal and full synchronisation."""
-    return URL.create("sqlite", database=str(folder / "studies.db")).render_as_string()
+    return folder / "studies.db"
+
+
+def own_storage_url(folder: Path) -> str:
+    """Its address."""
+    return URL.create("sqlite", database=str(own_storage(folder))).render_as_string()
 
 
 def storage_kind(url: str) -> str:

@@ -194,16 +194,22 @@ class VariantStudy:
         """Let other searches know that this one is alive."""
         self.study.set_user_attr(_beat_of(self.searcher.token), time.time())
 
+    @property
+    def ended(self) -> list[FrozenTrial]:
+        """All trials that were begun and are over, those of draws that are no longer asked for among them."""
+        begun = (trial for trial in self.trials if self.space.keys() <= trial.params.keys())
+        return [trial for trial in begun if trial.state in _STATES and "surplus" not in trial.user_attrs]
+
     def summary(self) -> dict[str, Any]:
-        """All trials that ended, and the best, as JSON has them."""
-        started = [trial for trial in self.trials if self.space.keys() <= trial.params.keys()]
-        trials = [trial for trial in started if "surplus" not in trial.user_attrs]
+        """The trials that ended, of the draws that are asked for, and the best, as JSON has them."""
+        draws = draws_of(self.trials)
+        trials = [trial for trial in self.ended if draws.get(trial.number, self.spec.trials) < self.spec.trials]
         return {
             "schema": SCHEMA,
             "variant_id": self.variant.variant_id,
             "label": self.variant.label,
             "study_name": self.name,
-            "trials": [_told(trial) for trial in trials if trial.state in _STATES],
+            "trials": [_told(trial) for trial in trials],
             "best": self.best(),
         }
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Slot
+from nin_bench.metrics import has_learned
 from nin_bench.runner.attempt import Attempt
 from nin_bench.runner.worker import prepare_process
 from nin_bench.training.trainer import Epoch
@@ -127,15 +128,19 @@ class _Trial:
         return done
 
     def value(self, *, at_end: bool) -> float:
-        """The objective, averaged over the seeds; whoever diverged, or did not escape by the end, as the worst."""
+        """The objective, averaged over the seeds; whoever diverged, or ended at chance level, as the worst."""
         return fmean(self._value_of(attempt, at_end=at_end) for attempt in self.attempts)
 
     def _value_of(self, attempt: Attempt, *, at_end: bool) -> float:
         is_loss = self.objective == "validation_loss"
-        worst = WORST_LOSS * attempt.metrics["chance_loss"] if is_loss else 0.0
-        if attempt.outcome != "trained" or (at_end and attempt.metrics["escaped"] is False):
+        chance_loss = attempt.metrics["chance_loss"]
+        worst = WORST_LOSS * chance_loss if is_loss else 0.0
+        if attempt.outcome != "trained":
             return worst
-        value: float | None = attempt.history[-1][self.objective]
+        last = attempt.history[-1]
+        if at_end and has_learned(attempt.metrics["escaped"], last, chance_loss) is False:
+            return worst
+        value: float | None = last[self.objective]
         return worst if value is None else min(value, worst) if is_loss else value
 
     def result(self, *, pruned: bool) -> TrialResult:

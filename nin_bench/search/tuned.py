@@ -7,6 +7,7 @@ stays as it was written.
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,16 @@ from nin_bench.cell import Scalar
 from nin_bench.environment import without_folders
 from nin_bench.errors import InputError, ResultsError, printable
 from nin_bench.files import write_atomically
-from nin_bench.grid import Catalog, Grid, Variant, with_params
+from nin_bench.grid import MODEL, Catalog, Grid, Variant, with_params
+from nin_bench.metrics import has_learned
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import read_study
+from nin_bench.search.folder import num_done, read_search, read_study
 from nin_bench.yaml_source import parse_yaml
 
 SUFFIX = "_tuned"
-_MODEL = "model."
 _DIGEST = "# Written by `nin_bench search`; it replaces this file unless it was edited: sha256 "
+_OF_THE_SEARCHED = re.compile(r"^# (?:Run|Expect|Tuned):.*\n(?:#  .*\n)*", re.MULTILINE)
+"""What opening comments say of the grid that was searched, the lines by which that goes on among it."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -45,21 +48,23 @@ def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Chosen]:
     """What the studies of a results folder found, by variant id; who learned in no trial keeps its own recipe.
 
     Raises:
-        ResultsError: a study's summary is damaged.
+        ResultsError: what the search kept is damaged.
     """
-    return {variant.variant_id: _chosen(grid, variant, folder) for variant in grid.variants}
+    search = read_search(folder)
+    assert search is not None, "searching comes first"
+    return {variant.variant_id: _chosen(grid, variant, folder, search["chance_loss"]) for variant in grid.variants}
 
 
-def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
+def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder, chance_loss: float) -> Chosen:
     assert grid.search is not None
     study = read_study(folder, variant.variant_id)
     if study is None:
         return Chosen({}, "not searched: its recipe is as it was")
-    count = sum(trial["state"] != "failed" for trial in study["trials"])
-    told = f"study {study['study_name']}: {count} of {grid.search.trials} trials"
+    told = f"study {study['study_name']}: {num_done(study)} of {grid.search.trials} trials"
     best = study["best"]
     runs = next(trial["runs"] for trial in study["trials"] if trial["number"] == best["number"]) if best else []
-    if not any(run["outcome"] == "trained" and run["escaped"] is not False for run in runs):
+    trained = [run for run in runs if run["outcome"] == "trained"]
+    if all(has_learned(run["escaped"], run["history"][-1], chance_loss) is False for run in trained):
         return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
     value = f"{best['value']:.2%}" if grid.search.objective == "validation_accuracy" else f"{best['value']:.4f}"
     return Chosen(best["params"], f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(runs)})")
@@ -74,20 +79,21 @@ def check_tunable(grid: Grid, catalog: Catalog) -> None:
     assert grid.search is not None
     rehearsed = Chosen(next(grid.search.corners()), "." * 120)
     try:
-        tuned_text(grid, {variant.variant_id: rehearsed for variant in grid.variants}, catalog)
+        tuned_text(grid, {variant.variant_id: rehearsed for variant in grid.variants}, catalog, Path("tuned.yaml"))
     except InputError as error:
         raise InputError(
             f"{grid.name}: its tuned grid could not be read: {without_folders(str(error))}"
         ) from error
 
 
-def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> str:
+def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog, path: Path) -> str:
     """The grid's text with every variant an entry of its own, its best recipe filled in.
 
     Args:
         grid: as searched.
         chosen: by variant id.
         catalog: knows the models.
+        path: where the text is to go; it says how to run it from there.
 
     Raises:
         InputError: the text cannot hold them (its name is too long, it grows beyond 64 KiB).
@@ -106,7 +112,7 @@ def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> st
         edits += _models_replaced(text, models, grid, chosen)
     for edit in sorted(edits, key=lambda edit: -edit.start):
         text = text[: edit.start] + edit.text + text[edit.end :]
-    text = _with_heading(text, grid)
+    text = _with_heading(text, grid, path)
     _check(text, grid, chosen, catalog)
     return text
 
@@ -164,8 +170,8 @@ def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry
         if key in own or isinstance(value, list)
     }
     for name, value in choice.params.items():
-        if name.startswith(_MODEL):
-            fields[name.removeprefix(_MODEL)] = value
+        if name.startswith(MODEL):
+            fields[name.removeprefix(MODEL)] = value
         else:
             recipe[name] = value
     fields = {"name": variant.model.name, **fields}
@@ -233,13 +239,20 @@ def _child(mapping: Node, key: str, **default: None) -> Any:
     return default["default"]
 
 
-def _with_heading(text: str, grid: Grid) -> str:
-    """Say behind the opening comments what this file is."""
+def _with_heading(text: str, grid: Grid, path: Path) -> str:
+    """Say behind the opening comments what this file is and how it is run, not how the searched grid was."""
     lines = text.splitlines()
     behind = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    over = "".join(f" --set {printable(override)}" for override in grid.overrides)
-    told = f"# Tuned:    profile {grid.profile}: each variant's recipe is the best of its study"
-    return "\n".join([*lines[:behind], told + (f", searched with{over}" if over else ""), *lines[behind:]]) + "\n"
+    # An absolute path would tell of whoever searched.
+    options = ["--grid", path.name if path.is_absolute() else str(path), "--profile", grid.profile]
+    for override in grid.overrides:
+        options += ["--set", override]
+    told = [
+        f"# Run:      python -m nin_bench run {printable(shlex.join(options))}",
+        f"# Tuned:    profile {grid.profile}: each variant's recipe is the best of its study",
+    ]
+    opening = _OF_THE_SEARCHED.sub("", "".join(f"{line}\n" for line in lines[:behind])).splitlines()
+    return "\n".join([*opening, *told, *lines[behind:]]) + "\n"
 
 
 def _check(text: str, grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog) -> None:

@@ -18,14 +18,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import SpecError
+from nin_bench.metrics import ESCAPE_MARGIN
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, predict
 from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
 
-ESCAPE_MARGIN = 0.1
-"""A network has escaped once its running loss lies this far below that of a constant guess, in nats."""
 ESCAPE_WINDOW = 20
-"""Steps over which the running loss is averaged."""
+"""Steps over which the running loss is averaged that has to lie `ESCAPE_MARGIN` below chance for an escape."""
 
 Epoch = dict[str, Any]
 """One row of the history: epoch, losses and accuracies, learning rate, seconds."""

@@ -56,7 +56,7 @@ def test_stubs_killed_at_any_time_lose_no_record_that_was_acknowledged(server, t
 
     kills = 0
     for number in itertools.count():
-        place = Place(tmp_path / str(number), STUBS)
+        place, before = Place(tmp_path / str(number), STUBS), kills
         for process in killed_until_done(server, place, "scenarios:run_stubs", longest=seconds):
             kills += 1
             assert process.survivors() == set()
@@ -66,6 +66,7 @@ def test_stubs_killed_at_any_time_lose_no_record_that_was_acknowledged(server, t
         assert place.temporary_files() == set()
         if kills >= scaled(5, 200):
             break
+        seconds *= 1.0 if kills > before else 0.8  # it came through: aim earlier
     faults("a run of stubs killed at a random time", kills)
 
 
@@ -77,7 +78,7 @@ def test_networks_killed_at_any_time_go_on_where_they_were(server, tmp_path, fau
 
     kills = resumed = 0
     for number in itertools.count():
-        place = Place(tmp_path / str(number), NETWORKS)
+        place, before = Place(tmp_path / str(number), NETWORKS), kills
         for process in killed_until_done(server, place, "scenarios:run_networks", INTERVAL, longest=seconds):
             kills += 1
             assert process.survivors() == set()
@@ -88,6 +89,7 @@ def test_networks_killed_at_any_time_go_on_where_they_were(server, tmp_path, fau
         resumed += steps_redone(place.path / "steps")
         if kills >= scaled(2, 40):
             break
+        seconds *= 1.0 if kills > before else 0.8
     faults("a run of networks killed at a random time", kills)
     faults("a cell that went on from a checkpoint after it", resumed)
 

@@ -97,8 +97,9 @@ def test_of_a_file_without_end_enough_is_read_to_refuse_it(tmp_path):
         ),
         (
             "schema: 1\nname: x\nmodel:\n  - {name: nin}",
-            "grid.yaml:3:1: model: unknown field 'model'; did you mean 'models'? Known: assume, baseline, data, "
-            "exclude, hypotheses, models, name, open_claims, profiles, recipe, references, schema, search, seeds",
+            "grid.yaml:3:1: model: unknown field 'model'; did you mean 'models'? Known: assume, baseline, "
+            "caveats, data, exclude, hypotheses, models, name, open_claims, profiles, recipe, references, schema, "
+            "search, seeds",
         ),
     ],
 )
@@ -164,8 +165,8 @@ def test_an_unknown_profile_is_refused():
         (
             "{cpu: {name: other}}",
             "grid.yaml:3:18: profiles.cpu.name: unknown field 'name'; did you mean 'assume'? "
-            "Known: assume, baseline, data, exclude, hypotheses, models, open_claims, recipe, references, search, "
-            "seeds",
+            "Known: assume, baseline, caveats, data, exclude, hypotheses, models, open_claims, recipe, "
+            "references, search, seeds",
         ),
     ],
 )

@@ -70,3 +70,8 @@ def test_assumptions_are_by_metric(load, refusal):
 def test_no_pattern_of_a_reference_names_what_is_searched(refusal):
     told = refusal(f"{MODELS}references: [{{{FIELDS}}}]\nsearch: {{space: {{model.depth: [1, 2]}}, trials: 2}}\n")
     assert "is searched, so no pattern can name it" in told
+
+
+def test_caveats_are_sentences(load, refusal):
+    assert load(f"{MODELS}caveats: [Rates were guessed.]\n").as_dict()["caveats"] == ["Rates were guessed."]
+    assert refusal(f"{MODELS}caveats: [3]\n").endswith("caveats[0]: 3 is not a caveat; write a sentence")

@@ -78,7 +78,7 @@ def test_page_says_what_the_records_say(tmp_path):
         "Setting",
         "Comparison",
         "Figures",
-        "Dead classes",
+        "Classes never predicted",
         "Failures and collapsed runs",
         "Caveats",
         "How to make this page again",
@@ -175,9 +175,10 @@ def test_verdicts_come_first(tmp_path):
     verdict = read_strictly(tmp_path / "report" / "report.json")["hypotheses"][0]
 
     assert page.index("## Verdicts") < page.index("## Setting")
-    assert "| smaller | a \\| b: &lt;fewer&gt; parameters. | **supported** | ×0.25 |" in page
+    assert "| smaller | a \\| b: &lt;fewer&gt; parameters. | **supported** | ×0.25 | – | exact |" in page
     assert {"id", "verdict", "effect", "interval", "n"} <= set(verdict)
     assert (verdict["id"], verdict["verdict"], verdict["effect"]) == ("smaller", "supported", 0.25)
+    assert verdict["n"] is None
 
 
 CLAIM = {

@@ -61,6 +61,30 @@ def test_a_column_that_nobody_has_a_figure_for_is_left_out(tmp_path):
     assert "relative to the baseline" not in memory.headings
 
 
+def test_memory_by_batch_is_told_where_batches_were_tried(tmp_path):
+    def with_batches(*tried):
+        names = ("batch_size", "micro_batch", "peak_foretold", "peak")
+        batches = [dict(zip(names, one, strict=True)) for one in tried]
+        return cost_entry(memory_bytes={**cost_entry()["memory_bytes"], "batches": batches})
+
+    linear = with_batches(
+        (8, None, 0, 30_000_000), (16, None, 0, 50_000_000), (32, None, 0, 90_000_000), (32, 8, 0, 31_000_000)
+    )
+    not_all = with_batches((8, None, 0, 30_000_000), (16, None, 0, None), (32, 8, 0, None))
+    *_, memory = cost_tables(rows_of(tmp_path / "some", linear, not_all, cost_entry()))
+    assert memory.headings == [
+        "variant", "peak, batch of 8", "peak, batch of 16", "peak, batch of 32",
+        "an image more, 8 to 16", "an image more, 16 to 32", "peak, 32 in micro-batches of 8",
+    ]  # fmt: skip
+    assert memory.rows == [  # 20 MB for 8 images, 40 MB for 16
+        ["a (baseline)", "30 MB", "50 MB", "90 MB", "2.5 MB", "2.5 MB", "31 MB"],
+        ["b", "30 MB", "–", "–", "–", "–", "–"],
+        ["c", "–", "–", "–", "–", "–", "–"],
+    ]
+    nothing = with_batches((8, None, 0, None))
+    assert len(cost_tables(rows_of(tmp_path / "none", nothing))) == 4  # no batch has a peak: no table of them
+
+
 def test_energy_has_a_column_where_somebody_has_it(tmp_path):
     energy = {"train": around(0.5), "predict": around(0.125)}
     _, training, prediction, _ = cost_tables(

@@ -64,7 +64,8 @@ def test_the_figure_names_every_verdict(verdicts: list[Verdict]) -> None:
     picture = draw_effects(verdicts, Names.of(["a", "b"]))
     assert picture is not None
     svg = picture.svg.decode()
-    assert svg.count("<!-- supported, n=5 -->") == 3
+    assert svg.count("<!-- supported, n=5 -->") == 2
+    assert svg.count("<!-- supported, exact -->") == 1  # parameters, which no pair is needed for
     assert "<!-- better -->" in svg
     assert "<!-- a − b -->" in svg
     assert draw_effects(verdicts[3:], Names.of(["a", "b"])) is None

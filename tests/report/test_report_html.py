@@ -311,6 +311,18 @@ def test_dark_is_what_the_system_or_the_reader_asks_for(browser, showcase):
         assert (background(page), figure.evaluate(ink)) == (dark, dark_ink)
 
 
+def test_a_count_is_said_to_be_exact_under_the_mouse(browser, showcase):
+    with opened(browser, showcase) as page:
+        figure = page.locator('[data-plot="effects"]')
+        figure.scroll_into_view_if_needed()
+        figure.locator(".xtick text").first.wait_for()
+        said = figure.locator(".js-plotly-plot").evaluate(
+            "(plot) => plot.data.flatMap(({ text }) => text ?? []).join()"
+        )
+    assert "<b>a-tenth</b>: supported, exact<br>" in said
+    assert re.search(r"<b>two-beat-none</b>: [a-z-]+, n = \d", said)
+
+
 def test_paper_is_white_and_holds_every_plot(browser, showcase):
     with opened(browser, showcase, color_scheme="dark") as page:
         page.locator("#theme").focus()

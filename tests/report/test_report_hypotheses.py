@@ -132,6 +132,7 @@ def test_a_count_is_compared_without_a_test(tmp_path: Path) -> None:
     assert found[1].sentence.endswith(
         "44,772,580 fewer. That does not lie below the −45,000,000 that matter: refuted."
     )
+    assert [verdict.n for verdict in found] == [None, None, 1]  # counts are exact, whatever the number of seeds
     assert found[2].details["family_size"] == 1  # counts are no part of the family
 
 
@@ -464,7 +465,7 @@ def test_memory_that_is_counted_needs_no_test(tmp_path: Path) -> None:
 
     less = hypothesis(metric="train_tensor_bytes", expect="less", margin=None, factor=5.0)
     [verdict] = costs_verdicts(tmp_path / "r", of(32_000_000), of(660_000_000), less)
-    assert (verdict.verdict, verdict.interval) == ("supported", None)
+    assert (verdict.verdict, verdict.interval, verdict.n) == ("supported", None, None)
     assert verdict.effect == pytest.approx(32 / 660)
     assert verdict.sentence == (
         "pointwise=2 has 32,000,000 bytes at once in training, pointwise=1 has 660,000,000: "

@@ -63,8 +63,8 @@ def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
     ) in page
     assert "- b\\|c: none of its 6 complete trials learned (6 at chance level), so its best is arbitrary" in page
     # within one point of .86: all of the .6 decades down to .85, and next to nothing up to where one did not learn
-    assert "| a | 0.0631 | 86.0 ± 1.4 (n=2) | 0.61 decades | 80 % | 39–96 % | 6 | 4 |\n" in page
-    assert "| b\\|c | – | – | – | 0 % | 0–41 % | 6 | – |\n" in page
+    assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.61 decades | 80 % (39–96 %) | 6 | 4 |\n" in page
+    assert "| b\\|c | 2,000 | – | – | – | 0 % (0–41 %) | 6 | – |\n" in page
     assert (
         "- At a learning rate drawn at random, a is the likeliest to learn, 80 % (95 % interval 39 to 96 %, "
         "6 values tried), and b\\|c the least likely, 0 % (95 % interval 0 to 41 %, 6 values tried). "
@@ -120,8 +120,11 @@ def test_json_holds_the_page_unrounded(tmp_path: Path) -> None:
     assert [point["learned"] for point in curve["points"]] == [{"count": 2, "of": 2}] * 6
     assert len(budget["expected_best"]) == 6
     assert study["trials"][3]["runs"][0] == {
-        "seed": 10_000, "outcome": "trained", "escaped": True,
-        "last_epoch": {"validation_accuracy": 0.8612345, "validation_loss": pytest.approx(0.6282841)},
+        "seed": 10_000, "outcome": "trained", "escaped": True, "learned": True,
+        "last_epoch": {
+            "train_loss": pytest.approx(0.6282841), "validation_accuracy": 0.8612345,
+            "validation_loss": pytest.approx(0.6282841),
+        },
     }  # fmt: skip
     assert report["search"]["space"] == {"lr": {"low": 0.001, "high": 1.0, "log": True}}
     assert report["axis"] == {"name": "lr", "low": 0.001, "high": 1.0, "log": True}
@@ -140,9 +143,9 @@ def test_the_same_studies_give_the_same_bytes_wherever_they_lie(tmp_path: Path) 
 
 def test_two_parameters_have_importances(showcase: Path) -> None:
     page, report = (showcase / "search.md").read_text(), read_strictly(showcase / "search.json")
-    [row, *_] = re.findall(r"^\| nin pointwise=0 head=gap width=0.25 \| 12 \| .*$", page, re.MULTILINE)
+    [row, *_] = re.findall(r"^\| nin pointwise=0 \| 12 \| .*$", page, re.MULTILINE)
     shares = report["importances"][0]["shares"]
-    assert row.startswith(f"| nin pointwise=0 head=gap width=0.25 | 12 | {100 * shares['lr']:.0f} % |")
+    assert row.startswith(f"| nin pointwise=0 | 12 | {100 * shares['lr']:.0f} % |")
     assert "| Searched | lr 0.001 to 1 on a log scale · init default, xavier_uniform |\n" in page
     assert " lr 0.1 " not in re.findall(r"^\| Recipe of a run .*$", page, re.MULTILINE)[0]
 
@@ -158,7 +161,7 @@ def test_a_loss_is_given_in_nats(tmp_path: Path) -> None:
     )
     page = build_search_report(folder, tmp_path / "report").read_text()
     assert "The best has the lowest validation loss, mean over its seeds.\n" in page
-    assert "A seed that diverged or stayed at chance level counts as ten times the loss of a guess.\n" in page
+    assert "A seed that diverged or ended at chance level counts as ten times the loss of a guess.\n" in page
     assert "**a** did best, with lr 0.00398 and a validation loss in nats of 0.500 ± 0.000 (n=2).\n" in page
     assert "| a | 8.133 | 0.633 | 0.500 |\n" in page
 
@@ -215,7 +218,29 @@ def test_one_trial_makes_a_whole_page(tmp_path: Path) -> None:
     page = build_search_report(folder, tmp_path / "report").read_text()
     assert "1 trial of 12 epochs on 1 seed, sampler" in page
     assert "| a | lr 0.1 | 90.0 (n=1) | 1/1 | one seed |\n" in page
-    assert "| a | 0.1 | 90.0 (n=1) | – | 100 % | 21–100 % | 1 | 1 |\n" in page
+    assert "| a | 1,000 | 0.1 | 90.0 (n=1) | – | 100 % (21–100 %) | 1 | 1 |\n" in page
+
+
+def test_a_seed_that_fell_back_to_chance_level_has_not_learned(tmp_path: Path) -> None:
+    trials = sweep([0.70, 0.80, 0.85, 0.86, 0.1, None])
+    before = build_search_report(write_search(tmp_path / "1", {"a": trials}), tmp_path / "1" / "report")
+    trials[4]["runs"][0]["escaped"] = True
+    trials[4]["escaped"] = True
+    after = build_search_report(write_search(tmp_path / "2", {"a": trials}), tmp_path / "2" / "report")
+    assert after.read_text() == before.read_text()
+    report = read_strictly(after.parent / "search.json")
+    point = report["curves"][0]["points"][4]
+    assert (point["escaped"], point["learned"]) == ({"count": 1, "of": 2}, {"count": 0, "of": 2})
+
+
+def test_names_say_only_what_tells_variants_apart(tmp_path: Path) -> None:
+    labels = ["nin pointwise=0 width=0.25", "nin pointwise=1 width=0.25"]
+    folder = write_search(tmp_path / "s", dict.fromkeys(labels, sweep([0.8] * 6)))
+    page = build_search_report(folder, tmp_path / "report").read_text()
+    assert "Names say only what tells variants apart. Left out of them: nin width=0.25.\n" in page
+    assert "\n| nin pointwise=0 | lr 0.001 |" in page
+    assert "- nin pointwise=0: its best learning rate" in page
+    assert "width=0.25" not in page.partition("Left out of them: nin width=0.25.")[2]
 
 
 def test_trials_as_long_as_each_run_are_said(tmp_path: Path) -> None:
@@ -304,4 +329,4 @@ def test_the_showcase_is_read_in_the_grid_s_order(tmp_path: Path) -> None:
         "lenet",
         "mlp",
     ]
-    assert "**vgg11 width=0.0625** did best" in page
+    assert "**vgg11** did best" in page

@@ -10,6 +10,12 @@ from nin_bench.errors import ResultsError
 from nin_bench.report.search.studies import Range, Trial, read_search
 
 AT = {"lr": 0.1}
+FELL_BACK = run(0.1, escaped=True)
+
+
+def read_trial(folder: Path, made: dict[str, Any]) -> Trial:
+    [study] = read_search(write_search(folder, {"a": [made]})).studies
+    return study.trials[0]
 
 
 def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
@@ -41,13 +47,16 @@ def test_a_search_is_read_as_it_was_written(tmp_path: Path) -> None:
         (trial(0, AT, [0.8, 0.1]), True, False),
         (trial(0, AT, [0.8, None]), True, False),
         (trial(0, AT, [], runs=[run(0.8, escaped=None)]), True, True),  # too few steps to tell
+        (trial(0, AT, [], runs=[run(0.8), FELL_BACK]), True, False),
         (trial(0, AT, [0.8, 0.9], value=None), False, True),
         (pruned(0, AT, [0.8, 0.9]), True, False),
         (failed(0, AT), False, False),
     ],
 )
-def test_a_trial_has_learned_if_every_seed_has(made: dict[str, Any], counts: bool, learned: bool) -> None:
-    found = Trial.model_validate(made)
+def test_a_trial_has_learned_if_every_seed_has(
+    tmp_path: Path, made: dict[str, Any], counts: bool, learned: bool
+) -> None:
+    found = read_trial(tmp_path / "s", made)
     assert (found.counts, found.learned) == (counts, learned)
 
 
@@ -61,13 +70,32 @@ def test_a_trial_has_learned_if_every_seed_has(made: dict[str, Any], counts: boo
         ("pruned", run(0.8), True),
         ("pruned", run(0.1), None),  # it might have left chance level later
         ("pruned", run(None), False),
+        ("complete", FELL_BACK, False),
+        ("pruned", FELL_BACK, None),
+        ("complete", run(0.12, loss=2.2, escaped=True), True),
+        ("complete", run(None, outcome="trained"), None),  # nothing is kept of its epochs
     ],
 )
-def test_a_seed_has_learned_if_it_escaped_and_did_not_diverge(
-    state: str, made: dict[str, Any], learned: bool | None
+def test_a_seed_has_learned_if_it_escaped_and_is_not_back_at_chance_level(
+    tmp_path: Path, state: str, made: dict[str, Any], learned: bool | None
 ) -> None:
-    found = Trial.model_validate(trial(0, AT, [], state=state, runs=[made]))
+    found = read_trial(tmp_path / "s", trial(0, AT, [], state=state, runs=[made]))
     assert found.has_learned(found.runs[0]) is learned
+
+
+@pytest.mark.parametrize(
+    ("state", "accuracies", "at_chance"),
+    [
+        ("complete", [0.8, 0.1], True),
+        ("complete", [0.8, 0.8], False),
+        ("complete", [None, 0.1], False),
+        ("pruned", [0.8, 0.1], False),
+    ],
+)
+def test_a_trial_ends_at_chance_if_a_seed_does_and_none_diverges(
+    tmp_path: Path, state: str, accuracies: list[float | None], at_chance: bool
+) -> None:
+    assert read_trial(tmp_path / "s", trial(0, AT, accuracies, state=state)).ended_at_chance is at_chance
 
 
 def test_a_seed_that_diverged_has_no_accuracy_whatever_it_had_reached() -> None:
@@ -96,6 +124,8 @@ def test_a_folder_without_a_search_is_refused(tmp_path: Path) -> None:
         (lambda file: file["search"]["space"]["lr"].update(low=2.0), "2 to 1 is no range on a log scale"),
         (lambda file: file["search"]["space"]["lr"].update(low=0), "0 to 1 is no range on a log scale"),
         (lambda file: file["variants"][0].update(variant_id="../x"), "variants.0.variant_id: String should match"),
+        (lambda file: file.pop("chance_loss"), "chance_loss: Field required"),
+        (lambda file: file.update(chance_loss=0.0), "chance_loss: Input should be greater than 0"),
         (lambda file: file.update(variants=[]), "variants: List should have at least 1 item"),
     ],
 )

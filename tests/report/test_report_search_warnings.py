@@ -96,7 +96,7 @@ def test_a_best_trial_that_lost_a_seed_is_no_safe_choice(tmp_path: Path) -> None
     # .9 and nothing still beat .4 and .4
     found = warn(tmp_path / "s", {"a": sweep([0.2, 0.3, 0.4, [0.9, 0.1], [0.1, 0.8], None])})
     assert [warning.sentence for warning in found] == [
-        "a: 1 of the 2 seeds of its best trial diverged or stayed at chance level, so that it is no safe choice; "
+        "a: 1 of the 2 seeds of its best trial diverged or ended at chance level, so that it is no safe choice; "
         "search other values."
     ]
 

@@ -199,3 +199,11 @@ def test_records_of_two_machines_are_told(tmp_path):
     assert setting.environment["processor"] == ["Example CPU", "Another CPU"]
     told = caveats(results, compare_variants(results), setting)
     assert "The records come from more than one machine or version: processor differ." in told
+
+
+def test_what_the_grid_s_author_says_opens_the_caveats(tmp_path):
+    folder = write_results(tmp_path / "r", {"a": [record(metrics=metrics(0.9))]}, caveats=["Rates were guessed."])
+    results = load_results(folder)
+    told = caveats(results, compare_variants(results), describe_setting(results))
+    assert told[0] == "Rates were guessed."
+    assert len(told) > 1

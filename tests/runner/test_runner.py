@@ -156,6 +156,16 @@ def test_seeds_and_models_may_be_added(bench):
     assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
 
 
+def test_a_record_is_of_its_cell_in_whatever_grid(bench):
+    bench.run()
+    other = ResultsFolder(bench.folder.path.parent.parent / "other" / "full")
+    for part in ("cells", "predictions"):
+        shutil.copytree(bench.folder.path / part, other.path / part)
+    bench.folder = other
+    more = GRID.replace("name: tiny", "name: other").replace("[16, 32]", "[16, 32, 48]")
+    assert bench.run(more) == RunSummary(Counter({"trained": 6}), num_skipped=4)
+
+
 def test_results_do_not_depend_on_the_number_of_workers(bench, tmp_path_factory):
     text = GRID.replace("{name: mlp, hidden: [16, 32]}", "{name: nin_mnist, width: 0.25, pointwise: [0, 1]}")
     other = Bench(tmp_path_factory.mktemp("other"))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -89,8 +90,11 @@ def test_the_search_as_resolved_is_kept(bench, load):
     ]  # fmt: skip
     assert set(search) == {
         "schema", "name", "profile", "question", "source", "data", "recipe", "search", "storage", "variants",
-        "environment",
+        "environment", "chance_loss",
     }  # fmt: skip
+    assert [one["num_params"] for one in search["variants"]] == [(64 + 1) * 16 + 170, (64 + 1) * 32 + 330]
+    # the digits' classes are nearly as frequent
+    assert search["chance_loss"] == pytest.approx(math.log(10), abs=0.001)
 
 
 def test_optuna_knows_every_epoch_s_value(bench):
@@ -135,15 +139,37 @@ def test_a_search_that_is_done_trains_nothing(bench):
     assert bench.files() == before
 
 
-def test_a_search_whose_storage_is_gone_writes_over_nothing(bench):
+def test_a_search_that_is_done_needs_no_storage_and_leaves_where_it_was_trained(bench):
     bench.search(ONE)
-    own_storage = bench.folder.path / "studies.db"
-    own_storage.unlink()
+    search = bench.folder.path / "search.json"
+    done = json.loads(search.read_text())
+    search.write_text(json.dumps({**done, "environment": {"processor": "another"}, "chance_loss": None}))
+    (bench.folder.path / "studies.db").unlink()
+    assert bench.search(ONE).signal_number is None
+    assert bench.events == []
+    assert json.loads(search.read_text()) == {**done, "environment": {"processor": "another"}}
+    assert not (bench.folder.path / "studies.db").exists()
+
+
+def test_a_search_that_goes_on_says_where_it_did(bench):
+    text = ONE.replace("trials: 3", "trials: 2\n  sampler: random")
+    bench.search(text)
+    search = bench.folder.path / "search.json"
+    done = json.loads(search.read_text())
+    search.write_text(json.dumps({**done, "environment": {"processor": "another"}}))
+    bench.search(text, selection={"trials": 3})
+    assert json.loads(search.read_text())["environment"] == done["environment"]
+
+
+def test_a_search_whose_storage_is_gone_writes_over_nothing(bench):
+    text = ONE.replace("trials: 3", "trials: 2\n  sampler: random")
+    bench.search(text)
+    (bench.folder.path / "studies.db").unlink()
     before = bench.files()
     with pytest.raises(
-        ResultsError, match=r"holds 3 trials of 'tiny/full/.*', of which the storage knows 0; give the"
+        ResultsError, match=r"holds 2 trials of 'tiny/full/.*', of which the storage knows 0; give the"
     ):
-        bench.search(ONE)
+        bench.search(text, selection={"trials": 3})
     assert {name: content for name, content in bench.files().items() if name in before} == before
 
 
@@ -214,6 +240,19 @@ def test_more_trials_and_more_variants_may_be_asked_for(bench):
         for study in studies.values()
     )
     assert one == other
+
+
+def test_fewer_trials_than_are_there_are_refused_and_nothing_is_left_out(bench):
+    text = ONE.replace("trials: 3", "trials: 3\n  sampler: random")
+    bench.search(text)
+    before = bench.files()
+    with pytest.raises(ResultsError) as refused:
+        bench.search(text, selection={"trials": 2})
+    assert str(refused.value) == (
+        f"{bench.folder.path}: holds 3 trials of 'mlp hidden=16', and 2 are asked for; ask for 3 or more, or "
+        "choose another folder with --results"
+    )
+    assert bench.files() == before
 
 
 # Failures that are results

@@ -111,6 +111,18 @@ def test_networks_that_diverge_or_never_escape_count_as_the_worst(catalog, objec
     assert told[0].value == pytest.approx(sum(first) / 3)
 
 
+@pytest.mark.parametrize(("objective", "worst"), [("validation_accuracy", 0.0), ("validation_loss", WORST_LOSS)])
+def test_a_network_that_falls_back_to_chance_level_counts_as_the_worst(catalog, objective, worst):
+    """It learns while the rate is still low."""
+    chosen = cells(catalog, [7], 2.0, epochs=4, batch_size=16, schedule="one_cycle")
+    result, told = run(chosen, objective)
+    (fell_back,) = result.runs
+    assert (fell_back["outcome"], fell_back["escaped"], result.escaped) == ("trained", True, True)
+    assert fell_back["history"][-1]["train_loss"] > math.log(10)
+    assert result.value == fell_back["value"] == pytest.approx(worst * math.log(10), rel=0.01)
+    assert told[-1].value == fell_back["history"][-1][objective]  # before the end it might still recover
+
+
 def test_a_trial_all_of_whose_networks_diverge_ends_at_once_and_has_a_value(catalog):
     result, told = run(cells(catalog, lr=DIVERGES, epochs=50))
     assert (result.value, result.error, result.diverged, result.epochs) == (0.0, None, True, 0)

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import study_path
+from nin_bench.search.folder import search_path, study_path
 from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,7 +31,7 @@ def tune(load: Callable[..., Grid], catalog: RegistryCatalog) -> Tune:
             variant.variant_id: Chosen(params(number), f"found {number}")
             for number, variant in enumerate(grid.variants, 1)
         }
-        return tuned_text(grid, found, catalog)
+        return tuned_text(grid, found, catalog, Path("found/tuned.yaml"))
 
     return tune
 
@@ -57,6 +58,7 @@ def test_every_entry_gives_way_to_its_variants_and_all_else_stays(tune):
     )
     assert tune(text) == (
         "# Question: is it the width?\n"
+        "# Run:      python -m nin_bench run --grid found/tuned.yaml --profile full\n"
         "# Tuned:    profile full: each variant's recipe is the best of its study\n"
         "schema: 1\nname: tiny_tuned\ndata: {name: digits, resolution: 28}\n"
         "recipe: {epochs: 2, momentum: 0.9}   # as ever\n"
@@ -185,7 +187,7 @@ def test_overrides_are_named_and_must_be_repeated(tune, load):
     text = f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}"
     tuned = tune(text, overrides=["recipe.epochs=3", "recipe.momentum=0.9"])
     assert tuned.splitlines()[0] == (
-        "# Tuned:    profile full: each variant's recipe is the best of its study, searched with "
+        "# Run:      python -m nin_bench run --grid found/tuned.yaml --profile full "
         "--set recipe.epochs=3 --set recipe.momentum=0.9"
     )
     (variant,) = load(tuned, overrides=["recipe.epochs=3"]).variants
@@ -206,14 +208,48 @@ def test_a_shipped_grid_is_tuned_and_its_patterns_still_match(tune, load, name, 
         assert other.compare == tuple(pairs[label].label for label in one.compare)
     for label, variant in pairs.items():
         assert variant.label.startswith(label.partition(" lr=")[0])
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith(("- {name: ", "name: "))]
+    body = text[text.index("\nschema: ") :].splitlines()
+    lines = [line for line in body if not line.lstrip().startswith(("- {name: ", "name: "))]
     assert [line for line in lines if line not in after.source.splitlines()] == []
+    assert re.findall(r"^# ([A-Z]\w+):", after.source, re.MULTILINE) == ["Question", "Run", "Tuned"]
+    assert after.question == before.question
+
+
+def test_what_was_said_of_the_searched_grid_is_not_said_of_the_tuned_one(tune, load):
+    heading = (
+        "# Question: which width,\n"
+        "#           and which rate?\n"
+        "# Run:      python -m nin_bench search --grid grid.yaml\n"
+        "#           or with --then-run\n"
+        "# Expect:   an hour\n"
+        "# as the notebooks have it\n"
+    )
+    rest = f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}"
+    own = (
+        "# Question: which width,\n"
+        "#           and which rate?\n"
+        "# as the notebooks have it\n"
+        "# Run:      python -m nin_bench run --grid found/tuned.yaml --profile full\n"
+        "# Tuned:    profile full: each variant's recipe is the best of its study\n"
+    )
+    tuned = tune(heading + rest)
+    assert tuned.startswith(f"{own}schema: 1\n")
+    assert tune(tuned).startswith(f"{own}schema: 1\n")  # searched once more
+
+
+def test_where_a_tuned_grid_lies_is_told_without_the_folders_above(load, catalog, tmp_path):
+    grid = load(f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}")
+    found = {grid.variants[0].variant_id: Chosen({"lr": 0.5}, "found")}
+    assert " --grid tuned.yaml --profile" in tuned_text(grid, found, catalog, tmp_path / "tuned.yaml")
+    assert " --grid 'my grids/tuned.yaml' --profile" in tuned_text(
+        grid, found, catalog, Path("my grids/tuned.yaml")
+    )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("tiny", "t" * 59, "tuned.yaml:3:7: name: "),
+        ("tiny", "t" * 59, "tuned.yaml:4:7: name: "),
         ("[16, 32]", str(list(range(8, 408))), "tuned.yaml: longer than 64 KiB"),
     ],
 )
@@ -231,7 +267,7 @@ def test_a_grid_that_cannot_be_tuned_is_told_before_it_is_searched(load, catalog
 def test_nothing_that_a_name_holds_leaves_its_comment(load, catalog):
     grid = load(f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}")
     found = {grid.variants[0].variant_id: Chosen({"lr": 0.5}, "study\nmodels: [{name: lenet}]")}
-    assert "  # study\\nmodels: [{name: lenet}]\n" in tuned_text(grid, found, catalog)
+    assert "  # study\\nmodels: [{name: lenet}]\n" in tuned_text(grid, found, catalog, Path("tuned.yaml"))
 
 
 # From studies
@@ -248,14 +284,28 @@ def study(trials: list[dict[str, Any]], best: int | None) -> dict[str, Any]:
 
 
 def trial(
-    number: int, value: float | None, *runs: tuple[str, bool | None], state: str = "complete"
+    number: int, value: float | None, *runs: tuple[str, bool | None, float], state: str = "complete"
 ) -> dict[str, Any]:
-    told = [{"outcome": outcome, "escaped": escaped} for outcome, escaped in runs]
+    told = [
+        {"outcome": outcome, "escaped": escaped, "history": [{"train_loss": loss, "validation_loss": loss}]}
+        for outcome, escaped, loss in runs
+    ]
     return {"number": number, "state": state, "params": {"lr": 0.5}, "value": value, "runs": told}
 
 
-WELL = ("trained", True)
-STUCK = ("trained", False)
+def keep(folder: ResultsFolder, variant_id: str, kept: dict[str, Any] | None) -> None:
+    """What a search leaves in a folder."""
+    path = study_path(folder, variant_id)
+    path.parent.mkdir(parents=True)
+    search_path(folder).write_text(json.dumps({"schema": 1, "chance_loss": 2.303}))
+    if kept is not None:
+        path.write_text(json.dumps(kept))
+
+
+WELL = ("trained", True, 0.5)
+STUCK = ("trained", False, 2.303)
+FELL_BACK = ("trained", True, 2.303)
+DIVERGED = ("diverged", None, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +320,7 @@ STUCK = ("trained", False)
             Chosen({"lr": 0.5}, "study tiny/full/mlp: 1 of 2 trials, validation accuracy 40.00% (n=2)"),
         ),
         (
-            study([trial(0, 0.0, STUCK, ("diverged", None)), trial(1, 0.0, STUCK, STUCK)], 0),
+            study([trial(0, 0.0, FELL_BACK, DIVERGED), trial(1, 0.0, STUCK, STUCK)], 0),
             Chosen({}, "study tiny/full/mlp: 2 of 2 trials, in none of which it learned: its recipe is as it was"),
         ),
         (
@@ -284,10 +334,7 @@ def test_what_a_study_found_is_told_with_its_trials(load, tmp_path, kept, expect
     grid = load(f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}")
     folder = ResultsFolder(tmp_path / "results")
     (variant,) = grid.variants
-    if kept is not None:
-        path = study_path(folder, variant.variant_id)
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(kept))
+    keep(folder, variant.variant_id, kept)
     assert read_choices(grid, folder) == {variant.variant_id: expected}
 
 
@@ -296,12 +343,10 @@ def test_a_loss_is_told_as_one(load, tmp_path):
         f"{HEAD}models: [{{name: mlp}}]\n{SEARCH.replace('trials: 2', 'trials: 2, objective: validation_loss')}"
     )
     folder = ResultsFolder(tmp_path)
-    path = study_path(folder, grid.variants[0].variant_id)
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(study([trial(0, 0.41237, WELL)], 0)))
+    keep(folder, grid.variants[0].variant_id, study([trial(0, 0.41237, WELL)], 0))
     (chosen,) = read_choices(grid, folder).values()
     assert chosen.comment == "study tiny/full/mlp: 1 of 2 trials, validation loss 0.4124 (n=1)"
-    path.write_text("{}")
+    study_path(folder, grid.variants[0].variant_id).write_text("{}")
     with pytest.raises(ResultsError, match=r"json is of schema null; .* remove it and search again"):
         read_choices(grid, folder)
 

@@ -23,7 +23,7 @@ class Budget:
     """What one study took, and how soon it found what it found."""
 
     variant_id: str
-    label: str
+    name: str
     asked: int
     """Trials."""
     complete: int
@@ -33,7 +33,7 @@ class Budget:
     diverged: int
     """Of the complete trials: some seed's loss became infinite."""
     at_chance: int
-    """Of the others: some seed never left chance level."""
+    """Of the others: some seed ended at chance level, whether or not it had ever left it."""
     epochs: int
     """Over all seeds of all trials, as far as they could tell."""
     device_seconds: float
@@ -58,7 +58,6 @@ def budgets(search: Search) -> list[Budget]:
 
 def _budget(settings: Settings, study: Study) -> Budget:
     diverged = [trial for trial in study.complete if trial.diverged]
-    at_chance = [trial for trial in study.complete if not trial.diverged and trial.escaped is False]
     told = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
     overheads = [trial.overhead_seconds for trial in study.counted if trial.overhead_seconds is not None]
     so_far = _best_so_far(study, settings)
@@ -66,13 +65,13 @@ def _budget(settings: Settings, study: Study) -> Budget:
     in_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None])
     return Budget(
         variant_id=study.variant_id,
-        label=study.label,
+        name=study.name,
         asked=settings.trials,
         complete=len(study.complete),
         pruned=sum(trial.state == "pruned" for trial in study.trials),
         failed=sum(trial.state == "failed" for trial in study.trials),
         diverged=len(diverged),
-        at_chance=len(at_chance),
+        at_chance=sum(trial.ended_at_chance for trial in study.complete),
         epochs=sum(trial.epochs or 0 for trial in study.trials),
         device_seconds=math.fsum(told),
         num_untold=len(study.trials) - len(told),

@@ -24,6 +24,7 @@ from nin_bench.report.search.importances import Importances, importances
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.rates import Axis, RateCurve, Width, rate_curves, search_axis
 from nin_bench.report.search.sentences import caveats, ease_of_tuning
+from nin_bench.report.search.size import SizeAndEase, size_and_ease
 from nin_bench.report.search.studies import Search, read_search
 from nin_bench.report.search.warnings import SearchWarning, find_warnings
 from nin_bench.report.setting import compare_sections, environments
@@ -65,7 +66,7 @@ class Choice:
     """What the search found best of a variant."""
 
     variant_id: str
-    label: str
+    name: str
     params: dict[str, Any] | None
     """None where no trial completed."""
     value: Spread
@@ -87,19 +88,21 @@ class Findings:
     warnings: list[SearchWarning]
     axis: Axis | None
     curves: list[RateCurve]
+    sizes: list[SizeAndEase]
     budgets: list[Budget]
     importances: list[Importances]
 
     @classmethod
     def of(cls, search: Search) -> "Findings":
         """Look for them in a search as read."""
-        warnings = find_warnings(search)
+        warnings, curves = find_warnings(search), rate_curves(search)
         return cls(
             search=search,
             choices=_choices(search, warnings),
             warnings=warnings,
             axis=search_axis(search.settings),
-            curves=rate_curves(search),
+            curves=curves,
+            sizes=size_and_ease(curves),
             budgets=budgets(search),
             importances=importances(search),
         )
@@ -158,12 +161,14 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "profile": search.profile,
         "question": search.question,
         "search": search.settings.model_dump(),
+        "not_repeated": search.names.not_repeated,
         "leader": asdict(leader) if (leader := _leader(search, findings.choices)) else None,
         "choices": [asdict(choice) for choice in findings.choices],
         "warnings": [asdict(warning) for warning in findings.warnings],
         "axis": axis and asdict(axis),
         "curves": [asdict(curve) for curve in findings.curves],
-        "ease_of_tuning": ease_of_tuning(axis, findings.curves) if axis else [],
+        "ease_of_tuning": ease_of_tuning(axis, findings.curves, findings.sizes) if axis else [],
+        "size_and_ease": [asdict(found) for found in findings.sizes],
         "budgets": [asdict(budget) for budget in findings.budgets],
         "importances": [asdict(found) for found in findings.importances],
         "studies": [_study(study.model_dump(exclude={"best"})) for study in search.studies],
@@ -186,7 +191,7 @@ def _choices(search: Search, warnings: Sequence[SearchWarning]) -> list[Choice]:
         choices.append(
             Choice(
                 variant_id=study.variant_id,
-                label=study.label,
+                name=study.name,
                 params={name: best.params[name] for name in search.settings.space} if best else None,
                 value=Spread.of([value for value in values if value is not None]),
                 told=best.value if best else None,
@@ -213,7 +218,8 @@ def _study(study: dict[str, Any]) -> dict[str, Any]:
 
 
 def _setting(search: Search) -> dict[str, Any]:
-    fixed, differing = compare_sections([variant.model_dump() for variant in search.variants])
+    variants = [{**one.model_dump(), "label": search.names[one.label]} for one in search.variants]
+    fixed, differing = compare_sections(variants)
     searched = search.settings.space
     return {
         "data": fixed["data"],

@@ -28,7 +28,7 @@ class Importances:
     """Of one study."""
 
     variant_id: str
-    label: str
+    name: str
     num_trials: int
     """Complete ones."""
     shares: Shares | None
@@ -58,7 +58,7 @@ def _importances(settings: Settings, study: Study) -> Importances:
     all_learned = len(learned) == len(study.complete)
     return Importances(
         variant_id=study.variant_id,
-        label=study.label,
+        name=study.name,
         num_trials=len(study.complete),
         shares=shares,
         num_learned=len(learned),

@@ -74,7 +74,7 @@ def draw_curves(search: Search, axis: Axis, curves: Sequence[RateCurve]) -> Pict
             marks |= _draw_seeds(ax, axis, study, color)
             if curve.connected:
                 _join(ax, curve.points, color=color, **LINE)
-            ax.set_title(f"{wrapped(curve.label, 32)}\n{_summary(axis, curve)}")
+            ax.set_title(f"{wrapped(curve.name, 32)}\n{_summary(axis, curve)}")
         legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
         return render(figure)
 

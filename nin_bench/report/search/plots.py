@@ -54,7 +54,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
         return None
     with theme():
         look = styles([curve.variant_id for curve in drawn])
-        figure, strips = figure_of_strips([curve.label for curve in drawn], legend_lines=2)
+        figure, strips = figure_of_strips([curve.name for curve in drawn], legend_lines=2)
         scale_axis(strips[-1], axis)
         strips[-1].xaxis.set_minor_locator(NullLocator())
         for curve, ax in zip(drawn, strips, strict=True):
@@ -74,7 +74,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
         points = [point for curve in drawn for point in curve.points]
         handles: list[tuple[Artist, str]] = [(Patch(color=QUIET, **_LEARNED), "share of seeds that learned")]
         if any(point.escaped.count > point.learned.count for point in points):
-            handles.append((Patch(color=QUIET, **_ESCAPED), "left chance level, then diverged"))
+            handles.append((Patch(color=QUIET, **_ESCAPED), "left chance level, then fell back or diverged"))
         handles.append((Line2D([], [], linestyle="", marker="|", markersize=7, color="0.3"), "tried"))
         if any(curve.peak for curve in drawn):
             handles.append((Line2D([], [], color=QUIET, **_PEAK), "peak of accuracy"))
@@ -105,7 +105,7 @@ def draw_budget(settings: Settings, budgets: Sequence[Budget]) -> Picture | None
                     _over_trials(ax, other.expected_best, color=FAINT, linewidth=0.7)
             _over_trials(ax, budget.best_so_far, color=color, linewidth=1, drawstyle="steps-post", alpha=0.7)
             _over_trials(ax, budget.expected_best, color=color, **LINE)
-            ax.set_title(wrapped(budget.label, 32))
+            ax.set_title(wrapped(budget.name, 32))
             ax.set_xlim(1 - edge, most + edge)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         if settings.objective == "validation_accuracy":
@@ -149,7 +149,7 @@ def draw_importances(names: Sequence[str], importances: Sequence[Importances]) -
             ax.spines[["left", "bottom"]].set_visible(False)
             ax.set_xlim(0, 1)
             ax.set_xticks([])
-        panels[0].set_yticks(range(len(drawn)), [wrapped(found.label, 44) for found in drawn])
+        panels[0].set_yticks(range(len(drawn)), [wrapped(found.name, 44) for found in drawn])
         panels[0].set_ylim(len(drawn) - 0.5, -0.5)
         legend_below(figure, [(Patch(facecolor=color), name) for name, color in colors.items()], columns=6)
         return render(figure)

@@ -59,7 +59,7 @@ class RatePoint:
     escaped: Tally
     """Seeds that left chance level, of those of which it is known."""
     learned: Tally
-    """Seeds that left it and did not diverge."""
+    """Seeds that left it, were not back there at the end, and did not diverge."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ class RateCurve:
     """One variant over the axis."""
 
     variant_id: str
-    label: str
+    name: str
+    num_params: int | None
+    """Of the network; None where what is searched changes it."""
     points: list[RatePoint]
     """By rate, ascending."""
     connected: bool
@@ -130,10 +132,13 @@ def axis_of(settings: Settings, name: str) -> Axis | None:
 def rate_curves(search: Search) -> list[RateCurve]:
     """Each variant's curve, in the grid's order; empty where no parameter is a number."""
     axis = search_axis(search.settings)
-    return [_rate_curve(search.settings, study, axis) for study in search.studies] if axis else []
+    if axis is None:
+        return []
+    variants = zip(search.variants, search.studies, strict=True)
+    return [_rate_curve(search.settings, variant.num_params, study, axis) for variant, study in variants]
 
 
-def _rate_curve(settings: Settings, study: Study, axis: Axis) -> RateCurve:
+def _rate_curve(settings: Settings, num_params: int | None, study: Study, axis: Axis) -> RateCurve:
     groups: dict[float, list[Trial]] = {}
     for trial in sorted(study.counted, key=axis.of):
         groups.setdefault(axis.of(trial), []).append(trial)
@@ -145,7 +150,8 @@ def _rate_curve(settings: Settings, study: Study, axis: Axis) -> RateCurve:
     )
     return RateCurve(
         variant_id=study.variant_id,
-        label=study.label,
+        name=study.name,
+        num_params=num_params,
         points=points,
         connected=connected,
         peak=peak,

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from nin_bench.cell import Scalar
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError, read_json
+from nin_bench.metrics import has_learned
+from nin_bench.report.names import Names
 
 SCHEMA = 1
 
@@ -37,6 +39,7 @@ class Range(_Part):
 class Epoch(_Part):
     """One row of a run's history."""
 
+    train_loss: float | None = None
     validation_accuracy: float | None = None
     validation_loss: float | None = None
 
@@ -47,6 +50,9 @@ class Run(_Part):
     seed: int
     outcome: str
     escaped: bool | None = None
+    """Whether it ever left chance level."""
+    learned: bool | None = None
+    """Whether it left it and was not back there at the end, as `read_search` finds from what the search kept."""
     history: list[Epoch] = []
 
     def measured(self, objective: Objective) -> float | None:
@@ -67,8 +73,6 @@ class Trial(_Part):
     """The objective as Optuna was told: the mean over seeds, one that did not learn counting as the worst."""
     diverged: bool = False
     """Whether some seed did."""
-    escaped: bool | None = None
-    """Whether every seed left chance level."""
     epochs: int | None = None
     """Trained, summed over its seeds; None where it died before it could tell."""
     device_seconds: float | None = None
@@ -92,14 +96,20 @@ class Trial(_Part):
         """Its seeds, but for those of which it is known that they did not learn."""
         return [run for run in self.runs if self.has_learned(run) is not False]
 
+    @property
+    def ended_at_chance(self) -> bool:
+        """Whether it ran to its end, without diverging, and some seed ended at chance level."""
+        at_chance = any(self.has_learned(run) is False for run in self.runs)
+        return self.state == "complete" and not self.diverged and at_chance
+
     def has_learned(self, run: Run) -> bool | None:
-        """Whether one of its seeds left chance level and did not diverge; None where nobody can know.
+        """Whether one of its seeds ended above chance level and did not diverge; None where nobody can know.
 
         One that was pruned at chance level might have left it later.
         """
         if run.outcome == "diverged":
             return False
-        return run.escaped if run.escaped or self.state == "complete" else None
+        return run.learned if run.learned or self.state == "complete" else None
 
 
 class Best(_Part):
@@ -113,6 +123,8 @@ class Study(_Part):
 
     variant_id: str
     label: str
+    name: str = ""
+    """What a page calls the variant, as `read_search` finds by its label."""
     study_name: str
     trials: list[Trial] = []
     best: Best | None = None
@@ -147,6 +159,8 @@ class Variant(_Part):
     model: dict[str, Any]
     data: dict[str, Any]
     recipe: dict[str, Any]
+    num_params: int | None
+    """None where what is searched changes it."""
     study_name: str
 
 
@@ -178,6 +192,8 @@ class _SearchFile(_Part):
     question: str
     search: Settings
     storage: str
+    chance_loss: float = Field(gt=0)
+    """Of a constant guess on the training images, in nats."""
     variants: list[Variant] = Field(min_length=1)
     environment: dict[str, Any]
 
@@ -193,6 +209,7 @@ class Search:
     storage: str
     """The kind of Optuna's storage; never an address."""
     variants: list[Variant]
+    names: Names
     environment: dict[str, Any]
     studies: list[Study]
     """One per variant, in the grid's order; without trials where there is no file yet."""
@@ -216,15 +233,17 @@ def read_search(folder: Path) -> Search:
         ) from error
     except DamagedFileError as error:
         raise ResultsError(f"{path} {error}; mend it, or remove it and search its grid again") from error
+    names = Names.of([variant.label for variant in found.variants])
     studies, left_out = [], []
     for variant in found.variants:
         try:
-            study = _read_study(folder / "studies" / f"{variant.variant_id}.json", variant, found.search)
+            study = _read_study(folder / "studies" / f"{variant.variant_id}.json", variant, found)
         except DamagedFileError as damage:
             left_out.append(f"studies/{variant.variant_id}.json was left out: it {damage}.")
             study = None
         empty = Study(variant_id=variant.variant_id, label=variant.label, study_name=variant.study_name)
-        studies.append(study or empty)
+        called = {"label": variant.label, "name": names[variant.label]}
+        studies.append((study or empty).model_copy(update=called))
     planned = {variant.variant_id for variant in found.variants}
     if foreign := {path.stem for path in (folder / "studies").glob("*.json")} - planned:
         left_out.append(f"Left out were the studies of variants that this search does not plan: {len(foreign)}.")
@@ -235,14 +254,15 @@ def read_search(folder: Path) -> Search:
         settings=found.search,
         storage=found.storage,
         variants=found.variants,
+        names=names,
         environment=found.environment,
         studies=studies,
         left_out=left_out,
     )
 
 
-def _read_study(path: Path, variant: Variant, settings: Settings) -> Study | None:
-    """A variant's study, or None where none was written yet; the variant's label of today is given to it."""
+def _read_study(path: Path, variant: Variant, found: _SearchFile) -> Study | None:
+    """A variant's study, or None where none was written yet."""
     try:
         study = _checked(Study, read_json(path, SCHEMA))
     except FileNotFoundError:
@@ -250,13 +270,24 @@ def _read_study(path: Path, variant: Variant, settings: Settings) -> Study | Non
     if (study.variant_id, study.study_name) != (variant.variant_id, variant.study_name):
         raise DamagedFileError(f"holds another study, {study.study_name!r}")
     for trial in study.trials:
-        for name, values in settings.space.items():
+        for name, values in found.search.space.items():
             value = trial.params.get(name)
             if name not in trial.params:
                 raise DamagedFileError(f"lacks the {name} of trial {trial.number}")
             if not _is_of(value, values):
                 raise DamagedFileError(f"has the {name} {value!r} in trial {trial.number}")
-    return study.model_copy(update={"label": variant.label})
+    trials = [_judged(trial, found.chance_loss) for trial in study.trials]
+    return study.model_copy(update={"trials": trials})
+
+
+def _judged(trial: Trial, chance_loss: float) -> Trial:
+    """A trial of whose seeds it is said which learned, as far as their histories tell."""
+    learned = [
+        has_learned(run.escaped, run.history[-1].model_dump(), chance_loss) if run.history else None
+        for run in trial.runs
+    ]
+    runs = [run.model_copy(update={"learned": one}) for run, one in zip(trial.runs, learned, strict=True)]
+    return trial.model_copy(update={"runs": runs})
 
 
 _Checked = TypeVar("_Checked", bound=_Part)

@@ -56,7 +56,7 @@ def _of_study(
     settings: Settings, study: Study, axis: Axis | None, curve: RateCurve | None
 ) -> Iterator[SearchWarning]:
     def warning(kind: Kind, sentence: str) -> SearchWarning:
-        return SearchWarning(kind, [study.variant_id], f"{study.label}: {sentence}")
+        return SearchWarning(kind, [study.variant_id], f"{study.name}: {sentence}")
 
     best, complete = study.best_trial, study.complete
     if not complete:
@@ -73,7 +73,7 @@ def _of_study(
     elif best is not None and (num_lost := len(best.runs) - len(best.learned_runs)):
         yield warning(
             "a seed failed",
-            f"{num_lost} of the {len(best.runs)} seeds of its best trial diverged or stayed at chance level, so "
+            f"{num_lost} of the {len(best.runs)} seeds of its best trial diverged or ended at chance level, so "
             "that it is no safe choice; search other values.",
         )
     if best is not None and best.learned_runs:
@@ -149,8 +149,8 @@ def _of_all(search: Search) -> Iterator[SearchWarning]:
 
 def _other_epochs(search: Search, variant_ids: Sequence[str]) -> str:
     settings = search.settings
-    labels = [variant.label for variant in search.variants if variant.variant_id in variant_ids]
-    whose = "" if len(labels) == len(search.variants) else f" of {'; '.join(labels)}"
+    names = [study.name for study in search.studies if study.variant_id in variant_ids]
+    whose = "" if len(names) == len(search.studies) else f" of {'; '.join(names)}"
     lengths = sorted({settings.run_epochs[key] for key in variant_ids})
     return (
         f"Trials train for {settings.epochs} epochs, and the run{whose} for {' or '.join(map(str, lengths))}: "
@@ -159,7 +159,7 @@ def _other_epochs(search: Search, variant_ids: Sequence[str]) -> str:
 
 
 def _budgets_differ(search: Search) -> str | None:
-    spent = [(budget.epochs, budget.label) for budget in budgets(search) if budget.epochs]
+    spent = [(budget.epochs, budget.name) for budget in budgets(search) if budget.epochs]
     if not spent:
         return None
     (least, frugal), (most, lavish) = min(spent), max(spent)

@@ -53,7 +53,7 @@ function plotEffects(width) {
           ...axes, mode: "markers", x: [value], y: [at + 0.24], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
           error_x: row.interval ? { type: "data", symmetric: false, array: [to - value], arrayminus: [value - from], color, thickness: 2, width: 5 } : undefined,
           text: [[
-            `${plotText(row.id)}: ${plotText(row.verdict)}, n = ${row.n}`,
+            `${plotText(row.id)}: ${plotText(row.verdict)}, ${row.n === null ? "exact" : `n = ${row.n}`}`,
             plotText(shortened(row.says, 70)),
             `A is ${plotText(row.compare[0])}, B is ${plotText(row.compare[1])}`,
             `${plotText(panel)}: ${shown(row.value)}${row.interval ? `, interval ${row.interval.map(shown).join(" to ")}` : ""}`,
