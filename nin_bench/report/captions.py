@@ -20,7 +20,7 @@ FIGURES = {
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and "
         "the dashed line joins the variants that no other of the grid beats at the same cost. Where it is "
-        "missing, one variant is both the cheapest and the best of all: there is nothing to trade. Training "
+        "missing, one variant is both the cheapest and, given healthy, the best: nothing is traded. Training "
         "time is of steps alone, seen while cells trained side by side.",
     ),
     "escape": (
