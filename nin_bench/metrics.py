@@ -55,7 +55,9 @@ METRICS: dict[str, Metric] = {
         Metric("escaped", "share of escaped networks", "share", "rate", higher_is_better=True),
         Metric("num_params", "parameters", "count", "architecture", higher_is_better=False),
         Metric("num_macs", "MACs per image", "count", "architecture", higher_is_better=False),
-        Metric("train_tensor_bytes", "bytes at once in training", "bytes", "architecture", higher_is_better=False),
+        Metric(
+            "train_tensor_bytes", "counted memory in training", "bytes", "architecture", higher_is_better=False
+        ),
         Metric("train_images_per_second", "training throughput", "images/s", "measured", higher_is_better=True),
         Metric(
             "predict_images_per_second", "prediction throughput", "images/s", "measured", higher_is_better=True

@@ -16,6 +16,7 @@ from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
 from nin_bench.report.export import write_tables
 from nin_bench.report.filters import filters_of
 from nin_bench.report.foretold import compare_foretold
+from nin_bench.report.glossary import explain_arguments
 from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
 from nin_bench.report.html.data import page_data
@@ -190,7 +191,8 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
         "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
         "hypotheses": [asdict(verdict) for verdict in findings.verdicts],
-        "in_short": in_short(findings.verdicts),
+        "in_short": (short := in_short(findings.verdicts)) and asdict(short),
+        "arguments": explain_arguments(findings.names.by_label),
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,

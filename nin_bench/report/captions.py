@@ -18,9 +18,10 @@ FIGURES = {
     "accuracy_against_costs": (
         "Accuracy against parameters, MACs and training time",
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
-        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and "
-        "the dashed line joins the variants that no other of the grid beats at the same cost. Where it is "
-        "missing, one variant is both the cheapest and, given healthy, the best: nothing is traded. Training "
+        "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the dashed "
+        "line joins the variants that no other of the grid beats at the same cost. Where it is missing, one variant "
+        "is both the cheapest and the best: nothing is traded. It goes by the means of healthy seeds on test "
+        "images, however many of a variant's seeds failed: it describes, and is nothing to choose by. Training "
         "time is of steps alone, seen while cells trained side by side.",
     ),
     "escape": (
@@ -77,8 +78,9 @@ IN_SECTIONS = {
     "confusions": (
         "Confusions",
         "Percent of each class's test images (rows) by what they were taken for (columns): of the baseline, and "
-        "of the variant that classifies best. Each number is the mean over healthy networks, each of which counts "
-        "alike: 80 may be all of them at 80, or four at 100 and one that never names the class.",
+        "of the variant whose healthy seeds do best on test images, however many of its seeds failed. Each number "
+        "is the mean over healthy seeds, each of which counts alike: 80 may be all of them at 80, or four at 100 "
+        "and one that never names the class.",
     ),
 }
 """Likewise, of those that stand in sections of their own."""

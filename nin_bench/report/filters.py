@@ -9,6 +9,7 @@ from nin_bench.report.captions import EFFECTS, IN_SECTIONS
 from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
 from nin_bench.report.cost_text import batches_tried, cost_tables, describe_machine, describe_settings
 from nin_bench.report.tables import Spread
+from nin_bench.report.units import as_cells
 
 
 def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -24,18 +25,17 @@ def filters_of(report: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         "picture": _picture,
         "percent": lambda share: f"{100 * share:.1f} %",
         "percent_value": lambda share: text.NOT_KNOWN if share is None else f"{100 * share:.1f}",
+        "own_markdown": text.Markdown,
+        "hundredths": lambda share: text.NOT_KNOWN if share is None else f"{100 * share:.2f}",
         "points": lambda share: text.NOT_KNOWN if share is None else _points([share]),
         "contrast_interval": _contrast_interval,
         "taken_for": _taken_for,
         "died": _died,
         "yes_or_no": lambda value: text.NOT_KNOWN if value is None else "yes" if value else "no",
         "listed": lambda names: text.NOT_KNOWN if names is None else ", ".join(names) or "none",
-        "test_set_error": _test_set_error,
         "three_digits": text.three_digits,
         "residue": text.residue,
-        "in_unit": lambda value, metric: _in_unit(
-            value if isinstance(value, list) else [value], {"metric": metric, "factor": None}
-        ),
+        "beside_published": _beside_published,
         "metric_spread": lambda spread, metric: text.metric_spread(Spread(**spread), METRICS[metric].unit),
         "metric_title": lambda metric: METRICS[metric].title,
         "machine_line": describe_machine,
@@ -57,7 +57,7 @@ def _effect(verdict: Mapping[str, Any]) -> str:
     """What decided: an effect in the metric's unit, or who did better how often."""
     if ranking := verdict["details"].get("ranking"):
         return f"by rank: {ranking['wins']} won, {ranking['ties']} tied, {ranking['losses']} lost"
-    return _in_unit([verdict["effect"]], verdict)
+    return _shown(verdict)[0]
 
 
 def _interval(verdict: Mapping[str, Any]) -> str:
@@ -65,23 +65,26 @@ def _interval(verdict: Mapping[str, Any]) -> str:
     if ranking := verdict["details"].get("ranking"):
         low, high = ranking["held_interval"]
         return f"holds in {100 * low:.0f} to {100 * high:.0f} % of pairs"
-    return _in_unit(verdict["interval"], verdict)
+    return _shown(verdict)[1]
 
 
-def _in_unit(values: Sequence[float | None] | None, verdict: Mapping[str, Any]) -> str:
-    """An effect, or both ends of its interval, in the metric's unit or as a factor."""
-    known = [value for value in values or () if value is not None]
-    if not known:
-        return text.NOT_KNOWN
-    unit = METRICS[verdict["metric"]].unit
-    if verdict["factor"] is not None:
-        shown, name = [f"×{value:.3g}" for value in known], ""
-    elif unit == "share":
-        return f"{_points(known)} points"
-    else:
-        shown = [f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}" for value in known]
-        name = "" if unit == "count" else f" {unit}"
-    return " to ".join(shown).replace("-", "−") + name
+def _shown(verdict: Mapping[str, Any]) -> tuple[str, str]:
+    """Effect and interval, in the metric's unit or as a factor."""
+    if verdict["effect"] is None:
+        return text.NOT_KNOWN, text.NOT_KNOWN
+    factor, margin = verdict["factor"], verdict["margin"] or 0.0
+    unit = None if factor else METRICS[verdict["metric"]].unit
+    held_against = (factor, 1 / factor) if factor else (margin, -margin)
+    effect, interval = as_cells(unit, verdict["effect"], verdict["interval"], held_against)
+    return effect, interval or text.NOT_KNOWN
+
+
+def _beside_published(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Measured less published, and its interval."""
+    if entry["difference"] is None:
+        return text.NOT_KNOWN, text.NOT_KNOWN
+    effect, interval = as_cells(METRICS[entry["metric"]].unit, entry["difference"], entry["interval"])
+    return effect, interval or text.NOT_KNOWN
 
 
 def _points(shares: Sequence[float]) -> str:
@@ -106,15 +109,3 @@ def _died(row: Mapping[str, Any]) -> str:
     if len(set(epochs.values())) == 1 and len(epochs) == len(row["dead_maps"]):
         return str(next(iter(epochs.values())))
     return ", ".join(f"{name} {epoch}" for name, epoch in epochs.items())
-
-
-def _test_set_error(error: Mapping[str, Any]) -> str:
-    """What the images leave open, beside what the seeds do."""
-    images = f"The {error['num_images']:,} test images leave a standard error of their own"
-    of_images = f"{100 * error['images_error']:.2f} points"
-    if error["seeds_error"] is None:
-        return f"{images}: {of_images}, over one pair of healthy networks."
-    return (
-        f"{images}: {of_images}, where the {error['num_seeds']} pairs of healthy networks leave "
-        f"{100 * error['seeds_error']:.2f}; both together {100 * error['both_error']:.2f}."
-    )

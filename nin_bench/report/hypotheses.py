@@ -7,16 +7,18 @@ from typing import Any, Literal
 
 from nin_bench.report.cases import Case, Counts, Known
 from nin_bench.report.lock import Level, Lock, levels
-from nin_bench.report.sentences import Wording, left_out
+from nin_bench.report.sentences import Needed, Wording, left_out
 from nin_bench.report.text import number_ranges
 from nin_bench.results import Results
 from nin_bench.stats import (
     Claim,
+    Decision,
     Expectation,
     Interval,
     PairedDifference,
     PairedShares,
     ThreeParts,
+    chances,
     pairs_needed,
     seeds_needed,
     share_interval,
@@ -51,11 +53,15 @@ class Verdict:
     """Whether fewer cells than planned have ended."""
     claim: str
     """What was claimed, in numbers."""
+    finding: str
+    """What was found, in a few words: the effect with its interval, or in how many pairs the claim held."""
     answer: str
     """What came of it, in a plain sentence."""
     seeds_needed: int | None
-    """Of an undecided claim about networks: seeds that give a verdict with a chance of 80 %, if effect and spread
-    are what they seem, or if pairs go on as they did; None where a thousand would not do, or nothing tells."""
+    """Of an undecided claim about networks: seeds in all that give a verdict with a chance of 80 %, if effect and
+    spread are what they seem, or pairs go on as they did; None where a thousand would not do, or nothing tells."""
+    likely_verdict: Decision | None
+    """The one that so many seeds would likely bring."""
     sentence: str
     """The evidence."""
     stricter: "Stricter | None"
@@ -107,8 +113,10 @@ class _Finding:
 def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
     entry, pairs = case.entry, case.pairs
     found = _find(case, level.alpha)
-    needed = _seeds_needed(case, level.alpha) if found.verdict == "undecided" else None
+    needed = _needed(case, level.alpha) if found.verdict == "undecided" else None
     sentences = [found.sentence]
+    if case.wording.caveat and not isinstance(case.test, str):
+        sentences.append(case.wording.caveat)
     if post_hoc:
         sentences.append(
             "Post hoc: no such claim was locked before the run, so this one is a finding to test anew."
@@ -119,7 +127,10 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
     if early:
         sentences.append(f"An early look: {pairs.num_ended} of {pairs.num_planned} planned pairs have ended.")
     if by_round and len(pairs.numbers) > 1:
-        sentences.append("Here n counts rounds of measuring, in each of which both have a fresh process.")
+        sentences.append(
+            "Here n counts rounds of measuring, in each of which both have a fresh process; the verdict is of "
+            "this machine, and of networks and images of this size."
+        )
     if by_seed:
         if pairs.left_out:
             sentences.append(left_out(pairs.left_out))
@@ -141,8 +152,10 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
         post_hoc=post_hoc,
         early=early,
         claim=case.wording.claim(),
+        finding=_finding(case, found, level.alpha),
         answer=_answer(case, found, level.alpha, needed),
-        seeds_needed=needed,
+        seeds_needed=needed.seeds if needed else None,
+        likely_verdict=needed.verdict if needed else None,
         sentence=" ".join(sentences),
         stricter=None,
         details={
@@ -158,6 +171,22 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
     )
 
 
+def _finding(case: Case, found: _Finding, level: float) -> str:
+    match case.test:
+        case str():
+            return case.test
+        case ThreeParts():
+            held, health = case.test.ranking.num_holding(case.claim), case.test.health
+            failed = health.only_a + health.only_b + 2 * health.neither
+            networks = "1 network" if failed == 1 else f"{failed} networks"
+            return f"held in {held} of {health.n} pairs of seeds (counted, as {networks} failed)"
+        case _:
+            assert found.effect is not None, found
+            return case.wording.finding(
+                found.verdict, found.effect, found.interval, level, len(case.pairs.numbers)
+            )
+
+
 def _num_pairs(case: Case) -> int | None:
     match case.test:
         case str():
@@ -168,7 +197,7 @@ def _num_pairs(case: Case) -> int | None:
             return len(case.pairs.numbers)
 
 
-def _answer(case: Case, found: _Finding, level: float, needed: int | None) -> str:
+def _answer(case: Case, found: _Finding, level: float, needed: Needed | None) -> str:
     match case.test:
         case str():
             return "Not known: these records cannot answer it."
@@ -182,12 +211,18 @@ def _answer(case: Case, found: _Finding, level: float, needed: int | None) -> st
             )
 
 
-def _seeds_needed(case: Case, level: float) -> int | None:
+def _needed(case: Case, level: float) -> Needed | None:
     match case.test:
         case ThreeParts():
-            return pairs_needed(case.test.ranking.leaning(case.claim), level)
-        case PairedDifference() if case.metric.kind == "quality" and case.test.sd:
-            return seeds_needed(case.claim, sd=case.test.sd, difference=case.test.mean, alpha=level)
+            share, verdict = case.test.ranking.leaning(case.claim)
+            pairs = pairs_needed(share, level)
+            return Needed(pairs, verdict) if pairs else None
+        case PairedDifference(mean=mean, sd=float(sd)) if case.metric.kind == "quality" and sd > 0:
+            seeds = seeds_needed(case.claim, sd=sd, difference=mean, alpha=level)
+            if seeds is None:
+                return None
+            chance = chances(case.claim, n=seeds, sd=sd, difference=mean, alpha=level)
+            return Needed(seeds, "supported" if chance.supported > chance.refuted else "refuted")
     return None
 
 

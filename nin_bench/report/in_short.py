@@ -1,85 +1,82 @@
-"""What a report comes to, in a few sentences: counts of verdicts, and what would decide those that are open."""
+"""What a report comes to, claim by claim in a line each: what was found, and what would decide what is open."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from nin_bench.metrics import METRICS
 from nin_bench.report.hypotheses import Verdict
-from nin_bench.stats import MOST_SEEDS, least_pairs
+from nin_bench.report.sentences import NO_MERIT, VERBS
+from nin_bench.stats import MOST_SEEDS
 
-_ORDER = ("supported", "refuted", "trade-off", "undecided", "not testable")
+MOST_LINES = 12
+"""Claims that are told, primary ones first; the verdicts have them all."""
 
 
-def in_short(verdicts: Sequence[Verdict]) -> list[str]:
+@dataclass(frozen=True)
+class Line:
+    """What came of one claim."""
+
+    says: str
+    verdict: str
+    found: str
+
+
+@dataclass(frozen=True)
+class InShort:
+    """What came of all claims."""
+
+    primary: list[Line]
+    secondary: list[Line]
+    counted: list[Line]
+    """Claims on counts, which are known before any training."""
+    num_left_out: int
+    names_seeds: bool
+    """Whether any line says how many seeds it would take."""
+    caveats: list[str]
+    """What to bear in mind with some of them."""
+
+
+def in_short(verdicts: Sequence[Verdict]) -> InShort | None:
     """Sum up verdicts, by rule.
 
     Returns:
-        Sentences; none without a verdict.
+        None without a verdict.
     """
     if not verdicts:
-        return []
-    undecided = [verdict for verdict in verdicts if verdict.verdict == "undecided"]
-    by_rank = [verdict for verdict in undecided if verdict.details["test"] == "three parts"]
-    return [_counts(verdicts), *_failures(by_rank, len(undecided)), *_takes(undecided)]
-
-
-def _counts(verdicts: Sequence[Verdict]) -> str:
-    found = [(outcome, sum(verdict.verdict == outcome for verdict in verdicts)) for outcome in _ORDER]
-    (first, of_first), *others = [(name, count) for name, count in found if count]
-    counted = _listed(
-        [f"{of_first} {'is' if of_first == 1 else 'are'} {first}", *(f"{n} {name}" for name, n in others)]
+        return None
+    counted = [verdict for verdict in verdicts if METRICS[verdict.metric].deterministic]
+    tested = [verdict for verdict in verdicts if verdict not in counted]
+    in_order = sorted(tested, key=lambda verdict: not verdict.primary) + counted
+    told = in_order[:MOST_LINES]
+    return InShort(
+        primary=[_line(verdict) for verdict in told if verdict in tested and verdict.primary],
+        secondary=[_line(verdict) for verdict in told if verdict in tested and not verdict.primary],
+        counted=[_line(verdict) for verdict in told if verdict in counted],
+        num_left_out=len(in_order) - len(told),
+        names_seeds=any(verdict.seeds_needed is not None for verdict in told),
+        caveats=[NO_MERIT[name] for name in dict.fromkeys(verdict.metric for verdict in told) if name in NO_MERIT],
     )
-    said = f"Of {_number(len(verdicts), 'claim')}, {counted}."
-    primary = [verdict for verdict in verdicts if verdict.primary]
-    if 0 < len(primary) < len(verdicts):
-        open_ones = sum(verdict.verdict in ("undecided", "not testable") for verdict in primary)
-        decided = len(primary) - open_ones
-        said += (
-            f" Of the {len(primary)} primary ones, {decided or 'none'} {'is' if decided < 2 else 'are'} decided."
-        )
-    return said
 
 
-def _failures(by_rank: Sequence[Verdict], num_undecided: int) -> list[str]:
-    short = [verdict for verdict in by_rank if _num_pairs(verdict) < least_pairs(verdict.details["level"])]
-    if not by_rank:
-        return []
-    said = (
-        f"In {'all' if len(by_rank) == num_undecided else len(by_rank)} of the undecided, some network failed, "
-        "and then pairs of seeds can only be counted"
+def _line(verdict: Verdict) -> Line:
+    hinges = verdict.stricter is not None and verdict.stricter.verdict != verdict.verdict
+    by_mark = {
+        "post hoc": verdict.post_hoc,
+        "early look": verdict.early,
+        "hinges on what counts as failed": hinges,
+    }
+    marks = [mark for mark, holds in by_mark.items() if holds]
+    return Line(
+        says=verdict.says.strip().rstrip("."),
+        verdict=verdict.verdict,
+        found="; ".join([*marks, verdict.finding, *_takes(verdict)]),
     )
-    if not short:
-        return [f"{said}."]
-    least = sorted({least_pairs(verdict.details["level"]) for verdict in short})
-    there_are = sorted({_num_pairs(verdict) for verdict in short})
-    return [
-        f"{said}: that takes at least {_listed(list(map(str, least)), 'or')} seeds, and there are "
-        f"{_listed(list(map(str, there_are)), 'or')}."
-    ]
 
 
-def _num_pairs(verdict: Verdict) -> int:
-    """Of a verdict by ranks, which rests on seeds."""
-    return len(verdict.details["seeds"])
-
-
-def _takes(undecided: Sequence[Verdict]) -> list[str]:
-    groups: dict[int, list[str]] = {}
-    hopeless = []
-    for verdict in undecided:
-        if verdict.seeds_needed is not None:
-            groups.setdefault(verdict.seeds_needed, []).append(verdict.id)
-        elif verdict.details["test"] == "three parts":
-            hopeless.append(verdict.id)
-    parts = [f"{needed} would decide {_listed(ids)}" for needed, ids in sorted(groups.items())]
-    if hopeless:
-        parts.append(f"not even {MOST_SEEDS:,} would decide {_listed(hopeless)}")
-    if not parts:
-        return []
-    return [f"If further seeds fall out like these, {'; '.join(parts)} (with a chance of 80 %)."]
-
-
-def _listed(words: Sequence[str], last: str = "and") -> str:
-    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else words[0]
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _takes(verdict: Verdict) -> list[str]:
+    if verdict.seeds_needed is not None and verdict.likely_verdict is not None:
+        return [f"{verdict.seeds_needed:,} seeds in all would likely {VERBS[verdict.likely_verdict]} it"]
+    by_seeds = METRICS[verdict.metric].kind == "quality"
+    if verdict.verdict == "undecided" and by_seeds and (verdict.interval or verdict.effect is None):
+        return [f"not even {MOST_SEEDS:,} seeds would decide it"]
+    return []

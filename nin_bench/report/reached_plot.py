@@ -57,6 +57,6 @@ def draw_reached(rows: Sequence[VariantRow], found: Sequence[Reached], heading: 
 
 
 def _bounds(survival: Survival) -> tuple[list[float], list[float]]:
-    """Of the share at each step; the share itself where it has no interval."""
-    intervals = [step.interval or (step.share, step.share) for step in survival.steps]
-    return [low for low, _ in intervals], [high for _, high in intervals]
+    """Of the share at each step."""
+    low, high = zip(*(step.interval for step in survival.steps), strict=True)
+    return list(low), list(high)

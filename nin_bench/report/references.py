@@ -11,6 +11,10 @@ from nin_bench.report.tables import Spread
 from nin_bench.results import Results
 from nin_bench.stats import Interval, percentile_among, welch_interval
 
+_MOSTLY_ALIKE = 0.1
+"""An accuracy's variance, of the most that its mean allows, up to which all networks may have learned: one in
+fifty at chance among others at 90 % makes an eighth, a deviation of 5 points about 80 % a sixtieth."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -31,7 +35,8 @@ class Comparison:
     difference: float | None
     """Measured less published, of the means."""
     interval: Interval | None
-    """Of the difference, Welch's of 95 %; None where it was published without spread, or networks collapsed."""
+    """Of the difference, Welch's of 95 %; None where it was published without spread, or where networks collapsed,
+    of ours or, by their spread, of the published."""
     percentile: float | None
     """The share of our networks below a single published one; None where that is a mean."""
     sentence: str
@@ -52,7 +57,8 @@ def _compare(reference: Mapping[str, Any], known: Known, results: Results) -> Co
     num_collapsed = sum(cell["healthy"] == 0 for cell in trained) if metric.kind == "quality" else 0
     over_seeds = metric.kind in ("quality", "rate")
     interval = percentile = None
-    if over_seeds and published.sd and measured.sd and not num_collapsed:
+    mixed = metric.name.endswith("_accuracy") and _is_mixed(published)
+    if over_seeds and published.sd and measured.sd and not num_collapsed and not mixed:
         assert published.mean is not None
         assert measured.mean is not None
         interval = welch_interval(
@@ -74,8 +80,23 @@ def _compare(reference: Mapping[str, Any], known: Known, results: Results) -> Co
         difference=None if measured.mean is None else measured.mean - reference["value"],
         interval=interval,
         percentile=percentile,
-        sentence=_sentence(metric, reference["value"], values, interval, percentile, num_collapsed),
+        sentence=_sentence(
+            metric,
+            reference["value"],
+            values,
+            interval,
+            percentile,
+            num_collapsed,
+            published.sd if mixed else None,
+        ),
     )
+
+
+def _is_mixed(accuracy: Spread) -> bool:
+    """Whether accuracies vary too much to be those of networks that all learned."""
+    if accuracy.mean is None or accuracy.sd is None:
+        return False
+    return accuracy.sd**2 > _MOSTLY_ALIKE * accuracy.mean * (1 - accuracy.mean)
 
 
 def _values(metric: Metric, label: str, known: Known, results: Results) -> list[float]:
@@ -101,6 +122,7 @@ def _sentence(
     interval: Interval | None,
     percentile: float | None,
     num_collapsed: int,
+    mixed_sd: float | None,
 ) -> str:
     if not values:
         return "Nothing was measured to hold against it."
@@ -112,6 +134,11 @@ def _sentence(
         if num_collapsed
         else ""
     )
+    if mixed_sd is not None:
+        failed = (
+            f"A deviation of {100 * mixed_sd:.1f} points is that of networks some of which failed, so that the "
+            f"published mean describes none of them: no test is made. {failed}".rstrip()
+        )
     if percentile is not None:
         below = sum(value < published for value in values)
         equal = sum(value == published for value in values)
@@ -121,6 +148,6 @@ def _sentence(
     if interval is not None:
         low, high = interval
         if low > 0 or high < 0:
-            return f"The whole interval lies {'above' if low > 0 else 'below'} zero: they differ."
+            return f"The whole interval lies {'above' if low > 0 else 'below'} zero: the means differ."
         return "The interval reaches across zero: no difference is told from luck, which is not the same as equal."
     return failed or "Without a spread on both sides there is no interval: the two stand side by side."

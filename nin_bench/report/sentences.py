@@ -1,11 +1,11 @@
 """Verdicts in words that a student understands. Plain text: whoever sets it on a page escapes it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nin_bench.metrics import Metric
-from nin_bench.report.text import number_ranges
+from nin_bench.report.text import human_bytes, number_ranges
+from nin_bench.report.units import Quantity
 from nin_bench.stats import (
     MOST_SEEDS,
     Decision,
@@ -16,18 +16,6 @@ from nin_bench.stats import (
     ThreeParts,
     least_pairs,
 )
-
-_UNITS = {
-    "share": (100, " points"),
-    "nats": (1, " nats"),
-    "epochs": (1, " epochs"),
-    "count": (1, ""),
-    "seconds": (1, " s"),
-    "images/s": (1, " images/s"),
-    "bytes": (1e-6, " MB"),
-    "joules": (1, " J"),
-}
-"""What raw values are multiplied by, and what stands behind them."""
 
 _PLACES = {
     ("greater", "supported"): "above",
@@ -40,6 +28,27 @@ _PLACES = {
 """Where the interval lies, by what was expected and what came of it."""
 
 _ANSWERS = {"supported": "Yes", "refuted": "No"}
+
+_WHERE_MEASURED = "on this machine, at this size"
+
+NO_MERIT = {
+    "generalisation_gap": "A network that learned less has a smaller generalisation gap, too, which is no merit: "
+    "read both accuracies beside it."
+}
+"""By metric, what a better value may come of beside what is meant."""
+
+
+VERBS = {"supported": "support", "refuted": "refute"}
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide a claim that is open, if effect and spread, or the share of pairs, are what they seem."""
+
+    seeds: int
+    """In all, for a verdict with a chance of 80 %."""
+    verdict: Decision
+    """The one that they would likely bring."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +72,49 @@ class Wording:
         a, b = self.names
         return f"Claimed: {self.metric.title}, {a} {sign} {b}, {place} {self._line()}."
 
-    def answer(self, verdict: str, effect: float, interval: Interval | None, n: int, needed: int | None) -> str:
+    @property
+    def caveat(self) -> str | None:
+        """What to bear in mind with any verdict on the metric."""
+        return NO_MERIT.get(self.metric.name)
+
+    def finding(self, verdict: str, effect: float, interval: Interval | None, level: float, n: int) -> str:
+        """An effect in a few words, with its interval."""
+        quantity = self._quantity(effect, interval)
+        found = self._found(effect, quantity)
+        if interval is not None:
+            rounds = " rounds" if self.metric.kind == "measured" else ""
+            found += f" ({self._interval(interval, level, quantity)}, n={n}{rounds})"
+            if verdict == "undecided" and (leaning := self.leaning(interval)):
+                found += f": {leaning}"
+        return found + self._where()
+
+    def answer(self, verdict: str, effect: float, interval: Interval | None, n: int, needed: Needed | None) -> str:
         """A verdict that rests on an effect, in a sentence; how many seeds would be needed, where it is open."""
         by = "round" if self.metric.kind == "measured" else "seed"
-        if interval is None:
-            decimals = 3 if self.factor else _decimals(self._shown(effect), self.metric)
-        else:
-            decimals = self._decimals(interval)
+        quantity = self._quantity(effect, interval)
         if verdict != "undecided":
-            of_the = "the " if self.factor else ""
-            return f"{_ANSWERS[verdict]}: {self._side(effect, decimals)} {of_the}{self.metric.title}."
+            return f"{_ANSWERS[verdict]}: {self._found(effect, quantity)}{self._where()}."
         if interval is None:
             return f"Not known: without a spread between {by}s, nobody can tell luck from more."
-        low, high = (self._side(end, decimals) for end in interval)
-        takes = f" {_takes(needed, by)}" if self.metric.kind == "quality" else ""
-        return f"Not known from {_counted(n, by)}: anything from {low} to {high} fits them.{takes}"
+        low, high = (self._side(end, quantity) for end in interval)
+        takes = f" {_takes(needed)}" if self.metric.kind == "quality" else ""
+        leaning = self.leaning(interval)
+        opening = (
+            f"{leaning.capitalize()}: from" if leaning else f"Not known from {_counted(n, by)}: anything from"
+        )
+        return f"{opening} {low} to {high} fits {f'the {_counted(n, by)}' if leaning else 'them'}.{takes}"
 
-    def answer_by_rank(self, verdict: str, test: ThreeParts, held: int, level: float, needed: int | None) -> str:
+    def leaning(self, interval: Interval) -> str | None:
+        """Of an undecided claim: what is known all the same, where the interval excludes no difference."""
+        none = 1.0 if self.factor else 0.0
+        if interval[0] <= none <= interval[1]:
+            return None
+        side = "more" if interval[0] > none else "fewer" if self.metric.unit == "count" else "less"
+        return f"{side}, but perhaps not by as much as matters"
+
+    def answer_by_rank(
+        self, verdict: str, test: ThreeParts, held: int, level: float, needed: Needed | None
+    ) -> str:
         """A verdict on networks of which some failed, in a sentence."""
         n = test.health.n
         if verdict == "trade-off":
@@ -88,18 +123,20 @@ class Wording:
             return f"{_ANSWERS[verdict]}, by rank: it held in {held} of {n} pairs."
         least = least_pairs(level)
         short_of = f", and where networks fail it takes {least} at least" if n < least else ""
-        return f"Not known: it held in {held} of {_counted(n, 'pair')}{short_of}. {_takes(needed, 'seed')}"
+        return f"Not known: it held in {held} of {_counted(n, 'pair')}{short_of}. {_takes(needed)}"
 
     def counts(self, a: float, b: float, verdict: str) -> str:
         """Of a metric that needs no test."""
         if self.factor:
-            found = f"{_fixed(a / b, _decimals(a / b, self.metric))} times as many"
+            times = Quantity.of(None, a / b).number(a / b)
+            found = f"{times} times as {'many' if self.metric.unit == 'count' else 'much'}"
         else:
-            found = self._more(a - b, decimals=0)
+            found = self._side(a - b, Quantity.of(self.metric.unit, a - b))
+        of_a, of_b = (f"{n:,.0f}" if self.metric.unit == "count" else f"{human_bytes(n)} of" for n in (a, b))
         place = _PLACES[self.expect, "supported"]
         lies = f"lies {place}" if verdict == "supported" else f"does not lie {place}"
         return (
-            f"{self.a} has {a:,.0f} {self.metric.title}, {self.b} has {b:,.0f}: {found}. "
+            f"{self.a} has {of_a} {self.metric.title}, {self.b} has {of_b.removesuffix(' of')}: {found}. "
             f"That {lies} {self._line()}: {verdict}."
         )
 
@@ -112,25 +149,31 @@ class Wording:
             why = "One pair has no spread" if test.n == 1 else f"All {test.n} differences are the same"
             said.append(f"{why}, and without spread there is no telling: undecided.")
         else:
-            said.append(self._conclusion(verdict))
+            said.append(self._conclusion(verdict, interval))
         if test.pairing_pays is False and test.correlation is not None:
             by = "round" if self.metric.kind == "measured" else "seed"
-            said.append(f"Pairing by {by} narrows nothing here (correlation {_fixed(test.correlation, 2)}).")
+            said.append(
+                f"Pairing by {by} narrows nothing here: what pairs share (correlation {_fixed(test.correlation)}) "
+                f"saves less than having {test.n - 1} degrees of freedom instead of {2 * test.n - 2} costs."
+                if test.correlation > 0
+                else f"Pairing by {by} narrows nothing here: the two do not rise and fall together (correlation "
+                f"{_fixed(test.correlation)})."
+            )
         return " ".join(said)
 
     def shares(self, test: PairedShares, level: float, verdict: str) -> str:
         """Of how often something happens."""
         interval = test.interval(level)
-        decimals = self._decimals(interval)
+        quantity = self._quantity(test.difference, interval)
         conclusion = (
             "The interval and the exact McNemar test together leave the claim open: undecided."
             if verdict == "undecided"
-            else self._conclusion(verdict)
+            else self._conclusion(verdict, interval)
         )
         return (
             f"The {self.metric.title} is {test.both + test.only_a} of {test.n} for {self.a} and "
-            f"{test.both + test.only_b} of {test.n} for {self.b}: {self._more(test.difference, decimals)} "
-            f"({self._interval(interval, level)}, exact McNemar p = {test.mcnemar_p:.2g}). {conclusion}"
+            f"{test.both + test.only_b} of {test.n} for {self.b}: {self._side(test.difference, quantity)} "
+            f"({self._interval(interval, level, quantity)}, exact McNemar p = {test.mcnemar_p:.2g}). {conclusion}"
         )
 
     def parts(
@@ -174,9 +217,15 @@ class Wording:
                 said.append(f"It seems that {both_ways}, but that is not proven.")
         return " ".join(said)
 
-    def _conclusion(self, verdict: str) -> str:
+    def _conclusion(self, verdict: str, interval: Interval) -> str:
         line = self._line()
         if verdict == "undecided":
+            if leaning := self.leaning(interval):
+                none = "1" if self.factor else "zero"
+                return (
+                    f"The whole interval lies {'above' if leaning.startswith('more') else 'below'} {none}, but "
+                    f"reaches across {line}: {leaning}, so undecided."
+                )
             return f"The interval reaches across {line}: undecided, which is not the same as equal."
         return f"The whole interval lies {_PLACES[self.expect, verdict]} {line}: {verdict}."
 
@@ -192,42 +241,54 @@ class Wording:
         if self.margin == 0:
             return "zero"
         sign = {"greater": "", "less": "−", "equivalent": "±"}[self.expect]
-        scale, unit = _UNITS[self.metric.unit]
-        shown = f"{self.margin * scale:,.6f}".rstrip("0")
+        quantity = Quantity(self.metric.unit, 6)
+        shown = quantity.number(self.margin).rstrip("0")
         shown += "0" if shown.endswith(".") else ""
         if self.metric.unit == "count":
             shown = shown.removesuffix(".0")
-        return f"the {sign}{shown}{unit} that matter"
+        return f"the {sign}{shown}{quantity.name} that matter"
+
+    def _quantity(self, effect: float, interval: Interval | None) -> Quantity:
+        if self.factor:
+            return Quantity.of(None, effect, interval, (self.factor, 1 / self.factor))
+        return Quantity.of(self.metric.unit, effect, interval, (self.margin, -self.margin))
+
+    def _where(self) -> str:
+        return f", {_WHERE_MEASURED}" if self.metric.kind == "measured" else ""
 
     def _measured(self, effect: float, interval: Interval | None, level: float, n: int) -> str:
-        if interval is None:
-            decimals = 3 if self.factor else _decimals(self._shown(effect), self.metric)
-            return f"{self._effect(effect, decimals)} (n={n})"
-        return f"{self._effect(effect, self._decimals(interval))} ({self._interval(interval, level)}, n={n})"
+        quantity = self._quantity(effect, interval)
+        spread = "" if interval is None else f"{self._interval(interval, level, quantity)}, "
+        return f"{self._effect(effect, quantity)} ({spread}n={n})"
 
-    def _effect(self, effect: float, decimals: int) -> str:
+    def _effect(self, effect: float, quantity: Quantity) -> str:
+        """With both variants in it."""
         if self.factor:
-            return f"{self.a} has {_fixed(effect, decimals)} times the {self.metric.title} of {self.b}"
-        return f"{self.a} has {self._more(effect, decimals)} {self.metric.title} than {self.b}"
+            return f"{self.a} has {quantity.number(effect)} times the {self.metric.title} of {self.b}"
+        if quantity.is_zero(effect):
+            return f"{self.a} and {self.b} have {self._found(effect, quantity)}"
+        return f"{self.a} has {self._found(effect, quantity)} than {self.b}"
 
-    def _side(self, effect: float, decimals: int) -> str:
-        return f"{_fixed(effect, decimals)} times" if self.factor else self._more(effect, decimals)
+    def _found(self, effect: float, quantity: Quantity) -> str:
+        """With the metric's name in it."""
+        if self.factor:
+            return f"{quantity.number(effect)} times the {self.metric.title}"
+        if quantity.is_zero(effect):
+            return f"the same {self.metric.title}" + (f", to {quantity.step}" if effect else "")
+        return f"{self._side(effect, quantity)} {self.metric.title}"
 
-    def _more(self, difference: float, decimals: int) -> str:
-        scale, unit = _UNITS[self.metric.unit]
+    def _side(self, effect: float, quantity: Quantity) -> str:
+        """The bare number, and which way it points."""
+        if self.factor:
+            return f"{quantity.number(effect)} times"
+        if quantity.is_zero(effect):
+            return "no difference"
         fewer = "fewer" if self.metric.unit == "count" else "less"
-        return f"{_fixed(abs(difference) * scale, decimals)}{unit} {'more' if difference >= 0 else fewer}"
+        return f"{quantity.number(abs(effect))}{quantity.name} {'more' if effect > 0 else fewer}"
 
-    def _interval(self, interval: Interval, level: float) -> str:
-        decimals = self._decimals(interval)
-        low, high = (_fixed(self._shown(end), decimals) for end in interval)
+    def _interval(self, interval: Interval, level: float, quantity: Quantity) -> str:
+        low, high = map(quantity.number, interval)
         return f"{100 * (1 - level):.3g} % interval {low} to {high}"
-
-    def _decimals(self, interval: Interval) -> int:
-        return _decimals(self._shown(interval[1] - interval[0]), self.metric)
-
-    def _shown(self, value: float) -> float:
-        return value if self.factor else value * _UNITS[self.metric.unit][0]
 
 
 def left_out(cells: Sequence[tuple[str, int, str]]) -> str:
@@ -242,22 +303,19 @@ def left_out(cells: Sequence[tuple[str, int, str]]) -> str:
     return f"Left out: {'; '.join(named)}."
 
 
-def _takes(needed: int | None, by: str) -> str:
-    """How many it would take for a verdict, if the next fall out like these."""
-    number = f"not even {MOST_SEEDS:,} {by}s" if needed is None else f"about {_counted(needed, by)}"
-    return f"{number.capitalize()} would tell, if the next fall out like these."
+def _takes(needed: Needed | None) -> str:
+    """How many it would take for a verdict, and for which, if the next fall out like these."""
+    if needed is None:
+        return f"Not even {MOST_SEEDS:,} seeds would tell, if the next fall out like these."
+    return (
+        f"About {_counted(needed.seeds, 'seed')} in all would likely {VERBS[needed.verdict]} it, if the next fall "
+        "out like these."
+    )
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _decimals(size: float, metric: Metric) -> int:
-    """As many as show two digits of the size; points of a share have at least one."""
-    least = 1 if metric.unit == "share" else 0
-    return least if size == 0 else min(6, max(least, 1 - math.floor(math.log10(abs(size)))))
-
-
-def _fixed(value: float, decimals: int) -> str:
-    """With a proper minus, and no minus before a zero."""
-    return f"{value:z,.{decimals}f}".replace("-", "−")
+def _fixed(correlation: float) -> str:
+    return f"{correlation:z.2f}".replace("-", "−")

@@ -73,16 +73,17 @@ class Ranking:
             case "equivalent":
                 return sum(abs(difference) <= claim.margin + _ROUNDING for difference in self.differences)
 
-    def leaning(self, claim: Claim) -> float:
-        """The largest share of pairs that speaks for a verdict on the claim, one way or the other."""
+    def leaning(self, claim: Claim) -> tuple[float, Decision]:
+        """The largest share of pairs that speaks for a verdict on the claim, and for which."""
         margin = claim.margin
         above, below = self._num_above, self._num_below
-        counts = {
+        support, *refute = {
             "greater": (above(margin), below(margin)),
             "less": (below(-margin), above(-margin)),
             "equivalent": (min(above(-margin), below(margin)), above(margin), below(-margin)),
         }[claim.expect]
-        return max(counts) / len(self.differences)
+        most = max(support, *refute)
+        return most / len(self.differences), "supported" if support == most else "refuted"
 
     def above(self, bound: float) -> float:
         """Exact one-sided sign test for a median difference above the bound; other pairs speak against it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from nin_bench.stats.claims import ALPHA, Interval
@@ -18,8 +19,8 @@ class Step:
     time: float
     share: float
     """Who had reached it."""
-    interval: Interval | None
-    """Of the share, by the log-log transformation; None where that gives none (nobody or everybody)."""
+    interval: Interval
+    """Of the share, by the log-log transformation; exact where that is not defined (nobody or everybody)."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,13 @@ class Survival:
     def median_interval(self) -> tuple[float | None, float | None]:
         """Of the median: where the curve's interval first reaches and last leaves one half.
 
-        An end is None where the curve never gets so far.
+        An end is None where so few cells set none: where the interval has one half in it from the start, or never
+        leaves it.
 
         Source: Brookmeyer and Crowley, 1982, Biometrics 38, 29–41.
         """
-        return (
-            self._first(lambda step: step.interval is not None and step.interval[1] >= 0.5),
-            self._first(lambda step: step.interval is not None and step.interval[0] >= 0.5),
-        )
+        low = self._first(lambda step: step.interval[1] >= 0.5)
+        return low or None, self._first(lambda step: step.interval[0] >= 0.5)
 
     @property
     def restricted_mean(self) -> float:
@@ -73,7 +73,8 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
         horizon: until when it was looked for.
         alpha: one less the confidence of the intervals.
 
-    Source: Kaplan and Meier, 1958; Greenwood's variance, log-log intervals (scipy.stats.ecdf).
+    Source: Kaplan and Meier, 1958; Greenwood's variance, log-log intervals (scipy.stats.ecdf); `_most_left` where
+    those are not defined.
     """
     found = np.asarray(times, dtype=float)
     got_there = np.asarray(reached, dtype=bool)
@@ -81,12 +82,13 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
     assert found.size > 0
     curve = stats.ecdf(stats.CensoredData(uncensored=found[got_there], right=found[~got_there])).sf
     with warnings.catch_warnings():
-        # where nobody or everybody is left, there is no spread to transform
+        # where nobody or everybody is left, there is no spread to transform: those intervals are made below
         warnings.filterwarnings("ignore", message="The confidence interval is undefined")
         ends = curve.confidence_interval(1 - alpha, method="log-log")
     low, high = (end.probabilities for end in (ends.low, ends.high))  # type: ignore[attr-defined]
     happened = np.isin(curve.quantiles, found[got_there])
-    steps = [Step(0.0, 0.0, None)]
+    # nobody of n: the exact binomial bound
+    steps = [Step(0.0, 0.0, (0.0, 1 - (alpha / 2) ** (1 / found.size)))]
     for time, left, lowest, highest in zip(
         curve.quantiles[happened],
         curve.probabilities[happened],
@@ -94,8 +96,24 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
         high[happened],
         strict=True,
     ):
-        known = math.isfinite(lowest) and math.isfinite(highest)
-        steps.append(
-            Step(float(time), 1 - float(left), (1 - float(highest), 1 - float(lowest)) if known else None)
-        )
+        least, most = (lowest, highest) if left > 0 else (0.0, _most_left(found, got_there, alpha))
+        steps.append(Step(float(time), 1 - float(left), (1 - float(most), 1 - float(least))))
     return Survival(n=found.size, num_reached=int(got_there.sum()), steps=tuple(steps), horizon=horizon)
+
+
+def _most_left(times: npt.NDArray[np.float64], reached: npt.NDArray[np.bool_], alpha: float) -> float:
+    """The upper confidence limit of a curve that has come down to zero.
+
+    The product, over the times at which somebody got there, of Beta(at risk − got there + 1, got there) bounds the
+    share that is left; its quantile is taken from the Beta of the same mean and variance. Without censored cells
+    that is exact: the limit of Clopper and Pearson for 0 of n.
+
+    Source: Fay, Brittain and Proschan, 2013, Biostatistics 14, 723–736 (BPCP by the method of moments).
+    """
+    when, events = np.unique(times[reached], return_counts=True)
+    at_risk = (times[:, None] >= when).sum(axis=0)
+    of_left = at_risk - events + 1
+    mean = float(np.prod(of_left / (at_risk + 1)))
+    square = float(np.prod(of_left * (of_left + 1) / ((at_risk + 1) * (at_risk + 2))))
+    size = (mean - square) / (square - mean**2)
+    return float(stats.beta.isf(alpha / 2, mean * size, (1 - mean) * size))

@@ -8,11 +8,13 @@ import pytest
 from costs_fixture import CPU, cost_entry, write_costs, write_showcase_costs
 from markdown_it import MarkdownIt
 from matplotlib.image import imread
+from predictions_fixture import ONE_WRONG, PERFECT, stored
 from report_fixture import COLLAPSED, learning, locked, metrics, record, write_results, write_showcase
 
 from nin_bench.errors import ResultsError, printable
 from nin_bench.report.build import build_report
 from nin_bench.report.captions import FIGURES
+from nin_bench.training.evaluation import EVALUATION_BATCH
 
 
 def read_strictly(path):
@@ -221,6 +223,23 @@ def test_what_became_of_the_lock_is_said(tmp_path):
     assert "| kept | A is better. | **undecided**, post hoc" in page
 
 
+def test_what_the_test_images_leave_open_is_one_table(tmp_path):
+    claims = [{**CLAIM, "id": "first"}, {**CLAIM, "id": "again", "margin": 0.5}]
+    found = stored(tmp_path, {"a": [PERFECT, PERFECT], "b": [ONE_WRONG, ONE_WRONG]}, hypotheses=claims)
+    page = build_report(found.results.folder, tmp_path / "report").read_text()
+    # one of eight images differs, in both seeds alike: √(1/8 · 7/8 · 8/7 / 8) = 0.125
+    assert "| first | 12.50 | 0.00 | 12.50 | 2 | 8 |\n| again | 12.50 | 0.00 | 12.50 | 2 | 8 |\n" in page
+    assert page.count("the same networks tested on other images") == 1
+
+
+@pytest.mark.parametrize(("commit", "said"), [("0123abc", False), ("0123abc+", True), (None, False)])
+def test_a_changed_tree_is_explained_beside_its_commit(tmp_path, commit, said):
+    made = record(metrics=metrics(0.9))
+    made["environment"] = {**made["environment"], "commit": commit}
+    page = build_report(write_results(tmp_path / "results", {"a": [made]}), tmp_path / "report").read_text()
+    assert ("A commit that ends in + is one whose files were changed" in page) is said
+
+
 def test_hostile_names_neither_run_nor_break_a_table(tmp_path):
     names = ["<script>alert(1)</script>", "a|b", "x\n\n# heading", "\u202eevil", "![x](http://e.com/x.png)",
              "`", "]( )[", "</td>", "www.e.com", "a@e.com", "@somebody #12 :smile:"]  # fmt: skip
@@ -384,6 +403,7 @@ def test_costs_are_on_the_page(measured):
     )
     assert "- Not measured here: vgg11 width=0.25.\n" in page
     assert "On Another CPU, 2 cores" in page
+    assert f"in batches of {EVALUATION_BATCH} images" in page
     assert "- costs/v08.json was left out: it " in page
     html = MarkdownIt("commonmark").enable("table").render(page)
     tables = re.findall("<table>.*?</table>", html, re.DOTALL)

@@ -6,7 +6,6 @@ from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
 from nin_bench.report.hypotheses import Verdict, judge
-from nin_bench.report.in_short import in_short
 from nin_bench.report.names import Names
 from nin_bench.results import load_results
 
@@ -69,26 +68,3 @@ def test_the_figure_names_every_verdict(verdicts: list[Verdict]) -> None:
     assert "<!-- better -->" in svg
     assert "<!-- a − b -->" in svg
     assert draw_effects(verdicts[3:], Names.of(["a", "b"])) is None
-
-
-def test_a_report_is_summed_up_by_rule(tmp_path: Path, verdicts: list[Verdict]) -> None:
-    assert in_short(verdicts) == [
-        "Of 4 claims, 3 are supported and 1 not testable. Of the 2 primary ones, 2 are decided."
-    ]
-    assert in_short([]) == []
-    failed = record(metrics=metrics(0.1, **COLLAPSED))
-    close = [0.905, 0.921, 0.899, 0.911, 0.903]
-    found = judged(
-        tmp_path / "open", claim("by-rank", compare=["a", "c"]), claim("close"),
-        a=cells(HIGH), b=cells(close), c=[failed, *cells(LOW)[1:]],
-    )  # fmt: skip
-    assert [verdict.verdict for verdict in found] == ["undecided", "undecided"]
-    counts, failures, takes = in_short(found)
-    assert counts == "Of 2 claims, 2 are undecided."
-    assert failures == (
-        "In 1 of the undecided, some network failed, and then pairs of seeds can only be counted: that takes at "
-        "least 7 seeds, and there are 5."
-    )
-    assert takes.startswith("If further seeds fall out like these, 7 would decide by-rank; ")
-    assert takes.endswith(" would decide close (with a chance of 80 %).")
-    assert found[1].answer.startswith("Not known from 5 seeds: anything from ")

@@ -39,6 +39,15 @@ def test_the_templates_line_breaks_break_lines():
     assert "one\n<br>two" in section.body
 
 
+def test_the_templates_details_open_and_close_outside_of_paragraphs():
+    [section] = render("<details>\n<summary>More</summary>\n\n- one\n\n</details>\n\nafter\n")
+    assert section.body.replace("\n", "") == (
+        "<details><summary>More</summary><ul><li>one</li></ul></details><p>after</p>"
+    )
+    [section] = render("<details open onclick=alert(1)>\n")
+    assert "<details" not in section.body
+
+
 def test_a_verdict_in_bold_is_marked():
     [section] = render("| a | b |\n|---|---:|\n| **trade-off** | 1 |\n\n**Not testable.** **two-beat-one**\n")
     assert '<td><strong class="verdict trade-off">trade-off</strong></td>' in section.body

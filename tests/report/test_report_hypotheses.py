@@ -71,7 +71,8 @@ def test_a_clear_difference_supports_a_claim(tmp_path: Path) -> None:
         ({"margin": 0.0}, "supported", "lies above zero: supported."),
         ({"margin": 0.03}, "refuted", "lies below the 3.0 points that matter: refuted."),
         ({"margin": 0.0225}, "undecided",
-         "reaches across the 2.25 points that matter: undecided, which is not the same as equal."),
+         "lies above zero, but reaches across the 2.25 points that matter: more, but perhaps not by as much as "
+         "matters, so undecided."),
         ({"expect": "less"}, "refuted", "lies above the −1.0 points that matter: refuted."),
         ({"expect": "equivalent"}, "refuted", "lies outside the ±1.0 points that matter: refuted."),
         ({"expect": "equivalent", "margin": 0.03}, "supported",
@@ -126,7 +127,7 @@ def test_a_count_is_compared_without_a_test(tmp_path: Path) -> None:
     assert found[0].effect == pytest.approx(1_992_166 / 46_764_746)
     assert found[0].interval is None
     assert found[0].sentence == (
-        "pointwise=2 has 1,992,166 parameters, pointwise=1 has 46,764,746: 0.043 times as many. "
+        "pointwise=2 has 1,992,166 parameters, pointwise=1 has 46,764,746: 0.0426 times as many. "
         "That lies below the factor of 1/20 that matters: supported."
     )
     assert found[1].sentence.endswith(
@@ -302,9 +303,10 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
     }  # fmt: skip
     assert verdict.answer == (
         "Not known: it held in 4 of 5 pairs, and where networks fail it takes 6 at least. "
-        "About 20 seeds would tell, if the next fall out like these."
+        "About 20 seeds in all would likely support it, if the next fall out like these."
     )
-    assert verdict.seeds_needed == 20
+    assert verdict.finding == "held in 4 of 5 pairs of seeds (counted, as 1 network failed)"
+    assert (verdict.seeds_needed, verdict.likely_verdict) == (20, "supported")
     assert verdict.details["health"]["only_b"] == 1
     assert verdict.details["given_healthy"]["num_pairs"] == 4
     assert "Not every network is healthy: 4 of 5 of pointwise=2, 5 of 5 of pointwise=1." in verdict.sentence
@@ -381,7 +383,46 @@ def test_pairing_that_gains_nothing_is_said(tmp_path: Path) -> None:
         tmp_path / "r", trained(*ACCURACIES_A), trained(*sorted(ACCURACIES_B, reverse=True)), hypothesis()
     )
     assert verdict.details["pairing_pays"] is False
-    assert "Pairing by seed narrows nothing here (correlation" in verdict.sentence
+    assert verdict.sentence.endswith(
+        "Pairing by seed narrows nothing here: what pairs share (correlation 0.27) saves less than having 4 "
+        "degrees of freedom instead of 8 costs."
+    )
+    [opposed] = verdicts(tmp_path / "opposed", trained(0.92, 0.93, 0.94), trained(0.92, 0.91, 0.89), hypothesis())
+    assert "the two do not rise and fall together (correlation −0.98)." in opposed.sentence
+
+
+def test_what_is_known_of_an_open_claim_is_said(tmp_path: Path) -> None:
+    a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(margin=0.0225))
+    assert verdict.answer.startswith(
+        "More, but perhaps not by as much as matters: from 2.02 points more to 2.38 points more fits the 5 seeds. "
+    )
+    assert verdict.finding == (
+        "2.20 points more test accuracy (95 % interval 2.02 to 2.38, n=5): more, but perhaps not by as much as "
+        "matters"
+    )
+    assert verdict.likely_verdict == "refuted"
+    assert verdict.seeds_needed is not None
+    [far] = verdicts(tmp_path / "far", a, b, hypothesis(margin=0.021))
+    assert far.likely_verdict == "supported"
+
+
+def test_an_effect_that_rounds_to_nothing_is_not_called_more(tmp_path: Path) -> None:
+    # A less B: .003, -.002, -.0011, .0002
+    a, b = trained(0.903, 0.898, 0.8989, 0.9002), trained(0.9, 0.9, 0.9, 0.9)
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(expect="equivalent"))
+    assert verdict.answer == "Yes: the same test accuracy, to 0.01 points."
+    assert verdict.sentence.startswith(
+        "pointwise=2 and pointwise=1 have the same test accuracy, to 0.01 points (95 %"
+    )
+
+
+def test_a_smaller_gap_is_not_praised_without_a_word_on_learning(tmp_path: Path) -> None:
+    a = [record(metrics=metrics(0.9, train_accuracy=accuracy)) for accuracy in (0.91, 0.92, 0.912)]
+    b = [record(metrics=metrics(0.9, train_accuracy=accuracy)) for accuracy in (0.95, 0.961, 0.952)]
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric="generalisation_gap", expect="less"))
+    assert verdict.verdict == "supported"
+    assert "A network that learned less has a smaller generalisation gap, too" in verdict.sentence
 
 
 def test_a_grid_without_lock_or_hypotheses_is_judged_as_it_stands(tmp_path: Path) -> None:
@@ -422,8 +463,10 @@ def test_a_measured_claim_is_judged_over_rounds(tmp_path: Path) -> None:
     assert verdict.sentence == (
         "pointwise=2 has 100 images/s less training throughput than pointwise=1 "
         "(95 % interval −110 to −90, n=5). The whole interval lies below zero: supported. "
-        "Here n counts rounds of measuring, in each of which both have a fresh process."
+        "Here n counts rounds of measuring, in each of which both have a fresh process; the verdict is of this "
+        "machine, and of networks and images of this size."
     )
+    assert verdict.answer == "Yes: 100 images/s less training throughput, on this machine, at this size."
     assert verdict.details["rounds"] == [1, 2, 3, 4, 5]
     assert "seeds" not in verdict.details
 
@@ -468,8 +511,8 @@ def test_memory_that_is_counted_needs_no_test(tmp_path: Path) -> None:
     assert (verdict.verdict, verdict.interval, verdict.n) == ("supported", None, None)
     assert verdict.effect == pytest.approx(32 / 660)
     assert verdict.sentence == (
-        "pointwise=2 has 32,000,000 bytes at once in training, pointwise=1 has 660,000,000: "
-        "0.048 times as many. That lies below the factor of 1/5 that matters: supported."
+        "pointwise=2 has 32 MB of counted memory in training, pointwise=1 has 660 MB: 0.0485 times as much. "
+        "That lies below the factor of 1/5 that matters: supported."
     )
 
 

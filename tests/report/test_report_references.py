@@ -32,7 +32,7 @@ def test_a_published_mean_and_spread_give_an_interval(tmp_path):
     assert found.percentile is None
     assert found.sentence.startswith("The interval reaches across zero")
     far = compared(tmp_path / "far", [0.89, 0.90, 0.91], value=0.8, n=82, sd=0.005)
-    assert far.sentence == "The whole interval lies above zero: they differ."
+    assert far.sentence == "The whole interval lies above zero: the means differ."
 
 
 def test_a_single_published_run_has_a_percentile_among_ours(tmp_path):
@@ -53,6 +53,19 @@ def test_where_networks_collapsed_there_is_no_interval(tmp_path):
     found = compared(tmp_path, [0.89, 0.90, None], n=82, sd=0.005)
     assert (found.measured.n, found.num_collapsed, found.interval) == (3, 1, None)
     assert found.sentence.startswith("1 of our 3 networks collapsed")
+
+
+def test_where_published_networks_failed_there_is_no_test(tmp_path):
+    # sd² / (mean (1 - mean)): .0552 / .1948 = .28, and .0025 / .16 = .016
+    found = compared(tmp_path / "some at chance", [0.89, 0.90, 0.91], value=0.735, n=74, sd=0.235)
+    assert (found.difference, found.interval) == (pytest.approx(0.165), None)
+    assert found.sentence == (
+        "A deviation of 23.5 points is that of networks some of which failed, so that the published mean "
+        "describes none of them: no test is made."
+    )
+    assert compared(tmp_path / "none", [0.89, 0.90, 0.91], value=0.8, n=74, sd=0.05).interval is not None
+    gap = compared(tmp_path / "gap", [0.89, 0.90], metric="generalisation_gap", value=0.001, n=9, sd=0.02)
+    assert "which failed" not in gap.sentence
 
 
 def test_counts_are_equal_or_not(tmp_path):
@@ -82,7 +95,7 @@ def test_the_page_says_it(tmp_path):
     path = build_report(folder, tmp_path / "report")
     page = path.read_text()
     row = "| paper | a | test accuracy | 88.0 % ± 0.5 (n=82) | 90.0 % ± 1.0 (n=3) | +2.0 points |"
-    assert f"{row} −0.5 to +4.5 points |\n| count | a | parameters | 1,992,166 | 1,992,166 | +0 | – |\n" in page
+    assert f"{row} −0.5 to +4.5 points |\n| count | a | parameters | 1,992,166 | 1,992,166 | 0 | – |\n" in page
     assert "*What differs:* The &lt;size&gt;. *Source:* a paper, https:" in page
     assert "### Left open\n\n- It is \\|deep\\|. *Not asked of these cells:* Nobody measured.\n" in page
     document = json.loads(path.with_suffix(".json").read_text())

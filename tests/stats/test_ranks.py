@@ -35,6 +35,6 @@ def test_so_many_pairs_decide_with_the_chance_foretold() -> None:
 def test_a_claim_leans_to_where_most_pairs_point() -> None:
     ranking = Ranking((0.03, 0.02, -0.05, 0.001, float("inf"), float("nan")), 0.01, higher_is_better=True)
     assert [ranking.num_holding(Claim(expect, 0.01)) for expect in ("greater", "less", "equivalent")] == [3, 1, 1]
-    assert ranking.leaning(Claim("greater", 0.01)) == 3 / 6
-    assert ranking.leaning(Claim("less", 0.01)) == 4 / 6
-    assert ranking.leaning(Claim("equivalent", 0.01)) == 3 / 6
+    assert ranking.leaning(Claim("greater", 0.01)) == (3 / 6, "supported")
+    assert ranking.leaning(Claim("less", 0.01)) == (4 / 6, "refuted")
+    assert ranking.leaning(Claim("equivalent", 0.01)) == (3 / 6, "refuted")

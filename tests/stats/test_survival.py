@@ -35,7 +35,28 @@ def test_who_never_gets_there_gives_no_median() -> None:
     assert (nobody.median, nobody.median_interval, nobody.restricted_mean) == (None, (None, None), 12)
     one = survival([3], [True], horizon=12)
     assert (one.median, one.median_interval, one.restricted_mean) == (3, (None, None), 3)
-    assert one.steps[-1].interval is None
+
+
+def test_where_everybody_got_there_the_median_s_interval_ends() -> None:
+    # one of eight after 3 epochs, three after 4, the other four after 5: no later than that, as
+    # with none of eight left, the share that is left is at most 1 - 0.025 ** (1/8) = 0.369 (Clopper and Pearson)
+    found = survival([3, 4, 4, 4, 5, 5, 5, 5], [True] * 8, horizon=12)
+    assert (found.median, found.median_interval) == (4, (3, 5))
+    assert found.steps[-1].interval == (pytest.approx(0.025 ** (1 / 8)), 1)
+    assert found.steps[0].interval == (0, pytest.approx(1 - 0.025 ** (1 / 8)))
+    # from order statistics: the whole range of n holds the median with 1 - 2 / 2**n, 0.938 of five, 0.969 of six
+    assert survival([1, 2, 3, 4, 5], [True] * 5, horizon=12).median_interval == (None, None)
+    assert survival([1, 2, 3, 4, 5, 6], [True] * 6, horizon=12).median_interval == (1, 6)
+
+
+def test_cells_that_broke_off_leave_the_end_of_a_curve_less_sure() -> None:
+    found = survival([1, 2, 2, 3, 4, 5], [True, False, True, True, False, True], horizon=12)
+    # at risk 6, 5, 3 and 1: the upper end is that of Beta(6, 1) · Beta(5, 1) · Beta(3, 1) · Beta(1, 1)
+    draw = np.random.default_rng(0)
+    product = np.prod([draw.beta(at_risk, 1, 200_000) for at_risk in (6, 5, 3, 1)], axis=0)
+    assert found.steps[-1].share == 1
+    assert 1 - found.steps[-1].interval[0] == pytest.approx(np.quantile(product, 0.975), abs=0.02)
+    assert 1 - found.steps[-1].interval[0] > 1 - 0.025 ** (1 / 6)
 
 
 def test_a_tie_and_a_censored_cell() -> None:
@@ -51,7 +72,5 @@ def test_intervals_cover_the_share_that_they_are_of() -> None:
         times, until = draw.exponential(4.0, 12), 6.0
         found = survival(np.minimum(times, until), times <= until, horizon=until)
         step = [step for step in found.steps if step.time <= 3.0][-1]
-        if step.interval is not None:
-            covered.append(step.interval[0] <= 1 - np.exp(-3 / 4) <= step.interval[1])
-    assert len(covered) > 350
+        covered.append(step.interval[0] <= 1 - np.exp(-3 / 4) <= step.interval[1])
     assert 0.92 <= np.mean(covered) <= 0.99

@@ -1,7 +1,7 @@
 """report.md's text as the sections of an HTML page, so that both say the same, whatever a report comes to say.
 
-The text is Markdown in which every value was escaped. HTML is shown letter by letter but for our templates' line
-breaks, so that a value which had not been escaped would not run either.
+The text is Markdown in which every value was escaped. HTML is shown letter by letter but for the few tags of our
+templates, so that a value which had not been escaped would not run either.
 """
 
 import re
@@ -23,6 +23,9 @@ _VERDICTS = get_args(Outcome)
 
 _LONGEST_WORDS = 48
 """Letters of a cell that is a name or a number; a table with a longer one holds sentences."""
+
+_TAGS = {"<br>", "<details>", "</details>", "<summary>", "</summary>"}
+"""The HTML of our templates."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def _with_figures(tokens: Sequence[Token], captions: Mapping[str, str]) -> list[
             meta = {"name": PurePosixPath(str(image.attrs["src"])).stem, "title": _text(image)}
             found[place] = Token("figure", "", 0, meta=meta)
             found[place - 1].hidden = found[place + 1].hidden = True
+        if any(child.content in {"<details>", "</details>"} for child in token.children or ()):
+            found[place - 1].hidden = found[place + 1].hidden = True  # no paragraph holds these
         if caption := captions.get(_text(token)):
             token.children = [Token("text", "", 0, content=caption)]
     return found
@@ -89,7 +94,7 @@ class _Renderer(RendererHTML):
 
     def html_inline(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
         content = tokens[place].content
-        return {"<br>": "<br>", BREAK: ""}.get(content, escape(content))
+        return {BREAK: ""}.get(content, content if content in _TAGS else escape(content))
 
     def table_open(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
         end = next(at for at in range(place, len(tokens)) if tokens[at].type == "table_close")

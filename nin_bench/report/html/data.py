@@ -189,7 +189,7 @@ def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> di
         row["variant_id"]: {
             "time": [step["time"] for step in row["steps"]],
             "share": [step["share"] for step in row["steps"]],
-            "interval": [step["interval"] or [step["share"]] * 2 for step in row["steps"]],
+            "interval": [step["interval"] for step in row["steps"]],
             **{name: row[name] for name in ("n", "num_reached")},
         }
         for row in rows

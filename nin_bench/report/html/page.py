@@ -28,9 +28,10 @@ _CAPTIONS = {
     "accuracy_against_costs": (
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis; the dashed line "
-        "joins the variants that no other of the grid beats at the same cost. Where it is missing, one variant is "
-        "both the cheapest and, given healthy, the best: nothing is traded. A click on a small mark shows its "
-        "cell. Training time is of steps alone, seen while cells trained side by side."
+        "joins the variants that no other of the grid beats at the same cost, by the means of healthy seeds on "
+        "test images, however many of a variant's seeds failed. Where it is missing, one variant is both the "
+        "cheapest and the best: nothing is traded. A click on a small mark shows its cell. Training time is of "
+        "steps alone, seen while cells trained side by side."
     ),
     "escape": (
         "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate, with "

@@ -1,0 +1,40 @@
+"""What the arguments in variants' names mean, as the schema of grids documents them; it needs no torch."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from nin_bench.grid.schema import shipped_schema
+from nin_bench.report.names import Label
+
+_VALUES = {
+    ("head", "gap"): "gap: the last block has a map per class, and global average pooling makes each map's mean "
+    "its class's score",
+    ("head", "fc"): "fc: maps are flattened, and fully connected (dense) layers follow",
+}
+"""Values that do not say what they are, by argument."""
+
+
+def explain_arguments(labels: Iterable[str]) -> dict[str, str]:
+    """What each argument in some variants' labels means.
+
+    Args:
+        labels: of variants; one that is no model with arguments has none.
+
+    Returns:
+        By argument, in the labels' order; those that the schema does not know, as of an installed model, are left
+        out.
+    """
+    definitions = json.loads(shipped_schema())["$defs"]
+    models = {one["properties"]["name"]["const"]: one["properties"] for one in definitions["model"]["oneOf"]}
+    settings = {**definitions["data"]["properties"], **definitions["recipe"]["properties"]}
+    found: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+    for label in filter(None, map(Label.read, labels)):
+        for name, value in label.arguments.items():
+            documented: dict[str, Any] = models.get(label.model, {}).get(name) or settings.get(name, {})
+            if description := documented.get("description"):
+                found.setdefault(name, description[:1].upper() + description[1:].rstrip("."))
+                if said := _VALUES.get((name, value)):
+                    values.setdefault(name, {})[value] = said
+    return {name: "; ".join([found[name], *values.get(name, {}).values()]) for name in found}
