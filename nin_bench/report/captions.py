@@ -19,10 +19,10 @@ FIGURES = {
         "Accuracy against parameters, MACs and training time",
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the dashed "
-        "line joins the variants that no other of the grid beats at the same cost. Where it is missing, one variant "
-        "is both the cheapest and the best: nothing is traded. It goes by the means of healthy seeds on test "
-        "images, however many of a variant's seeds failed: it describes, and is nothing to choose by. Training "
-        "time is of steps alone, seen while cells trained side by side.",
+        "line joins the variants that no other of the grid beats at the same cost. Where it is missing, one "
+        "variant is both the cheapest and the best: nothing is traded. It goes by the means of healthy seeds on "
+        "test images, however many of a variant's seeds failed: it describes, and is nothing to choose by. "
+        "Training time is of steps alone, seen while cells trained side by side.",
     ),
     "escape": (
         "When cells leave chance level",
