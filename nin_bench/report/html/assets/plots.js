@@ -340,7 +340,7 @@ function plotConfusions(width) {
   const isSilent = data.confusions.some(({ matrix }) => matrix.some((row) => row.at(-1)));
   const count = data.confusions[0].classes.length;
   const side = Math.min(560, (width - 100 * (data.confusions.length / lines)) / (data.confusions.length / lines));
-  const layout = { plotHeight: (side + 110) * lines, grid: { ...grid, xgap: 0.2, ygap: 0.3 }, annotations: [], showlegend: false, margin: { l: 84, r: 12, t: 44, b: 100 } };
+  const layout = { plotHeight: (side + 110) * lines, grid: { ...grid, xgap: 0.2, ygap: 0.38 }, annotations: [], showlegend: false, margin: { l: 84, r: 12, t: 44, b: 100 } };
   const traces = data.confusions.map(({ name, n, classes, matrix }, number) => {
     const columns = [...classes, ...(isSilent ? ["nothing"] : [])];
     const labels = (all) => ({ tickvals: all.map((_, at) => at), ticktext: all.map((one) => plotText(shortened(one, 14))), showgrid: false, showline: false, ticks: "" });
