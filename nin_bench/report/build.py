@@ -77,6 +77,11 @@ class Findings:
     costs: list[MachineCosts]
     """`compare_costs`."""
 
+    @property
+    def notable_confusions(self) -> list[Confusion]:
+        """Those that are drawn."""
+        return notable(self.confusions, self.rows)
+
     @classmethod
     def of(cls, results: Results) -> "Findings":
         """Look for them in a results folder as read."""
@@ -128,7 +133,7 @@ def build_report(folder: Path, out: Path) -> Path:
     write_figures(pictures, out / "figures", ALL_FIGURES, digest)
     write_tables(report, out / "tables")
     write_atomically(out / "report.json", content)
-    write_atomically(out / "report.html", _render_html(report, markdown, pictures, findings))
+    write_atomically(out / "report.html", _render_html(report, markdown, findings))
     page = out / "report.md"
     write_atomically(page, markdown)
     return page
@@ -156,7 +161,7 @@ def draw_figures(findings: Findings) -> dict[str, Picture]:
         "epochs_to_target": draw_reached(rows, findings.target.rows, "reached") if findings.target else None,
     }
     drawn["interactions"] = draw_interactions(findings.interactions)
-    drawn["confusions"] = draw_confusions(notable(findings.confusions, findings.rows), findings.names)
+    drawn["confusions"] = draw_confusions(findings.notable_confusions, findings.names)
     for costs in findings.costs:
         if costs.of_grid:
             drawn["cost_shares"] = cost_plots.draw_cost_shares(costs.rows[: plots.MAX_DRAWN])
@@ -228,8 +233,13 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     return render_page("report.md.j2", context, filters_of(report))
 
 
-def _render_html(
-    report: Mapping[str, Any], markdown: str, pictures: Mapping[str, Picture], findings: Findings
-) -> str:
-    data = page_data(report, findings.epochs, findings.costs, effect_rows(findings.verdicts))
-    return render_html(report, markdown, {name: picture.png for name, picture in pictures.items()}, data)
+def _render_html(report: Mapping[str, Any], markdown: str, findings: Findings) -> str:
+    data = page_data(
+        report,
+        epochs=findings.epochs,
+        costs=findings.costs,
+        effects=effect_rows(findings.verdicts),
+        products=findings.interactions,
+        confusions=findings.notable_confusions,
+    )
+    return render_html(report, markdown, data)

@@ -7,27 +7,28 @@ FIGURES = {
         "Validation accuracy by epoch",
         "One panel per variant: the thick line is the mean of its healthy seeds, the band their range, thin "
         "lines are single seeds, dashed ones those that failed or collapsed; the other variants' means stand "
-        "in grey behind.",
+        "in grey behind. The axis shows where most of the values lie: lines come into it from below, and a hollow "
+        "triangle stands for seeds that end there.",
     ),
     "training_loss": (
         "Training loss by epoch",
-        "Panels, lines and bands as for validation accuracy; a line that stays on the dotted one has "
-        "learned no more than how often each class occurs.",
+        "Panels, lines and bands as for validation accuracy, all of it in view; a line that stays on the dotted "
+        "one has learned no more than how often each class occurs.",
     ),
     "accuracy_against_costs": (
         "Accuracy against parameters, MACs and training time",
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis, and the dashed "
-        "line joins the variants that no other of the grid beats at the same cost. It goes by the means of "
-        "healthy seeds on test images, however many of a variant's seeds failed: it describes, and is nothing "
-        "to choose by. Marks of variants that cost the same are moved apart a little. Training time is of steps "
-        "alone, seen while cells trained side by side.",
+        "line joins the variants that no other of the grid beats at the same cost. Where it is missing, one "
+        "variant is both the cheapest and the best: nothing is traded. It goes by the means of healthy seeds on "
+        "test images, however many of a variant's seeds failed: it describes, and is nothing to choose by. "
+        "Training time is of steps alone, seen while cells trained side by side.",
     ),
     "escape": (
         "When cells leave chance level",
         "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate, with "
         "its 95 % interval); one that never reaches the top has cells that learned nothing, and the count on the "
-        "right says how many did.",
+        "right says how many did. Epochs after the last such step, in which nothing changes, are left out.",
     ),
 }
 """Title and how to read it, of each figure that records fill, by name, in the page's order."""
@@ -43,10 +44,11 @@ TARGET = {
 EFFECTS = {
     "effects": (
         "Every claim's effect",
-        "The mark is the difference found, the line its interval, the grey band differences too small to matter. "
-        "A claim is decided where the whole line lies on one side of the black mark. Where networks failed, the "
-        "share of pairs in which the claim holds is drawn instead, with its exact interval, against one half. A "
-        "and B are the two variants under each claim's name.",
+        "The mark is the difference found, the line its interval, the grey field where the claim is true, "
+        "with its margin. A claim is supported where the whole line lies in the field, refuted where the whole "
+        "line lies outside, and undecided where it crosses a black edge. Where networks failed, the share of "
+        "pairs in which the claim holds is drawn instead, with its exact interval, against one half. A and B are "
+        "the two variants under each claim's name.",
     )
 }
 """Likewise, of the figure under the verdicts."""
@@ -75,9 +77,10 @@ IN_SECTIONS = {
     ),
     "confusions": (
         "Confusions",
-        "Percent of each class's test images (rows) by what they were taken for (columns), the mean over "
-        "healthy seeds: of the baseline, and of the variant whose healthy seeds do best on test images, however "
-        "many of its seeds failed.",
+        "Percent of each class's test images (rows) by what they were taken for (columns): of the baseline, and "
+        "of the variant whose healthy seeds do best on test images, however many of its seeds failed. Each number "
+        "is the mean over healthy seeds, each of which counts alike: 80 may be all of them at 80, or four at 100 "
+        "and one that never names the class.",
     ),
 }
 """Likewise, of those that stand in sections of their own."""

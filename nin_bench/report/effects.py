@@ -32,7 +32,7 @@ MOST_ROWS = 40
 """Claims that a figure holds; the table has them all."""
 
 _OUTCOMES = ("supported", "refuted", "undecided", "trade-off")
-_MARGIN: Any = {"color": "0.88", "linewidth": 0}
+_HOLDS: Any = {"color": "0.9", "linewidth": 0}
 _LINE: Any = {"color": "0.25", "linewidth": 0.9}
 _RANKS = "share of pairs in which the claim holds (networks failed)"
 _FACTOR = "factor, A / B"
@@ -47,10 +47,13 @@ class Row:
     """The label of the axis it is drawn on."""
     value: float
     interval: Interval | None
-    band: Interval
-    """Effects too small to matter."""
-    decides: tuple[float, ...]
-    """What the interval is held against."""
+    holds: tuple[float | None, float | None]
+    """From where to where the claim is true; None where that has no end."""
+
+    @property
+    def decides(self) -> tuple[float, ...]:
+        """What the interval is held against."""
+        return tuple(end for end in self.holds if end is not None)
 
 
 def effect_rows(verdicts: Sequence[Verdict]) -> list[Row]:
@@ -67,7 +70,7 @@ def not_drawn(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def draw_effects(verdicts: Sequence[Verdict], names: Names) -> Picture | None:
-    """A panel per unit, a line per claim: effect, interval, margin, verdict.
+    """A panel per unit, a line per claim: effect, interval, where the claim is true, verdict.
 
     Returns:
         None where no claim has an effect to show.
@@ -88,34 +91,31 @@ def draw_effects(verdicts: Sequence[Verdict], names: Names) -> Picture | None:
         handles: list[tuple[Artist, str]] = [
             (Line2D([], [], linewidth=1.5, **_look(outcome)), outcome) for outcome in _OUTCOMES if outcome in seen
         ]
-        if any(row.band[0] < row.band[1] for row in rows):
-            handles.append((Patch(**_MARGIN), "too small to matter"))
-        handles.append((Line2D([], [], **_LINE), "what decides"))
+        handles.append((Patch(**_HOLDS), "where the claim is true"))
         legend_below(figure, handles, columns=6)
         return render(figure)
 
 
 def _row(verdict: Verdict) -> Row | None:
-    margin = verdict.margin or 0.0
     if ranking := verdict.details.get("ranking"):
         share = ranking["held"] / len(verdict.details["seeds"])
-        return Row(verdict, _RANKS, share, ranking["held_interval"], (0.5, 0.5), (0.5,))
+        return Row(verdict, _RANKS, share, ranking["held_interval"], (0.5, None))
     if verdict.effect is None:
         return None
     if verdict.factor is not None:
-        band = 1 / verdict.factor, verdict.factor
-        return Row(verdict, _FACTOR, verdict.effect, verdict.interval, band, _deciding(verdict, band))
+        holds = _holds(verdict, 1 / verdict.factor, verdict.factor)
+        return Row(verdict, _FACTOR, verdict.effect, verdict.interval, holds)
     unit = METRICS[verdict.metric].unit
     label = {"share": "difference A − B, points", "count": f"{METRICS[verdict.metric].title}, A − B"}.get(
         unit, f"difference A − B, {unit}"
     )
-    return Row(
-        verdict, label, verdict.effect, verdict.interval, (-margin, margin), _deciding(verdict, (-margin, margin))
-    )
+    margin = verdict.margin or 0.0
+    return Row(verdict, label, verdict.effect, verdict.interval, _holds(verdict, -margin, margin))
 
 
-def _deciding(verdict: Verdict, band: Interval) -> tuple[float, ...]:
-    return {"greater": (band[1],), "less": (band[0],), "equivalent": band}[verdict.expect]
+def _holds(verdict: Verdict, low: float, high: float) -> tuple[float | None, float | None]:
+    """By the margin below and the one above."""
+    return {"greater": (high, None), "less": (None, low), "equivalent": (low, high)}[verdict.expect]
 
 
 def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None:
@@ -134,9 +134,15 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
         ax.xaxis.set_major_formatter(_formatter(label))
         if label != _RANKS:
             ax.axvline(0, color="0.75", linewidth=0.8, zorder=0.9)
+    if label == _RANKS:
+        ax.set_xlim(-0.03, 1.03)
+    else:
+        _widen(ax, rows)
+    ends = ax.get_xlim()
     for place, row in zip(places, rows, strict=True):
         top, bottom = place - 0.36, place + 0.36
-        ax.fill_betweenx([top, bottom], *row.band, **_MARGIN, zorder=0.8)
+        left, right = (end if held is None else held for held, end in zip(row.holds, ends, strict=True))
+        ax.fill_betweenx([top, bottom], left, right, **_HOLDS, zorder=0.8)
         for line in row.decides:
             ax.plot([line, line], [top, bottom], **_LINE, zorder=1)
         look = _look(row.verdict.verdict)
@@ -147,15 +153,11 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
             f"{row.verdict.verdict}, {_rests_on(row.verdict)}", (1.015, place), xycoords=("axes fraction", "data"),
             va="center", fontsize=9, color=look["color"], fontweight="bold", annotation_clip=False,
         )  # fmt: skip
-    if label == _RANKS:
-        ax.set_xlim(-0.03, 1.03)
-    else:
-        _widen(ax, rows)
 
 
 def _widen(ax: Axes, rows: Sequence[Row]) -> None:
-    """Room for every interval and margin, and for a mark that lies on its own."""
-    ends = [end for row in rows for end in (row.value, *(row.interval or ()), *row.band, *row.decides)]
+    """Room for every interval and what it is held against, and for a mark that lies on its own."""
+    ends = [end for row in rows for end in (row.value, *(row.interval or ()), *row.decides)]
     if ax.get_xscale() == "log":
         known = [end for end in ends if end > 0]
         low, high = min([*known, 0.9]), max([*known, 1.1])

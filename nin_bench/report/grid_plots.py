@@ -1,6 +1,7 @@
 """Figures of a product of two axes, and of the classes that networks take for each other."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.colors import PowerNorm
@@ -9,12 +10,60 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from nin_bench.report.interactions import Product
-from nin_bench.report.look import WIDTH, Picture, percent_tick, render, styles, theme, wrapped
+from nin_bench.report.look import WIDTH, Picture, Style, percent_tick, render, styles, theme, wrapped
 from nin_bench.report.names import Names
 from nin_bench.report.predictions import Confusion
 from nin_bench.report.tables import VariantRow
 
 MOST_PRODUCTS = 4
+
+
+@dataclass(frozen=True)
+class Line:
+    """One level of a product over the levels of its other axis; lists by those."""
+
+    name: str
+    style: Style
+    means: list[float | None]
+    half_intervals: list[float]
+    """Of the mean, at 95 %."""
+    counts: list[int]
+    """Healthy networks."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A product as it is drawn."""
+
+    title: str
+    axis: str
+    """What lies along the page: the axis with more levels."""
+    levels: list[str]
+    lines: list[Line]
+
+
+def interaction_panels(products: Sequence[Product]) -> list[Panel]:
+    """The products that have a healthy network, at most `MOST_PRODUCTS`."""
+    known = [one for one in products if any(cell["mean"] is not None for cell in one.cells)]
+    return [_panel(product) for product in known[:MOST_PRODUCTS]]
+
+
+def _panel(product: Product) -> Panel:
+    along = 0 if len(product.levels[0]) >= len(product.levels[1]) else 1
+    lines = []
+    for level, style in styles(product.levels[1 - along]).items():
+        cells = [cell for cell in product.cells if cell["levels"][1 - along] == level]
+        lines.append(
+            Line(
+                name=f"{product.axes[1 - along]}={level}",
+                style=style,
+                means=[cell["mean"] for cell in cells],
+                half_intervals=[_half_interval(cell["sd"], cell["n"]) for cell in cells],
+                counts=[cell["n"] for cell in cells],
+            )
+        )
+    held = "".join(f" {key}={value}" for key, value in product.held.items())
+    return Panel(f"{product.model}{held}", product.axes[along], product.levels[along], lines)
 
 
 def draw_interactions(products: Sequence[Product]) -> Picture | None:
@@ -23,40 +72,35 @@ def draw_interactions(products: Sequence[Product]) -> Picture | None:
     Returns:
         None where no cell of any product has a healthy network.
     """
-    drawn = [one for one in products if any(cell["mean"] is not None for cell in one.cells)][:MOST_PRODUCTS]
+    drawn = interaction_panels(products)
     if not drawn:
         return None
     with theme():
         figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         panels = figure.subplots(1, len(drawn), squeeze=False)[0]
-        for product, ax in zip(drawn, panels, strict=True):
-            # the axis with more levels lies along the page
-            along = 0 if len(product.levels[0]) >= len(product.levels[1]) else 1
-            looks = styles(product.levels[1 - along])
-            for number, level in enumerate(product.levels[1 - along]):
-                cells = [cell for cell in product.cells if cell["levels"][1 - along] == level]
-                places = np.arange(len(cells)) + 0.06 * (number - (len(looks) - 1) / 2)
-                known = [(x, cell) for x, cell in zip(places, cells, strict=True) if cell["mean"] is not None]
+        for panel, ax in zip(drawn, panels, strict=True):
+            for number, line in enumerate(panel.lines):
+                places = np.arange(len(panel.levels)) + 0.06 * (number - (len(panel.lines) - 1) / 2)
+                rows = zip(places, line.means, line.half_intervals, line.counts, strict=True)
+                known = [(x, mean, half, n) for x, mean, half, n in rows if mean is not None]
                 ax.errorbar(
-                    [x for x, _ in known],
-                    [cell["mean"] for _, cell in known],
-                    yerr=[_half_interval(cell["sd"], cell["n"]) for _, cell in known],
-                    color=looks[level].color, marker=looks[level].marker, linewidth=1.6, capsize=3,
-                    label=wrapped(f"{product.axes[1 - along]}={level}", 30),
+                    [x for x, *_ in known],
+                    [mean for _, mean, _, _ in known],
+                    yerr=[half for _, _, half, _ in known],
+                    color=line.style.color, marker=line.style.marker, linewidth=1.6, capsize=3,
+                    label=wrapped(line.name, 30),
                 )  # fmt: skip
                 side = -1 if number % 2 == 0 else 1
-                for x, cell in known:
+                for x, mean, _, n in known:
                     ax.annotate(
-                        f"n={cell['n']}", (x, cell["mean"]), xytext=(5 * side, 5), textcoords="offset points",
-                        ha="right" if side < 0 else "left", fontsize=7.5, color=looks[level].color,
+                        f"n={n}", (x, mean), xytext=(5 * side, 5), textcoords="offset points",
+                        ha="right" if side < 0 else "left", fontsize=7.5, color=line.style.color,
                         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
                     )  # fmt: skip
-            levels = product.levels[along]
-            ax.set_xticks(range(len(levels)), [wrapped(level, 14) for level in levels])
-            ax.set_xlim(-0.4, len(product.levels[along]) - 0.6)
-            ax.set_xlabel(product.axes[along])
-            held = "".join(f" {key}={value}" for key, value in product.held.items())
-            ax.set_title(wrapped(f"{product.model}{held}", 40))
+            ax.set_xticks(range(len(panel.levels)), [wrapped(level, 14) for level in panel.levels])
+            ax.set_xlim(-0.4, len(panel.levels) - 0.6)
+            ax.set_xlabel(panel.axis)
+            ax.set_title(wrapped(panel.title, 40))
             ax.yaxis.set_major_formatter(percent_tick)
             ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             ax.legend(frameon=False, loc="best")
@@ -87,11 +131,12 @@ def draw_confusions(confusions: Sequence[Confusion], names: Names) -> Picture | 
     if not drawn:
         return None
     with theme():
-        figure = Figure(figsize=(WIDTH, 5.3 if len(drawn) > 1 else 7), layout="constrained")
-        panels = figure.subplots(1, len(drawn), squeeze=False, sharey=True)[0]
+        figure = Figure(figsize=(WIDTH, 4.7 if len(drawn) > 1 else 7), layout="constrained")
+        panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+        # the same columns in both, so that their squares are of one size
+        silent = any(row[-1] for _, matrix in drawn for row in matrix)
         for (one, matrix), ax in zip(drawn, panels, strict=True):
-            shares = np.array(matrix)
-            shown = shares if shares[:, -1].any() else shares[:, :-1]
+            shown = np.array(matrix)[:, : None if silent else -1]
             columns = [*one.classes, "nothing"][: shown.shape[1]]
             ax.imshow(shown, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
             for (row, column), share in np.ndenumerate(shown):
@@ -107,7 +152,7 @@ def draw_confusions(confusions: Sequence[Confusion], names: Names) -> Picture | 
             ax.set_yticks(range(len(one.classes)), [wrapped(name, 16) for name in one.classes])
             ax.grid(visible=False)
             ax.set_xlabel("predicted")
-            ax.set_title(wrapped(names[one.label], 44))
+            ax.set_title(f"{wrapped(names[one.label], 44)}\nmean of {one.num_cells} networks")
         panels[0].set_ylabel("true class")
         return render(figure)
 

@@ -1,6 +1,6 @@
 """How every figure looks: theme, colours and markers, legends outside the data, the same bytes each time.
 
-A variant has the same colour and marker in every figure; with both, 56 of them can be told apart, also by
+A variant has the same colour and marker in every figure; with both, 72 of them can be told apart, also by
 a reader who sees no colour.
 """
 
@@ -17,6 +17,7 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from nin_bench.errors import printable
@@ -27,7 +28,7 @@ WIDTH = 9.0
 
 _PALETTE = sns.color_palette("colorblind")
 # without its light pink, yellow and grey: too faint on white, and grey is what stands in the background
-_COLORS = [_PALETTE[i] for i in (0, 1, 2, 3, 4, 5, 9)]
+_COLORS = [*(_PALETTE[i] for i in (0, 1, 2, 3, 4, 5, 9)), to_rgb("#9b2f6b"), to_rgb("#7f8c1f")]
 _MARKERS = "osD^P>X<"  # no v: hollow, it stands for collapsed seeds
 
 QUIET = "0.55"
@@ -71,7 +72,7 @@ def grid_of_panels(count: int, x_label: str, y_label: str) -> tuple[Figure, list
     figure = Figure(figsize=(WIDTH, 1.1 + 1.95 * lines), layout="constrained")
     panels = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
     for unused in panels[count:]:
-        unused.set_visible(False)
+        unused.set_axis_off()
     for first in panels[:count:columns]:
         first.set_ylabel(y_label)
     for last in panels[count - columns : count]:
@@ -105,7 +106,18 @@ def head_notes(strip: Axes, heading: str) -> None:
 
 
 def legend_below(figure: Figure, handles: Sequence[tuple[Artist, str]], columns: int) -> None:
-    """Put a legend under the figure, where it can cover no data."""
+    """Put a legend where it can cover no data: into the figure's empty panels, or else under it."""
+    empty = [ax for ax in figure.axes if not ax.axison]
+    if len(empty) > 1:
+        legend = empty[0].legend(
+            [handle for handle, _ in handles],
+            [label for _, label in handles],
+            loc="center left",
+            ncols=1 if len(handles) < 6 else 2,
+            frameon=False,
+        )
+        legend.set_in_layout(False)  # it may reach into the panels beside its own
+        return
     figure.legend(
         [handle for handle, _ in handles],
         [label for _, label in handles],

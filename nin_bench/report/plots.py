@@ -1,5 +1,6 @@
 """Figures of a report, each from plain values to an SVG and a PNG. No global state, no window, no torch."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-from scipy.optimize import isotonic_regression
 
 from nin_bench.report.cells import health, is_healthy, is_trained, numbers
 from nin_bench.report.look import (
@@ -32,6 +32,7 @@ from nin_bench.report.look import (
     theme,
     wrapped,
 )
+from nin_bench.report.spans import accuracy_span, ends_of_bars
 from nin_bench.report.tables import VariantRow, cost_of
 from nin_bench.report.text import human_count
 from nin_bench.results import Results
@@ -82,6 +83,12 @@ def draw_learning_curves(
     curves = curves[curves["variant_id"].isin(look)]
     history = epochs[epochs["variant_id"].isin(look)]
     last_epoch = int(history["epoch"].max()) if len(history) else 1
+    span = None
+    if name.endswith("accuracy"):
+        span = accuracy_span(history["value"].tolist(), curves.groupby("variant_id")["mean"].last())
+    floor = span[0] if span else -math.inf
+    last_values = history.drop_duplicates("cell_id", keep="last")
+    ends_below = last_values[last_values["value"] < floor]["variant_id"].value_counts()
     edge = max(0.02 * (last_epoch - 1), 0.1)
     cells = history[["variant_id", "cell_id"]].drop_duplicates()
     told_apart = set(cells.groupby("variant_id").head(MOST_SEEDS_DRAWN)["cell_id"])
@@ -91,7 +98,8 @@ def draw_learning_curves(
         figure, panels = grid_of_panels(len(rows), "epoch", axis_label)
         # once for all panels and before anything is drawn: whatever is added to one asks all that share its axes
         panels[0].set_xlim(1 - edge, last_epoch + edge)
-        panels[0].set_ylim(_with_room([*history["value"], *curves["low"], *curves["high"], *(chance or ())[:1]]))
+        everything = [*history["value"], *curves["low"], *curves["high"], *(chance or ())[:1]]
+        panels[0].set_ylim(span or _with_room(everything))
         panels[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         if name.endswith("accuracy"):
             panels[0].yaxis.set_major_formatter(percent_tick)
@@ -101,12 +109,14 @@ def draw_learning_curves(
             mine = curves[curves["variant_id"] == row.variant_id]
             seeds = history[history["variant_id"] == row.variant_id]
             _add_lines(ax, others, "variant_id", "mean", color=FAINT, linewidth=0.7)
-            if chance:
+            if chance and chance[0] >= floor:
                 ax.axhline(chance[0], **_CHANCE)
             ax.fill_between(mine["epoch"], mine["low"], mine["high"], color=color, alpha=0.18, linewidth=0)
             _add_lines(ax, seeds[~seeds["unwell"]], "cell_id", "value", color=color, linewidth=0.7, alpha=0.5)
             _add_lines(ax, seeds[seeds["unwell"]], "cell_id", "value", color=color, **_BROKEN_OFF)
             _add_lines(ax, mine, "variant_id", "mean", color=color, linewidth=2)
+            if row.variant_id in ends_below:
+                _mark_below(ax, last_epoch, int(ends_below[row.variant_id]), color)
             if len(seeds) == 0:
                 ax.text(0.5, 0.5, "no epoch recorded", transform=ax.transAxes, ha="center", color=QUIET)
             not_known = row.trained - row.healthy.of
@@ -122,7 +132,9 @@ def draw_learning_curves(
             handles.append((Line2D([], [], color=QUIET, **_BROKEN_OFF), "seed that failed or collapsed"))
         if len(rows) > 1:
             handles.append((Line2D([], [], color=FAINT, linewidth=0.7), "other variants"))
-        if chance:
+        if len(ends_below):
+            handles.append((Line2D([], [], color=QUIET, **BELOW), "seeds that end below the axis"))
+        if chance and chance[0] >= floor:
             handles.append((Line2D([], [], **_CHANCE), chance[1]))
         legend_below(figure, handles, columns=3)
         return render(figure)
@@ -133,7 +145,8 @@ def draw_accuracy_against_costs(
 ) -> Picture | None:
     """Test accuracy against parameters, MACs and training time, with every seed and the Pareto front.
 
-    The accuracy axis spans the healthy cells; a collapsed cell below it is a hollow triangle on its edge.
+    The accuracy axis spans the means and the bulk of the healthy cells (`accuracy_span`); a cell below it is a
+    hollow triangle on its edge.
 
     Args:
         results: where the single seeds come from.
@@ -153,44 +166,46 @@ def draw_accuracy_against_costs(
     if not costs or cells.empty:
         return None
     drawn = cells[cells["healthy"]] if cells["healthy"].any() else cells
-    seen = [*drawn["accuracy"], *(_accuracy(row) for front in fronts.values() for row in front)]
-    for spread in (row.test_accuracy_given_healthy for row in rows):
-        if spread.mean is not None and spread.sd is not None:
-            seen += [max(0.0, spread.mean - spread.sd), min(1.0, spread.mean + spread.sd)]
-    low, high = min(seen), max(seen)
-    room = max(0.08 * (high - low), 0.005)
+    spreads = (row.test_accuracy_given_healthy for row in itertools.chain(rows, *fronts.values()))
+    span = accuracy_span(drawn["accuracy"].tolist(), ends_of_bars(spreads))
+    assert span is not None, "no cell of a variant that is drawn"
     handles: list[tuple[Artist, str]] = [
         (Line2D([], [], linestyle="", markersize=7, **asdict(look[row.variant_id])), wrapped(row.name, 60))
         for row in rows
     ]
     if any(len(front) > 1 for front in fronts.values()):
         handles.append((Line2D([], [], **_FRONT), "Pareto front"))
-    if (cells["accuracy"] < low - 2 * room).any():
+    if (cells["accuracy"] < span[0]).any():
         handles.append((Line2D([], [], color=QUIET, **BELOW), "seeds that end below the axis"))
     columns = 3 if max(len(label) for _, label in handles) < 36 else 2
     legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
     with theme():
-        figure = Figure(figsize=(WIDTH, 3.3 + 0.19 * math.ceil(legend_lines)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.7 + 0.19 * math.ceil(legend_lines)), layout="constrained")
         panels = list(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0])
-        panels[0].set_ylim(low - 2 * room, high + room)
+        panels[0].set_ylim(span)
         for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
-            shown = {row.variant_id: row for row in [*rows, *fronts[cost]] if cost_of(row, cost)}
-            places = _readable_log_axis(ax, {key: cost_of(row, cost) or 0.0 for key, row in shown.items()})
+            front = [(cost_of(row, cost) or 0.0, _accuracy(row)) for row in fronts[cost]]
+            known = [(row, value) for row in rows if (value := cost_of(row, cost))]
+            _readable_log_axis(ax, [value for _, value in known] + [value for value, _ in front])
             ax.set_xlabel(cost_label)
-            ax.plot(
-                [places[row.variant_id] for row in fronts[cost]],
-                [_accuracy(row) for row in fronts[cost]],
-                drawstyle="steps-post", zorder=1, **_FRONT,
-            )  # fmt: skip
-            for row in rows:
-                if row.variant_id in places:
-                    mine = cells[cells["variant_id"] == row.variant_id]
-                    _draw_variant(ax, row, mine, places[row.variant_id], look[row.variant_id])
+            if len(rows) > 1:
+                ax.set_title(_of_front(fronts[cost]), fontsize=8.5, color="0.4")
+            ax.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=1, **_FRONT)
+            for row, value in known:
+                mine = cells[cells["variant_id"] == row.variant_id]
+                _draw_variant(ax, row, mine, value, look[row.variant_id])
         panels[0].set_ylabel("test accuracy")
         panels[0].yaxis.set_major_formatter(percent_tick)
         panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         legend_below(figure, handles, columns)
         return render(figure)
+
+
+def _of_front(front: Sequence[VariantRow]) -> str:
+    """Whether accuracy has a price; a front of one is no line, and looks like a forgotten one."""
+    if len(front) == 1:
+        return f"no trade-off: cheapest and best is\n{wrapped(front[0].name, 40)}"
+    return f"trade-off between {len(front)} variants" if front else ""
 
 
 def _accuracy(row: VariantRow) -> float:
@@ -205,23 +220,28 @@ def _draw_variant(ax: Axes, row: VariantRow, cells: pd.DataFrame, position: floa
     seen, below = cells[cells["accuracy"] >= floor][:MOST_SEEDS_DRAWN], cells[cells["accuracy"] < floor]
     ax.plot(
         [position] * len(seen), seen["accuracy"],
-        color=style.color, marker=style.marker, linestyle="", markersize=4, alpha=0.45, markeredgewidth=0,
+        color=style.color, marker=style.marker, linestyle="", markersize=3.5, alpha=0.4, markeredgewidth=0,
     )  # fmt: skip
     mean = row.test_accuracy_given_healthy
     if mean.mean is not None:
         ax.errorbar(
             position, mean.mean, yerr=mean.sd,
-            color=style.color, marker=style.marker, markersize=7.5, markeredgecolor="white",
+            color=style.color, marker=style.marker, markersize=7, markeredgecolor="white",
             markeredgewidth=0.8, elinewidth=1.3, zorder=3,
         )  # fmt: skip
     if len(below):
-        edge = ax.get_xaxis_transform()
-        ax.plot(position, 0.025, transform=edge, color=style.color, **BELOW)
-        if len(below) > 1:
-            ax.annotate(
-                f"{len(below)}×", (position, 0.025), xycoords=edge, xytext=(0, 6),
-                textcoords="offset points", ha="center", fontsize=8, color=style.color,
-            )  # fmt: skip
+        _mark_below(ax, position, len(below), style.color)
+
+
+def _mark_below(ax: Axes, position: float, count: int, color: Any) -> None:
+    """Seeds that the axis is too short for, on its edge, with their number."""
+    edge = ax.get_xaxis_transform()
+    ax.plot(position, 0.04, transform=edge, color=color, clip_on=False, zorder=4, **BELOW)
+    if count > 1:
+        ax.annotate(
+            f"{count}×", (position, 0.04), xycoords=edge, xytext=(0, 5), textcoords="offset points",
+            ha="center", fontsize=8, color=color, bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
+        )  # fmt: skip
 
 
 def _with_room(values: Sequence[float]) -> tuple[float, float]:
@@ -243,23 +263,18 @@ def _add_lines(ax: Axes, table: pd.DataFrame, by: str, value: str, **look: Any) 
             ax.scatter([x for x, _ in points], [y for _, y in points], s=20, color=look["color"])
 
 
-def _readable_log_axis(ax: Axes, values: Mapping[str, float]) -> dict[str, float]:
-    """Set up the axis for costs by variant, and place each; marks that would hide each other are moved apart."""
+def _readable_log_axis(ax: Axes, values: Sequence[float]) -> None:
+    """Set up the axis for costs, with labels that can be read."""
     ax.set_xscale("log")
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: human_count(value))
     if not values:
-        return {}
-    order = sorted(values, key=lambda key: values[key])
-    logs = np.log10([values[key] for key in order])
-    decades = max(logs[-1] - logs[0], 0.5)
-    # least squares under the condition that neighbours keep their distance
-    distance = 0.03 * decades * np.arange(len(order))
-    places = 10 ** (isotonic_regression(logs - distance).x + distance)
+        return
+    low, high = min(values), max(values)
+    decades = math.log10(high / low)
     room = max(10 ** (0.08 * decades), 1.1)
-    ax.set_xlim(min(places[0], 10 ** logs[0]) / room, max(places[-1], 10 ** logs[-1]) * room)
+    ax.set_xlim(low / room, high * room)
     if decades < 1:
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     else:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1,)))
-    return dict(zip(order, places.tolist(), strict=True))

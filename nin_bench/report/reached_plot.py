@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.ticker import MaxNLocator
 
 from nin_bench.report.look import Picture, figure_of_strips, head_notes, render, styles, theme
+from nin_bench.report.spans import epochs_shown
 from nin_bench.report.tables import VariantRow
 from nin_bench.report.target import Reached
 from nin_bench.stats import Survival
@@ -24,7 +25,8 @@ def draw_reached(rows: Sequence[VariantRow], found: Sequence[Reached], heading: 
     if not rows or not found:
         return None
     by_variant = {reached.variant_id: reached.survival for reached in found}
-    end = max(1.0, *(survival.horizon for survival in by_variant.values()))
+    horizon = max(1.0, *(survival.horizon for survival in by_variant.values()))
+    end = epochs_shown([survival.steps[-1].time for survival in by_variant.values()], horizon)
     with theme():
         look = styles([row.variant_id for row in rows])
         figure, strips = figure_of_strips([row.name for row in rows])
@@ -48,8 +50,9 @@ def draw_reached(rows: Sequence[VariantRow], found: Sequence[Reached], heading: 
                 fontweight="normal" if everybody else "bold",
             )  # fmt: skip
         head_notes(strips[0], heading)
-        strips[-1].set_xlabel("epoch")
-        strips[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        nothing_more = f" (until the last, {horizon:g}, nothing more changes)" if end < horizon else ""
+        strips[-1].set_xlabel(f"epoch{nothing_more}")
+        strips[-1].xaxis.set_major_locator(MaxNLocator(12, integer=end > 3, steps=[1, 2, 2.5, 5, 10]))
         return render(figure)
 
 

@@ -107,7 +107,7 @@ def test_other_versions_of_libraries_make_no_difference(made, report):
     assert compare_reports(made / "report", report) == []
 
 
-def test_plotly_and_pictures_are_all_that_is_left_out_of_the_page(made):
+def test_plotly_is_all_that_is_left_out_of_the_page(made):
     page = (made / "report" / "report.html").read_bytes()
     ours = without_libraries(page)
     assert len(page) - len(ours) > 4e6

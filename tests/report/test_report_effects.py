@@ -43,10 +43,10 @@ def verdicts(tmp_path: Path) -> list[Verdict]:
 def test_a_row_holds_the_effect_and_what_decides(verdicts: list[Verdict]) -> None:
     better, no_worse, smaller = effect_rows(verdicts)
     assert (better.panel, better.value) == ("difference A − B, points", pytest.approx(0.022))
-    assert (better.interval, better.band, better.decides) == (verdicts[0].interval, (-0.01, 0.01), (0.01,))
-    assert no_worse.decides == (-0.03, 0.03)
+    assert (better.interval, better.holds, better.decides) == (verdicts[0].interval, (0.01, None), (0.01,))
+    assert no_worse.holds == no_worse.decides == (-0.03, 0.03)
     assert (smaller.panel, smaller.value, smaller.interval) == ("factor, A / B", 0.1, None)
-    assert (smaller.band, smaller.decides) == ((0.5, 2.0), (0.5,))
+    assert (smaller.holds, smaller.decides) == ((None, 0.5), (0.5,))
     assert not_drawn(verdicts) == ["faster"]
 
 
@@ -56,7 +56,7 @@ def test_where_networks_failed_the_share_of_pairs_is_drawn(tmp_path: Path) -> No
     [row] = effect_rows([verdict])
     assert (row.panel, row.value) == ("share of pairs in which the claim holds (networks failed)", 1.0)
     assert row.interval == (pytest.approx(0.025 ** (1 / 5)), 1.0)  # five of five, at 95 %
-    assert row.decides == (0.5,)
+    assert row.holds == (0.5, None)
 
 
 def test_the_figure_names_every_verdict(verdicts: list[Verdict]) -> None:

@@ -15,7 +15,7 @@ from nin_bench.report.build import build_report
 ROOT = Path(__file__).parents[2]
 ALL_PLOTS = [
     "effects", "learning_curves", "training_loss", "accuracy_against_costs", "escape", "epochs_to_target",
-    "cost_shares", "roofline",
+    "cost_shares", "roofline", "interactions",
 ]  # fmt: skip
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -79,9 +79,7 @@ def test_everything_is_drawn_and_nothing_complains(browser, showcase):
         for choice in page.locator(".choice select").all():
             choice.select_option(index=1)
         page.locator("#theme").click()
-        pictures = page.locator("main img")
-        assert [picture.get_attribute("alt") for picture in pictures.all()] == ["Interactions"]
-        assert pictures.first.evaluate("(picture) => picture.naturalWidth") == 1800
+        assert page.locator("main img").count() == 0
 
 
 def test_the_reference_report_opens_and_is_small(browser, onexone):
@@ -90,6 +88,51 @@ def test_the_reference_report_opens_and_is_small(browser, onexone):
         show_everything(page)
         assert page.locator("h1").inner_text() == "onexone · cpu"
         assert page.locator("#cells tbody tr").count() == 72
+        matrices = page.locator('[data-plot="confusions"] .heatmaplayer .hm')
+        assert matrices.count() == 2
+
+
+def test_what_has_no_common_unit_is_not_sorted(browser, onexone):
+    with opened(browser, onexone) as page:
+        verdicts = table_with(page, "hypothesis")
+        assert verdicts.locator("th button").all_inner_texts() == ["hypothesis", "says", "verdict", "n"]
+        dense = table_with(page, "weights of the first dense layer")
+        dense.get_by_role("button", name="weights of the first dense layer").click()
+        assert column(dense, 2) == ["524 k", "590 k", "885 k", "885 k", "885 k", *["none"] * 4]
+
+
+def test_names_of_a_claim_keep_both_sides(browser, onexone):
+    with opened(browser, onexone, viewport={"width": 390, "height": 844}) as page:
+        figure = page.locator('[data-plot="effects"]')
+        figure.scroll_into_view_if_needed()
+        figure.locator(".main-svg").first.wait_for()
+        said = figure.locator(".annotation-text").all_text_contents()
+        assert "two-beat-one: undecidedpointwise=2 − pointwise=1" in said
+        assert not any("…" in text for text in said)
+
+
+def test_a_phone_shows_a_verdict_whole_and_keeps_names_in_sight(browser, onexone):
+    with opened(browser, onexone, viewport={"width": 390, "height": 844}) as page:
+        row = page.locator("section:has(#verdicts) tbody tr").first
+        assert row.locator("td").evaluate_all(
+            "(all) => all.every((cell) => cell.getBoundingClientRect().right <= innerWidth)"
+        )
+        box = page.locator("section:has(#costs) .table:has(th:nth-child(10))")
+        name = box.locator("tbody td").first
+        before = name.bounding_box()
+        box.evaluate("(box) => box.scrollBy(500, 0)")
+        assert box.evaluate("(box) => box.scrollLeft") > 0
+        assert name.bounding_box() == before
+
+
+def test_what_one_points_at_is_said_without_a_complaint(browser, onexone):
+    with opened(browser, onexone) as page:
+        figure = page.locator('[data-plot="cost_shares"]')
+        figure.scroll_into_view_if_needed()
+        figure.locator(".main-svg").first.wait_for()
+        bar = figure.locator(".bars .point").first.bounding_box()
+        page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+        figure.locator(".hovertext").wait_for()
 
 
 def test_verdicts_come_first_and_are_said_in_words_and_colours(browser, showcase):
@@ -212,9 +255,16 @@ def test_hostile_labels_are_shown_and_do_not_run(browser, tmp_path):
         assert page.locator("h1").inner_text() == f"{shown[1]} · cpu"
         assert column(table_with(page, "given healthy, %"), 1) == shown
         assert column(page.locator("#cells table"), 1)[::3] == shown
-        named = page.locator('[data-plot="escape"] .legendtext').all_text_contents()
+        named = page.locator('[data-plot="learning_curves"] .legendtext').all_text_contents()
         assert named[: len(shown)] == shown
-        assert page.locator(".legendtext a, .legendtext tspan, main img, main a[href^='javascript']").count() == 0
+        strips = page.locator('[data-plot="escape"] .annotation-text')
+        assert strips.all_text_contents() == [f"{label}: 3 of 3" for label in shown]
+        assert (
+            page.locator(
+                ".legendtext a, .legendtext tspan, .annotation-text a, main img, main a[href^='javascript']"
+            ).count()
+            == 0
+        )
         page.locator("#cells tbody tr").nth(-1).click()
         assert page.locator("#cell h3").inner_text() == f"{shown[-1]}, seed 2"
 
@@ -269,8 +319,8 @@ def test_a_count_is_said_to_be_exact_under_the_mouse(browser, showcase):
         said = figure.locator(".js-plotly-plot").evaluate(
             "(plot) => plot.data.flatMap(({ text }) => text ?? []).join()"
         )
-    assert "<b>a-tenth</b>: supported, exact<br>" in said
-    assert re.search(r"<b>two-beat-none</b>: [a-z-]+, n = \d", said)
+    assert "a-tenth: supported, exact<br>" in said
+    assert re.search(r"two-beat-none: [a-z-]+, n = \d", said)
 
 
 def test_paper_is_white_and_holds_every_plot(browser, showcase):
@@ -280,6 +330,11 @@ def test_paper_is_white_and_holds_every_plot(browser, showcase):
         assert background(page) == "rgb(255, 255, 255)"
         assert page.locator("header").is_hidden()
         assert page.get_by_role("searchbox").first.is_hidden()
+        # Chromium repeats a table's headings on the next page only where they hold no box of a button
+        buttons = page.locator("th button").evaluate_all(
+            "(all) => all.map((one) => getComputedStyle(one).display)"
+        )
+        assert set(buttons) == {"contents"}
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("figure.plot .main-svg").count() >= len(ALL_PLOTS)
         widths = page.locator("figure.plot .svg-container").evaluate_all(

@@ -4,8 +4,8 @@ from nin_bench.report.html.body import render_sections
 from nin_bench.report.text import escape_markdown
 
 
-def render(markdown, pictures=None, interactive=(), captions=None):
-    return render_sections(markdown, pictures or {}, interactive, captions or {})
+def render(markdown, captions=None):
+    return render_sections(markdown, captions or {})
 
 
 def test_sections_begin_at_headings_of_the_second_level():
@@ -63,11 +63,17 @@ def test_a_table_can_be_scrolled_and_needs_no_inline_style():
     assert "style=" not in section.body
 
 
-def test_a_figure_is_a_place_for_the_script_or_a_picture_in_the_page():
-    page = "[![T \\| t](figures/one.png)](one.svg)\n\nHow to read it.\n\n[![U](figures/two.png)](two.svg)\n"
-    [section] = render(page, {"one": b"1", "two": b"two"}, ["one"], {"How to read it.": "Otherwise."})
+def test_a_table_with_a_sentence_in_it_is_marked():
+    sentence = "What a cell says in more letters than a name takes."
+    [section] = render(
+        f"| a | b |\n|---|---|\n| x | {sentence} |\n\nBetween.\n\n| a | b |\n|---|---|\n| x | y |\n"
+    )
+    assert re.findall("<table.*?>", section.body) == ['<table class="prose">', "<table>"]
+
+
+def test_a_figure_is_a_place_for_the_script():
+    page = "[![T \\| t](figures/one.png)](one.svg)\n\nHow to read it.\n"
+    [section] = render(page, {"How to read it.": "Otherwise."})
     assert re.sub("\n+", "\n", section.body) == (
-        '<figure class="plot" data-plot="one" aria-label="T | t"></figure>\n'
-        "<p>Otherwise.</p>\n"
-        '<figure><img alt="U" src="data:image/png;base64,dHdv"></figure>\n'
+        '<figure class="plot" data-plot="one" aria-label="T | t"></figure>\n<p>Otherwise.</p>\n'
     )

@@ -10,7 +10,14 @@ from nin_bench.results import load_results
 def page_data(folder):
     findings = Findings.of(load_results(folder))
     report = describe(findings, [])
-    return data.page_data(report, findings.epochs, findings.costs, effect_rows(findings.verdicts))
+    return data.page_data(
+        report,
+        findings.epochs,
+        findings.costs,
+        effect_rows(findings.verdicts),
+        findings.interactions,
+        findings.notable_confusions,
+    )
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import re
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -8,6 +10,10 @@ from nin_bench.report.build import Findings, draw_figures
 from nin_bench.report.captions import FIGURES
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.results import load_results
+
+
+def words(picture):
+    return re.findall("<!-- (.*?) -->", picture.svg.decode())
 
 
 def draw(folder):
@@ -40,6 +46,27 @@ def test_the_front_is_over_all_variants_drawn_or_not(tmp_path):
 
     assert [row.label for row in findings.fronts["num_params"]] == ["best"]
     assert b"Pareto front" not in draw_figures(findings)["accuracy_against_costs"].svg  # one variant is no line
+
+
+def test_a_front_of_one_variant_says_that_nothing_is_traded(tmp_path):
+    variants = {
+        "small": [record(metrics=metrics(0.9, num_params=10, num_macs=200))],
+        "large": [record(metrics=metrics(0.8, num_params=20, num_macs=100))],
+    }
+    said = words(draw(write_results(tmp_path / "r", variants))["accuracy_against_costs"])
+
+    assert said.count("no trade-off: cheapest and best is") == 2  # by parameters, and by seconds, which are equal
+    assert said.count("trade-off between 2 variants") == 1  # by MACs
+
+
+def test_a_seed_far_below_the_others_does_not_stretch_the_axis(tmp_path):
+    cells = [record(metrics=metrics(0.8 + 0.01 * seed), history=learning(40, 0.9, seed)) for seed in range(8)]
+    collapsed = learning(40, 0.1, 8, collapsed=True)
+    cells.append(record(metrics=metrics(0.1, **COLLAPSED), history=collapsed))
+    pictures = draw(write_results(tmp_path / "r", {"a": cells}))
+
+    for name in ("accuracy_against_costs", "learning_curves"):
+        assert "seeds that end below the axis" in words(pictures[name])
 
 
 def test_unknown_health_is_drawn_as_no_failure(tmp_path):
@@ -92,8 +119,9 @@ def test_without_validation_images_there_is_no_validation_curve(tmp_path):
 
 
 def test_styles_tell_every_variant_apart():
-    styles = look.styles([str(number) for number in range(56)])
+    styles = look.styles([str(number) for number in range(72)])
 
-    assert len({(style.color, style.marker) for style in styles.values()}) == 56
+    assert len({(style.color, style.marker) for style in styles.values()}) == 72
+    assert len({style.color for style in list(styles.values())[:9]}) == 9  # as many as onexone has
     lightness = [np.dot(style.color, (0.299, 0.587, 0.114)) for style in styles.values()]
     assert max(lightness) < 0.75  # dark enough on white

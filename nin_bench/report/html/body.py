@@ -4,9 +4,8 @@ The text is Markdown in which every value was escaped. HTML is shown letter by l
 templates, so that a value which had not been escaped would not run either.
 """
 
-import base64
 import re
-from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, get_args
@@ -22,6 +21,9 @@ from nin_bench.report.text import BREAK
 
 _VERDICTS = get_args(Outcome)
 
+_LONGEST_WORDS = 48
+"""Letters of a cell that is a name or a number; a table with a longer one holds sentences."""
+
 _TAGS = {"<br>", "<details>", "</details>", "<summary>", "</summary>"}
 """The HTML of our templates."""
 
@@ -36,26 +38,21 @@ class Section:
     body: Markup
 
 
-def render_sections(
-    markdown: str, pictures: Mapping[str, bytes], interactive: Collection[str], captions: Mapping[str, str]
-) -> list[Section]:
+def render_sections(markdown: str, captions: Mapping[str, str]) -> list[Section]:
     """Render the text of a report.
 
     Args:
         markdown: the content of report.md.
-        pictures: every figure's PNG, by name; they become part of the page.
-        interactive: names of the figures that the page's script draws instead; they become places for it.
         captions: what takes the place of whole paragraphs, by their text.
     """
     parser = MarkdownIt("commonmark", renderer_cls=_Renderer).enable("table").disable("html_block")
-    environment = {"pictures": pictures, "interactive": interactive}
     sections = []
     for part in _split(_with_figures(parser.parse(markdown), captions)):
         title = _text(part[1]) if part[0].tag == "h2" else ""
         anchor = re.sub(r"[^a-z0-9]+", "-", title.lower())
         if anchor:
             part[0].attrSet("id", anchor)
-        body = parser.renderer.render(part, parser.options, environment)
+        body = parser.renderer.render(part, parser.options, {})
         sections.append(Section(title, anchor, Markup(body)))
     return sections
 
@@ -69,7 +66,7 @@ def _split(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
 
 
 def _with_figures(tokens: Sequence[Token], captions: Mapping[str, str]) -> list[Token]:
-    """A picture that was a link to its file becomes a figure, and captions are exchanged for others."""
+    """A picture that was a link to its file becomes a place for the script, and captions others."""
     found = list(tokens)
     for place, token in enumerate(found):
         for image in [child for child in token.children or () if child.type == "image"]:
@@ -91,22 +88,22 @@ def _text(token: Token) -> str:
 class _Renderer(RendererHTML):
     """Adds what the page's style and script go by: figures, boxes for wide tables, verdicts by name."""
 
-    def figure(
-        self, tokens: Sequence[Token], place: int, options: OptionsDict, env: MutableMapping[str, Any]
-    ) -> str:
-        name, title = tokens[place].meta["name"], escape(tokens[place].meta["title"])
-        if name in env["interactive"]:
-            return f'<figure class="plot" data-plot="{escape(name)}" aria-label="{title}"></figure>\n'
-        content = base64.b64encode(env["pictures"][name]).decode()
-        return f'<figure><img alt="{title}" src="data:image/png;base64,{content}"></figure>\n'
+    def figure(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
+        name, title = escape(tokens[place].meta["name"]), escape(tokens[place].meta["title"])
+        return f'<figure class="plot" data-plot="{name}" aria-label="{title}"></figure>\n'
 
     def html_inline(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
         content = tokens[place].content
         return {BREAK: ""}.get(content, content if content in _TAGS else escape(content))
 
-    def table_open(self, *_: Any) -> str:
+    def table_open(self, tokens: Sequence[Token], place: int, *_: Any) -> str:
+        end = next(at for at in range(place, len(tokens)) if tokens[at].type == "table_close")
+        has_prose = any(
+            len(_text(token)) > _LONGEST_WORDS for token in tokens[place:end] if token.type == "inline"
+        )
+        kind = ' class="prose"' if has_prose else ""
         # reachable by keyboard, so that a table wider than the screen can be scrolled
-        return '<div class="table" role="region" aria-label="table" tabindex="0"><table>\n'
+        return f'<div class="table" role="region" aria-label="table" tabindex="0"><table{kind}>\n'
 
     def table_close(self, *_: Any) -> str:
         return "</table></div>\n"

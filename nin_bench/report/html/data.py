@@ -13,8 +13,15 @@ from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cost_plots import by_kind, copy_bandwidth, kind_styles, layer_points, roofs_of
 from nin_bench.report.costs import KINDS, CostRow, MachineCosts
 from nin_bench.report.effects import Row
-from nin_bench.report.look import styles
+from nin_bench.report.grid_plots import interaction_panels
+from nin_bench.report.interactions import Product
+from nin_bench.report.look import Style, styles
+from nin_bench.report.names import Names
 from nin_bench.report.plots import MAX_DRAWN
+from nin_bench.report.predictions import Confusion
+from nin_bench.report.spans import accuracy_span, ends_of_bars, epochs_shown
+from nin_bench.report.tables import Spread
+from nin_bench.stats import Interval
 
 MAX_CELLS = 2_000
 """Cells that a page lists."""
@@ -37,6 +44,8 @@ def page_data(
     epochs: Mapping[str, pd.DataFrame],
     costs: Sequence[MachineCosts],
     effects: Sequence[Row],
+    products: Sequence[Product],
+    confusions: Sequence[Confusion],
 ) -> dict[str, Any]:
     """What is embedded in the page.
 
@@ -45,6 +54,8 @@ def page_data(
         epochs: `known_epochs` by history column: what single cells recorded.
         costs: `compare_costs`.
         effects: `effect_rows`.
+        products: `find_interactions`.
+        confusions: those to draw, `notable`.
     """
     rows = report["comparison"][:MAX_DRAWN]
     looks = styles([row["variant_id"] for row in rows])
@@ -55,14 +66,15 @@ def page_data(
             {
                 "id": row["variant_id"],
                 "name": names[row["label"]],
-                "color": to_hex(looks[row["variant_id"]].color),
-                "symbol": _SYMBOLS[looks[row["variant_id"]].marker],
+                **_look(looks[row["variant_id"]]),
                 "costs": {cost: _single(row[cost]) for cost in fronts},
                 "accuracy": row["test_accuracy_given_healthy"],
             }
             for row in rows
         ],
         "chance": report["chance"],
+        "accuracy_span": _accuracy_span(report),
+        "curve_spans": {"validation_accuracy": _curve_span(report, epochs["validation_accuracy"], looks)},
         "costs": [
             {
                 "name": cost,
@@ -81,18 +93,57 @@ def page_data(
             "escape": _reached(report["escapes"], looks),
             "epochs_to_target": _reached(report["target"]["variants"] if report["target"] else [], looks),
         },
-        "effects": [_effect(row, names) for row in effects],
+        "effects": [_effect(row, Names(names, report["not_repeated"])) for row in effects],
         "cells": _cells(cells, names),
         "causes": {trouble["cell_id"]: trouble["cause"] for trouble in report["troubles"]},
         "cell_curves": _cell_curves([cell["cell_id"] for cell in cells], epochs),
         "kinds": [
-            {"name": kind, "title": title, "color": to_hex(look.color), "symbol": _SYMBOLS[look.marker]}
+            {"name": kind, "title": title, **_look(look)}
             for (kind, title), look in zip(KINDS.items(), kind_styles().values(), strict=True)
+        ],
+        "interactions": [
+            {
+                **{name: getattr(panel, name) for name in ("title", "axis", "levels")},
+                "lines": [
+                    {
+                        **{name: getattr(line, name) for name in ("name", "means", "half_intervals", "counts")},
+                        **_look(line.style),
+                    }
+                    for line in panel.lines
+                ],
+            }
+            for panel in interaction_panels(products)
+        ],
+        "confusions": [
+            {"name": names[one.label], "n": one.num_cells, "classes": one.classes, "matrix": one.matrix}
+            for one in confusions
+            if one.matrix is not None
         ],
         "shares": [_shares(row) for row in own_costs],
         "rooflines": [_roofline(row) for row in own_costs if layer_points(row.entry) and roofs_of(row.entry)],
     })  # fmt: skip
     return found
+
+
+def _look(style: Style) -> dict[str, str]:
+    """As plotly names it."""
+    return {"color": to_hex(style.color), "symbol": _SYMBOLS[style.marker]}
+
+
+def _accuracy_span(report: Mapping[str, Any]) -> Interval | None:
+    """As in the figure of accuracies against costs."""
+    trained = [cell["metrics"] for cell in report["cells"] if cell["outcome"] == "trained"]
+    known = [one for one in trained if isinstance(one.get("test_accuracy"), int | float)]
+    drawn = [one for one in known if one.get("healthy")] or known
+    spreads = (Spread(**row["test_accuracy_given_healthy"]) for row in report["comparison"])
+    return accuracy_span([one["test_accuracy"] for one in drawn], ends_of_bars(spreads))
+
+
+def _curve_span(report: Mapping[str, Any], known: pd.DataFrame, drawn: Mapping[str, Any]) -> Interval | None:
+    """As in the figure of validation accuracy by epoch."""
+    points = report["learning_curves"]["validation_accuracy"]
+    last_means = {point["variant_id"]: point["mean"] for point in points if point["variant_id"] in drawn}
+    return accuracy_span(known.loc[known["variant_id"].isin(list(drawn)), "value"].tolist(), last_means.values())
 
 
 def _embedded(value: Any) -> Any:
@@ -118,29 +169,33 @@ def _by_variant(points: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -
     return tables
 
 
-def _effect(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
+def _effect(row: Row, names: Names) -> dict[str, Any]:
     """A claim's line in the plot of effects."""
     verdict = row.verdict
     return {
-        **{name: getattr(row, name) for name in ("panel", "value", "interval", "band", "decides")},
+        **{name: getattr(row, name) for name in ("panel", "value", "interval", "holds", "decides")},
         **{name: getattr(verdict, name) for name in ("id", "says", "verdict", "n")},
+        "contrast": names.contrast(*verdict.compare),
         "compare": [names[label] for label in verdict.compare],
         "is_factor": verdict.factor is not None,
     }
 
 
-def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """By variant, the share of its cells that got there, step by step."""
-    return {
+def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of each variant's cells that got there, step by step."""
+    rows = [row for row in found if row["variant_id"] in drawn]
+    horizon = max([1.0, *(row["horizon"] for row in rows)])
+    by_variant = {
         row["variant_id"]: {
             "time": [step["time"] for step in row["steps"]],
             "share": [step["share"] for step in row["steps"]],
             "interval": [step["interval"] for step in row["steps"]],
-            **{name: row[name] for name in ("n", "num_reached", "horizon")},
+            **{name: row[name] for name in ("n", "num_reached")},
         }
-        for row in found
-        if row["variant_id"] in drawn
+        for row in rows
     }
+    until = epochs_shown((row["steps"][-1]["time"] for row in rows), horizon)
+    return {"variants": by_variant, "until": until, "horizon": horizon}
 
 
 def _cells(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, Any]:

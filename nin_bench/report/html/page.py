@@ -15,15 +15,10 @@ from nin_bench.errors import printable
 from nin_bench.report.html.body import Section, render_sections
 from nin_bench.report.plots import MAX_DRAWN
 
-INTERACTIVE = (
-    "effects", "learning_curves", "training_loss", "accuracy_against_costs", "escape", "epochs_to_target",
-    "cost_shares", "roofline",
-)  # fmt: skip
-"""The figures that plots.js draws, by name; any other is shown as it was drawn for report.md."""
-
 _CAPTIONS = {
     "learning_curves": (
         "Thick lines are means of healthy seeds, thin ones single seeds, dashed those that failed or collapsed. "
+        "The axis shows where most of the values lie; a hollow triangle stands for seeds that end below it. "
         "Choose one variant for the range of its healthy seeds; a click on a thin line shows its cell."
     ),
     "training_loss": (
@@ -34,16 +29,14 @@ _CAPTIONS = {
         "Up and to the left is better: large marks are means of healthy seeds with ± one standard deviation, "
         "small ones single seeds, hollow triangles at the bottom seeds that end below the axis; the dashed line "
         "joins the variants that no other of the grid beats at the same cost, by the means of healthy seeds on "
-        "test images, however many of a variant's seeds failed. A click on a small mark shows its cell. "
-        "Training time is of steps alone, seen while cells trained side by side."
+        "test images, however many of a variant's seeds failed. Where it is missing, one variant is both the "
+        "cheapest and the best: nothing is traded. A click on a small mark shows its cell. Training time is of "
+        "steps alone, seen while cells trained side by side."
     ),
     "escape": (
-        "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate); one "
-        "that never reaches the top has cells that learned nothing. Choose one variant for its 95 % interval."
-    ),
-    "cost_shares": (
-        "Percent of each variant's total, by kind of layer; where a kind's share of the time is larger than its "
-        "share of the MACs, its MACs are dear."
+        "Each line climbs from none to all of a variant's cells as they escape (Kaplan and Meier's estimate, with "
+        "its 95 % interval); one that never reaches the top has cells that learned nothing, and the count beside "
+        "the name says how many did. Epochs after the last such step, in which nothing changes, are left out."
     ),
 }
 """How to read those that are drawn otherwise than report.md's, by name."""
@@ -56,21 +49,15 @@ _AFTER_CELLS = "Failures and collapsed runs"
 _SCRIPTS = ("look.js", "tables.js", "drawing.js", "plots.js", "cells.js")
 """Of one script, in this order."""
 _PLOTLY_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
-_FROM_LIBRARIES = re.compile(
-    rb'(?<=id="plotly">).*?(?=</script>)|(?<=data:image/png;base64,)[\w+/=]*|(?<=sha256-)[\w+/=]*',
-    re.DOTALL,
-)
+_FROM_LIBRARIES = re.compile(rb'(?<=id="plotly">).*?(?=</script>)|(?<=sha256-)[\w+/=]*', re.DOTALL)
 
 
-def render_html(
-    report: Mapping[str, Any], markdown: str, pictures: Mapping[str, bytes], data: Mapping[str, Any]
-) -> str:
+def render_html(report: Mapping[str, Any], markdown: str, data: Mapping[str, Any]) -> str:
     """The content of report.html.
 
     Args:
         report: the content of report.json.
         markdown: the content of report.md, whose text the page repeats.
-        pictures: every figure's PNG, by name.
         data: `page_data` of the same report.
     """
     captions = {
@@ -78,7 +65,7 @@ def render_html(
         for figure in report["figures"]
         if figure["name"] in _CAPTIONS
     }
-    sections = render_sections(markdown, pictures, INTERACTIVE, captions)
+    sections = render_sections(markdown, captions)
     titles = [section.title for section in sections]
     sections.insert(titles.index(_AFTER_CELLS) if _AFTER_CELLS in titles else len(sections), _CELLS)
     plotly, script, style = get_plotlyjs(), "".join(map(_asset, _SCRIPTS)), _asset("style.css")
@@ -110,10 +97,7 @@ def _caption(name: str, num_variants: int) -> str:
 
 
 def without_libraries(page: bytes) -> bytes:
-    """What of a page is ours: all but plotly, the pictures that matplotlib drew, and the digests of both.
-
-    Libraries differ in bytes from version to version, and what they were given to draw does not.
-    """
+    """What of a page is ours: all but plotly, whose bytes differ from version to version, and its digest."""
     return _FROM_LIBRARIES.sub(b"", page)
 
 

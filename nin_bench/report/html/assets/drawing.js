@@ -3,6 +3,7 @@
 
 const STACKED_BELOW = 640; // pixels: panels stand one below the other
 const PRINTED_WIDTH = 680; // pixels: what a sheet of A4 is wide between its margins
+const PRINTED_HEIGHT = 900; // and high, less a heading and a caption
 const isTouched = matchMedia("(pointer: coarse)").matches;
 const CONFIG = {
   displaylogo: false,
@@ -25,6 +26,16 @@ function faded(color, alpha) {
     : color.match(/[\d.]+/g).map(Number);
   return `rgba(${red},${green},${blue},${alpha})`;
 }
+
+// What a variant or a kind of layer is drawn in: its colour, lighter on a dark page.
+function ink({ color }) {
+  if (!isDark()) return color;
+  const parts = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  return `#${parts.map((part) => Math.round(part + 0.35 * (255 - part)).toString(16).padStart(2, "0")).join("")}`;
+}
+
+const isPrinting = () => "printing" in document.documentElement.dataset;
+const onPaper = (height) => (isPrinting() ? 0.58 * height : height); // so that a sheet holds two plots
 
 // Drawing
 
@@ -54,7 +65,7 @@ function drawPlot(figure, plot) {
   function redraw() {
     startPlotly();
     drawn = true;
-    const width = "printing" in document.documentElement.dataset ? PRINTED_WIDTH : box.clientWidth;
+    const width = isPrinting() ? PRINTED_WIDTH : box.clientWidth;
     const { traces, layout } = (plot.make ?? plot)(width, select?.value || null);
     Plotly.react(box, traces, { ...baseLayout(traces, width, layout), ...layout }, CONFIG);
     box.removeAllListeners("plotly_click");
@@ -98,15 +109,15 @@ addEventListener("afterprint", () => {
 });
 themeListeners.push(() => redrawAll());
 
-function baseLayout(traces, width, { plotHeight }) {
+function baseLayout(traces, width, { plotHeight, roomAbove = 28 }) {
   const named = traces.filter((trace) => trace.showlegend !== false && trace.name);
   const longest = Math.max(0, ...named.map((trace) => trace.name.length));
   const perLine = Math.max(1, Math.floor(width / (longest * 6.6 + 48)));
   const legendHeight = named.length ? 19 * Math.ceil(named.length / perLine) + 12 : 0;
   return {
     width,
-    height: plotHeight + legendHeight + 76,
-    margin: { l: 58, r: 12, t: 28, b: 48 + legendHeight },
+    height: plotHeight + legendHeight + roomAbove + 48,
+    margin: { l: 58, r: 12, t: roomAbove, b: 48 + legendHeight },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: themeColor("text") },
@@ -133,13 +144,29 @@ function axis(title, others = {}) {
   };
 }
 
+// Round numbers from low to high, two to five of them: powers of ten, with 2 and 5 between them, or equal steps.
+function roundNumbers(low, high) {
+  const within = (ticks) => ticks.filter((tick) => tick >= low && tick <= high);
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const powers = Array.from({ length: last - first + 1 }, (_, at) => 10 ** (first + at));
+  const every = Math.ceil((last - first) / 5);
+  const steps = [1, 2, 2.5, 5, 10].map((step) => step * 10 ** (Math.floor(Math.log10(high - low)) - 1));
+  const linear = (step) => Array.from({ length: Math.ceil(high / step) + 1 }, (_, at) => Number((at * step).toPrecision(12)));
+  const choices = [
+    powers.flatMap((power) => [power, 2 * power, 5 * power]),
+    powers.filter((_, at) => at % every === 0),
+    ...(high < 20 * low ? [...steps, ...steps.map((step) => 10 * step)].map(linear) : []),
+  ].map(within).filter((ticks) => ticks.length > 1 && ticks.length < 6);
+  return choices.sort((a, b) => b.length - a.length)[0] ?? [low, high];
+}
+
 // A logarithmic axis with as many labels as can be read; of one value, or nearly one, the stretch around it.
-function logAxis(title, values, tickformat = "~s") {
+function logAxis(title, values, shown = humanCount) {
   const known = values.filter((value) => value > 0);
-  const [low, high] = [Math.min(...known), Math.max(...known)];
-  const decades = Math.log10(high / low);
-  if (decades < 0.05) return axis(title, { type: "log", tickformat, nticks: 4, range: [Math.log10(low / 1.2), Math.log10(high * 1.2)] });
-  return axis(title, { type: "log", tickformat, dtick: decades > 1.7 ? 1 : decades > 0.4 ? "D2" : "D1" });
+  const room = Math.max(1.2, (Math.max(...known) / Math.min(...known)) ** 0.08);
+  const [low, high] = [Math.min(...known) / room, Math.max(...known) * room];
+  const tickvals = roundNumbers(low, high);
+  return axis(title, { type: "log", range: [Math.log10(low), Math.log10(high)], tickvals, ticktext: tickvals.map(shown) });
 }
 
 const epochAxis = (last, others = {}) => axis("epoch", { tick0: 0, dtick: Math.max(1, Math.ceil(last / 8)), ...others });

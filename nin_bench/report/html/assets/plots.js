@@ -2,10 +2,12 @@
 
 function plotEffects(width) {
   const titles = [...new Set(data.effects.map((row) => row.panel))];
-  const [pitch, gap] = [62, 70]; // pixels, of a row and between panels
-  const letters = Math.floor(width / 8);
+  const gap = isPrinting() ? 56 : width < STACKED_BELOW ? 84 : 70; // pixels between panels
+  const room = (PRINTED_HEIGHT - gap * titles.length) / data.effects.length;
+  const pitch = isPrinting() ? Math.max(34, Math.min(62, room)) : 62; // of a row
+  const letters = Math.floor(width / 7);
   const plotHeight = pitch * data.effects.length + gap * (titles.length - 1);
-  const layout = { plotHeight, showlegend: false, margin: { l: 12, r: 12, t: 28, b: 56 } };
+  const layout = { plotHeight, annotations: [], showlegend: false, margin: { l: 12, r: 12, t: 28, b: 56 } };
   let top = plotHeight;
   const traces = titles.flatMap((panel, number) => {
     const rows = data.effects.filter((row) => row.panel === panel);
@@ -13,33 +15,36 @@ function plotEffects(width) {
     const axes = { xaxis: `x${name}`, yaxis: `y${name}` };
     const isShare = panel.startsWith("share of pairs");
     const scale = panel.endsWith("points") || isShare ? 100 : 1;
-    const ends = rows.flatMap((row) => [row.value, ...(row.interval ?? []), ...row.band, ...row.decides]).map((end) => end * scale);
+    const ends = rows.flatMap((row) => [row.value, ...(row.interval ?? []), ...row.decides]).map((end) => end * scale);
     const isLog = rows[0].is_factor && ends.every((end) => end > 0);
     const [low, high] = isShare ? [0, 100] : [Math.min(...ends, isLog ? 0.9 : 0), Math.max(...ends, isLog ? 1.1 : 0)];
-    const room = isLog ? (high / low) ** 0.06 : 0.06 * (high - low || 1);
-    const range = isLog ? [low / room, high * room] : [low - room, high + room];
+    const beyond = isLog ? (high / low) ** 0.06 : 0.06 * (high - low || 1);
+    const range = isLog ? [low / beyond, high * beyond] : [low - beyond, high + beyond];
     const shown = (value) => (rows[0].is_factor ? "×" : "") + Number((value * scale).toPrecision(3)).toLocaleString("en").replace("-", "−");
     const title = (panel + (isShare ? ", %" : "")).replace(" (", width < STACKED_BELOW ? "<br>(" : " (");
     const height = pitch * rows.length;
     layout[`xaxis${name}`] = {
-      ...(isLog ? logAxis(title, range, "~g") : axis(title, { zeroline: !isShare, zerolinecolor: themeColor("quiet") })),
+      ...(isLog ? logAxis(title, range, (value) => `×${Number(value.toPrecision(3))}`) : axis(title)),
       anchor: `y${name}`, range: isLog ? range.map(Math.log10) : range,
     };
     layout[`yaxis${name}`] = axis("", { anchor: `x${name}`, range: [rows.length - 0.5, -0.5], domain: [(top - height) / plotHeight, top / plotHeight], showticklabels: false, ticks: "", showgrid: false, showline: false });
     top -= height + gap;
+    // a row's lower half holds its marks, the upper one its name
     const stretch = ([from, to], at) => ({ x: [from, to, to, from, from, null], y: [at, at, at + 0.48, at + 0.48, at, null] });
-    const bands = rows.map((row, at) => stretch(row.band.map((end) => end * scale), at));
-    const lines = rows.flatMap((row, at) => row.decides.map((end) => stretch([end * scale, end * scale], at)));
+    const fields = rows.map(({ holds }, at) => stretch(holds.map((end, side) => (end === null ? range[side] : end * scale)), at));
+    const linesAt = (places) => rows.flatMap((row, at) => places(row).map((place) => stretch([place, place], at)));
     const still = { ...axes, mode: "lines", hoverinfo: "skip" };
+    const joined = (parts) => ({ ...still, x: parts.flatMap(({ x }) => x), y: parts.flatMap(({ y }) => y) });
+    rows.forEach(({ id, verdict, contrast: [a, b], is_factor }, at) => layout.annotations.push({
+      xref: `${axes.xaxis} domain`, yref: axes.yaxis, x: 0, y: at - 0.02, xanchor: "left", yanchor: "bottom", align: "left",
+      showarrow: false, borderpad: 0, bgcolor: themeColor("page"),
+      text: `${plotText(shortened(id, letters))}: ${plotText(verdict)}${isPrinting() ? ", " : "<br>"}${plotText(contrastIn(a, is_factor ? "/" : "−", b, letters))}`,
+      font: { color: themeColor(verdict.replace(" ", "-")) },
+    }));
     return [
-      { ...still, x: bands.flatMap(({ x }) => x), y: bands.flatMap(({ y }) => y), fill: "toself", fillcolor: themeColor("line"), line: { width: 0 } },
-      { ...still, x: lines.flatMap(({ x }) => x), y: lines.flatMap(({ y }) => y), line: { width: 1.5, color: themeColor("text") } },
-      {
-        ...still, mode: "text", textposition: "middle right", x: rows.map(() => range[0]), y: rows.map((_, at) => at - 0.22),
-        text: rows.map(({ id, verdict, compare: [a, b], is_factor }) =>
-          `${plotText(shortened(id, letters))}: ${plotText(verdict)}<br>${plotText(shortened(`${a} ${is_factor ? "/" : "−"} ${b}`, letters))}`),
-        textfont: { color: rows.map((row) => themeColor(row.verdict.replace(" ", "-"))) },
-      },
+      { ...joined(fields), fill: "toself", fillcolor: themeColor("line"), line: { width: 0 } },
+      { ...joined(isLog || isShare ? [] : linesAt(() => [0])), line: { width: 1, color: themeColor("quiet") } },
+      { ...joined(linesAt(({ decides }) => decides.map((end) => end * scale))), line: { width: 1.5, color: themeColor("text") } },
       ...rows.map((row, at) => {
         const color = themeColor(row.verdict.replace(" ", "-"));
         const value = row.value * scale;
@@ -48,7 +53,7 @@ function plotEffects(width) {
           ...axes, mode: "markers", x: [value], y: [at + 0.24], hoverinfo: "text", marker: { size: 10, color, symbol: row.verdict === "undecided" ? "circle-open" : "circle", line: { width: 2, color } },
           error_x: row.interval ? { type: "data", symmetric: false, array: [to - value], arrayminus: [value - from], color, thickness: 2, width: 5 } : undefined,
           text: [[
-            `<b>${plotText(row.id)}</b>: ${plotText(row.verdict)}, ${row.n === null ? "exact" : `n = ${row.n}`}`,
+            `${plotText(row.id)}: ${plotText(row.verdict)}, ${row.n === null ? "exact" : `n = ${row.n}`}`,
             plotText(shortened(row.says, 70)),
             `A is ${plotText(row.compare[0])}, B is ${plotText(row.compare[1])}`,
             `${plotText(panel)}: ${shown(row.value)}${row.interval ? `, interval ${row.interval.map(shown).join(" to ")}` : ""}`,
@@ -58,6 +63,13 @@ function plotEffects(width) {
     ];
   });
   return { traces, layout };
+}
+
+// Both sides of a claim, each with its share of the letters, so that none is lost.
+function contrastIn(a, sign, b, letters) {
+  const half = Math.floor((letters - 3) / 2);
+  const [left, right] = [Math.max(half, letters - 3 - b.length), Math.max(half, letters - 3 - a.length)];
+  return `${shortened(a, left)} ${sign} ${shortened(b, right)}`;
 }
 
 // Curves
@@ -90,8 +102,8 @@ function bandTrace(curve, color, axes) {
 function meanTrace(variant, curve, scale, width, others = {}) {
   return {
     x: curve.epoch, y: curve.mean, mode: "lines+markers", hoverinfo: "text", name: legendName(variant.name, width), legendgroup: variant.id, showlegend: true,
-    line: { color: variant.color, width: 2.5 }, marker: { symbol: variant.symbol, size: 7 },
-    text: curve.epoch.map((epoch, at) => `<b>${plotText(variant.name)}</b><br>epoch ${epoch}: ${scale(curve.mean[at])} (${scale(curve.low[at])} to ${scale(curve.high[at])}, n=${curve.n[at]})`),
+    line: { color: ink(variant), width: 2.5 }, marker: { symbol: variant.symbol, size: 7 },
+    text: curve.epoch.map((epoch, at) => `${plotText(variant.name)}<br>epoch ${epoch}: ${scale(curve.mean[at])} (${scale(curve.low[at])} to ${scale(curve.high[at])}, n=${curve.n[at]})`),
     ...others,
   };
 }
@@ -106,6 +118,18 @@ function chanceTrace(level, epochs, scale, axes = {}) {
   };
 }
 
+// Where cells end that the axis is too short for: a mark on its edge, a click on which shows the first of them.
+function endsBelow(variant, column, scale, floor) {
+  const last = (at) => data.cell_curves[data.cells.cell_id[at]]?.[column]?.value.at(-1) ?? Infinity;
+  const cells = cellsOf(variant.id).filter((at) => last(at) < floor);
+  if (!cells.length) return [];
+  return [{
+    x: [Math.max(...cells.map((at) => data.cell_curves[data.cells.cell_id[at]][column].epoch.at(-1)))], y: [floor], yaxis: "y", customdata: [cells[0]],
+    mode: "markers", cliponaxis: false, showlegend: false, hoverinfo: "text", marker: { symbol: "triangle-down-open", size: 10, color: ink(variant), line: { width: 2 } },
+    text: [cells.map((at) => `${cellTitle(at)} ends at ${scale(last(at))}`).join("<br>")],
+  }];
+}
+
 function curvesPlot(column, title, chance, scale, tickformat) {
   const withCurves = () => data.variants.filter((variant) => data.curves[column]?.[variant.id] || seedTraces(variant.id, column, scale, "", {}).length);
   function make(width, chosen) {
@@ -116,13 +140,15 @@ function curvesPlot(column, title, chance, scale, tickformat) {
         if (curve) traces.unshift({ ...meanTrace(variant, curve, scale, width), mode: "lines", line: { color: themeColor("faint"), width: 1 }, showlegend: false });
         continue;
       }
-      if (curve && chosen) traces.push(bandTrace(curve, variant.color, {}));
-      traces.push(...seedTraces(variant.id, column, scale, faded(variant.color, chosen ? 0.7 : 0.35), {}));
+      if (curve && chosen) traces.push(bandTrace(curve, ink(variant), {}));
+      traces.push(...seedTraces(variant.id, column, scale, faded(ink(variant), chosen || isDark() ? 0.7 : 0.35), {}));
       traces.push(meanTrace(variant, curve ?? { epoch: [null], mean: [null], low: [0], high: [0], n: [0] }, scale, width));
     }
     const epochs = traces.flatMap((trace) => trace.x).filter((epoch) => epoch !== null);
-    if (chance() !== null && epochs.length) traces.push(chanceTrace(chance(), [Math.min(...epochs), Math.max(...epochs)], scale));
-    return { traces, layout: { plotHeight: 340, xaxis: epochAxis(Math.max(...epochs)), yaxis: axis(title, { tickformat }) } };
+    const floor = data.curve_spans[column]?.[0] ?? -Infinity;
+    traces.push(...withCurves().filter((variant) => !chosen || chosen === variant.id).flatMap((variant) => endsBelow(variant, column, scale, floor)));
+    if (chance() !== null && chance() >= floor && epochs.length) traces.push(chanceTrace(chance(), [Math.min(...epochs), Math.max(...epochs)], scale));
+    return { traces, layout: { plotHeight: onPaper(340), xaxis: epochAxis(Math.max(...epochs)), yaxis: axis(title, { tickformat, range: data.curve_spans[column] ?? undefined }) } };
   }
   return { make, all: "all variants", choices: () => withCurves().map((variant) => [variant.id, variant.name]) };
 }
@@ -131,7 +157,7 @@ function plotOfCell(at) {
   return (width) => {
     const curves = data.cell_curves[data.cells.cell_id[at]];
     const variant = variantOf.get(data.cells.variant_id[at]);
-    const color = variant?.color ?? themeColor("text");
+    const color = variant ? ink(variant) : themeColor("text");
     const known = CURVES.filter(([column]) => curves[column]);
     const { grid, lines, names } = panels(known.length, width);
     const layout = { plotHeight: 210 * lines, grid, showlegend: false };
@@ -162,18 +188,17 @@ const CURVES = [
 function plotAccuracy(width) {
   const trained = data.cells.cell_id.map((_, at) => at).filter((at) => data.cells.outcome[at] === "trained" && typeof data.cells.metrics.test_accuracy?.[at] === "number");
   const accuracy = (at) => data.cells.metrics.test_accuracy[at];
-  const healthy = trained.filter((at) => !isUnwell(at));
-  const seen = [...(healthy.length ? healthy : trained).map(accuracy), ...data.variants.map((variant) => variant.accuracy.mean).filter((mean) => mean !== null)];
-  const [low, high] = [Math.min(...seen), Math.max(...seen)];
-  const room = Math.max(0.08 * (high - low), 0.005);
-  const floor = low - 2 * room;
+  if (!data.accuracy_span) return { traces: [], layout: { plotHeight: 0 } };
+  const [floor, ceiling] = data.accuracy_span;
+  const edge = floor + 0.04 * (ceiling - floor);
   const { grid, lines, names } = panels(data.costs.length, width);
-  const layout = { plotHeight: 330 * lines, grid };
+  const layout = { plotHeight: onPaper(340) * lines, roomAbove: 44, grid, annotations: [] };
   const traces = data.costs.flatMap(({ name, title, front }, number) => {
     const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
     const first = number === 0;
     layout[`xaxis${names[number]}`] = logAxis(title, data.variants.map((variant) => variant.costs[name]));
-    layout[`yaxis${names[number]}`] = axis(first || lines > 1 ? "test accuracy" : "", { tickformat: ".0%", range: [floor, high + room] });
+    layout[`yaxis${names[number]}`] = axis(first || lines > 1 ? "test accuracy" : "", { tickformat: ".0%", range: [floor, ceiling] });
+    if (data.variants.length > 1) layout.annotations.push(overPanel(number, front.length === 1 ? `no trade-off: cheapest and best is<br>${plotText(shortened(bestOf(front, name), 40))}` : front.length ? `trade-off between ${front.length} variants` : ""));
     const drawn = data.variants.filter((variant) => variant.costs[name] !== null);
     return [
       { ...axes, x: front.map(([cost]) => cost), y: front.map(([, mean]) => mean), mode: "lines", line: { shape: "hv", dash: "dash", width: 1.5, color: themeColor("quiet") }, hoverinfo: "skip", name: "Pareto front", showlegend: first && front.length > 1 },
@@ -182,15 +207,15 @@ function plotAccuracy(width) {
         const { mean, sd, n } = variant.accuracy;
         const cost = variant.costs[name];
         const seeds = {
-          ...axes, x: cells.map(() => cost), y: cells.map((at) => Math.max(accuracy(at), floor + 0.4 * room)), customdata: cells, mode: "markers", hoverinfo: "text", legendgroup: variant.id, showlegend: false,
-          marker: { color: variant.color, opacity: 0.55, size: cells.map((at) => (accuracy(at) < floor ? 9 : 6)), symbol: cells.map((at) => (accuracy(at) < floor ? "triangle-down-open" : variant.symbol)) },
+          ...axes, x: cells.map(() => cost), y: cells.map((at) => (accuracy(at) < floor ? edge : accuracy(at))), customdata: cells, mode: "markers", hoverinfo: "text", legendgroup: variant.id, showlegend: false,
+          marker: { color: ink(variant), opacity: cells.map((at) => (accuracy(at) < floor ? 1 : 0.55)), line: { width: cells.map((at) => (accuracy(at) < floor ? 2 : 0)), color: ink(variant) }, size: cells.map((at) => (accuracy(at) < floor ? 10 : 6)), symbol: cells.map((at) => (accuracy(at) < floor ? "triangle-down-open" : variant.symbol)) },
           text: cells.map((at) => `${cellTitle(at)}<br>test accuracy ${percent(accuracy(at))}${accuracy(at) < floor ? ", below the axis" : ""}`),
         };
         const middle = {
           ...axes, x: [cost], y: [mean], mode: "markers", hoverinfo: "text", name: legendName(variant.name, width), legendgroup: variant.id, showlegend: first,
-          marker: { color: variant.color, size: 11, symbol: variant.symbol, line: { color: themeColor("page"), width: 1 } },
-          error_y: sd === null ? undefined : { type: "data", array: [sd], color: variant.color, thickness: 1.5, width: 0 },
-          text: [`<b>${plotText(variant.name)}</b><br>test accuracy given healthy ${mean === null ? NOT_KNOWN : percent(mean)}${sd === null ? "" : ` ± ${(100 * sd).toFixed(1)}`} (n=${n})<br>${humanCount(cost)} ${plotText(title)}`],
+          marker: { color: ink(variant), size: 10, symbol: variant.symbol, line: { color: themeColor("page"), width: 1 } },
+          error_y: sd === null ? undefined : { type: "data", array: [sd], color: ink(variant), thickness: 1.5, width: 0 },
+          text: [`${plotText(variant.name)}<br>test accuracy given healthy ${mean === null ? NOT_KNOWN : percent(mean)}${sd === null ? "" : ` ± ${(100 * sd).toFixed(1)}`} (n=${n})<br>${humanCount(cost)} ${plotText(title)}`],
         };
         return [seeds, middle];
       }),
@@ -199,32 +224,51 @@ function plotAccuracy(width) {
   return { traces, layout };
 }
 
+const bestOf = (front, cost) => data.variants.find(({ costs, accuracy }) => costs[cost] === front[0][0] && accuracy.mean === front[0][1])?.name ?? "another variant";
+
+// A line or two over a panel.
+const overPanel = (number, text) => ({
+  xref: `x${number ? number + 1 : ""} domain`, yref: `y${number ? number + 1 : ""} domain`, x: 0.5, y: 1.01, xanchor: "center", yanchor: "bottom",
+  showarrow: false, text, font: { size: 11, color: themeColor("quiet") },
+});
+
 // Who got there when: escape, or the target accuracy
 
 function reachedPlot(name) {
-  const known = () => data.variants.filter((variant) => data.reached[name][variant.id]);
-  function make(width, chosen) {
-    const last = Math.max(1, ...Object.values(data.reached[name]).map(({ horizon }) => horizon));
-    const traces = known().flatMap((variant) => {
-      const { time, share, interval, n } = data.reached[name][variant.id];
-      const isShown = !chosen || chosen === variant.id;
-      const times = [...time, last];
+  return (width) => {
+    const { variants, until, horizon } = data.reached[name];
+    const known = data.variants.filter(({ id }) => variants[id]);
+    const pitch = isPrinting() ? Math.min(30, PRINTED_HEIGHT / known.length) : 52; // pixels
+    const letters = Math.floor(width / 7) - 10;
+    const layout = {
+      plotHeight: pitch * known.length, showlegend: false, margin: { l: 12, r: 12, t: 12, b: 56 }, annotations: [],
+      xaxis: axis(`epoch${until < horizon ? ` (until the last, ${Number(horizon.toPrecision(4))},${width < STACKED_BELOW ? "<br>" : " "}nothing more changes)` : ""}`, { range: [0, until] }),
+      yaxis: axis("", { range: [known.length - 0.5, -0.5], showticklabels: false, ticks: "", showgrid: false, showline: false }),
+    };
+    const traces = known.flatMap((variant, row) => {
+      const { time, share, interval, n, num_reached: count } = variants[variant.id];
+      // a strip's lower part is filled from none to all of its cells, the upper one holds its name
+      const height = (part) => row + 0.46 - 0.54 * part;
+      const times = [...time, until];
       const shares = [...share, share.at(-1)];
-      const bounds = (end) => [...interval, interval.at(-1)].map((ends) => ends[end]);
-      const bound = { x: times, mode: "lines", line: { shape: "hv", width: 0 }, hoverinfo: "skip", showlegend: false };
-      const band = chosen === variant.id ? [
-        { ...bound, y: bounds(0) },
-        { ...bound, y: bounds(1), fill: "tonexty", fillcolor: faded(variant.color, 0.18) },
-      ] : [];
-      return [...band, {
-        x: times, y: shares, mode: isShown ? "lines+markers" : "lines", name: legendName(variant.name, width), hoverinfo: "text", showlegend: isShown,
-        line: { shape: "hv", color: isShown ? variant.color : themeColor("faint"), width: isShown ? 2 : 1 }, marker: { symbol: variant.symbol, size: 7 },
-        text: times.map((at, place) => `<b>${plotText(variant.name)}</b><br>by epoch ${Number(at.toFixed(2))}: ${percent(shares[place])} of ${n} cells`),
-      }];
+      const bounds = (end) => [...interval, interval.at(-1)].map((ends) => height(ends[end]));
+      const still = { x: times, mode: "lines", line: { shape: "hv", width: 0 }, hoverinfo: "skip" };
+      layout.annotations.push({
+        xref: "paper", yref: "y", x: 0, y: row - 0.1, xanchor: "left", yanchor: "bottom", showarrow: false, borderpad: 0,
+        text: `${plotText(shortened(variant.name, letters))}: ${count} of ${n}`,
+      });
+      return [
+        { ...still, x: [0, until, until, 0], y: [0, 0, 1, 1].map(height), fill: "toself", fillcolor: themeColor("box") },
+        { ...still, y: bounds(0) },
+        { ...still, y: bounds(1), fill: "tonexty", fillcolor: faded(ink(variant), 0.25) },
+        {
+          x: times, y: shares.map(height), mode: "lines", hoverinfo: "text", line: { shape: "hv", color: ink(variant), width: 2 },
+          text: times.map((at, place) => `${plotText(variant.name)}<br>by epoch ${Number(at.toFixed(2))}: ${percent(shares[place])} of ${n} cells`),
+        },
+      ];
     });
-    return { traces, layout: { plotHeight: 280, xaxis: epochAxis(last, { range: [0, last] }), yaxis: axis("share of cells", { tickformat: ".0%", range: [-0.03, 1.03] }) } };
-  }
-  return { make, all: "all variants", choices: () => known().map((variant) => [variant.id, variant.name]) };
+    return { traces, layout };
+  };
 }
 
 // Costs
@@ -232,30 +276,84 @@ function reachedPlot(name) {
 const SHARES = [
   ["num_params", "parameters", humanCount],
   ["num_macs", "MACs per image", humanCount],
-  ["seconds", "measured time per image", (seconds) => `${Number((1e3 * seconds).toPrecision(3))} ms`],
+  ["seconds", "time per image", (seconds) => `${Number((1e3 * seconds).toPrecision(3))} ms`],
 ];
 
 function plotShares(width) {
   const { grid, lines, names } = panels(SHARES.length, width);
   const rows = data.shares.map((_, at) => at);
-  const layout = { plotHeight: Math.max(120, 30 * rows.length) * lines, grid: { ...grid, xgap: 0.12 }, barmode: "stack" };
+  const height = (isPrinting() ? 33 : 40) * rows.length;
+  const layout = { plotHeight: height * lines + 76 * (lines - 1), grid: { ...grid, xgap: 0.26, ygap: 76 / (height + 76) }, barmode: "stack", margin: { l: 12, r: 64, t: 34, b: 80 } };
   const traces = SHARES.flatMap(([name, title, shown], number) => {
-    layout[`xaxis${names[number]}`] = axis(title, { tickformat: ".0%", range: [0, 1], tickvals: [0, 0.5] });
-    const labels = number === 0 || lines > 1;
-    layout[`yaxis${names[number]}`] = axis("", {
-      autorange: "reversed", tickvals: rows, showticklabels: labels, ticks: "", showgrid: false, showline: false,
-      ticktext: data.shares.map(({ name }) => plotText(shortened(name, width < STACKED_BELOW ? 24 : 30))),
-    });
-    return data.kinds.map((kind) => {
+    const axes = { xaxis: `x${names[number]}`, yaxis: `y${names[number]}` };
+    layout[`xaxis${names[number]}`] = axis(title, { tickformat: ".0%", range: [0, 1], tickvals: [0, 0.5, 1] });
+    layout[`yaxis${names[number]}`] = axis("", { range: [rows.length - 0.5, -0.5], showticklabels: false, ticks: "", showgrid: false, showline: false });
+    const totals = data.shares.map((row) => (row[name] ? Object.values(row[name]).reduce((sum, part) => sum + part, 0) : null));
+    const words = { ...axes, mode: "text", hoverinfo: "skip", showlegend: false, cliponaxis: false, textposition: "middle right" };
+    const bars = data.kinds.map((kind) => {
       const parts = data.shares.map((row) => row[name]?.[kind.name] ?? null);
-      const totals = data.shares.map((row) => (row[name] ? Object.values(row[name]).reduce((sum, part) => sum + part, 0) : 0));
+      const shares = parts.map((part, at) => (part === null || !totals[at] ? null : part / totals[at]));
       return {
-        type: "bar", orientation: "h", xaxis: `x${names[number]}`, yaxis: `y${names[number]}`, y: rows,
-        x: parts.map((part, at) => (part === null || !totals[at] ? null : part / totals[at])),
-        name: kind.title, legendgroup: kind.name, showlegend: number === 0, marker: { color: kind.color }, hoverinfo: "text", textposition: "none",
-        text: parts.map((part, at) => (part === null ? "" : `<b>${plotText(data.shares[at].name)}</b><br>${kind.title}: ${shown(part)}, ${percent(totals[at] ? part / totals[at] : 0)} of ${shown(totals[at])}`)),
+        ...axes, type: "bar", orientation: "h", y: rows.map((row) => row + 0.2), width: 0.5, x: shares, name: kind.title, legendgroup: kind.name, showlegend: number === 0,
+        marker: { color: kind.color }, text: shares.map((share) => (share >= 0.12 ? percent(share, 0).replace(" %", "") : "")), textposition: "inside", insidetextanchor: "middle", textangle: 0,
+        hoverinfo: "text", hovertext: parts.map((part, at) => (part === null ? "" : `${plotText(data.shares[at].name)}<br>${kind.title}: ${shown(part)}, ${percent(shares[at] ?? 0)} of ${shown(totals[at])}`)),
       };
     });
+    return [
+      ...bars,
+      { ...words, x: rows.map(() => 1), y: rows.map((row) => row + 0.2), text: totals.map((total) => (total ? shown(total) : total === 0 ? "none" : "not measured")) },
+      // a name stands over its bars, where it may be as long as the page is wide
+      ...(number === 0 || lines > 1 ? [{ ...words, x: rows.map(() => 0), y: rows.map((row) => row - 0.24), text: data.shares.map((row) => plotText(shortened(row.name, Math.floor(width / 7.5)))) }] : []),
+    ];
+  });
+  return { traces, layout };
+}
+
+// Two axes of one model, and the classes taken for each other
+
+function plotInteractions(width) {
+  const { grid, lines, names } = panels(data.interactions.length, width);
+  const layout = { plotHeight: onPaper(300) * lines, grid, annotations: [] };
+  const looks = new Set();
+  const traces = data.interactions.flatMap((panel, number) => {
+    const count = panel.levels.length;
+    layout[`xaxis${names[number]}`] = axis(panel.axis, { range: [-0.4, count - 0.6], tickvals: panel.levels.map((_, at) => at), ticktext: panel.levels.map((level) => plotText(shortened(level, 14))) });
+    layout[`yaxis${names[number]}`] = axis(number === 0 || lines > 1 ? "test accuracy given healthy" : "", { tickformat: ".0%" });
+    layout.annotations.push(overPanel(number, plotText(shortened(panel.title, 40))));
+    return panel.lines.map((line, place) => {
+      const isNew = !looks.has(line.name);
+      looks.add(line.name);
+      return {
+        xaxis: `x${names[number]}`, yaxis: `y${names[number]}`, x: panel.levels.map((_, at) => at + 0.06 * (place - (panel.lines.length - 1) / 2)), y: line.means,
+        mode: "lines+markers+text", name: legendName(line.name, width), legendgroup: line.name, showlegend: isNew, hoverinfo: "text",
+        line: { color: ink(line), width: 2 }, marker: { symbol: line.symbol, size: 9 }, error_y: { type: "data", array: line.half_intervals, color: ink(line), thickness: 1.5, width: 4 },
+        text: line.counts.map((n, at) => (line.means[at] === null ? "" : `n=${n}`)), textposition: place % 2 ? "top right" : "top left", textfont: { size: 10, color: ink(line) },
+        hovertext: panel.levels.map((level, at) => `${plotText(line.name)}, ${plotText(panel.axis)}=${plotText(level)}<br>${line.means[at] === null ? "" : `${percent(line.means[at])} ± ${(100 * line.half_intervals[at]).toFixed(1)} (95 %), n=${line.counts[at]}`}`),
+      };
+    });
+  });
+  return { traces, layout };
+}
+
+function plotConfusions(width) {
+  const { grid, lines, names } = panels(data.confusions.length, width);
+  const isSilent = data.confusions.some(({ matrix }) => matrix.some((row) => row.at(-1)));
+  const count = data.confusions[0].classes.length;
+  const side = Math.min(560, (width - 100 * (data.confusions.length / lines)) / (data.confusions.length / lines));
+  const layout = { plotHeight: (side + 110) * lines, grid: { ...grid, xgap: 0.2, ygap: 0.38 }, annotations: [], showlegend: false, margin: { l: 84, r: 12, t: 44, b: 100 } };
+  const traces = data.confusions.map(({ name, n, classes, matrix }, number) => {
+    const columns = [...classes, ...(isSilent ? ["nothing"] : [])];
+    const labels = (all) => ({ tickvals: all.map((_, at) => at), ticktext: all.map((one) => plotText(shortened(one, 14))), showgrid: false, showline: false, ticks: "" });
+    layout[`xaxis${names[number]}`] = axis("predicted", { ...labels(columns), tickangle: -60 });
+    layout[`yaxis${names[number]}`] = axis(number === 0 || lines > 1 ? "true class" : "", { ...labels(classes), autorange: "reversed" });
+    layout.annotations.push(overPanel(number, `${plotText(shortened(name, 44))}<br>mean of ${n} networks`));
+    const shares = matrix.map((row) => row.slice(0, columns.length));
+    return {
+      type: "heatmap", xaxis: `x${names[number]}`, yaxis: `y${names[number]}`, z: shares.map((row) => row.map(Math.sqrt)), zmin: 0, zmax: 1, showscale: false, xgap: 1, ygap: 1,
+      colorscale: isDark() ? [[0, themeColor("box")], [1, "#2f86d6"]] : [[0, themeColor("box")], [0.5, "#7fb5dd"], [1, "#08417f"]], hoverinfo: "text", texttemplate: "%{text}", textfont: { size: side / count < 30 ? 9 : 11 },
+      text: shares.map((row) => row.map((share) => (share > 0.005 ? percent(share, 0).replace(" %", "") : ""))),
+      hovertext: shares.map((row, at) => row.map((share, place) => `${plotText(classes[at])} taken for ${plotText(columns[place])}: ${percent(share)}`)),
+    };
   });
   return { traces, layout };
 }
@@ -270,8 +368,8 @@ const plotRoofline = {
       const mine = layers.filter((layer) => layer.kind === kind.name);
       return {
         x: mine.map((layer) => layer.flops_per_byte), y: mine.map((layer) => layer.flops_per_second), mode: "markers", name: kind.title, hoverinfo: "text",
-        marker: { color: kind.color, symbol: kind.symbol, opacity: 0.8, size: mine.map((layer) => 7 + 16 * Math.sqrt(layer.share)), line: { color: themeColor("page"), width: 1 } },
-        text: mine.map((layer) => `<b>${plotText(layer.name)}</b> of ${plotText(layer.variant)}<br>${humanCount(layer.flops_per_second)} operations per second at ${Number(layer.flops_per_byte.toPrecision(3))} per byte<br>${percent(layer.share)} of the forward pass`),
+        marker: { color: ink(kind), symbol: kind.symbol, opacity: 0.8, size: mine.map((layer) => 7 + 16 * Math.sqrt(layer.share)), line: { color: themeColor("page"), width: 1 } },
+        text: mine.map((layer) => `${plotText(layer.name)} of ${plotText(layer.variant)}<br>${humanCount(layer.flops_per_second)} operations per second at ${Number(layer.flops_per_byte.toPrecision(3))} per byte<br>${percent(layer.share)} of the forward pass`),
       };
     }).filter((trace) => trace.x.length);
     const { bytes_per_second: bandwidth, roofs, precision } = shown[0];
@@ -287,7 +385,7 @@ const plotRoofline = {
       });
     }
     return { traces, layout: {
-      plotHeight: 360,
+      plotHeight: onPaper(360),
       xaxis: logAxis("operations per byte", [left, right]),
       yaxis: logAxis("operations per second", traces.flatMap((trace) => trace.y)),
     } };
@@ -303,4 +401,6 @@ const PLOTS = {
   epochs_to_target: reachedPlot("epochs_to_target"),
   cost_shares: plotShares,
   roofline: plotRoofline,
+  interactions: plotInteractions,
+  confusions: plotConfusions,
 };

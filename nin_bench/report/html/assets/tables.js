@@ -11,21 +11,36 @@ function numberIn(text) {
   return Number(found[1].replace(/,/g, "").replace(/−/g, "-")) * PREFIXES[found[2] ?? ""];
 }
 
+// What a number is of: "points" of "−8.9 to +6.8 points", "B" of "7.97 MB", "×" of "×0.62 (0.60 to 0.64)", "" of "5/5".
+function unitIn(text) {
+  if (text.startsWith("×")) return "×";
+  const last = text.replace(/\([^)]*\)/g, "").trim().split(/\s+/).at(-1);
+  return /\d/.test(last) ? "" : last.replace(/^[kMGT](?=B?$)/, "");
+}
+
+const textsOf = (table, column) => [...table.tBodies[0].rows].map((row) => row.cells[column].textContent.trim());
+
+// Numbers of one unit have an order; what stands among them in words ("none", "by rank") has no place in it, and comes
+// last. Points beside images per second have none.
+const isOfNumbers = (heading) => heading.classList.contains("number");
+const hasOrder = (table, heading, column) =>
+  !isOfNumbers(heading) || new Set(textsOf(table, column).filter((text) => numberIn(text) !== null).map(unitIn)).size < 2;
+
 function sortRows(table, column, direction) {
   const body = table.tBodies[0];
-  const rows = [...body.rows].map((row) => ({ row, text: row.cells[column].textContent.trim() }));
-  const known = rows.filter(({ text }) => text !== NOT_KNOWN && text !== "");
-  const unknown = rows.filter(({ text }) => text === NOT_KNOWN || text === "");
-  const byNumber = known.every(({ text }) => numberIn(text) !== null);
-  known.sort((a, b) =>
-    direction * (byNumber ? numberIn(a.text) - numberIn(b.text) : a.text.localeCompare(b.text, "en", { numeric: true })),
-  );
-  body.append(...[...known, ...unknown].map(({ row }) => row));
+  const texts = textsOf(table, column);
+  const rows = [...body.rows].map((row, at) => ({ row, text: texts[at], number: numberIn(texts[at]) }));
+  const byNumber = isOfNumbers(table.tHead.rows[0].cells[column]);
+  const isKnown = ({ text, number }) => (byNumber ? number !== null : text !== NOT_KNOWN && text !== "");
+  const known = rows.filter(isKnown);
+  known.sort((a, b) => direction * (byNumber ? a.number - b.number : a.text.localeCompare(b.text, "en", { numeric: true })));
+  body.append(...[...known, ...rows.filter((row) => !isKnown(row))].map(({ row }) => row));
 }
 
 function makeSortable(table) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
+    if (!hasOrder(table, heading, column)) return;
     const button = element("button", { type: "button", textContent: heading.textContent });
     heading.replaceChildren(button);
     heading.scope = "col";
@@ -59,7 +74,11 @@ function makeFilterable(table) {
 function equip(table) {
   const headings = [...table.tHead.rows[0].cells].map((heading) => heading.textContent.trim());
   const rows = table.tBodies[0]?.rows.length ?? 0;
-  if (rows < 2 || !headings.every(Boolean)) return;
+  if (!headings.every(Boolean)) return;
+  for (const row of table.tBodies[0]?.rows ?? []) {
+    [...row.cells].forEach((cell, column) => { cell.dataset.heading = headings[column]; }); // where rows become cards
+  }
+  if (rows < 2) return;
   makeSortable(table);
   if (rows >= FILTER_FROM_ROWS) makeFilterable(table);
 }
