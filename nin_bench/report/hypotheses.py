@@ -1,30 +1,25 @@
 """Judge the grid's hypotheses by records and costs: for each a verdict, its evidence and a sentence."""
 
-import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from nin_bench.report.cases import Case, Counts, Known
+from nin_bench.report.findings import Finding, Outcome, find
 from nin_bench.report.lock import Level, Lock, levels
-from nin_bench.report.sentences import Needed, Wording, left_out
+from nin_bench.report.sentences import Needed, left_out
 from nin_bench.report.text import number_ranges
 from nin_bench.results import Results
 from nin_bench.stats import (
-    Claim,
     Decision,
     Expectation,
     Interval,
     PairedDifference,
-    PairedShares,
     ThreeParts,
     chances,
     pairs_needed,
     seeds_needed,
-    share_interval,
 )
-
-Outcome = Literal["supported", "refuted", "undecided", "trade-off", "not testable"]
 
 
 @dataclass(frozen=True)
@@ -99,20 +94,9 @@ def judge(results: Results, also_failed: Collection[tuple[str, int]] = ()) -> li
     ]
 
 
-@dataclass(frozen=True)
-class _Finding:
-    """What a test amounts to at its level."""
-
-    verdict: Outcome
-    effect: float | None
-    interval: Interval | None
-    sentence: str
-    details: dict[str, Any]
-
-
 def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
     entry, pairs = case.entry, case.pairs
-    found = _find(case, level.alpha)
+    found = find(case, level.alpha)
     needed = _needed(case, level.alpha) if found.verdict == "undecided" else None
     sentences = [found.sentence]
     if case.wording.caveat and not isinstance(case.test, str):
@@ -171,7 +155,7 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
     )
 
 
-def _finding(case: Case, found: _Finding, level: float) -> str:
+def _finding(case: Case, found: Finding, level: float) -> str:
     match case.test:
         case str():
             return case.test
@@ -197,7 +181,7 @@ def _num_pairs(case: Case) -> int | None:
             return len(case.pairs.numbers)
 
 
-def _answer(case: Case, found: _Finding, level: float, needed: Needed | None) -> str:
+def _answer(case: Case, found: Finding, level: float, needed: Needed | None) -> str:
     match case.test:
         case str():
             return "Not known: these records cannot answer it."
@@ -224,94 +208,3 @@ def _needed(case: Case, level: float) -> Needed | None:
             chance = chances(case.claim, n=seeds, sd=sd, difference=mean, alpha=level)
             return Needed(seeds, "supported" if chance.supported > chance.refuted else "refuted")
     return None
-
-
-def _find(case: Case, level: float) -> _Finding:
-    test, evidence, wording = case.test, case.evidence, case.wording
-    verdict = evidence.decide(level)
-    weighed = {"support_p": evidence.support_p, "refute_p": evidence.refute_p}
-    match test:
-        case str():
-            return _Finding("not testable", None, None, f"Not testable: {test}.", {"test": None})
-        case Counts():
-            return _find_counts(test, case.claim, wording)
-        case PairedShares():
-            sentence = wording.shares(test, level, verdict)
-            details = {"test": "paired shares", **weighed, **_shares_as_dict(test, level)}
-            return _Finding(verdict, test.difference, test.interval(level), sentence, details)
-        case PairedDifference():
-            effect, interval = _scaled(test.mean, wording), _scaled_interval(test.interval(level), wording)
-            sentence = wording.difference(test, effect, interval, level, verdict)
-            details = {"test": "paired t", **weighed, **_difference_as_dict(test)}
-            return _Finding(verdict, effect, interval, sentence, details)
-        case ThreeParts():
-            return _find_parts(test, case.claim, level, wording, weighed)
-
-
-def _find_counts(counts: Counts, claim: Claim, wording: Wording) -> _Finding:
-    a, b = counts.a, counts.b
-    effect = a / b if wording.factor else a - b
-    distance = math.log(effect) if wording.factor else effect
-    holds = {
-        "greater": distance > claim.margin,
-        "less": distance < -claim.margin,
-        "equivalent": abs(distance) < claim.margin,
-    }[claim.expect]
-    verdict: Outcome = "supported" if holds else "refuted"
-    return _Finding(verdict, effect, None, wording.counts(a, b, verdict), {"test": None, "values": [a, b]})
-
-
-def _find_parts(
-    test: ThreeParts, claim: Claim, level: float, wording: Wording, weighed: dict[str, float]
-) -> _Finding:
-    verdict, given = test.decide(claim, level), test.given_healthy
-    effect = _scaled(given.mean, wording) if given else None
-    interval = _scaled_interval(given.interval(level), wording) if given else None
-    ranking = test.ranking
-    by_rank = claim.evidence(ranking).decide(level)
-    held, num_pairs = ranking.num_holding(claim), len(ranking.differences)
-    details = {
-        "test": "three parts",
-        **weighed,
-        "ranking": {
-            "wins": ranking.wins,
-            "ties": ranking.ties,
-            "held": held,
-            "held_interval": share_interval(held, num_pairs, level),
-            "losses": ranking.losses,
-            "chance": ranking.chance,
-            "sign_test_p": ranking.sign_test_p,
-            "verdict": by_rank,
-        },
-        "health": _shares_as_dict(test.health, level),
-        "given_healthy": given and {"effect": effect, "interval": interval, **_difference_as_dict(given)},
-        "selection_bounds": _scaled_interval(test.bounds, wording),
-    }
-    return _Finding(verdict, None, None, wording.parts(test, effect, interval, level, by_rank, verdict), details)
-
-
-def _scaled(value: float, wording: Wording) -> float:
-    return math.exp(value) if wording.factor else value
-
-
-def _scaled_interval(interval: Interval | None, wording: Wording) -> Interval | None:
-    return interval and (_scaled(interval[0], wording), _scaled(interval[1], wording))
-
-
-def _difference_as_dict(test: PairedDifference) -> dict[str, Any]:
-    return {
-        "num_pairs": test.n,
-        "sd": test.sd,
-        "correlation": test.correlation,
-        "pairing_pays": test.pairing_pays,
-        "sign_flip_p": test.sign_flip_p,
-    }
-
-
-def _shares_as_dict(test: PairedShares, level: float) -> dict[str, Any]:
-    return {
-        **asdict(test),
-        "difference": test.difference,
-        "interval": test.interval(level),
-        "mcnemar_p": test.mcnemar_p,
-    }
