@@ -6,10 +6,10 @@ not measured is None. Imports no torch.
 
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Entry = dict[str, Any]
 """An entry as its file holds it; `CostEntry` has those of its fields that are read here."""
@@ -72,6 +72,12 @@ class Breakdown(_Part):
     convolution: Count
     pointwise: Count
     dense: Count
+
+    @model_validator(mode="after")
+    def _check_total(self) -> Self:
+        if (parts := self.convolution + self.pointwise + self.dense) > self.total:
+            raise ValueError(f"its parts are {parts} together, more than its total of {self.total}")
+        return self
 
 
 class BatchPeak(_Part):

@@ -38,6 +38,7 @@ def test_what_could_not_be_measured_is_null():
         ({"mfu": {**rounds(0.4), "quartiles": [0.4]}}, "mfu.quartiles"),
         ({"measured_at": None}, "measured_at"),
         ({"num_params": {"total": "many", "convolution": 0, "pointwise": 0, "dense": 0}}, "num_params.total"),
+        ({"num_macs": {"total": 9, "convolution": 5, "pointwise": 3, "dense": 2}}, "num_macs"),
         ({"layers": [layer("conv", "attention")]}, "layers.0.kind"),
         ({"startup_seconds": 2.0}, "startup_seconds"),
     ],
