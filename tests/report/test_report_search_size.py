@@ -68,7 +68,7 @@ def test_the_claim_of_ease_sets_the_baseline_beside_larger_networks_of_another_k
     assert claim.startswith(
         "“With few parameters it is easy to tune,” the notebooks say of NiN. The baseline here is "
     )
-    assert "nin (1,000 parameters, 0.50 decades wide, learns at 100 % of the range, " in claim
+    assert "nin (1,000 parameters, 0.50 decades wide, learns at 100 % of the range, 95 % interval " in claim
     assert "the larger networks of other kinds are alexnet (3,000 parameters, 0.50–1.50 decades wide, " in claim
     assert "head=fc" not in claim
     assert "Its curve is wider than that of 0 of these 2, and narrower than that of 1." in claim

@@ -171,4 +171,5 @@ def _summary(axis: Axis, curve: RateCurve) -> str:
     if curve.peak is None or curve.peak.accuracy.mean is None:
         return "nothing learned" if any(point.num_complete for point in curve.points) else "no complete trial"
     peak = f"{100 * curve.peak.accuracy.mean:.1f} % at {curve.peak.rate:.3g}"
-    return f"{peak}, {curve.width.shown(axis)} wide" if curve.width else peak
+    # the longest, of bounds in decades, just fits over its panel
+    return f"{peak}, {curve.width.shown(axis)}{'' if axis.log else ' wide'}" if curve.width else peak

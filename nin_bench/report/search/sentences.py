@@ -75,7 +75,7 @@ def _ease(axis: Axis, curve: RateCurve) -> str:
     if curve.chance:
         low, high = curve.chance.interval
         told.append(
-            f"learns at {100 * curve.chance.share:.0f} % of the range, {100 * low:.0f} to {100 * high:.0f}"
+            f"learns at {100 * curve.chance.share:.0f} % of the range, 95 % interval {100 * low:.0f} to {100 * high:.0f}"
         )
     return f"{curve.name} ({', '.join(told)})"
 
