@@ -74,9 +74,8 @@ def _ease(axis: Axis, curve: RateCurve) -> str:
         told.append(f"{curve.width.shown(axis)} wide")
     if curve.chance:
         low, high = curve.chance.interval
-        told.append(
-            f"learns at {100 * curve.chance.share:.0f} % of the range, 95 % interval {100 * low:.0f} to {100 * high:.0f}"
-        )
+        share = f"{100 * curve.chance.share:.0f} %"
+        told.append(f"learns at {share} of the range, 95 % interval {100 * low:.0f} to {100 * high:.0f}")
     return f"{curve.name} ({', '.join(told)})"
 
 
