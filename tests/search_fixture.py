@@ -94,17 +94,19 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
     Args:
         folder: where.
         studies: for each label its study's trials; None is a variant without a study.
-        settings: of the `search` section that replace the usual ones; `question`, `name`, `storage` and
-            `recipes` and `num_params` (by label) of search.json.
+        settings: of the `search` section that replace the usual ones; `question`, `name`, `storage`,
+            `baseline` (a variant's id), `recipes` and `num_params` (by label) of search.json.
     """
-    top = {
+    top: dict[str, Any] = {
         "name": "lr_search", "question": "which learning rate suits each network?", "storage": "sqlite",
+        "baseline": None,
     }  # fmt: skip
     top |= {key: settings.pop(key) for key in list(settings) if key in top}
     recipes: Mapping[str, Mapping[str, Any]] = settings.pop("recipes", {})
     num_params: Mapping[str, int | None] = settings.pop("num_params", {})
     variants = [
-        {"variant_id": f"v{number:02}", "label": label, "model": {"name": "nin", "revision": 1}, "data": DATA,
+        {"variant_id": f"v{number:02}", "label": label,
+         "model": {"name": label.partition(" ")[0], "revision": 1}, "data": DATA,
          "recipe": {**RECIPE, **recipes.get(label, {})}, "num_params": num_params.get(label, 1_000 * (number + 1)),
          "study_name": f"{top['name']}/cpu/v{number:02}"}
         for number, label in enumerate(studies)

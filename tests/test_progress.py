@@ -98,7 +98,7 @@ def test_without_a_terminal_each_event_is_a_plain_line(clock):
         "nin head=[gap] seed 2: started on cpu",
         "[2/3, less than a minute left] nin head=[gap] seed 2: diverged: the training loss became nan at step 3",
         "nin head=[gap] seed 1: started on cpu",
-        "[3/3] nin head=[gap] seed 1: interrupted: stopped before its end",
+        "[2/3] nin head=[gap] seed 1: interrupted: stopped before its end",
     ]
 
 

@@ -164,7 +164,7 @@ class _Lines(Display):
         self.say(f"{self.names[key]}: epoch {epoch}/{self.epochs[key]}, {note}")
 
     def _end(self, key: str, line: str, *, again: bool, interrupted: bool) -> None:
-        self.num_ended += not again
+        self.num_ended += not (again or interrupted)
         left = "" if interrupted else self.work.time_left()
         self.say(f"[{self.num_ended}/{len(self.epochs)}{', ' if left else ''}{left}] {line}")
 

@@ -1,8 +1,8 @@
 """Show a search's events, trial by trial."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from nin_bench.progress.display import Display, display_on
 from nin_bench.search.run import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
@@ -65,8 +65,24 @@ def _outcome(event: TrialEnded) -> str:
         return f"failed: {result.error}" + ("; will be tried again" if event.will_retry else "")
     if result.value is None:
         return "pruned"
-    failed = [*(["diverged"] if result.diverged else []), *(["never escaped"] if result.escaped is False else [])]
-    return told_value(event.study, result.value) + "".join(f", {one}" for one in failed)
+    failed = {
+        "diverged": result.diverged,
+        "never escaped": result.escaped is False,
+        "fell back to chance level": any(_fell_back(event.study, run) for run in result.runs),
+    }
+    how, said = [name for name, happened in failed.items() if happened], told_value(event.study, result.value)
+    return f"{said}, where a seed that {' or '.join(how)} counts as {_worst(event.study)}" if how else said
+
+
+def _fell_back(study: VariantStudy, run: Mapping[str, Any]) -> bool:
+    """Whether a seed left chance level and was back there at its end: it counts as other than what it reached."""
+    return bool(
+        run["outcome"] == "trained" and run["escaped"] and run["value"] != run["history"][-1][study.spec.objective]
+    )
+
+
+def _worst(study: VariantStudy) -> str:
+    return "0" if study.spec.objective == "validation_accuracy" else "ten times the loss of a guess"
 
 
 def _key(study: VariantStudy, draw: int) -> str:

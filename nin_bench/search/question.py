@@ -3,7 +3,7 @@
 from typing import Any
 
 from nin_bench.environment import describe_environment
-from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.errors import InputError, ResultsError, SpecError, shown
 from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.plan import RegistryCatalog, check_networks
@@ -66,6 +66,7 @@ def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage:
             }
             for variant in grid.variants
         ],
+        "baseline": next((one.variant_id for one in grid.variants if one.label == grid.baseline), None),
         "environment": describe_environment(),
     }
 
@@ -107,14 +108,14 @@ def check_folder(folder: ResultsFolder, document: dict[str, Any]) -> None:
     if earlier is None:
         return
     changed = [
-        part
+        change
         for part in ("name", "data", "recipe", "search")
-        if _lasting(earlier, part) != _lasting(document, part)
+        for change in _changes(part, _lasting(earlier, part), _lasting(document, part))
     ]
     if changed:
         raise ResultsError(
-            f"{folder.path}: holds another search (its {', '.join(changed)} differ); undo the change, or choose "
-            "another folder with --results"
+            f"{folder.path}: holds another search ({', '.join(changed)}); undo the change, or choose another "
+            "folder with --results"
         )
     asked = document["search"]["trials"]
     for variant in document["variants"]:
@@ -135,6 +136,19 @@ def keep_search(folder: ResultsFolder, document: dict[str, Any], *, trains: bool
     earlier = None if trains else read_search(folder)
     environment = (earlier or {}).get("environment", document["environment"])
     write_atomically(search_path(folder), to_json({**document, "environment": environment}))
+
+
+def _changes(place: str, before: Any, after: Any) -> list[str]:
+    """Each value in which two searches differ, as `search.trials 7, now 3`; a list as `other search.seeds`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            change
+            for key in before | after
+            for change in _changes(f"{place}.{key}", before.get(key), after.get(key))
+        ]
+    if before == after:
+        return []
+    return [f"other {place}" if isinstance(after, list) else f"{place} {shown(before)}, now {shown(after)}"]
 
 
 def _lasting(document: dict[str, Any], part: str) -> Any:

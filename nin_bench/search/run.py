@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as Flag
@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from optuna.exceptions import OptunaError
+from optuna.storages import BaseStorage
 from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -133,19 +134,23 @@ def search_grid(
     document["chance_loss"] = Chance.of(load_dataset(spec, options.data_dir).labels).loss
     shared = open_storage(options.storage) if options.storage else None
     url = options.storage or own_storage_url(folder.path)
-    with sole_writer(folder.path), storage_errors_told(url):
+    selected = {cell.variant_id for cell in grid.selected}
+    searcher = Searcher(uuid4().hex, shares=shared is not None)
+
+    def studies_in(storage: BaseStorage) -> list[VariantStudy]:
+        searched = (variant for variant in grid.variants if variant.variant_id in selected)
+        return [VariantStudy(storage, grid, variant, catalog, searcher) for variant in searched]
+
+    with storage_errors_told(url), ExitStack() as held:
+        # What others share is no part of the folder: a study of theirs that refuses is met before it is made too.
+        studies = studies_in(shared) if shared else None
+        held.enter_context(sole_writer(folder.path))
         check_folder(folder, document)  # again: another search may have held the folder meanwhile
-        selected = {cell.variant_id for cell in grid.selected}
-        if shared is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
+        if studies is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
             keep_search(folder, document, trains=False)
             return SearchSummary()
-        searcher = Searcher(uuid4().hex, shares=shared is not None)
-        storage = shared or open_storage(url)
-        studies = [
-            VariantStudy(storage, grid, variant, catalog, searcher)
-            for variant in grid.variants
-            if variant.variant_id in selected
-        ]
+        if studies is None:
+            studies = studies_in(open_storage(url))
         for study in studies:
             _check_known(folder, study)
         keep_search(folder, document, trains=any(study.num_done < study.spec.trials for study in studies))

@@ -1,7 +1,8 @@
 """Optuna's samplers and pruners by the names that grids give them, every draw a function of its number.
 
 So a search that was interrupted draws what it would have drawn, and all variants are offered the same values
-wherever a sampler does not learn from what it saw.
+wherever a sampler does not learn from what it saw. Values are rounded before they are trained with, so that a
+tuned grid holds what was trained, and can be read.
 """
 
 import warnings
@@ -69,12 +70,26 @@ def _points(spec: SearchSpec) -> Sequence[dict[str, Scalar]]:
     seed, space = _seed(spec.sampler_seed), distributions(spec)
     if spec.sampler == "random":
         scratch = optuna.create_study(sampler=RandomSampler(seed))
-        return [scratch.ask(space).params for _ in range(spec.trials)]
+        return [_readable(scratch.ask(space).params, space) for _ in range(spec.trials)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         scratch = optuna.create_study(sampler=QMCSampler(scramble=True, seed=seed))
     scratch.ask(space)  # learns the space from its first trial, whose own values are no part of the sequence
-    return [scratch.ask(space).params for _ in range(spec.trials)]
+    return [_readable(scratch.ask(space).params, space) for _ in range(spec.trials)]
+
+
+def _readable(params: dict[str, Any], space: Distributions) -> dict[str, Any]:
+    """The values with three digits, or as many as tell apart two hundred steps of the range."""
+    return {name: _rounded(value, space[name]) for name, value in params.items()}
+
+
+def _rounded(value: Any, distribution: BaseDistribution) -> Any:
+    if not isinstance(distribution, FloatDistribution):
+        return value
+    low, high = distribution.low, distribution.high
+    rounded = (float(f"{value:.{digits}g}") for digits in range(3, 17))
+    near = next((one for one in rounded if abs(one - value) * 200 <= high - low), value)
+    return min(max(near, low), high)
 
 
 def _seed(*purpose: object) -> int:
@@ -118,12 +133,13 @@ class _SeededTPE(BaseSampler):
         return self._tpe.infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> dict[str, Any]:
-        return self._tpe.sample_relative(study, trial, search_space)
+        return _readable(self._tpe.sample_relative(study, trial, search_space), search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._tpe.sample_independent(study, trial, param_name, param_distribution)
+        value = self._tpe.sample_independent(study, trial, param_name, param_distribution)
+        return _rounded(value, param_distribution)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

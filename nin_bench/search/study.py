@@ -264,7 +264,7 @@ class VariantStudy:
         elif known != asked:
             differs = [key for key in asked if (known or {}).get(key) != asked[key]]
             raise ResultsError(
-                f"study {self.name!r} is there already, of another search (its {', '.join(differs)} differ); "
+                f"study {self.name!r} is there already, of another search (other {', '.join(differs)}); "
                 "choose another --storage or --results, or rename the grid"
             )
 

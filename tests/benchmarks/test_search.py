@@ -13,6 +13,7 @@ from figures import Size
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from nin_bench.grid import Grid
+from nin_bench.metrics import has_learned
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.attempt import Attempt
@@ -71,7 +72,8 @@ def search(grid: Grid) -> list[tuple[int, float | None]]:
             while goes_on and attempt.epochs_left:
                 row = attempt.run_epoch()
                 goes_on = study.report(trial, TrialEpoch(row["epoch"], row["validation_accuracy"], [row]))
-        well = attempt.outcome == "trained" and attempt.metrics["escaped"]
+        well, metrics = attempt.outcome == "trained", attempt.metrics
+        well = well and has_learned(metrics["escaped"], attempt.history[-1], metrics["chance_loss"]) is not False
         value = attempt.history[-1]["validation_accuracy"] if well else 0.0
         study.finish(trial, TrialResult(value=value if goes_on else None, pruned=not goes_on), {})
         done.append((len(attempt.history), value if goes_on else None))

@@ -56,14 +56,14 @@ def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
     assert path == tmp_path / "report" / "search.md"
     assert page.startswith("# lr_search · cpu · search\n\n**Question.** Which learning rate suits each network?\n")
     assert "6 trials of 12 epochs on 2 seeds, sampler grid, pruner none." in page
-    assert "**a** did best, with lr 0.0631 and a validation accuracy in % of 86.0 ± 1.4 (n=2).\n" in page
+    assert "\na has the highest validation accuracy in %, 86.0 ± 1.4 (n=2) with lr 0.0631.\n" in page
     assert (
         "| a | lr 0.0631 | 86.0 ± 1.4 (n=2) | 6/6 | none |\n"
         "| b\\|c | lr 0.001 (arbitrary) | – | 6/6 | nothing learned |\n"
     ) in page
     assert "- b\\|c: none of its 6 complete trials learned (6 at chance level), so its best is arbitrary" in page
-    # within one point of .86: all of the .6 decades down to .85, and next to nothing up to where one did not learn
-    assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.61 decades | 80 % (39–96 %) | 6 | 4 |\n" in page
+    # within one point of .86: the .6 decades down to .85, and some of those up to where one did not learn
+    assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.60–1.20 decades | 80 % (39–96 %) | 6 | 4 |\n" in page
     assert "| b\\|c | 2,000 | – | – | – | 0 % (0–41 %) | 6 | – |\n" in page
     assert (
         "- At a learning rate drawn at random, a is the likeliest to learn, 80 % (95 % interval 39 to 96 %, "
@@ -162,7 +162,7 @@ def test_a_loss_is_given_in_nats(tmp_path: Path) -> None:
     page = build_search_report(folder, tmp_path / "report").read_text()
     assert "The best has the lowest validation loss, mean over its seeds.\n" in page
     assert "A seed that diverged or ended at chance level counts as ten times the loss of a guess.\n" in page
-    assert "**a** did best, with lr 0.00398 and a validation loss in nats of 0.500 ± 0.000 (n=2).\n" in page
+    assert "\na has the lowest validation loss in nats, 0.500 ± 0.000 (n=2) with lr 0.00398.\n" in page
     assert "| a | 8.133 | 0.633 | 0.500 |\n" in page
 
 
@@ -172,7 +172,8 @@ def test_a_pruner_is_said_with_what_was_spent(tmp_path: Path) -> None:
     page = build_search_report(folder, tmp_path / "report").read_text()
     assert "2 trials of at most 12 epochs" in page
     assert "| a | 1/2 | 1 | 0 | 0 | 0 | 32 |" in page
-    assert "- Pruned trials count with the value they had reached" in page
+    assert "- Pruned trials are on no curve, and not in the expected best" in page
+    assert "| variant | k = 1 |\n|---|---:|\n| a | 90.0 |\n" in page
     assert "optuna-dashboard STORAGE\n" in page
     assert "STORAGE is the postgresql address" in page
 
@@ -217,7 +218,8 @@ def test_one_trial_makes_a_whole_page(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "s", {"a": [trial(0, {"lr": 0.1}, [0.9])]}, trials=1, seeds=[10_000])
     page = build_search_report(folder, tmp_path / "report").read_text()
     assert "1 trial of 12 epochs on 1 seed, sampler" in page
-    assert "| a | lr 0.1 | 90.0 (n=1) | 1/1 | one seed |\n" in page
+    assert "| a | lr 0.1 | 90.0 (n=1) | 1/1 | none |\n" in page
+    assert page.count("Every trial trained one seed") == 1
     assert "| a | 1,000 | 0.1 | 90.0 (n=1) | – | 100 % (21–100 %) | 1 | 1 |\n" in page
 
 
@@ -240,6 +242,7 @@ def test_names_say_only_what_tells_variants_apart(tmp_path: Path) -> None:
     assert "Names say only what tells variants apart. Left out of them: nin width=0.25.\n" in page
     assert "\n| nin pointwise=0 | lr 0.001 |" in page
     assert "- nin pointwise=0: its best learning rate" in page
+    assert "- **pointwise**: " in page
     assert "width=0.25" not in page.partition("Left out of them: nin width=0.25.")[2]
 
 
@@ -329,4 +332,4 @@ def test_the_showcase_is_read_in_the_grid_s_order(tmp_path: Path) -> None:
         "lenet",
         "mlp",
     ]
-    assert "**vgg11** did best" in page
+    assert "\nvgg11 has the highest" in page

@@ -66,36 +66,39 @@ def test_points_hold_the_best_trial_s_seeds_and_who_learned(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "low", "high", "at_least"),
+    ("accuracies", "low", "high", "at_most"),
     [
         # level .89: half of the way from .90 down to .88, a quarter of that down to .86
-        ([0.88, 0.90, 0.86], -1.5, -0.75, False),
-        ([0.895, 0.90, 0.86], -2.0, -0.75, True),
-        ([0.88, 0.90, 0.899], -1.5, 0.0, True),
-        ([0.90, 0.80, 0.90], -2.0, -1.9, True),  # the second peak is not beside the first
-        # nothing learned counts as 0: one ninetieth of the way to it is left
-        ([0.1, 0.90, None], -1.0 - 1 / 90, -1.0 + 1 / 90, False),
+        ([0.88, 0.90, 0.86], -1.5, -0.75, 0.75),
+        ([0.895, 0.90, 0.86], -2.0, -0.75, None),
+        ([0.88, 0.90, 0.899], -1.5, 0.0, None),
+        ([0.90, 0.80, 0.90], -2.0, -1.9, None),  # the second peak is not beside the first
+        # where a seed failed the curve ends, nobody knows how far behind the peak
+        ([0.1, 0.90, None], -1.0, -1.0, 2.0),
+        ([0.88, 0.90, [0.9, 0.1]], -1.5, -1.0, 1.5),
+        ([[0.9, 0.1], 0.90, 0.895], -1.0, 0.0, None),
     ],
 )
 def test_width_is_interpolated_over_the_logarithm(
-    tmp_path: Path, accuracies: list[float | None], low: float, high: float, at_least: bool
+    tmp_path: Path, accuracies: list[Any], low: float, high: float, at_most: float | None
 ) -> None:
     width = curve(tmp_path / "s", sweep(accuracies, [0.01, 0.1, 1.0])).width
     assert width is not None
     assert (math.log10(width.low), math.log10(width.high)) == pytest.approx((low, high))
-    assert (width.size, width.at_least) == (pytest.approx(high - low), at_least)
+    assert (width.size, width.at_most) == (pytest.approx(high - low), at_most and pytest.approx(at_most))
 
 
 def test_width_of_a_plain_range_is_in_its_own_unit(tmp_path: Path) -> None:
     trials = [trial(n, {"momentum": m}, [a]) for n, (m, a) in enumerate([(0.0, 0.88), (0.4, 0.9), (0.8, 0.86)])]
     found = curve(tmp_path / "s", trials, space={"momentum": {"low": 0, "high": 0.8}})
-    assert found.width == Width(pytest.approx(0.2), pytest.approx(0.5), pytest.approx(0.3), at_least=False)
+    assert found.width == Width(pytest.approx(0.2), pytest.approx(0.5), pytest.approx(0.3), pytest.approx(0.3))
     assert found.width.shown(Axis("momentum", 0, 0.8, log=False)) == "0.3"
 
 
 def test_width_is_shown_with_its_unit_and_whether_it_goes_on() -> None:
-    assert Width(0.01, 0.1, 1.0, at_least=False).shown(LR) == "1.00 decades"
-    assert Width(0.01, 0.1, 1.0, at_least=True).shown(LR) == "≥ 1.00 decades"
+    assert Width(0.01, 0.1, 1.0, at_most=1.0).shown(LR) == "1.00 decades"
+    assert Width(0.01, 0.1, 1.0, at_most=1.4).shown(LR) == "1.00–1.40 decades"
+    assert Width(0.01, 0.1, 1.0, at_most=None).shown(LR) == "≥ 1.00 decades"
 
 
 @pytest.mark.parametrize("accuracies", [[0.1, None, 0.1], [0.1, [0.9, 0.1], [0.9, None]]])
@@ -123,7 +126,7 @@ def test_a_pruned_trial_is_on_no_curve(tmp_path: Path) -> None:
     found = curve(tmp_path / "s", trials)
     # it says that one seed had learned, and of the other nothing
     assert [point.learned for point in found.points] == [Tally(2, 2), Tally(1, 1), Tally(2, 2)]
-    assert found.width == Width(pytest.approx(0.01), pytest.approx(1.0), pytest.approx(2.0), at_least=True)
+    assert found.width == Width(pytest.approx(0.01), pytest.approx(1.0), pytest.approx(2.0), at_most=None)
 
 
 def test_where_other_parameters_vary_freely_the_width_is_a_lower_bound(tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_where_other_parameters_vary_freely_the_width_is_a_lower_bound(tmp_path:
     found = curve(tmp_path / "s", trials, space=space, sampler="tpe")
     assert not found.connected
     assert found.width == Width(
-        pytest.approx(0.01), pytest.approx(0.3), pytest.approx(math.log10(30)), at_least=True
+        pytest.approx(0.01), pytest.approx(0.3), pytest.approx(math.log10(30)), at_most=None
     )
 
 

@@ -54,6 +54,22 @@ def test_draws_lie_in_the_space_and_repeat(sampler):
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "tpe", "random"])
+def test_numbers_are_drawn_with_three_digits(sampler):
+    rates = [params["lr"] for params in drawn(spec(sampler, trials=14, space=(LR,)))]
+    assert [float(f"{rate:.3g}") for rate in rates] == rates
+    assert len(set(rates)) == 14
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "tpe", "random"])
+def test_a_narrow_range_has_as_many_digits_as_it_needs(sampler):
+    """Of a range from 0.9 to 0.9004 every draw has its place, and none lies outside."""
+    narrow = Range(name="momentum", low=0.9, high=0.9004)
+    values = [params["momentum"] for params in drawn(spec(sampler, trials=14, space=(narrow,)))]
+    assert len(set(values)) > 7
+    assert all(0.9 <= value <= 0.9004 and float(f"{value:.6g}") == value for value in values)
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "tpe", "random"])
 def test_a_draw_is_the_same_however_many_were_asked_for(sampler):
     assert drawn(spec(sampler, trials=3)) == drawn(spec(sampler))[:3]
 

@@ -65,7 +65,26 @@ def test_each_event_is_a_line(load, catalog, clock):
         "mlp hidden=16 trial 2: epoch 2/2, validation accuracy 80.0%",
         "[1/2, less than a minute left] mlp hidden=16 trial 2: validation accuracy 80.0%",
         "mlp hidden=16 trial 3: started on cpu with lr=1, init=normal",
-        "[2/2] mlp hidden=16 trial 3: validation accuracy 0.0%, diverged, never escaped",
+        "[2/2] mlp hidden=16 trial 3: validation accuracy 0.0%, where a seed that diverged or never escaped "
+        "counts as 0",
+    ]
+
+
+def test_a_seed_that_fell_back_is_told_and_a_lost_trial_is_not_done(load, catalog, clock):
+    one = study(load, catalog)
+    fell = [{"outcome": "trained", "escaped": True, "value": 0.0, "history": [{"validation_accuracy": 0.1}]}]
+    assert lines_of(
+        one,
+        TrialStarted(one, 1, 1, {"lr": 0.1}, "cpu"),
+        TrialEnded(one, 1, 1, TrialResult(value=0.0, runs=fell), will_retry=False),
+        TrialStarted(one, 2, 2, {"lr": 1.0}, "cpu"),
+        TrialEnded(one, 2, 2, TrialResult(error="interrupted"), will_retry=False),
+    )[2:] == [
+        "mlp hidden=16 trial 1: started on cpu with lr=0.1",
+        "[1/2] mlp hidden=16 trial 1: validation accuracy 0.0%, where a seed that fell back to chance level "
+        "counts as 0",
+        "mlp hidden=16 trial 2: started on cpu with lr=1",
+        "[1/2] mlp hidden=16 trial 2: failed: interrupted",
     ]
 
 

@@ -17,6 +17,7 @@ from search_grid_text import GRID, ONE
 
 from nin_bench.data.sources import DEBIAN_FASHION_MNIST
 from nin_bench.errors import InputError, ResultsError
+from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.run import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
@@ -90,7 +91,7 @@ def test_the_search_as_resolved_is_kept(bench, load):
     ]  # fmt: skip
     assert set(search) == {
         "schema", "name", "profile", "question", "source", "data", "recipe", "search", "storage", "variants",
-        "environment", "chance_loss",
+        "baseline", "environment", "chance_loss",
     }  # fmt: skip
     assert [one["num_params"] for one in search["variants"]] == [(64 + 1) * 16 + 170, (64 + 1) * 32 + 330]
     # the digits' classes are nearly as frequent
@@ -355,10 +356,11 @@ def test_a_grid_without_a_search_is_refused(bench):
 @pytest.mark.parametrize(
     ("old", "new", "differs"),
     [
-        ("high: 1.0", "high: 0.5", "search"),
-        ("momentum: 0.9", "momentum: 0.8", "recipe"),
-        ("name: digits", "name: digits, normalize: dataset", "data"),
-        ("trials: 3", "trials: 4", "search"),
+        ("high: 1.0", "high: 0.5", "search.space.lr.high 1.0, now 0.5"),
+        ("momentum: 0.9", "momentum: 0.8", "recipe.momentum 0.9, now 0.8"),
+        ("name: digits", "name: digits, normalize: dataset", "data.normalize 'none', now 'dataset'"),
+        ("trials: 3", "trials: 2", "search.trials 3, now 2"),
+        ("trials: 3", "trials: 4\n  seeds: 2", "search.trials 3, now 4, other search.seeds"),
     ],
 )
 def test_another_search_in_the_same_folder_is_refused_and_nothing_is_overwritten(bench, old, new, differs):
@@ -367,10 +369,19 @@ def test_another_search_in_the_same_folder_is_refused_and_nothing_is_overwritten
     with pytest.raises(ResultsError) as refused:
         bench.search(ONE.replace(old, new))
     assert str(refused.value) == (
-        f"{bench.folder.path}: holds another search (its {differs} differ); undo the change, or choose another "
-        "folder with --results"
+        f"{bench.folder.path}: holds another search ({differs}); undo the change, or choose another folder with "
+        "--results"
     )
     assert bench.files() == before
+
+
+def test_a_shared_storage_s_other_search_is_refused_and_nothing_is_made(bench, tmp_path):
+    url = f"sqlite:///{tmp_path}/shared.db"
+    bench.search(ONE, storage=url)
+    bench.folder = ResultsFolder(tmp_path / "other" / "tiny" / "full")
+    with pytest.raises(ResultsError, match=r"is there already, of another search \(other space\)"):
+        bench.search(ONE.replace("high: 1.0", "high: 0.5"), storage=url)
+    assert not bench.folder.path.exists()
 
 
 def test_a_folder_in_use_is_refused(bench):

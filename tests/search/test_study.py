@@ -297,7 +297,7 @@ def test_a_study_of_another_search_under_the_same_name_is_refused(open_study, ol
     with pytest.raises(ResultsError) as refused:
         open_study(ONE.replace(old, new))
     told = str(refused.value)
-    assert told.startswith("study 'tiny/full/mlp hidden=16' is there already, of another search (its ")
+    assert told.startswith("study 'tiny/full/mlp hidden=16' is there already, of another search (other ")
     assert differs in told
     assert told.endswith("choose another --storage or --results, or rename the grid")
     assert study.summary() == before

@@ -45,10 +45,10 @@ class Budget:
     """The objective after each trial that counts, in the order they were started; None before a seed of one has
     learned."""
     expected_best: list[float]
-    """The objective of the best of k trials drawn at random from those that count, for k = 1, 2, …"""
+    """The objective of the best of k trials drawn at random from those that ran to their end, for k = 1, 2, …"""
     trials_needed: int | None
     """The smallest k whose expected best accuracy lies within `NEAR` of the best; None where none
-    learned, and for another objective."""
+    learned, where some were pruned, and for another objective."""
 
 
 def budgets(search: Search) -> list[Budget]:
@@ -61,14 +61,15 @@ def _budget(settings: Settings, study: Study) -> Budget:
     told = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
     overheads = [trial.overhead_seconds for trial in study.counted if trial.overhead_seconds is not None]
     so_far = _best_so_far(study, settings)
-    expected = expected_best([trial.value or 0.0 for trial in study.counted], settings.higher_is_better)
-    in_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None])
+    pruned = sum(trial.state == "pruned" for trial in study.trials)
+    expected = expected_best([trial.value or 0.0 for trial in study.complete], settings.higher_is_better)
+    in_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None]) and not pruned
     return Budget(
         variant_id=study.variant_id,
         name=study.name,
         asked=settings.trials,
         complete=len(study.complete),
-        pruned=sum(trial.state == "pruned" for trial in study.trials),
+        pruned=pruned,
         failed=sum(trial.state == "failed" for trial in study.trials),
         diverged=len(diverged),
         at_chance=sum(trial.ended_at_chance for trial in study.complete),

@@ -8,6 +8,7 @@ from typing import Any
 from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
+from nin_bench.report.glossary import explain_arguments
 from nin_bench.report.look import Picture
 from nin_bench.report.page import (
     digest_of,
@@ -23,7 +24,7 @@ from nin_bench.report.search.budget import Budget, budgets
 from nin_bench.report.search.importances import Importances, importances
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.rates import Axis, RateCurve, Width, rate_curves, search_axis
-from nin_bench.report.search.sentences import caveats, ease_of_tuning
+from nin_bench.report.search.sentences import caveats, claim_of_ease, ease_of_tuning
 from nin_bench.report.search.size import SizeAndEase, size_and_ease
 from nin_bench.report.search.studies import Search, read_search
 from nin_bench.report.search.warnings import SearchWarning, find_warnings
@@ -38,7 +39,8 @@ FIGURES = {
         "One panel per variant: the thick line is the mean over seeds, small points and thin lines are single "
         "seeds, the shaded stretch lies within one point of the peak; the other variants stand in grey behind. "
         "Lines break where a seed did not learn; its mark stands at the bottom. Under each name: the peak, where "
-        "it lies, and how wide the stretch is.",
+        "it lies, and how wide the stretch is: from what is shaded to the most it can be, where a value at which "
+        "a seed failed ends it. Pruned seeds are grey, at what they had reached when they were stopped.",
     ),
     "search_learning": (
         "Where each variant learns",
@@ -48,9 +50,9 @@ FIGURES = {
     ),
     "search_budget": (
         "What fewer trials would have found",
-        "The thick line is the expected best of k trials drawn at random from those of the search, the thin "
-        "steps are the best so far in the order in which they were tried; the other variants' expected best stand "
-        "in grey.",
+        "The thick line is the expected best of k trials drawn at random from those of the search that ran to "
+        "their end, the thin steps are the best so far in the order in which they were tried; the other variants' "
+        "expected best stand in grey.",
     ),
     "search_importances": (
         "What each parameter decides",
@@ -162,17 +164,20 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "question": search.question,
         "search": search.settings.model_dump(),
         "not_repeated": search.names.not_repeated,
+        "arguments": explain_arguments(variant.label for variant in search.variants),
         "leader": asdict(leader) if (leader := _leader(search, findings.choices)) else None,
         "choices": [asdict(choice) for choice in findings.choices],
         "warnings": [asdict(warning) for warning in findings.warnings],
         "axis": axis and asdict(axis),
         "curves": [asdict(curve) for curve in findings.curves],
+        "claim_of_ease": claim_of_ease(axis, findings.curves, search) if axis else None,
         "ease_of_tuning": ease_of_tuning(axis, findings.curves, findings.sizes) if axis else [],
+        "least_learned": _least_learned(search),
         "size_and_ease": [asdict(found) for found in findings.sizes],
         "budgets": [asdict(budget) for budget in findings.budgets],
         "importances": [asdict(found) for found in findings.importances],
         "studies": [_study(study.model_dump(exclude={"best"})) for study in search.studies],
-        "figures": [_caption(name, axis, len(search.variants)) for name in figures],
+        "figures": [_caption(name, axis, search) for name in figures],
         "setting": _setting(search),
         "left_out": search.left_out,
         "caveats": caveats(search, findings.budgets, axis, findings.curves),
@@ -231,8 +236,22 @@ def _setting(search: Search) -> dict[str, Any]:
     }
 
 
-def _caption(name: str, axis: Axis | None, num_variants: int) -> dict[str, str]:
+def _least_learned(search: Search) -> float | None:
+    """The lowest validation accuracy of a seed that counts as having learned; None where none did."""
+    trials = (trial for study in search.studies for trial in study.complete)
+    learned = [run for trial in trials for run in trial.runs if trial.has_learned(run)]
+    accuracies = [run.measured("validation_accuracy") for run in learned]
+    return min((accuracy for accuracy in accuracies if accuracy is not None), default=None)
+
+
+def _caption(name: str, axis: Axis | None, search: Search) -> dict[str, str]:
     title, caption = (words.replace("{axis}", axis.title if axis else "") for words in FIGURES[name])
+    num_variants = len(search.variants)
+    if name == "search_budget" and search.settings.sampler == "grid":
+        caption += (
+            " The grid sampler tries values in ascending order, so that the best so far tells where in the range "
+            "the best lies, and is flat behind it by construction: read what trials buy off the thick line."
+        )
     if num_variants > MAX_DRAWN:
         caption += f" Drawn are the first {MAX_DRAWN} of {num_variants} variants, in the grid's order."
     return {"name": name, "title": title, "caption": caption}
@@ -249,6 +268,8 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     filters: dict[str, Callable[..., str]] = {
         "spread": spread,
         "worth": lambda value: f"{100 * value:.1f}" if by_points else f"{value:.3f}",
+        "own_markdown": text.Markdown,
+        "tenths": lambda share: f"{100 * share:.1f}",
         "params": lambda params: ", ".join(f"{name} {_shown(value)}" for name, value in params.items()),
         "values": _values,
         "shown": _shown,

@@ -35,9 +35,12 @@ _MARKS: dict[str, Any] = {
     "at chance level": {**BELOW, "markersize": 5},
     "diverged": {"marker": "x", "markersize": 5.5, "markeredgewidth": 1.3, "linestyle": ""},
     "below the axis": {"marker": "v", "markersize": 3.5, "alpha": 0.5, "linestyle": ""},
-    "pruned": {"marker": "o", "markersize": 4, "markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": ""},
+    "pruned": {"marker": "1", "markersize": 6, "markeredgewidth": 0.8, "linestyle": "", "color": QUIET},
 }
-"""How a seed that is on no line is marked, by what became of it; all but a pruned one stand at the bottom."""
+"""How a seed that is on no line is marked, by what became of it; all but a pruned one stand at the bottom.
+
+A pruned one is grey, as nobody knows where it would have ended.
+"""
 
 _ROOM_BELOW = 0.15
 """How much accuracy below the best of all the axis shows: with more, one point could not be seen."""
@@ -65,7 +68,7 @@ def draw_curves(search: Search, axis: Axis, curves: Sequence[RateCurve]) -> Pict
         panels[0].yaxis.set_major_formatter(percent_tick)
         marks: set[str] = set()
         for (curve, study), ax in zip(drawn, panels, strict=True):
-            color = look[curve.variant_id].color
+            color, marker = look[curve.variant_id].color, look[curve.variant_id].marker
             for other, _ in drawn:
                 if other is not curve and other.connected:
                     _join(ax, other.points, **_OTHERS)
@@ -73,7 +76,7 @@ def draw_curves(search: Search, axis: Axis, curves: Sequence[RateCurve]) -> Pict
                 ax.axvspan(curve.width.low, curve.width.high, color=color, **_NEAR)
             marks |= _draw_seeds(ax, axis, study, color)
             if curve.connected:
-                _join(ax, curve.points, color=color, **LINE)
+                _join(ax, curve.points, color=color, marker=marker, **LINE)
             ax.set_title(f"{wrapped(curve.name, 32)}\n{_summary(axis, curve)}")
         legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
         return render(figure)
@@ -124,11 +127,12 @@ def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
             if mark is None:
                 continue
             marks.add(mark)
-            if mark == "pruned":
-                ax.plot(rate, accuracy, color=color, **_MARKS[mark])
+            styled = {"color": color, **_MARKS[mark]}
+            if mark == "pruned" and accuracy >= ax.get_ylim()[0]:
+                ax.plot(rate, accuracy, **styled)
             else:
                 height = 0.035 + 0.065 * min(at_bottom[rate], 4)
-                ax.plot(rate, height, transform=ax.get_xaxis_transform(), color=color, **_MARKS[mark])
+                ax.plot(rate, height, transform=ax.get_xaxis_transform(), **styled)
                 at_bottom[rate] += 1
     for line in lines.values():
         ax.plot([rate for rate, _ in line], [accuracy for _, accuracy in line], color=color, **_SEED)
@@ -139,16 +143,16 @@ def _mark(trial: Trial, run: Run, is_below: bool) -> str | None:
     """What keeps a seed from standing on its line, or None where nothing does."""
     if trial.has_learned(run) is False:
         return "diverged" if run.outcome == "diverged" else "at chance level"
-    if is_below:
-        return "below the axis"
-    return "pruned" if trial.state == "pruned" else None
+    if trial.state == "pruned":
+        return "pruned"
+    return "below the axis" if is_below else None
 
 
 def _legend(curves: Sequence[RateCurve], marks: Collection[str]) -> list[tuple[Artist, str]]:
     peaks = [curve for curve in curves if curve.peak]
     handles: list[tuple[Artist, str]] = []
     if any(curve.connected for curve in peaks):
-        handles.append((Line2D([], [], color=QUIET, **LINE), "mean over seeds"))
+        handles.append((Line2D([], [], color=QUIET, marker="o", **LINE), "mean over seeds"))
     if peaks:
         handles.append((Line2D([], [], color=QUIET, **_SEED), "one seed"))
     if any(curve.width for curve in peaks):
@@ -156,7 +160,9 @@ def _legend(curves: Sequence[RateCurve], marks: Collection[str]) -> list[tuple[A
     if len(curves) > 1 and any(curve.connected for curve in peaks):
         handles.append((Line2D([], [], **_OTHERS), "other variants"))
     used = (
-        (Line2D([], [], color=QUIET, **look), f"seed {name}") for name, look in _MARKS.items() if name in marks
+        (Line2D([], [], **{"color": QUIET, **look}), f"seed {name}")
+        for name, look in _MARKS.items()
+        if name in marks
     )
     return [*handles, *used]
 
@@ -165,4 +171,5 @@ def _summary(axis: Axis, curve: RateCurve) -> str:
     if curve.peak is None or curve.peak.accuracy.mean is None:
         return "nothing learned" if any(point.num_complete for point in curve.points) else "no complete trial"
     peak = f"{100 * curve.peak.accuracy.mean:.1f} % at {curve.peak.rate:.3g}"
-    return f"{peak}, {curve.width.shown(axis)} wide" if curve.width else peak
+    # the longest, of bounds in decades, just fits over its panel
+    return f"{peak}, {curve.width.shown(axis)}{'' if axis.log else ' wide'}" if curve.width else peak

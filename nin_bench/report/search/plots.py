@@ -33,14 +33,14 @@ from nin_bench.report.search.importances import Importances, Shares
 from nin_bench.report.search.rates import Axis, RateCurve, nearest_parts
 from nin_bench.report.search.studies import Settings
 
-LINE: Any = {"linewidth": 2, "marker": "o", "markersize": 4}
-"""The line that a panel is about."""
+LINE: Any = {"linewidth": 2, "markersize": 4}
+"""The line that a panel is about; its marker is the variant's."""
 
 _LEARNED: Any = {"alpha": 0.4, "linewidth": 0}
 _ESCAPED: Any = {"alpha": 0.15, "linewidth": 0}
 _TRIED: Any = {"color": "0.3", "linewidth": 0.9}
 _STRETCH: Any = {"linewidth": 2.5, "solid_capstyle": "butt"}
-_PEAK: Any = {"marker": "D", "markersize": 5.5, "markeredgecolor": "white", "linestyle": ""}
+_PEAK: Any = {"markersize": 6, "markeredgecolor": "white", "linestyle": ""}
 
 
 def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
@@ -58,7 +58,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
         scale_axis(strips[-1], axis)
         strips[-1].xaxis.set_minor_locator(NullLocator())
         for curve, ax in zip(drawn, strips, strict=True):
-            color = look[curve.variant_id].color
+            color, marker = look[curve.variant_id].color, look[curve.variant_id].marker
             ax.set_ylim(0, 1.45)
             for point, left, right in nearest_parts(axis, curve.points):
                 ax.fill_between([left, right], point.escaped.count / point.escaped.of, color=color, **_ESCAPED)
@@ -67,7 +67,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
             if curve.width:
                 ax.plot([curve.width.low, curve.width.high], [1.22] * 2, color=color, **_STRETCH)
             if curve.peak:
-                ax.plot(curve.peak.rate, 1.22, color=color, **_PEAK)
+                ax.plot(curve.peak.rate, 1.22, color=color, marker=marker, **_PEAK)
             ax.text(1.01, 0.5, _chance(curve), transform=ax.transAxes, va="center", fontsize=9)
         head_notes(strips[0], "learns (95 %)")
         strips[-1].set_xlabel(axis.title)
@@ -77,7 +77,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
             handles.append((Patch(color=QUIET, **_ESCAPED), "left chance level, then fell back or diverged"))
         handles.append((Line2D([], [], linestyle="", marker="|", markersize=7, color="0.3"), "tried"))
         if any(curve.peak for curve in drawn):
-            handles.append((Line2D([], [], color=QUIET, **_PEAK), "peak of accuracy"))
+            handles.append((Line2D([], [], color=QUIET, marker="o", **_PEAK), "peak of accuracy"))
         if any(curve.width and curve.width.size for curve in drawn):
             handles.append((Line2D([], [], color=QUIET, **_STRETCH), "within one point of it"))
         legend_below(figure, handles, columns=3)
@@ -93,18 +93,18 @@ def draw_budget(settings: Settings, budgets: Sequence[Budget]) -> Picture | None
     drawn = budgets[:MAX_DRAWN]
     if not any(budget.expected_best for budget in drawn):
         return None
-    most = max(len(budget.expected_best) for budget in drawn)
+    most = max(len(budget.best_so_far) for budget in drawn)
     edge = max(0.04 * (most - 1), 0.5 / most)
     with theme():
         look = styles([budget.variant_id for budget in drawn])
         figure, panels = grid_of_panels(len(drawn), "trials", f"best {settings.objective.replace('_', ' ')}")
         for budget, ax in zip(drawn, panels, strict=True):
-            color = look[budget.variant_id].color
+            color, marker = look[budget.variant_id].color, look[budget.variant_id].marker
             for other in drawn:
                 if other is not budget:
                     _over_trials(ax, other.expected_best, color=FAINT, linewidth=0.7)
             _over_trials(ax, budget.best_so_far, color=color, linewidth=1, drawstyle="steps-post", alpha=0.7)
-            _over_trials(ax, budget.expected_best, color=color, **LINE)
+            _over_trials(ax, budget.expected_best, color=color, marker=marker, **LINE)
             ax.set_title(wrapped(budget.name, 32))
             ax.set_xlim(1 - edge, most + edge)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -116,7 +116,7 @@ def draw_budget(settings: Settings, budgets: Sequence[Budget]) -> Picture | None
             panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             panels[0].yaxis.set_minor_locator(NullLocator())
         handles: list[tuple[Artist, str]] = [
-            (Line2D([], [], color=QUIET, **LINE), "expected best of k trials"),
+            (Line2D([], [], color=QUIET, marker="o", **LINE), "expected best of k trials"),
             (Line2D([], [], color=QUIET, linewidth=1), "best so far"),
         ]
         if len(drawn) > 1:

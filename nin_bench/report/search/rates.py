@@ -69,14 +69,26 @@ class Width:
     low: float
     high: float
     size: float
-    """In decades on a log scale, else in the parameter's own unit."""
-    at_least: bool
-    """Whether it reaches the outermost rate tried, so that it may be wider."""
+    """As far as it is seen to go, in decades on a log scale, else in the parameter's own unit."""
+    at_most: float | None
+    """How wide it can be: a rate at which a seed failed ends it, nobody knows how far before.
+
+    None where it reaches the outermost rate tried, so that it may go on.
+    """
+
+    @property
+    def bound(self) -> float:
+        """How wide it can be, as a number."""
+        return math.inf if self.at_most is None else self.at_most
 
     def shown(self, axis: Axis) -> str:
         """Its size in words."""
-        size = f"{self.size:.2f} decades" if axis.log else f"{self.size:.2g}"
-        return f"≥ {size}" if self.at_least else size
+        digits, unit = (".2f", " decades") if axis.log else (".2g", "")
+        size = f"{self.size:{digits}}"
+        if self.at_most is None:
+            return f"≥ {size}{unit}"
+        most = f"{self.at_most:{digits}}"
+        return f"{size}{unit}" if size == most else f"{size}–{most}{unit}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class RateCurve:
     peak: RatePoint | None
     """The most accurate; None where no trial learned."""
     width: Width | None
-    """None without a peak, and where only one rate tells of it."""
+    """None without a peak, and where nothing on either side tells of it."""
     chance: Chance | None
     """None where of no rate it is known who learned."""
 
@@ -181,30 +193,40 @@ def _point(rate: float, trials: Sequence[Trial]) -> RatePoint:
 def _width(axis: Axis, points: Sequence[RatePoint], peak: RatePoint, connected: bool) -> Width | None:
     """How far the curve stays near its peak.
 
-    Between two rates the accuracy is interpolated linearly over the axis; one at which nothing learned counts as
-    0, so that the stretch ends close beside its neighbour. Where other parameters differ from point to point,
-    the stretch goes from the first to the last rate that came near, and may be wider.
+    Between two rates the accuracy is interpolated linearly over the axis. A rate at which a seed failed has none:
+    the stretch ends somewhere between the rate before it and that one. Where other parameters differ from point to
+    point, the stretch goes from the first to the last rate that came near, and may be wider.
     """
     xs = [axis.scaled(point.rate) for point in points]
-    ys = [point.accuracy.mean or 0.0 for point in points]
+    ys = [point.accuracy.mean for point in points]
     top = points.index(peak)
-    level = ys[top] - NEAR
+    level = (ys[top] or 0.0) - NEAR
     if connected:
-        low, open_below = _reach(xs[top::-1], ys[top::-1], level)
-        high, open_above = _reach(xs[top:], ys[top:], level)
-        at_least = open_below or open_above
+        low, lowest = _reach(xs[top::-1], ys[top::-1], level)
+        high, highest = _reach(xs[top:], ys[top:], level)
     else:
-        near = [x for x, y in zip(xs, ys, strict=True) if y >= level]
-        low, high, at_least = near[0], near[-1], True
-    return Width(axis.value(low), axis.value(high), high - low, at_least) if high > low else None
+        near = [x for x, y in zip(xs, ys, strict=True) if y is not None and y >= level]
+        low, high, lowest, highest = near[0], near[-1], None, None
+    at_most = None if lowest is None or highest is None else highest - lowest
+    if high == low and at_most is None:
+        return None
+    return Width(axis.value(low), axis.value(high), high - low, at_most)
 
 
-def _reach(xs: Sequence[float], ys: Sequence[float], level: float) -> tuple[float, bool]:
-    """Where a curve first falls below a level, going away from its first point, and whether it never does."""
-    for (x, y), (next_x, next_y) in itertools.pairwise(zip(xs, ys, strict=True)):
-        if next_y < level:
-            return x + (next_x - x) * (y - level) / (y - next_y), False
-    return xs[-1], True
+def _reach(xs: Sequence[float], ys: Sequence[float | None], level: float) -> tuple[float, float | None]:
+    """How far a curve stays above a level, going away from its first point: as is seen, and at most.
+
+    At most is None where it never falls below.
+    """
+    known, near = xs[0], ys[0] or 0.0
+    for x, y in zip(xs[1:], ys[1:], strict=True):
+        if y is None:
+            return known, x
+        if y < level:
+            end = known + (x - known) * (near - level) / (near - y)
+            return end, end
+        known, near = x, y
+    return known, None
 
 
 def chance_to_learn(axis: Axis, points: Sequence[RatePoint]) -> Chance | None:

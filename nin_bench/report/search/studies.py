@@ -195,6 +195,7 @@ class _SearchFile(_Part):
     chance_loss: float = Field(gt=0)
     """Of a constant guess on the training images, in nats."""
     variants: list[Variant] = Field(min_length=1)
+    baseline: str | None = None
     environment: dict[str, Any]
 
 
@@ -209,6 +210,8 @@ class Search:
     storage: str
     """The kind of Optuna's storage; never an address."""
     variants: list[Variant]
+    baseline: str | None
+    """A variant's id: what the others are compared with, if the grid names it."""
     names: Names
     environment: dict[str, Any]
     studies: list[Study]
@@ -254,6 +257,7 @@ def read_search(folder: Path) -> Search:
         settings=found.search,
         storage=found.storage,
         variants=found.variants,
+        baseline=found.baseline,
         names=names,
         environment=found.environment,
         studies=studies,

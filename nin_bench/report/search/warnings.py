@@ -35,7 +35,7 @@ class SearchWarning:
 
     kind: Kind
     variant_ids: list[str]
-    """Whose best is in doubt; all of them where the search itself is."""
+    """Whose best is in doubt; none where the search itself is."""
     sentence: str
 
 
@@ -135,16 +135,16 @@ def _of_all(search: Search) -> Iterator[SearchWarning]:
     if len(settings.seeds) == 1:
         yield SearchWarning(
             "one seed",
-            everyone,
+            [],
             "Every trial trained one seed: a better value cannot be told from a lucky one; search with more.",
         )
     if sentence := _seeds_disagree(search):
-        yield SearchWarning("seeds disagree", everyone, sentence)
+        yield SearchWarning("seeds disagree", [], sentence)
     others = [key for key in everyone if settings.run_epochs.get(key, settings.epochs) != settings.epochs]
     if settings.epochs is not None and others:
         yield SearchWarning("other epochs", others, _other_epochs(search, others))
     if settings.pruner != "none" and (sentence := _budgets_differ(search)):
-        yield SearchWarning("budgets differ", everyone, sentence)
+        yield SearchWarning("budgets differ", [], sentence)
 
 
 def _other_epochs(search: Search, variant_ids: Sequence[str]) -> str:
@@ -163,12 +163,12 @@ def _budgets_differ(search: Search) -> str | None:
     if not spent:
         return None
     (least, frugal), (most, lavish) = min(spent), max(spent)
-    apart = (
-        f"from {least:,} ({frugal}) to {most:,} ({lavish}), a factor of {most / least:.2g}"
-        if most > least
-        else f"though every variant happened to take {most:,}"
+    if least == most:
+        return None
+    return (
+        f"The {search.settings.pruner} pruner stops trials early, so that the epochs spent differ: from {least:,} "
+        f"({frugal}) to {most:,} ({lavish}), a factor of {most / least:.2g}."
     )
-    return f"The {search.settings.pruner} pruner stops trials early, so that the epochs spent differ: {apart}."
 
 
 def _seeds_disagree(search: Search) -> str | None:
