@@ -16,7 +16,7 @@ from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results.stored import check_predictions
 
 State = Literal["repaired", "noted", "open"]
-"""`repaired`: mended or set aside. `noted`: nothing is wrong, yet worth knowing. `open`: a person has to decide."""
+"""`repaired`: mended or set aside. `noted`: worth telling, and not wrong. `open`: a person has to decide."""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def _print_cells(results: "Results", saved: Mapping[str, int]) -> None:
 
 def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """Check a results folder, mend or set aside what can be; exit with 1 where a person has to decide."""
-    from nin_bench.doctor import examine
+    from nin_bench.doctor import State, examine
 
     findings = examine(folder)
     states = Counter(finding.state for finding in findings)
@@ -166,8 +166,11 @@ def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
     else:
         for finding in findings:
             tell(f"{finding.file}: {finding.found}; {finding.done}")
-        said = (("repaired", "mended or set aside"), ("open", "for you to decide"), ("noted", "good to know"))
-        tell(", ".join(f"{states[state]} {words}" for state, words in said if states[state]) or "all is well")
+        said: dict[State, str] = {
+            "repaired": "mended or set aside", "open": "for you to decide", "noted": "good to know",
+        }  # fmt: skip
+        told = [f"{states[state]} {words}" for state, words in said.items() if states[state]]
+        tell(", ".join(told) or "all is well")
     sys.exit(1 if states["open"] else 0)
 
 
