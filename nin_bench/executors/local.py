@@ -6,23 +6,21 @@ a forkserver that has the heavy imports done; not forked from the parent, since 
 initialised again in a forked child.
 """
 
-import ctypes
 import multiprocessing
 import os
-import pickle
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
+
+from nin_bench.executors.process import start_process
+from nin_bench.executors.tasks import Ended, Event, Slot, Started, Task, Told
 
 POLL_SECONDS = 0.25
 """How soon a signal or a time limit is noticed."""
@@ -31,95 +29,7 @@ STOP_SECONDS = 30.0
 OUTPUT_LINES = 20
 """How much of a dead worker's last output is kept."""
 
-
-@dataclass(frozen=True)
-class Slot:
-    """A place where one worker runs."""
-
-    device: str
-    core: int | None = None
-    """The core that the worker is pinned to; None leaves that to the system."""
-
-
-class Channel:
-    """A worker's end of its pipe."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._stopped = False
-
-    def tell(self, news: Any) -> None:
-        """Send something that can be pickled to the parent."""
-        self._connection.send(("told", news))
-
-    def should_stop(self) -> bool:
-        """Whether the parent has asked this worker to stop."""
-        if not self._stopped and self._connection.poll():
-            self._receive()
-        return self._stopped
-
-    def ask(self, news: Any) -> Any:
-        """Send news and wait for the parent's `answer` to it; None if the parent wants this worker to stop."""
-        self.tell(news)
-        return None if self._stopped else self._receive()
-
-    def _receive(self) -> Any:
-        kind, content = self._connection.recv()
-        self._stopped = kind == "stop"
-        return content
-
-
-@dataclass(frozen=True)
-class Task:
-    """A function of module level, called as `function(channel, slot, *arguments)`."""
-
-    key: str
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Started:
-    """A task has its process."""
-
-    key: str
-    slot: Slot
-
-
-@dataclass(frozen=True)
-class Told:
-    """A task sent news."""
-
-    key: str
-    news: Any
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A task is over: it returned a result, died, ran out of time, or was killed because all had to stop."""
-
-    key: str
-    how: Literal["returned", "died", "timed_out", "killed"]
-    result: Any = None
-    exit_code: int | None = None
-    output: str = ""
-    """The last lines that a dead worker wrote."""
-
-    @property
-    def cause(self) -> str:
-        """Of a worker that died: by what, and what it last said; the last line tells most, and goes first."""
-        code = self.exit_code
-        if code is not None and code < 0:
-            by = signal.Signals(-code).name
-            hint = " (the system may have run out of memory)" if by == "SIGKILL" else ""
-            said = f"its process was killed by {by}{hint}"
-        else:
-            said = f"its process ended with status {code}"
-        *before, last = self.output.splitlines() or [""]
-        return "\n".join([f"{said}: {last}" if last else said, *before])
-
-
-Event = Started | Told | Ended
+_WATCH = "nin_bench.executors.watch"
 
 
 @dataclass
@@ -180,7 +90,7 @@ class LocalExecutor:
         generator early kills the workers.
         """
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(self.preload))
+        context.set_forkserver_preload([_WATCH, *self.preload])
         with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
             try:
                 while True:
@@ -206,8 +116,17 @@ class LocalExecutor:
             task = next_task()
             if task is None:
                 return
-            self._workers.append(_start(task, slot, context, folder))
+            worker = self._start(task, slot, context, folder)
+            if worker is None:
+                return
+            self._workers.append(worker)
             yield Started(task.key, slot)
+
+    def _start(self, task: Task, slot: Slot, context: ForkServerContext, folder: Path) -> _Worker | None:
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        os.close(descriptor)
+        started = start_process(task, slot, context, Path(name), is_wanted=lambda: not self.stopping)
+        return _Worker(task, slot, *started, Path(name), time.monotonic()) if started else None
 
     def _hear(self) -> Iterator[Event]:
         """Wait for news or an end, for a moment at most."""
@@ -241,35 +160,6 @@ class LocalExecutor:
                 _kill(worker, "killed")
 
 
-def _start(task: Task, slot: Slot, context: ForkServerContext, folder: Path) -> _Worker:
-    descriptor, name = tempfile.mkstemp(dir=folder)
-    os.close(descriptor)
-    # The worker unpickles its task itself, so that an import that fails there is told like any other error.
-    payload = pickle.dumps(task)
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, name, payload, slot), daemon=True)
-    with _signals_blocked():
-        process.start()
-    theirs.close()
-    return _Worker(task, slot, process, ours, Path(name), time.monotonic())
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Start processes that neither Ctrl-C nor SIGTERM reaches.
-
-    Both often go to a whole group of processes, but the parent alone decides, and tells its workers through
-    their pipes. The forkserver inherits the mask when the first worker is started, and hands it on; were it to
-    die, its workers would seem to have died with it.
-    """
-    resource_tracker.ensure_running()  # which would unblock the signals again, were it started below
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _news(worker: _Worker) -> Iterator[Told]:
     """Receive one message; none is left once the pipe is closed."""
     try:
@@ -300,45 +190,3 @@ def _ended(worker: _Worker) -> Ended:
         exit_code=worker.process.exitcode,
         output="\n".join(output),
     )
-
-
-def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
-    """What a worker process does, from its start to its end."""
-    _die_with_parent()
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    if slot.core is not None:
-        # A machine that forbids pinning still computes the same, only less steadily.
-        with suppress(OSError, AttributeError):
-            os.sched_setaffinity(0, {slot.core})
-    _keep_freed_memory()
-    task: Task = pickle.loads(payload)
-    connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
-    # All is said; a thread or a library that will not end must not hold the slot.
-    os._exit(0)
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next allocation, instead of handing it back to the system.
-
-    A training step frees and allocates the same large tensors over and over; each page handed back has to be
-    mapped and zeroed anew. Other C libraries have no such setting.
-    """
-    trim_threshold, mmap_max = -1, -4  # glibc's M_TRIM_THRESHOLD and M_MMAP_MAX
-    with suppress(AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, -1)  # never
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent ends, even by SIGKILL; PR_SET_PDEATHSIG would watch the forkserver."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

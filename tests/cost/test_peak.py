@@ -1,4 +1,5 @@
-import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -9,16 +10,26 @@ MIB = 2**20
 BATCHED = MIB  # the kernel counts pages in batches, so that a peak can be told a little low
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel that sets a peak back on demand is Linux")
-def test_the_peak_is_above_what_was_held_before_and_is_forgotten_on_demand():
+def peaks_of_two_tensors() -> tuple[int | None, int | None, int | None]:
+    """What was held before; the peak with 128 MiB, and with 32 MiB after it was forgotten."""
     kept = torch.ones(64 * MIB, dtype=torch.uint8)
     memory = PeakMemory(torch.device("cpu"))
-    assert memory.before > 64 * MIB
     large = torch.ones(128 * MIB, dtype=torch.uint8)
     assert large.numel() + kept.numel() == 192 * MIB
     del large
-    assert 128 * MIB - BATCHED <= memory.peak() < 160 * MIB
+    first = memory.peak()
     memory.restart()
     small = torch.ones(32 * MIB, dtype=torch.uint8)
-    assert 32 * MIB - BATCHED <= memory.peak() < 64 * MIB
     assert small.numel() == 32 * MIB
+    return memory.before, first, memory.peak()
+
+
+def test_the_peak_is_above_what_was_held_before_and_is_forgotten_on_demand():
+    # In a fresh process, as a worker is: in an old one the kernel may take back pages meanwhile.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        before, first, second = pool.submit(peaks_of_two_tensors).result()
+    if first is None:
+        pytest.skip("this system does not tell a process's peak")
+    assert before > 64 * MIB
+    assert 128 * MIB - BATCHED <= first < 160 * MIB
+    assert 32 * MIB - BATCHED <= second < 64 * MIB

@@ -255,16 +255,21 @@ for event in LocalExecutor([Slot("cpu"), Slot("cpu")]).run(lambda: jobs.pop() if
 """
 
 
-@pytest.fixture
-def two_forever() -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A process of its own group that runs two workers for ever, and their ids."""
-    with subprocess.Popen(
-        [sys.executable, "-c", RUN_TWO_FOREVER],
+def own_group(code: str) -> subprocess.Popen[str]:
+    """Start Python in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    ) as parent:
+    )
+
+
+@pytest.fixture
+def two_forever() -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process of its own group that runs two workers for ever, and their ids."""
+    with own_group(RUN_TWO_FOREVER) as parent:
         assert parent.stdout is not None
         yield parent, [int(parent.stdout.readline()) for _ in range(2)]
         parent.kill()
@@ -288,3 +293,45 @@ def test_a_signal_to_the_group_reaches_neither_workers_nor_forkserver(two_foreve
         masks = dict(line.split(":\t") for line in status if line.startswith("Sig") and "\t" in line)
         deaf_to = int(masks["SigBlk"], 16) | int(masks["SigIgn"], 16)
         assert deaf_to >> (number - 1) & 1
+
+
+RUN_COLD = """
+import signal
+import executor_tasks as tasks
+from nin_bench.executors import LocalExecutor, Slot, Task
+
+jobs = [Task("never", tasks.ignore_everything)]
+executor = LocalExecutor([Slot("cpu")], preload=["endless_import"])
+signal.signal(signal.SIGINT, lambda *_: executor.stop())
+for event in executor.run(lambda: jobs.pop() if jobs else None):
+    print(event, flush=True)
+print("stopped", flush=True)
+"""
+
+
+@pytest.fixture
+def cold() -> Iterator[subprocess.Popen[str]]:
+    """A process of its own group whose forkserver is importing, and will not come to an end."""
+    with own_group(RUN_COLD) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "importing\n"
+        yield parent
+        parent.kill()
+
+
+@linux
+def test_a_signal_is_heard_while_the_forkserver_imports(cold):
+    group = members_of(cold.pid)
+    os.killpg(cold.pid, signal.SIGINT)
+    assert cold.stdout is not None
+    assert cold.stdout.readline() == "stopped\n"
+    assert cold.wait(30.0) == 0
+    assert still_running_after(30.0, group) == set()
+
+
+@linux
+def test_a_forkserver_does_not_outlive_its_parent_while_it_imports(cold):
+    group = members_of(cold.pid)
+    assert len(group) > 1
+    cold.kill()
+    assert still_running_after(30.0, group) == set()

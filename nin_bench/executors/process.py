@@ -1,0 +1,115 @@
+"""A worker's process: how it is started, and what it does from its start to its end."""
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from nin_bench.executors.tasks import Channel, Slot, Task
+
+LOOK_SECONDS = 0.25
+"""How soon it is seen that a process has started, or is no longer wanted."""
+
+
+def start_process(
+    task: Task, slot: Slot, context: ForkServerContext, log: Path, is_wanted: Callable[[], bool]
+) -> tuple[BaseProcess, Connection] | None:
+    """Start a task's process; the first one waits for seconds, while the forkserver imports what it preloads.
+
+    Neither Ctrl-C nor SIGTERM reaches the forkserver and its workers. Both often go to a whole group of processes,
+    but the parent alone decides, and tells its workers through their pipes; were the forkserver to die, its
+    workers would seem to have died with it. It inherits the mask of the thread that starts it, and hands it on.
+    A thread of its own waits for it, so that the main one, in which alone Python hears signals, goes on hearing.
+
+    Args:
+        task: what the process is for.
+        slot: where.
+        context: whose forkserver starts it.
+        log: where the process writes what it would print.
+        is_wanted: asked while it starts.
+
+    Returns:
+        The process and our end of its pipe; None where it was no longer wanted before it had started.
+    """
+    # The worker unpickles its task itself, so that an import that fails there is told like any other error.
+    payload = pickle.dumps(task)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, str(log), payload, slot), daemon=True)
+    resource_tracker.ensure_running()  # which would unblock the signals again, were it started in there
+    failures: list[BaseException] = []
+    dropped = threading.Event()
+
+    def start() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            process.start()
+        except BaseException as error:
+            failures.append(error)
+        else:
+            if dropped.is_set():
+                process.kill()
+
+    starting = threading.Thread(target=start, daemon=True)
+    starting.start()
+    while starting.is_alive():
+        if not is_wanted():
+            dropped.set()
+            if process.pid is not None:  # it has started this very moment
+                process.kill()
+            return None
+        starting.join(LOOK_SECONDS)
+    theirs.close()
+    if failures:
+        raise failures[0]
+    return process, ours
+
+
+def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
+    """What a worker process does, from its start to its end."""
+    _die_with_parent()
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if slot.core is not None:
+        # A machine that forbids pinning still computes the same, only less steadily.
+        with suppress(OSError, AttributeError):
+            os.sched_setaffinity(0, {slot.core})
+    _keep_freed_memory()
+    task: Task = pickle.loads(payload)
+    connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
+    # All is said; a thread or a library that will not end must not hold the slot.
+    os._exit(0)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next allocation, instead of handing it back to the system.
+
+    A training step frees and allocates the same large tensors over and over; each page handed back has to be
+    mapped and zeroed anew. Other C libraries have no such setting.
+    """
+    trim_threshold, mmap_max = -1, -4  # glibc's M_TRIM_THRESHOLD and M_MMAP_MAX
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, -1)  # never
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent ends, even by SIGKILL; PR_SET_PDEATHSIG would watch the forkserver."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
