@@ -44,9 +44,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Those there are, newest first: the one of the latest step."""
-        name = re.compile(rf"{self.cell.cell_id}\.(\d{{1,18}})\.ckpt")
-        found = {path: match for path in self.folder.glob("*.ckpt") if (match := name.fullmatch(path.name))}
-        return sorted(found, key=lambda path: int(found[path][1]), reverse=True)
+        return _paths(self.folder, self.cell.cell_id)
 
     def save(self, record: Record, state: State) -> None:
         """Write a checkpoint, and drop all but the last two.
@@ -73,16 +71,8 @@ class Checkpoints:
             remove_file(old)
 
     def newest_record(self) -> Record | None:
-        """The header of the newest checkpoint whose header is whole and of this cell; states are not looked at."""
-        for path in self.paths():
-            try:
-                with open_regular(path) as stream:
-                    record, _ = _read_header(stream)
-                self._check_is_ours(record)
-                return record
-            except (DamagedFileError, FileNotFoundError):  # which a run under way may drop while others plan
-                continue
-        return None
+        """`newest_record` of this cell."""
+        return newest_record(self.folder, self.cell.cell_id, self.cell.as_dict())
 
     def restore(self, use: Callable[[State], None]) -> list[str]:
         """Hand the newest sound state to `use`; one that is damaged, or that `use` refuses, is set aside.
@@ -125,7 +115,7 @@ class Checkpoints:
         import torch
 
         with open_regular(path) as stream:
-            self._check_is_ours(_read_verified(stream))
+            _check_is_of(_read_verified(stream), self.cell.cell_id, self.cell.as_dict())
             try:
                 state: State = torch.load(stream, map_location="cpu", weights_only=True)
             except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
@@ -134,10 +124,40 @@ class Checkpoints:
                 raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
             return state
 
-    def _check_is_ours(self, record: Record) -> None:
-        check_record(record, self.cell.cell_id)
-        if not is_of(record, self.cell.as_dict()):
-            raise DamagedFileError("is of another experiment: a default has changed since")
+
+def newest_record(folder: Path, cell_id: str, planned: Mapping[str, Any]) -> Record | None:
+    """The header of a cell's newest checkpoint whose header is whole and of it; states are not looked at.
+
+    Args:
+        folder: of the checkpoints.
+        cell_id: whose.
+        planned: the cell as resolved today.
+
+    Raises:
+        ResultsError: the system refused to read one.
+    """
+    for path in _paths(folder, cell_id):
+        try:
+            with open_regular(path) as stream:
+                record, _ = _read_header(stream)
+            _check_is_of(record, cell_id, planned)
+            return record
+        except (DamagedFileError, FileNotFoundError):  # which a run under way may drop while others plan
+            continue
+    return None
+
+
+def _paths(folder: Path, cell_id: str) -> list[Path]:
+    """A cell's checkpoints, newest first."""
+    name = re.compile(rf"{cell_id}\.(\d{{1,18}})\.ckpt")
+    found = {path: match for path in folder.glob("*.ckpt") if (match := name.fullmatch(path.name))}
+    return sorted(found, key=lambda path: int(found[path][1]), reverse=True)
+
+
+def _check_is_of(record: Record, cell_id: str, planned: Mapping[str, Any]) -> None:
+    check_record(record, cell_id)
+    if not is_of(record, planned):
+        raise DamagedFileError("is of another experiment: a default has changed since")
 
 
 def check_checkpoint(path: Path) -> None:

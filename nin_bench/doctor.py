@@ -1,20 +1,22 @@
 """Examine a results folder under its lock, and repair what can be repaired. Imports no torch."""
 
 import os
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
 from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
 from nin_bench.files import DamagedFileError, set_aside
-from nin_bench.results import PARTS, Record, ResultsFolder, is_of
+from nin_bench.results import PARTS, Record, ResultsFolder, is_of, planned_cells
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results.stored import check_predictions
 
 State = Literal["repaired", "noted", "open"]
-"""`repaired`: put right. `noted`: nothing is wrong, yet worth knowing. `open`: a person has to decide."""
+"""`repaired`: mended or set aside. `noted`: worth telling, and not wrong. `open`: a person has to decide."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,23 @@ class _Examination:
 
     def __init__(self, folder: ResultsFolder) -> None:
         self.folder = folder
-        self.links = folder.links()
+        self.misplaced = {wrong.part: wrong for wrong in folder.misplaced()}
         self.records: dict[str, Record] = {}
         """Those that are whole, by their cell's id."""
         self.unreadable: set[str] = set()
         """Ids of cells whose records the system refuses."""
         self.planned: dict[str, dict[str, Any]] = {}
-        """The grid's cells by their ids; empty where it is not known."""
+        """`planned_cells`; empty where the grid is not known."""
+        self.contradicted: dict[str, str] = {}
+        """Cells whose predictions and record are both whole, and not of each other; what differs."""
 
     def findings(self) -> Iterator[Finding]:
         for removed in self.folder.remove_leftovers():
             yield self._finding(removed, "was being written when its process was killed", "removed", "repaired")
-        for link in self.links:
-            yield self._finding(link, "is a link, and none is followed", "put the folder itself there", "open")
+        for part, wrong in self.misplaced.items():
+            yield Finding(part, wrong.found, wrong.remedy, "open")
         try:
-            grid = self.folder.read_grid_file()
-            variants = {variant["variant_id"]: variant for variant in grid["variants"]}
-            self.planned = {
-                cell["cell_id"]: {**variants[cell["variant_id"]], "seed": cell["seed"]} for cell in grid["cells"]
-            }
+            self.planned = planned_cells(self.folder.read_grid_file())
         except FileNotFoundError:
             yield self._no_grid("is missing")
         except DamagedFileError as damage:
@@ -79,8 +79,9 @@ class _Examination:
             yield from self._compare_with_plan()
         yield from self._examine("checkpoints", ".ckpt", self._read_checkpoint)
         # Predictions are judged by their records, so these must have been seen.
-        if self.folder.path / "cells" not in self.links:
+        if not self.misplaced.keys() & {"cells", "predictions"}:
             yield from self._examine("predictions", ".npz", self._read_predictions)
+            yield from self._contradictions()
             yield from self._missing_predictions()
         yield from self._examine("costs", ".json", self.folder.read_costs)
 
@@ -94,8 +95,7 @@ class _Examination:
 
     def _examine(self, part: str, suffix: str, read: Callable[[str], object]) -> Iterator[Finding]:
         """Read every file of a folder, and set aside those that are damaged."""
-        folder = self.folder.path / part
-        for path in [] if folder in self.links else sorted(folder.glob(f"*{suffix}")):
+        for path in [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}")):
             identity = path.name.removesuffix(suffix)
             try:
                 read(identity)
@@ -103,9 +103,10 @@ class _Examination:
                 kept = set_aside(path, str(damage))
                 again = "; its cell runs again" if part == "cells" and identity in self.planned else ""
                 yield self._finding(path, str(damage), f"set aside as {kept.name}{again}", "repaired")
-            except ResultsError:
+            except ResultsError as refusal:
                 self.unreadable.add(identity)
-                yield self._finding(path, "cannot be read", "mend its permissions", "open")
+                found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
+                yield self._finding(path, found, remedy, "open")
 
     def _read_record(self, cell_id: str) -> None:
         if record := self.folder.read_record(cell_id):
@@ -123,7 +124,16 @@ class _Examination:
             raise DamagedFileError("belongs to no record")
         if record["outcome"] != "trained":
             raise DamagedFileError(f"belongs to no record: that of its cell says {record['outcome']}")
-        check_predictions(predictions, record)
+        try:
+            check_predictions(predictions, record)
+        except DamagedFileError as contradiction:
+            self.contradicted[cell_id] = str(contradiction)
+
+    def _contradictions(self) -> Iterator[Finding]:
+        """Which of the two is true, no file tells: neither is touched."""
+        for cell_id, found in self.contradicted.items():
+            again = f"put back what was changed, or make both again: {self._again([cell_id])}"
+            yield self._finding(self.folder.predictions_path(cell_id), found, again, "open")
 
     def _compare_with_plan(self) -> Iterator[Finding]:
         for cell_id, record in self.records.items():
@@ -145,9 +155,23 @@ class _Examination:
             yield Finding(
                 "predictions",
                 f"lacks those of {len(lacking)} trained cells: {some_of(lacking)}",
-                "the records stand without them; run --fresh would make them again",
+                f"the records stand without them; to make them again: {self._again(lacking)}",
                 "noted",
             )
+
+    def _again(self, cell_ids: Iterable[str]) -> str:
+        """The options of `run` that train these cells again, and no others."""
+        seeds: dict[str, list[int]] = {}
+        for cell in (self.planned[cell_id] for cell_id in cell_ids if cell_id in self.planned):
+            seeds.setdefault(cell["label"], []).append(cell["seed"])
+        return some_of(
+            [
+                f"run --fresh --only {shlex.quote(escape(label))} --seeds {','.join(map(str, of_label))}"
+                for label, of_label in seeds.items()
+            ]
+            or ["run --fresh --only LABEL --seeds N"],
+            most=3,
+        )
 
     def _finding(self, path: Path, found: str, done: str, state: State) -> Finding:
         return Finding(path.relative_to(self.folder.path).as_posix(), found, done, state)

@@ -74,9 +74,10 @@ def atomic_stream(path: Path, num_bytes: int) -> Iterator[BinaryIO]:
             raise
         _sync_folder(path.parent)
     except OSError as error:
+        remedy = remedy_of(error, "make space or mend the permissions")
         raise ResultsError(
             f"{path}: {num_bytes} bytes could not be written: {error.strerror or error}; "
-            "make space or mend the permissions, then run the same command again"
+            f"{remedy}, then run the same command again"
         ) from error
 
 
@@ -93,6 +94,12 @@ def remove_file(path: Path) -> None:
             f"{path}: cannot be removed: {error.strerror or error}; "
             "mend the permissions, then run the same command again"
         ) from error
+
+
+def remedy_of(error: OSError, otherwise: str) -> str:
+    """What helps where the system refused a path: a file in a folder's place goes with no space or permission."""
+    is_in_the_way = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError)
+    return "move away what stands in its place, or in its folder's" if is_in_the_way else otherwise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -53,6 +53,7 @@ _MISTAKES = (
     (r"expected .*, but found '[]}]'", "a bracket that was not opened", "take it out, or put the text in quotes"),
 )
 """What the parser says of common mistakes, what that means, and what to do about it."""
+_DIRECTIVE = re.compile("found (incompatible|duplicate) YAML|duplicate tag handle")
 _MISPLACED = re.compile("expected (<block end>|'<document start>')|mapping values are not allowed")
 _BOOLEANS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -157,6 +158,8 @@ def _explained(error: yaml.MarkedYAMLError, source: str) -> InputError:
     if opened is not None and problem in ("found unexpected end of stream", "could not find expected ':'"):
         mark = opened  # the parser noticed only later
     what, remedy = f"{f'{error.context}, ' if error.context else ''}{problem}", error.note or _REMEDY
+    if error.context == "while scanning a directive" or _DIRECTIVE.match(problem):
+        what, remedy = "a line that begins with % speaks to the parser", "leave it out; a grid needs none"
     if _MISPLACED.match(problem):
         assert mark.buffer is not None, "what is parsed is text"
         what, remedy = _misplaced(mark.buffer[mark.pointer - mark.column : mark.pointer])

@@ -14,9 +14,13 @@ from processes import linux, members_of, still_running_after
 from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench import cli
+from nin_bench.checkpoint import Checkpoints
 from nin_bench.environment import describe_machine
-from nin_bench.results import load_results
+from nin_bench.grid import Grid
+from nin_bench.plan import RegistryCatalog
+from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.record import make_record
 
 ROOT = Path(__file__).parent.parent
 GRID = """\
@@ -210,6 +214,48 @@ def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
         assert f"  in use by process {os.getpid()}" in call("status", "results/tiny/full").out.splitlines()
         document = call("status", "results/tiny/full", "--json").json()
         assert document["in_use_by"] == f"process {os.getpid()}"
+
+
+def test_status_tells_which_cells_go_on_from_a_checkpoint_as_plan_does(call, tmp_path):
+    """As after a kill -9: neither of the two cells under way has a record."""
+    Path("grid.yaml").write_text(GRID.replace("epochs: 1", "epochs: 3"))
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+    folder = ResultsFolder(tmp_path / "results" / "tiny" / "full")
+    grid = Grid.load(Path("grid.yaml"), RegistryCatalog(tmp_path))
+    first, _, second, done = grid.cells
+    assert (first.seed, second.seed, done.seed) == (0, 0, 1)
+    history = [{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.4}]
+    for cell, rows in ((first, history), (second, history[:1]), (done, history)):
+        record = make_record(cell, "interrupted", started_at="", metrics={"num_steps": 9}, history=rows)
+        Checkpoints(folder.checkpoints_path, cell).save(record, {})
+    assert call("status", "results/tiny/full", "--cells").out.splitlines()[1:] == [
+        "      2 missing", "      2 trained", "      2 of these to continue from their checkpoints",
+        "mlp hidden=16  seed 0  missing, continue (2 of 3 epochs saved)", "mlp hidden=16  seed 1  trained",
+        "mlp hidden=32  seed 0  missing, continue (1 of 3 epochs saved)", "mlp hidden=32  seed 1  trained",
+    ]  # fmt: skip
+    document = call("status", "results/tiny/full", "--json").json()
+    assert document["num_to_continue"] == 2
+    planned = call("plan", "--grid", "grid.yaml", "--json").json()["cells"]
+    saved = {cell["cell_id"]: cell["num_epochs_saved"] for cell in planned}
+    assert {cell["cell_id"]: cell["num_epochs_saved"] for cell in document["cells"]} == saved
+    assert sorted(saved.values(), key=str) == [1, 2, None, None]
+
+
+def test_a_report_is_not_replaced_by_one_of_no_cells_where_cells_is_no_folder(call, tmp_path):
+    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
+    page = tmp_path / "reports" / "tiny" / "full" / "report.md"
+    before = page.read_text()
+    cells = tmp_path / "results" / "tiny" / "full" / "cells"
+    cells.rename(tmp_path / "elsewhere")
+    of_folder, of_grid = ["results/tiny/full"], ["--grid", "grid.yaml"]
+    commands = {"report": of_folder, "status": of_folder, "run": of_grid, "plan": of_grid}
+    for found in ("is missing, and its cells' predictions are there", "is no folder"):
+        for command, arguments in commands.items():
+            done = call(command, *arguments)
+            assert (done.status, done.out) == (2, "")
+            assert done.err.splitlines()[-1].startswith(f"results/tiny/full/cells: {found}; ")
+        cells.touch()
+    assert page.read_text() == before
 
 
 HYPOTHESIS = (

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nin_bench import cli
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.doctor import Finding, examine
 from nin_bench.errors import ResultsError
-from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results import PARTS, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import make_record
 
@@ -85,21 +86,97 @@ def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_un
     assert examine(folder.path) == []
 
 
-def test_predictions_that_are_not_their_records_are_set_aside(folder):
-    folder.write_predictions("c00s0", RIGHT | {"label": RIGHT["predicted"]})
+def test_predictions_that_are_not_of_their_records_are_set_aside(folder):
     folder.predictions_path("c00s1").write_bytes(b"PK")
     folder.predictions_path("c01s0").rename(folder.predictions_path("c01s1"))
     folder.write_predictions("c77s0", RIGHT)
     found = {finding.file: finding for finding in examine(folder.path)}
     assert list(found) == [
-        *(f"predictions/{name}.npz" for name in ("c00s0", "c00s1", "c01s1", "c77s0")), "predictions",
+        *(f"predictions/{name}.npz" for name in ("c00s1", "c01s1", "c77s0")), "predictions",
     ]  # fmt: skip
-    assert found["predictions/c00s0.npz"].found == "has an accuracy of 1, and its record one of 0.75"
     assert found["predictions/c00s1.npz"].found.startswith("is no whole archive of arrays (")
     assert found["predictions/c01s1.npz"].found == "holds the predictions of another cell, 'c01s0'"
     assert found["predictions/c77s0.npz"].found == "belongs to no record"
-    assert found["predictions"].found == "lacks those of 3 trained cells: c00s0; c00s1; c01s0"
+    assert found["predictions"].found == "lacks those of 2 trained cells: c00s1; c01s0"
     assert found["predictions"].state == "noted"
+
+
+def test_predictions_and_a_record_that_disagree_are_both_left_for_a_person(folder):
+    """A record that was changed by hand: which of the two is true, no file tells."""
+    rewrite(folder.record_path("c00s0"), metrics=metrics(0.5))
+    before = files(folder)
+    assert examine(folder.path) == [
+        Finding(
+            "predictions/c00s0.npz",
+            "has an accuracy of 0.75, and its record one of 0.5",
+            "put back what was changed, or make both again: run --fresh --only a --seeds 0",
+            "open",
+        )
+    ]
+    assert files(folder) == before
+
+
+def test_what_is_missing_is_made_again_by_a_run_of_its_cells_alone(folder):
+    grid = json.loads(folder.grid_path.read_text())
+    for entry in (*grid["cells"], *grid["variants"]):
+        entry["label"] = entry["label"].replace("b", "b [c]")
+    rewrite(folder.grid_path, **grid)
+    for cell_id in ("c00s0", "c00s1", "c01s0"):
+        folder.remove_predictions(cell_id)
+    (finding,) = examine(folder.path)
+    assert finding.done == (
+        "the records stand without them; to make them again: run --fresh --only a --seeds 0,1; "
+        "run --fresh --only 'b [[]c]' --seeds 0"
+    )
+    assert fnmatchcase("b [c]", "b [[]c]")
+
+
+@pytest.mark.parametrize("part", [*PARTS, "report", "report/figures"])
+def test_a_file_in_a_folders_place_is_for_a_person_and_nothing_is_moved(folder, part):
+    path = folder.path / part
+    if path.exists():
+        path.rename(folder.path / "elsewhere")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    before = files(folder)
+    assert examine(folder.path) == [Finding(part, "is no folder", "move it away, and put the folder back", "open")]
+    assert files(folder) == before
+
+
+def test_records_that_are_gone_as_a_whole_cost_no_predictions(folder):
+    (folder.path / "cells").rename(folder.path / "elsewhere")
+    before = files(folder)
+    (finding,) = examine(folder.path)
+    assert (finding.file, finding.state) == ("cells", "open")
+    assert finding.found == "is missing, and its cells' predictions are there"
+    assert files(folder) == before
+    with pytest.raises(ResultsError, match=r"r/cells: is missing, .*; put it back, or remove them too$"):
+        load_results(folder.path)
+    (folder.path / "elsewhere").rename(folder.path / "cells")
+    assert examine(folder.path) == []
+
+
+def test_predictions_for_which_there_is_no_memory_are_left_for_a_person(folder, monkeypatch):
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", refuse)  # what takes the memory, and on a small machine finds none
+    before = files(folder)
+    found = examine(folder.path)
+    assert {finding.found for finding in found} == {"cannot be read: no memory left"}
+    assert [finding.state for finding in found] == ["open"] * 3
+    assert files(folder) == before
+
+
+def test_what_a_report_left_half_written_is_cleared_away(folder):
+    left = [f"{part}/.x.{'0' * 32}.tmp" for part in ("report", "report/figures", "report/tables")]
+    for name in left:
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).touch()
+    assert [(finding.file, finding.done) for finding in examine(folder.path)] == [
+        (name, "removed") for name in left
+    ]
+    assert examine(folder.path) == []
 
 
 def test_predictions_of_a_cell_that_failed_since_are_set_aside(folder):
@@ -200,8 +277,9 @@ def test_nothing_behind_a_link_is_touched(folder, tmp_path, part):
     (folder.path / part).symlink_to(elsewhere)
     before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
     found = examine(folder.path)
-    assert (found[0].file, found[0].found, found[0].state) == (part, "is a link, and none is followed", "open")
-    assert {finding.state for finding in found[1:]} <= {"noted"}
+    assert found == [
+        Finding(part, "is a link, and none is followed in a results folder", "put the folder itself there", "open")
+    ]
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
 
 
@@ -215,7 +293,9 @@ def test_a_record_that_the_system_refuses_is_for_a_person_and_keeps_its_predicti
 
     monkeypatch.setattr(os, "open", refuse)  # tests may run as root, who is refused nothing
     before = files(folder)
-    assert examine(folder.path) == [Finding("cells/c00s0.json", "cannot be read", "mend its permissions", "open")]
+    assert examine(folder.path) == [
+        Finding("cells/c00s0.json", "cannot be read: Permission denied", "mend or move it", "open")
+    ]
     assert files(folder) == before
 
 
@@ -254,8 +334,8 @@ def test_the_command_tells_what_it_found_and_did(folder, capsys):
         "predictions/c00s0.npz: is no whole archive of arrays (File is not a zip file); "
         "set aside as c00s0.npz.corrupt",
         "predictions: lacks those of 1 trained cells: c00s0; the records stand without them; "
-        "run --fresh would make them again",
-        "1 repaired, 0 for you to decide, 1 only to know",
+        "to make them again: run --fresh --only a --seeds 0",
+        "1 mended or set aside, 1 good to know",
     ])  # fmt: skip
     folder.grid_path.write_text("{")
     status, out = call(capsys, "doctor", path, "--json")

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -120,9 +121,14 @@ write_atomically(Path(sys.argv[1]), "new")
 def test_a_file_in_the_folders_place_is_told(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(
-        ResultsError, match=r"results/grid\.json: 3 bytes could not be written: (Not a dir|File ex)"
+        ResultsError,
+        match=r"results/grid\.json: 3 bytes could not be written: (Not a dir|File ex).*; move away what stands",
     ):
         write_atomically(tmp_path / "results" / "grid.json", "{}\n")
+    (tmp_path / "folder").mkdir()
+    refusal = r"folder: 0 bytes could not be written: Is a directory; move away what stands in its place"
+    with pytest.raises(ResultsError, match=refusal):
+        write_atomically(tmp_path / "folder", "")
 
 
 def test_a_stream_takes_its_place_only_when_all_is_written(tmp_path):
@@ -366,8 +372,16 @@ def test_the_lock_is_released_when_its_holder_fails(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "results").write_text("")
-    refusal = r"results/grid: cannot be written: (Not a directory|File exists); choose another --results$"
+    refusal = r"results/grid: cannot be written: (Not a directory|File exists); move away what stands in its place"
     with pytest.raises(ResultsError, match=refusal), sole_writer(tmp_path / "results" / "grid"):
+        pass
+
+
+@pytest.mark.parametrize("name", [".lock", ".lock-holder"])
+def test_a_folder_in_the_locks_place_is_named(tmp_path, name):
+    (tmp_path / name).mkdir()
+    refusal = rf"/{re.escape(name)}: cannot be written: Is a directory; move away what stands in its place"
+    with pytest.raises(ResultsError, match=refusal), sole_writer(tmp_path):
         pass
 
 

@@ -175,6 +175,7 @@ COLON = (
     "a second colon in the bracket of line {}; "
     "add }}, or a comma before its field, or quote text that holds a colon"
 )
+DIRECTIVE = "a line that begins with % speaks to the parser; leave it out; a grid needs none"
 MARK = "text cannot begin with a mark of YAML's own; put it in quotes"
 
 
@@ -210,12 +211,10 @@ MARK = "text cannot begin with a mark of YAML's own; put it in quotes"
         ("says: *two* beat one", "1:11", MARK),
         ("says: > 0.9 is good", "1:9", MARK),
         ('says: "a\\q"', "1:10", "an escape that YAML does not know; use single quotes, or write \\\\ for \\"),
-        (
-            "%YAML x",
-            "1:7",
-            "while scanning a directive, expected a digit, but found 'x'; indent with spaces, "
-            "put a space after each colon, close quotes and brackets, quote text that holds a colon",
-        ),
+        ("%YAML x", "1:7", DIRECTIVE),
+        ("%YAML 9.9\n---\na: 1", "1:1", DIRECTIVE),
+        ("%YAML 1.1\n%YAML 1.1\n---\na: 1", "2:1", DIRECTIVE),
+        ("%TAG ! !\n%TAG ! !\n---\na: 1", "2:1", DIRECTIVE),
     ],
 )  # fmt: skip
 def test_a_slip_in_the_syntax_is_answered_where_it_is_with_what_to_do(text, place, message):

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,6 +87,7 @@ def status(
 
     results = load_results(folder)
     outcomes = Counter(row["outcome"] for row in results.rows)
+    saved = _epochs_saved(results)
     holder = lock_holder(folder)
     if as_json:
         document = {
@@ -94,9 +96,13 @@ def status(
             "in_use_by": holder,
             "num_cells": len(results.rows),
             "outcomes": dict(outcomes),
+            "num_to_continue": len(saved),
             "left_out": results.left_out,
             "cells": [
-                {key: cell[key] for key in ("cell_id", "variant_id", "label", "seed", "outcome")}
+                {
+                    **{key: cell[key] for key in ("cell_id", "variant_id", "label", "seed", "outcome")},
+                    "num_epochs_saved": saved.get(cell["cell_id"]),
+                }
                 for cell in results.rows
             ],
         }
@@ -107,22 +113,46 @@ def status(
         tell(f"  in use by {holder}")
     for outcome, count in outcomes.most_common():
         tell(f"  {count:5d} {outcome}")
+    if saved:
+        tell(f"  {len(saved):5d} of these to continue from their checkpoints")
     for sentence in results.left_out:
         tell(f"  {sentence}")
     if cells:
-        _print_cells(results)
+        _print_cells(results, saved)
 
 
-def _print_cells(results: "Results") -> None:
+def _epochs_saved(results: "Results") -> dict[str, int]:
+    """Of the cells that the next run would continue: how many epochs their checkpoints hold, by their ids."""
+    from nin_bench.results import FINAL_OUTCOMES, ResultsFolder, planned_cells
+
+    folder = ResultsFolder(results.folder).checkpoints_path
+    begun = {path.name.partition(".")[0] for path in folder.glob("*.ckpt")}
+    if not begun:
+        return {}
+    from nin_bench.checkpoint import newest_record
+
+    planned = planned_cells(results.grid)
+    going_on = [row["cell_id"] for row in results.rows if row["outcome"] not in FINAL_OUTCOMES]
+    return {
+        cell_id: len(record["history"])
+        for cell_id in going_on
+        if cell_id in begun and (record := newest_record(folder, cell_id, planned[cell_id])) is not None
+    }
+
+
+def _print_cells(results: "Results", saved: Mapping[str, int]) -> None:
+    epochs = {variant["variant_id"]: variant["recipe"].get("epochs") for variant in results.grid["variants"]}
     width = max((len(cell["label"]) for cell in results.grid["cells"]), default=0)
     for cell in results.rows:
         why = f": {cell['error'].splitlines()[0]}" if isinstance(cell["error"], str) and cell["error"] else ""
-        tell(f"{cell['label']:{width}}  seed {cell['seed']}  {cell['outcome']}{why}")
+        known = saved.get(cell["cell_id"])
+        goes_on = "" if known is None else f", continue ({known} of {epochs[cell['variant_id']]} epochs saved)"
+        tell(f"{cell['label']:{width}}  seed {cell['seed']}  {cell['outcome']}{goes_on}{why}")
 
 
 def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Check a results folder, and repair what can be; exit with 1 where a person has to decide."""
-    from nin_bench.doctor import examine
+    """Check a results folder, mend or set aside what can be; exit with 1 where a person has to decide."""
+    from nin_bench.doctor import State, examine
 
     findings = examine(folder)
     states = Counter(finding.state for finding in findings)
@@ -136,11 +166,11 @@ def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
     else:
         for finding in findings:
             tell(f"{finding.file}: {finding.found}; {finding.done}")
-        tell(
-            f"{states['repaired']} repaired, {states['open']} for you to decide, {states['noted']} only to know"
-            if findings
-            else "all is well"
-        )
+        said: dict[State, str] = {
+            "repaired": "mended or set aside", "open": "for you to decide", "noted": "good to know",
+        }  # fmt: skip
+        told = [f"{states[state]} {words}" for state, words in said.items() if states[state]]
+        tell(", ".join(told) or "all is well")
     sys.exit(1 if states["open"] else 0)
 
 

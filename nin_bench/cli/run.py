@@ -215,7 +215,7 @@ def _write_report(folder: "ResultsFolder") -> Path:
     from nin_bench.report.build import build_report
 
     out = report_folder(folder.path)
-    for place in (out, out / "figures"):
+    for place in (out, out / "figures", out / "tables"):
         remove_temporary_files(place)
     return build_report(folder.path, out)
 

@@ -119,12 +119,12 @@ class Grid:
         if not entries:
             raise models.error("empty; give at least one model")
         count = sum(entry.num_variants for entry in entries) * len(planned)
+        if count > MOST_CELLS:
+            raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
         if count > MAX_CELLS and not allow_many:
             raise root.error(
                 f"{count:,} cells before exclusions, over {MAX_CELLS:,}; shorten an axis, or pass --yes"
             )
-        if count > MOST_CELLS:
-            raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
         every = expand(entries, catalog)
         _refuse_duplicates(every)
 

@@ -66,7 +66,8 @@ class Stored:
                 if found["label"].min() < 0 or num_classes_in(found) > MOST_CLASS_NUMBERS:
                     raise DamagedFileError(f"names classes beyond 0 to {MOST_CLASS_NUMBERS - 1}")
         except (DamagedFileError, ResultsError) as damage:
-            sentence = f"predictions/{cell_id}.npz was left out: it {damage}."
+            why = "the system refused to read it" if isinstance(damage, ResultsError) else f"it {damage}"
+            sentence = f"predictions/{cell_id}.npz was left out: {why}."
             if sentence not in self.left_out:
                 self.left_out.append(sentence)
             return None

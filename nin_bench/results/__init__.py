@@ -2,7 +2,7 @@
 
 from nin_bench.results.folder import FINAL_OUTCOMES, PARTS, ResultsFolder
 from nin_bench.results.load import Results, load_results
-from nin_bench.results.stored import Predictions, Record, is_of
+from nin_bench.results.stored import Predictions, Record, is_of, planned_cells
 
 __all__ = [
     "FINAL_OUTCOMES",
@@ -13,4 +13,5 @@ __all__ = [
     "ResultsFolder",
     "is_of",
     "load_results",
+    "planned_cells",
 ]

@@ -41,10 +41,24 @@ FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
 """The folders in a results folder."""
 
+REPORT_PARTS = ("report", "report/figures", "report/tables")
+"""Those of a report that is written into it."""
+
 MAX_GRID_BYTES = 64 * 2**20
 """A grid.json of some 300,000 cells."""
 MAX_PREDICTIONS_BYTES = 64 * 2**20
 """More than the predictions of any test set take."""
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A folder of ours that is none."""
+
+    part: str
+    """Which: one of `PARTS` or `REPORT_PARTS`."""
+    found: str
+    """What is in its place."""
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -91,16 +105,26 @@ class ResultsFolder:
             write_atomically(probe, b"")
             remove_file(probe)
 
-    def links(self) -> list[Path]:
-        """Links in the place of folders of ours; whoever followed one would read or write elsewhere."""
-        ours = [*PARTS, "report", "report/figures"]
+    def misplaced(self) -> list[Misplaced]:
+        """Folders of ours that are none: what is in them must neither be sought elsewhere nor taken for lost."""
+        found = []
         with suppress(OSError):  # of a name too long to be anything's
-            return [path for name in ours if (path := self.path / name).is_symlink()]
-        return []
+            for part in (*PARTS, *REPORT_PARTS):
+                path = self.path / part
+                if path.is_symlink():
+                    wrong = "is a link, and none is followed in a results folder", "put the folder itself there"
+                elif path.exists() and not path.is_dir():
+                    wrong = "is no folder", "move it away, and put the folder back"
+                elif part == "cells" and not path.exists() and any((self.path / "predictions").glob("*.npz")):
+                    wrong = "is missing, and its cells' predictions are there", "put it back, or remove them too"
+                else:
+                    continue
+                found.append(Misplaced(part, *wrong))
+        return found
 
     def remove_leftovers(self) -> list[Path]:
         """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
-        folders = (self.path, *(self.path / name for name in PARTS))
+        folders = (self.path, *(self.path / name for name in (*PARTS, *REPORT_PARTS)))
         return [removed for folder in folders for removed in remove_temporary_files(folder)]
 
     def read_grid(self) -> dict[str, Any]:
@@ -120,12 +144,10 @@ class ResultsFolder:
         """The grid that the folder was last run with, or None where it was never run.
 
         Raises:
-            ResultsError: grid.json is damaged, or a folder in it is a link and leads elsewhere.
+            ResultsError: grid.json is damaged, or a folder beside it is none (`misplaced`).
         """
-        if links := self.links():
-            raise ResultsError(
-                f"{links[0]}: is a link, and none is followed in a results folder; put the folder itself there"
-            )
+        for wrong in self.misplaced():
+            raise ResultsError(f"{self.path / wrong.part}: {wrong.found}; {wrong.remedy}")
         try:
             return self.read_grid_file()
         except FileNotFoundError:
@@ -192,12 +214,16 @@ class ResultsFolder:
 
         Raises:
             DamagedFileError: the file is torn, of another schema or of another cell.
+            ResultsError: the system refused to read it, or had no memory left for it.
         """
+        path = self.predictions_path(cell_id)
         try:
-            content = read_regular(self.predictions_path(cell_id), MAX_PREDICTIONS_BYTES)
+            return unpack_predictions(read_regular(path, MAX_PREDICTIONS_BYTES), cell_id)
         except FileNotFoundError:
             return None
-        return unpack_predictions(content, cell_id)
+        except (MemoryError, OSError) as error:  # which may pass: the file is not to blame
+            reason = str(error) or "no memory left"
+            raise ResultsError(f"{path}: cannot be read: {reason}; try again with more memory") from error
 
     def read_costs(self, variant_id: str) -> dict[str, Any] | None:
         """A variant's costs, an entry for each machine that measured it; None where there are none.

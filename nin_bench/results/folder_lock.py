@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, read_regular
+from nin_bench.files import DamagedFileError, read_regular, remedy_of
 
 LOCK, HOLDER = ".lock", ".lock-holder"
 
@@ -40,7 +40,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
     except OSError as error:
         lock.release()
         raise ResultsError(
-            f"{folder}: cannot be written: {error.strerror or error}; choose another --results"
+            f"{error.filename or folder}: cannot be written: {error.strerror or error}; "
+            f"{remedy_of(error, 'choose another --results')}"
         ) from error
     try:
         yield

@@ -13,7 +13,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results.cost_entry import Entry, cost_row
 from nin_bench.results.cost_file import entry_of
 from nin_bench.results.folder import ResultsFolder
-from nin_bench.results.stored import Record, is_of
+from nin_bench.results.stored import Record, is_of, planned_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def load_results(folder: Path | str) -> Results:
     """
     results = ResultsFolder(Path(folder))
     grid = results.read_grid()
-    variants = {variant["variant_id"]: variant for variant in grid["variants"]}
+    planned = planned_cells(grid)
     records, rows, left_out = [], [], []
     for cell in grid["cells"]:
         row = {key: cell[key] for key in _NAMES}
@@ -84,7 +84,7 @@ def load_results(folder: Path | str) -> Results:
         except DamagedFileError as damage:
             left_out.append(f"cells/{cell['cell_id']}.json was left out: it {damage}.")
             record = None
-        if record is not None and not is_of(record, {**variants[cell["variant_id"]], "seed": cell["seed"]}):
+        if record is not None and not is_of(record, planned[cell["cell_id"]]):
             left_out.append(
                 f"cells/{cell['cell_id']}.json was left out: a default has changed since, so it is of another "
                 "experiment; the next run replaces it."

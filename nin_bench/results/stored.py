@@ -4,6 +4,7 @@ They may come from anybody: what is not as a run writes it is damage, and is tol
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -33,6 +34,8 @@ Predictions = dict[str, npt.NDArray[Any]]
 _KINDS = {"predicted": "i", "probability": "f", "label": "i"}
 _NUMBERS = frozenset({bool, int, float})
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
+_MAX_HEADER_BYTES = 512
+"""Of an array; a run's have 118. In thousands of bytes, brackets could exhaust the parser's memory."""
 _LARGEST = 2.0**128  # a loss is computed in single precision; and no measure is negative
 _MAX_CLASSES = 2**15
 """What the predictions' int16 can tell apart."""
@@ -134,6 +137,12 @@ def _mappings(value: object) -> list[dict[str, Any]] | None:
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
 
 
+def planned_cells(grid: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The cells that a grid.json plans, as resolved and with their labels, by their ids."""
+    variants = {variant["variant_id"]: variant for variant in grid["variants"]}
+    return {cell["cell_id"]: {**variants[cell["variant_id"]], "seed": cell["seed"]} for cell in grid["cells"]}
+
+
 def is_of(record: Record, planned: Mapping[str, Any]) -> bool:
     """Whether the record under a cell's id is of that cell as resolved today; no, where a default has changed.
 
@@ -185,14 +194,17 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
 
     Raises:
         DamagedFileError: torn, of another schema or cell, or not what a run writes; it carries the reason.
+        MemoryError: there was none left; no file asks for more than it unpacks to, so this one is not to blame.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_UNPACKED_BYTES:
                 raise DamagedFileError(f"unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
+            for member in archive.infolist():
+                _check_member(archive, member)
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: np.asarray(arrays[name]) for name in arrays.files}
-    except DamagedFileError:
+    except (DamagedFileError, MemoryError, OSError):
         raise
     except Exception as error:  # whatever zlib, zipfile and NumPy make of bytes that mean harm
         raise DamagedFileError(f"is no whole archive of arrays ({' '.join(str(error).split())})") from error
@@ -208,7 +220,26 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
     probability = found["probability"]
     if not ((probability >= 0) & (probability <= 1)).all():
         raise DamagedFileError("holds probabilities outside 0 to 1")
+    if not len(probability):
+        raise DamagedFileError("holds no prediction")
     return found
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse an array that would take more memory than there are bytes of it, before anything is set apart for it.
+
+    Raises:
+        DamagedFileError: its header claims more than the member holds, or it is packed in another way than ours.
+        ValueError: it has no header as NumPy writes them.
+    """
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA sets apart what it is told
+        raise DamagedFileError("is packed as no run packs it")
+    with archive.open(member) as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise DamagedFileError("holds an array of another format than 1.0")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_MAX_HEADER_BYTES)
+        if math.prod(shape) * dtype.itemsize > member.file_size - stream.tell():
+            raise DamagedFileError("holds an array that claims more values than there are")
 
 
 def check_predictions(predictions: Predictions, record: Mapping[str, Any]) -> None:
@@ -218,8 +249,6 @@ def check_predictions(predictions: Predictions, record: Mapping[str, Any]) -> No
         DamagedFileError: their accuracy is not the record's.
     """
     recorded = record["metrics"].get("test_accuracy")
-    if not len(predictions["label"]):
-        raise DamagedFileError("holds no prediction")
     found = float((predictions["predicted"] == predictions["label"]).mean())
     if found != recorded:
         raise DamagedFileError(f"has an accuracy of {found:g}, and its record one of {shown(recorded)}")

@@ -76,8 +76,8 @@ def hang_deaf_to_sigterm(channel: Channel, slot: Slot, assignment: object) -> Ce
     return hang(channel, slot, assignment)
 
 
-def eat_memory(channel: Channel, slot: Slot, assignment: object) -> CellResult:
-    """As the system ends it, where its memory is limited by a group of processes: by SIGKILL."""
+def be_killed(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+    """As the system's out-of-memory killer ends it, and nobody can tell from whom it came: by SIGKILL."""
     sys.stderr.write("more, more\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGKILL)

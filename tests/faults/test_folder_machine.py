@@ -93,6 +93,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
         @initialize()
         def begin(self) -> None:
             shutil.rmtree(folder.path, ignore_errors=True)
+            folder.check_writable()  # as every run does first
             folder.write_grid({**stub.grid.as_dict(), "device_kind": "cpu"})
             self.holder: int | None = None
             self.killed = False

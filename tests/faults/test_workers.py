@@ -1,4 +1,4 @@
-"""Workers that die, hang, will not end or eat memory: each is its own cell's outcome, and the others train on."""
+"""Workers that die, hang, stay or run out of memory: each is its own cell's outcome, and the others train on."""
 
 import os
 import time
@@ -66,8 +66,8 @@ HUNG_AFTER = 4
 FAULTS = {
     "a segmentation fault": (stub_cells.segfault, "its process was killed by SIGSEGV: before the fall"),
     "an exit": (stub_cells.leave, "its process ended with status 3: on my way out"),
-    "all memory eaten": (
-        stub_cells.eat_memory,
+    "a kill -9, as by the out-of-memory killer": (
+        stub_cells.be_killed,
         "its process was killed by SIGKILL (the system may have run out of memory): more, more",
     ),
 }

@@ -61,7 +61,7 @@ def test_seeds_are_counted_or_listed(load, seeds, expected):
         ("[3, 1, 3]", "5:15: seeds[2]: 3 is given twice; keep one"),
         (
             "1000000000000",
-            "1:1: 1,000,000,000,000 cells before exclusions, over 10,000; shorten an axis, or pass --yes",
+            "1:1: 1,000,000,000,000 cells before exclusions, over 100,000; shorten an axis",
         ),
         (
             "1" + "0" * 30,
@@ -88,7 +88,7 @@ def test_too_many_cells_are_refused_before_they_are_made(load, refusal):
     axes = ", ".join(f"{key}: {[0.1 + number for number in hundred]}" for key in ("lr", "init_std", "step_factor"))
     text = f"recipe: {{{axes}, weight_decay: {hundred}, epochs: {[1 + number for number in hundred]}}}\n"
     assert refusal(text + f"models: [{{name: net, depth: {hundred}, width: {hundred}}}]\n") == (
-        "grid.yaml:1:1: 100,000,000,000,000 cells before exclusions, over 10,000; shorten an axis, or pass --yes"
+        "grid.yaml:1:1: 100,000,000,000,000 cells before exclusions, over 100,000; shorten an axis"
     )
     assert "an axis without values" in refusal(text + "models: [{name: net, depth: []}]\n")
 

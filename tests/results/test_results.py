@@ -139,6 +139,15 @@ def test_a_part_that_is_a_link_is_not_followed(folder, tmp_path, part):
             look()
 
 
+@pytest.mark.parametrize("part", ["cells", "predictions", "costs", "checkpoints", "studies", "weights", "report"])
+def test_a_file_in_a_parts_place_is_told(folder, part):
+    (folder.path / part).touch()
+    refusal = rf"full/{part}: is no folder; move it away, and put the folder back$"
+    for look in (folder.read_grid, folder.find_grid, lambda: load_results(folder.path)):
+        with pytest.raises(ResultsError, match=refusal):
+            look()
+
+
 def test_a_results_folder_may_lie_behind_a_link(folder, tmp_path):
     folder.write_record(record(0))
     (tmp_path / "linked").symlink_to(folder.path)
@@ -152,7 +161,7 @@ def test_a_folder_that_was_never_run_has_no_grid(tmp_path):
 
 def test_leftovers_are_removed_from_every_part_and_nothing_else(folder):
     left = [folder.path / f".grid.json.{'0' * 32}.tmp"]
-    for part in ("cells", "predictions", "costs", "checkpoints", "studies"):
+    for part in ("cells", "predictions", "costs", "checkpoints", "studies", "report", "report/tables"):
         (folder.path / part).mkdir(exist_ok=True)
         left.append(folder.path / part / f".x.{'f' * 32}.tmp")
     kept = [folder.path / ".x.tmp", folder.path / "cells" / "c0.json.tmp"]

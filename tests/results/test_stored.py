@@ -181,6 +181,20 @@ def a_header_that_claims_a_terabyte(opened: zipfile.ZipFile) -> None:
     opened.writestr("label.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
 
 
+def a_header_without_end(opened: zipfile.ZipFile) -> None:
+    header = b"-" * 9000 + b"1"  # deep enough for Python's parser to say that it has no memory left
+    opened.writestr("label.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+
+
+def a_member_of_another_packer(opened: zipfile.ZipFile) -> None:
+    opened.writestr("label.npy", b"x", zipfile.ZIP_LZMA)
+
+
+def an_array_of_a_later_format(opened: zipfile.ZipFile) -> None:
+    with opened.open("label.npy", "w") as member:
+        np.lib.format.write_array(member, predictions()["label"], version=(2, 0))
+
+
 class Planted:
     def __reduce__(self) -> tuple[Any, ...]:
         return exec, ("raise SystemExit('a pickle was loaded')",)
@@ -216,11 +230,15 @@ def test_predictions_from_before_they_named_their_cell_are_read():
         (packed(**predictions(probability=np.array([0.1, np.nan, 1, 1]))), "holds probabilities outside 0 to 1"),
         (packed(**predictions(probability=np.array([0.1, 1.5, 1, 1]))), "holds probabilities outside 0 to 1"),
         (archive(a_member_that_unpacks_to_too_much), "unpacks to more than 268,435,456 bytes"),
-        (archive(a_header_that_claims_a_terabyte), "is no whole archive of arrays"),
-        (archive(lambda opened: opened.writestr("../../label.npy", b"x")), "holds other arrays than"),
-        (archive(lambda opened: opened.writestr("schema", b"1")), "is of schema b'1'; this version reads 1"),
+        (archive(a_header_that_claims_a_terabyte), "holds an array that claims more values than there are"),
+        (archive(a_header_without_end), "is no whole archive of arrays (Header info length"),
+        (archive(a_member_of_another_packer), "is packed as no run packs it"),
+        (archive(an_array_of_a_later_format), "holds an array of another format than 1.0"),
+        (archive(lambda opened: opened.writestr("../../label.npy", b"x")), "is no whole archive of arrays"),
+        (archive(lambda opened: opened.writestr("schema", b"1")), "is no whole archive of arrays"),
+        (packed(**{name: array[:0] for name, array in predictions().items()}), "holds no prediction"),
     ],
-    ids=range(19),
+    ids=range(23),
 )  # fmt: skip
 def test_predictions_that_no_run_writes_are_damaged(content, reason):
     with pytest.raises(DamagedFileError) as damage:
@@ -239,9 +257,16 @@ def test_predictions_belong_to_the_record_with_their_accuracy():
         with pytest.raises(DamagedFileError) as damage:
             check_predictions(found, record(metrics=metrics))
         assert str(damage.value) == reason
-    none = {name: array[:0] for name, array in found.items()}
-    with pytest.raises(DamagedFileError, match=r"^holds no prediction$"):
-        check_predictions(none, record())
+
+
+def test_memory_that_runs_out_is_no_damage(monkeypatch):
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise MemoryError
+
+    content = pack_predictions(predictions(), "c0")
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(MemoryError):
+        unpack_predictions(content, "c0")
 
 
 def test_what_is_checked_is_what_json_can_hold():
