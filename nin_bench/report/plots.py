@@ -184,13 +184,15 @@ def draw_accuracy_against_costs(
         panels = list(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0])
         panels[0].set_ylim(span)
         for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
-            front = [(cost_of(row, cost) or 0.0, _accuracy(row)) for row in fronts[cost]]
+            # what costs nothing has no place on a logarithmic axis
+            front = [(value, _accuracy(row)) for row in fronts[cost] if (value := cost_of(row, cost))]
             known = [(row, value) for row in rows if (value := cost_of(row, cost))]
             _readable_log_axis(ax, [value for _, value in known] + [value for value, _ in front])
             ax.set_xlabel(cost_label)
             if len(rows) > 1:
                 ax.set_title(_of_front(fronts[cost]), fontsize=8.5, color="0.4")
-            ax.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=1, **_FRONT)
+            if front:
+                ax.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=1, **_FRONT)
             for row, value in known:
                 mine = cells[cells["variant_id"] == row.variant_id]
                 _draw_variant(ax, row, mine, value, look[row.variant_id])

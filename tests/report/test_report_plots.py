@@ -48,6 +48,14 @@ def test_the_front_is_over_all_variants_drawn_or_not(tmp_path):
     assert b"Pareto front" not in draw_figures(findings)["accuracy_against_costs"].svg  # one variant is no line
 
 
+def test_what_costs_nothing_has_no_place_on_the_axis_of_costs(tmp_path):
+    free, dear = metrics(0.5, num_params=0), metrics(0.9, num_params=1000)
+    results = load_results(
+        write_results(tmp_path / "r", {"free": [record(metrics=free)], "dear": [record(metrics=dear)]})
+    )
+    assert "accuracy_against_costs" in draw_figures(Findings.of(results))
+
+
 def test_a_front_of_one_variant_says_that_nothing_is_traded(tmp_path):
     variants = {
         "small": [record(metrics=metrics(0.9, num_params=10, num_macs=200))],
