@@ -19,11 +19,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-from nin_bench.executors.process import start_process
+from nin_bench.executors.process import POLL_SECONDS, start_process
 from nin_bench.executors.tasks import Ended, Event, Slot, Started, Task, Told
 
-POLL_SECONDS = 0.25
-"""How soon a signal or a time limit is noticed."""
 STOP_SECONDS = 30.0
 """How long a worker that was asked to stop may take before it is killed."""
 OUTPUT_LINES = 20

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from nin_bench.executors.tasks import Channel, Slot, Task
 
-LOOK_SECONDS = 0.25
-"""How soon it is seen that a process has started, or is no longer wanted."""
+POLL_SECONDS = 0.25
+"""How soon a signal or a time limit is noticed."""
 
 
 def start_process(
@@ -66,7 +66,7 @@ def start_process(
             if process.pid is not None:  # it has started this very moment
                 process.kill()
             return None
-        starting.join(LOOK_SECONDS)
+        starting.join(POLL_SECONDS)
     theirs.close()
     if failures:
         raise failures[0]

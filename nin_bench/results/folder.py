@@ -4,7 +4,7 @@ Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `pr
 `costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,11 +183,7 @@ class ResultsFolder:
 
     def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
         """A cell's record; a damaged one is renamed, counts as absent, and is told in a sentence."""
-        try:
-            return self.read_record(cell_id), None
-        except DamagedFileError as error:
-            kept = set_aside(self.record_path(cell_id), str(error))
-            return None, f"cells/{cell_id}.json {error}; set aside as {kept.name}, its cell runs again"
+        return _or_set_aside(self.record_path(cell_id), lambda: self.read_record(cell_id), "its cell runs again")
 
     def write_grid(self, grid: Mapping[str, Any]) -> None:
         """Store the grid as resolved."""
@@ -240,14 +236,8 @@ class ResultsFolder:
 
     def read_costs_or_set_aside(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
         """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
-        try:
-            return self.read_costs(variant_id), None
-        except DamagedFileError as error:
-            kept = set_aside(self.costs_path(variant_id), str(error))
-            return (
-                None,
-                f"costs/{variant_id}.json {error}; set aside as {kept.name}, its variant is measured again",
-            )
+        path = self.costs_path(variant_id)
+        return _or_set_aside(path, lambda: self.read_costs(variant_id), "its variant is measured again")
 
     def write_cost(self, variant_id: str, label: str, entry: Entry, *, is_whole: bool) -> None:
         """Store what this machine measured of a variant, as `with_entry` puts it beside the rest."""
@@ -263,3 +253,14 @@ class ResultsFolder:
         """Ids of the records that belong to no planned cell; they are left alone."""
         found = {path.stem for path in (self.path / "cells").glob("*.json")}
         return sorted(found - set(planned))
+
+
+def _or_set_aside(
+    path: Path, read: Callable[[], dict[str, Any] | None], then: str
+) -> tuple[dict[str, Any] | None, str | None]:
+    """What is read from a file; a damaged one is set aside, and told with what comes of it."""
+    try:
+        return read(), None
+    except DamagedFileError as error:
+        kept = set_aside(path, str(error))
+        return None, f"{path.parent.name}/{path.name} {error}; set aside as {kept.name}, {then}"
