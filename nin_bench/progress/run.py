@@ -62,7 +62,7 @@ class _Listener:
             case EpochEnded():
                 display.epoch(event.cell.cell_id, event.row["epoch"], _epoch_note(event.row))
             case CellEnded():
-                interrupted = event.record["outcome"] == "interrupted"
+                interrupted = event.record.outcome == "interrupted"
                 display.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)
 
     def _say_heading(self) -> None:
@@ -138,12 +138,12 @@ def human_memory(num_bytes: int) -> str:
 
 def _outcome(event: CellEnded) -> str:
     record = event.record
-    accuracy = record["metrics"].get("test_accuracy")
+    accuracy = record.metrics.test_accuracy
     said = "" if accuracy is None else f", test accuracy {accuracy:.1%}"
-    why = record["attempts"][-1]["error"]
+    why = record.attempts[-1].error
     cause = f": {why.splitlines()[0]}" if why else ""
     again = "; will be tried again" if event.will_retry else ""
-    return f"{record['outcome']}{said}{cause}{again}"
+    return f"{record.outcome}{said}{cause}{again}"
 
 
 def _named(cell: Cell) -> str:

@@ -13,6 +13,7 @@ from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Started, Task, Told
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.results.schema import Attempt
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
 from nin_bench.runner.messages import Assignment, CellReady, CellResult, Keeping, News
 from nin_bench.runner.under_way import CellUnderWay
@@ -114,9 +115,9 @@ class Dispatch:
         assignment = Assignment(cell, self.options.data_dir, self.environment, keeping, earlier)
         return Task(cell.cell_id, self.task.function, (assignment,))
 
-    def _earlier_attempts(self, cell: Cell) -> Sequence[Mapping[str, Any]]:
+    def _earlier_attempts(self, cell: Cell) -> Sequence[Attempt]:
         earlier = self.earlier.get(cell.cell_id)
-        return earlier["attempts"] if earlier else ()
+        return earlier.attempts if earlier else ()
 
     def _start(self, cell: Cell, device: str) -> None:
         self.under_way[cell.cell_id] = CellUnderWay(
@@ -146,7 +147,7 @@ class Dispatch:
             result = CellResult(under_way.record_of_death(end, self.options.timeout_seconds))
         assert isinstance(result, CellResult)
         record = under_way.timed(result.record)
-        outcome: str = record["outcome"]
+        outcome: str = record.outcome
         kept = self.final.get(cell.cell_id) if outcome not in FINAL_OUTCOMES else None
         if kept is None:
             self._write(cell, record, result.predictions)
@@ -163,9 +164,9 @@ class Dispatch:
             self.folder.write_predictions(cell.cell_id, predictions)
         else:
             self.folder.remove_predictions(cell.cell_id)
-        if record["outcome"] != "trained" or not self.options.keep_weights:
+        if record.outcome != "trained" or not self.options.keep_weights:
             self.folder.remove_weights(cell.cell_id)
         self.folder.write_record(record)
-        if record["outcome"] in FINAL_OUTCOMES:  # only now is nothing lost without them
+        if record.outcome in FINAL_OUTCOMES:  # only now is nothing lost without them
             Checkpoints(self.folder.checkpoints_path, cell).remove()
         self.earlier[cell.cell_id] = record

@@ -9,6 +9,7 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Ended
 from nin_bench.results import Record
+from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.messages import CellReady, News
 from nin_bench.runner.record import make_record, now
 
@@ -20,7 +21,7 @@ class CellUnderWay:
     cell: Cell
     checkpoints: Checkpoints
     environment: Mapping[str, Any]
-    earlier_attempts: Sequence[Mapping[str, Any]]
+    earlier_attempts: Sequence[Attempt]
     foretold_seconds: float | None
     """What this attempt was expected to take."""
     started_at: str = field(default_factory=now)
@@ -40,8 +41,8 @@ class CellUnderWay:
     def timed(self, record: Record) -> Record:
         """The record with what its last attempt took, and was foretold to take."""
         took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.foretold_seconds}
-        *earlier, last = record["attempts"]
-        return {**record, "attempts": [*earlier, {**last, **took}]}
+        *earlier, last = record.attempts
+        return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})
 
     def record_of_death(self, end: Ended, timeout_seconds: float | None) -> Record:
         """The record of a cell whose worker died: the cause, and the last that was told or saved of it."""
@@ -51,10 +52,11 @@ class CellUnderWay:
             outcome, error = "interrupted", "killed, since the run had to stop at once"
         else:
             outcome, error = "crashed", end.cause
-        metrics, history = self.metrics, self.history
+        metrics: Metrics | Mapping[str, Any] = self.metrics
+        history: Sequence[Epoch | Mapping[str, Any]] = self.history
         saved = self.checkpoints.newest_record()
-        if saved is not None and (saved["metrics"]["num_steps"] or 0) > (metrics.get("num_steps") or 0):
-            metrics, history = saved["metrics"], saved["history"]
+        if saved is not None and (saved.metrics.num_steps or 0) > (self.metrics.get("num_steps") or 0):
+            metrics, history = saved.metrics, saved.history
         return make_record(
             self.cell,
             outcome,

@@ -12,6 +12,8 @@ from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.environment import device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
+from nin_bench.results import Record
+from nin_bench.results.schema import Attempt
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
 from nin_bench.runner.record import make_record, now
@@ -55,7 +57,7 @@ def run_cell(
     device: str = "cpu",
     environment: Mapping[str, Any] | None = None,
     keeping: Keeping = KEEP_NOTHING,
-    earlier_attempts: Sequence[Mapping[str, Any]] = (),
+    earlier_attempts: Sequence[Attempt] = (),
     on_news: Callable[[News], None] = lambda news: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
@@ -95,7 +97,7 @@ class _CellRun:
         keeping: Keeping,
         *,
         environment: Mapping[str, Any],
-        earlier_attempts: Sequence[Mapping[str, Any]],
+        earlier_attempts: Sequence[Attempt],
     ) -> None:
         self.training = training
         self.keeping = keeping
@@ -136,7 +138,7 @@ class _CellRun:
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 
-    def record(self, outcome: str, error: str | None) -> dict[str, Any]:
+    def record(self, outcome: str, error: str | None) -> Record:
         return make_record(
             self.training.cell,
             outcome,
