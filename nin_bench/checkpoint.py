@@ -92,7 +92,7 @@ class Checkpoints:
             except (DamagedFileError, ValueError, LookupError, TypeError, AttributeError) as error:
                 reason = str(error) if isinstance(error, DamagedFileError) else f"cannot be gone on from ({error})"
                 kept = quarantine(path, reason)
-                notes.append(f"checkpoints/{path.name} {reason}; set aside as {kept.name}")
+                notes.append(f"checkpoints/{path.name} {reason}; quarantined as {kept.name}")
         return notes
 
     def remove(self) -> None:

@@ -9,9 +9,9 @@ from glob import escape
 from pathlib import Path
 from typing import Literal
 
+from nin_bench.cell import Cell
 from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
-from nin_bench.cell import Cell
 from nin_bench.files import DamagedFileError, quarantine, quarantine_path
 from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
@@ -57,9 +57,7 @@ def examine(path: Path, *, dry_run: bool = False) -> list[Finding]:
     left = os.path.lexists(path / HOLDER) and holder is None
     with nullcontext() if dry_run else sole_writer(path):
         examination = _Examination(ResultsFolder(path), dry_run)
-        killed = Finding(
-            HOLDER, "was left by a process that was killed", examination.would("removed"), "repaired"
-        )
+        killed = Finding(HOLDER, "was left by a process that was killed", examination.would("removed"), "repaired")
         return [*([killed] if left else []), *examination.findings()]
 
 
@@ -185,7 +183,7 @@ class _Examination:
         if record is None:
             raise DamagedFileError("belongs to no record")
         if record.outcome != "trained":
-            raise DamagedFileError(f"belongs to no record: that of its cell says {record['outcome']}")
+            raise DamagedFileError(f"belongs to no record: that of its cell says {record.outcome}")
         try:
             check_predictions(predictions, record)
         except DamagedFileError as contradiction:

@@ -1,6 +1,5 @@
 """Results folders made by hand: what `load_results` reads, without training anything."""
 
-import hashlib
 import json
 import math
 import zlib
@@ -8,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from nin_bench.results.lock import lock_digest
+from nin_bench.results.schema import Hypothesis
 
 DATA = {
     "name": "fashion_mnist", "folder": None, "resolution": 131, "normalize": "none",
@@ -60,8 +62,8 @@ def record(
 
 def locked(seeds: list[int], hypotheses: list[dict[str, Any]], **others: Any) -> dict[str, Any]:
     """What a first run stores of its seeds and hypotheses."""
+    digest = lock_digest(seeds, [Hypothesis.model_validate(entry) for entry in hypotheses])
     fixed = {"seeds": seeds, "hypotheses": hypotheses}
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     return {"digest": digest, "locked_at": "2026-01-01T00:00:00+00:00", **others, **fixed}
 
 
@@ -100,11 +102,15 @@ def write_results(
         **grid,
     }  # fmt: skip
     content.setdefault("lock", locked(content["seeds"], content["hypotheses"]))
+    written = content["variants"]
     (folder / "cells").mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(content))
     for cell, made in zip(planned, [made for records in variants.values() for made in records], strict=True):
         if made is not None:
-            content = {"schema": 1, **cell, **made}
+            variant = next(one for one in written if one["variant_id"] == cell["variant_id"])
+            named = {key: cell[key] for key in ("cell_id", "variant_id", "label")}
+            resolved = {**{key: variant[key] for key in ("model", "data", "recipe")}, "seed": cell["seed"]}
+            content = {"schema": 1, **named, "cell": resolved, **made}
             (folder / "cells" / f"{cell['cell_id']}.json").write_text(json.dumps(content))
     return folder
 

@@ -234,13 +234,13 @@ REASONS = {
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(checkpoints, kind):
+def test_a_damaged_checkpoint_is_quarantined_and_the_one_before_it_used(checkpoints, kind):
     save(checkpoints, 20, {"step": 20})
     damaged = save(checkpoints, 40, {"step": 40})
     damage(kind, damaged)
     state, notes = restored(checkpoints)
     assert state == {"step": 20}
-    assert notes == [f"checkpoints/{damaged.name} {REASONS[kind]}; set aside as {damaged.name}.corrupt"]
+    assert notes == [f"checkpoints/{damaged.name} {REASONS[kind]}; quarantined as {damaged.name}.corrupt"]
     assert os.path.lexists(damaged.with_name(f"{damaged.name}.corrupt"))
     reason = damaged.with_name(f"{damaged.name}.corrupt.txt").read_text()
     assert reason == f"{damaged.name} {REASONS[kind]}\n"
@@ -258,7 +258,7 @@ def test_when_both_are_damaged_nothing_is_left(checkpoints):
     assert checkpoints.newest_record() is None
 
 
-def test_a_state_that_its_user_refuses_is_set_aside_too(checkpoints):
+def test_a_state_that_its_user_refuses_is_quarantined_too(checkpoints):
     save(checkpoints, 20, {"step": 20})
     save(checkpoints, 40, {"other": 40})
     used = []

@@ -64,7 +64,7 @@ def test_the_references_that_ship_are_sound(tmp_path):
         assert examine(tmp_path / str(number)) == []
 
 
-def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_untouched(folder):
+def test_damaged_records_are_quarantined_with_their_predictions_and_the_rest_is_untouched(folder):
     before = files(folder)
     folder.record_path("c00s0").write_text('{"schema": 1, "cell')
     rewrite(folder.record_path("c01s0"), schema=2)
@@ -74,9 +74,9 @@ def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_un
         ("predictions/c00s0.npz", "repaired"), ("predictions/c01s0.npz", "repaired"),
     ]  # fmt: skip
     assert found[0].found.startswith("is not whole JSON (")
-    assert found[0].done == "set aside as c00s0.json.corrupt; its cell runs again"
+    assert found[0].done == "quarantined as c00s0.json.corrupt; its cell runs again"
     assert found[1].found == "is of schema 2; this version reads 1"
-    assert (found[2].found, found[2].done) == ("belongs to no record", "set aside as c00s0.npz.corrupt")
+    assert (found[2].found, found[2].done) == ("belongs to no record", "quarantined as c00s0.npz.corrupt")
     after = files(folder)
     assert after["cells/c01s0.json.corrupt.txt"] == b"c01s0.json is of schema 2; this version reads 1\n"
     assert after["cells/c00s0.json.corrupt"] == b'{"schema": 1, "cell'
@@ -86,7 +86,7 @@ def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_un
     assert examine(folder.path) == []
 
 
-def test_predictions_that_are_not_of_their_records_are_set_aside(folder):
+def test_predictions_that_are_not_of_their_records_are_quarantined(folder):
     folder.predictions_path("c00s1").write_bytes(b"PK")
     folder.predictions_path("c01s0").rename(folder.predictions_path("c01s1"))
     folder.write_predictions("c77s0", RIGHT)
@@ -179,23 +179,23 @@ def test_what_a_report_left_half_written_is_cleared_away(folder):
     assert examine(folder.path) == []
 
 
-def test_predictions_of_a_cell_that_failed_since_are_set_aside(folder):
+def test_predictions_of_a_cell_that_failed_since_are_quarantined(folder):
     folder.write_predictions("c01s1", RIGHT)
     (finding,) = examine(folder.path)
     assert finding.found == "belongs to no record: that of its cell says crashed"
 
 
-def test_damaged_costs_are_set_aside(folder):
+def test_damaged_costs_are_quarantined(folder):
     folder.costs_path("v0").parent.mkdir(exist_ok=True)
     folder.costs_path("v0").write_text('{"schema": 1, "variant_id": "v1"}')
     (finding,) = examine(folder.path)
     assert (finding.file, finding.state) == ("costs/v0.json", "repaired")
     assert finding.found == "holds the costs of another variant, 'v1'"
-    assert finding.done == "set aside as v0.json.corrupt"
+    assert finding.done == "quarantined as v0.json.corrupt"
     assert examine(folder.path) == []
 
 
-def test_damaged_checkpoints_are_set_aside(folder):
+def test_damaged_checkpoints_are_quarantined(folder):
     cell = make_cell()
     checkpoints = Checkpoints(folder.checkpoints_path, cell)
     for num_steps in (1, 2):
@@ -205,7 +205,7 @@ def test_damaged_checkpoints_are_set_aside(folder):
     newest, older = checkpoints.paths()
     newest.write_bytes(newest.read_bytes()[:-1])
     found = f"checkpoints/{newest.name}", "is not whole: its state has another SHA-256"
-    assert examine(folder.path) == [Finding(*found, f"set aside as {newest.name}.corrupt", "repaired")]
+    assert examine(folder.path) == [Finding(*found, f"quarantined as {newest.name}.corrupt", "repaired")]
     assert checkpoints.paths() == [older]
 
 
@@ -332,10 +332,10 @@ def test_the_command_tells_what_it_found_and_did(folder, capsys):
     status, out = call(capsys, "doctor", path)
     assert (status, out.splitlines()) == (0, [
         "predictions/c00s0.npz: is no whole archive of arrays (File is not a zip file); "
-        "set aside as c00s0.npz.corrupt",
+        "quarantined as c00s0.npz.corrupt",
         "predictions: lacks those of 1 trained cells: c00s0; the records stand without them; "
         "to make them again: run --fresh --only a --seeds 0",
-        "1 mended or set aside, 1 good to know",
+        "1 mended or quarantined, 1 good to know",
     ])  # fmt: skip
     folder.grid_path.write_text("{")
     status, out = call(capsys, "doctor", path, "--json")

@@ -19,7 +19,7 @@ from nin_bench.files import (
     read_json,
     read_regular,
     remove_file,
-    set_aside,
+    quarantine,
     temporary_files,
     to_json,
     write_atomically,
@@ -283,7 +283,7 @@ def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path
     path = tmp_path / "record.json"
     for number in range(3):
         path.write_text(str(number))
-        set_aside(path, f"is number {number}")
+        quarantine(path, f"is number {number}")
     assert {kept.name: kept.read_text() for kept in tmp_path.iterdir()} == {
         "record.json.corrupt": "0", "record.json.corrupt.txt": "record.json is number 0\n",
         "record.json.corrupt2": "1", "record.json.corrupt2.txt": "record.json is number 1\n",

@@ -208,8 +208,10 @@ def doctor(
         for finding in findings:
             tell(f"{finding.file}: {finding.found}; {finding.done}")
         said: dict[State, str] = {
-            "repaired": "to mend or quarantine" if dry_run else "mended or quarantined", "open": "for you to decide", "noted": "good to know",
-        }  # fmt: skip
+            "repaired": "to mend or quarantine" if dry_run else "mended or quarantined",
+            "open": "for you to decide",
+            "noted": "good to know",
+        }
         told = [f"{states[state]} {words}" for state, words in said.items() if states[state]]
         tell(", ".join(told) or "all is well")
     sys.exit(1 if states["open"] else 0)

@@ -178,10 +178,10 @@ def _best(study: "StudySummary | None", objective: str) -> str:
     def shown(value: float) -> str:
         return f"{value:.1%}" if objective == "validation_accuracy" else f"{value:.3f}"
 
-    values = [run.value for run in best.runs]
+    values = [run.value for run in best.runs if run.value is not None]
+    assert best.value is not None
     spread = f" ({shown(min(values))} to {shown(max(values))}, n={len(values)})" if len(values) > 1 else ""
     params = ", ".join(
-        f"{name}={value:.3g}" if type(value) is float else f"{name}={value}"
-        for name, value in best.params.items()
+        f"{name}={value:.3g}" if type(value) is float else f"{name}={value}" for name, value in best.params.items()
     )
     return f"{objective.replace('_', ' ')} {shown(best.value)}{spread} with {params}"

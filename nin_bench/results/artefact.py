@@ -47,7 +47,7 @@ class Artefact(Part):
         """Read a file.
 
         Raises:
-            DamagedFileError: the file is torn, of another schema, or not as `write` writes it; it says what is wrong.
+            DamagedFileError: the file is torn, of another schema, or not as `write` writes it; it says why.
             FileNotFoundError: there is no such file.
             ResultsError: the system refused to read it.
         """
@@ -66,8 +66,8 @@ class Artefact(Part):
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             message = first["msg"].removeprefix("Value error, ")
-            reason = message[:1].lower() + message[1:]
-            raise DamagedFileError(f"is not as a run writes it ({f'{place}: ' if place else ''}{reason})") from error
+            reason = f"{place}: {message[:1].lower()}{message[1:]}" if place else message
+            raise DamagedFileError(f"is not as a run writes it ({reason})") from error
         except SpecError as error:
             raise DamagedFileError(f"is not as a run writes it ({error})") from error
 

@@ -266,4 +266,4 @@ def _or_quarantine(path: Path, read: Callable[[], _Read | None], then: str) -> t
         return read(), None
     except DamagedFileError as error:
         kept = quarantine(path, str(error))
-        return None, f"{path.parent.name}/{path.name} {error}; set aside as {kept.name}, {then}"
+        return None, f"{path.parent.name}/{path.name} {error}; quarantined as {kept.name}, {then}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from nin_bench.results.schema import Hypothesis, Lock, ResolvedGrid
 
@@ -25,20 +25,18 @@ def locked(
         time: now, as records have it.
     """
     earlier = stored.locks if stored else ()
-    fixed = {
-        "digest": lock_digest(grid.seeds, grid.hypotheses),
-        "variants": {variant.label: variant.variant_id for variant in grid.variants},
-    }
-    if earlier and _fixes(earlier[-1]) == _fixes(Lock.model_construct(**fixed, hypotheses=grid.hypotheses)):
+    digest = lock_digest(grid.seeds, grid.hypotheses)
+    ids = {variant.label: variant.variant_id for variant in grid.variants}
+    if earlier and earlier[-1].digest == digest and _compared(earlier[-1].variants, grid) == _compared(ids, grid):
         return grid.model_copy(update={"lock": earlier[-1], "earlier_locks": earlier[:-1]})
     known = trained_cells()
     unknown = {cell.variant_id for cell in grid.cells if cell.cell_id not in known}
-    ids = {variant.label: variant.variant_id for variant in grid.variants}
     lock = Lock(
-        **fixed,
+        digest=digest,
         locked_at=time,
         seeds=grid.seeds,
         hypotheses=grid.hypotheses,
+        variants=ids,
         num_cells_known=sum(cell.cell_id in known for cell in grid.cells),
         already_trained=tuple(
             one.id for one in grid.hypotheses if not any(ids.get(label) in unknown for label in one.compare)
@@ -47,7 +45,6 @@ def locked(
     return grid.model_copy(update={"lock": lock, "earlier_locks": earlier})
 
 
-def _fixes(lock: Lock) -> tuple[str, frozenset[tuple[str, str | None]]]:
-    """What makes two locks the same: seeds, hypotheses, and the variants that these compare."""
-    compared = {label for hypothesis in lock.hypotheses for label in hypothesis.compare}
-    return lock.digest, frozenset((label, lock.variants.get(label)) for label in compared)
+def _compared(ids: Mapping[str, str], grid: ResolvedGrid) -> list[str | None]:
+    """Ids of the variants that the grid's hypotheses compare, where `ids` has those of all labels."""
+    return [ids.get(label) for hypothesis in grid.hypotheses for label in hypothesis.compare]

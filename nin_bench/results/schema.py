@@ -5,6 +5,7 @@ Imports no torch.
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, Strict, model_serializer, model_validator
@@ -31,13 +32,13 @@ MAX_CLASSES = 2**15
 
 
 def _sorted_classes(classes: tuple[int, ...]) -> tuple[int, ...]:
-    if any(one >= other for one, other in zip(classes, classes[1:], strict=False)):
+    if any(one >= other for one, other in pairwise(classes)):
         raise ValueError("classes must be sorted, each named once")
     return classes
 
 
 def _sorted_pairs(counts: tuple[tuple[int, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
-    if any(one[:2] >= other[:2] for one, other in zip(counts, counts[1:], strict=False)):
+    if any(one[:2] >= other[:2] for one, other in pairwise(counts)):
         raise ValueError("pairs of classes must be sorted, each named once")
     return counts
 
@@ -53,7 +54,8 @@ _Class = Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
 Classes = Annotated[Tuple[_Class], AfterValidator(_sorted_classes)]
 """Classes by number, sorted."""
 Confusion = Annotated[
-    Tuple[Annotated[tuple[_Class, _Class, Annotated[int, Field(ge=1)]], Strict(False)]], AfterValidator(_sorted_pairs)
+    Tuple[Annotated[tuple[_Class, _Class, Annotated[int, Field(ge=1)]], Strict(False)]],
+    AfterValidator(_sorted_pairs),
 ]
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 _Pair = Annotated[Tuple[str], Field(min_length=2, max_length=2)]
@@ -162,7 +164,7 @@ class Record(Artefact):
     metrics: Metrics
     history: Tuple[Epoch]
     """A row for each epoch that ended."""
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = Field(default={})
     """Where it was trained."""
     code_digest: str | None = None
     """Of the model's source code."""
@@ -291,7 +293,7 @@ class Machine(Part):
     num_cores: Count | None = None
     memory_bytes: Count | None = None
     device: str | None = None
-    software: dict[str, str | None] = {}
+    software: dict[str, str | None] = Field(default={})
 
 
 class Lock(Part):
@@ -301,7 +303,7 @@ class Lock(Part):
     locked_at: str
     seeds: Tuple[int]
     hypotheses: Tuple[Hypothesis]
-    variants: dict[str, Id] = {}
+    variants: dict[str, Id] = Field(default={})
     """Ids of the variants, by label."""
     num_cells_known: Count | None = None
     """Planned cells whose results were known then; None if nobody counted."""
@@ -359,5 +361,5 @@ class ResolvedGrid(Artefact):
 
     @cached_property
     def planned_cells(self) -> Mapping[str, Cell]:
-        """The cells as resolved, by id; files do not keep models' defaults, so a cell cannot tell its id itself."""
+        """The cells as resolved, by id; files keep no defaults of models, so a cell cannot tell its id itself."""
         return {cell.cell_id: self.variants_by_id[cell.variant_id].cell(cell.seed) for cell in self.cells}

@@ -37,8 +37,9 @@ class Range(Part):
 
     def holds(self, value: Scalar) -> bool:
         """Whether a trial's value can have come from here; the grid may be searched on with another range."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and (not self.log or value > 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return not self.log or value > 0
 
 
 class SearchSettings(Part):

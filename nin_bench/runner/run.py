@@ -37,7 +37,7 @@ class MeasureSummary:
     num_skipped: int
     """Variants that this machine had measured before."""
     notes: Sequence[str]
-    """A sentence for each damaged file that was set aside."""
+    """A sentence for each damaged file that was quarantined."""
     signal_number: int | None
     """The signal that ended it early."""
 
@@ -123,7 +123,7 @@ def measure_grid(
 def _unmeasured(
     cells: Iterable[Cell], folder: ResultsFolder, held: Held, num_rounds: int
 ) -> tuple[list[Cell], list[str]]:
-    """A cell of each variant that this machine has not measured as wanted, and what was set aside on the way."""
+    """A cell of each variant that this machine has not measured as wanted, and what was quarantined on the way."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_quarantine(variant_id)

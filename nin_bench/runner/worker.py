@@ -113,7 +113,7 @@ class _CellRun:
         with training.failures_noted():
             training.prepare()
             notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
-            # What could not be used was set aside, so whatever is left was gone on from.
+            # What could not be used was quarantined, so whatever is left was gone on from.
             is_resumed = bool(self.checkpoints and self.checkpoints.paths())
             on_news(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
             while training.epochs_left:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from nin_bench.data import load_dataset
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, shown
 from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.plan import RegistryCatalog, check_networks
-from nin_bench.data import load_dataset
 from nin_bench.results import ResultsFolder
 from nin_bench.results.studies import SearchConfig
 from nin_bench.search.folder import num_done, read_search, read_study
@@ -16,9 +16,7 @@ from nin_bench.search.tuned import check_tunable
 from nin_bench.training.trainer import Chance
 
 
-def load_search(
-    grid: Grid, folder: ResultsFolder, catalog: RegistryCatalog, storage: str | None
-) -> SearchConfig:
+def load_search(grid: Grid, folder: ResultsFolder, catalog: RegistryCatalog, storage: str | None) -> SearchConfig:
     """Check that a grid can be searched into a folder, and describe the search as search.json keeps it.
 
     Args:

@@ -249,7 +249,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
     assert status == 0, err
     good = len(stub.ids) - len(bad)
     assert out.splitlines()[-1] == f"results: results/tiny/full ({len(stub.ids)} trained; {good} done before)"
-    assert sum("set aside as" in line for line in err.splitlines()) == len(bad)
+    assert sum("quarantined as" in line for line in err.splitlines()) == len(bad)
     assert "Traceback" not in err
     after = stub.files()
     assert not any(name.endswith(".tmp") for name in after)

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from nin_bench.results.stored import pack_predictions
 from scale import WHOLE, scaled
 from stubs import Stub, result_of
 
@@ -30,7 +31,6 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError, to_json
 from nin_bench.results import load_results
 from nin_bench.results.folder_lock import lock_holder
-from nin_bench.results.stored import pack_predictions
 
 ROOT = Path(__file__).parents[2]
 CELLS = st.integers(0, 7)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nin_bench.results.stored import check_grid
 from scale import scaled
 
 from nin_bench.errors import InputError
@@ -18,7 +19,6 @@ from nin_bench.files import read_json, write_json
 from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
 from nin_bench.plan import RegistryCatalog, check_models
-from nin_bench.results.stored import check_grid
 from nin_bench.yaml_source import MAX_BYTES
 
 Count = Callable[[str, int], None]

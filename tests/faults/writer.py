@@ -13,11 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from nin_bench.results.stored import unpack_predictions
+
 from nin_bench import files
 from nin_bench.errors import ResultsError
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
-from nin_bench.results.stored import unpack_predictions
 
 
 def say(text: str) -> None:

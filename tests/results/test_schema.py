@@ -132,7 +132,9 @@ def test_a_record_as_a_run_writes_it_passes():
     assert read.metrics.num_params == 2**40
     assert read.history[1].train_loss is None
     assert read.cell.model.arguments == {"hidden": 16}
-    Record.parse(record(outcome="crashed", metrics={}, history=[], attempts=[{"outcome": "crashed", "error": "x"}]))
+    Record.parse(
+        record(outcome="crashed", metrics={}, history=[], attempts=[{"outcome": "crashed", "error": "x"}])
+    )
     Record.parse(record(metrics={"test_accuracy": 1, "train_accuracy": 0.0}))
     Record.parse(record(metrics={"dead_maps": [0, 7]}, history=[{"epoch": 1, "dead_maps": []}]))
     Record.parse(record(metrics={"confusion": [[0, 0, 9], [0, 3, 1], [1, 0, 2]]}))

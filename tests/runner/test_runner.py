@@ -197,7 +197,7 @@ def test_results_do_not_depend_on_the_order_of_cells(bench, tmp_path_factory, wo
 # Records that are not as they should be
 
 
-def test_a_torn_record_is_set_aside_and_its_cell_runs_again(bench):
+def test_a_torn_record_is_quarantined_and_its_cell_runs_again(bench):
     bench.run(ONE_CELL)
     whole = bench.record()
     path = bench.folder.record_path(whole["cell_id"])
@@ -206,7 +206,7 @@ def test_a_torn_record_is_set_aside_and_its_cell_runs_again(bench):
     (planned,) = bench.told(Planned)
     (note,) = planned.notes
     assert note.startswith(f"cells/{path.name} is not whole JSON (")
-    assert note.endswith(f"set aside as {path.name}.corrupt, its cell runs again")
+    assert note.endswith(f"quarantined as {path.name}.corrupt, its cell runs again")
     assert path.with_name(f"{path.name}.corrupt").stat().st_size == 100
     assert bench.record()["metrics"]["test_accuracy"] == whole["metrics"]["test_accuracy"]
 
@@ -415,7 +415,7 @@ def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(bench):
     bench.run(HUNDRED)
     (resumed,) = bench.told(CellResumed)
     assert not resumed.is_resumed
-    assert all("is not whole: its state has another SHA-256; set aside as " in note for note in resumed.notes)
+    assert all("is not whole: its state has another SHA-256; quarantined as " in note for note in resumed.notes)
     assert bench.record()["outcome"] == "trained"
 
 
