@@ -28,7 +28,7 @@ from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
 from nin_bench.models import ImageSpec
 from nin_bench.results import ResultsFolder
-from nin_bench.runner.attempt import describe_failure
+from nin_bench.runner.cell_training import describe_failure
 from nin_bench.runner.record import now
 from nin_bench.runner.worker import prepare_process
 from nin_bench.training.evaluation import StoppedError

@@ -12,7 +12,7 @@ from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.environment import device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
-from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
 from nin_bench.runner.record import make_record, now
 
@@ -78,7 +78,7 @@ def run_cell(
         ResultsError: a checkpoint or the weights cannot be stored.
     """
     run = _CellRun(
-        Attempt(cell, data_dir=data_dir, device=device, should_stop=should_stop),
+        CellTraining(cell, data_dir=data_dir, device=device, should_stop=should_stop),
         keeping,
         environment={**(environment or {}), "device": device_name(device)},
         earlier_attempts=earlier_attempts,
@@ -87,43 +87,43 @@ def run_cell(
 
 
 class _CellRun:
-    """An attempt that is kept while it lasts."""
+    """A cell's training, kept while it lasts."""
 
     def __init__(
         self,
-        attempt: Attempt,
+        training: CellTraining,
         keeping: Keeping,
         *,
         environment: Mapping[str, Any],
         earlier_attempts: Sequence[Mapping[str, Any]],
     ) -> None:
-        self.attempt = attempt
+        self.training = training
         self.keeping = keeping
         self.environment = environment
         self.earlier_attempts = earlier_attempts
-        self.checkpoints = Checkpoints(keeping.checkpoints, attempt.cell) if keeping.checkpoints else None
+        self.checkpoints = Checkpoints(keeping.checkpoints, training.cell) if keeping.checkpoints else None
         self.started_at = now()
         self.saved = time.monotonic()
 
     def to_its_end(self, on_news: Callable[[News], None]) -> CellResult:
-        attempt = self.attempt
+        training = self.training
         predictions = None
-        with attempt.failures_noted():
-            attempt.prepare()
-            notes = self.checkpoints.restore(attempt.restore) if self.checkpoints else []
+        with training.failures_noted():
+            training.prepare()
+            notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
             # What could not be used was set aside, so whatever is left was gone on from.
             is_resumed = bool(self.checkpoints and self.checkpoints.paths())
-            on_news(CellReady(dict(attempt.metrics), [*attempt.history], is_resumed=is_resumed, notes=notes))
-            while attempt.epochs_left:
-                row = attempt.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
+            on_news(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
+            while training.epochs_left:
+                row = training.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
                 self.save_after(min(EPOCH_SECONDS, self.keeping.seconds))
-                on_news(EpochDone(dict(attempt.metrics), row))
-            predictions = attempt.evaluate()
+                on_news(EpochDone(dict(training.metrics), row))
+            predictions = training.evaluate()
             if self.keeping.weights:
-                write_weights(self.keeping.weights, attempt.weights())
-        if attempt.outcome == "interrupted" and attempt.is_prepared:
+                write_weights(self.keeping.weights, training.weights())
+        if training.outcome == "interrupted" and training.is_prepared:
             self.save()
-        return CellResult(self.record(attempt.outcome, attempt.error), predictions)
+        return CellResult(self.record(training.outcome, training.error), predictions)
 
     def save_after(self, seconds: float) -> None:
         """Save if the last time is so long ago."""
@@ -132,18 +132,18 @@ class _CellRun:
 
     def save(self) -> None:
         if self.checkpoints:
-            state = self.attempt.state()
+            state = self.training.state()
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 
     def record(self, outcome: str, error: str | None) -> dict[str, Any]:
         return make_record(
-            self.attempt.cell,
+            self.training.cell,
             outcome,
             started_at=self.started_at,
             error=error,
-            metrics=self.attempt.metrics,
-            history=self.attempt.history,
+            metrics=self.training.metrics,
+            history=self.training.history,
             environment=self.environment,
             earlier_attempts=self.earlier_attempts,
         )

@@ -23,7 +23,7 @@ from nin_bench.plan import RegistryCatalog
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.runner import dispatch, run, workplace
-from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.dispatch import CellTask
 from nin_bench.runner.events import CellEnded, Event
 from nin_bench.runner.messages import Assignment, Keeping
@@ -141,7 +141,7 @@ def run_cell_signalling(channel: Channel, slot: Slot, assignment: Assignment) ->
             while not channel.should_stop():
                 time.sleep(0.01)
 
-        _before(Attempt, "evaluate", send)
+        _before(CellTraining, "evaluate", send)
     return run_cell_task(channel, slot, assignment)
 
 

@@ -1,4 +1,4 @@
-"""An attempt at a cell, step by step: prepare, train epoch by epoch, evaluate; whatever goes wrong is its outcome.
+"""The training of a cell: prepare, train epoch by epoch, evaluate. Whatever goes wrong is its outcome.
 
 Whoever drives it decides how far it goes: a run evaluates on the test images at the end, a search never does.
 """
@@ -24,8 +24,8 @@ from nin_bench.training.evaluation import Evaluation, Images, StoppedError
 from nin_bench.training.trainer import Chance, DivergedError, Epoch, Trainer, make_network
 
 
-class Attempt:
-    """A cell under way.
+class CellTraining:
+    """A cell that is being trained.
 
     Args:
         cell: what to train.
@@ -122,7 +122,7 @@ class Attempt:
         return {"trainer": self._trainer.state(), "peak_memory_bytes": self._peak_memory_bytes}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from where another attempt at the cell gave its `state`.
+        """Go on from where another training of the cell gave its `state`.
 
         Raises:
             ValueError: the state is of another network or optimizer; nothing was changed.
