@@ -29,7 +29,7 @@ from nin_bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nin_bench.largest_batch import LargestBatch
+    from nin_bench.estimates import LargestBatch
     from nin_bench.runner.run import VariantCost
 
 _COLUMNS = (
@@ -109,7 +109,7 @@ def _document(cost: "VariantCost", gigabytes: float | None) -> dict[str, Any]:
 
 
 def _largest_batches(cost: "VariantCost", gigabytes: float) -> "list[LargestBatch]":
-    from nin_bench.largest_batch import largest_batches
+    from nin_bench.estimates import largest_batches
     from nin_bench.results.cost_entry import CostEntry
 
     return (

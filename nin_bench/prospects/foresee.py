@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nin_bench.foretell import makespan
+from nin_bench.estimates import makespan
 from nin_bench.grid import Grid, Hypothesis
 from nin_bench.metrics import METRICS
 from nin_bench.plan import PlannedCell
@@ -167,7 +167,7 @@ def more_seeds(prospects: Sequence[Prospect], planned: Iterable[PlannedCell], nu
 
     Args:
         prospects: as `foresee` found them.
-        planned: the cells, their time foretold; each variant is taken to need as long for every seed.
+        planned: the cells with their estimates; each variant is taken to need as long for every seed.
         num_workers: how many cells run at a time.
     """
     open_ = [prospect for prospect in prospects if prospect.outlooks and not prospect.can_decide]
@@ -175,8 +175,8 @@ def more_seeds(prospects: Sequence[Prospect], planned: Iterable[PlannedCell], nu
     num_now = max((one.num_seeds for one in open_), default=0)
     seconds: dict[str, float | None] = {}
     for cell in planned:
-        known = [value for value in (seconds.get(cell.cell.label), cell.forecast.seconds) if value is not None]
-        seconds[cell.cell.label] = max(known, default=None)  # what has a checkpoint is foretold without its start
+        known = [value for value in (seconds.get(cell.cell.label), cell.estimate.seconds) if value is not None]
+        seconds[cell.cell.label] = max(known, default=None)  # the estimate of a resumed cell lacks its start
     num_decided = sum(prospect.can_decide for prospect in prospects)
 
     def cost(extra: int) -> float | None:

@@ -21,8 +21,8 @@ class ActiveCell:
     checkpoints: Checkpoints
     environment: Mapping[str, Any]
     earlier_attempts: Sequence[Mapping[str, Any]]
-    foretold_seconds: float | None
-    """What this attempt was expected to take."""
+    estimated_seconds: float | None
+    """The estimate for this attempt; None without one."""
     started_at: str = field(default_factory=now)
     started_seconds: float = field(default_factory=time.monotonic)
     """By a clock that nobody sets."""
@@ -38,8 +38,8 @@ class ActiveCell:
             self.history.append(message.row)
 
     def timed(self, record: Record) -> Record:
-        """The record with what its last attempt took, and was foretold to take."""
-        took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.foretold_seconds}
+        """The record with the actual and the estimated seconds of its last attempt."""
+        took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.estimated_seconds}
         *earlier, last = record["attempts"]
         return {**record, "attempts": [*earlier, {**last, **took}]}
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.foretell import foretell_run
+from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, foretell_cells, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, estimate_cells, load_plan, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import Entry, is_measured
 from nin_bench.results.cost_file import entry_of
 from nin_bench.runner.cost_benchmark import CostBenchmark
-from nin_bench.runner.events import Event, Foretold, Planned
+from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.scheduler import TRAIN, CellTask, Dispatch, RunSummary
 from nin_bench.runner.session import RunOptions, RunSession, open_session
 
@@ -80,12 +80,12 @@ def run_grid(
         to_measure, damaged = _unmeasured(todo, folder, session, options.num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
         _measure(to_measure, folder, session, options, on_event)
-        planned = foretell_cells(
+        planned = estimate_cells(
             planned, folder, session.machine["fingerprint"], len(session.slots), options.data_dir
         )
-        forecast = foretell_run((one.forecast for one in planned if one.has_to_run), len(session.slots))
-        if forecast.num_known:
-            on_event(Foretold(forecast, session.machine))
+        estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
+        if estimate.num_known:
+            on_event(Estimated(estimate, session.machine))
         summary = Dispatch(folder, options, on_event, session.executor, task).train(planned)
         if session.signal_number is None:
             at_end()

@@ -68,7 +68,7 @@ class Dispatch:
         self.final: dict[str, str] = {}
         """Outcomes that a fresh attempt replaces only by another final one."""
         self.tries: Counter[str] = Counter()
-        self.foretold_seconds: dict[str, float | None] = {}
+        self.estimated_seconds: dict[str, float | None] = {}
         self.active: dict[str, ActiveCell] = {}
 
     def train(self, planned: Sequence[PlannedCell]) -> RunSummary:
@@ -80,7 +80,7 @@ class Dispatch:
         cells = {one.cell.cell_id: one.cell for one in planned if one.has_to_run}
         self.queue.extend(cells.values())
         self.earlier = {one.cell.cell_id: one.record for one in planned if one.record}
-        self.foretold_seconds = {one.cell.cell_id: one.forecast.seconds for one in planned}
+        self.estimated_seconds = {one.cell.cell_id: one.estimate.seconds for one in planned}
         self.final = {one.cell.cell_id: one.outcome for one in planned if one.state == "again" and one.outcome}
         # An outdated record is of another experiment.
         outcome = {
@@ -124,8 +124,8 @@ class Dispatch:
             Checkpoints(self.folder.checkpoints_path, cell),
             environment={**self.environment, "device": device},
             earlier_attempts=self._earlier_attempts(cell),
-            # Of a further try of the same run, which may go on from anywhere, nothing was foretold.
-            foretold_seconds=self.foretold_seconds.pop(cell.cell_id, None),
+            # A retry in the same run may continue from anywhere, so it has no estimate.
+            estimated_seconds=self.estimated_seconds.pop(cell.cell_id, None),
         )
         self.on_event(CellStarted(cell, device))
 

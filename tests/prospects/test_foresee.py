@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from nin_bench.foretell import Forecast
+from nin_bench.estimates import Estimate
 from nin_bench.plan import PlannedCell
 from nin_bench.prospects import MoreSeeds, foresee, more_seeds
 from nin_bench.stats import Claim, chances
@@ -118,7 +118,7 @@ def test_more_seeds_are_told_with_what_they_take(load):
     grid = load(claim("near", primary=True), claim("far", primary=True, margin=0.005), claim("now", margin=0.1))
     near, far, now = foresee(grid, [])
     assert now.can_decide
-    planned = [PlannedCell(cell, "missing", forecast=Forecast(seconds=60)) for cell in grid.cells]
+    planned = [PlannedCell(cell, "missing", estimate=Estimate(seconds=60)) for cell in grid.cells]
     n_near, n_far = (prospect.outlooks[0].seeds_needed for prospect in (near, far))
     # two variants on two workers: a minute for every further seed
     assert more_seeds([near, far, now], planned, num_workers=2) == [
