@@ -114,18 +114,18 @@ def more_seeds(
 
     Args:
         prospects: as `foresee` found them.
-        planned: the cells, their time foretold; each variant is taken to need as long for every seed.
+        planned: the cells with their estimates; each variant is taken to need as long for every seed.
         num_workers: how many cells run at a time.
     """
-    from nin_bench.foretell import makespan
+    from nin_bench.estimates import makespan
 
     open_ = [prospect for prospect in prospects if prospect.outlooks and not prospect.can_decide]
     needs = [need for one in open_ if (need := one.outlooks[0].seeds_needed) is not None]
     num_now = max((one.num_seeds for one in open_), default=0)
     seconds: dict[str, float | None] = {}
     for cell in planned:
-        known = [value for value in (seconds.get(cell.cell.label), cell.forecast.seconds) if value is not None]
-        seconds[cell.cell.label] = max(known, default=None)  # what has a checkpoint is foretold without its start
+        known = [value for value in (seconds.get(cell.cell.label), cell.estimate.seconds) if value is not None]
+        seconds[cell.cell.label] = max(known, default=None)  # the estimate of a resumed cell lacks its start
     num_decided = sum(prospect.can_decide for prospect in prospects)
 
     def cost(extra: int) -> float | None:

@@ -5,7 +5,7 @@ from scipy import stats
 
 from nin_bench.analysis.power import foresee
 from nin_bench.cli.prospects import MoreSeeds, more_seeds
-from nin_bench.foretell import Forecast
+from nin_bench.estimates import Estimate
 from nin_bench.plan import PlannedCell
 from nin_bench.stats import Claim, chances
 
@@ -119,7 +119,7 @@ def test_more_seeds_are_told_with_what_they_take(load):
     grid = load(claim("near", primary=True), claim("far", primary=True, margin=0.005), claim("now", margin=0.1))
     near, far, now = foresee(grid, [])
     assert now.can_decide
-    planned = [PlannedCell(cell, "missing", forecast=Forecast(seconds=60)) for cell in grid.cells]
+    planned = [PlannedCell(cell, "missing", estimate=Estimate(seconds=60)) for cell in grid.cells]
     n_near, n_far = (prospect.outlooks[0].seeds_needed for prospect in (near, far))
     # two variants on two workers: a minute for every further seed
     assert more_seeds([near, far, now], planned, num_workers=2) == [
