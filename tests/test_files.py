@@ -16,10 +16,10 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
     atomic_stream,
+    quarantine,
     read_json,
     read_regular,
     remove_file,
-    quarantine,
     temporary_files,
     to_json,
     write_atomically,

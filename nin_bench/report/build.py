@@ -7,35 +7,36 @@ from typing import Any
 
 import pandas as pd
 
+from nin_bench.analysis import tables
+from nin_bench.analysis.costs import MachineCosts, compare_costs
+from nin_bench.analysis.curves import chance_level, known_epochs, learning_curves
+from nin_bench.analysis.estimates import compare_foretold
+from nin_bench.analysis.interactions import Product, find_interactions
+from nin_bench.analysis.lock import Lock
+from nin_bench.analysis.lost_classes import LosingNetworks, LostClasses, find_lost_classes
+from nin_bench.analysis.names import Names
+from nin_bench.analysis.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
+from nin_bench.analysis.references import compare_references
+from nin_bench.analysis.setting import caveats, describe_setting
+from nin_bench.analysis.stricter import judge_stricter
+from nin_bench.analysis.tables import VariantRow
+from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
+from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.files import to_json, write_atomically
-from nin_bench.report import cost_plots, plots, tables
+from nin_bench.report import cost_plots, plots
 from nin_bench.report.captions import ALL_FIGURES, describe_figure
-from nin_bench.report.costs import MachineCosts, compare_costs
-from nin_bench.report.curves import chance_level, known_epochs, learning_curves
 from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
 from nin_bench.report.export import write_tables
 from nin_bench.report.filters import filters_of
-from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.glossary import explain_arguments
-from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
 from nin_bench.report.html.data import page_data
 from nin_bench.report.html.page import render_html
-from nin_bench.report.hypotheses import Verdict, judge
 from nin_bench.report.in_short import in_short
-from nin_bench.report.interactions import Product, find_interactions
-from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
-from nin_bench.report.lost_classes import LosingNetworks, LostClasses, find_lost_classes
-from nin_bench.report.names import Names
 from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
-from nin_bench.report.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
-from nin_bench.report.references import compare_references
-from nin_bench.report.setting import caveats, describe_setting
-from nin_bench.report.stricter import judge_stricter
-from nin_bench.report.tables import VariantRow
-from nin_bench.report.target import Reached, Target, find_escapes, find_target
+from nin_bench.report.verdict_text import verdict_as_dict
 from nin_bench.results import Results, load_results
 
 SCHEMA = 1
@@ -86,10 +87,10 @@ class Findings:
     def of(cls, results: Results) -> "Findings":
         """Look for them in a results folder as read."""
         rows, stored = tables.compare_variants(results), Stored(results)
-        names = Names.of([variant["label"] for variant in results.grid["variants"]])
+        names = Names.of([variant.label for variant in results.grid.variants])
         epochs = {name: known_epochs(results, name) for name in CURVES}
         looked_at = {row.label for row in rows[:MOST_VARIANTS]}
-        looked_at |= {label for hypothesis in results.grid["hypotheses"] for label in hypothesis["compare"]}
+        looked_at |= {label for hypothesis in results.grid.hypotheses for label in hypothesis.compare}
         lost_classes, losing_networks = find_lost_classes(stored, looked_at)
         return cls(
             results=results,
@@ -124,7 +125,6 @@ def build_report(folder: Path, out: Path) -> Path:
     Raises:
         ResultsError: there is no readable grid.json, or `out` cannot be written.
     """
-    check_grid_file(folder)
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
@@ -180,26 +180,26 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
     grid, lock = results.grid, Lock.read(results.grid)
     setting = describe_setting(results)
     troubles = tables.troubles(results)
-    planned = {cell["cell_id"]: cell for cell in grid["cells"]}
+    planned = {cell.cell_id: cell.model_dump() for cell in grid.cells}
     said: dict[str, Any] = plain({
         "schema": SCHEMA,
-        "name": grid["name"],
-        "profile": grid["profile"],
-        "question": grid["question"],
+        "name": grid.name,
+        "profile": grid.profile,
+        "question": grid.question,
         "num_cells": len(results.cells),
         "outcomes": tables.count_outcomes(results),
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
-        "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
-        "hypotheses": [asdict(verdict) for verdict in findings.verdicts],
+        "lock": {"intact": lock.intact, "given_up": lock.given_up(grid.hypotheses)},
+        "hypotheses": [verdict_as_dict(verdict) for verdict in findings.verdicts],
         "in_short": (short := in_short(findings.verdicts)) and asdict(short),
         "arguments": explain_arguments(findings.names.by_label),
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,
-        "open_claims": grid.get("open_claims", []),
+        "open_claims": [claim.model_dump() for claim in grid.open_claims],
         "setting": asdict(setting),
         "chance": findings.chance,
-        "matches": [{"label": one["label"], **one["match"]} for one in grid["variants"] if one.get("match")],
+        "matches": [{"label": one.label, **one.match.model_dump()} for one in grid.variants if one.match],
         "comparison": [asdict(row) for row in rows],
         "references": [asdict(compared) for compared in compare_references(results)],
         "costs": [costs.as_dict() for costs in findings.costs],
@@ -209,10 +209,14 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "escapes": [reached.as_dict() for reached in findings.escapes],
         "target": findings.target and findings.target.as_dict(),
         "cells": [
-            {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
+            {
+                **planned[record.cell_id],
+                "outcome": record.outcome,
+                "metrics": record.metrics.model_dump(exclude_unset=True),
+            }
             for record in results.records
         ],
-        "figures": [describe_figure(name, len(rows), len(grid["seeds"])) for name in figures],
+        "figures": [describe_figure(name, len(rows), len(grid.seeds)) for name in figures],
         "test_set_errors": image_errors(findings.stored, findings.verdicts),
         "interactions": [asdict(product) for product in findings.interactions],
         "confusions": [asdict(confusion) for confusion in findings.confusions],
