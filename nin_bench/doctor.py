@@ -85,7 +85,7 @@ class _Examination:
             yield self._finding(removed, found, self.would("removed"), "repaired")
         for part, wrong in self.misplaced.items():
             yield Finding(part, wrong.found, wrong.remedy, "open")
-        searched = any(os.path.lexists(self.folder.path / name) for name in ("search.json", "studies"))
+        searched = os.path.lexists(self.folder.search_path) or bool(self._files("studies", ".json"))
         if not searched or any(os.path.lexists(self.folder.path / name) for name in ("grid.json", *RUN_PARTS)):
             yield from self._examine_run()
         if searched:

@@ -12,7 +12,7 @@ from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.cost import count_cost
 from nin_bench.data import count_images, describe_data, resolve_data
-from nin_bench.errors import ResultsError, SpecError, shown
+from nin_bench.errors import ResultsError, SpecError
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid, Size, Variant
@@ -175,11 +175,11 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
             "choose another folder with --results"
         )
     for section, kept, planned in (("data", stored.data, grid.data), ("recipe", stored.recipe, grid.recipe)):
-        earlier = _DEFAULTS[section] | kept  # a field that it lacks is younger than the folder
-        now = {key: tuple(one) if isinstance(one, list) else one for key, one in planned.items()}
-        changed = [key for key in earlier | now if earlier.get(key) != now.get(key)]
+        earlier: dict[str, Any] = dict(_DEFAULTS[section])  # a field that it lacks is younger than the folder
+        earlier |= {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
+        changed = [key for key in earlier | planned if earlier.get(key) != planned.get(key)]
         if changed:
-            told = ", ".join(f"{key}: {shown(earlier.get(key))}, now {shown(now.get(key))}" for key in changed)
+            told = ", ".join(f"{key}: {earlier.get(key)!r}, now {planned.get(key)!r}" for key in changed)
             raise ResultsError(
                 f"{folder.path}: was run with another {section} ({told}); "
                 "to try things out, choose another folder with --results; "

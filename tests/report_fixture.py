@@ -12,7 +12,7 @@ from nin_bench.results.lock import lock_digest
 from nin_bench.results.schema import Hypothesis
 
 DATA = {
-    "name": "fashion_mnist", "folder": None, "resolution": 131, "normalize": "none",
+    "name": "fashion_mnist", "folder": None, "content": None, "resolution": 131, "normalize": "none",
     "train_size": 6000, "validation_size": 2000,
 }  # fmt: skip
 RECIPE = {

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cells import make_cell
 from report_fixture import metrics, record, write_results
+from search_fixture import sweep, write_search
 
 from nin_bench import cli
 from nin_bench.checkpoint import Checkpoints
@@ -59,9 +60,49 @@ def test_a_sound_folder_is_left_as_it_is(folder):
 
 def test_the_references_that_ship_are_sound(tmp_path):
     shipped = Path(__file__).parent.parent / "results" / "reference"
-    for number, grid in enumerate(sorted(shipped.glob("*/*/grid.json"))):
-        shutil.copytree(grid.parent, tmp_path / str(number))
+    folders = sorted({path.parent for name in ("grid", "search") for path in shipped.glob(f"*/*/{name}.json")})
+    assert folders
+    for number, folder in enumerate(folders):
+        shutil.copytree(folder, tmp_path / str(number))
         assert examine(tmp_path / str(number)) == []
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Path:
+    """A search of two variants, and no run."""
+    return write_search(tmp_path / "s", {"a": sweep([0.5] * 6), "b": sweep([0.6] * 6)})
+
+
+def test_a_search_alone_is_examined(searched):
+    assert examine(searched) == []
+    (searched / "studies" / "v00.json").write_text("{")
+    content = json.loads((searched / "studies" / "v01.json").read_text())
+    (searched / "studies" / "v07.json").write_text(json.dumps({**content, "variant_id": "v07"}))
+    (searched / "studies" / "v01.json").write_text(json.dumps({**content, "study_name": "another"}))
+    found = examine(searched)
+    assert [(finding.file, finding.state) for finding in found] == [
+        ("studies/v00.json", "repaired"), ("studies/v01.json", "repaired"), ("studies/v07.json", "noted"),
+    ]  # fmt: skip
+    assert found[1].found == "holds another study, 'another'"
+    assert [finding.file for finding in examine(searched)] == ["studies/v07.json"]
+
+
+def test_a_damaged_search_file_is_quarantined_and_a_missing_one_is_for_a_person(searched):
+    content = json.loads((searched / "search.json").read_text())
+    (searched / "search.json").write_text(json.dumps({**content, "name": "changed", "digest": "0" * 64}))
+    assert [(finding.file, finding.state) for finding in examine(searched)] == [("search.json", "repaired")]
+    assert [(finding.file, finding.state) for finding in examine(searched)] == [("search.json", "open")]
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(folder):
+    folder.record_path("c00s0").write_text("{")
+    (folder.path / "cells" / f".x.json.{'0' * 32}.tmp").touch()
+    before = {path: path.is_file() and path.read_bytes() for path in folder.path.rglob("*")}
+    told = examine(folder.path, dry_run=True)
+    assert {path: path.is_file() and path.read_bytes() for path in folder.path.rglob("*")} == before
+    assert told[1].done == "would be quarantined as c00s0.json.corrupt; its cell runs again"
+    done = examine(folder.path)
+    assert [(one.file, one.found, one.state) for one in told] == [(one.file, one.found, one.state) for one in done]
 
 
 def test_damaged_records_are_quarantined_with_their_predictions_and_the_rest_is_untouched(folder):
@@ -240,7 +281,8 @@ with sole_writer(folder.path):
 def test_records_of_other_cells_and_of_other_defaults_are_told_and_left(folder):
     stranger = json.loads(folder.record_path("c00s0").read_text()) | {"cell_id": "c99"}
     folder.record_path("c99").write_text(json.dumps(stranger))
-    rewrite(folder.record_path("c00s1"), cell={"recipe": {"lr": 0.7}})
+    cell = json.loads(folder.record_path("c00s1").read_text())["cell"]
+    rewrite(folder.record_path("c00s1"), cell=cell | {"recipe": cell["recipe"] | {"lr": 0.7}})
     before = files(folder)
     other, foreign, _ = examine(folder.path)
     assert (other.file, other.found) == (

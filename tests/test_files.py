@@ -174,13 +174,13 @@ def test_json_comes_back(tmp_path):
     path = tmp_path / "record.json"
     content = {"loss": 0.1, "label": "1×1 \x1b", "rows": [{"epoch": 1}, None], "step": -(2**63)}
     write_json(path, content, 1)
-    assert read_json(path, 1) == {"schema": 1, **content}
+    assert read_json(path, 1) == content
 
 
 def test_json_without_a_digest_is_read(tmp_path):
     path = tmp_path / "record.json"
     write_atomically(path, to_json({"schema": 1, "loss": 0.1}))
-    assert read_json(path, 1) == {"schema": 1, "loss": 0.1}
+    assert read_json(path, 1) == {"loss": 0.1}
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.25", "0.24"), ("two", "tvo"), ('"b"', '"c"')])
@@ -198,7 +198,7 @@ def test_json_may_be_written_another_way_as_long_as_it_says_the_same(tmp_path):
     path = tmp_path / "record.json"
     write_json(path, {"loss": 0.25, "rows": [1, 2]}, 1)
     path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
-    assert read_json(path, 1) == {"schema": 1, "loss": 0.25, "rows": [1, 2]}
+    assert read_json(path, 1) == {"loss": 0.25, "rows": [1, 2]}
 
 
 @pytest.mark.parametrize(

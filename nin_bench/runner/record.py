@@ -48,7 +48,7 @@ def make_record(
         "cell_id": cell.cell_id,
         "variant_id": cell.variant_id,
         "label": cell.label,
-        "cell": cell.model_copy(update={"label": ""}),
+        "cell": cell.as_dict(),  # as it will be read
         "outcome": outcome,
         "attempts": [*earlier_attempts, attempt],
         "metrics": metrics or {},

@@ -162,7 +162,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
             self.holder, self.killed = None, True
             with suppress(DamagedFileError):  # as it may have been before
                 record = folder.read_record(cell_id)
-                if record is not None and record["metrics"]["num_steps"] == self.version:
+                if record is not None and record.metrics.num_steps == self.version:
                     self.written(cell_id)
                 elif folder.predictions_path(cell_id) in self.damaged:
                     with suppress(DamagedFileError):  # new predictions, and the old record
@@ -223,7 +223,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
                 expected.append("missing" if damaged or version is None else "trained")
                 if version is not None and not damaged:
                     record: Any = folder.read_record(cell_id)
-                    assert record["metrics"]["num_steps"] == version
+                    assert record.metrics.num_steps == version
             results = load_results(folder.path)
             assert results.cells["outcome"].tolist() == expected
             told = [path for path in self.damaged if path.suffix == ".json"]

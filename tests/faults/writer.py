@@ -31,7 +31,7 @@ def finish(folder: ResultsFolder, cell_id: str, version: str) -> None:
     prepared = folder.path.parent / "prepared"
     predictions = unpack_predictions((prepared / f"{cell_id}.npz").read_bytes(), cell_id)
     record: dict[str, Any] = json.loads((prepared / f"{cell_id}.json").read_text())
-    record["metrics"]["num_steps"] = int(version)
+    record.metrics.num_steps = int(version)
     folder.write_predictions(cell_id, predictions)
     folder.write_record(record)
 
