@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nin_bench.plan import PlannedCell
     from nin_bench.prospects import MoreSeeds, Prospect
     from nin_bench.results import ResultsFolder
-    from nin_bench.runner.scheduler import RunSummary
+    from nin_bench.runner.run import RunSummary
 
 
 def run(
@@ -73,7 +73,7 @@ def run(
         _print_plan(loaded, cells, machine, num_workers, grid)
         print_prospects(*_foreseen(loaded, folder, None, cells, num_workers))
         return
-    from nin_bench.progress.run import progress_on
+    from nin_bench.progress import progress_on
     from nin_bench.runner.run import run_grid
     from nin_bench.runner.session import RunOptions
 
@@ -167,7 +167,7 @@ def _print_plan(
     grid: "Grid", cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
 ) -> None:
     from nin_bench.estimates import estimate_run
-    from nin_bench.progress.run import estimate_line, memory_warning
+    from nin_bench.progress import estimate_line, memory_warning
 
     for variant in grid.variants:
         if match := variant.match:
@@ -199,7 +199,7 @@ def _print_plan(
 
 
 def _takes(planned: "PlannedCell") -> str:
-    from nin_bench.progress.run import human_duration, human_memory
+    from nin_bench.progress import human_duration, human_memory
 
     seconds, memory = planned.estimate.seconds, planned.estimate.memory_bytes
     known = [

@@ -21,8 +21,7 @@ from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
-from nin_bench.runner.run import run_grid
-from nin_bench.runner.scheduler import RunSummary
+from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
 
 GRID = """

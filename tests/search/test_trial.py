@@ -13,7 +13,8 @@ from nin_bench.executors import Slot
 from nin_bench.executors.process import PipeChannel
 from nin_bench.plan import RegistryCatalog
 from nin_bench.runner.worker import run_cell
-from nin_bench.search.trial import WORST_LOSS, TrialEpoch, TrialResult, run_trial_task
+from nin_bench.search.events import TrialEpoch, TrialResult
+from nin_bench.search.trial import WORST_LOSS, run_trial_task
 
 SLOT = Slot("cpu")
 NEVER_LEARNS = 1e-6
