@@ -142,14 +142,16 @@ def _planned(
     fresh: bool = False,
 ) -> "tuple[list[PlannedCell], dict[str, Any], int]":
     """The cells with what they will take, this machine, and how many of them run at a time."""
+    from nin_bench.catalog import RegistryCatalog, load_plan
     from nin_bench.environment import describe_machine
-    from nin_bench.plan import estimate_cells, load_plan
+    from nin_bench.plan import estimate_cells
     from nin_bench.runner.session import choose_slots
 
     cells = load_plan(grid, folder, data_dir, fresh=fresh)
     slots = choose_slots(device, workers)
     machine = describe_machine(slots[0].device)
-    return estimate_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
+    count_images = RegistryCatalog(data_dir).count_images
+    return estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images), machine, len(slots)
 
 
 def _foreseen(

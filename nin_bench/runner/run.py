@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, estimate_cells, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import Entry, is_measured
 from nin_bench.results.cost_file import entry_of
@@ -94,9 +95,8 @@ def run_grid(
         to_measure, damaged = _unmeasured(todo, folder, session, options.num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
         _measure(to_measure, folder, session, options, on_event)
-        planned = estimate_cells(
-            planned, folder, session.machine["fingerprint"], len(session.slots), options.data_dir
-        )
+        count_images = RegistryCatalog(options.data_dir).count_images
+        planned = estimate_cells(planned, folder, session.machine["fingerprint"], len(session.slots), count_images)
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))

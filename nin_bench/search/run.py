@@ -14,13 +14,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.data import load_dataset
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Task
 from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import now

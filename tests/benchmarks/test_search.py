@@ -12,9 +12,9 @@ import pytest
 from figures import Size
 from optuna.storages import BaseStorage, InMemoryStorage
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.metrics import has_learned
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.search.events import SearchEvent, TrialEnded, TrialEpoch, TrialResult

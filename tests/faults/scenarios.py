@@ -15,11 +15,11 @@ import stub_cells
 from broken_disk import BrokenDisk
 
 from nin_bench import cli
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import NinBenchError
 from nin_bench.executors import Channel, Slot
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.runner import active_cell, run, session

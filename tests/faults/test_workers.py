@@ -11,10 +11,10 @@ import pytest
 import stub_cells
 from places import STUBS
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Channel, Slot, local
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.events import CellStarted, EpochEnded, Event

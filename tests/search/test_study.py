@@ -8,8 +8,8 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState, create_trial
 from search_grid_text import GRID, ONE
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import ResultsError
-from nin_bench.plan import RegistryCatalog
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.study import GRACE_SECONDS, Searcher, VariantStudy, draws_of
 
