@@ -276,20 +276,11 @@ class VariantStudy:
             )
 
     def _identity(self) -> dict[str, Any]:
-        """What makes two studies the same."""
-        searched = {parameter.name for parameter in self.spec.space}
+        """What makes two studies of one variant the same; the variant's id is in their name."""
         spec = self.spec.as_plain()
         if self.spec.sampler != "grid":  # whose points depend on how many there are
             del spec["trials"]
-        model, recipe = self.variant.model.identity(), self.variant.recipe.identity()
-        return {
-            "model": {key: value for key, value in model.items() if f"model.{key}" not in searched},
-            "data": self.variant.data.identity(),
-            "recipe": {key: recipe[key] for key in recipe if key not in searched | {"epochs", "test_every_epoch"}},
-            **spec,
-            "seeds": list(self.seeds),
-            "epochs": self.epochs,
-        }
+        return {**spec, "seeds": list(self.seeds), "epochs": self.epochs}
 
 
 def study_name(grid: Grid, variant: Variant) -> str:

@@ -114,7 +114,8 @@ def test_what_happens_is_told_in_order(bench):
         "SearchPlanned", *(["TrialStarted", "TrialEpochEnded", "TrialEpochEnded", "TrialEnded"] * 3),
     ]  # fmt: skip
     assert [event.params for event in bench.told(TrialStarted)] == [{"lr": 0.01}, {"lr": 0.1}, {"lr": 1.0}]
-    assert [event.number for event in bench.told(TrialEnded)] == [0, 1, 2]
+    assert [event.number for event in bench.told(TrialStarted)] == [0, 1, 2]
+    assert len({event.key for event in bench.events[1:]}) == 3
 
 
 def test_a_search_repeats_whatever_the_number_of_workers(bench, tmp_path_factory, load):

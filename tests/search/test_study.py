@@ -282,9 +282,7 @@ def test_the_median_pruner_ends_what_lies_below_the_median(open_study):
     ("old", "new", "differs"),
     [
         ("high: 1.0", "high: 0.5", "space"),
-        ("momentum: 0.9", "momentum: 0.8", "recipe"),
-        ("name: digits", "name: digits, normalize: dataset", "data"),
-        ("epochs: 2", "epochs: 3", "epochs"),
+        ("trials: 3", "trials: 3\n  epochs: 1", "epochs"),
         ("trials: 3", "trials: 3\n  seeds: 2", "seeds"),
         ("trials: 3", "trials: 3\n  objective: validation_loss", "objective"),
         ("trials: 3", "trials: 3\n  pruner: median", "pruner"),
