@@ -1,4 +1,4 @@
-"""What the code says today: one document for every file of frozen values. Adapt this module when an interface moves."""
+"""What the code says today: a document for every file of frozen values. Adapt it when an interface moves."""
 
 import contextlib
 import hashlib
@@ -175,8 +175,10 @@ CELLS = {  # what is varied: model and recipe
     "micro-batches": ("name: lenet, activation: relu", "micro_batch: 24"),
     "test every epoch": ("name: mlp, hidden: 16", "test_every_epoch: true"),
 }
-VARYING = ("seconds", "per_second", "memory_bytes", "joules")
-"""What no two runs repeat ends so."""
+METRICS = ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
+"""What is frozen of a record's metrics."""
+HISTORY = ("epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+"""What is frozen of an epoch."""
 
 
 def bits(folder: Path) -> dict[str, Any]:
@@ -201,22 +203,13 @@ def _bits_of(results: Path, cell_id: str) -> dict[str, Any]:
     for name in sorted(weights):
         whole.update(name.encode())
         whole.update(weights[name].contiguous().numpy().tobytes())
-    rows = [_repeated(row) for row in record["history"]]
-    metrics = {
-        key: record["metrics"][key] for key in ("test_loss", "test_accuracy", "train_loss", "train_accuracy")
-    }
     return {
         "cell_id": cell_id,
         "weights": whole.hexdigest(),
         "sums": {name: weights[name].double().abs().sum().item() for name in sorted(weights)},
-        "metrics": metrics,
-        "history": {str(row["epoch"]): row for row in rows},
+        "metrics": {name: record["metrics"][name] for name in METRICS},
+        "history": {str(row["epoch"]): {name: row[name] for name in HISTORY} for row in record["history"]},
     }
-
-
-def _repeated(values: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr", "epoch")
-    return {key: value for key, value in values.items() if key in kept and not key.endswith(VARYING)}
 
 
 def machine_class() -> dict[str, str]:

@@ -104,11 +104,9 @@ def keyed(value: Any, labels: Mapping[str, str]) -> Any:
 def _keys(items: Sequence[Any]) -> list[str]:
     if all(isinstance(item, Mapping) for item in items):
         for names in _IDS:
-            keys = ["|".join(str(_inner(item, name)) for name in names) for item in items]
-            if len(set(keys)) == len(keys) and all(
-                _inner(item, name) is not None for item in items for name in names
-            ):
-                return keys
+            found = [tuple(_inner(item, name) for name in names) for item in items]
+            if len(set(found)) == len(found) and not any(None in one for one in found):
+                return ["|".join(map(str, one)) for one in found]
     return [str(number) for number in range(len(items))]
 
 
