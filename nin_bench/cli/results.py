@@ -128,9 +128,9 @@ def _print_search_status(folder: Path, as_json: bool) -> None:
     """Of a folder that holds a search and no run."""
     from nin_bench.results import ResultsFolder
     from nin_bench.results.folder_lock import lock_holder
-    from nin_bench.results.studies import read_search
+    from nin_bench.results.studies import read_studies
 
-    config, studies, left_out = read_search(ResultsFolder(folder))
+    config, studies, left_out = read_studies(ResultsFolder(folder))
     holder = lock_holder(folder)
     trials = config.search.trials
     done = {key: studies[key].num_done if key in studies else 0 for key in config.variants_by_id}

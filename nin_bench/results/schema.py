@@ -226,6 +226,8 @@ class ResolvedVariant(Part):
 
     variant_id: Id
     label: str
+    own_label: bool = False
+    """Whether the grid gives the label itself."""
     model: ModelSpec
     data: DataSpec
     recipe: Recipe

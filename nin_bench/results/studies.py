@@ -52,12 +52,12 @@ class SearchSettings(Part):
     seeds: Annotated[Tuple[Count], Field(min_length=1)]
     epochs: Annotated[int, Field(ge=1)] | None
     """Of every trial; None if each variant's trials take as many as its run."""
+    run_epochs: dict[Id, int]
+    """Epochs of a run of the grid, by variant id."""
     sampler: str
     sampler_seed: int
     pruner: str
     objective: Objective
-    run_epochs: dict[Id, int]
-    """Epochs of a run of the grid, by variant id."""
     direction: Literal["maximize", "minimize"]
 
     @property
@@ -192,7 +192,7 @@ class StudySummary(Artefact):
                     raise DamagedFileError(f"has the {name} {value!r} in trial {trial.number}")
 
 
-def read_search(folder: ResultsFolder) -> tuple[SearchConfig, dict[str, StudySummary], list[str]]:
+def read_studies(folder: ResultsFolder) -> tuple[SearchConfig, dict[str, StudySummary], list[str]]:
     """Read what a search left in a results folder, without changing it.
 
     Returns:

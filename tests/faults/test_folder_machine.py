@@ -22,15 +22,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from nin_bench.results.stored import pack_predictions
 from scale import WHOLE, scaled
 from stubs import Stub, result_of
 
 from nin_bench.doctor import examine
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, to_json
+from nin_bench.files import DamagedFileError
 from nin_bench.results import load_results
 from nin_bench.results.folder_lock import lock_holder
+from nin_bench.results.predictions import pack_predictions
 
 ROOT = Path(__file__).parents[2]
 CELLS = st.integers(0, 7)
@@ -79,7 +79,7 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Stub:
     prepared.mkdir(parents=True)
     for cell in made.grid.cells:
         record, predictions = result_of(cell)
-        (prepared / f"{cell.cell_id}.json").write_text(to_json(record))
+        record.write(prepared / f"{cell.cell_id}.json")
         (prepared / f"{cell.cell_id}.npz").write_bytes(pack_predictions(predictions, cell.cell_id))
     return made
 
@@ -94,7 +94,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
         def begin(self) -> None:
             shutil.rmtree(folder.path, ignore_errors=True)
             folder.check_writable()  # as every run does first
-            folder.write_grid({**stub.grid.as_dict(), "device_kind": "cpu"})
+            folder.write_grid(stub.grid.resolved("cpu"))
             self.holder: int | None = None
             self.killed = False
             self.version = 0

@@ -17,6 +17,7 @@ from stubs import GRID
 
 from nin_bench.doctor import examine
 from nin_bench.results import Record, ResultsFolder, load_results
+from nin_bench.results.schema import Epoch, Metrics
 
 Count = Callable[[str, int], None]
 
@@ -52,8 +53,8 @@ def table(folder: Path) -> dict[str, Any]:
 
 
 def repeating(record: Record) -> Any:
-    def known(values: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in values.items() if not re.search("second|bytes", key)}
+    def known(values: Metrics | Epoch) -> dict[str, Any]:
+        return {key: value for key, value in values if not re.search("second|bytes", key)}
 
     return known(record.metrics), [known(row) for row in record.history]
 

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nin_bench.search.question import load_search
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Scalar
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.results.studies import StudySummary
-from nin_bench.search.question import load_search
 from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned
 
 ROOT = Path(__file__).parent.parent.parent
