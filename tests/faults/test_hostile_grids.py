@@ -19,7 +19,7 @@ from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
 from nin_bench.plan import RegistryCatalog, check_models
 from nin_bench.results.stored import check_grid
-from nin_bench.yaml_source import MAX_BYTES
+from nin_bench.grid.yaml_source import MAX_BYTES
 
 Count = Callable[[str, int], None]
 

@@ -2,7 +2,7 @@ import pytest
 
 from nin_bench.errors import InputError
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.yaml_source import MAX_BYTES
+from nin_bench.grid.yaml_source import MAX_BYTES
 
 GRID = """\
 schema: 1

@@ -7,7 +7,7 @@ import pytest
 from nin_bench.cell import DataSpec, Recipe
 from nin_bench.grid.schema import grid_schema, shipped_schema
 from nin_bench.models import list_models, model_arguments
-from nin_bench.yaml_source import parse_yaml
+from nin_bench.grid.yaml_source import parse_yaml
 
 HEAD = "schema: 1\nname: tiny\ndata: {name: digits}\nmodels: [{name: lenet}]\n"
 

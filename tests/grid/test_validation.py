@@ -8,7 +8,7 @@ from nin_bench.cell import DataSpec, Recipe
 from nin_bench.errors import InputError
 from nin_bench.grid.hypotheses import Hypothesis
 from nin_bench.grid.validation import check_value, required, section, validated
-from nin_bench.yaml_source import Node, parse_yaml
+from nin_bench.grid.yaml_source import Node, parse_yaml
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nin_bench.errors import InputError
-from nin_bench.yaml_source import MAX_BYTES, Node, parse_yaml
+from nin_bench.grid.yaml_source import MAX_BYTES, Node, parse_yaml
 
 NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20)
 SCALARS = (
