@@ -12,8 +12,16 @@ from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.environment import device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
-from nin_bench.runner.attempt import Attempt
-from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
+from nin_bench.runner.cell_training import CellTraining
+from nin_bench.runner.messages import (
+    KEEP_NOTHING,
+    Assignment,
+    CellMessage,
+    CellReady,
+    CellResult,
+    CheckpointPolicy,
+    EpochDone,
+)
 from nin_bench.runner.record import make_record, now
 
 EPOCH_SECONDS = 1.0
@@ -31,7 +39,7 @@ def prepare_process(slot: Slot) -> None:
 
 
 def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult | ResultsError:
-    """`run_cell` as an executor's task: what happens is told as it does, and a full disk is handed back."""
+    """`run_cell` as an executor's task; a disk that refuses is its result, not an exception."""
     prepare_process(slot)
     try:
         return run_cell(
@@ -39,9 +47,9 @@ def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellR
             data_dir=assignment.data_dir,
             device=slot.device,
             environment=assignment.environment,
-            keeping=assignment.keeping,
+            policy=assignment.policy,
             earlier_attempts=assignment.earlier_attempts,
-            on_news=channel.tell,
+            on_message=channel.send,
             should_stop=channel.should_stop,
         )
     except ResultsError as refusal:
@@ -54,9 +62,9 @@ def run_cell(
     data_dir: Path | None = None,
     device: str = "cpu",
     environment: Mapping[str, Any] | None = None,
-    keeping: Keeping = KEEP_NOTHING,
+    policy: CheckpointPolicy = KEEP_NOTHING,
     earlier_attempts: Sequence[Mapping[str, Any]] = (),
-    on_news: Callable[[News], None] = lambda news: None,
+    on_message: Callable[[CellMessage], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
     """Train a cell to its end, from its last checkpoint on, and evaluate it; the test images are read then, once.
@@ -68,62 +76,62 @@ def run_cell(
         data_dir: where datasets lie; None looks in the usual places.
         device: a torch device.
         environment: kept in the record, with the device added.
-        keeping: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
+        policy: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
             is not safe yet.
         earlier_attempts: of the cell's record, which the new one keeps.
-        on_news: is told what happens.
+        on_message: receives what happens.
         should_stop: is asked before every step of training and every batch of an evaluation.
 
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
     run = _CellRun(
-        Attempt(cell, data_dir=data_dir, device=device, should_stop=should_stop),
-        keeping,
+        CellTraining(cell, data_dir=data_dir, device=device, should_stop=should_stop),
+        policy,
         environment={**(environment or {}), "device": device_name(device)},
         earlier_attempts=earlier_attempts,
     )
-    return run.to_its_end(on_news)
+    return run.to_its_end(on_message)
 
 
 class _CellRun:
-    """An attempt that is kept while it lasts."""
+    """A cell's training, kept while it lasts."""
 
     def __init__(
         self,
-        attempt: Attempt,
-        keeping: Keeping,
+        training: CellTraining,
+        policy: CheckpointPolicy,
         *,
         environment: Mapping[str, Any],
         earlier_attempts: Sequence[Mapping[str, Any]],
     ) -> None:
-        self.attempt = attempt
-        self.keeping = keeping
+        self.training = training
+        self.policy = policy
         self.environment = environment
         self.earlier_attempts = earlier_attempts
-        self.checkpoints = Checkpoints(keeping.checkpoints, attempt.cell) if keeping.checkpoints else None
+        self.checkpoints = Checkpoints(policy.checkpoints, training.cell) if policy.checkpoints else None
         self.started_at = now()
         self.saved = time.monotonic()
 
-    def to_its_end(self, on_news: Callable[[News], None]) -> CellResult:
-        attempt = self.attempt
+    def to_its_end(self, on_message: Callable[[CellMessage], None]) -> CellResult:
+        training = self.training
         predictions = None
-        with attempt.failures_noted():
-            attempt.prepare()
-            notes = self.checkpoints.restore(attempt.restore) if self.checkpoints else []
+        with training.failures_noted():
+            training.prepare()
+            notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
             # What could not be used was set aside, so whatever is left was gone on from.
             is_resumed = bool(self.checkpoints and self.checkpoints.paths())
-            on_news(CellReady(dict(attempt.metrics), [*attempt.history], is_resumed=is_resumed, notes=notes))
-            while attempt.epochs_left:
-                row = attempt.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
-                self.save_after(min(EPOCH_SECONDS, self.keeping.seconds))
-                on_news(EpochDone(dict(attempt.metrics), row))
-            predictions = attempt.evaluate()
-            if self.keeping.weights:
-                write_weights(self.keeping.weights, attempt.weights())
-        if attempt.outcome == "interrupted" and attempt.is_prepared:
+            on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
+            while training.epochs_left:
+                row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
+                self.save_after(min(EPOCH_SECONDS, self.policy.seconds))
+                on_message(EpochDone(dict(training.metrics), row))
+            predictions = training.evaluate()
+            if self.policy.weights:
+                write_weights(self.policy.weights, training.weights())
+        if training.outcome == "interrupted" and training.is_prepared:
             self.save()
-        return CellResult(self.record(attempt.outcome, attempt.error), predictions)
+        return CellResult(self.record(training.outcome, training.error), predictions)
 
     def save_after(self, seconds: float) -> None:
         """Save if the last time is so long ago."""
@@ -132,18 +140,18 @@ class _CellRun:
 
     def save(self) -> None:
         if self.checkpoints:
-            state = self.attempt.state()
+            state = self.training.state()
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 
     def record(self, outcome: str, error: str | None) -> dict[str, Any]:
         return make_record(
-            self.attempt.cell,
+            self.training.cell,
             outcome,
             started_at=self.started_at,
             error=error,
-            metrics=self.attempt.metrics,
-            history=self.attempt.history,
+            metrics=self.training.metrics,
+            history=self.training.history,
             environment=self.environment,
             earlier_attempts=self.earlier_attempts,
         )

@@ -1,6 +1,6 @@
 """One trial in its worker: a network for each of the search's seeds, trained side by side, epoch by epoch.
 
-Only training and validation images are read: an attempt is never asked to evaluate.
+Only training and validation images are read: a training is never asked to evaluate.
 """
 
 import time
@@ -14,7 +14,7 @@ from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Slot
 from nin_bench.metrics import has_learned
-from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.worker import prepare_process
 from nin_bench.training.trainer import Epoch
 
@@ -83,62 +83,63 @@ def run_trial_task(
         data_dir: where datasets lie; None looks in the usual places.
     """
     prepare_process(slot)
-    attempts = [
-        Attempt(cell, data_dir=data_dir, device=slot.device, should_stop=channel.should_stop) for cell in cells
+    trainings = [
+        CellTraining(cell, data_dir=data_dir, device=slot.device, should_stop=channel.should_stop)
+        for cell in cells
     ]
-    trial = _Trial(attempts, objective)
-    trial.each(Attempt.prepare)
+    trial = _Trial(trainings, objective)
+    trial.each(CellTraining.prepare)
     num_epochs = cells[0].recipe.epochs
     for epoch in range(1, num_epochs + 1):
-        rows = trial.each(Attempt.run_epoch)
+        rows = trial.each(CellTraining.run_epoch)
         if trial.error or not rows:
             break
-        news = TrialEpoch(epoch, trial.value(at_end=False), rows)
+        message = TrialEpoch(epoch, trial.value(at_end=False), rows)
         if not asks or epoch == num_epochs:
-            channel.tell(news)
-        elif not channel.ask(news) and not channel.should_stop():
+            channel.send(message)
+        elif not channel.ask(message) and not channel.should_stop():
             return trial.result(pruned=True)
     return trial.result(pruned=False)
 
 
 class _Trial:
-    def __init__(self, attempts: Sequence[Attempt], objective: str) -> None:
-        self.attempts = attempts
+    def __init__(self, trainings: Sequence[CellTraining], objective: str) -> None:
+        self.trainings = trainings
         self.objective = objective
         self.seconds = 0.0
 
     @property
     def error(self) -> str | None:
         """Why the trial cannot go on, whatever its other networks do."""
-        for attempt in self.attempts:
-            if attempt.outcome in _LOST:
-                return f"seed {attempt.cell.seed}: {attempt.outcome}: {without_folders(attempt.error or '')}"
+        for training in self.trainings:
+            if training.outcome in _LOST:
+                return f"seed {training.cell.seed}: {training.outcome}: {without_folders(training.error or '')}"
         return None
 
-    def each(self, work: Callable[[Attempt], T]) -> list[T]:
+    def each(self, work: Callable[[CellTraining], T]) -> list[T]:
         """Let every network that still trains do some work, and note its time."""
         done = []
-        for attempt in self.attempts:
-            if self.error or attempt.outcome != "trained":
+        for training in self.trainings:
+            if self.error or training.outcome != "trained":
                 continue
             started = time.perf_counter()
-            with attempt.failures_noted():
-                done.append(work(attempt))
+            with training.failures_noted():
+                done.append(work(training))
             self.seconds += time.perf_counter() - started
         return done
 
     def value(self, *, at_end: bool) -> float:
         """The objective, averaged over the seeds; whoever diverged, or ended at chance level, as the worst."""
-        return fmean(self._value_of(attempt, at_end=at_end) for attempt in self.attempts)
+        return fmean(self._value_of(training, at_end=at_end) for training in self.trainings)
 
-    def _value_of(self, attempt: Attempt, *, at_end: bool) -> float:
+    def _value_of(self, training: CellTraining, *, at_end: bool) -> float:
         is_loss = self.objective == "validation_loss"
-        chance_loss = attempt.metrics["chance_loss"]
+        chance_loss = training.metrics["chance_loss"]
         worst = WORST_LOSS * chance_loss if is_loss else 0.0
-        if attempt.outcome != "trained":
+        if training.outcome != "trained":
             return worst
-        last = attempt.history[-1]
-        if at_end and has_learned(attempt.metrics["escaped"], last, chance_loss) is False:
+        last = training.history[-1]
+        if at_end and has_learned(training.metrics["escaped"], last, chance_loss) is False:
             return worst
         value: float | None = last[self.objective]
         return worst if value is None else min(value, worst) if is_loss else value
@@ -149,16 +150,16 @@ class _Trial:
             value=None if lost or pruned else self.value(at_end=True),
             pruned=pruned,
             error=self.error,
-            epochs=sum(len(attempt.history) for attempt in self.attempts),
+            epochs=sum(len(training.history) for training in self.trainings),
             device_seconds=self.seconds,
             runs=[
                 {
-                    "seed": attempt.cell.seed,
-                    "outcome": attempt.outcome,
-                    "value": None if lost else self._value_of(attempt, at_end=not pruned),
-                    **{key: attempt.metrics.get(key) for key in ("escaped", "escape_epoch", "num_steps")},
-                    "history": attempt.history,
+                    "seed": training.cell.seed,
+                    "outcome": training.outcome,
+                    "value": None if lost else self._value_of(training, at_end=not pruned),
+                    **{key: training.metrics.get(key) for key in ("escaped", "escape_epoch", "num_steps")},
+                    "history": training.history,
                 }
-                for attempt in self.attempts
+                for training in self.trainings
             ],
         )

@@ -16,7 +16,7 @@ from nin_bench.grid import Grid
 from nin_bench.metrics import has_learned
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
-from nin_bench.runner.attempt import Attempt
+from nin_bench.runner.cell_training import CellTraining
 from nin_bench.search.run import SearchEvent, SearchOptions, TrialEnded, search_grid
 from nin_bench.search.storage import open_storage, own_storage_url
 from nin_bench.search.study import Searcher, VariantStudy
@@ -66,17 +66,17 @@ def search(grid: Grid) -> list[tuple[int, float | None]]:
     study, done = open_study(grid, InMemoryStorage()), []
     while trial := study.ask():
         (cell,) = study.cells(trial)
-        attempt, goes_on = Attempt(cell), True
-        with attempt.failures_noted():
-            attempt.prepare()
-            while goes_on and attempt.epochs_left:
-                row = attempt.run_epoch()
+        training, goes_on = CellTraining(cell), True
+        with training.failures_noted():
+            training.prepare()
+            while goes_on and training.epochs_left:
+                row = training.run_epoch()
                 goes_on = study.report(trial, TrialEpoch(row["epoch"], row["validation_accuracy"], [row]))
-        well, metrics = attempt.outcome == "trained", attempt.metrics
-        well = well and has_learned(metrics["escaped"], attempt.history[-1], metrics["chance_loss"]) is not False
-        value = attempt.history[-1]["validation_accuracy"] if well else 0.0
+        well, metrics = training.outcome == "trained", training.metrics
+        well = well and has_learned(metrics["escaped"], training.history[-1], metrics["chance_loss"]) is not False
+        value = training.history[-1]["validation_accuracy"] if well else 0.0
         study.finish(trial, TrialResult(value=value if goes_on else None, pruned=not goes_on), {})
-        done.append((len(attempt.history), value if goes_on else None))
+        done.append((len(training.history), value if goes_on else None))
     return done
 
 

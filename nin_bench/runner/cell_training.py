@@ -1,0 +1,258 @@
+"""The training of a cell: prepare, train epoch by epoch, evaluate. Whatever goes wrong is its outcome.
+
+Whoever drives it decides how far it goes: a run evaluates on the test images at the end, a search never does.
+"""
+
+import math
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from nin_bench.cell import Cell
+from nin_bench.cost import count_cost
+from nin_bench.data import Dataset, describe_data, load_dataset
+from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.models import ImageSpec
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError
+from nin_bench.training.trainer import Chance, DivergedError, Epoch, Trainer, make_network
+
+
+class CellTraining:
+    """A cell that is being trained.
+
+    Args:
+        cell: what to train.
+        data_dir: where datasets lie; None looks in the usual places.
+        device: where to train it.
+        should_stop: is asked before every step of training and every batch of an evaluation.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        data_dir: Path | None = None,
+        device: torch.device | str = "cpu",
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.cell = cell
+        self.data_dir = data_dir
+        self.device = torch.device(device)
+        self.should_stop = should_stop
+        self.outcome = "trained"
+        """How it ended, as records have it; `trained` until something goes wrong."""
+        self.error: str | None = None
+        """What went wrong, in a line."""
+        self.metrics: dict[str, Any] = {}
+        """What is known of it when it is prepared, whenever an epoch or `state` was asked for, and at its end."""
+        self._peak_memory_bytes = 0
+        self._dataset: Dataset | None = None
+        self._trainer: Trainer | None = None
+        self._validation: Images | None = None
+        self._test: Images | None = None
+
+    @property
+    def history(self) -> list[Epoch]:
+        """A row for each epoch that has ended."""
+        return self._trainer.progress.history if self._trainer else []
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that the recipe asks for and that have not ended."""
+        return self.cell.recipe.epochs - len(self.history)
+
+    @contextmanager
+    def failures_noted(self) -> Iterator[None]:
+        """While it is entered, whatever a cell can cause ends the block and becomes outcome and error.
+
+        Raises:
+            ResultsError: what the block had to store cannot be stored.
+        """
+        try:
+            yield
+        except StoppedError:
+            self.outcome, self.error = "interrupted", "stopped before its end"
+        except DivergedError as divergence:
+            self.outcome, self.error = "diverged", str(divergence)
+            self.metrics["failed_step"] = divergence.step
+        except SpecError as refusal:
+            self.outcome, self.error = "invalid", str(refusal)
+        except ResultsError:
+            raise  # a full disk is no fault of the cell's
+        except Exception as failure:
+            self.outcome, self.error = describe_failure(failure)
+        self._note_progress()
+
+    def prepare(self) -> None:
+        """Load the images, build the network and draw its weights."""
+        cell, metrics = self.cell, self.metrics
+        image, dataset = self._data()
+        count = count_cost(cell.model.name, image, **cell.model.arguments)
+        metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
+
+        batches = dataset.batches(self.device)
+        train, validation = (
+            Images(batches, indices)
+            for indices in dataset.split(cell.data.train_size, cell.data.validation_size or 0, cell.seed)
+        )
+        chance = Chance.of(dataset.labels[train.indices])
+        metrics["chance_loss"], metrics["chance_accuracy"] = chance.loss, chance.accuracy
+
+        model = make_network(cell, image, self.device)
+        self._dataset, self._validation = dataset, validation
+        self._trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
+        self._note_progress()
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there is a `state` to speak of."""
+        return self._trainer is not None
+
+    def state(self) -> dict[str, Any]:
+        """What it takes to go on from here: plain values, and tensors not copied. `metrics` are of then too."""
+        assert self._trainer is not None, "prepare comes first"
+        self._note_progress()
+        return {"trainer": self._trainer.state(), "peak_memory_bytes": self._peak_memory_bytes}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another training of the cell gave its `state`.
+
+        Raises:
+            ValueError: the state is of another network or optimizer; nothing was changed.
+        """
+        assert self._trainer is not None, "prepare comes first"
+        earlier_peak = int(state["peak_memory_bytes"])
+        self._trainer.restore(state["trainer"])
+        self._peak_memory_bytes = max(self._peak_memory_bytes, earlier_peak)
+        self._note_progress()
+
+    def run_epoch(self, after_step: Callable[[], None] = lambda: None) -> Epoch:
+        """Train one pass over the images, validate, and return the row of the history.
+
+        Args:
+            after_step: is called after every step of training, when `state` can be asked for.
+        """
+        assert self._trainer is not None, "prepare comes first"
+        row = self._trainer.run_epoch(self.should_stop, after_step=after_step, at_end=self._evaluate_epoch)
+        self._note_progress()
+        return row
+
+    def evaluate(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Say how the network does on training and test images; the latter are read here, once.
+
+        Returns:
+            What it predicted for every test image.
+        """
+        trainer, metrics = self._trainer, self.metrics
+        assert trainer is not None, "prepare comes first"
+        on_train = trainer.evaluate(trainer.train, self.should_stop)
+        if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
+            raise DivergedError(trainer.progress.num_steps, on_train.loss)
+        on_test = trainer.evaluate(self._test_images(), self.should_stop)
+        metrics |= _named("train", on_train) | _named("test", on_test)
+        metrics |= {
+            "num_dead_maps": on_train.num_dead_maps,
+            "dead_maps": on_train.dead_maps,
+            "num_no_prediction": on_test.num_no_prediction,
+            "healthy": _healthy(trainer.progress.escaped, on_train.num_dead_maps),
+        }
+        if self._validation:
+            metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
+        return on_test.as_arrays()
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""
+        assert self._trainer is not None, "prepare comes first"
+        return {name: tensor.cpu() for name, tensor in self._trainer.model.state_dict().items()}
+
+    def _evaluate_epoch(self) -> Epoch:
+        trainer, validation = self._trainer, self._validation
+        assert trainer is not None
+        assert validation is not None
+        row: Epoch = {}
+        if len(validation):
+            on_validation = trainer.evaluate(validation, self.should_stop)
+            row |= {**_named("validation", on_validation), "dead_maps": on_validation.dead_maps}
+        if self.cell.recipe.test_every_epoch:
+            row |= _named("test", trainer.evaluate(self._test_images(), self.should_stop))
+        return row
+
+    def _data(self) -> tuple[ImageSpec, Dataset]:
+        """The images; a folder that is gone today may be back tomorrow, so its refusal is not final."""
+        try:
+            return describe_data(self.cell.data, self.data_dir), load_dataset(self.cell.data, self.data_dir)
+        except SpecError as refusal:
+            raise InputError(str(refusal)) from refusal
+
+    def _note_progress(self) -> None:
+        """Add what the training so far amounts to."""
+        if (peak := _peak_memory_bytes(self.device)) is not None:
+            self._peak_memory_bytes = max(self._peak_memory_bytes, peak)
+            self.metrics["peak_memory_bytes"] = self._peak_memory_bytes
+        if self._trainer is None:
+            return
+        progress = self._trainer.progress
+        self.metrics |= {
+            "num_steps": progress.num_steps,
+            "train_seconds": progress.train_seconds,
+            "train_images_per_second": progress.images_per_second,
+            "escaped": progress.escaped,
+            "escape_epoch": progress.escape_epoch,
+        }
+
+    def _test_images(self) -> Images:
+        """The test images, read when they are first asked for."""
+        assert self._dataset is not None
+        if self._test is None:
+            batches = self._dataset.test_batches(self.device)
+            self._test = Images(batches, torch.arange(len(batches)))
+        return self._test
+
+
+def _healthy(escaped: bool | None, num_dead_maps: int | None) -> bool | None:
+    """Whether a network escaped and lost none of its class maps; unknown where its escape is."""
+    return None if escaped is None else escaped and not num_dead_maps
+
+
+def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:
+    """Loss and accuracy under the split's name; a loss that is not finite is not known."""
+    loss = evaluation.loss if math.isfinite(evaluation.loss) else None
+    return {f"{split}_loss": loss, f"{split}_accuracy": evaluation.accuracy}
+
+
+def describe_failure(failure: Exception) -> tuple[str, str]:
+    """What an error that nobody expected makes of whatever it ended: `out_of_memory` or `crashed`, and a line."""
+    return ("out_of_memory" if _is_out_of_memory(failure) else "crashed"), _told(failure)
+
+
+def _is_out_of_memory(failure: Exception) -> bool:
+    """Whether memory ran out; the CPU's allocator, CUDA and its libraries may say so only in an error's text."""
+    return isinstance(failure, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(failure, RuntimeError)
+        and any(words in str(failure) for words in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
+    )
+
+
+def _told(failure: Exception) -> str:
+    """The error in one line, and the place that raised it."""
+    last = traceback.extract_tb(failure.__traceback__)[-1]
+    text = " ".join(str(failure).split())
+    return f"{type(failure).__name__}: {text} (in {last.name}, {Path(last.filename).name}:{last.lineno})"
+
+
+def _peak_memory_bytes(device: torch.device) -> int | None:
+    """The most that this process has held: the allocator's on an accelerator, resident memory on a CPU."""
+    if device.type != "cpu":
+        # Not every backend counts, and one that failed to start cannot.
+        with suppress(RuntimeError, NotImplementedError, AssertionError):
+            return int(torch.accelerator.max_memory_allocated(device))
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
