@@ -17,7 +17,7 @@ class InputError(NinBenchError):
     """The input is wrong: a grid, an option, a data file. The command line exits with 2."""
 
 
-class InputErrors(InputError):
+class MultipleInputError(InputError):
     """Several mistakes in one input, one line each."""
 
     MOST = 10

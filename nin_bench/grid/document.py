@@ -57,7 +57,8 @@ def with_profile(root: Node, profile: str, has_accelerator: bool) -> tuple[str, 
         return profile, root
     if profile not in profiles:
         raise InputError(f"--profile: {unknown_name('profile', profile, [*profiles, 'auto', 'full'])}")
-    return profile, root.merged(profiles[profile])
+    over = profiles[profile]
+    return profile, root.merged(over) if isinstance(over.value, dict) else root
 
 
 def read_overrides(texts: Sequence[str]) -> Node:

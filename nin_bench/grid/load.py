@@ -92,8 +92,8 @@ class Grid:
             trials: of the search, in place of the grid's own number.
 
         Raises:
-            InputError: with file, line, column, field, the value found and what would be right; InputErrors of
-                several.
+            InputError: with file, line, column, field, the value found and what would be right;
+                MultipleInputError of several.
         """
         text = read_text(path)
         chosen, root = with_profile(read_document(text, str(path)), profile, has_accelerator)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from nin_bench.errors import InputError, InputErrors, shown, unknown_name
+from nin_bench.errors import InputError, MultipleInputError, shown, unknown_name
 from nin_bench.grid.yaml_source import Node, PlacedError
 
 Loc = tuple[str | int, ...]
@@ -54,20 +54,24 @@ class Refusals:
         """Keep an InputError that the block raises, and go on behind it."""
         try:
             yield
-        except InputErrors as several:
-            self._found |= {str(error): error for error in several.errors}
+        except MultipleInputError as several:
+            self.add(*several.errors)
         except InputError as error:
-            self._found[str(error)] = error
+            self.add(error)
+
+    def add(self, *errors: InputError) -> None:
+        """Keep errors; one that is told already is kept once."""
+        self._found |= {str(error): error for error in errors}
 
     def raise_any(self) -> None:
         """Raise what was found, in the file's order; do nothing if there was nothing.
 
         Raises:
-            InputError: the only one, or InputErrors of several.
+            InputError: the only one, or MultipleInputError of several.
         """
         found = sorted(self._found.values(), key=_place)
         if found:
-            raise found[0] if len(found) == 1 else InputErrors(found)
+            raise found[0] if len(found) == 1 else MultipleInputError(found)
 
 
 def _place(error: InputError) -> tuple[int, int]:
@@ -94,13 +98,15 @@ def validated(model: type[ModelT], root: Node, context: object) -> ModelT:
         context: handed to the model's validators.
 
     Raises:
-        InputErrors: every wrong field, with its place, the value found and what would be right.
+        InputError: every wrong field, with its place, the value found and what would be right.
     """
+    refusals = Refusals()
     try:
         return model.model_validate(root.plain(), context=context)
     except ValidationError as error:
-        found = [_answer(dict(detail), model, root) for detail in error.errors(include_url=False)]
-        raise InputErrors(found) from error
+        refusals.add(*(_answer(dict(detail), model, root) for detail in error.errors(include_url=False)))
+    refusals.raise_any()
+    raise AssertionError("what cannot be validated has an error")
 
 
 def _answer(detail: Mapping[str, Any], model: type[BaseModel], root: Node) -> InputError:
@@ -113,9 +119,9 @@ def _answer(detail: Mapping[str, Any], model: type[BaseModel], root: Node) -> In
         if ":" in field:
             return node.key_error(f"{field!r} is no field; put a space after the colon")
         return node.key_error(unknown_name("field", field, _fields_at(model, loc)))
-    message = _message(kind, value, context, field)
     if loc and loc[-1] == AT_NAME:
-        return node.key_error(message)
+        return node.key_error(_message(kind, value, context, "field"))
+    message = _message(kind, value, context, field)
     left_out = bool(loc) and _is_name(loc[-1]) and isinstance(node.value, dict) and root.at(*loc[:-1]) is node
     return node.error(f"{field}: {message}" if left_out else message)
 
@@ -134,9 +140,8 @@ def _message(kind: str, value: object, context: Mapping[str, Any], field: str) -
         return f"{shown(value)} is not a section; write a mapping of fields"
     if kind in ("too_short", "too_long"):
         least, most = context.get("min_length"), context.get("max_length")
-        return f"{context['actual_length'] or 'none'} given; give " + (
-            f"at least {least}" if kind == "too_short" and most is None else f"exactly {least or most}"
-        )
+        right = "at least one" if least == 1 and most is None else f"exactly {least or most}"
+        return f"{context['actual_length'] or 'none'} given; give {right}"
     if isinstance(value, list | dict) and kind not in _LISTS:
         return f"{shown(value)} cannot stand here; give one value"
     if kind == "literal_error":

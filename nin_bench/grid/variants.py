@@ -182,8 +182,9 @@ class Entry:
         for literal, key, form, conversion in parts:
             text += literal
             if key is not None:
-                if key not in values or form or conversion:
-                    raise node.error(unknown_name("placeholder", key, values))
+                name = f"{key}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
+                if name not in values:
+                    raise node.error(unknown_name("placeholder", name, values))
                 text += _text(values[key])
         if not text.isprintable():
             raise node.error(f"{shown(text)} holds a character that cannot be printed; leave it out")
