@@ -105,14 +105,30 @@ class Section(Spec):
     """A part of the file: a mapping whose fields are all known."""
 
 
-def axes_of(spec: type[Spec]) -> type[Section]:
+def axes_of(spec: type[Spec], base: type[Section] = Section) -> type[Section]:
     """The spec with an axis in place of every value, none of them required."""
     axis: Any = Axis
     fields: dict[str, Any] = {}
     for name, info in spec.model_fields.items():
         default = None if info.is_required() else info.default
         fields[name] = (axis[info.rebuild_annotation()], Field(default=default, description=info.description))
-    return create_model(f"{spec.__name__}Axes", __base__=Section, __doc__=spec.__doc__, **fields)
+    return create_model(f"{spec.__name__}Axes", __base__=base, __doc__=spec.__doc__, **fields)
+
+
+class _Data(Section):
+    @model_validator(mode="after")
+    def _registered(self, info: ValidationInfo) -> Self:
+        given: Any = getattr(self, "name", None)
+        problems: list[tuple[Loc, str]] = []
+        for number, name in enumerate(given if isinstance(given, list) else [given] if given else []):
+            try:
+                info.context.resolve_data(DataSpec(name=name))
+            except SpecError as error:
+                if error.field == "name":
+                    problems.append((("name", number), error.message))
+        if problems:
+            raise wrong_fields(problems)
+        return self
 
 
 if TYPE_CHECKING:
@@ -124,7 +140,7 @@ if TYPE_CHECKING:
         """How a model is trained."""
 
 else:
-    DataAxes, RecipeAxes = axes_of(DataSpec), axes_of(Recipe)
+    DataAxes, RecipeAxes = axes_of(DataSpec, _Data), axes_of(Recipe)
 
 
 # Models and patterns
