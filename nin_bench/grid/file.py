@@ -118,11 +118,12 @@ def axes_of(spec: type[Spec], base: type[Section] = Section) -> type[Section]:
 class _Data(Section):
     @model_validator(mode="after")
     def _registered(self, info: ValidationInfo) -> Self:
+        catalog: Any = info.context
         given: Any = getattr(self, "name", None)
         problems: list[tuple[Loc, str]] = []
         for number, name in enumerate(given if isinstance(given, list) else [given] if given else []):
             try:
-                info.context.resolve_data(DataSpec(name=name))
+                catalog.resolve_data(DataSpec(name=name))
             except SpecError as error:
                 if error.field == "name":
                     problems.append((("name", number), error.message))
