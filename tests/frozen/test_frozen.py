@@ -8,7 +8,15 @@ from frozen_values import FOLDER, Table, differences, flat, message, stored
 
 MALFORMED = json.loads((FOLDER / "malformed.json").read_text(encoding="utf-8"))
 TOLERANCE = 0.02
-"""Relative, of the numbers of a training on another kind of processor than the one that was frozen."""
+"""Relative, of losses and weights after a training on another kind of processor than the one that was frozen."""
+TOLERANCE_OF_ACCURACY = 0.06
+"""Absolute: in bfloat16, 15 of 256 images may fall on the other side."""
+
+
+def is_near(path: str, old: float, new: float | None) -> bool:
+    if path.endswith("accuracy"):
+        return bool(new == pytest.approx(old, abs=TOLERANCE_OF_ACCURACY))
+    return bool(new == pytest.approx(old, rel=TOLERANCE, abs=TOLERANCE / 10))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +58,7 @@ def test_bits_of_training_are_as_frozen(tmp_path, table):
     else:
         numbers = {path: value for path, value in cells.items() if isinstance(value, float)}
         rounded = {
-            path: old if today.get(path) == pytest.approx(old, rel=TOLERANCE, abs=TOLERANCE) else today.get(path)
-            for path, old in numbers.items()
+            path: old if is_near(path, old, today.get(path)) else today[path] for path, old in numbers.items()
         }
         lines = differences("bits", numbers, rounded, table)
     assert not lines, message("bits", lines)
