@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from nin_bench.catalog import RegistryCatalog, check_networks
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, shown
 from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
-from nin_bench.plan import RegistryCatalog, check_networks
 from nin_bench.results import ResultsFolder
 from nin_bench.search.folder import num_done, read_search, read_study, search_path
 from nin_bench.search.storage import storage_kind
