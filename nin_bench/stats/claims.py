@@ -56,6 +56,20 @@ class Claim:
     margin: float
     """The smallest difference that matters, 0 or more; its logarithm, where the claim is a ratio."""
 
+    def decide(self, interval: Interval) -> Decision:
+        """The verdict of an interval: decided where the whole of it lies on one side of what is claimed.
+
+        An interval that touches the margin decides nothing. For `equivalent` this is two one-sided tests, each at
+        half the interval's level (Schuirmann, 1987, with the interval of confidence 1 − level).
+        """
+        (low, high), margin = interval, np.round(self.margin, 10)
+        supported, refuted = {
+            "greater": (low > margin, high < margin),
+            "less": (high < -margin, low > -margin),
+            "equivalent": (-margin < low and high < margin, low > margin or high < -margin),
+        }[self.expect]
+        return "supported" if supported else "refuted" if refuted else "undecided"
+
     def evidence(self, test: PairedTest) -> Evidence:
         """Weigh the claim; equivalence by two one-sided tests, both of which must agree (Schuirmann, 1987)."""
         above, below, margin = test.above, test.below, self.margin

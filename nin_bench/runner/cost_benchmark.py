@@ -1,0 +1,306 @@
+"""Measure variants in rounds that visit them in turn: a fresh process for each sample, nothing else beside it.
+
+First each variant rehearses: its memory, and how much work fills a sample. Then come the rounds (A B C A B C …),
+so that whatever drifts hits all alike, each with a sample of the device's own ceilings. Last, every variant in all
+slots at once, as a run trains them. Variants that cost the same, because they differ in their learning rate or the
+like, are measured once.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from operator import methodcaller
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nin_bench.cell import Cell
+from nin_bench.cost.ceilings import Ceilings, measure_ceilings
+from nin_bench.cost.measuring import Workbench
+from nin_bench.cost.samples import Rehearsal, Sample, Speed, cost_identity
+from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
+from nin_bench.data import describe_data
+from nin_bench.environment import without_folders
+from nin_bench.executors import Channel, Ended, Executor, Slot, Task
+from nin_bench.models import ImageSpec
+from nin_bench.results import ResultsFolder
+from nin_bench.runner.cell_training import describe_failure
+from nin_bench.runner.record import now
+from nin_bench.runner.worker import prepare_process
+from nin_bench.training.evaluation import StoppedError
+
+NUM_ROUNDS = 5
+NUM_BUSY_ROUNDS = 2
+_SLACK = 1.5
+"""How much longer a worker may take to be ready among others than it took alone."""
+
+
+@dataclass(frozen=True)
+class BenchmarkStarted:
+    """Samples will be taken."""
+
+    num_variants: int
+    num_samples: int
+
+
+@dataclass(frozen=True)
+class SampleEnded:
+    """A process has measured something."""
+
+    label: str
+    stage: str
+    """`rehearsal`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
+    num_left: int
+    """Samples still to be taken; where a variant failed, its own no longer count."""
+    error: str | None = None
+    """Why the variant is measured no further."""
+
+
+Event = BenchmarkStarted | SampleEnded
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A process could not measure."""
+
+    outcome: str
+    error: str
+
+
+@dataclass
+class _Network:
+    """Variants that cost the same, and what is known of them."""
+
+    variants: list[Cell]
+    image: ImageSpec
+    counted: Counted
+    num_left: int
+    """Samples still to be taken of it."""
+    measured: Measurements = field(default_factory=Measurements)
+
+    @property
+    def cell(self) -> Cell:
+        return self.variants[0]
+
+
+def workbench_task(
+    channel: Channel,
+    slot: Slot,
+    cell: Cell,
+    data_dir: Path | None,
+    asked_at: float,
+    measure: Callable[[Workbench], Any],
+) -> Any:
+    """Set a variant up as a cell's worker does, and measure; an executor's task.
+
+    Args:
+        channel: to the parent.
+        slot: where this runs.
+        cell: the variant, with any seed.
+        data_dir: where datasets lie.
+        asked_at: when the process was asked for, by `time.monotonic`.
+        measure: what to call with the workbench; its result is returned, or a Failure.
+    """
+    prepare_process(slot)
+    try:
+        return measure(Workbench(cell, data_dir, slot.device, channel.should_stop, asked_at))
+    except StoppedError:
+        return Failure("interrupted", "stopped before its end")
+    except Exception as failure:
+        return Failure(*describe_failure(failure))
+
+
+def ceilings_task(channel: Channel, slot: Slot) -> Ceilings:
+    """`measure_ceilings` as an executor's task."""
+    prepare_process(slot)
+    return measure_ceilings(torch.device(slot.device))
+
+
+class CostBenchmark:
+    """One measuring of some variants.
+
+    Args:
+        cells: the variants, each with any seed.
+        folder: where their costs go; whoever calls holds its lock.
+        executor: whose slots the workers take.
+        num_rounds: samples of each variant.
+        timeout_seconds: for one sample; None sets no limit.
+        machine: this one, as `describe_machine` tells.
+        data_dir: where datasets lie.
+        on_event: is told what happens.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        folder: ResultsFolder,
+        executor: Executor,
+        *,
+        num_rounds: int,
+        timeout_seconds: float | None,
+        machine: dict[str, Any],
+        data_dir: Path | None,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._folder = folder
+        self._executor = executor
+        self._num_rounds = num_rounds
+        self._timeout_seconds = timeout_seconds
+        self._machine = machine
+        self._data_dir = data_dir
+        self._on_event = on_event
+        self._measured_at = now()
+        self._ceilings: list[Ceilings] = []
+        self._num_busy_rounds = NUM_BUSY_ROUNDS if len(executor.slots) > 1 else 0
+        alike: dict[str, list[Cell]] = {}
+        for cell in cells:
+            alike.setdefault(cost_identity(cell), []).append(cell)
+        self._networks = [self._network(variants) for variants in alike.values()]
+
+    def _network(self, variants: list[Cell]) -> _Network:
+        image = describe_data(variants[0].data, self._data_dir)
+        counted = count_variant(variants[0], image, self._executor.slots[0].device)
+        return _Network(variants, image, counted, num_left=2 + self._num_rounds + self._num_busy_rounds)
+
+    def measure(self) -> None:
+        """Play all rounds and store what was measured after each; a wish to stop ends it early, without an error.
+
+        Raises:
+            ResultsError: the costs cannot be written.
+        """
+        num_variants = sum(len(network.variants) for network in self._networks)
+        self._on_event(BenchmarkStarted(num_variants, self._num_left()))
+        with suppress(StoppedError):
+            for network in self._networks:
+                self._rehearse(network)
+            for network in self._fit():
+                self._try_batches(network)
+            self._store()
+            for number in range(self._num_rounds):
+                self._play_round(f"round {number + 1} of {self._num_rounds}")
+                self._store()
+            for number in range(self._num_busy_rounds):
+                self._play_busy_round(f"busy round {number + 1} of {self._num_busy_rounds}")
+                self._store()
+            self._store(is_whole=True)
+
+    def _rehearse(self, network: _Network) -> None:
+        (result,) = self._run(network, [methodcaller("rehearse")])
+        if isinstance(result, Rehearsal):
+            network.measured.rehearsal = result
+        self._note(network, "rehearsal", [result])
+
+    def _try_batches(self, network: _Network) -> None:
+        # A batch that the recipe's micro-batches are there to avoid may not fit: no failure of the variant's.
+        (peaks,) = self._run(network, [methodcaller("batch_peaks", network.counted.batches)])
+        network.measured.batch_peaks = None if isinstance(peaks, Failure) else peaks
+        self._note(network, "batches", [])
+
+    def _play_round(self, stage: str) -> None:
+        """One sample of everything, kept only once all are taken: samples are compared round by round."""
+        taken: list[tuple[_Network, Sample]] = []
+        networks = self._fit()
+        ceilings = (
+            self._play(
+                [lambda: Task("ceilings", ceilings_task, timeout_seconds=self._timeout_seconds, exclusive=True)]
+            )
+            if networks
+            else []
+        )
+        for network in networks:
+            assert network.measured.rehearsal is not None
+            (result,) = self._run(network, [methodcaller("sample", network.measured.rehearsal.workload)])
+            if isinstance(result, Sample):
+                taken.append((network, result))
+            self._note(network, stage, [result])
+        self._ceilings += [one for one in ceilings if isinstance(one, Ceilings)]
+        for network, sample in taken:
+            network.measured.samples.append(sample)
+
+    def _play_busy_round(self, stage: str) -> None:
+        """Each variant in all slots at once, timed from the moment by which all will be ready."""
+        for network in self._fit():
+            measured = network.measured
+            assert measured.rehearsal is not None
+            ready_seconds = max(sample.ready_seconds for sample in measured.samples)
+            not_before = time.monotonic() + _SLACK * ready_seconds
+            measure = methodcaller("busy_speed", measured.rehearsal.workload, not_before)
+            results = self._run(network, [measure] * len(self._executor.slots))
+            if all(isinstance(result, Speed) for result in results):
+                measured.busy += results
+            self._note(network, stage, results)
+
+    def _fit(self) -> list[_Network]:
+        """Networks that nothing has gone wrong with."""
+        return [network for network in self._networks if network.measured.error is None]
+
+    def _num_left(self) -> int:
+        return sum(network.num_left for network in self._fit())
+
+    def _run(self, network: _Network, measures: Sequence[Callable[[Workbench], Any]]) -> list[Any]:
+        """Measure something of a network, in as many processes at once."""
+
+        def task(number: int, measure: Callable[[Workbench], Any]) -> Task:
+            asked_at = time.monotonic()
+            return Task(
+                f"{network.cell.label} {number}",
+                workbench_task,
+                (network.cell, self._data_dir, asked_at, measure),
+                self._timeout_seconds,
+                exclusive=len(measures) == 1,
+            )
+
+        return self._play([partial(task, number, measure) for number, measure in enumerate(measures)])
+
+    def _play(self, tasks: Sequence[Callable[[], Task]]) -> list[Any]:
+        """Run tasks at once, each made when it is handed out, and wait for their results.
+
+        Raises:
+            StoppedError: somebody asked to stop.
+        """
+        waiting = deque(tasks)
+        events = self._executor.run(lambda slot: waiting.popleft()() if waiting else None)
+        results = [self._result(event) for event in events if isinstance(event, Ended)]
+        if self._executor.stopping:
+            raise StoppedError
+        return results
+
+    def _result(self, end: Ended) -> Any:
+        if end.how == "returned":
+            return end.result
+        if end.how == "timed_out":
+            return Failure("timed_out", f"took longer than the limit of {self._timeout_seconds:g} s")
+        return Failure("crashed", end.cause)
+
+    def _note(self, network: _Network, stage: str, results: Sequence[Any]) -> None:
+        """Tell that a sample ended; a network that failed is measured no further."""
+        network.num_left -= 1
+        for result in results:
+            if isinstance(result, Failure):
+                network.measured.error = without_folders(f"{result.outcome}: {result.error}")
+        self._on_event(SampleEnded(network.cell.label, stage, self._num_left(), network.measured.error))
+
+    def _store(self, *, is_whole: bool = False) -> None:
+        """Store what was measured; what was known before may only be more while this measuring is not whole."""
+        for network in self._networks:
+            measured = network.measured
+            if not measured.samples and measured.error is None:
+                continue
+            entry = make_entry(
+                network.cell,
+                network.image,
+                network.counted,
+                measured,
+                self._ceilings,
+                machine=self._machine,
+                measured_at=self._measured_at,
+                num_workers=len(self._executor.slots),
+            )
+            for cell in network.variants:
+                self._folder.write_cost(
+                    cell.variant_id, cell.label, entry, is_whole=is_whole and measured.error is None
+                )

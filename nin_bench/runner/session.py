@@ -1,0 +1,193 @@
+"""What running and measuring a grid share: their options, the places for workers, a locked folder, signals."""
+
+import hashlib
+import json
+import logging
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+
+from nin_bench.cell import DataSpec
+from nin_bench.data import load_dataset
+from nin_bench.environment import describe_machine
+from nin_bench.errors import InputError
+from nin_bench.executors import Executor, LocalExecutor, Slot
+from nin_bench.grid import Grid
+from nin_bench.plan import check_same_question
+from nin_bench.results import ResultsFolder
+from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.cost_benchmark import NUM_ROUNDS
+from nin_bench.runner.record import now
+
+logger = logging.getLogger(__name__)
+
+PRELOAD = ("nin_bench.runner.cost_benchmark", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
+"""What every worker has imported: what it does; the command line, which it finds as its main module; and what it
+would take a second each to import when it first counts shapes on the meta device and reads the digits."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a grid is run or measured; nothing here can change a result."""
+
+    data_dir: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    """Processes on a CPU; None is one per core. An accelerator takes one per device."""
+    timeout_seconds: float | None = None
+    """For one cell, or one sample of a measuring."""
+    retries: int = 0
+    """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
+    fresh: bool = False
+    """Train all cells from their first step on, also those that are done; `measure_grid`: measure variants again
+    that this machine has measured."""
+    measure: bool = True
+    """Measure, before training, the variants that this machine has not measured."""
+    checkpoint_seconds: float = 60.0
+    """How long a cell may train between two checkpoints."""
+    keep_weights: bool = False
+    """Keep the weights of every cell that is trained."""
+    num_rounds: int = NUM_ROUNDS
+    """Of a measuring; a variant that this machine has measured in fewer is measured again."""
+
+
+class Interruptible(Protocol):
+    """What remembers the signal that ended it early."""
+
+    signal_number: int | None
+
+
+@dataclass
+class RunSession:
+    """A results folder that nobody else writes, and this machine ready to work for it."""
+
+    executor: Executor
+    machine: dict[str, Any]
+    """As `describe_machine` tells."""
+    signal_number: int | None = None
+    """The signal that asked for an end, if one did."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """Where workers run."""
+        return self.executor.slots
+
+
+@contextmanager
+def open_session(
+    grid: Grid,
+    folder: ResultsFolder,
+    options: RunOptions,
+    specs: Iterable[DataSpec],
+    *,
+    preload: Sequence[str] = PRELOAD,
+) -> Iterator[RunSession]:
+    """While it is entered, hold a folder for a grid; SIGINT and SIGTERM ask the executor to stop.
+
+    What is wrong with the input is found before the folder is made: a refused run leaves nothing behind. The first
+    to hold a folder locks the grid's hypotheses.
+
+    Args:
+        grid: what the folder is for.
+        folder: made if need be.
+        options: device and workers, and how long a task may take.
+        specs: the data that will be used.
+        preload: the modules that workers find imported.
+
+    Raises:
+        InputError: the data cannot be had, the device is not there.
+        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+    """
+    slots = choose_slots(options.device, options.workers)
+    for spec in dict.fromkeys(specs):
+        load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
+    with sole_writer(folder.path):
+        check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
+        folder.remove_leftovers()
+        folder.check_writable()
+        session = RunSession(
+            LocalExecutor(slots, preload),
+            describe_machine(slots[0].device),
+        )
+        folder.write_grid(
+            {
+                **grid.as_dict(),
+                "device_kind": slots[0].device.partition(":")[0],
+                "machine": session.machine,
+                "lock": _lock(grid, folder),
+            }
+        )
+        with stop_on_signals(session.executor, session):
+            yield session
+
+
+def choose_slots(device: str, workers: int | None) -> list[Slot]:
+    """Where workers run: one per accelerator, or one per core of the CPU, pinned to it.
+
+    Args:
+        device: `auto`, `cpu`, or a torch device (`cuda`, `cuda:1`); a kind alone takes all of its devices.
+        workers: how many on a CPU; None is one per core that this process may use.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    kind, _, number = device.partition(":")
+    if device == "auto":
+        kind = accelerator.type if accelerator else "cpu"
+    if kind == "cpu":
+        if number:
+            raise InputError(f"--device {device}: a CPU has no number; use --device cpu, and --workers")
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        count = workers or len(cores) or os.cpu_count() or 1
+        # More workers than cores share them as the system sees fit.
+        return [Slot("cpu", cores[index] if count <= len(cores) else None) for index in range(count)]
+    if accelerator is None or accelerator.type != kind:
+        here = accelerator.type if accelerator else "no accelerator"
+        raise InputError(f"--device {device}: there is {here} here; use --device cpu")
+    every = [str(index) for index in range(torch.accelerator.device_count())]
+    if number and number not in every:
+        raise InputError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
+    return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
+
+
+def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
+    """The hypotheses and planned seeds as they stood at the first run; later changes are post hoc."""
+    stored = folder.find_grid()
+    if stored and (lock := stored.get("lock")):
+        return dict(lock)
+    fixed = {
+        "seeds": list(grid.seeds),
+        "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in grid.hypotheses],
+    }
+    text = json.dumps(fixed, sort_keys=True)
+    return {
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "locked_at": now(),
+        "variants": {variant.label: variant.variant_id for variant in grid.variants},
+        **fixed,
+    }
+
+
+@contextmanager
+def stop_on_signals(executor: Executor, summary: Interruptible) -> Iterator[None]:
+    """Meanwhile SIGINT and SIGTERM ask the executor to stop; a second one stops it at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        summary.signal_number = number
+        executor.stop()
+        logger.warning("stopping: every worker ends its step first; once more stops at once")
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
