@@ -20,7 +20,8 @@ from nin_bench.cost.clocks import StepClock, awaiting, time_layers
 from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
 from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed, Workload
-from nin_bench.data import describe_data, load_dataset
+from nin_bench.data import describe_data
+from nin_bench.data.dataset import load_dataset
 from nin_bench.models.layers import GlobalAveragePool
 from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError
 from nin_bench.training.trainer import Trainer, make_network

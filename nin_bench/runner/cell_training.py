@@ -17,7 +17,8 @@ import torch
 
 from nin_bench.cell import Cell
 from nin_bench.cost import count_cost
-from nin_bench.data import Dataset, describe_data, load_dataset
+from nin_bench.data import describe_data
+from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.metrics import has_failed
 from nin_bench.models import ImageSpec

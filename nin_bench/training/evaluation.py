@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from nin_bench.data import ImageBatches
+from nin_bench.data.batches import ImageBatches
 from nin_bench.training import scores
 
 EVALUATION_BATCH = 250

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nin_bench.cell import Cell, Recipe
+from nin_bench.cell import Cell, Precision, Recipe
 from nin_bench.errors import SpecError
 from nin_bench.metrics import is_above_chance
 from nin_bench.models import ImageSpec, build_model
@@ -26,6 +26,11 @@ from nin_bench.training.optimization import initialise, learning_rate, make_opti
 
 ESCAPE_WINDOW = 20
 """Steps over which the running loss is averaged that has to be above chance level for an escape."""
+
+AUTOCAST: dict[Precision, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+"""What convolutions and dense layers compute in; None in the weights' own."""
+
+assert set(AUTOCAST) == set(get_args(Precision))
 
 Epoch = dict[str, Any]
 """One row of the history: epoch, losses and accuracies, learning rate, seconds."""
@@ -188,7 +193,8 @@ class Trainer:
 
     def autocast(self) -> torch.autocast:
         """The recipe's precision, for forward passes."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+        dtype = AUTOCAST[self.recipe.precision]
+        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def run_epoch(
         self,

@@ -10,7 +10,7 @@ import torch
 from cells import make_cell, repeated
 
 from nin_bench.cell import Cell, DataSpec
-from nin_bench.data import Dataset
+from nin_bench.data.dataset import Dataset
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json

@@ -9,7 +9,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nin_bench.cell import DataSpec, Recipe
-from nin_bench.data import Dataset, ImageBatches, load_dataset, resolve_data
+from nin_bench.data import resolve_data
+from nin_bench.data.batches import ImageBatches
+from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, num_right
