@@ -14,7 +14,7 @@ from nin_bench.data.batches import ImageBatches
 from nin_bench.training import scores
 
 EVALUATION_BATCH = 250
-MAX_HELD = 2**22
+MAX_HELD = 2**20
 """Logits that are held before their answers are read off them."""
 TOP = 5
 
@@ -153,12 +153,12 @@ def evaluate(
             held.append((logits, targets))
             if len(held) * logits.numel() >= MAX_HELD:
                 answer()
+        # Nothing is read before here, so that no batch waits for the one before it.
+        loss = sum(torch.stack(losses).tolist()) / len(images)
         if held:
             answer()
-        # Nothing is read before here, so that no batch waits for the one before it.
         joined = {name: torch.cat([one[name] for one in said]).cpu().numpy() for name in (*_KEPT, "top5")}
         times_predicted = torch.stack([one["times_predicted"] for one in said]).cpu().double().sum(0).numpy()
-        loss = sum(torch.stack(losses).tolist()) / len(images)
     return Evaluation(
         loss=loss,
         predictions={name: joined[name].astype(dtype) for name, dtype in _KEPT.items()},
