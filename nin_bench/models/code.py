@@ -117,7 +117,8 @@ def _defined(statement: ast.stmt) -> list[str]:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return [statement.name]
         case ast.Assign(targets=targets):
-            return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+            nodes = (node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
+            return [node.id for node in nodes if isinstance(node.ctx, ast.Store)] or [_BESIDES]
         case ast.AnnAssign(target=ast.Name(id=name)):
             return [name]
         case ast.Import() | ast.ImportFrom():
