@@ -113,7 +113,7 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
     ]  # fmt: skip
     section = {**SETTINGS, "run_epochs": {made["variant_id"]: 12 for made in variants}, **settings}
     content = {
-        "schema": 1, **top, "profile": "cpu", "source": "schema: 1\n", "data": DATA, "recipe": RECIPE,
+        "schema": SCHEMA, **top, "profile": "cpu", "source": "schema: 1\n", "data": DATA, "recipe": RECIPE,
         "search": section, "chance_loss": math.log(10), "variants": variants, "environment": ENVIRONMENT,
     }  # fmt: skip
     (folder / "studies").mkdir(parents=True)
@@ -121,7 +121,7 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
     for variant, trials in zip(variants, studies.values(), strict=True):
         if trials is not None:
             study = {
-                "schema": 1, **{key: variant[key] for key in ("variant_id", "label", "study_name")},
+                "schema": SCHEMA, **{key: variant[key] for key in ("variant_id", "label", "study_name")},
                 "trials": trials, "best": best_of(trials, section["direction"]),
             }  # fmt: skip
             (folder / "studies" / f"{variant['variant_id']}.json").write_text(json.dumps(study))

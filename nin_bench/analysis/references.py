@@ -67,7 +67,7 @@ def _compare(reference: Reference, known: Known, results: Results) -> Comparison
         percentile = percentile_among(reference.value, values)
     return Comparison(
         id=reference.id,
-        says=reference.says,
+        says=reference.claim,
         metric=metric.name,
         label=label,
         source=reference.source,

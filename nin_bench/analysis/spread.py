@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from nin_bench.analysis.hypothesis_tests import Known
-from nin_bench.grid import Assumption, Grid, Hypothesis
+from nin_bench.grid import Assumption, Grid
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results, ResultsFolder, load_results
-from nin_bench.results.schema import Hypothesis as LockedHypothesis
+from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import paired_difference
 
 LEAST_PAIRS = 3
@@ -73,9 +73,8 @@ class Pilot:
         labels = self._labels(hypothesis, grid)
         if labels is None:
             return None, None
-        claimed = LockedHypothesis.model_validate(hypothesis.model_dump())
         seeds = sorted({cell.seed for cell in self.results.grid.cells})
-        pairs = self.known.open_case(claimed.model_copy(update={"compare": tuple(labels)}), seeds).pairs
+        pairs = self.known.open_case(hypothesis.model_copy(update={"compare": tuple(labels)}), seeds).pairs
         if not pairs.numbers:
             return None, None
         healthy = pairs.healthy_a & pairs.healthy_b

@@ -129,7 +129,7 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
     early = by_seed and pairs.num_ended < pairs.num_planned
     return Verdict(
         id=entry.id,
-        says=entry.says,
+        says=entry.claim,
         primary=entry.primary,
         metric=entry.metric,
         compare=(entry.compare[0], entry.compare[1]),

@@ -196,7 +196,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,
-        "open_claims": [claim.model_dump() for claim in grid.open_claims],
+        "open_claims": [{"says": one.claim, "reason": one.reason} for one in grid.open_claims],
         "setting": asdict(setting),
         "chance": findings.chance,
         "matches": [{"label": one.label, **one.match.model_dump()} for one in grid.variants if one.match],
@@ -212,7 +212,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
             {
                 **planned[record.cell_id],
                 "outcome": record.outcome,
-                "metrics": record.metrics.model_dump(exclude_unset=True),
+                "metrics": record.metrics.model_dump(exclude={"confusion"}),
             }
             for record in results.records
         ],

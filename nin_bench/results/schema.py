@@ -16,7 +16,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
 
-SCHEMA = 1
+SCHEMA = 2
 """Of grid.json, records and predictions."""
 
 Outcome = Literal["trained", "diverged", "invalid", "out_of_memory", "crashed", "timed_out", "interrupted"]
@@ -79,7 +79,6 @@ class Metrics(Part):
     train_seconds: NonNegative | None = None
     observed_images_per_second: NonNegative | None = None
     """Seen in training, with whatever else ran beside it."""
-    train_images_per_second: NonNegative | None = None
     peak_memory_bytes: Count | None = None
     chance_loss: NonNegative | None = None
     """Entropy of the training labels, in nats: the loss of a constant guess."""
@@ -107,8 +106,6 @@ class Metrics(Part):
     num_dead_maps: Count | None = None
     dead_maps: Classes | None = None
     """Classes whose map is zero on every training image."""
-    healthy: bool | None = None
-    num_no_prediction: Count | None = None
     num_steps: Count | None = None
     failed_step: Count | None = None
     """The first step whose loss was not finite."""
@@ -144,7 +141,7 @@ class Attempt(Part):
     started_at: str | None = None
     finished_at: str | None = None
     seconds: NonNegative | None = None
-    foretold_seconds: NonNegative | None = None
+    estimated_seconds: NonNegative | None = None
 
 
 class Record(Artefact):
@@ -253,21 +250,28 @@ class Hypothesis(Part):
     """A claim about one variant against another."""
 
     id: str
-    says: str
-    """The claim, as a sentence."""
-    primary: bool
+    claim: str
+    """What is claimed, as a sentence."""
+    primary: bool = False
+    """Whether it shares one level with the other primary claims."""
     metric: MetricName
     compare: _Pair
     """Labels of the two variants; the claim is about the first, relative to the second."""
     expect: Literal["greater", "less", "equivalent"]
     margin: Annotated[float, Field(ge=0)] | None = None
+    """The smallest difference that matters, in the metric's unit."""
     factor: Annotated[float, Field(gt=1)] | None = None
+    """The smallest ratio that matters."""
+    over: str | None = None
+    """The axis whose values the claim is about, each for itself and all together; None for a single claim."""
+    kinds: _Pair | None = None
+    """Two kinds of layers, for a claim about their shares within one variant."""
 
 
 class OpenClaim(Part):
     """A claim that the grid cannot answer."""
 
-    says: str
+    claim: str
     reason: str
 
 
@@ -275,7 +279,8 @@ class Reference(Part):
     """A published value that a variant is held against."""
 
     id: str
-    says: str
+    claim: str
+    """What was published, as a sentence."""
     metric: MetricName
     model: str
     """Label of the variant."""
@@ -313,6 +318,29 @@ class Lock(Part):
     """Ids of the hypotheses of whose two variants all cells were known then."""
 
 
+class UntilDecided(Part):
+    """Seeds until every primary claim is decided."""
+
+    at_most: Annotated[int, Field(ge=1)]
+    """Seeds of a variant."""
+    looks: Annotated[Tuple[Count], Field(min_length=1)]
+    """Numbers of seeds after which the claims are judged."""
+
+
+class Look(Part):
+    """A look at a claim before all its seeds have ended; it is never taken again."""
+
+    hypothesis: str
+    """The claim's id."""
+    seeds: Tuple[Count]
+    """Seeds that had ended for both variants."""
+    n: Count
+    """Pairs that the verdict rests on."""
+    decided: bool
+    verdict: str
+    taken_at: str
+
+
 class ResolvedGrid(Artefact):
     """The grid as it was last run: `grid.json`."""
 
@@ -328,7 +356,11 @@ class ResolvedGrid(Artefact):
     """The text of the grid file."""
     data: Values
     recipe: Values
+    class_names: Tuple[str] | None = None
+    """Of the dataset, in the order of its labels; None if the variants see several."""
     seeds: Tuple[Count]
+    until_decided: UntilDecided | None = None
+    """Whether the seeds end early, and where; None if all are trained."""
     baseline: str | None = None
     variants: Tuple[ResolvedVariant]
     cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
@@ -342,6 +374,8 @@ class ResolvedGrid(Artefact):
     """The last one."""
     earlier_locks: Tuple[Lock] = ()
     """Those before it, the first one first."""
+    looks: Tuple[Look] = ()
+    """The looks that were taken at the hypotheses, in their order."""
 
     @model_validator(mode="after")
     def _cells_are_of_variants(self) -> Self:

@@ -167,7 +167,7 @@ class ActiveCell:
         """The record with the actual and the estimated seconds of its last attempt."""
         took = {
             "seconds": time.monotonic() - self.started_seconds,
-            "foretold_seconds": self.planned.estimate.seconds,
+            "estimated_seconds": self.planned.estimate.seconds,
         }
         *earlier, last = record.attempts
         return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})

@@ -6,7 +6,7 @@ from nin_bench.analysis.verdicts import judge
 from nin_bench.report.verdict_text import describe_verdict as words
 
 CLAIM = {
-    "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.0, "factor": None,
 }  # fmt: skip
 FEWER_PARAMETERS = {**CLAIM, "id": "fewer", "metric": "num_params"}

@@ -275,7 +275,7 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
     counts = st.none() | st.integers(0, 2**63 - 1)
     pairs = st.dictionaries(st.tuples(class_number, class_number), st.integers(1, 2**63 - 1))
     special = {
-        **dict.fromkeys(("escaped", "failed", "healthy"), st.none() | st.booleans()),
+        **dict.fromkeys(("escaped", "failed"), st.none() | st.booleans()),
         **dict.fromkeys(("dead_maps", "lost_classes"), st.none() | st.sets(class_number).map(sorted)),
         **dict.fromkeys(("failed_step", "peak_memory_bytes"), counts),
         **dict.fromkeys(("test_macro_f1", "test_calibration_error"), shares),

@@ -14,7 +14,7 @@ CLOSE = [0.905, 0.921, 0.899, 0.911, 0.903]  # HIGH less this: .007 -.007 .010 .
 
 def claim(name: str, **changes: Any) -> dict[str, Any]:
     return {
-        "id": name, "says": f"{name}.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": name, "claim": f"{name}.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 

@@ -104,6 +104,8 @@ def test_damaged_costs_are_left_out_by_reading_and_quarantined_by_writing(folder
 def test_predictions_come_back_and_can_be_dropped(folder):
     said = {
         "predicted": np.array([-1, 3], np.int16),
+        "credit": np.array([0, 1], np.float32),
+        "credit": np.array([0.0, 1.0], np.float32),
         "probability": np.array([0.1, 0.8], np.float32),
         "label": np.array([3, 3], np.int16),
     }
@@ -129,7 +131,7 @@ def test_predictions_come_back_and_can_be_dropped(folder):
     ],
 )
 def test_a_record_that_is_not_what_its_place_says_is_damaged(folder, changes, reason):
-    content = {"schema": 1, **plain(0, **changes)}
+    content = {"schema": Record.SCHEMA, **plain(0, **changes)}
     folder.record_path("c0").parent.mkdir()
     folder.record_path("c0").write_text(json.dumps(content))
     with pytest.raises(DamagedFileError, match=reason):
@@ -203,7 +205,7 @@ def test_a_torn_record_is_quarantined_and_told(folder):
     assert folder.read_record_or_quarantine("c0") == (None, None)
 
 
-@pytest.mark.parametrize("content", [None, "", "{", '{"schema": 1}', '{"schema": 7, "cells": []}'])
+@pytest.mark.parametrize("content", [None, "", "{", '{"schema": 2}', '{"schema": 7, "cells": []}'])
 def test_a_folder_without_a_readable_grid_is_refused_with_a_remedy(tmp_path, content):
     if content is not None:
         (tmp_path / "grid.json").write_text(content)

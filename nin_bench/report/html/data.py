@@ -136,7 +136,7 @@ def _accuracy_span(report: Mapping[str, Any]) -> Interval | None:
     """As in the figure of accuracies against costs."""
     trained = [cell["metrics"] for cell in report["cells"] if cell["outcome"] == "trained"]
     known = [one for one in trained if isinstance(one.get("test_accuracy"), int | float)]
-    drawn = [one for one in known if one.get("healthy")] or known
+    drawn = [one for one in known if one.get("failed") is False] or known
     spreads = (Spread(**row["test_accuracy_given_healthy"]) for row in report["comparison"])
     return accuracy_span([one["test_accuracy"] for one in drawn], ends_of_bars(spreads))
 
