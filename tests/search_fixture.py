@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from report_fixture import DATA, ENVIRONMENT, RECIPE, model_of
 
+from nin_bench.results.studies import SCHEMA
+
 SEEDS = [10_000, 10_001]
 RATES = [10 ** (-3 + 0.6 * step) for step in range(6)]
 """Six log-spaced rates from 0.001 to 1."""

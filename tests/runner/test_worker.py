@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cells import make_cell, repeated
+from pydantic import ValidationError
 
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data.dataset import Dataset
@@ -83,17 +84,19 @@ def test_what_a_trained_cell_measured():
     assert metrics.chance_loss == pytest.approx(math.log(10), abs=1e-3)  # the digits are nearly balanced
     assert 0.1 <= metrics.chance_accuracy < 0.11
     assert 1 <= metrics.escape_epoch < 2
-    assert (metrics.num_tied, metrics.lost_classes, metrics.num_lost_classes) == (0, [], 0)
+    assert (metrics.num_tied, metrics.lost_classes, metrics.num_lost_classes) == (0, (), 0)
     assert metrics.failed_step is None
 
 
 def test_a_trained_cell_records_every_metric_that_records_hold():
     metrics = run_cell(make_cell(hidden=32)).record.metrics
-    assert [name for name, metric in METRICS.items() if metric.record and metric.of_record(metrics) is None] == []
+    assert [
+        name for name, metric in METRICS.items() if metric.record and metric.of_record(dict(metrics)) is None
+    ] == []
 
 
 def test_a_metric_that_no_record_holds_is_no_part_of_one():
-    with pytest.raises(AssertionError, match="records hold no test_kappa"):
+    with pytest.raises(ValidationError, match="test_kappa"):
         make_record(make_cell(), "trained", started_at="", metrics={"test_kappa": 0.5})
 
 
