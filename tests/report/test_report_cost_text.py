@@ -2,8 +2,8 @@ import pytest
 from costs_fixture import CPU, around, cost_entry, write_costs
 from report_fixture import metrics, record, write_results
 
+from nin_bench.analysis.costs import compare_costs
 from nin_bench.report.cost_text import cost_tables, describe_machine, describe_settings
-from nin_bench.report.costs import compare_costs
 from nin_bench.results import load_results
 
 
