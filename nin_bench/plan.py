@@ -13,8 +13,8 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.cost import count_cost
 from nin_bench.data import count_images, describe_data, resolve_data
 from nin_bench.errors import ResultsError, SpecError
+from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
-from nin_bench.foretell import Forecast, ImageCounts, foretell_cell
 from nin_bench.grid import Grid, Size, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
@@ -68,8 +68,8 @@ class PlannedCell:
     """The earlier record, where a further attempt goes on from it."""
     num_epochs_saved: int | None = None
     """Epochs that its checkpoint holds, where it has one to go on from."""
-    forecast: Forecast = field(default_factory=Forecast)
-    """What it will take on this machine, as far as `foretell_cells` could tell."""
+    estimate: Estimate = field(default_factory=Estimate)
+    """What it will take on this machine, as far as `estimate_cells` could tell."""
 
     @property
     def has_to_run(self) -> bool:
@@ -86,8 +86,8 @@ class PlannedCell:
             "state": self.state,
             "outcome": self.outcome,
             "num_epochs_saved": self.num_epochs_saved,
-            "foretold_seconds": self.forecast.seconds,
-            "foretold_memory_bytes": self.forecast.memory_bytes,
+            "estimated_seconds": self.estimate.seconds,
+            "estimated_memory_bytes": self.estimate.memory_bytes,
         }
 
 
@@ -200,7 +200,7 @@ def load_plan(
     return plan_cells(grid, folder, fresh=fresh)
 
 
-def foretell_cells(
+def estimate_cells(
     planned: Iterable[PlannedCell],
     folder: ResultsFolder,
     fingerprint: str,
@@ -230,12 +230,12 @@ def foretell_cells(
     def images(spec: DataSpec) -> ImageCounts:
         return ImageCounts(*count_images(spec, data_dir))
 
-    def forecast(one: PlannedCell) -> Forecast:
+    def estimate(one: PlannedCell) -> Estimate:
         measured = entry(one.cell.variant_id)
         if measured is None:
-            return Forecast()
+            return Estimate()
         recipe = one.cell.recipe
         left = recipe.model_copy(update={"epochs": recipe.epochs - (one.num_epochs_saved or 0)})
-        return foretell_cell(measured, left, images(one.cell.data), num_workers=num_workers)
+        return estimate_cell(measured, left, images(one.cell.data), num_workers=num_workers)
 
-    return [replace(one, forecast=forecast(one)) for one in planned]
+    return [replace(one, estimate=estimate(one)) for one in planned]

@@ -167,9 +167,9 @@ def test_plan_and_status_before_and_after_a_run(call):
     assert call("status", "results/tiny/full").out.splitlines()[0] == "tiny, profile full: 4 cells"
 
 
-def test_a_plan_foretells_what_this_machine_has_measured(call):
+def test_a_plan_estimates_what_this_machine_has_measured(call):
     cells = call("plan", "--grid", "grid.yaml", "--json").json()["cells"]
-    assert {(cell["foretold_seconds"], cell["foretold_memory_bytes"]) for cell in cells} == {(None, None)}
+    assert {(cell["estimated_seconds"], cell["estimated_memory_bytes"]) for cell in cells} == {(None, None)}
     folder = Path("results/tiny/full")
     folder.mkdir(parents=True)
     write_costs(folder, cells[0]["variant_id"], cost_entry(machine=describe_machine("cpu")))
@@ -177,8 +177,8 @@ def test_a_plan_foretells_what_this_machine_has_measured(call):
     # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
     seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
     known, unknown, *_ = call("plan", *options, "--json").json()["cells"]
-    assert (known["foretold_seconds"], known["foretold_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
-    assert (unknown["foretold_seconds"], unknown["foretold_memory_bytes"]) == (None, None)
+    assert (known["estimated_seconds"], known["estimated_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
+    assert (unknown["estimated_seconds"], unknown["estimated_memory_bytes"]) == (None, None)
     plan = call("plan", *options)
     assert plan.out.splitlines() == [
         "mlp hidden=16  seed 0  missing  4 s, 0.5 GiB",
@@ -186,7 +186,7 @@ def test_a_plan_foretells_what_this_machine_has_measured(call):
         "mlp hidden=16  seed 1  missing  4 s, 0.5 GiB",
         "mlp hidden=32  seed 1  missing",
         "4 cells: 4 to run, 0 done",
-        "foretold: 4 s for 2 of 4 cells with 2 workers, together holding up to 0.9 GiB",
+        "estimate: 4 s for 2 of 4 cells with 2 workers, together holding up to 0.9 GiB",
     ]
     assert plan.err.splitlines()[1:] == [
         "2 cells without figures of this machine yet: run takes them first, and so does, with the same options, "

@@ -8,7 +8,7 @@ from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, check_models, check_same_question, foretell_cells, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, check_models, check_same_question, estimate_cells, load_plan, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.record import make_record
 
@@ -208,8 +208,8 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "state": "done",
         "outcome": "trained",
         "num_epochs_saved": None,
-        "foretold_seconds": None,
-        "foretold_memory_bytes": None,
+        "estimated_seconds": None,
+        "estimated_memory_bytes": None,
     }
 
 
@@ -393,36 +393,36 @@ def write_entry(folder: ResultsFolder, variant_id: str, **changes: Any) -> None:
     write_costs(folder.path, variant_id, cost_entry(machine=OTHER_CPU), cost_entry(**changes))
 
 
-def foretold(planned: list[PlannedCell], folder: ResultsFolder) -> dict[tuple[str, int], float | None]:
-    cells = foretell_cells(planned, folder, CPU["fingerprint"], 2)
-    return {(one.cell.label, one.cell.seed): one.forecast.seconds for one in cells}
+def estimated_seconds(planned: list[PlannedCell], folder: ResultsFolder) -> dict[tuple[str, int], float | None]:
+    cells = estimate_cells(planned, folder, CPU["fingerprint"], 2)
+    return {(one.cell.label, one.cell.seed): one.estimate.seconds for one in cells}
 
 
-def test_cells_are_foretold_from_the_costs_of_this_machine(load, folder):
+def test_cells_are_estimated_from_the_costs_of_this_machine(load, folder):
     grid = load()
     planned = plan_cells(grid, folder)
     lenet = next(one.cell for one in planned if one.cell.label == "lenet activation=relu lr=0.1")
     write_entry(folder, lenet.variant_id)
     # digits: 1,238 images to train on, 200 to validate with, 359 to test on; 800 and 3,200 images a second
     seconds = 2 + 2 * (1238 / 800 + 200 / 3200) + (1238 + 359) / 3200
-    assert foretold(planned, folder) == {
+    assert estimated_seconds(planned, folder) == {
         (lenet.label, 1): pytest.approx(seconds), (lenet.label, 0): pytest.approx(seconds),
         **{(one.cell.label, one.cell.seed): None for one in planned if one.cell.label != lenet.label},
     }  # fmt: skip
-    first = foretell_cells(planned, folder, CPU["fingerprint"], 2)[0].as_dict()
-    assert (first["foretold_seconds"], first["foretold_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
+    first = estimate_cells(planned, folder, CPU["fingerprint"], 2)[0].as_dict()
+    assert (first["estimated_seconds"], first["estimated_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
 
 
 def test_another_machine_s_costs_say_nothing(load, folder):
     planned = plan_cells(load(), folder)
     for one in planned:
         write_entry(folder, one.cell.variant_id, machine={**CPU, "fingerprint": "of a third machine"})
-    assert set(foretold(planned, folder).values()) == {None}
+    assert set(estimated_seconds(planned, folder).values()) == {None}
 
 
-def test_a_damaged_costs_file_foretells_nothing(load, folder):
+def test_a_damaged_costs_file_gives_no_estimate(load, folder):
     planned = plan_cells(load(), folder)
     write_entry(folder, planned[0].cell.variant_id)
     path = folder.costs_path(planned[0].cell.variant_id)
     path.write_text(path.read_text()[:-20])
-    assert set(foretold(planned, folder).values()) == {None}
+    assert set(estimated_seconds(planned, folder).values()) == {None}

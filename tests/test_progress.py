@@ -10,14 +10,14 @@ from contextlib import suppress
 import pytest
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
-from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.progress import display
 from nin_bench.progress import run as of_a_run
-from nin_bench.progress.run import forecast_line, memory_warning, progress_on
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
-from nin_bench.runner.rounds import MeasuringStarted, SampleEnded
+from nin_bench.progress.run import estimate_line, memory_warning, progress_on
+from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 
@@ -118,7 +118,7 @@ def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, tol
 
 
 MEASURING: list[Event] = [
-    MeasuringStarted(num_variants=2, num_samples=4),
+    BenchmarkStarted(num_variants=2, num_samples=4),
     SampleEnded("nin head=[gap]", "rehearsal", 3),
     SampleEnded("mlp", "rehearsal", 1, error="out_of_memory: 1 TB\nmore of it"),
     SampleEnded("nin head=[gap]", "round 1 of 1", 0),
@@ -242,28 +242,28 @@ def test_examples_in_the_docstrings_hold():
 
 
 @pytest.mark.parametrize(
-    ("forecast", "said"),
+    ("estimate", "said"),
     [
-        (RunForecast(2, num_cells=9, num_known=9, seconds=600.0, memory_bytes=3 * GIB),
-         ["foretold: 10.0 min with 2 workers, together holding up to 3.0 GiB"]),
-        (RunForecast(1, num_cells=9, num_known=4, seconds=30.0, memory_bytes=None),
-         ["foretold: 30 s for 4 of 9 cells with 1 worker"]),
-        (RunForecast(2, num_cells=9, num_known=9, seconds=7200.0, memory_bytes=9 * GIB),
-         ["foretold: 2.0 h with 2 workers, together holding up to 9.0 GiB",
+        (RunEstimate(2, num_cells=9, num_known=9, seconds=600.0, memory_bytes=3 * GIB),
+         ["estimate: 10.0 min with 2 workers, together holding up to 3.0 GiB"]),
+        (RunEstimate(1, num_cells=9, num_known=4, seconds=30.0, memory_bytes=None),
+         ["estimate: 30 s for 4 of 9 cells with 1 worker"]),
+        (RunEstimate(2, num_cells=9, num_known=9, seconds=7200.0, memory_bytes=9 * GIB),
+         ["estimate: 2.0 h with 2 workers, together holding up to 9.0 GiB",
           "warning: 2 workers may hold 9.0 GiB together, and this machine has 8.0 GiB; give fewer --workers"]),
     ],
 )  # fmt: skip
-def test_what_a_run_will_take_is_said_when_it_is_known(forecast, said):
-    assert lines_of([STORY[0], Foretold(forecast, MACHINE)])[3:] == said
+def test_what_a_run_will_take_is_said_when_it_is_known(estimate, said):
+    assert lines_of([STORY[0], Estimated(estimate, MACHINE)])[3:] == said
 
 
 def test_of_nothing_known_nothing_is_said():
-    assert forecast_line(RunForecast(2, num_cells=9, num_known=0, seconds=0.0, memory_bytes=None)) is None
+    assert estimate_line(RunEstimate(2, num_cells=9, num_known=0, seconds=0.0, memory_bytes=None)) is None
 
 
 @pytest.mark.parametrize(
     "machine", [{"device": "NVIDIA H100", "memory_bytes": GIB}, {"device": "cpu", "memory_bytes": None}]
 )
 def test_memory_that_is_not_the_machine_s_or_not_known_is_no_warning(machine):
-    forecast = RunForecast(2, num_cells=9, num_known=9, seconds=60.0, memory_bytes=90 * GIB)
-    assert memory_warning(forecast, machine) is None
+    estimate = RunEstimate(2, num_cells=9, num_known=9, seconds=60.0, memory_bytes=90 * GIB)
+    assert memory_warning(estimate, machine) is None

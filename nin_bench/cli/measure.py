@@ -29,7 +29,7 @@ from nin_bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nin_bench.largest_batch import LargestBatch
+    from nin_bench.estimates import LargestBatch
     from nin_bench.runner.run import VariantCost
 
 _COLUMNS = (
@@ -71,7 +71,7 @@ def measure(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     from nin_bench.progress.run import progress_on
     from nin_bench.runner.run import measure_grid
-    from nin_bench.runner.workplace import RunOptions
+    from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -109,7 +109,7 @@ def _document(cost: "VariantCost", gigabytes: float | None) -> dict[str, Any]:
 
 
 def _largest_batches(cost: "VariantCost", gigabytes: float) -> "list[LargestBatch]":
-    from nin_bench.largest_batch import largest_batches
+    from nin_bench.estimates import largest_batches
     from nin_bench.results.cost_entry import CostEntry
 
     return (

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
-    from nin_bench.runner.dispatch import RunSummary
+    from nin_bench.runner.scheduler import RunSummary
 
 
 def run(
@@ -74,7 +74,7 @@ def run(
         return
     from nin_bench.progress.run import progress_on
     from nin_bench.runner.run import run_grid
-    from nin_bench.runner.workplace import RunOptions
+    from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -140,13 +140,13 @@ def _planned(
 ) -> "tuple[list[PlannedCell], dict[str, Any], int]":
     """The cells with what they will take, this machine, and how many of them run at a time."""
     from nin_bench.environment import describe_machine
-    from nin_bench.plan import foretell_cells, load_plan
-    from nin_bench.runner.workplace import choose_slots
+    from nin_bench.plan import estimate_cells, load_plan
+    from nin_bench.runner.session import choose_slots
 
     cells = load_plan(grid, folder, data_dir, fresh=fresh)
     slots = choose_slots(device, workers)
     machine = describe_machine(slots[0].device)
-    return foretell_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
+    return estimate_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
 
 
 def _power(grid: "Grid", folder: "ResultsFolder", pilot: Path | None) -> "list[Power]":
@@ -162,8 +162,8 @@ def _power(grid: "Grid", folder: "ResultsFolder", pilot: Path | None) -> "list[P
 def _print_plan(
     grid: "Grid", cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
 ) -> None:
-    from nin_bench.foretell import foretell_run
-    from nin_bench.progress.run import forecast_line, memory_warning
+    from nin_bench.estimates import estimate_run
+    from nin_bench.progress.run import estimate_line, memory_warning
 
     for variant in grid.variants:
         if match := variant.match:
@@ -182,14 +182,14 @@ def _print_plan(
         tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}{_takes(planned)}")
     todo = [planned for planned in cells if planned.has_to_run]
     tell(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
-    forecast = foretell_run((planned.forecast for planned in todo), num_workers)
-    if line := forecast_line(forecast):
+    estimate = estimate_run((planned.estimate for planned in todo), num_workers)
+    if line := estimate_line(estimate):
         tell(line)
-    if warning := memory_warning(forecast, machine):
+    if warning := memory_warning(estimate, machine):
         note(warning)
-    if forecast.num_unknown:
+    if estimate.num_unknown:
         note(
-            f"{counted(forecast.num_unknown, 'cell')} without figures of this machine yet: run takes them first, "
+            f"{counted(estimate.num_unknown, 'cell')} without figures of this machine yet: run takes them first, "
             f"and so does, with the same options, python -m nin_bench measure --grid {shlex.quote(str(grid_path))}"
         )
 
@@ -197,7 +197,7 @@ def _print_plan(
 def _takes(planned: "PlannedCell") -> str:
     from nin_bench.progress.run import human_duration, human_memory
 
-    seconds, memory = planned.forecast.seconds, planned.forecast.memory_bytes
+    seconds, memory = planned.estimate.seconds, planned.estimate.memory_bytes
     known = [
         *([] if seconds is None else [human_duration(seconds)]),
         *([] if memory is None else [human_memory(memory)]),

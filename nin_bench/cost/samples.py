@@ -34,7 +34,7 @@ class Rehearsal:
     workload: Workload
     num_threads: int
     process_bytes: int | None
-    """Held by a worker that has its images, and its libraries awake, before it builds a network."""
+    """RunSession by a worker that has its images, and its libraries awake, before it builds a network."""
     train_peak_bytes: int | None
     """Of a step with the whole batch, above that; None where the system does not tell."""
     predict_peak_bytes: int | None

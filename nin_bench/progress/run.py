@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from nin_bench.cell import Cell
-from nin_bench.foretell import RunForecast
+from nin_bench.estimates import RunEstimate
 from nin_bench.progress.display import Display, display_on
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
-from nin_bench.runner.rounds import MeasuringStarted, SampleEnded
+from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 
 
 @contextmanager
@@ -39,11 +39,11 @@ class _Listener:
                 epochs = {one.cell.cell_id: one.cell.recipe.epochs for one in todo}
                 saved = {one.cell.cell_id: one.num_epochs_saved for one in todo if one.num_epochs_saved}
                 display.plan(epochs, "cells", saved)
-            case Foretold():
-                for said in (forecast_line(event.forecast), memory_warning(event.forecast, event.machine)):
+            case Estimated():
+                for said in (estimate_line(event.estimate), memory_warning(event.estimate, event.machine)):
                     if said:
                         display.say(said)
-            case MeasuringStarted():
+            case BenchmarkStarted():
                 self._say_heading()
                 display.say(_measuring_line(event))
                 display.count("samples", event.num_samples)
@@ -87,35 +87,35 @@ def _plan_line(event: Planned) -> str:
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
 
 
-def _measuring_line(event: MeasuringStarted) -> str:
+def _measuring_line(event: BenchmarkStarted) -> str:
     variants = "variant" if event.num_variants == 1 else "variants"
     return f"measuring {event.num_variants} {variants}, one process at a time: {event.num_samples} samples"
 
 
-def forecast_line(forecast: RunForecast) -> str | None:
+def estimate_line(estimate: RunEstimate) -> str | None:
     """What a run will take; None where nothing is known of it."""
-    if not forecast.num_known:
+    if not estimate.num_known:
         return None
-    workers = "1 worker" if forecast.num_workers == 1 else f"{forecast.num_workers} workers"
-    of = f" for {forecast.num_known} of {forecast.num_cells} cells" if forecast.num_unknown else ""
+    workers = "1 worker" if estimate.num_workers == 1 else f"{estimate.num_workers} workers"
+    of = f" for {estimate.num_known} of {estimate.num_cells} cells" if estimate.num_unknown else ""
     memory = (
-        "" if forecast.memory_bytes is None else f", together holding up to {human_memory(forecast.memory_bytes)}"
+        "" if estimate.memory_bytes is None else f", together holding up to {human_memory(estimate.memory_bytes)}"
     )
-    return f"foretold: {human_duration(forecast.seconds)}{of} with {workers}{memory}"
+    return f"estimate: {human_duration(estimate.seconds)}{of} with {workers}{memory}"
 
 
-def memory_warning(forecast: RunForecast, machine: Mapping[str, Any]) -> str | None:
+def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
     """That a run will take more memory than there is; of accelerators, each worker has its own.
 
     Args:
-        forecast: of the cells to run.
+        estimate: of the cells to run.
         machine: as `describe_machine` tells.
     """
-    total, wanted = machine["memory_bytes"], forecast.memory_bytes
+    total, wanted = machine["memory_bytes"], estimate.memory_bytes
     if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
         return None
     return (
-        f"warning: {forecast.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
+        f"warning: {estimate.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
         f"{human_memory(total)}; give fewer --workers"
     )
 

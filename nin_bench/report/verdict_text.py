@@ -70,8 +70,10 @@ class _Wording:
             same = "" if verdict.factor is None and self._quantity.is_zero(verdict.effect) else f"{apart} {self.b}"
             return self._side(verdict.effect) + same
         if verdict.interval is not None:
-            low, high = (self._side(end) for end in verdict.interval)
-            return f"anything from {low} to {high} fits the {self._pairs()}"
+            low, high = map(self._end, verdict.interval)
+            return (
+                f"anything from {low} to {high}{self._quantity.name} {self.metric.title} fits the {self._pairs()}"
+            )
         least = least_pairs(verdict.level)
         if (verdict.n or 0) < least:
             return (
@@ -83,9 +85,7 @@ class _Wording:
         """An effect with its direction and the metric's name."""
         title, quantity = self.metric.title, self._quantity
         if self.verdict.factor is not None:
-            return "no bound" if math.isinf(effect) else f"{quantity.number(effect)} times the {title}"
-        if math.isinf(effect):
-            return f"any amount {'more' if effect > 0 else 'less'} {title}"
+            return f"{quantity.number(effect)} times the {title}"
         if quantity.is_zero(effect):
             return f"the same {title}"
         size = f"{quantity.number(abs(effect))}{quantity.name}"
@@ -118,7 +118,7 @@ class _Wording:
             shown, _ = as_cells(unit, verdict.effect, verdict.interval, self._margins)
         if verdict.interval is None:
             return shown
-        low, high = ("?" if math.isinf(end) else self._signed(end) for end in verdict.interval)
+        low, high = map(self._end, verdict.interval)
         return f"{shown} ({100 * (1 - verdict.level):.4g} % interval {low} to {high})"
 
     def _claimed(self) -> str:
@@ -143,10 +143,11 @@ class _Wording:
             f"p = {shares.mcnemar_p:.2g})"
         )
 
-    def _signed(self, value: float) -> str:
-        return (
-            f"×{self._quantity.number(value)}" if self.verdict.factor is not None else self._quantity.signed(value)
-        )
+    def _end(self, end: float) -> str:
+        """An end of the interval, without its unit."""
+        if math.isinf(end):
+            return "−∞" if end < 0 else "∞"
+        return f"×{self._quantity.number(end)}" if self.verdict.factor is not None else self._quantity.signed(end)
 
     def _pairs(self) -> str:
         n, what = self.verdict.n or 0, "round" if self.verdict.by_round else "seed"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nin_bench.cell import Cell
+from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
-from nin_bench.foretell import RunForecast
 from nin_bench.plan import PlannedCell
 from nin_bench.results import Record
-from nin_bench.runner import rounds
+from nin_bench.runner import cost_benchmark
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Foretold:
+class Estimated:
     """Nothing is left to measure, and what was measured tells what training will take."""
 
-    forecast: RunForecast
+    estimate: RunEstimate
     """Of the cells to run."""
     machine: Mapping[str, Any]
     """As `describe_machine` tells."""
@@ -69,4 +69,4 @@ class CellEnded:
     will_retry: bool
 
 
-Event = Planned | Foretold | CellStarted | CellResumed | EpochEnded | CellEnded | rounds.Event
+Event = Planned | Estimated | CellStarted | CellResumed | EpochEnded | CellEnded | cost_benchmark.Event

@@ -43,9 +43,7 @@ def test_a_supported_claim(tmp_path: Path) -> None:
 
 def test_an_open_claim_says_what_fits(tmp_path: Path) -> None:
     found = text(tmp_path / "r", trained(HIGH), trained(LOW), margin=0.021)
-    assert found.headline == (
-        "Not decided: anything from 2.00 points more test accuracy to 2.40 points more test accuracy fits the 6 seeds."
-    )
+    assert found.headline == ("Not decided: anything from +2.00 to +2.40 points test accuracy fits the 6 seeds.")
     five = text(tmp_path / "five", trained(HIGH[:5]), trained(LOW[:5]))
     assert five.headline == "Not decided: 5 seeds can decide nothing at a level of 5 %; it takes 6."
 

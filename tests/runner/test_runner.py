@@ -15,15 +15,15 @@ from PIL import Image
 
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
-from nin_bench.foretell import RunForecast
+from nin_bench.estimates import RunEstimate
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
-from nin_bench.runner.dispatch import RunSummary
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Foretold, Planned
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.run import run_grid
-from nin_bench.runner.workplace import RunOptions
+from nin_bench.runner.scheduler import RunSummary
+from nin_bench.runner.session import RunOptions
 
 GRID = """
 schema: 1
@@ -555,7 +555,7 @@ def test_a_disk_that_refuses_a_record_ends_the_run_and_leaves_no_process(bench):
     assert not multiprocessing.active_children()
 
 
-# What cells were foretold to take
+# Estimates
 
 
 def measured_here(bench: Bench) -> None:
@@ -565,22 +565,22 @@ def measured_here(bench: Bench) -> None:
     write_costs(bench.folder.path, variant.variant_id, cost_entry(machine=describe_machine("cpu")))
 
 
-def test_what_a_cell_was_foretold_to_take_stands_beside_what_it_took(bench):
+def test_a_records_attempt_has_its_estimate_and_its_time(bench):
     measured_here(bench)
     bench.run(ONE_CELL)
     # 2 s, one epoch of 1,238 images at 800 a second, and 200 and 1,238 + 359 predicted at 3,200
     seconds = 2 + 1238 / 800 + (200 + 1238 + 359) / 3200
-    (told,) = bench.told(Foretold)
-    assert told.forecast == RunForecast(2, 1, 1, pytest.approx(seconds), 500_000_000)
+    (told,) = bench.told(Estimated)
+    assert told.estimate == RunEstimate(2, 1, 1, pytest.approx(seconds), 500_000_000)
     assert told.machine == describe_machine("cpu")
     (attempt,) = bench.record()["attempts"]
     assert attempt["foretold_seconds"] == pytest.approx(seconds)
     assert 0 < attempt["seconds"] < 600
 
 
-def test_what_was_never_measured_is_not_foretold(bench):
+def test_what_was_never_measured_has_no_estimate(bench):
     bench.run(ONE_CELL)
-    assert bench.told(Foretold) == []
+    assert bench.told(Estimated) == []
     (attempt,) = bench.record()["attempts"]
     assert attempt["foretold_seconds"] is None
     assert attempt["seconds"] > 0

@@ -9,37 +9,37 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Ended
 from nin_bench.results import Record
-from nin_bench.runner.messages import CellReady, News
+from nin_bench.runner.messages import CellMessage, CellReady
 from nin_bench.runner.record import make_record, now
 
 
 @dataclass
-class CellUnderWay:
+class ActiveCell:
     """A cell in a worker."""
 
     cell: Cell
     checkpoints: Checkpoints
     environment: Mapping[str, Any]
     earlier_attempts: Sequence[Mapping[str, Any]]
-    foretold_seconds: float | None
-    """What this attempt was expected to take."""
+    estimated_seconds: float | None
+    """The estimate for this attempt; None without one."""
     started_at: str = field(default_factory=now)
     started_seconds: float = field(default_factory=time.monotonic)
     """By a clock that nobody sets."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def hear(self, news: News) -> None:
+    def receive(self, message: CellMessage) -> None:
         """Note what the worker told."""
-        self.metrics = news.metrics
-        if isinstance(news, CellReady):
-            self.history = [*news.history]
+        self.metrics = message.metrics
+        if isinstance(message, CellReady):
+            self.history = [*message.history]
         else:
-            self.history.append(news.row)
+            self.history.append(message.row)
 
     def timed(self, record: Record) -> Record:
-        """The record with what its last attempt took, and was foretold to take."""
-        took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.foretold_seconds}
+        """The record with the actual and the estimated seconds of its last attempt."""
+        took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.estimated_seconds}
         *earlier, last = record["attempts"]
         return {**record, "attempts": [*earlier, {**last, **took}]}
 
