@@ -279,7 +279,10 @@ def _plans() -> list[tuple[str, list[Look]]]:
 
 def _errors_when_healthy(repeats: int) -> str:
     plans = _plans()
-    rows = [[shape, *(f"{wrong(Setting(shape), at, repeats=repeats):.1f}" for _, at in plans)] for shape in SHAPES]
+    rows = [
+        [name, *(f"{wrong(setting, at, repeats=repeats):.1f}" for _, at in plans)]
+        for name, setting in HEALTHY.items()
+    ]
     return _table(["differences", *(name for name, _ in plans)], rows)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from costs_fixture import CPU, cost_entry
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.record import make_record
 
