@@ -51,11 +51,11 @@ def test_a_row_holds_the_effect_and_what_decides(verdicts: list[Verdict]) -> Non
 
 
 def test_the_figure_names_every_verdict(verdicts: list[Verdict]) -> None:
-    picture = draw_effects(verdicts, Names.of(["a", "b"]))
+    picture = draw_effects(verdicts, Names.of([]))
     assert picture is not None
     svg = picture.svg.decode()
     assert svg.count("<!-- supported, n=10 -->") == 2
     assert svg.count("<!-- supported, exact -->") == 1  # parameters, which no pair is needed for
     assert "<!-- better -->" in svg
     assert "<!-- a − b -->" in svg
-    assert draw_effects(verdicts[3:], Names.of(["a", "b"])) is None
+    assert draw_effects(verdicts[3:], Names.of([])) is None

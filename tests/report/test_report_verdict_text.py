@@ -28,8 +28,13 @@ def trained(accuracies: list[float], **others: Any) -> list[dict[str, Any] | Non
 
 def text(folder: Path, a: list[Any], b: list[Any], **changes: Any) -> VerdictText:
     write_results(folder, {A: a, B: b}, hypotheses=[claim(**changes)], machine=CPU)
-    [verdict] = judge(load_results(folder))
-    return describe_verdict(verdict, Names.of([A, B]))
+    return described(folder)
+
+
+def described(folder: Path) -> VerdictText:
+    results = load_results(folder)
+    [verdict] = judge(results)
+    return describe_verdict(verdict, Names.of(results.grid["variants"]))
 
 
 def test_a_supported_claim(tmp_path: Path) -> None:
@@ -73,8 +78,7 @@ def test_counts_and_costs(tmp_path: Path) -> None:
     for variant, speed in [("v00", 300.0), ("v01", 100.0)]:
         samples = rounds(*(speed * by for by in (1, 1.1, 0.9, 1, 1.2, 1)))
         write_costs(folder, variant, cost_entry(train={**cost_entry()["train"], "images_per_second": samples}))
-    [verdict] = judge(load_results(folder))
-    found = describe_verdict(verdict, Names.of([A, B]))
+    found = described(folder)
     assert found.headline == "Yes: 3 times the training throughput of pointwise=1, on this machine, at this size."
 
 
