@@ -27,9 +27,10 @@ def test_every_malformed_grid_is_refused_at_the_same_place(table):
     lines = []
     for number, case in enumerate(MALFORMED):
         answer = frozen_today.answer(case)
+        was = frozen_today.place(case["answer"])
         frozen, today = (
-            {f"{number}/{key}": value for key, value in frozen_today.place(text).items()}
-            for text in (case["answer"], answer)
+            {f"{number}/{key}": value for key, value in place.items()}
+            for place in (was, frozen_today.place_among(answer, was))
         )
         lines += [
             f"{line}\n    was:  {case['answer']}\n    is:   {answer or 'not refused'}\n    grid: {case['grid']!r}"
