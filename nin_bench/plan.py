@@ -19,7 +19,6 @@ from nin_bench.grid import Grid, Size, Variant
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.results.cost_file import entry_of
 from nin_bench.training.trainer import check_micro_batch
 
 State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
@@ -223,8 +222,7 @@ def estimate_cells(
             costs = folder.read_costs(variant_id)
         except DamagedFileError:  # the next measuring sets it aside, and says so
             return None
-        found = costs and entry_of(costs, fingerprint)
-        return CostEntry.model_validate(found) if found else None
+        return costs and costs.entry_of(fingerprint)
 
     @cache
     def images(spec: DataSpec) -> ImageCounts:

@@ -19,9 +19,10 @@ from nin_bench.cell import Cell
 from nin_bench.cost.clocks import StepClock, awaiting, time_layers
 from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
-from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed, Workload
+from nin_bench.cost.samples import Rehearsal, Sample, Speed
 from nin_bench.data import describe_data, load_dataset
 from nin_bench.models.layers import GlobalAveragePool
+from nin_bench.results.cost_entry import BatchPeak, Workload
 from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError, predict
 from nin_bench.training.trainer import Trainer, make_network
 
@@ -102,29 +103,24 @@ class Workbench:
             workload=self._workload(trainer, step_seconds, predict_seconds),
         )
 
-    def batch_peaks(self, batches: Sequence[BatchSize]) -> list[int | None]:
-        """Bytes that a training step holds at most, by its batch.
+    def batch_peaks(self, batches: Sequence[BatchPeak]) -> list[BatchPeak]:
+        """Measure the peak memory of a training step with each batch.
 
-        Args:
-            batches: what to pass.
-
-        Returns:
-            For each its peak; None where the system does not tell it, or where trying might take more than the
-            machine has.
+        A peak stays None if the system does not tell it, or if trying might take more than the machine has.
         """
         self._wake()
         memory = PeakMemory(self._device)
         model = make_network(self._cell, self._image, self._device)
-        peaks: list[int | None] = []
+        peaks: list[BatchPeak] = []
         for batch in batches:
-            if self._device.type == "cpu" and batch.peak_foretold > psutil.virtual_memory().available / 2:
-                peaks.append(None)
+            if self._device.type == "cpu" and batch.peak_estimate > psutil.virtual_memory().available / 2:
+                peaks.append(batch)
                 continue
             trainer = self._trainer(model, micro_batch=batch.micro_batch)
             self._step(trainer, 2)  # which leaves the optimizer's state behind
             memory.restart()
             self._step(trainer, batch.batch_size)
-            peaks.append(memory.peak())
+            peaks.append(batch.model_copy(update={"peak": memory.peak()}))
         return peaks
 
     def sample(self, workload: Workload) -> Sample:

@@ -1,7 +1,7 @@
 """A hypothesis, and what records and costs say on it: the pairs that it rests on, and the test they call for."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nin_bench.metrics import METRICS, Metric
@@ -11,16 +11,9 @@ from nin_bench.report.lock import Entry
 from nin_bench.report.names import Names
 from nin_bench.report.pairs import Measured, Pairs, compare, known_value
 from nin_bench.report.sentences import Wording
-from nin_bench.results import Results, cost_entry
+from nin_bench.results import Results
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
-
-_COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {
-    "num_params": lambda entry: entry["num_params"]["total"],
-    "num_macs": lambda entry: entry["num_macs"]["total"],
-    "train_tensor_bytes": lambda entry: entry["memory_bytes"]["train_peak_foretold"],
-}
-"""Where a costs entry has what no seed changes."""
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -74,7 +67,7 @@ class Known:
 
     cells: Mapping[tuple[str, int], Measured]
     """Every planned cell by label and seed."""
-    costs: Mapping[str, cost_entry.Entry]
+    costs: Mapping[str, CostEntry]
     """By label: what the grid's machine has measured."""
     names: Names
 
@@ -139,7 +132,7 @@ class Known:
         """A variant's count, from its records or, where those lack it, from its costs."""
         counted = known_value(metric, label, seeds, self.cells)
         if counted is None and label in self.costs:
-            return float(_COUNTED[metric.name](self.costs[label]))
+            return next(iter(self.costs[label].samples(metric.name) or []), None)
         return counted
 
 
