@@ -16,8 +16,8 @@ from nin_bench.plan import PlannedCell
 from nin_bench.progress import display
 from nin_bench.progress import run as of_a_run
 from nin_bench.progress.run import estimate_line, memory_warning, progress_on
+from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
-from nin_bench.runner.rounds import MeasuringStarted, SampleEnded
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 
@@ -118,7 +118,7 @@ def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, tol
 
 
 MEASURING: list[Event] = [
-    MeasuringStarted(num_variants=2, num_samples=4),
+    BenchmarkStarted(num_variants=2, num_samples=4),
     SampleEnded("nin head=[gap]", "rehearsal", 3),
     SampleEnded("mlp", "rehearsal", 1, error="out_of_memory: 1 TB\nmore of it"),
     SampleEnded("nin head=[gap]", "round 1 of 1", 0),

@@ -71,7 +71,7 @@ def measure(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     from nin_bench.progress.run import progress_on
     from nin_bench.runner.run import measure_grid
-    from nin_bench.runner.workplace import RunOptions
+    from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nin_bench.plan import PlannedCell
     from nin_bench.prospects import MoreSeeds, Prospect
     from nin_bench.results import ResultsFolder
-    from nin_bench.runner.dispatch import RunSummary
+    from nin_bench.runner.scheduler import RunSummary
 
 
 def run(
@@ -75,7 +75,7 @@ def run(
         return
     from nin_bench.progress.run import progress_on
     from nin_bench.runner.run import run_grid
-    from nin_bench.runner.workplace import RunOptions
+    from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
         data_dir=data_dir,
@@ -143,7 +143,7 @@ def _planned(
     """The cells with what they will take, this machine, and how many of them run at a time."""
     from nin_bench.environment import describe_machine
     from nin_bench.plan import estimate_cells, load_plan
-    from nin_bench.runner.workplace import choose_slots
+    from nin_bench.runner.session import choose_slots
 
     cells = load_plan(grid, folder, data_dir, fresh=fresh)
     slots = choose_slots(device, workers)

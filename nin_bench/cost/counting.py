@@ -1,8 +1,8 @@
 """Count the parameters, MACs and FLOPs of a model, layer by layer, exactly, on the meta device.
 
-A MAC is one multiplication and the addition that goes with it, two FLOPs. MACs are those of convolutions and matrix
-products, of modules and of functions alike, for one image, forward: adding a bias, normalising, pooling and
-activations are not counted. PyTorch's own formulas count them (`torch.utils.flop_counter`).
+A MAC is one multiplication and the addition that goes with it, two FLOPs. Counted are convolutions and matrix
+products, of modules and of functions alike, for one image, forward, by PyTorch's own formulas
+(`torch.utils.flop_counter`). Adding a bias, normalising, pooling and activations are not counted.
 """
 
 from collections import Counter
@@ -154,7 +154,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def count(self) -> ModelCount:
         """What was counted in the pass."""
         called = {name: module for name, module in self._model.named_modules() if module in self._calls}
-        # Submodules come after their parents, so that each parameter ends up with the innermost one that was called.
+        # Submodules follow their parents, so each parameter ends up with the innermost module that was called.
         owner = {weight: module for module in called.values() for weight in module.parameters()}
         own_params = Counter[nn.Module]()
         for weight, module in owner.items():

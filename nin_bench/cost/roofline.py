@@ -30,8 +30,8 @@ class Roofline:
     def share(self, flops: int, num_bytes: float, seconds: float) -> float:
         """The least time that so many FLOPs and bytes can take, as a share of the time that they took.
 
-        For a layer with MACs, that is its FLOPs per second over the attainable ones; for one without, its bytes per
-        second over the memory ceiling. It is above 1 if data stayed in a cache that is faster than the memory.
+        For a layer with MACs, this is its FLOPs per second over the attainable ones; for one without, its bytes
+        per second over the memory ceiling. It is above 1 if data stayed in a cache faster than the memory.
         """
         return max(flops / self.flops_per_second, num_bytes / self.bytes_per_second) / seconds
 

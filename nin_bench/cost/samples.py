@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nin_bench.cell import Cell, Recipe
-from nin_bench.cost.clocks import LayerSeconds
+from nin_bench.cost.timers import LayerSeconds
 from nin_bench.results.cost_entry import Load, Workload
 
 _FREE_FIELDS = (
@@ -14,13 +14,13 @@ _FREE_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class WarmUp:
     """What is known of a variant before its rounds."""
 
     workload: Workload
     num_threads: int
     process_bytes: int | None
-    """Held by a worker that has its images, and its libraries awake, before it builds a network."""
+    """RunSession by a worker that has its images, and its libraries awake, before it builds a network."""
     train_peak_bytes: int | None
     """Of a step with the whole batch, above that; None if the system does not tell."""
     predict_peak_bytes: int | None

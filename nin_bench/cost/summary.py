@@ -9,11 +9,11 @@ import numpy as np
 
 from nin_bench.cell import Cell, Recipe
 from nin_bench.cost.ceilings import Ceilings
-from nin_bench.cost.clocks import LayerSeconds
 from nin_bench.cost.counting import LayerCount, ModelCount, count_model
 from nin_bench.cost.memory import MemoryFormula, count_memory
 from nin_bench.cost.roofline import Roofline, bytes_moved
-from nin_bench.cost.samples import Rehearsal, Sample, Speed
+from nin_bench.cost.samples import Sample, Speed, WarmUp
+from nin_bench.cost.timers import LayerSeconds
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec
 from nin_bench.results.cost_entry import (
@@ -99,7 +99,7 @@ def _batches(memory_of: Callable[[Recipe], MemoryFormula], recipe: Recipe) -> It
 class Measurements:
     """What was measured of a variant so far."""
 
-    rehearsal: Rehearsal | None = None
+    warm_up: WarmUp | None = None
     samples: list[Sample] = field(default_factory=list)
     """One per round."""
     busy: list[Speed] = field(default_factory=list)
@@ -133,7 +133,7 @@ def make_entry(
         measured_at: when the measuring began.
         num_workers: of the busy figures.
     """
-    recipe, model, samples, rehearsal = cell.recipe, counted.model, measured.samples, measured.rehearsal
+    recipe, model, samples, warm_up = cell.recipe, counted.model, measured.samples, measured.warm_up
     # The highest of all rounds: what was measured beside something else is no ceiling.
     roof = ceilings and Roofline(
         flops_per_second=max(getattr(one, f"{recipe.precision}_flops_per_second") for one in ceilings),
@@ -141,9 +141,9 @@ def make_entry(
     )
     memory_bytes = counted.memory_bytes.model_copy(
         update={
-            "process": rehearsal and rehearsal.process_bytes,
-            "train_peak": rehearsal and rehearsal.train_peak_bytes,
-            "predict_peak": rehearsal and rehearsal.predict_peak_bytes,
+            "process": warm_up.process_bytes if warm_up else None,
+            "train_peak": warm_up.train_peak_bytes if warm_up else None,
+            "predict_peak": warm_up.predict_peak_bytes if warm_up else None,
             "batches": tuple(measured.batch_peaks or counted.memory_bytes.batches),
         }
     )
@@ -158,10 +158,10 @@ def make_entry(
             precision=recipe.precision,
             optimizer=recipe.optimizer,
             **asdict(image),
-            num_threads=rehearsal and rehearsal.num_threads,
+            num_threads=warm_up.num_threads if warm_up else None,
             num_rounds=len(samples),
             num_workers=num_workers,
-            workload=rehearsal and rehearsal.workload,
+            workload=warm_up.workload if warm_up else None,
         ),
         num_params=model.num_params,
         num_macs=model.num_macs,
@@ -241,8 +241,8 @@ def _layer(layer: LayerCount, recipe: Recipe, timed: Sequence[LayerSeconds], roo
         num_params=layer.num_params,
         num_macs=layer.num_macs,
         output_shape=layer.output_shape,
-        forward_seconds=forward and forward.median,
-        backward_seconds=backward and backward.median,
+        forward_seconds=forward.median if forward else None,
+        backward_seconds=backward.median if backward else None,
         flops=flops,
         bytes=num_bytes,
         flops_per_byte=flops / num_bytes,

@@ -1,6 +1,6 @@
-"""Where work runs. An executor takes tasks and tells what becomes of each; it knows nothing of cells."""
+"""Where work runs. An executor takes tasks and reports what becomes of each; it knows nothing of cells."""
 
 from nin_bench.executors.local import LocalExecutor
-from nin_bench.executors.tasks import Channel, Ended, Event, Slot, Started, Task, Told
+from nin_bench.executors.protocol import Channel, Ended, Event, Executor, Message, Slot, Started, Task
 
-__all__ = ["Channel", "Ended", "Event", "LocalExecutor", "Slot", "Started", "Task", "Told"]
+__all__ = ["Channel", "Ended", "Event", "Executor", "LocalExecutor", "Message", "Slot", "Started", "Task"]

@@ -1,9 +1,9 @@
 """Run tasks on this machine: a fresh process for each, one at a time in every slot.
 
-A pipe of its own joins each worker to the parent; it carries news up and the word to stop down. (A queue shared
-by all workers would block everybody when one of them is killed while it writes.) Workers are handed out by
-a forkserver that has the heavy imports done; not forked from the parent, since an accelerator cannot be
-initialised again in a forked child.
+A pipe of its own joins each worker to the parent: messages go up, answers and the request to stop go down. (A
+queue shared by all workers would block everybody when one of them is killed while it writes.) Workers are started
+by a forkserver that has done the heavy imports; they are not forked from the parent, since an accelerator cannot
+be initialised again in a forked child.
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nin_bench.executors.process import POLL_SECONDS, start_process
-from nin_bench.executors.tasks import Ended, Event, Slot, Started, Task, Told
+from nin_bench.executors.protocol import Ended, Event, Message, Slot, Started, Task
 
 STOP_SECONDS = 30.0
 """How long a worker that was asked to stop may take before it is killed."""
@@ -33,12 +33,12 @@ _WATCH = "nin_bench.executors.watch"
 @dataclass
 class _Worker:
     task: Task
-    slot: Slot
+    slots: Sequence[Slot]
     process: BaseProcess
     connection: Connection
     log: Path
     started: float
-    speaks: bool = True
+    is_open: bool = True
     """Whether its end of the pipe may still be open."""
     returned: bool = False
     result: Any = None
@@ -48,18 +48,18 @@ class _Worker:
 
 @dataclass
 class LocalExecutor:
-    """Processes on this machine.
+    """An `Executor` of processes on this machine.
 
     Args:
         slots: where workers run; as many run at once.
-        timeout_seconds: how long a task may take; None sets no limit.
         preload: modules that the forkserver imports once for all workers.
     """
 
     slots: Sequence[Slot]
-    timeout_seconds: float | None = None
     preload: Sequence[str] = ()
     _workers: list[_Worker] = field(default_factory=list)
+    _held: Task | None = None
+    """A task that waits until enough slots are free."""
     _stopping: Literal["no", "asked", "at_once"] = "no"
 
     def stop(self) -> None:
@@ -72,30 +72,27 @@ class LocalExecutor:
         return self._stopping != "no"
 
     def answer(self, key: str, content: Any) -> None:
-        """Reply to the news on which a task waits; a task that has died meanwhile hears nothing."""
+        """Reply to a task that waits in `Channel.ask`; a task that has died meanwhile receives nothing."""
         for worker in self._workers:
             if worker.task.key == key:
                 with suppress(OSError):
                     worker.connection.send(("answer", content))
 
-    def run(self, next_task: Callable[[], Task | None]) -> Generator[Event, None, None]:
-        """Run tasks as slots become free, and tell what happens, in the order in which it is noticed.
+    def run(self, next_task: Callable[[Slot], Task | None]) -> Generator[Event, None, None]:
+        """Run tasks as slots become free, and yield events in the order in which they are noticed.
 
-        `next_task` is asked whenever a slot is free; None is no task for now, and ends the run once all slots
-        are free. So a task that fails may be queued again by whoever hears of it.
-
-        A task's function that raises counts as `died`, with its traceback as output. Whoever closes this
-        generator early kills the workers.
+        See `Executor.run`.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_WATCH, *self.preload])
+        self._held = None
         with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
             try:
                 while True:
                     yield from self._fill(next_task, context, Path(folder))
                     if not self._workers:
                         return
-                    yield from self._hear()
+                    yield from self._receive()
                     self._enforce()
             finally:
                 for worker in self._workers:
@@ -103,50 +100,65 @@ class LocalExecutor:
                 for worker in self._workers:
                     worker.process.join()
                     worker.connection.close()
+                self._workers.clear()
 
     def _fill(
-        self, next_task: Callable[[], Task | None], context: ForkServerContext, folder: Path
+        self, next_task: Callable[[Slot], Task | None], context: ForkServerContext, folder: Path
     ) -> Iterator[Started]:
-        busy = {id(worker.slot) for worker in self._workers}
-        for slot in self.slots:
-            if self.stopping or id(slot) in busy:
-                continue
-            task = next_task()
+        """Start tasks in free slots, until there is no task, or one that has to wait for more of them."""
+        while not self.stopping:
+            if any(worker.task.exclusive for worker in self._workers):
+                return
+            busy = {id(slot) for worker in self._workers for slot in worker.slots}
+            free = [slot for slot in self.slots if id(slot) not in busy]
+            if not free:
+                return
+            task = self._held or next_task(free[0])
             if task is None:
                 return
-            worker = self._start(task, slot, context, folder)
+            assert 1 <= task.num_slots <= len(self.slots), (
+                f"{task.key}: {task.num_slots} of {len(self.slots)} slots"
+            )
+            if task.num_slots > len(free) or (task.exclusive and self._workers):
+                self._held = task
+                return
+            self._held = None
+            worker = self._start(task, free[: task.num_slots], context, folder)
             if worker is None:
                 return
             self._workers.append(worker)
-            yield Started(task.key, slot)
+            yield Started(task.key, worker.slots[0])
 
-    def _start(self, task: Task, slot: Slot, context: ForkServerContext, folder: Path) -> _Worker | None:
+    def _start(
+        self, task: Task, slots: Sequence[Slot], context: ForkServerContext, folder: Path
+    ) -> _Worker | None:
         descriptor, name = tempfile.mkstemp(dir=folder)
         os.close(descriptor)
-        started = start_process(task, slot, context, Path(name), is_wanted=lambda: not self.stopping)
-        return _Worker(task, slot, *started, Path(name), time.monotonic()) if started else None
+        started = start_process(task, slots, context, Path(name), is_wanted=lambda: not self.stopping)
+        return _Worker(task, slots, *started, Path(name), time.monotonic()) if started else None
 
-    def _hear(self) -> Iterator[Event]:
-        """Wait for news or an end, for a moment at most."""
-        ears = [worker.connection for worker in self._workers if worker.speaks]
+    def _receive(self) -> Iterator[Event]:
+        """Wait for messages or an end, for a moment at most."""
+        connections = [worker.connection for worker in self._workers if worker.is_open]
         ends = [worker.process.sentinel for worker in self._workers]
-        ready = set(wait([*ears, *ends], timeout=POLL_SECONDS))
+        ready = set(wait([*connections, *ends], timeout=POLL_SECONDS))
         for worker in list(self._workers):
             if worker.process.sentinel in ready:
                 # What a worker sent before its death is not lost.
-                while worker.speaks:
-                    yield from _news(worker)
+                while worker.is_open:
+                    yield from _received(worker)
                 self._workers.remove(worker)
                 yield _ended(worker)
             elif worker.connection in ready:
-                # One message at a time, so that a talkative worker does not drown the others.
-                yield from _news(worker)
+                # One message at a time, so that a worker that sends many does not hold up the others.
+                yield from _received(worker)
 
     def _enforce(self) -> None:
-        """Carry out time limits and the wish to stop."""
+        """Carry out time limits and the request to stop."""
         now = time.monotonic()
         for worker in self._workers:
-            if self.timeout_seconds is not None and now - worker.started > self.timeout_seconds:
+            limit = worker.task.timeout_seconds
+            if limit is not None and now - worker.started > limit:
                 _kill(worker, "timed_out")
             elif self._stopping == "at_once":
                 _kill(worker, "killed")
@@ -158,17 +170,17 @@ class LocalExecutor:
                 _kill(worker, "killed")
 
 
-def _news(worker: _Worker) -> Iterator[Told]:
+def _received(worker: _Worker) -> Iterator[Message]:
     """Receive one message; none is left once the pipe is closed."""
     try:
         kind, content = worker.connection.recv()
     except (EOFError, OSError):
-        worker.speaks = False
+        worker.is_open = False
         return
     if kind == "result":
         worker.returned, worker.result = True, content
     else:
-        yield Told(worker.task.key, content)
+        yield Message(worker.task.key, content)
 
 
 def _kill(worker: _Worker, why: Literal["timed_out", "killed"]) -> None:

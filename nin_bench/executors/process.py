@@ -6,33 +6,62 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-from nin_bench.executors.tasks import Channel, Slot, Task
+from nin_bench.executors.protocol import Slot, Task
 
 POLL_SECONDS = 0.25
 """How soon a signal or a time limit is noticed."""
 
 
+class PipeChannel:
+    """A `Channel` through a pipe."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stopped = False
+
+    def send(self, content: Any) -> None:
+        """Send something that can be pickled to the parent."""
+        self._connection.send(("message", content))
+
+    def ask(self, content: Any) -> Any:
+        """Send something and wait for the parent's answer; None if the parent wants this worker to stop."""
+        self.send(content)
+        return None if self._stopped else self._receive()
+
+    def should_stop(self) -> bool:
+        """Whether the parent has asked this worker to stop."""
+        if not self._stopped and self._connection.poll():
+            self._receive()
+        return self._stopped
+
+    def _receive(self) -> Any:
+        kind, content = self._connection.recv()
+        self._stopped = kind == "stop"
+        return content
+
+
 def start_process(
-    task: Task, slot: Slot, context: ForkServerContext, log: Path, is_wanted: Callable[[], bool]
+    task: Task, slots: Sequence[Slot], context: ForkServerContext, log: Path, is_wanted: Callable[[], bool]
 ) -> tuple[BaseProcess, Connection] | None:
     """Start a task's process; the first one waits for seconds, while the forkserver imports what it preloads.
 
     Neither Ctrl-C nor SIGTERM reaches the forkserver and its workers. Both often go to a whole group of processes,
-    but the parent alone decides, and tells its workers through their pipes; were the forkserver to die, its
-    workers would seem to have died with it. It inherits the mask of the thread that starts it, and hands it on.
-    A thread of its own waits for it, so that the main one, in which alone Python hears signals, goes on hearing.
+    but the parent alone decides, and asks its workers through their pipes; if the forkserver died, its workers
+    would seem to have died with it. The forkserver inherits the mask of the thread that starts it and hands it on.
+    The thread that waits for it is not the main one, since only there does Python handle signals.
 
     Args:
         task: what the process is for.
-        slot: where.
+        slots: where; the process may use the cores of all, and its function is given the first.
         context: whose forkserver starts it.
         log: where the process writes what it would print.
         is_wanted: asked while it starts.
@@ -40,10 +69,10 @@ def start_process(
     Returns:
         The process and our end of its pipe; None where it was no longer wanted before it had started.
     """
-    # The worker unpickles its task itself, so that an import that fails there is told like any other error.
+    # The worker unpickles its task itself, so that an import that fails there is reported like any other error.
     payload = pickle.dumps(task)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, str(log), payload, slot), daemon=True)
+    process = context.Process(target=_work, args=(theirs, str(log), payload, slots), daemon=True)
     resource_tracker.ensure_running()  # which would unblock the signals again, were it started in there
     failures: list[BaseException] = []
     dropped = threading.Event()
@@ -73,20 +102,20 @@ def start_process(
     return process, ours
 
 
-def _work(connection: Connection, log: str, payload: bytes, slot: Slot) -> None:
+def _work(connection: Connection, log: str, payload: bytes, slots: Sequence[Slot]) -> None:
     """What a worker process does, from its start to its end."""
     _die_with_parent()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    if slot.core is not None:
+    if cores := {slot.core for slot in slots if slot.core is not None}:
         # A machine that forbids pinning still computes the same, only less steadily.
         with suppress(OSError, AttributeError):
-            os.sched_setaffinity(0, {slot.core})
+            os.sched_setaffinity(0, cores)
     _keep_freed_memory()
     task: Task = pickle.loads(payload)
-    connection.send(("result", task.function(Channel(connection), slot, *task.arguments)))
-    # All is said; a thread or a library that will not end must not hold the slot.
+    connection.send(("result", task.function(PipeChannel(connection), slots[0], *task.arguments)))
+    # All is sent; a thread or a library that will not end must not hold the slot.
     os._exit(0)
 
 

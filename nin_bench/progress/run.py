@@ -7,8 +7,8 @@ from typing import Any, TextIO
 from nin_bench.cell import Cell
 from nin_bench.estimates import RunEstimate
 from nin_bench.progress.display import Display, display_on
+from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
-from nin_bench.runner.rounds import MeasuringStarted, SampleEnded
 
 
 @contextmanager
@@ -43,7 +43,7 @@ class _Listener:
                 for said in (estimate_line(event.estimate), memory_warning(event.estimate, event.machine)):
                     if said:
                         display.say(said)
-            case MeasuringStarted():
+            case BenchmarkStarted():
                 self._say_heading()
                 display.say(_measuring_line(event))
                 display.count("samples", event.num_samples)
@@ -87,7 +87,7 @@ def _plan_line(event: Planned) -> str:
     return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
 
 
-def _measuring_line(event: MeasuringStarted) -> str:
+def _measuring_line(event: BenchmarkStarted) -> str:
     variants = "variant" if event.num_variants == 1 else "variants"
     return f"measuring {event.num_variants} {variants}, one process at a time: {event.num_samples} samples"
 

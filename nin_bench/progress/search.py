@@ -38,8 +38,8 @@ def _show(event: SearchEvent, display: Display, heading: str) -> None:
             name = f"{event.study.variant.label} trial {event.number}"
             display.start(_key(event.study, event.draw), name, f"started on {event.device} with {params}")
         case TrialEpochEnded():
-            note = told_value(event.study, event.news.value)
-            display.epoch(_key(event.study, event.draw), event.news.epoch, note)
+            note = told_value(event.study, event.content.value)
+            display.epoch(_key(event.study, event.draw), event.content.epoch, note)
         case TrialEnded():
             interrupted = event.result.error is not None and not event.will_retry
             key = _key(event.study, event.draw)

@@ -15,6 +15,7 @@ from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
 
+
 @dataclass(frozen=True)
 class Counts:
     """Two numbers that no seed changes."""

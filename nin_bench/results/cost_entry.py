@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nin_bench.files import DamagedFileError
+from nin_bench.metrics import METRICS
 from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
 
 Kind = Literal["convolution", "pointwise", "dense", "other"]
@@ -47,7 +48,7 @@ class Machine(Part):
     memory_bytes: Count | None = None
     device: str
     """`cpu`, or the accelerator's name."""
-    software: dict[str, str | None] = {}
+    software: dict[str, str | None] = Field(default={})
     """Versions by package."""
 
 
@@ -299,16 +300,18 @@ class CostEntry(Part):
 
     def headline(self) -> dict[str, Any]:
         """Its main figures, each a number or None, by the names of the metrics; medians over rounds."""
-        measured = {name: self.samples(name) for name in COST_PATHS}
-        busy = self.train and self.train.busy_images_per_second
+        measured = {name: self.samples(name) for name, metric in METRICS.items() if metric.kind == "measured"}
+        busy = self.train.busy_images_per_second if self.train else None
         return {
             "measured_at": self.measured_at,
             "num_rounds": self.num_rounds,
             "error": self.error,
+            "num_params": self.num_params.total,
+            "num_macs": self.num_macs.total,
             **{name: None if values is None else median(values) for name, values in measured.items()},
-            "latency_p50_seconds": self.latency_seconds and self.latency_seconds.p50,
-            "busy_train_images_per_second": busy and busy.median,
-            "mfu": self.mfu and self.mfu.median,
+            "latency_p50_seconds": self.latency_seconds.p50 if self.latency_seconds else None,
+            "busy_train_images_per_second": busy.median if busy else None,
+            "mfu": self.mfu.median if self.mfu else None,
         }
 
     def is_enough(self, num_rounds: int, num_workers: int) -> bool:

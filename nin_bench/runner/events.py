@@ -9,7 +9,7 @@ from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
 from nin_bench.plan import PlannedCell
 from nin_bench.results import Record
-from nin_bench.runner import rounds
+from nin_bench.runner import cost_benchmark
 
 
 @dataclass(frozen=True)
@@ -69,4 +69,4 @@ class CellEnded:
     will_retry: bool
 
 
-Event = Planned | Estimated | CellStarted | CellResumed | EpochEnded | CellEnded | rounds.Event
+Event = Planned | Estimated | CellStarted | CellResumed | EpochEnded | CellEnded | cost_benchmark.Event

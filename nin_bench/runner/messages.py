@@ -1,4 +1,4 @@
-"""What goes between a run and its workers: a cell to train, news of it, and what came of it. Imports no torch."""
+"""What goes between a run and its workers: a cell to train, how it goes, and what came of it. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from nin_bench.results import Record
 
 
 @dataclass(frozen=True)
-class Keeping:
+class CheckpointPolicy:
     """What is kept of a cell while it trains, and after."""
 
     checkpoints: Path | None = None
@@ -23,7 +23,7 @@ class Keeping:
     """The file that its final weights go to; None drops them."""
 
 
-KEEP_NOTHING = Keeping()
+KEEP_NOTHING = CheckpointPolicy()
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Assignment:
     cell: Cell
     data_dir: Path | None
     environment: Mapping[str, Any]
-    keeping: Keeping
+    policy: CheckpointPolicy
     earlier_attempts: Sequence[Mapping[str, Any]]
 
 
@@ -69,5 +69,5 @@ class EpochDone:
     """The epoch's, of the history."""
 
 
-News = CellReady | EpochDone
-"""What a worker tells of its cell while it is under way."""
+CellMessage = CellReady | EpochDone
+"""What a worker sends while it trains a cell."""

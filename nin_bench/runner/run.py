@@ -11,10 +11,10 @@ from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, estimate_cells, load_plan, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.runner.dispatch import TRAIN, CellTask, Dispatch, RunSummary
+from nin_bench.runner.cost_benchmark import CostBenchmark
 from nin_bench.runner.events import Estimated, Event, Planned
-from nin_bench.runner.rounds import Measuring
-from nin_bench.runner.workplace import Held, RunOptions, held_folder
+from nin_bench.runner.scheduler import TRAIN, CellTask, Dispatch, RunSummary
+from nin_bench.runner.session import RunOptions, RunSession, open_session
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def run_grid(
     """
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
     specs = [one.cell.data for one in planned if one.has_to_run]
-    with held_folder(grid, folder, options, specs, preload=task.preload) as held:
+    with open_session(grid, folder, options, specs, preload=task.preload) as session:
         notes = [
             told
             for cell in grid.selected
@@ -76,17 +76,19 @@ def run_grid(
         ]
         planned = [_tidied(one, folder, options.fresh) for one in plan_cells(grid, folder, fresh=options.fresh)]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
-        to_measure, damaged = _unmeasured(todo, folder, held, options.num_rounds)
-        on_event(Planned(planned, held.slots, [*notes, *damaged]))
-        _measure(to_measure, folder, held, options, on_event)
-        planned = estimate_cells(planned, folder, held.machine["fingerprint"], len(held.slots), options.data_dir)
-        estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(held.slots))
+        to_measure, damaged = _unmeasured(todo, folder, session, options.num_rounds)
+        on_event(Planned(planned, session.slots, [*notes, *damaged]))
+        _measure(to_measure, folder, session, options, on_event)
+        planned = estimate_cells(
+            planned, folder, session.machine["fingerprint"], len(session.slots), options.data_dir
+        )
+        estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
-            on_event(Estimated(estimate, held.machine))
-        summary = Dispatch(folder, options, on_event, held.executor, task).train(planned)
-        if held.signal_number is None:
+            on_event(Estimated(estimate, session.machine))
+        summary = Dispatch(folder, options, on_event, session.executor, task).train(planned)
+        if session.signal_number is None:
             at_end()
-        summary.signal_number = held.signal_number
+        summary.signal_number = session.signal_number
         return summary
 
 
@@ -107,51 +109,52 @@ def measure_grid(
     """
     load_plan(grid, folder, options.data_dir)
     variants = {cell.variant_id: cell for cell in grid.selected}
-    with held_folder(grid, folder, options, [cell.data for cell in variants.values()]) as held:
-        to_measure, notes = _unmeasured(variants.values(), folder, held, options.num_rounds)
+    with open_session(grid, folder, options, [cell.data for cell in variants.values()]) as session:
+        to_measure, notes = _unmeasured(variants.values(), folder, session, options.num_rounds)
         if options.fresh:
             to_measure = list(variants.values())
-        _measure(to_measure, folder, held, options, on_event)
+        _measure(to_measure, folder, session, options, on_event)
         costs = [
-            VariantCost(variant_id, cell.label, _entry(folder, variant_id, held.machine))
+            VariantCost(variant_id, cell.label, _entry(folder, variant_id, session.machine))
             for variant_id, cell in variants.items()
         ]
-        return MeasureSummary(costs, len(variants) - len(to_measure), notes, held.signal_number)
+        return MeasureSummary(costs, len(variants) - len(to_measure), notes, session.signal_number)
 
 
 def _unmeasured(
-    cells: Iterable[Cell], folder: ResultsFolder, held: Held, num_rounds: int
+    cells: Iterable[Cell], folder: ResultsFolder, session: RunSession, num_rounds: int
 ) -> tuple[list[Cell], list[str]]:
     """A cell of each variant that this machine has not measured as wanted, and what was set aside on the way."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_set_aside(variant_id)
         notes += [note] if note else []
-        entry = costs and costs.entry_of(held.machine["fingerprint"])
-        if entry is None or not entry.is_enough(num_rounds, len(held.slots)):
+        entry = costs.entry_of(session.machine["fingerprint"]) if costs else None
+        if entry is None or not entry.is_enough(num_rounds, len(session.slots)):
             unmeasured.append(cell)
     return unmeasured, notes
 
 
 def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> CostEntry | None:
     costs = folder.read_costs(variant_id)
-    return costs and costs.entry_of(machine["fingerprint"])
+    return costs.entry_of(machine["fingerprint"]) if costs else None
 
 
 def _measure(
     cells: Sequence[Cell],
     folder: ResultsFolder,
-    held: Held,
+    session: RunSession,
     options: RunOptions,
     on_event: Callable[[Event], None],
 ) -> None:
     if cells:
-        Measuring(
+        CostBenchmark(
             cells,
             folder,
-            held.executor,
+            session.executor,
             num_rounds=options.num_rounds,
-            machine=held.machine,
+            timeout_seconds=options.timeout_seconds,
+            machine=session.machine,
             data_dir=options.data_dir,
             on_event=on_event,
         ).measure()

@@ -13,7 +13,15 @@ from nin_bench.environment import device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
 from nin_bench.runner.cell_training import CellTraining
-from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellReady, CellResult, EpochDone, Keeping, News
+from nin_bench.runner.messages import (
+    KEEP_NOTHING,
+    Assignment,
+    CellMessage,
+    CellReady,
+    CellResult,
+    CheckpointPolicy,
+    EpochDone,
+)
 from nin_bench.runner.record import make_record, now
 
 EPOCH_SECONDS = 1.0
@@ -31,7 +39,7 @@ def prepare_process(slot: Slot) -> None:
 
 
 def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult | ResultsError:
-    """`run_cell` as an executor's task: what happens is told as it does, and a full disk is handed back."""
+    """`run_cell` as an executor's task; a disk that refuses is its result, not an exception."""
     prepare_process(slot)
     try:
         return run_cell(
@@ -39,9 +47,9 @@ def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellR
             data_dir=assignment.data_dir,
             device=slot.device,
             environment=assignment.environment,
-            keeping=assignment.keeping,
+            policy=assignment.policy,
             earlier_attempts=assignment.earlier_attempts,
-            on_news=channel.tell,
+            on_message=channel.send,
             should_stop=channel.should_stop,
         )
     except ResultsError as refusal:
@@ -54,9 +62,9 @@ def run_cell(
     data_dir: Path | None = None,
     device: str = "cpu",
     environment: Mapping[str, Any] | None = None,
-    keeping: Keeping = KEEP_NOTHING,
+    policy: CheckpointPolicy = KEEP_NOTHING,
     earlier_attempts: Sequence[Mapping[str, Any]] = (),
-    on_news: Callable[[News], None] = lambda news: None,
+    on_message: Callable[[CellMessage], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
     """Train a cell to its end, from its last checkpoint on, and evaluate it; the test images are read then, once.
@@ -68,10 +76,10 @@ def run_cell(
         data_dir: where datasets lie; None looks in the usual places.
         device: a torch device.
         environment: kept in the record, with the device added.
-        keeping: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
+        policy: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
             is not safe yet.
         earlier_attempts: of the cell's record, which the new one keeps.
-        on_news: is told what happens.
+        on_message: receives what happens.
         should_stop: is asked before every step of training and every batch of an evaluation.
 
     Raises:
@@ -79,11 +87,11 @@ def run_cell(
     """
     run = _CellRun(
         CellTraining(cell, data_dir=data_dir, device=device, should_stop=should_stop),
-        keeping,
+        policy,
         environment={**(environment or {}), "device": device_name(device)},
         earlier_attempts=earlier_attempts,
     )
-    return run.to_its_end(on_news)
+    return run.to_its_end(on_message)
 
 
 class _CellRun:
@@ -92,20 +100,20 @@ class _CellRun:
     def __init__(
         self,
         training: CellTraining,
-        keeping: Keeping,
+        policy: CheckpointPolicy,
         *,
         environment: Mapping[str, Any],
         earlier_attempts: Sequence[Mapping[str, Any]],
     ) -> None:
         self.training = training
-        self.keeping = keeping
+        self.policy = policy
         self.environment = environment
         self.earlier_attempts = earlier_attempts
-        self.checkpoints = Checkpoints(keeping.checkpoints, training.cell) if keeping.checkpoints else None
+        self.checkpoints = Checkpoints(policy.checkpoints, training.cell) if policy.checkpoints else None
         self.started_at = now()
         self.saved = time.monotonic()
 
-    def to_its_end(self, on_news: Callable[[News], None]) -> CellResult:
+    def to_its_end(self, on_message: Callable[[CellMessage], None]) -> CellResult:
         training = self.training
         predictions = None
         with training.failures_noted():
@@ -113,14 +121,14 @@ class _CellRun:
             notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
             # What could not be used was set aside, so whatever is left was gone on from.
             is_resumed = bool(self.checkpoints and self.checkpoints.paths())
-            on_news(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
+            on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
             while training.epochs_left:
-                row = training.run_epoch(after_step=lambda: self.save_after(self.keeping.seconds))
-                self.save_after(min(EPOCH_SECONDS, self.keeping.seconds))
-                on_news(EpochDone(dict(training.metrics), row))
+                row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
+                self.save_after(min(EPOCH_SECONDS, self.policy.seconds))
+                on_message(EpochDone(dict(training.metrics), row))
             predictions = training.evaluate()
-            if self.keeping.weights:
-                write_weights(self.keeping.weights, training.weights())
+            if self.policy.weights:
+                write_weights(self.policy.weights, training.weights())
         if training.outcome == "interrupted" and training.is_prepared:
             self.save()
         return CellResult(self.record(training.outcome, training.error), predictions)

@@ -19,14 +19,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from nin_bench.data import load_dataset
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
-from nin_bench.executors import Ended, LocalExecutor, Slot, Started, Task, Told
+from nin_bench.executors import Ended, LocalExecutor, Message, Slot, Started, Task
 from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import now
-from nin_bench.runner.workplace import PRELOAD, choose_slots, stop_on_signals
+from nin_bench.runner.session import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.search.folder import num_done, read_study, study_path
 from nin_bench.search.question import check_folder, keep_search, load_search
 from nin_bench.search.storage import open_storage, own_storage, own_storage_url, storage_errors_told
@@ -82,7 +82,7 @@ class TrialEpochEnded:
     study: VariantStudy
     number: int
     draw: int
-    news: TrialEpoch
+    content: TrialEpoch
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def search_grid(
         searched = (variant for variant in grid.variants if variant.variant_id in selected)
         return [VariantStudy(storage, grid, variant, catalog, searcher) for variant in searched]
 
-    with storage_errors_told(url), ExitStack() as held:
+    with storage_errors_told(url), ExitStack() as entered:
         # What others share is no part of the folder: a study of theirs that refuses is met before it is made too.
         studies = studies_in(shared) if shared else None
-        held.enter_context(sole_writer(folder.path))
+        entered.enter_context(sole_writer(folder.path))
         check_folder(folder, document)  # again: another search may have held the folder meanwhile
         if studies is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
             keep_search(folder, document, trains=False)
@@ -197,7 +197,7 @@ class _Search:
         self.on_event = on_event
         self.studies = studies
         preload = ("nin_bench.search.trial", *PRELOAD)
-        self.executor = LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=preload)
+        self.executor = LocalExecutor(slots, preload)
         self.running: dict[str, _Running] = {}
         self.losses: Counter[tuple[str, int]] = Counter()
 
@@ -224,15 +224,15 @@ class _Search:
                     case Started():
                         params, device = running.trial.params, event.slot.device
                         self.on_event(TrialStarted(*running.place, params, device))
-                    case Told():
-                        self.on_event(TrialEpochEnded(*running.place, event.news))
-                        goes_on = running.study.report(running.trial, event.news)
-                        if running.study.decides(event.news.epoch):
+                    case Message():
+                        self.on_event(TrialEpochEnded(*running.place, event.content))
+                        goes_on = running.study.report(running.trial, event.content)
+                        if running.study.decides(event.content.epoch):
                             self.executor.answer(event.key, goes_on)
                     case Ended():
                         self._finish(self.running.pop(event.key), event)
 
-    def _next_task(self) -> Task | None:
+    def _next_task(self, slot: Slot) -> Task | None:
         """A trial of the study that has the most to do, of those that wait for none."""
         busy = {running.study.name for running in self.running.values()}
         waiting = [study for study in self.studies if study.name not in busy]
@@ -242,7 +242,7 @@ class _Search:
                 key = f"{study.name} {trial.number}"
                 self.running[key] = _Running(study, trial, study.draw_of(trial.number), started, clock)
                 arguments = (study.cells(trial), study.spec.objective, study.decides(0), self.options.data_dir)
-                return Task(key, run_trial_task, arguments)
+                return Task(key, run_trial_task, arguments, self.options.timeout_seconds)
         return None
 
     def _finish(self, running: "_Running", end: Ended) -> None:

@@ -167,11 +167,11 @@ class VariantStudy:
         """Whether a trial waits after this epoch for the word to go on."""
         return self.spec.pruner != "none" and epoch < self.epochs
 
-    def report(self, trial: Trial, news: TrialEpoch) -> bool:
+    def report(self, trial: Trial, message: TrialEpoch) -> bool:
         """Tell an epoch's value; whether the trial should go on."""
         with self._unless_given_up(trial):
-            trial.report(news.value, news.epoch)
-        return not (self.decides(news.epoch) and trial.should_prune())
+            trial.report(message.value, message.epoch)
+        return not (self.decides(message.epoch) and trial.should_prune())
 
     def finish(self, trial: Trial, result: TrialResult, told: Mapping[str, Any]) -> None:
         """Tell what came of a trial that ran to its end, was pruned, or broke off.

@@ -94,10 +94,10 @@ def run_trial_task(
         rows = trial.each(CellTraining.run_epoch)
         if trial.error or not rows:
             break
-        news = TrialEpoch(epoch, trial.value(at_end=False), rows)
+        message = TrialEpoch(epoch, trial.value(at_end=False), rows)
         if not asks or epoch == num_epochs:
-            channel.tell(news)
-        elif not channel.ask(news) and not channel.should_stop():
+            channel.send(message)
+        elif not channel.ask(message) and not channel.should_stop():
             return trial.result(pruned=True)
     return trial.result(pruned=False)
 

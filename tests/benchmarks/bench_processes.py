@@ -11,8 +11,8 @@ import torch
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data import describe_data, load_dataset
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
+from nin_bench.runner.session import PRELOAD
 from nin_bench.runner.worker import prepare_process
-from nin_bench.runner.workplace import PRELOAD
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Chance, Trainer, make_network
 
@@ -26,7 +26,7 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
 def in_workers(slots: Sequence[Slot], function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """Call it in all slots at once, each in a process of its own, and return what each answered."""
     tasks = [Task(str(number), function, arguments) for number in range(len(slots))]
-    events = LocalExecutor(slots, preload=PRELOAD).run(lambda: tasks.pop() if tasks else None)
+    events = LocalExecutor(slots, preload=PRELOAD).run(lambda slot: tasks.pop() if tasks else None)
     ends = [event for event in events if isinstance(event, Ended)]
     assert all(end.how == "returned" for end in ends), [end.output for end in ends]
     return [end.result for end in ends]

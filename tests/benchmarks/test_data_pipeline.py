@@ -8,7 +8,7 @@ from figures import Size
 
 from nin_bench.cell import DataSpec
 from nin_bench.data import resolve_data
-from nin_bench.runner.workplace import choose_slots
+from nin_bench.runner.session import choose_slots
 
 
 def test_batches_on_every_core_beside_a_data_loader(in_turn, tell, size: Size, data_name: str):

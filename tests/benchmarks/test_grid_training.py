@@ -15,7 +15,7 @@ from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.events import EpochEnded, Event
 from nin_bench.runner.run import run_grid
-from nin_bench.runner.workplace import RunOptions, choose_slots
+from nin_bench.runner.session import RunOptions, choose_slots
 
 GRID = """
 schema: 1

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from multiprocessing import parent_process
 
 from nin_bench.executors import Channel, Slot
@@ -30,6 +31,10 @@ def faults_of_a_second_allocation(channel: Channel, slot: Slot, num_bytes: int) 
     return faults_of_one()
 
 
+def nap(channel: Channel, slot: Slot, seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def fail(channel: Channel, slot: Slot) -> None:
     raise ValueError("no such luck")
 
@@ -48,15 +53,15 @@ def crash_in_c(channel: Channel, slot: Slot) -> None:
     ctypes.string_at(0)
 
 
-def tell_then_die(channel: Channel, slot: Slot, count: int) -> None:
+def send_then_die(channel: Channel, slot: Slot, count: int) -> None:
     for number in range(count):
-        channel.tell(number)
+        channel.send(number)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def tell_until_stopped(channel: Channel, slot: Slot) -> None:
+def send_until_stopped(channel: Channel, slot: Slot) -> None:
     while not channel.should_stop():
-        channel.tell("more")
+        channel.send("more")
 
 
 def return_unpicklable(channel: Channel, slot: Slot) -> object:
@@ -69,7 +74,7 @@ def return_and_hang(channel: Channel, slot: Slot) -> str:
 
 
 def until_stopped(channel: Channel, slot: Slot) -> str:
-    channel.tell(os.getpid())
+    channel.send(os.getpid())
     moment = threading.Event()
     while not channel.should_stop():
         moment.wait(0.01)
@@ -84,7 +89,7 @@ def ask_until_no(channel: Channel, slot: Slot) -> list[object]:
 
 
 def ignore_everything(channel: Channel, slot: Slot) -> None:
-    channel.tell(os.getpid())
+    channel.send(os.getpid())
     threading.Event().wait()
 
 

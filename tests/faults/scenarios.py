@@ -22,15 +22,15 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import dispatch, run, workplace
+from nin_bench.runner import run, scheduler, session
 from nin_bench.runner.cell_training import CellTraining
-from nin_bench.runner.dispatch import CellTask
 from nin_bench.runner.events import CellEnded, Event
-from nin_bench.runner.messages import Assignment, Keeping
+from nin_bench.runner.messages import Assignment, CheckpointPolicy
 from nin_bench.runner.record import make_record
 from nin_bench.runner.run import run_grid
+from nin_bench.runner.scheduler import CellTask
+from nin_bench.runner.session import PRELOAD, RunOptions
 from nin_bench.runner.worker import run_cell, run_cell_task
-from nin_bench.runner.workplace import PRELOAD, RunOptions
 from nin_bench.training.trainer import Trainer
 
 RUN = ["run", "--grid", "grid.yaml", "--device", "cpu", "--no-measure", "--data-dir", "."]
@@ -106,10 +106,10 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
 
     os.chdir(place)
     if phase in ("planning", "loading data"):
-        owner, name = (run, "load_plan") if phase == "planning" else (workplace, "load_dataset")
+        owner, name = (run, "load_plan") if phase == "planning" else (session, "load_dataset")
         _before(owner, name, send)
     elif phase == "training":
-        _before(dispatch.Dispatch, "_hear", send)
+        _before(scheduler.Dispatch, "_receive", send)
     elif phase == "writing the report":
         _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
@@ -161,9 +161,9 @@ def run_stubs_on_broken_disk(place: str, at: int, how: str) -> None:
 def train_on_broken_disk(place: str, at: int, how: str) -> None:
     """Train the place's cell in this process, with a checkpoint after every step, and store its record."""
     cell, folder = _grid(place).cells[0], results_in(place)
-    keeping = Keeping(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
+    policy = CheckpointPolicy(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
     with BrokenDisk(Path(place), at, how):
-        result = run_cell(cell, keeping=keeping)
+        result = run_cell(cell, policy=policy)
     folder.write_record(result.record)
 
 
@@ -178,7 +178,7 @@ def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
 def run_cell_on_broken_disk(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
     place, at, how = json.loads(os.environ["BROKEN_DISK"])
     with BrokenDisk(Path(place), at, how):
-        return run_cell_task(channel, slot, replace(assignment, keeping=replace(assignment.keeping, seconds=0.0)))
+        return run_cell_task(channel, slot, replace(assignment, policy=replace(assignment.policy, seconds=0.0)))
 
 
 def save_checkpoint_on_broken_disk(place: str, at: int, how: str) -> None:

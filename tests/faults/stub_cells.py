@@ -21,14 +21,14 @@ def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
     cell, started_at = assignment.cell, now()
     history: list[dict[str, float]] = []
     outcome = "trained"
-    channel.tell(CellReady({"num_params": 7, "num_steps": 0}))
+    channel.send(CellReady({"num_params": 7, "num_steps": 0}))
     for epoch in range(1, cell.recipe.epochs + 1):
         if channel.should_stop():
             outcome = "interrupted"
             break
         digest = hashlib.pbkdf2_hmac("sha256", cell.cell_id.encode(), bytes([epoch]), 20_000)
         history.append({"epoch": epoch, "train_loss": digest[0] / 256, "seconds": 0.01})
-        channel.tell(EpochDone({"num_params": 7, "num_steps": epoch}, history[-1]))
+        channel.send(EpochDone({"num_params": 7, "num_steps": epoch}, history[-1]))
     trained = outcome == "trained"
     predicted = np.frombuffer(hashlib.sha256(cell.cell_id.encode()).digest(), np.uint8).astype(np.int16) % 10
     record = make_record(
@@ -60,9 +60,9 @@ def leave(channel: Channel, slot: Slot, assignment: object) -> CellResult:
 
 
 def hang(channel: Channel, slot: Slot, assignment: object) -> CellResult:
-    channel.tell(CellReady({"num_params": 7, "num_macs": 11, "num_steps": 0}))
+    channel.send(CellReady({"num_params": 7, "num_macs": 11, "num_steps": 0}))
     for epoch in range(1, 5):  # more than the others have
-        channel.tell(
+        channel.send(
             EpochDone(
                 {"num_params": 7, "num_macs": 11, "num_steps": epoch + 1}, {"epoch": epoch, "train_loss": 0.5}
             )

@@ -115,7 +115,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
         def claim(self, by_others_too: bool) -> None:
             self.count("claimed")
             answer, pid = writer.ask(f"claim {folder.path}").split()
-            assert answer == "held"
+            assert answer == "session"
             self.holder, self.killed = int(pid), False
             if by_others_too:
                 self.count("claimed by a second process")

@@ -17,7 +17,7 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.models import ImageSpec, register_model, registry
 from nin_bench.models.registry import About
-from nin_bench.runner.messages import CellReady, CellResult, Keeping, News
+from nin_bench.runner.messages import CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.worker import run_cell
 
 SMALL = {"train_size": 60, "validation_size": 20}
@@ -63,9 +63,9 @@ class Place:
         self.cell = cell
 
     def run(self, should_stop: Callable[[], bool] = lambda: False, seconds: float = 60.0) -> CellResult:
-        self.news: list[News] = []
-        keeping = Keeping(self.checkpoints.folder, seconds, self.folder / "weights.pt")
-        return run_cell(self.cell, keeping=keeping, should_stop=should_stop, on_news=self.news.append)
+        self.messages: list[CellMessage] = []
+        policy = CheckpointPolicy(self.checkpoints.folder, seconds, self.folder / "weights.pt")
+        return run_cell(self.cell, policy=policy, should_stop=should_stop, on_message=self.messages.append)
 
     def weights(self) -> dict[str, torch.Tensor]:
         return torch.load(self.folder / "weights.pt", weights_only=True)
@@ -118,7 +118,7 @@ def test_it_goes_on_from_wherever_it_was_stopped(uninterrupted, tmp_path, faults
         assert stopped["outcome"] == "interrupted"
         assert place.checkpoints.paths()
         same((place, place.run()), (whole, expected))
-        ready = place.news[0]
+        ready = place.messages[0]
         assert isinstance(ready, CellReady)
         assert ready.metrics["num_steps"] == stopped["metrics"]["num_steps"]
         assert [repeated(row) for row in ready.history] == [repeated(row) for row in stopped["history"]]
@@ -145,7 +145,7 @@ def test_it_goes_on_after_every_epoch(uninterrupted, tmp_path, faults):
     whole, expected = uninterrupted
     place = Place(tmp_path, whole.cell)
     for epoch in range(2):
-        result = place.run(lambda epoch=epoch: len(place.news) == 1 + (epoch == 0 or 1), seconds=0.0)
+        result = place.run(lambda epoch=epoch: len(place.messages) == 1 + (epoch == 0 or 1), seconds=0.0)
         assert len(result.record["history"]) == epoch + 1
     same((place, place.run()), (whole, expected))
     faults("a cell resumed after every epoch", 2)
@@ -167,7 +167,7 @@ def test_times_add_up_over_attempts(tmp_path):
 
 def ends_as_if_nothing_had_been(place: Place, expected: tuple[Place, CellResult]) -> CellReady:
     same((place, place.run()), expected)
-    ready = place.news[0]
+    ready = place.messages[0]
     assert isinstance(ready, CellReady)
     return ready
 
@@ -266,7 +266,7 @@ def test_a_checkpoint_of_a_network_that_has_changed_is_not_gone_on_from(resumabl
     wider.checkpoints.save({**whole.record, "metrics": record["metrics"]}, _state_in(place))
     result = wider.run()
     same((wider, result), (wider, whole))
-    ready = wider.news[0]
+    ready = wider.messages[0]
     assert isinstance(ready, CellReady)
     assert "cannot be gone on from (its weights are of another network)" in ready.notes[0]
     faults("a checkpoint of another network", 1)

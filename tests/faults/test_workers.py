@@ -16,12 +16,12 @@ from nin_bench.executors import Channel, Slot, local
 from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import Record, ResultsFolder
-from nin_bench.runner.dispatch import CellTask, RunSummary
 from nin_bench.runner.events import CellStarted, EpochEnded, Event
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record
 from nin_bench.runner.run import run_grid
-from nin_bench.runner.workplace import PRELOAD, RunOptions
+from nin_bench.runner.scheduler import CellTask, RunSummary
+from nin_bench.runner.session import PRELOAD, RunOptions
 
 THREE = STUBS.replace("seeds: 2", "seeds: 1")
 
@@ -114,8 +114,8 @@ def save_and_die(channel: Channel, slot: Slot, assignment: Assignment) -> CellRe
     record = make_record(
         cell, "interrupted", started_at="", metrics={"num_params": 7, "num_steps": 9}, history=history
     )
-    assert assignment.keeping.checkpoints is not None
-    Checkpoints(assignment.keeping.checkpoints, cell).save(record, {})
+    assert assignment.policy.checkpoints is not None
+    Checkpoints(assignment.policy.checkpoints, cell).save(record, {})
     os._exit(1)
 
 

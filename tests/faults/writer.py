@@ -36,7 +36,7 @@ def finish(folder: ResultsFolder, cell_id: str, version: str) -> None:
 
 
 def die_at(number: int) -> None:
-    """Kill this process before it executes so many lines of files.py: what it held in memory is then gone."""
+    """Kill this process before it executes so many lines of files.py: what it session in memory is then gone."""
     left = number
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -54,7 +54,7 @@ def die_at(number: int) -> None:
 def hold(folder: ResultsFolder) -> None:
     """Obey until told to release."""
     with sole_writer(folder.path):
-        say(f"held {os.getpid()}")
+        say(f"session {os.getpid()}")
         for line in sys.stdin:
             command, *arguments = line.split()
             if command == "release":

@@ -20,10 +20,10 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
-from nin_bench.runner.dispatch import RunSummary
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.run import run_grid
-from nin_bench.runner.workplace import RunOptions
+from nin_bench.runner.scheduler import RunSummary
+from nin_bench.runner.session import RunOptions
 
 GRID = """
 schema: 1

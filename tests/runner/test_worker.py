@@ -15,7 +15,7 @@ from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
 from nin_bench.metrics import METRICS as TITLES
-from nin_bench.runner.messages import Assignment, CellReady, EpochDone, Keeping, News
+from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CheckpointPolicy, EpochDone
 from nin_bench.runner.record import METRICS, make_record
 from nin_bench.runner.worker import run_cell, run_cell_task
 from nin_bench.training.trainer import Trainer
@@ -33,14 +33,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def rows_of(news: list[News]) -> list[Mapping[str, object]]:
+def rows_of(messages: list[CellMessage]) -> list[Mapping[str, object]]:
     """The epochs that were told."""
-    return [one.row for one in news if isinstance(one, EpochDone)]
+    return [one.row for one in messages if isinstance(one, EpochDone)]
 
 
 def test_a_record_in_full():
     cell, told = make_cell(hidden=32), []
-    result = run_cell(cell, environment={"workers": 2}, on_news=told.append)
+    result = run_cell(cell, environment={"workers": 2}, on_message=told.append)
     record = result.record
     assert list(record) == [
         "cell_id", "variant_id", "label", "cell", "outcome", "attempts", "metrics", "history", "environment",
@@ -298,16 +298,16 @@ def test_a_cell_that_is_stopped_keeps_what_it_has():
 
 
 def test_a_stop_ends_an_evaluation_too():
-    told: list[News] = []
+    told: list[CellMessage] = []
     record = failed(
-        make_cell(recipe={"epochs": 1}), "interrupted", on_news=told.append, should_stop=lambda: len(told) == 2
+        make_cell(recipe={"epochs": 1}), "interrupted", on_message=told.append, should_stop=lambda: len(told) == 2
     )
     assert len(record["history"]) == len(rows_of(told)) == 1
 
 
 def test_a_cell_tells_what_is_known_of_it_when_it_is_ready_and_after_every_epoch():
-    told: list[News] = []
-    run_cell(make_cell(hidden=32), on_news=told.append)
+    told: list[CellMessage] = []
+    run_cell(make_cell(hidden=32), on_message=told.append)
     ready, first, second = told
     assert isinstance(ready, CellReady)
     assert (ready.history, ready.is_resumed, ready.notes) == ([], False, [])
@@ -326,28 +326,30 @@ def test_an_errors_folders_are_kept_out_of_every_record():
 # As an executor's task
 
 
-class Ear:
+class Recorder:
     """A channel's worker end, without a pipe."""
 
     def __init__(self) -> None:
-        self.news: list[News] = []
+        self.messages: list[CellMessage] = []
 
-    def tell(self, news: News) -> None:
-        self.news.append(news)
+    def send(self, message: CellMessage) -> None:
+        self.messages.append(message)
 
     def should_stop(self) -> bool:
         return False
 
 
 def test_as_a_task_a_cell_tells_its_epochs_and_computes_on_one_thread():
-    before, ear = torch.get_num_threads(), Ear()
+    before, channel = torch.get_num_threads(), Recorder()
     torch.set_num_threads(2)
     try:
-        result = run_cell_task(ear, Slot("cpu"), Assignment(make_cell(), None, {"cores": 2}, Keeping(), ()))
+        result = run_cell_task(
+            channel, Slot("cpu"), Assignment(make_cell(), None, {"cores": 2}, CheckpointPolicy(), ())
+        )
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-    assert rows_of(ear.news) == result.record["history"]
+    assert rows_of(channel.messages) == result.record["history"]
     assert result.record["environment"] == {"cores": 2, "device": "cpu"}
 
 

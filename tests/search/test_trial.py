@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from nin_bench.cell import Cell, DataSpec, Recipe
-from nin_bench.executors import Channel, Slot
+from nin_bench.executors import Slot
+from nin_bench.executors.process import PipeChannel
 from nin_bench.plan import RegistryCatalog
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.trial import WORST_LOSS, TrialEpoch, TrialResult, run_trial_task
@@ -52,9 +53,9 @@ def run(
 
     parent = Thread(target=listen)
     parent.start()
-    channel = Channel(theirs)
+    channel = PipeChannel(theirs)
     result = run_trial_task(channel, SLOT, cells, objective, answers is not None, data_dir)
-    channel.tell(None)
+    channel.send(None)
     parent.join()
     return result, told
 
@@ -164,7 +165,9 @@ def test_a_trial_that_is_pruned_at_chance_level_is_not_known_to_be_stuck(catalog
 def test_a_trial_that_is_stopped_is_lost(catalog, asks):
     ours, theirs = Pipe()
     ours.send(("stop", None))
-    result = run_trial_task(Channel(theirs), SLOT, cells(catalog, epochs=1000), "validation_accuracy", asks, None)
+    result = run_trial_task(
+        PipeChannel(theirs), SLOT, cells(catalog, epochs=1000), "validation_accuracy", asks, None
+    )
     assert result.error == "seed 7: interrupted: stopped before its end"
     assert (result.value, result.pruned) == (None, False)
 
@@ -178,7 +181,9 @@ def test_a_trial_that_is_stopped_while_it_waits_is_lost(catalog):
 
     parent = Thread(target=stop_when_asked)
     parent.start()
-    result = run_trial_task(Channel(theirs), SLOT, cells(catalog, epochs=1000), "validation_accuracy", True, None)
+    result = run_trial_task(
+        PipeChannel(theirs), SLOT, cells(catalog, epochs=1000), "validation_accuracy", True, None
+    )
     parent.join()
     assert (result.pruned, result.epochs) == (False, 2)
     assert result.error == "seed 7: interrupted: stopped before its end"

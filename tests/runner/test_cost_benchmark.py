@@ -9,10 +9,10 @@ from nin_bench.grid import Grid
 from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.cost_file import entry_of
+from nin_bench.runner.cost_benchmark import NUM_BUSY_ROUNDS, BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellStarted, Event, Planned
-from nin_bench.runner.rounds import NUM_BUSY_ROUNDS, MeasuringStarted, SampleEnded
 from nin_bench.runner.run import MeasureSummary, measure_grid, run_grid
-from nin_bench.runner.workplace import RunOptions
+from nin_bench.runner.session import RunOptions
 
 GRID = """
 schema: 1
@@ -71,7 +71,7 @@ def test_variants_are_visited_in_turn_and_then_all_at_once(bench):
     assert [(event.stage, event.label) for event in bench.told(SampleEnded)] == [
         (stage, label) for stage in stages for label in labels
     ]
-    (started,) = bench.told(MeasuringStarted)
+    (started,) = bench.told(BenchmarkStarted)
     assert (started.num_variants, started.num_samples) == (2, 2 * len(stages))
     assert [event.num_left for event in bench.told(SampleEnded)] == list(range(2 * len(stages) - 1, -1, -1))
 
@@ -138,7 +138,7 @@ def test_what_one_worker_measured_is_measured_again_where_several_will_train(ben
 
 def test_variants_that_cost_the_same_are_measured_once(bench):
     summary = bench.measure(GRID.replace("hidden: [16, 32]", "hidden: 16").replace("lr: 0.1", "lr: [0.1, 0.01]"))
-    (started,) = bench.told(MeasuringStarted)
+    (started,) = bench.told(BenchmarkStarted)
     assert (started.num_variants, started.num_samples) == (2, 3)
     one, two = summary.costs
     assert one.variant_id != two.variant_id
@@ -205,7 +205,7 @@ def test_a_run_measures_what_it_is_about_to_train_and_nothing_else(bench):
     run_grid(bench.grid(GRID, only="*16"), bench.folder, options, bench.listen)
     kinds = [type(event) for event in bench.events]
     assert (
-        kinds.index(Planned) < kinds.index(MeasuringStarted) < kinds.index(SampleEnded) < kinds.index(CellStarted)
+        kinds.index(Planned) < kinds.index(BenchmarkStarted) < kinds.index(SampleEnded) < kinds.index(CellStarted)
     )
     (measured,) = load_results(bench.folder.path).cost_entries.values()
     assert entry_of({"entries": [measured]}, measured["machine"]["fingerprint"]) is measured
@@ -217,5 +217,5 @@ def test_a_run_measures_what_it_is_about_to_train_and_nothing_else(bench):
     bench.events = []
     without = RunOptions(device="cpu", workers=1, measure=False)
     run_grid(bench.grid(GRID, only="*32"), bench.folder, without, bench.listen)
-    assert not bench.told(MeasuringStarted)
+    assert not bench.told(BenchmarkStarted)
     assert len(load_results(bench.folder.path).cost_entries) == 1

@@ -10,14 +10,14 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
-from nin_bench.executors import Ended, LocalExecutor, Started, Task, Told
+from nin_bench.executors import Ended, Executor, Message, Slot, Started, Task
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.runner.active_cell import ActiveCell
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
-from nin_bench.runner.messages import Assignment, CellReady, CellResult, Keeping, News
-from nin_bench.runner.under_way import CellUnderWay
+from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
+from nin_bench.runner.session import PRELOAD, RunOptions
 from nin_bench.runner.worker import run_cell_task
-from nin_bench.runner.workplace import PRELOAD, RunOptions
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class CellTask:
     """What a worker does with a cell."""
 
     function: Callable[..., CellResult | ResultsError]
-    """Of module level, called as `function(channel, slot, assignment)`; it tells `News` and returns what came of
-    the cell, or what kept it from being stored."""
+    """Of module level, called as `function(channel, slot, assignment)`; it sends `CellMessage`s and returns what
+    came of the cell, or what kept it from being stored."""
     preload: Sequence[str] = PRELOAD
     """The modules that a worker finds imported."""
 
@@ -54,7 +54,7 @@ class Dispatch:
         folder: ResultsFolder,
         options: RunOptions,
         on_event: Callable[[Event], None],
-        executor: LocalExecutor,
+        executor: Executor,
         task: CellTask,
     ) -> None:
         self.folder = folder
@@ -69,7 +69,7 @@ class Dispatch:
         """Outcomes that a fresh attempt replaces only by another final one."""
         self.tries: Counter[str] = Counter()
         self.estimated_seconds: dict[str, float | None] = {}
-        self.under_way: dict[str, CellUnderWay] = {}
+        self.active: dict[str, ActiveCell] = {}
 
     def train(self, planned: Sequence[PlannedCell]) -> RunSummary:
         """Have all cells trained that have to be, and retried where that was wished.
@@ -94,32 +94,32 @@ class Dispatch:
                 match event:
                     case Started():
                         self._start(cell, event.slot.device)
-                    case Told():
-                        self._hear(cell, event.news)
+                    case Message():
+                        self._receive(cell, event.content)
                     case Ended():
                         outcome[event.key] = self._finish(cell, event)
         summary.outcomes = Counter(outcome.values())
         return summary
 
-    def _next_task(self) -> Task | None:
+    def _next_task(self, slot: Slot) -> Task | None:
         if not self.queue:
             return None
         cell = self.queue.popleft()
-        keeping = Keeping(
+        policy = CheckpointPolicy(
             checkpoints=self.folder.checkpoints_path,
             seconds=self.options.checkpoint_seconds,
             weights=self.folder.weights_path(cell.cell_id) if self.options.keep_weights else None,
         )
         earlier = self._earlier_attempts(cell)
-        assignment = Assignment(cell, self.options.data_dir, self.environment, keeping, earlier)
-        return Task(cell.cell_id, self.task.function, (assignment,))
+        assignment = Assignment(cell, self.options.data_dir, self.environment, policy, earlier)
+        return Task(cell.cell_id, self.task.function, (assignment,), self.options.timeout_seconds)
 
     def _earlier_attempts(self, cell: Cell) -> Sequence[Mapping[str, Any]]:
         earlier = self.earlier.get(cell.cell_id)
         return earlier["attempts"] if earlier else ()
 
     def _start(self, cell: Cell, device: str) -> None:
-        self.under_way[cell.cell_id] = CellUnderWay(
+        self.active[cell.cell_id] = ActiveCell(
             cell,
             Checkpoints(self.folder.checkpoints_path, cell),
             environment={**self.environment, "device": device},
@@ -129,23 +129,23 @@ class Dispatch:
         )
         self.on_event(CellStarted(cell, device))
 
-    def _hear(self, cell: Cell, news: News) -> None:
-        self.under_way[cell.cell_id].hear(news)
-        if not isinstance(news, CellReady):
-            self.on_event(EpochEnded(cell, news.row))
-        elif news.is_resumed or news.notes:
-            self.on_event(CellResumed(cell, news.is_resumed, len(news.history), news.notes))
+    def _receive(self, cell: Cell, message: CellMessage) -> None:
+        self.active[cell.cell_id].receive(message)
+        if not isinstance(message, CellReady):
+            self.on_event(EpochEnded(cell, message.row))
+        elif message.is_resumed or message.notes:
+            self.on_event(CellResumed(cell, message.is_resumed, len(message.history), message.notes))
 
     def _finish(self, cell: Cell, end: Ended) -> str:
         if isinstance(end.result, ResultsError):
             raise end.result
-        under_way = self.under_way.pop(cell.cell_id)
+        active = self.active.pop(cell.cell_id)
         if end.how == "returned":
             result = end.result
         else:
-            result = CellResult(under_way.record_of_death(end, self.options.timeout_seconds))
+            result = CellResult(active.record_of_death(end, self.options.timeout_seconds))
         assert isinstance(result, CellResult)
-        record = under_way.timed(result.record)
+        record = active.timed(result.record)
         outcome: str = record["outcome"]
         kept = self.final.get(cell.cell_id) if outcome not in FINAL_OUTCOMES else None
         if kept is None:

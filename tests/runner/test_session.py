@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nin_bench.errors import InputError
-from nin_bench.runner.workplace import choose_slots
+from nin_bench.runner.session import choose_slots
 
 
 def test_a_cpu_has_a_worker_on_every_core():

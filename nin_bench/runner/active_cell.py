@@ -9,12 +9,12 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Ended
 from nin_bench.results import Record
-from nin_bench.runner.messages import CellReady, News
+from nin_bench.runner.messages import CellMessage, CellReady
 from nin_bench.runner.record import make_record, now
 
 
 @dataclass
-class CellUnderWay:
+class ActiveCell:
     """A cell in a worker."""
 
     cell: Cell
@@ -29,13 +29,13 @@ class CellUnderWay:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def hear(self, news: News) -> None:
+    def receive(self, message: CellMessage) -> None:
         """Note what the worker told."""
-        self.metrics = news.metrics
-        if isinstance(news, CellReady):
-            self.history = [*news.history]
+        self.metrics = message.metrics
+        if isinstance(message, CellReady):
+            self.history = [*message.history]
         else:
-            self.history.append(news.row)
+            self.history.append(message.row)
 
     def timed(self, record: Record) -> Record:
         """The record with the actual and the estimated seconds of its last attempt."""

@@ -1,4 +1,4 @@
-"""What running and measuring a grid share: their options, the places for workers, a folder held, signals heard."""
+"""What running and measuring a grid share: their options, the places for workers, a locked folder, signals."""
 
 import hashlib
 import json
@@ -18,17 +18,17 @@ from nin_bench.cell import DataSpec
 from nin_bench.data import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
-from nin_bench.executors import LocalExecutor, Slot
+from nin_bench.executors import Executor, LocalExecutor, Slot
 from nin_bench.grid import Grid
 from nin_bench.plan import check_same_question
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.cost_benchmark import NUM_ROUNDS
 from nin_bench.runner.record import now
-from nin_bench.runner.rounds import NUM_ROUNDS
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = ("nin_bench.runner.rounds", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
+PRELOAD = ("nin_bench.runner.cost_benchmark", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
 """What every worker has imported: what it does; the command line, which it finds as its main module; and what it
 would take a second each to import when it first counts shapes on the meta device and reads the digits."""
 
@@ -65,10 +65,10 @@ class Interruptible(Protocol):
 
 
 @dataclass
-class Held:
+class RunSession:
     """A results folder that nobody else writes, and this machine ready to work for it."""
 
-    executor: LocalExecutor
+    executor: Executor
     machine: dict[str, Any]
     """As `describe_machine` tells."""
     signal_number: int | None = None
@@ -81,14 +81,14 @@ class Held:
 
 
 @contextmanager
-def held_folder(
+def open_session(
     grid: Grid,
     folder: ResultsFolder,
     options: RunOptions,
     specs: Iterable[DataSpec],
     *,
     preload: Sequence[str] = PRELOAD,
-) -> Iterator[Held]:
+) -> Iterator[RunSession]:
     """While it is entered, hold a folder for a grid; SIGINT and SIGTERM ask the executor to stop.
 
     What is wrong with the input is found before the folder is made: a refused run leaves nothing behind. The first
@@ -112,20 +112,20 @@ def held_folder(
         check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
         folder.remove_leftovers()
         folder.check_writable()
-        held = Held(
-            LocalExecutor(slots, timeout_seconds=options.timeout_seconds, preload=preload),
+        session = RunSession(
+            LocalExecutor(slots, preload),
             describe_machine(slots[0].device),
         )
         folder.write_grid(
             {
                 **grid.as_dict(),
                 "device_kind": slots[0].device.partition(":")[0],
-                "machine": held.machine,
+                "machine": session.machine,
                 "lock": _lock(grid, folder),
             }
         )
-        with stop_on_signals(held.executor, held):
-            yield held
+        with stop_on_signals(session.executor, session):
+            yield session
 
 
 def choose_slots(device: str, workers: int | None) -> list[Slot]:
@@ -177,7 +177,7 @@ def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
 
 
 @contextmanager
-def stop_on_signals(executor: LocalExecutor, summary: Interruptible) -> Iterator[None]:
+def stop_on_signals(executor: Executor, summary: Interruptible) -> Iterator[None]:
     """Meanwhile SIGINT and SIGTERM ask the executor to stop; a second one stops it at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,9 +1,9 @@
 """Measure variants in rounds that visit them in turn: a fresh process for each sample, nothing else beside it.
 
-First each variant rehearses: its memory, and how much work fills a sample. Then come the rounds (A B C A B C …),
-so that whatever drifts hits all alike, each with a sample of the device's own ceilings. Last, every variant in all
-slots at once, as a run trains them. Variants that cost the same, because they differ in their learning rate or the
-like, are measured once.
+First each variant warms up, which measures its memory and how much work fills a sample. Then come the rounds
+(A B C A B C …), so that a drift of the machine affects all variants alike, each with a sample of the device's own
+ceilings. Last, every variant runs in all slots at once, as when a grid trains. Variants that cost the same
+(because they differ in their learning rate or the like) are measured once.
 """
 
 import time
@@ -21,11 +21,11 @@ import torch
 from nin_bench.cell import Cell
 from nin_bench.cost.ceilings import Ceilings, measure_ceilings
 from nin_bench.cost.measuring import Workbench
-from nin_bench.cost.samples import Rehearsal, Sample, Speed, cost_identity
+from nin_bench.cost.samples import Sample, Speed, WarmUp, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
-from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
+from nin_bench.executors import Channel, Ended, Executor, Slot, Task
 from nin_bench.models import ImageSpec
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import describe_failure
@@ -40,7 +40,7 @@ _SLACK = 1.5
 
 
 @dataclass(frozen=True)
-class MeasuringStarted:
+class BenchmarkStarted:
     """Samples will be taken."""
 
     num_variants: int
@@ -53,14 +53,14 @@ class SampleEnded:
 
     label: str
     stage: str
-    """`rehearsal`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
+    """`warm-up`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
     num_left: int
     """Samples still to be taken; where a variant failed, its own no longer count."""
     error: str | None = None
     """Why the variant is measured no further."""
 
 
-Event = MeasuringStarted | SampleEnded
+Event = BenchmarkStarted | SampleEnded
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def ceilings_task(channel: Channel, slot: Slot) -> Ceilings:
     return measure_ceilings(torch.device(slot.device))
 
 
-class Measuring:
+class CostBenchmark:
     """One measuring of some variants.
 
     Args:
@@ -128,6 +128,7 @@ class Measuring:
         folder: where their costs go; whoever calls holds its lock.
         executor: whose slots the workers take.
         num_rounds: samples of each variant.
+        timeout_seconds: for one sample; None sets no limit.
         machine: this one, as `describe_machine` tells.
         data_dir: where datasets lie.
         on_event: is told what happens.
@@ -137,9 +138,10 @@ class Measuring:
         self,
         cells: Sequence[Cell],
         folder: ResultsFolder,
-        executor: LocalExecutor,
+        executor: Executor,
         *,
         num_rounds: int,
+        timeout_seconds: float | None,
         machine: dict[str, Any],
         data_dir: Path | None,
         on_event: Callable[[Event], None],
@@ -147,6 +149,7 @@ class Measuring:
         self._folder = folder
         self._executor = executor
         self._num_rounds = num_rounds
+        self._timeout_seconds = timeout_seconds
         self._machine = machine
         self._data_dir = data_dir
         self._on_event = on_event
@@ -170,10 +173,10 @@ class Measuring:
             ResultsError: the costs cannot be written.
         """
         num_variants = sum(len(network.variants) for network in self._networks)
-        self._on_event(MeasuringStarted(num_variants, self._num_left()))
+        self._on_event(BenchmarkStarted(num_variants, self._num_left()))
         with suppress(StoppedError):
             for network in self._networks:
-                self._rehearse(network)
+                self._warm_up(network)
             for network in self._fit():
                 self._try_batches(network)
             self._store()
@@ -185,15 +188,15 @@ class Measuring:
                 self._store()
             self._store(is_whole=True)
 
-    def _rehearse(self, network: _Network) -> None:
-        (result,) = self._run(network, [methodcaller("rehearse")])
-        if isinstance(result, Rehearsal):
-            network.measured.rehearsal = result
-        self._note(network, "rehearsal", [result])
+    def _warm_up(self, network: _Network) -> None:
+        (result,) = self._run(network, [methodcaller("warm_up")])
+        if isinstance(result, WarmUp):
+            network.measured.warm_up = result
+        self._note(network, "warm-up", [result])
 
     def _try_batches(self, network: _Network) -> None:
         # A batch that the recipe's micro-batches are there to avoid may not fit: no failure of the variant's.
-        (peaks,) = self._run(network, [methodcaller("batch_peaks", network.counted.batches)])
+        (peaks,) = self._run(network, [methodcaller("batch_peaks", network.counted.memory_bytes.batches)])
         network.measured.batch_peaks = None if isinstance(peaks, Failure) else peaks
         self._note(network, "batches", [])
 
@@ -201,10 +204,16 @@ class Measuring:
         """One sample of everything, kept only once all are taken: samples are compared round by round."""
         taken: list[tuple[_Network, Sample]] = []
         networks = self._fit()
-        ceilings = self._play([lambda: Task("ceilings", ceilings_task)]) if networks else []
+        ceilings = (
+            self._play(
+                [lambda: Task("ceilings", ceilings_task, timeout_seconds=self._timeout_seconds, exclusive=True)]
+            )
+            if networks
+            else []
+        )
         for network in networks:
-            assert network.measured.rehearsal is not None
-            (result,) = self._run(network, [methodcaller("sample", network.measured.rehearsal.workload)])
+            assert network.measured.warm_up is not None
+            (result,) = self._run(network, [methodcaller("sample", network.measured.warm_up.workload)])
             if isinstance(result, Sample):
                 taken.append((network, result))
             self._note(network, stage, [result])
@@ -216,10 +225,10 @@ class Measuring:
         """Each variant in all slots at once, timed from the moment by which all will be ready."""
         for network in self._fit():
             measured = network.measured
-            assert measured.rehearsal is not None
+            assert measured.warm_up is not None
             ready_seconds = max(sample.ready_seconds for sample in measured.samples)
             not_before = time.monotonic() + _SLACK * ready_seconds
-            measure = methodcaller("busy_speed", measured.rehearsal.workload, not_before)
+            measure = methodcaller("busy_speed", measured.warm_up.workload, not_before)
             results = self._run(network, [measure] * len(self._executor.slots))
             if all(isinstance(result, Speed) for result in results):
                 measured.busy += results
@@ -235,11 +244,17 @@ class Measuring:
     def _run(self, network: _Network, measures: Sequence[Callable[[Workbench], Any]]) -> list[Any]:
         """Measure something of a network, in as many processes at once."""
 
-        def task(measure: Callable[[Workbench], Any]) -> Task:
+        def task(number: int, measure: Callable[[Workbench], Any]) -> Task:
             asked_at = time.monotonic()
-            return Task(network.cell.label, workbench_task, (network.cell, self._data_dir, asked_at, measure))
+            return Task(
+                f"{network.cell.label} {number}",
+                workbench_task,
+                (network.cell, self._data_dir, asked_at, measure),
+                self._timeout_seconds,
+                exclusive=len(measures) == 1,
+            )
 
-        return self._play([partial(task, measure) for measure in measures])
+        return self._play([partial(task, number, measure) for number, measure in enumerate(measures)])
 
     def _play(self, tasks: Sequence[Callable[[], Task]]) -> list[Any]:
         """Run tasks at once, each made when it is handed out, and wait for their results.
@@ -248,7 +263,7 @@ class Measuring:
             StoppedError: somebody asked to stop.
         """
         waiting = deque(tasks)
-        events = self._executor.run(lambda: waiting.popleft()() if waiting else None)
+        events = self._executor.run(lambda slot: waiting.popleft()() if waiting else None)
         results = [self._result(event) for event in events if isinstance(event, Ended)]
         if self._executor.stopping:
             raise StoppedError
@@ -258,7 +273,7 @@ class Measuring:
         if end.how == "returned":
             return end.result
         if end.how == "timed_out":
-            return Failure("timed_out", f"took longer than the limit of {self._executor.timeout_seconds:g} s")
+            return Failure("timed_out", f"took longer than the limit of {self._timeout_seconds:g} s")
         return Failure("crashed", end.cause)
 
     def _note(self, network: _Network, stage: str, results: Sequence[Any]) -> None:
