@@ -3,7 +3,7 @@
 import numpy as np
 from report_fixture import metrics, record, write_results
 
-from nin_bench.report.predictions import Stored
+from nin_bench.analysis.predictions import Stored
 from nin_bench.results import ResultsFolder, load_results
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 2, 2])

@@ -1,19 +1,32 @@
 """What `plan` says of the verdicts that the planned seeds can bring."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nin_bench.cli.options import counted, tell
 
 if TYPE_CHECKING:
-    from nin_bench.prospects import MoreSeeds, Prospect
+    from nin_bench.analysis.power import Prospect
+    from nin_bench.plan import PlannedCell
 
 
-def print_prospects(prospects: "Sequence[Prospect]", more: "Sequence[MoreSeeds]") -> None:
+@dataclass(frozen=True)
+class MoreSeeds:
+    """What another number of seeds can decide, and costs."""
+
+    num_seeds: int
+    num_decided: int
+    """Hypotheses with a chance of `POWER` or more of a verdict."""
+    seconds: float | None
+    """Beyond the planned run; None where some variant was not measured on this machine."""
+
+
+def print_prospects(prospects: "Sequence[Prospect]", more: Sequence[MoreSeeds]) -> None:
     """Tell each hypothesis' prospects, what they rest on, and what more seeds would bring; nothing without any."""
     if not prospects:
         return
-    from nin_bench.prospects import POWER
+    from nin_bench.analysis.power import POWER
 
     tell("")
     tell(f"What the seeds can decide, with a chance of {POWER:.0%} and as long as every network is healthy:")
@@ -60,7 +73,7 @@ def _basis(prospect: "Prospect") -> str:
     return "as the grid assumes" if spread.basis == "assumed" else "assumed"
 
 
-def _conclusion(prospects: "Sequence[Prospect]", more: "Sequence[MoreSeeds]") -> list[str]:
+def _conclusion(prospects: "Sequence[Prospect]", more: Sequence[MoreSeeds]) -> list[str]:
     from nin_bench.progress.run import human_duration
 
     lines = []
@@ -92,3 +105,34 @@ def _shown(prospect: "Prospect", value: float, sign: str = "") -> str:
     unit = METRICS[prospect.metric].unit
     number, name = (100 * value, "points") if unit == "share" else (value, unit)
     return f"{number:{sign if value else ''}.2g} {name}".replace("-", "−")
+
+
+def more_seeds(
+    prospects: "Sequence[Prospect]", planned: "Iterable[PlannedCell]", num_workers: int
+) -> list[MoreSeeds]:
+    """The numbers of seeds beyond those planned at which some further hypothesis can be decided.
+
+    Args:
+        prospects: as `foresee` found them.
+        planned: the cells with their estimates; each variant is taken to need as long for every seed.
+        num_workers: how many cells run at a time.
+    """
+    from nin_bench.estimates import makespan
+
+    open_ = [prospect for prospect in prospects if prospect.outlooks and not prospect.can_decide]
+    needs = [need for one in open_ if (need := one.outlooks[0].seeds_needed) is not None]
+    num_now = max((one.num_seeds for one in open_), default=0)
+    seconds: dict[str, float | None] = {}
+    for cell in planned:
+        known = [value for value in (seconds.get(cell.cell.label), cell.estimate.seconds) if value is not None]
+        seconds[cell.cell.label] = max(known, default=None)  # the estimate of a resumed cell lacks its start
+    num_decided = sum(prospect.can_decide for prospect in prospects)
+
+    def cost(extra: int) -> float | None:
+        known = [value for value in seconds.values() if value is not None]
+        return makespan(known * extra, num_workers) if len(known) == len(seconds) else None
+
+    return [
+        MoreSeeds(count, num_decided + sum(need <= count for need in needs), cost(count - num_now))
+        for count in sorted({need for need in needs if need > num_now})
+    ]

@@ -33,9 +33,10 @@ from nin_bench.cli.prospects import print_prospects
 from nin_bench.cli.results import report_folder
 
 if TYPE_CHECKING:
+    from nin_bench.analysis.power import Prospect
+    from nin_bench.cli.prospects import MoreSeeds
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
-    from nin_bench.prospects import MoreSeeds, Prospect
     from nin_bench.results import ResultsFolder
     from nin_bench.runner.scheduler import RunSummary
 
@@ -157,7 +158,9 @@ def _foreseen(
     """What the planned seeds can decide, and what more of them would; without hypotheses nothing is loaded."""
     if not grid.hypotheses:
         return [], []
-    from nin_bench.prospects import find_pilots, foresee, more_seeds
+    from nin_bench.analysis.power import foresee
+    from nin_bench.analysis.spread import find_pilots
+    from nin_bench.cli.prospects import more_seeds
 
     prospects = foresee(grid, find_pilots(folder) if pilot is None else [pilot])
     return prospects, more_seeds(prospects, cells, num_workers)

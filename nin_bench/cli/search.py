@@ -70,9 +70,9 @@ def search(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes, trials)
     import optuna
 
+    from nin_bench.analysis.search.studies import read_search
     from nin_bench.plan import RegistryCatalog
     from nin_bench.progress.search import search_progress_on
-    from nin_bench.report.search.studies import read_search
     from nin_bench.report.search.warnings import search_warnings
     from nin_bench.search.folder import num_done
     from nin_bench.search.question import load_search

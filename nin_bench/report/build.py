@@ -7,35 +7,37 @@ from typing import Any
 
 import pandas as pd
 
+from nin_bench.analysis import tables
+from nin_bench.analysis.costs import MachineCosts, compare_costs
+from nin_bench.analysis.curves import chance_level, known_epochs, learning_curves
+from nin_bench.analysis.estimates import compare_foretold
+from nin_bench.analysis.grid_file import check_grid_file
+from nin_bench.analysis.interactions import Product, find_interactions
+from nin_bench.analysis.lock import Lock
+from nin_bench.analysis.lost_classes import LosingNetworks, LostClasses, find_lost_classes
+from nin_bench.analysis.names import Names
+from nin_bench.analysis.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
+from nin_bench.analysis.references import compare_references
+from nin_bench.analysis.setting import caveats, describe_setting
+from nin_bench.analysis.stricter import judge_stricter
+from nin_bench.analysis.tables import VariantRow
+from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
+from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.files import to_json, write_atomically
-from nin_bench.report import cost_plots, plots, tables
+from nin_bench.report import cost_plots, plots
 from nin_bench.report.captions import ALL_FIGURES, describe_figure
-from nin_bench.report.costs import MachineCosts, compare_costs
-from nin_bench.report.curves import chance_level, known_epochs, learning_curves
 from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
 from nin_bench.report.export import write_tables
 from nin_bench.report.filters import filters_of
-from nin_bench.report.foretold import compare_foretold
 from nin_bench.report.glossary import explain_arguments
-from nin_bench.report.grid_file import check_grid_file
 from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
 from nin_bench.report.html.data import page_data
 from nin_bench.report.html.page import render_html
-from nin_bench.report.hypotheses import Verdict, judge
 from nin_bench.report.in_short import in_short
-from nin_bench.report.interactions import Product, find_interactions
-from nin_bench.report.lock import Lock
 from nin_bench.report.look import Picture
-from nin_bench.report.lost_classes import LosingNetworks, LostClasses, find_lost_classes
-from nin_bench.report.names import Names
 from nin_bench.report.page import digest_of, machine_and_software, plain, render_page, write_figures
-from nin_bench.report.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
 from nin_bench.report.reached_plot import draw_reached
-from nin_bench.report.references import compare_references
-from nin_bench.report.setting import caveats, describe_setting
-from nin_bench.report.stricter import judge_stricter
-from nin_bench.report.tables import VariantRow
-from nin_bench.report.target import Reached, Target, find_escapes, find_target
+from nin_bench.report.verdict_text import verdict_as_dict
 from nin_bench.results import Results, load_results
 
 SCHEMA = 1
@@ -190,7 +192,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "outcomes": tables.count_outcomes(results),
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
         "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
-        "hypotheses": [asdict(verdict) for verdict in findings.verdicts],
+        "hypotheses": [verdict_as_dict(verdict) for verdict in findings.verdicts],
         "in_short": (short := in_short(findings.verdicts)) and asdict(short),
         "arguments": explain_arguments(findings.names.by_label),
         "effects_not_drawn": not_drawn(findings.verdicts),

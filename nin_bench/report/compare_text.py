@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nin_bench.analysis.tables import Spread
 from nin_bench.report import text
 from nin_bench.report.page import field_value
-from nin_bench.report.tables import Spread
 
 
 def _spread(spread: Mapping[str, Any]) -> str:

@@ -6,9 +6,9 @@ Made from what report.json holds. A column for which no variant has a figure is 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nin_bench.analysis.tables import Spread
 from nin_bench.report import text
 from nin_bench.report.cost_text import Column, Row, Table, make_table, relative, rounded
-from nin_bench.report.tables import Spread
 
 SHOWN_HERE = (
     "parameters", "MACs per image", "parameters by kind, %", "MACs by kind, %", "relative to the baseline",

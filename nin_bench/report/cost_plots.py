@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
-from nin_bench.report.costs import KINDS, CostRow
+from nin_bench.analysis.costs import KINDS, CostRow
 from nin_bench.report.look import (
     QUIET,
     WIDTH,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from nin_bench.analysis.costs import KINDS
 from nin_bench.report import text
-from nin_bench.report.costs import KINDS
 
 Row = Mapping[str, Any]
 """One variant's, of report.json."""

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from nin_bench.analysis.names import Names
+from nin_bench.analysis.verdicts import Verdict
 from nin_bench.metrics import METRICS
-from nin_bench.report.hypotheses import Verdict
 from nin_bench.report.look import (
     WIDTH,
     Picture,
@@ -24,7 +25,6 @@ from nin_bench.report.look import (
     theme,
     wrapped,
 )
-from nin_bench.report.names import Names
 from nin_bench.report.text import EXACT, human_count
 from nin_bench.stats import Interval
 

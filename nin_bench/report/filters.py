@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS
 from nin_bench.report import text
 from nin_bench.report.captions import EFFECTS, IN_SECTIONS
 from nin_bench.report.comparison import SHOWN_HERE, comparison_tables
 from nin_bench.report.cost_text import batches_tried, cost_tables, describe_machine, describe_settings
-from nin_bench.report.tables import Spread
 from nin_bench.report.units import as_cells
 
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from nin_bench.analysis.names import Label
 from nin_bench.grid.schema import shipped_schema
-from nin_bench.report.names import Label
 
 _VALUES = {
     ("head", "gap"): "gap: the last block has a map per class, and global average pooling makes each map's mean "

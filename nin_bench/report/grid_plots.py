@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from nin_bench.report.interactions import Product
+from nin_bench.analysis.interactions import Product
+from nin_bench.analysis.names import Names
+from nin_bench.analysis.predictions import Confusion
+from nin_bench.analysis.tables import VariantRow
 from nin_bench.report.look import WIDTH, Picture, Style, percent_tick, render, styles, theme, wrapped
-from nin_bench.report.names import Names
-from nin_bench.report.predictions import Confusion
-from nin_bench.report.tables import VariantRow
 
 MOST_PRODUCTS = 4
 

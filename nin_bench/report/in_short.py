@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nin_bench.analysis.verdicts import Verdict
 from nin_bench.metrics import METRICS
-from nin_bench.report.hypotheses import Verdict
 from nin_bench.report.sentences import NO_MERIT, VERBS
+from nin_bench.report.verdict_text import describe_verdict
 from nin_bench.stats import MOST_SEEDS
 
 MOST_LINES = 12
@@ -69,7 +70,7 @@ def _line(verdict: Verdict) -> Line:
     return Line(
         says=verdict.says.strip().rstrip("."),
         verdict=verdict.verdict,
-        found="; ".join([*marks, verdict.finding, *_takes(verdict)]),
+        found="; ".join([*marks, describe_verdict(verdict).finding, *_takes(verdict)]),
     )
 
 

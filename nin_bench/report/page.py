@@ -11,9 +11,10 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from nin_bench.analysis import tables
 from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
-from nin_bench.report import tables, text
+from nin_bench.report import text
 from nin_bench.report.look import Picture
 from nin_bench.report.signature import sign_png, sign_svg
 

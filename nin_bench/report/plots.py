@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from nin_bench.report.cells import health, is_healthy, is_trained, numbers
+from nin_bench.analysis.cells import health, is_healthy, is_trained, numbers
+from nin_bench.analysis.tables import VariantRow, cost_of
 from nin_bench.report.look import (
     BELOW,
     FAINT,
@@ -33,7 +34,6 @@ from nin_bench.report.look import (
     wrapped,
 )
 from nin_bench.report.spans import accuracy_span, ends_of_bars
-from nin_bench.report.tables import VariantRow, cost_of
 from nin_bench.report.text import human_count
 from nin_bench.results import Results
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from nin_bench.analysis.tables import VariantRow
+from nin_bench.analysis.target import Reached
 from nin_bench.report.look import Picture, figure_of_strips, head_notes, render, styles, theme
 from nin_bench.report.spans import epochs_shown
-from nin_bench.report.tables import VariantRow
-from nin_bench.report.target import Reached
 from nin_bench.stats import Survival
 
 

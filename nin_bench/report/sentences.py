@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nin_bench.analysis.verdicts import Needed
 from nin_bench.metrics import Metric
 from nin_bench.report.text import human_bytes, number_ranges
 from nin_bench.report.units import Quantity
@@ -39,16 +40,6 @@ NO_MERIT = {
 
 
 VERBS = {"supported": "support", "refuted": "refute"}
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What would decide a claim that is open, if effect and spread, or the share of pairs, are what they seem."""
-
-    seeds: int
-    """In all, for a verdict with a chance of 80 %."""
-    verdict: Decision
-    """The one that they would likely bring."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nin_bench.report.tables import Spread
+from nin_bench.analysis.tables import Spread
 from nin_bench.stats import Interval
 
 _FENCE = 1.5

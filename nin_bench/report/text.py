@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Iterable
 
+from nin_bench.analysis.tables import Spread
 from nin_bench.errors import printable
 from nin_bench.metrics import Unit
-from nin_bench.report.tables import Spread
 
 NOT_KNOWN = "–"
 EXACT = "exact"

@@ -51,7 +51,8 @@ class Artefact(Part):
             FileNotFoundError: there is no such file.
             ResultsError: the system refused to read it.
         """
-        return cls.parse(read_json(path, cls.SCHEMA, cls.MAX_BYTES))
+        content = read_json(path, cls.SCHEMA, cls.MAX_BYTES)
+        return cls.parse({name: value for name, value in content.items() if name != "schema"})
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Self:

@@ -270,8 +270,8 @@ def test_a_costs_file_gets_the_terms_and_what_they_say_of_its_batch():
         "input_per_image": 3_136,
         "predict_per_image": 40_784,
         "train_sum": 9_586_772,
-        "train_peak_foretold": memory.train_peak(256),
-        "predict_peak_foretold": memory.predict_peak(256),
+        "train_peak_estimate": memory.train_peak(256),
+        "predict_peak_estimate": memory.predict_peak(256),
     }
 
 

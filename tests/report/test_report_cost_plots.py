@@ -3,8 +3,8 @@ from costs_fixture import CPU, around, cost_entry, layer, write_costs, write_sho
 from matplotlib.image import imread
 from report_fixture import metrics, record, write_results, write_showcase
 
+from nin_bench.analysis.costs import compare_costs
 from nin_bench.report.cost_plots import draw_cost_shares, draw_roofline
-from nin_bench.report.costs import compare_costs
 from nin_bench.results import load_results
 
 LABELS = ["$\\frac{1}{0}$", "_hidden", "<script>alert(1)</script>", "w" * 500]

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from report_fixture import COLLAPSED, metrics, record, write_results
 
+from nin_bench.analysis.names import Names
+from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.report.effects import draw_effects, effect_rows, not_drawn
-from nin_bench.report.hypotheses import Verdict, judge
-from nin_bench.report.names import Names
 from nin_bench.results import load_results
 
 HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910], [0.890, 0.894, 0.885, 0.893, 0.888]

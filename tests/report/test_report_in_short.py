@@ -3,8 +3,8 @@ from typing import Any
 
 from report_fixture import COLLAPSED, metrics, record, write_results
 
+from nin_bench.analysis.verdicts import judge
 from nin_bench.report.build import build_report
-from nin_bench.report.hypotheses import judge
 from nin_bench.report.in_short import MOST_LINES, Line, in_short
 from nin_bench.results import load_results
 

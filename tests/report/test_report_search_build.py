@@ -309,7 +309,7 @@ def test_it_does_not_wait_for_torch(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from nin_bench.report.search.build import build_search_report
-from nin_bench.report.search.studies import read_search
+from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.search.warnings import search_warnings
 
 search_warnings(read_search(Path("s")))

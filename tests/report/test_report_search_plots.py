@@ -16,13 +16,13 @@ from search_fixture import (
     write_two_parameters,
 )
 
+from nin_bench.analysis.search.rates import rate_curves, search_axis
+from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.look import Picture
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.report.search.build import Findings, draw_figures
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.plots import draw_learning
-from nin_bench.report.search.rates import rate_curves, search_axis
-from nin_bench.report.search.studies import read_search
 
 
 def draw(folder: Path) -> dict[str, Picture]:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from search_fixture import sweep, write_search
 
+from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.search.build import Findings, describe
 from nin_bench.report.search.size import SizeAndEase
-from nin_bench.report.search.studies import read_search
 
 RATES = [0.01, 0.1, 1.0]
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from search_fixture import RATES, Made, failed, pruned, sweep, trial, write_search, write_search_showcase
 
-from nin_bench.report.search.studies import read_search
+from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.search.warnings import SearchWarning, find_warnings, search_warnings
 
 GOOD = [0.70, 0.80, 0.85, 0.80, 0.70, 0.60]

@@ -1,7 +1,7 @@
 import pytest
 
+from nin_bench.analysis.tables import Spread
 from nin_bench.report.spans import accuracy_span, ends_of_bars, epochs_shown
-from nin_bench.report.tables import Spread
 
 
 def test_one_far_below_the_others_is_out_of_view_unless_it_is_kept():

@@ -2,8 +2,8 @@ import doctest
 
 import pytest
 
+from nin_bench.analysis.tables import Spread
 from nin_bench.report import text
-from nin_bench.report.tables import Spread
 
 
 def test_examples_in_the_docstrings_hold():

@@ -8,19 +8,19 @@ from typing import Any
 import pandas as pd
 from matplotlib.colors import to_hex
 
+from nin_bench.analysis.costs import KINDS, CostRow, MachineCosts
+from nin_bench.analysis.interactions import Product
+from nin_bench.analysis.names import Names
+from nin_bench.analysis.predictions import Confusion
+from nin_bench.analysis.tables import Spread
 from nin_bench.errors import printable
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cost_plots import by_kind, copy_bandwidth, kind_styles, layer_points, roofs_of
-from nin_bench.report.costs import KINDS, CostRow, MachineCosts
 from nin_bench.report.effects import Row
 from nin_bench.report.grid_plots import interaction_panels
-from nin_bench.report.interactions import Product
 from nin_bench.report.look import Style, styles
-from nin_bench.report.names import Names
 from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.predictions import Confusion
 from nin_bench.report.spans import accuracy_span, ends_of_bars, epochs_shown
-from nin_bench.report.tables import Spread
 from nin_bench.stats import Interval
 
 MAX_CELLS = 2_000

@@ -5,6 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nin_bench.analysis.search.budget import Budget, budgets
+from nin_bench.analysis.search.importances import Importances, importances
+from nin_bench.analysis.search.rates import Axis, RateCurve, Width, rate_curves, search_axis
+from nin_bench.analysis.search.studies import Search, read_search
+from nin_bench.analysis.setting import compare_sections, environments
+from nin_bench.analysis.tables import Spread
 from nin_bench.errors import ResultsError
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
@@ -20,16 +26,10 @@ from nin_bench.report.page import (
 )
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.report.search import plots
-from nin_bench.report.search.budget import Budget, budgets
-from nin_bench.report.search.importances import Importances, importances
 from nin_bench.report.search.plot_curves import draw_curves
-from nin_bench.report.search.rates import Axis, RateCurve, Width, rate_curves, search_axis
 from nin_bench.report.search.sentences import caveats, claim_of_ease, ease_of_tuning
 from nin_bench.report.search.size import SizeAndEase, size_and_ease
-from nin_bench.report.search.studies import Search, read_search
 from nin_bench.report.search.warnings import SearchWarning, find_warnings
-from nin_bench.report.setting import compare_sections, environments
-from nin_bench.report.tables import Spread
 
 SCHEMA = 1
 

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from nin_bench.analysis.search.rates import Axis, RateCurve, RatePoint
+from nin_bench.analysis.search.studies import Run, Search, Study, Trial
 from nin_bench.report.look import (
     BELOW,
     FAINT,
@@ -25,8 +27,6 @@ from nin_bench.report.look import (
 )
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.report.search.plots import LINE, scale_axis
-from nin_bench.report.search.rates import Axis, RateCurve, RatePoint
-from nin_bench.report.search.studies import Run, Search, Study, Trial
 
 _SEED: Any = {"linewidth": 0.7, "marker": "o", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.5}
 _OTHERS: Any = {"color": FAINT, "linewidth": 0.7}

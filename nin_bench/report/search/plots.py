@@ -12,6 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from nin_bench.analysis.search.budget import Budget
+from nin_bench.analysis.search.importances import Importances, Shares
+from nin_bench.analysis.search.rates import Axis, RateCurve, nearest_parts
+from nin_bench.analysis.search.studies import Settings
 from nin_bench.report.look import (
     FAINT,
     QUIET,
@@ -28,10 +32,6 @@ from nin_bench.report.look import (
     wrapped,
 )
 from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.search.budget import Budget
-from nin_bench.report.search.importances import Importances, Shares
-from nin_bench.report.search.rates import Axis, RateCurve, nearest_parts
-from nin_bench.report.search.studies import Settings
 
 LINE: Any = {"linewidth": 2, "markersize": 4}
 """The line that a panel is about; its marker is the variant's."""

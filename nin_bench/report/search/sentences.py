@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from nin_bench.report.search.budget import Budget
-from nin_bench.report.search.rates import Axis, Chance, RateCurve, Width
+from nin_bench.analysis.search.budget import Budget
+from nin_bench.analysis.search.rates import Axis, Chance, RateCurve, Width
+from nin_bench.analysis.search.studies import Search
 from nin_bench.report.search.size import LEAST_VARIANTS, SizeAndEase
-from nin_bench.report.search.studies import Search
 from nin_bench.stats import ALPHA
 
 

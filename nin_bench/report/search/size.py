@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nin_bench.report.search.rates import RateCurve
+from nin_bench.analysis.search.rates import RateCurve
 from nin_bench.stats import Interval
 
 LEAST_VARIANTS = 5

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nin_bench.report.search.budget import budgets
-from nin_bench.report.search.rates import Axis, RateCurve, axis_of, rate_curves, search_axis
-from nin_bench.report.search.studies import Search, Settings, Study, Trial
+from nin_bench.analysis.search.budget import budgets
+from nin_bench.analysis.search.rates import Axis, RateCurve, axis_of, rate_curves, search_axis
+from nin_bench.analysis.search.studies import Search, Settings, Study, Trial
 
 EDGE = 0.05
 """A value lies on the edge of its range within this part of it, on the range's own scale."""

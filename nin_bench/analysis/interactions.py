@@ -1,0 +1,165 @@
+"""Two axes of one model in every combination: does what one choice does depend on the other?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nin_bench.analysis.cells import is_healthy, numbers
+from nin_bench.analysis.names import Label, Names
+from nin_bench.analysis.tables import Spread
+from nin_bench.results import Results
+from nin_bench.stats import Interval, PairedDifference, holm_levels, interaction
+
+LEAST_LEVELS = 2
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How much more one choice changes beside another choice."""
+
+    first: tuple[str, str]
+    """Of the first axis: from, to."""
+    second: tuple[str, str]
+    """Of the second axis: from, to."""
+    effect: float | None
+    """What `first` changes test accuracy by at the second's end, less what it does at its start; None where no
+    seed has all four networks healthy."""
+    interval: Interval | None
+    """At the level that Holm's correction over the contrasts of the product gives."""
+    level: float
+    n: int
+    """Seeds at which all four networks are healthy."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A full product of two axes of one model."""
+
+    model: str
+    axes: tuple[str, str]
+    levels: tuple[list[str], list[str]]
+    held: dict[str, str]
+    """The model's other axes, at the value they have here."""
+    left_out: list[str]
+    """Levels that were not combined with every level of the other axis."""
+    cells: list[dict[str, Any]]
+    """By levels: label, mean, sd and n of test accuracy given healthy, num_trained."""
+    contrasts: list[Contrast]
+
+
+def find_interactions(results: Results, names: Names) -> list[Product]:
+    """The products in a grid's variants, by model and pair of axes, in the grid's order."""
+    found: list[Product] = []
+    models: dict[str, dict[str, Label]] = {}
+    for label, name in names.by_label.items():
+        read = Label.read(name)
+        if read is not None and read.arguments:
+            models.setdefault(read.model, {})[label] = read
+    baseline = results.grid.get("baseline") or ""
+    for model, variants in models.items():
+        axes = [
+            key
+            for key in dict.fromkeys(key for variant in variants.values() for key in variant.arguments)
+            if len({variant.arguments.get(key) for variant in variants.values()}) >= LEAST_LEVELS
+        ]
+        start = variants.get(baseline) or next(iter(variants.values()))
+        for pair in combinations(axes, 2):
+            held = {key: value for key, value in start.arguments.items() if key in axes and key not in pair}
+            product = _product(results, model, pair, held, variants, start)
+            if product is not None:
+                found.append(product)
+    return found
+
+
+def _product(
+    results: Results,
+    model: str,
+    axes: tuple[str, str],
+    held: dict[str, str],
+    variants: Mapping[str, Label],
+    start: Label,
+) -> Product | None:
+    labels = {
+        (variant.arguments[axes[0]], variant.arguments[axes[1]]): label
+        for label, variant in variants.items()
+        if all(axis in variant.arguments for axis in axes)
+        and all(variant.arguments.get(key) == value for key, value in held.items())
+    }
+    levels = _full(labels)
+    if levels is None:
+        return None
+    accuracies = {key: _by_seed(results, labels[key]) for key in labels}
+    seen = [list(dict.fromkeys(key[side] for key in labels)) for side in (0, 1)]
+    return Product(
+        model=model,
+        axes=axes,
+        levels=levels,
+        held=held,
+        left_out=[f"{axes[side]}={level}" for side in (0, 1) for level in seen[side] if level not in levels[side]],
+        cells=[
+            {
+                "levels": [a, b],
+                "label": labels[a, b],
+                **asdict(Spread.of(accuracies[a, b].dropna().tolist())),
+                "num_trained": len(accuracies[a, b]),
+            }
+            for a in levels[0]
+            for b in levels[1]
+        ],
+        contrasts=_contrasts(levels, accuracies, start.arguments, axes),
+    )
+
+
+def _full(labels: Mapping[tuple[str, str], str]) -> tuple[list[str], list[str]] | None:
+    """The levels of the largest full product that keeps one axis whole; None below two by two."""
+    first, second = (list(dict.fromkeys(key[side] for key in labels)) for side in (0, 1))
+    choices = [
+        ([a for a in first if all((a, b) in labels for b in second)], second),
+        (first, [b for b in second if all((a, b) in labels for a in first)]),
+    ]
+    best = max(choices, key=lambda choice: len(choice[0]) * len(choice[1]))
+    return best if min(len(best[0]), len(best[1])) >= LEAST_LEVELS else None
+
+
+def _by_seed(results: Results, label: str) -> pd.Series:
+    """Test accuracy by seed, NaN where the network is not healthy."""
+    cells = results.cells[results.cells["label"] == label]
+    cells = cells[cells["outcome"] != "missing"]
+    return numbers(cells, "test_accuracy").where(is_healthy(cells)).set_axis(cells["seed"].tolist())
+
+
+def _contrasts(
+    levels: tuple[list[str], list[str]],
+    accuracies: Mapping[tuple[str, str], pd.Series],
+    start: Mapping[str, str],
+    axes: tuple[str, str],
+) -> list[Contrast]:
+    """Every other level of each axis against the baseline's, or the first."""
+    a0, b0 = (start[axis] if start.get(axis) in own else own[0] for axis, own in zip(axes, levels, strict=True))
+    pairs = [(a, b) for a in levels[0] if a != a0 for b in levels[1] if b != b0]
+    tests = [_test(accuracies, (a0, a), (b0, b)) for a, b in pairs]
+    p_values = [1.0 if test is None else min(1.0, 2 * min(test.above(0), test.below(0))) for test in tests]
+    return [
+        Contrast(
+            first=(a0, a),
+            second=(b0, b),
+            effect=None if test is None else test.mean,
+            interval=None if test is None else test.interval(level),
+            level=level,
+            n=0 if test is None else test.n,
+        )
+        for (a, b), test, level in zip(pairs, tests, holm_levels(p_values), strict=True)
+    ]
+
+
+def _test(
+    accuracies: Mapping[tuple[str, str], pd.Series], a: Sequence[str], b: Sequence[str]
+) -> PairedDifference | None:
+    corners = [accuracies[place] for place in ((a[1], b[1]), (a[1], b[0]), (a[0], b[1]), (a[0], b[0]))]
+    table: npt.NDArray[np.float64] = pd.concat(corners, axis=1).dropna().to_numpy(float)
+    return interaction(*table.T) if len(table) else None

@@ -1,0 +1,174 @@
+"""What stored predictions tell: the test images' own uncertainty, and which classes are taken for which."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nin_bench.analysis.class_names import class_names
+from nin_bench.analysis.tables import VariantRow
+from nin_bench.analysis.verdicts import Verdict
+from nin_bench.errors import ResultsError
+from nin_bench.files import DamagedFileError
+from nin_bench.results import Record, Results, ResultsFolder
+from nin_bench.results.stored import Predictions, check_predictions
+from nin_bench.stats import ImageError, image_error
+
+MOST_VARIANTS = 24
+"""Whose predictions are read beside those of the hypotheses, in the grid's order: each takes some milliseconds."""
+MOST_SEEDS = 20
+"""Healthy cells of a variant that are read for them."""
+MOST_CLASSES = 20
+"""Beyond which a confusion matrix is told by its largest entries alone."""
+MOST_CLASS_NUMBERS = 1000
+"""As many classes as any dataset here could have; a file that names more would take memory without end."""
+NUM_PAIRS = 3
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Which classes a variant's healthy networks take for which."""
+
+    variant_id: str
+    label: str
+    num_cells: int
+    classes: list[str]
+    matrix: list[list[float]] | None
+    """Shares of each class's images (rows) by what was predicted (columns; the last one: nothing), the mean over
+    cells; None with many classes."""
+    pairs: list[tuple[str, str, float]]
+    """The most frequent: true class, predicted class, share of the true class's images."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Predictions of a results folder, read when they are asked for."""
+
+    results: Results
+    left_out: list[str] = field(default_factory=list)
+    """A sentence for each file that was not used."""
+
+    @cached_property
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Label, seed and variant of each planned cell, by its id."""
+        return {cell["cell_id"]: cell for cell in self.results.grid["cells"]}
+
+    def of(self, record: Record) -> Predictions | None:
+        """What a record's network said of the test images; None where nothing whole is stored."""
+        cell_id = record["cell_id"]
+        try:
+            found = ResultsFolder(self.results.folder).read_predictions(cell_id)
+            if found is not None:
+                check_predictions(found, record)
+                if found["label"].min() < 0 or num_classes_in(found) > MOST_CLASS_NUMBERS:
+                    raise DamagedFileError(f"names classes beyond 0 to {MOST_CLASS_NUMBERS - 1}")
+        except (DamagedFileError, ResultsError) as damage:
+            why = "the system refused to read it" if isinstance(damage, ResultsError) else f"it {damage}"
+            sentence = f"predictions/{cell_id}.npz was left out: {why}."
+            if sentence not in self.left_out:
+                self.left_out.append(sentence)
+            return None
+        return found
+
+
+def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
+    """By hypothesis on test accuracy: what the test images leave open, over the pairs of healthy networks."""
+    records = {
+        (place["label"], place["seed"]): record
+        for record in stored.results.records
+        for place in [stored.places[record["cell_id"]]]
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for verdict in verdicts:
+        if verdict.metric != "test_accuracy" or verdict.verdict == "not testable":
+            continue
+        error = _image_error(stored, [
+            [records[label, seed] for label in verdict.compare] for seed in verdict.details["seeds"]
+        ])  # fmt: skip
+        if error is not None:
+            found[verdict.id] = asdict(error)
+    return found
+
+
+def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageError | None:
+    correct: list[list[npt.NDArray[np.bool_]]] = []
+    labels: npt.NDArray[Any] | None = None
+    for pair in pairs:
+        if not all(record["metrics"].get("healthy") for record in pair):
+            continue
+        predicted = [stored.of(record) for record in pair]
+        known = [one for one in predicted if one is not None]
+        if len(known) < 2:
+            continue
+        if labels is None:
+            labels = known[0]["label"]
+        if not all(np.array_equal(one["label"], labels) for one in known):
+            continue  # of another test set
+        correct.append([one["predicted"] == one["label"] for one in known])
+    if not correct or labels is None or len(labels) < 2:
+        return None
+    a, b = (np.array([pair[side] for pair in correct]) for side in (0, 1))
+    return image_error(a, b)
+
+
+def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusion]:
+    """Confusions by variant; those of which no healthy cell's predictions are stored are left out."""
+    healthy: dict[str, list[Record]] = {}
+    for record in stored.results.records:
+        if record["outcome"] == "trained" and record["metrics"].get("healthy"):
+            healthy.setdefault(stored.places[record["cell_id"]]["variant_id"], []).append(record)
+    found = []
+    for row in rows[:MOST_VARIANTS]:
+        predictions = [stored.of(record) for record in healthy.get(row.variant_id, [])[:MOST_SEEDS]]
+        known = [one for one in predictions if one is not None]
+        sizes = {num_classes_in(one) for one in known}
+        if len(sizes) != 1:
+            continue
+        names = class_names(dataset_of(stored.results, row.variant_id), sizes.pop())
+        matrix = np.mean([_matrix(one, len(names)) for one in known], axis=0)
+        found.append(
+            Confusion(
+                variant_id=row.variant_id,
+                label=row.label,
+                num_cells=len(known),
+                classes=names,
+                matrix=matrix.tolist() if len(names) <= MOST_CLASSES else None,
+                pairs=_largest(matrix, names),
+            )
+        )
+    return found
+
+
+def _matrix(predictions: Predictions, num_classes: int) -> npt.NDArray[np.float64]:
+    label, predicted = predictions["label"], predictions["predicted"]
+    counts = np.zeros((num_classes, num_classes + 1))
+    np.add.at(counts, (label, np.where(predicted < 0, num_classes, predicted)), 1)
+    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
+def _largest(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, str, float]]:
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:NUM_PAIRS]
+    places = [divmod(int(place), wrong.shape[1]) for place in order]
+    columns = [*names, "nothing"]
+    return [
+        (names[row], columns[column], float(wrong[row, column])) for row, column in places if wrong[row, column]
+    ]
+
+
+def num_classes_in(predictions: Predictions) -> int:
+    """As many classes as the test images and what was said of them name."""
+    return int(max(predictions["label"].max(), predictions["predicted"].max())) + 1
+
+
+def dataset_of(results: Results, variant_id: str) -> str | None:
+    """The name of the dataset that a variant sees."""
+    return next(
+        (entry["data"].get("name") for entry in results.grid["variants"] if entry["variant_id"] == variant_id),
+        None,
+    )

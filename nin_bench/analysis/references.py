@@ -1,0 +1,153 @@
+"""Published values beside measured ones: how far apart, and how sure that is, as far as the published allow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nin_bench.analysis.cells import number
+from nin_bench.analysis.hypothesis_tests import Known
+from nin_bench.analysis.tables import Spread
+from nin_bench.metrics import METRICS, Metric
+from nin_bench.results import Results
+from nin_bench.stats import Interval, percentile_among, welch_interval
+
+_MOSTLY_ALIKE = 0.1
+"""An accuracy's variance, of the most that its mean allows, up to which all networks may have learned: one in
+fifty at chance among others at 90 % makes an eighth, a deviation of 5 points about 80 % a sixtieth."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One reference of the grid, and what was measured of its variant."""
+
+    id: str
+    says: str
+    metric: str
+    label: str
+    source: str
+    url: str | None
+    differs: str | None
+    published: Spread
+    measured: Spread
+    """Over every trained cell, collapsed ones too: others seldom say that they left any out."""
+    num_collapsed: int
+    """Trained cells whose network is not healthy."""
+    difference: float | None
+    """Measured less published, of the means."""
+    interval: Interval | None
+    """Of the difference, Welch's of 95 %; None where it was published without spread, or where networks collapsed,
+    of ours or, by their spread, of the published."""
+    percentile: float | None
+    """The share of our networks below a single published one; None where that is a mean."""
+    sentence: str
+
+
+def compare_references(results: Results) -> list[Comparison]:
+    """Hold each of the grid's references against the cells of its variant, in the grid's order."""
+    known = Known.of(results)
+    return [_compare(reference, known, results) for reference in results.grid.get("references", [])]
+
+
+def _compare(reference: Mapping[str, Any], known: Known, results: Results) -> Comparison:
+    metric, label = METRICS[reference["metric"]], reference["model"]
+    values = _values(metric, label, known, results)
+    published = Spread(reference["value"], reference["sd"], reference["n"])
+    measured = Spread.of(values)
+    trained = [cell for (of, _), cell in known.cells.items() if of == label and cell.outcome == "trained"]
+    num_collapsed = sum(cell["healthy"] == 0 for cell in trained) if metric.kind == "quality" else 0
+    over_seeds = metric.kind in ("quality", "rate")
+    interval = percentile = None
+    mixed = metric.name.endswith("_accuracy") and _is_mixed(published)
+    if over_seeds and published.sd and measured.sd and not num_collapsed and not mixed:
+        assert published.mean is not None
+        assert measured.mean is not None
+        interval = welch_interval(
+            measured.mean, measured.sd, measured.n, published.mean, published.sd, published.n
+        )
+    if over_seeds and published.n == 1 and values:
+        percentile = percentile_among(reference["value"], values)
+    return Comparison(
+        id=reference["id"],
+        says=reference["says"],
+        metric=metric.name,
+        label=label,
+        source=reference["source"],
+        url=reference["url"],
+        differs=reference["differs"],
+        published=published,
+        measured=measured,
+        num_collapsed=num_collapsed,
+        difference=None if measured.mean is None else measured.mean - reference["value"],
+        interval=interval,
+        percentile=percentile,
+        sentence=_sentence(
+            metric,
+            reference["value"],
+            values,
+            interval,
+            percentile,
+            num_collapsed,
+            published.sd if mixed else None,
+        ),
+    )
+
+
+def _is_mixed(accuracy: Spread) -> bool:
+    """Whether accuracies vary too much to be those of networks that all learned."""
+    if accuracy.mean is None or accuracy.sd is None:
+        return False
+    return accuracy.sd**2 > _MOSTLY_ALIKE * accuracy.mean * (1 - accuracy.mean)
+
+
+def _values(metric: Metric, label: str, known: Known, results: Results) -> list[float]:
+    """What is known of the variant: a value for each trained cell, or the one that no seed changes."""
+    seeds = [seed for of, seed in known.cells if of == label]
+    if metric.deterministic:
+        count = known.count(metric, label, seeds)
+        return [] if count is None else [count]
+    if metric.kind == "measured":
+        costs = results.costs
+        found = costs[costs["label"] == label]
+        values = [number(value) for value in found[metric.name]] if metric.name in costs else []
+    else:
+        cells = [known.cells[label, seed] for seed in seeds]
+        values = [cell[metric.name] for cell in cells if cell.outcome == "trained"]
+    return [value for value in values if value == value]  # NaN, what is not known, is not itself
+
+
+def _sentence(
+    metric: Metric,
+    published: float,
+    values: list[float],
+    interval: Interval | None,
+    percentile: float | None,
+    num_collapsed: int,
+    mixed_sd: float | None,
+) -> str:
+    if not values:
+        return "Nothing was measured to hold against it."
+    if metric.deterministic:
+        return "The two counts are equal." if values[0] == published else "The two counts differ."
+    failed = (
+        f"{num_collapsed} of our {len(values)} networks collapsed, so that their mean describes none of them, "
+        "and no interval is given."
+        if num_collapsed
+        else ""
+    )
+    if mixed_sd is not None:
+        failed = (
+            f"A deviation of {100 * mixed_sd:.1f} points is that of networks some of which failed, so that the "
+            f"published mean describes none of them: no test is made. {failed}".rstrip()
+        )
+    if percentile is not None:
+        below = sum(value < published for value in values)
+        equal = sum(value == published for value in values)
+        ties = f", and is equal to {equal}" if equal else ""
+        lies = f"it lies above {below} of our {len(values)}{ties} (percentile {100 * percentile:.0f})"
+        return f"A single published run: {lies}. {failed}".rstrip()
+    if interval is not None:
+        low, high = interval
+        if low > 0 or high < 0:
+            return f"The whole interval lies {'above' if low > 0 else 'below'} zero: the means differ."
+        return "The interval reaches across zero: no difference is told from luck, which is not the same as equal."
+    return failed or "Without a spread on both sides there is no interval: the two stand side by side."

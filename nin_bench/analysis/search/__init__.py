@@ -1,0 +1,1 @@
+"""What a search left in its folder, and what follows from it."""

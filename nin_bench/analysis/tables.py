@@ -1,0 +1,238 @@
+"""What a page says, as raw numbers: one function per table, each from Results to plain values.
+
+Nothing is rounded here, and collapsed cells are never averaged with healthy ones without saying so.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nin_bench.analysis.cells import generalisation_gap, health, is_healthy, is_trained, number, numbers
+from nin_bench.analysis.names import Names
+from nin_bench.results import Results
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What n cells measured."""
+
+    mean: float | None
+    """None without a value."""
+    sd: float | None
+    """Standard deviation with n - 1 degrees of freedom; None with fewer than two values."""
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of plain values; exact for equal ones, whatever their number."""
+        return cls(
+            mean=statistics.fmean(values) if values else None,
+            sd=statistics.stdev(values) if len(values) > 1 else None,
+            n=len(values),
+        )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many cells, of those of which it is known."""
+
+    count: int
+    of: int
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """One line of the comparison. Counts are of planned cells; shares lie in [0, 1]."""
+
+    variant_id: str
+    label: str
+    name: str
+    """The label without what its model's variants have in common."""
+    baseline: bool
+    planned: int
+    trained: int
+    escaped: Tally
+    """Of the trained: left chance level."""
+    healthy: Tally
+    """Of the trained: escaped, and no class map dead."""
+    num_params: int | None
+    num_macs: int | None
+    """Multiply-accumulates of one image's forward pass."""
+    test_accuracy: Spread
+    """Over every trained cell, collapsed ones too."""
+    test_accuracy_given_healthy: Spread
+    generalisation_gap: Spread
+    """Train less test accuracy, both in evaluation mode, over healthy cells: a collapsed one has no gap."""
+    train_images_per_second: Spread
+    """Seen while training, over every trained cell."""
+    train_seconds: Spread
+    """Per trained cell."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A cell that failed, or that ran to its end and collapsed."""
+
+    cell_id: str
+    label: str
+    seed: int
+    outcome: str
+    collapsed: bool
+    cause: str
+
+
+def compare_variants(results: Results) -> list[VariantRow]:
+    """The comparison table, in the grid's order."""
+    cells = results.cells
+    names = Names.of([entry["label"] for entry in results.grid["variants"]])
+    variant = cells["variant_id"]
+    trained, healthy = is_trained(cells), is_healthy(cells)
+
+    def count(where: pd.Series) -> dict[str, int]:
+        return {str(key): int(n) for key, n in where.groupby(variant).sum().items()}
+
+    def tally(yes_or_no: pd.Series) -> dict[str, Tally]:
+        counts, known = count(trained & (yes_or_no == 1)), count(trained & yes_or_no.notna())
+        return {key: Tally(counts[key], known[key]) for key in known}
+
+    def spreads(values: pd.Series, where: pd.Series) -> dict[str, Spread]:
+        table = values.where(where).groupby(variant).agg(["mean", "std", "count"])
+        return {
+            str(key): Spread(mean=_known(mean), sd=_known(sd), n=int(n)) for key, mean, sd, n in table.itertuples()
+        }
+
+    planned, num_trained = count(pd.Series(True, index=cells.index)), count(trained)
+    escaped, are_healthy = tally(numbers(cells, "escaped")), tally(health(cells))
+    num_params = numbers(cells, "num_params").groupby(variant).first()
+    num_macs = numbers(cells, "num_macs").groupby(variant).first()
+    accuracy = spreads(numbers(cells, "test_accuracy"), trained)
+    accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
+    gaps = spreads(generalisation_gap(cells), healthy)
+    speeds = spreads(numbers(cells, "train_images_per_second"), trained)
+    seconds = spreads(numbers(cells, "train_seconds"), trained)
+    return [
+        VariantRow(
+            variant_id=key,
+            label=entry["label"],
+            name=names[entry["label"]],
+            baseline=entry["label"] == results.grid.get("baseline"),
+            planned=planned[key],
+            trained=num_trained[key],
+            escaped=escaped[key],
+            healthy=are_healthy[key],
+            num_params=_whole(num_params[key]),
+            num_macs=_whole(num_macs[key]),
+            test_accuracy=accuracy[key],
+            test_accuracy_given_healthy=accuracy_given_healthy[key],
+            generalisation_gap=gaps[key],
+            train_images_per_second=speeds[key],
+            train_seconds=seconds[key],
+        )
+        for entry in results.grid["variants"]
+        if (key := entry["variant_id"]) in planned
+    ]
+
+
+def cost_of(row: VariantRow, cost: str) -> float | None:
+    """What a variant takes of `num_params`, `num_macs` or `train_seconds` (the mean over its trained cells)."""
+    found = getattr(row, cost)
+    return found.mean if isinstance(found, Spread) else found
+
+
+def pareto_front(rows: Sequence[VariantRow], cost: str) -> list[VariantRow]:
+    """The variants that no other beats in accuracy given healthy at the same cost or less, cheapest first.
+
+    Args:
+        rows: the comparison table.
+        cost: as for `cost_of`.
+    """
+    known = [row for row in rows if cost_of(row, cost) is not None and _accuracy(row) is not None]
+    front: list[VariantRow] = []
+    for row in sorted(known, key=lambda row: (cost_of(row, cost) or 0, -(_accuracy(row) or 0))):
+        if not front or (_accuracy(row) or 0) > (_accuracy(front[-1]) or 0):
+            front.append(row)
+    return front
+
+
+def _accuracy(row: VariantRow) -> float | None:
+    return row.test_accuracy_given_healthy.mean
+
+
+def troubles(results: Results) -> list[Trouble]:
+    """Every cell that failed or collapsed, in the grid's order, with its cause in a sentence."""
+    cells = results.cells
+    unwell = cells[health(cells) == 0]
+    last_epochs = (
+        results.history.drop_duplicates("cell_id", keep="last").set_index("cell_id").to_dict("index")
+        if len(results.history)
+        else {}
+    )
+    found = []
+    for cell in unwell.to_dict("records"):
+        collapsed = cell["outcome"] == "trained"
+        last_epoch = last_epochs.get(cell["cell_id"], {})
+        found.append(
+            Trouble(
+                cell_id=cell["cell_id"],
+                label=cell["label"],
+                seed=int(cell["seed"]),
+                outcome=cell["outcome"],
+                collapsed=collapsed,
+                cause=_why_collapsed(cell, last_epoch) if collapsed else _why_failed(cell, last_epoch),
+            )
+        )
+    return found
+
+
+def _why_collapsed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> str:
+    reasons = []
+    escape_epoch, loss = _known(cell.get("escape_epoch")), _known(last_epoch.get("train_loss"))
+    if escape_epoch is not None:
+        reasons.append(f"left chance level in epoch {math.ceil(escape_epoch)}")
+    else:
+        at = "" if loss is None else f" (training loss ended at {loss:.3f})"
+        reasons.append(f"never left chance level{at}")
+    if dead := _whole(cell.get("num_dead_maps")):
+        reasons.append(f"{dead} class {'map' if dead == 1 else 'maps'} dead")
+    if silent := _whole(cell.get("num_no_prediction")):
+        reasons.append(f"no prediction for {silent:,} test {'image' if silent == 1 else 'images'}")
+    return "; ".join(reasons)
+
+
+def _why_failed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> str:
+    epochs = _whole(last_epoch.get("epoch")) or 0
+    step = _whole(cell.get("failed_step"))
+    place = ("" if step is None else f"at step {step:,}, ") + f"after {epochs} whole "
+    error = cell.get("error")
+    return f"{place}{'epoch' if epochs == 1 else 'epochs'}" + (
+        f": {error}" if isinstance(error, str) and error else ""
+    )
+
+
+def missing_seeds(results: Results) -> list[dict[str, Any]]:
+    """The planned cells without a record, as a label and its seeds for each variant that has any."""
+    missing = results.cells[results.cells["outcome"] == "missing"]
+    groups = missing.groupby(["variant_id", "label"], sort=False)["seed"]
+    return [{"label": label, "seeds": [int(seed) for seed in seeds]} for (_, label), seeds in groups]
+
+
+def count_outcomes(results: Results) -> dict[str, int]:
+    """How many planned cells ended how, `trained` first and `missing` last."""
+    counts = Counter(results.cells["outcome"].tolist())
+    order = sorted(counts, key=lambda outcome: (outcome != "trained", outcome == "missing", outcome))
+    return {outcome: counts[outcome] for outcome in order}
+
+
+def _known(value: object) -> float | None:
+    found = number(value)
+    return None if math.isnan(found) else found
+
+
+def _whole(value: object) -> int | None:
+    found = _known(value)
+    return None if found is None else int(found)

@@ -1,0 +1,107 @@
+"""How many epochs each variant takes to leave chance level, and to a validation accuracy that all are asked for.
+
+Some cells never get there: they count as not having done so until their last epoch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from nin_bench.analysis.cells import is_trained, number, numbers
+from nin_bench.results import Results
+from nin_bench.stats import Survival, survival
+
+SHORT_OF = 0.01
+"""How much below the baseline's median cell the target lies."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """When a variant's cells reached something."""
+
+    variant_id: str
+    label: str
+    survival: Survival
+
+    def as_dict(self) -> dict[str, Any]:
+        """As report.json holds it."""
+        found = self.survival
+        return {
+            "variant_id": self.variant_id,
+            "label": self.label,
+            **asdict(found),
+            "median": found.median,
+            "median_interval": found.median_interval,
+            "restricted_mean": found.restricted_mean,
+        }
+
+
+@dataclass(frozen=True)
+class Target:
+    """The accuracy asked for, and who reached it when."""
+
+    accuracy: float
+    of: str | None
+    """The label of the baseline; None where the grid has none, and all cells set the target."""
+    rows: list[Reached]
+    """In the grid's order; variants of which no epoch is known are left out."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As report.json holds it."""
+        return {"accuracy": self.accuracy, "of": self.of, "variants": [row.as_dict() for row in self.rows]}
+
+
+def find_target(results: Results, epochs: pd.DataFrame) -> Target | None:
+    """The target and who reached it: the baseline's median final validation accuracy, less a point.
+
+    Args:
+        results: the results folder as read.
+        epochs: `known_epochs` of validation accuracy.
+
+    Returns:
+        None where no validation accuracy is known, or where the target is no better than a guess.
+    """
+    cells = results.cells
+    trained = is_trained(cells)
+    label = results.grid.get("baseline")
+    of_baseline = cells["label"] == label
+    final = numbers(cells, "validation_accuracy").where(trained & (of_baseline if label else True)).dropna()
+    if final.empty:
+        return None
+    accuracy = float(final.median()) - SHORT_OF
+    if accuracy <= float(numbers(cells, "chance_accuracy").fillna(0).max()):
+        return None
+    first = epochs[epochs["value"] >= accuracy].groupby("cell_id")["epoch"].min()
+    known = cells[cells["cell_id"].isin(set(epochs["cell_id"]))]
+    return Target(accuracy, label, _by_variant(results, known, first.to_dict()))
+
+
+def find_escapes(results: Results) -> list[Reached]:
+    """When cells left chance level; those whose record does not say whether they did are left out."""
+    cells = results.cells
+    escaped = numbers(cells, "escaped")
+    epochs = numbers(cells, "escape_epoch").where(escaped == 1)
+    known = cells[(escaped == 0) | epochs.notna()]
+    return _by_variant(results, known, dict(zip(cells["cell_id"], epochs, strict=True)))
+
+
+def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, float]) -> list[Reached]:
+    """Estimate for each variant; a cell that ended for good is followed to its last planned epoch."""
+    planned = {variant["variant_id"]: variant["recipe"]["epochs"] for variant in results.grid["variants"]}
+    last = results.history.groupby("cell_id")["epoch"].max().to_dict() if len(results.history) else {}
+    found = []
+    groups = {str(key): group for key, group in cells.groupby("variant_id", sort=False)}
+    for variant in results.grid["variants"]:
+        key = variant["variant_id"]
+        if key not in groups:
+            continue
+        times, reached = [], []
+        for cell_id, outcome in groups[key][["cell_id", "outcome"]].itertuples(index=False):
+            at = number(reached_at.get(cell_id))
+            until = planned[key] if outcome in ("trained", "diverged") else last.get(cell_id, 0)
+            reached.append(at == at)  # NaN is not
+            times.append(at if at == at else float(until))
+        found.append(Reached(key, variant["label"], survival(times, reached, horizon=float(planned[key]))))
+    return found

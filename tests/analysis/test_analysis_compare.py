@@ -1,0 +1,132 @@
+import json
+
+import pytest
+from costs_fixture import CPU, around, cost_entry, write_costs
+from report_fixture import COLLAPSED, ENVIRONMENT, learning, metrics, record, write_results
+
+from nin_bench.analysis.compare import describe_moves
+from nin_bench.errors import ResultsError
+from nin_bench.report.compare import compare_folders
+from nin_bench.report.page import plain
+from nin_bench.results import load_results
+
+BEFORE = [0.90, 0.91, 0.92, 0.905, 0.915]
+
+
+def cells(*accuracies, **others):
+    return [record(metrics=metrics(accuracy, **others), history=learning(2, 0.9, 0)) for accuracy in accuracies]
+
+
+def moves(tmp_path, before, after, **grid):
+    """Write two folders, and say what moved from one to the other, by label."""
+    a = write_results(tmp_path / "a", before, **grid)
+    b = write_results(tmp_path / "b", after, **grid)
+    said = plain(describe_moves(load_results(a), load_results(b)))
+    json.dumps(said, allow_nan=False)
+    return {move["label"]: move for move in said["moves"]}, said
+
+
+def test_what_repeats_but_for_its_times_is_the_same(tmp_path):
+    found, said = moves(tmp_path, {"a": cells(*BEFORE)}, {"a": cells(*BEFORE, train_seconds=99.0)})
+    assert found["a"]["verdict"] == "the same"
+    assert (found["a"]["num_equal"], found["a"]["num_shared"], found["a"]["difference"]) == (5, 5, 0)
+    assert (said["settings"], said["environment"]) == ([], [])
+    # one bit of one cell
+    (tmp_path / "again").mkdir()
+    found, _ = moves(tmp_path / "again", {"a": cells(*BEFORE)}, {"a": cells(*BEFORE, test_loss=0.3000000000001)})
+    assert (found["a"]["verdict"], found["a"]["num_equal"]) == ("cannot be told", 0)
+
+
+def test_a_difference_beyond_noise_is_told_from_one_within(tmp_path):
+    up = [0.92, 0.932, 0.938, 0.926, 0.934]  # .020 .022 .018 .021 .019 above
+    noise = [0.905, 0.905, 0.922, 0.90, 0.918]  # .005 −.005 .002 −.005 .003
+    found, _ = moves(
+        tmp_path,
+        {"up": cells(*BEFORE), "noise": cells(*BEFORE)},
+        {"up": cells(*up, num_params=2_000_000), "noise": cells(*noise)},
+    )
+    assert {label: move["verdict"] for label, move in found.items()} == {"up": "up", "noise": "within noise"}
+    # 0.02 ± t(.9875; 4) · 0.0015811 / √5, at half of 5 % as the first of two (Holm)
+    assert found["up"]["level"] == 0.025
+    assert found["up"]["interval"] == pytest.approx((0.02 - 0.0024716, 0.02 + 0.0024716), abs=1e-6)
+    assert (found["up"]["n"], found["up"]["paired"]) == (5, True)
+    assert found["up"]["counts"]["num_params"] == [1_992_166, 2_000_000]
+
+
+def test_seeds_that_are_not_shared_are_compared_without_pairs(tmp_path):
+    found, _ = moves(
+        tmp_path,
+        {"a": [*cells(0.90, 0.91, 0.92), None, None, None]},
+        {"a": [None, None, None, *cells(0.8, 0.81, 0.82)]},
+    )
+    move = found["a"]
+    assert (move["verdict"], move["paired"], move["n"], move["num_shared"]) == ("down", False, 6, 0)
+    assert move["difference"] == pytest.approx(-0.1)
+
+
+def test_collapse_stays_out_of_the_difference_and_is_counted(tmp_path):
+    found, _ = moves(
+        tmp_path,
+        {"a": cells(*BEFORE)},
+        {"a": [*cells(*BEFORE[:3]), *[record(metrics=metrics(0.1, **COLLAPSED))] * 2]},
+    )
+    move = found["a"]
+    assert (move["difference"], move["n"]) == (0, 3)
+    assert move["healthy"] == [{"count": 5, "of": 5}, {"count": 3, "of": 5}]
+    assert move["healthy_p"] == pytest.approx(4 / 9)  # two-sided: 2 · C(5,3)·C(5,5) / C(10,8)
+
+
+def test_a_variant_that_was_changed_is_known_by_its_name(tmp_path):
+    a = write_results(tmp_path / "a", {"x": cells(0.9), "gone": cells(0.9)})
+    b = write_results(
+        tmp_path / "b", {"new": cells(0.9), "x": cells(0.8)}, recipes={"x": {"epochs": 12, "lr": 0.2}}
+    )
+    for path, prefix in ((a, "before"), (b, "after")):
+        grid = json.loads((path / "grid.json").read_text())
+        for part in (*grid["variants"], *grid["cells"]):
+            part["variant_id"] = prefix + part["variant_id"]
+        (path / "grid.json").write_text(json.dumps(grid))
+    for cell in (b / "cells").iterdir():
+        made = json.loads(cell.read_text())
+        cell.write_text(json.dumps({**made, "environment": {**ENVIRONMENT, "processor": "Another CPU"}}))
+    said = plain(describe_moves(load_results(a), load_results(b)))
+    assert [move["label"] for move in said["moves"]] == ["x"]
+    assert said["moves"][0]["verdict"] == "cannot be told"  # one pair has no spread
+    assert (said["only_in_a"], said["only_in_b"]) == (["gone"], ["new"])
+    assert {"field": "recipe.lr", "a": 0.1, "b": 0.2, "labels": ["x"]} in said["settings"]
+    assert said["environment"] == [{"name": "processor", "a": ["Example CPU"], "b": ["Another CPU"]}]
+
+
+def test_costs_are_ratios_with_intervals(tmp_path):
+    for name, speed in (("a", 1000.0), ("b", 1500.0)):
+        write_results(tmp_path / name, {"x|y": [None]}, machine=CPU)
+        train = {**cost_entry()["train"], "images_per_second": around(speed)}
+        write_costs(tmp_path / name, "v00", cost_entry(train=train))
+    page = compare_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out").read_text()
+    [move] = json.loads((tmp_path / "out" / "compare.json").read_text())["moves"]
+    ratio = move["costs"]["train_images_per_second"]
+    assert ratio["mean"] == pytest.approx(1.5)
+    # logarithms of the same five rounds have a deviation of .0790 in both: 2.306 · .0790 · √(2/5) on either side
+    assert ratio["interval"] == pytest.approx((1.337, 1.683), abs=2e-3)
+    assert "| x\\|y | – | – | ×1.50 (1.34 to 1.68) | ×1.00 (0.89 to 1.12) |" in page
+    assert "| x\\|y | **cannot be told** | – |" in page
+
+
+def test_nothing_in_common_is_said(tmp_path):
+    a = write_results(tmp_path / "a", {"a": cells(0.9)})
+    grid = json.loads((a / "grid.json").read_text())
+    b = write_results(tmp_path / "b", {"<script>": cells(0.9)})
+    other = json.loads((b / "grid.json").read_text())
+    for part in (*other["variants"], *other["cells"]):
+        part["variant_id"] = "another"
+    (b / "grid.json").write_text(json.dumps(other))
+    page = compare_folders(a, b, tmp_path / "out").read_text()
+    assert "**No variant is in both: there is nothing to compare.**" in page
+    assert "- B: &lt;script&gt;" in page
+    assert grid["name"] in page
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    a = write_results(tmp_path / "a", {"a": cells(0.9)})
+    with pytest.raises(ResultsError, match="not a results folder"):
+        compare_folders(a, tmp_path / "absent", tmp_path / "out")
