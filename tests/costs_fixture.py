@@ -48,7 +48,8 @@ def cost_entry(**others: Any) -> dict[str, Any]:
         "error": None,
         "setting": {
             "batch_size": 32, "micro_batch": 16, "precision": "bf16", "optimizer": "sgd", "resolution": 131,
-            "channels": 1, "num_classes": 10, "num_threads": 1, "num_rounds": 5, "num_workers": 2, "evaluation_batch": 250,
+            "channels": 1, "num_classes": 10, "num_threads": 1, "num_rounds": 5, "num_workers": 2,
+            "evaluation_batch": 250,
             "workload": {
                 "num_steps": 10, "images_per_step": 32, "num_predict_images": 500, "num_latencies": 3,
                 "num_layer_images": 32,

@@ -64,7 +64,7 @@ class ModelCount:
 
 
 def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
-    """Count a model by passing one image through it, in shape only: nothing is stored, nothing computed.
+    """Count a registered model, as `count_network` does.
 
     Args:
         name: a registered model.
@@ -74,12 +74,21 @@ def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
     Raises:
         SpecError: what `build_model` refuses.
     """
-    with torch.device("meta"), torch.enable_grad():
-        model = build_model(name, image, **arguments).eval()  # one image is too few to normalise in training
-        one = torch.empty(1, image.channels, image.resolution, image.resolution)
-        counter = _Counter(model)
-        with counter:
-            logits = model(one)
+    with torch.device("meta"):
+        return count_network(build_model(name, image, **arguments), image)
+
+
+def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
+    """Count a network by passing one image through it, in shape only: nothing is stored, nothing computed.
+
+    Args:
+        network: on the meta device.
+        image: what goes in and how many classes come out.
+    """
+    network.eval()  # one image is too few to normalise in training
+    counter = _Counter(network)
+    with torch.enable_grad(), counter:
+        logits = network(torch.empty(1, image.channels, image.resolution, image.resolution, device="meta"))
     assert logits.shape == (1, image.num_classes)
     return counter.count()
 

@@ -86,7 +86,9 @@ def test_the_headline_has_none_for_what_was_not_measured():
         (CostEntry.model_validate(cost_entry()), 5, 3, False),
     ],
 )
-def test_when_measuring_again_adds_nothing(known: CostEntry, wanted_rounds: int, num_workers: int, *, enough: bool):
+def test_when_measuring_again_adds_nothing(
+    known: CostEntry, wanted_rounds: int, num_workers: int, *, enough: bool
+):
     assert known.is_enough(wanted_rounds, num_workers) is enough
 
 
@@ -144,6 +146,6 @@ def test_an_entry_in_which_something_is_wrong_damages_its_file(tmp_path, changes
 
 
 def test_a_file_of_another_variant_is_refused(tmp_path):
-    write_costs(tmp_path, "v", cost_entry(), variant_id="w")
-    with pytest.raises(DamagedFileError, match="another variant, w"):
-        ResultsFolder(tmp_path).read_costs("v")
+    costs(entry()).write(tmp_path / "costs" / "w.json")
+    with pytest.raises(DamagedFileError, match="another variant, v"):
+        ResultsFolder(tmp_path).read_costs("w")
