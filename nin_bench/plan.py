@@ -1,25 +1,18 @@
-"""What a grid asks for, what of it is done, and whether every model in it can be built."""
+"""What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
+from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.cost import count_model
-from nin_bench.data import count_images, describe_data, resolve_data
-from nin_bench.errors import ResultsError, SpecError
+from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
-from nin_bench.grid import Grid, Size, Variant
-from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
+from nin_bench.grid import Grid
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.training.trainer import check_micro_batch
 
 State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
@@ -27,33 +20,6 @@ a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: i
 cell, since a default has changed."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
-
-
-@dataclass(frozen=True)
-class RegistryCatalog:
-    """Answers a grid's questions from the registry of models and the table of datasets."""
-
-    data_dir: Path | None = None
-
-    def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
-        """The registered model with every argument typed and filled in; SpecError for a wrong one."""
-        resolved = resolve_arguments(name, arguments)
-        defaults = {key: argument.default for key, argument in model_arguments(name).items()}
-        return ModelSpec(name=name, revision=model_revision(name), arguments=resolved, defaults=defaults)
-
-    def resolve_data(self, spec: DataSpec) -> DataSpec:
-        """The dataset with its resolution and validation size filled in; SpecError for a wrong one."""
-        return resolve_data(spec, self.data_dir)
-
-    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
-        """Parameters or MACs per image, as `count_model` counts them; SpecError where there is no such network."""
-        image = describe_data(data, self.data_dir)
-        if size == "num_macs":
-            return count_model(model.name, image, **model.arguments).num_macs.total
-        # Passing an image through, in shape only, loads what PyTorch compiles with, a second that this saves.
-        with torch.device("meta"):
-            network = build_model(model.name, image, **model.arguments)
-        return sum(weights.numel() for weights in network.parameters())
 
 
 @dataclass(frozen=True)
@@ -88,37 +54,6 @@ class PlannedCell:
             "estimated_seconds": self.estimate.seconds,
             "estimated_memory_bytes": self.estimate.memory_bytes,
         }
-
-
-def check_models(grid: Grid, data_dir: Path | None = None) -> None:
-    """`check_networks` of all of a grid's variants."""
-    check_networks(grid.variants, data_dir)
-
-
-def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) -> None:
-    """Build every distinct network on the meta device, where it takes neither memory nor time.
-
-    Raises:
-        InputError: a network cannot be built for its images (too small an input, a width that leaves no
-            channel) or does not go with its recipe; it names file, line and column of the refused value.
-    """
-    for variant in _distinct_networks(variants):
-        try:
-            image = describe_data(variant.data, data_dir)
-            with torch.device("meta"):
-                model = build_model(variant.model.name, image, **variant.model.arguments)
-            check_micro_batch(model, variant.recipe)
-        except SpecError as error:
-            raise variant.refused(error) from error
-
-
-def _distinct_networks(variants: Iterable[Variant]) -> Iterator[Variant]:
-    seen = set()
-    for variant in variants:
-        key = (repr(variant.model.identity()), variant.data, variant.recipe.micro_batch)
-        if key not in seen:
-            seen.add(key)
-            yield variant
 
 
 def plan_cells(grid: Grid, folder: ResultsFolder, *, fresh: bool = False) -> list[PlannedCell]:
@@ -185,26 +120,12 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
             )
 
 
-def load_plan(
-    grid: Grid, folder: ResultsFolder, data_dir: Path | None = None, *, fresh: bool = False
-) -> list[PlannedCell]:
-    """Check models and folder, then plan; nothing is written.
-
-    Raises:
-        InputError: a network cannot be built for its images.
-        ResultsError: the folder holds results of another question.
-    """
-    check_models(grid, data_dir)
-    check_same_question(grid, folder)
-    return plan_cells(grid, folder, fresh=fresh)
-
-
 def estimate_cells(
     planned: Iterable[PlannedCell],
     folder: ResultsFolder,
     fingerprint: str,
     num_workers: int,
-    data_dir: Path | None = None,
+    count_images: Callable[[DataSpec], ImageCounts],
 ) -> list[PlannedCell]:
     """Add to each cell what it will take, where its variant's costs have been measured on this machine.
 
@@ -213,7 +134,7 @@ def estimate_cells(
         folder: where costs lie.
         fingerprint: of this machine; another's costs are not looked at.
         num_workers: how many cells run at a time.
-        data_dir: where datasets lie; None looks in the usual places.
+        count_images: of a dataset.
     """
 
     @cache
@@ -224,9 +145,7 @@ def estimate_cells(
             return None
         return costs.entry_of(fingerprint) if costs else None
 
-    @cache
-    def images(spec: DataSpec) -> ImageCounts:
-        return ImageCounts(*count_images(spec, data_dir))
+    images = cache(count_images)
 
     def estimate(one: PlannedCell) -> Estimate:
         measured = entry(one.cell.variant_id)

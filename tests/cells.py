@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell, DataSpec, Recipe
-from nin_bench.plan import RegistryCatalog
 
 QUICK = {"epochs": 2, "batch_size": 64, "lr": 0.1, "momentum": 0.9}
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import settings
 from installed import has_fashion_mnist
 
-from nin_bench.plan import RegistryCatalog
+from nin_bench.catalog import RegistryCatalog
 
 # A slow machine is no failure.
 settings.register_profile("no deadline", deadline=None)

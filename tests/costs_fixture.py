@@ -113,7 +113,7 @@ def _showcase_entry(label: str, num_params: int, num_macs: int) -> dict[str, Any
     macs = _split(label, num_macs, params["dense"])  # each weight of a dense layer multiplies once
     layers = [
         layer(
-            f"block{number + 1}.{kind}", kind, flops=2 * macs[kind] / len(intensities),
+            f"block{number + 1}.{kind}", kind, flops=2 * macs[kind] // len(intensities),
             flops_per_byte=float(intensity),
             forward_seconds=2 * macs[kind] / len(intensities) / min(rate * (1 + 0.1 * number), intensity * 9e9),
             backward_seconds=4 * macs[kind] / len(intensities) / rate,

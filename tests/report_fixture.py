@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def locked(seeds: list[int], hypotheses: list[dict[str, Any]], **others: Any) ->
     return {"digest": digest, "locked_at": "2026-01-01T00:00:00+00:00", **others, **fixed}
 
 
+def model_of(label: str) -> dict[str, Any]:
+    """The model that a label tells, `nin pointwise=2`; else a `nin` whose label is its own."""
+    name, *words = label.split(" ")
+    if re.fullmatch(r"[a-z0-9_]{2,}( \w+=[\w.]+)*", label) is None:
+        return {"model": {"name": "nin", "revision": 1}, "own_label": True}
+    return {"model": {"name": name, "revision": 1, **dict(word.split("=") for word in words)}}
+
+
 def write_results(
     folder: Path,
     variants: dict[str, list[dict[str, Any] | None]],
@@ -92,7 +101,7 @@ def write_results(
         "expect": "45 cells", "source": "", "device_kind": "cpu", "data": DATA, "recipe": RECIPE,
         "seeds": list(range(num_seeds)), "baseline": None,
         "variants": [
-            {"variant_id": f"v{number:02}", "label": label, "model": {"name": "nin", "revision": 1},
+            {"variant_id": f"v{number:02}", "label": label, **model_of(label),
              "data": DATA, "recipe": (recipes or {}).get(label, RECIPE)}
             for number, label in enumerate(variants)
         ],

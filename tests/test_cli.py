@@ -14,10 +14,10 @@ from processes import linux, members_of, still_running_after
 from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench import cli
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.environment import describe_machine
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import make_record
@@ -532,7 +532,7 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nin_bench.plan.check_models", interrupted)
+    monkeypatch.setattr("nin_bench.catalog.check_models", interrupted)
     done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
     assert (done.status, done.out, done.err) == (130, "", "")
     assert files_in(Path()) == {"grid.yaml"}

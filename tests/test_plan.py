@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 from costs_fixture import CPU, OTHER_CPU, cost_entry, write_costs
 
+from nin_bench.catalog import RegistryCatalog, check_models, load_plan
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, check_models, check_same_question, estimate_cells, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, check_same_question, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.record import make_record
 
@@ -394,7 +395,7 @@ def write_entry(folder: ResultsFolder, variant_id: str, **changes: Any) -> None:
 
 
 def estimated_seconds(planned: list[PlannedCell], folder: ResultsFolder) -> dict[tuple[str, int], float | None]:
-    cells = estimate_cells(planned, folder, CPU["fingerprint"], 2)
+    cells = estimate_cells(planned, folder, CPU["fingerprint"], 2, RegistryCatalog().count_images)
     return {(one.cell.label, one.cell.seed): one.estimate.seconds for one in cells}
 
 
@@ -409,7 +410,7 @@ def test_cells_are_estimated_from_the_costs_of_this_machine(load, folder):
         (lenet.label, 1): pytest.approx(seconds), (lenet.label, 0): pytest.approx(seconds),
         **{(one.cell.label, one.cell.seed): None for one in planned if one.cell.label != lenet.label},
     }  # fmt: skip
-    first = estimate_cells(planned, folder, CPU["fingerprint"], 2)[0].as_dict()
+    first = estimate_cells(planned, folder, CPU["fingerprint"], 2, RegistryCatalog().count_images)[0].as_dict()
     assert (first["estimated_seconds"], first["estimated_memory_bytes"]) == (pytest.approx(seconds), 500_000_000)
 
 

@@ -6,18 +6,27 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
+from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
+from nin_bench.grid import Range, SearchSpec
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import display
-from nin_bench.progress import run as of_a_run
-from nin_bench.progress.run import estimate_line, memory_warning, progress_on
+from nin_bench.progress import estimate_line, memory_warning, progress_on
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
+from nin_bench.search.events import (
+    SearchPlanned,
+    TrialEnded,
+    TrialEpoch,
+    TrialEpochEnded,
+    TrialResult,
+    TrialStarted,
+)
 
 SLOTS = [Slot("cpu", 0), Slot("cpu", 1)]
 
@@ -71,7 +80,7 @@ STORY: list[Event] = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """The time in seconds, which stands still unless a test moves it."""
     now = [0.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -238,7 +247,7 @@ GIB = 2**30
 
 
 def test_examples_in_the_docstrings_hold():
-    assert doctest.testmod(of_a_run).failed == 0
+    assert doctest.testmod(progress).failed == 0
 
 
 @pytest.mark.parametrize(
@@ -267,3 +276,81 @@ def test_of_nothing_known_nothing_is_said():
 def test_memory_that_is_not_the_machine_s_or_not_known_is_no_warning(machine):
     estimate = RunEstimate(2, num_cells=9, num_known=9, seconds=60.0, memory_bytes=90 * GIB)
     assert memory_warning(estimate, machine) is None
+
+
+# Searches
+
+SPEC = SearchSpec(space=(Range(name="lr", low=0.01, high=1.0, log=True),), trials=3)
+SEARCH = SearchPlanned(SPEC, 3, {"s 1": 2, "s 2": 2}, SLOTS)
+
+
+def trial(draw: int, number: int, lr: float = 0.1) -> TrialStarted:
+    return TrialStarted(f"s {draw}", "mlp hidden=16", number, {"lr": lr, "init": "normal"}, "cpu")
+
+
+def trial_epoch(draw: int, epoch: int, value: float) -> TrialEpochEnded:
+    return TrialEpochEnded(f"s {draw}", TrialEpoch(epoch, value, []))
+
+
+def trial_ended(draw: int, *, will_retry: bool = False, **result: Any) -> TrialEnded:
+    return TrialEnded(f"s {draw}", TrialResult(**result), will_retry)
+
+
+def test_each_event_of_a_search_is_a_line(clock):
+    failed = [{"failed": True}, {"failed": False}]
+    assert lines_of(
+        [
+            SEARCH,
+            trial(1, 1, 0.050236),
+            trial_epoch(1, 1, 0.7777),
+            trial_ended(1, error="it was killed", will_retry=True),
+            trial(1, 2, 0.05),
+            trial_epoch(1, 1, 0.7777),
+            trial_epoch(1, 2, 0.8),
+            trial_ended(1, value=0.8),
+            trial(2, 3, 1.0),
+            trial_ended(2, value=0.4, runs=failed),
+        ]
+    ) == [
+        "tiny, profile full",
+        "2 of 3 trials to run (1 done before) on 2 × cpu",
+        "mlp hidden=16 trial 1: started on cpu with lr=0.0502, init=normal",
+        "mlp hidden=16 trial 1: epoch 1/2, validation accuracy 77.8%",
+        "[0/2, less than a minute left] mlp hidden=16 trial 1: failed: it was killed; will be tried again",
+        "mlp hidden=16 trial 2: started on cpu with lr=0.05, init=normal",
+        "mlp hidden=16 trial 2: epoch 1/2, validation accuracy 77.8%",
+        "mlp hidden=16 trial 2: epoch 2/2, validation accuracy 80.0%",
+        "[1/2, less than a minute left] mlp hidden=16 trial 2: validation accuracy 80.0%",
+        "mlp hidden=16 trial 3: started on cpu with lr=1, init=normal",
+        "[2/2] mlp hidden=16 trial 3: validation accuracy 40.0% (1 of 2 networks failed)",
+    ]
+
+
+def test_a_lost_trial_is_not_done_and_a_pruned_one_is(clock):
+    losses = SearchPlanned(SPEC.model_copy(update={"objective": "validation_loss"}), 3, SEARCH.epochs, SLOTS)
+    assert lines_of(
+        [
+            losses,
+            trial(1, 1),
+            trial_epoch(1, 1, 1.23456),
+            trial_ended(1, pruned=True),
+            trial(2, 2),
+            trial_ended(2, error="interrupted"),
+        ]
+    )[3:] == [
+        "mlp hidden=16 trial 1: epoch 1/2, validation loss 1.235",
+        "[1/2, less than a minute left] mlp hidden=16 trial 1: pruned",
+        "mlp hidden=16 trial 2: started on cpu with lr=0.1, init=normal",
+        "[1/2] mlp hidden=16 trial 2: failed: interrupted",
+    ]
+
+
+def test_the_time_left_counts_the_epochs_of_trials_still_to_be_done(clock):
+    stream = io.StringIO()
+    with progress_on(stream, "tiny") as listen:
+        listen(SEARCH)
+        clock[0] = 600.0
+        # Two of four epochs took ten minutes.
+        for event in (trial(1, 1), trial_epoch(1, 1, 0.5), trial_epoch(1, 2, 0.5), trial_ended(1, value=0.5)):
+            listen(event)
+    assert stream.getvalue().splitlines()[-1].startswith("[1/2, about 10 min left] ")

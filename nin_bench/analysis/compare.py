@@ -74,7 +74,7 @@ def describe_moves(a: Results, b: Results) -> dict[str, Any]:
     """Everything that a comparison says, by the names of compare.json."""
     pairs = _matched(a, b)
     matched_a, matched_b = ({pair[side]["variant_id"] for pair in pairs} for side in (0, 1))
-    names = Names.of([variant["label"] for variant in b.grid["variants"]])
+    names = Names.of(b.grid["variants"])
     return {
         "schema": SCHEMA,
         "a": _about(a),

@@ -139,7 +139,7 @@ def _entries(results: Results, variant_id: str) -> Sequence[CostEntry]:
 
 def _of_machine(entries: Mapping[str, CostEntry], grid: Mapping[str, Any], *, of_grid: bool) -> MachineCosts:
     variants = {variant["variant_id"]: variant["label"] for variant in grid["variants"]}
-    names = Names.of(list(variants.values()))
+    names = Names.of(grid["variants"])
     measured = {key: entries[key] for key in variants if key in entries}
     baseline = next((key for key in measured if variants[key] == grid.get("baseline")), None)
     rows = [

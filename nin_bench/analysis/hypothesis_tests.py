@@ -78,7 +78,7 @@ class Known:
                 )
             },
             costs={labels[variant_id]: entry for variant_id, entry in results.cost_entries.items()},
-            names=Names.of(list(labels.values())),
+            names=Names.of(results.grid["variants"]),
         )
 
     def open_case(self, entry: Entry, seeds: list[int]) -> Case:

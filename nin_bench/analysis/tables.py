@@ -89,7 +89,7 @@ class Trouble:
 def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
     cells = results.cells
-    names = Names.of([entry["label"] for entry in results.grid["variants"]])
+    names = Names.of(results.grid["variants"])
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
 

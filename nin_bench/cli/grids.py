@@ -33,9 +33,9 @@ def load_grid(
     Raises:
         InputError: the file or an option is wrong.
     """
+    from nin_bench.catalog import RegistryCatalog
     from nin_bench.environment import has_accelerator
     from nin_bench.grid import Grid
-    from nin_bench.plan import RegistryCatalog
     from nin_bench.results import ResultsFolder
 
     grid = Grid.load(

@@ -69,7 +69,7 @@ def measure(
 ) -> None:
     """Measure what every variant of a grid costs on this machine; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    from nin_bench.progress.run import progress_on
+    from nin_bench.progress import progress_on
     from nin_bench.runner.run import measure_grid
     from nin_bench.runner.session import RunOptions
 

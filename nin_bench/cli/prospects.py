@@ -74,7 +74,7 @@ def _basis(prospect: "Prospect") -> str:
 
 
 def _conclusion(prospects: "Sequence[Prospect]", more: Sequence[MoreSeeds]) -> list[str]:
-    from nin_bench.progress.run import human_duration
+    from nin_bench.progress import human_duration
 
     lines = []
     if any(prospect.spread and prospect.spread.basis == "default" for prospect in prospects):

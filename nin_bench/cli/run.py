@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
-    from nin_bench.runner.scheduler import RunSummary
+    from nin_bench.runner.run import RunSummary
 
 
 def run(
@@ -74,7 +74,7 @@ def run(
         _print_plan(loaded, cells, machine, num_workers, grid)
         print_prospects(*_foreseen(loaded, folder, None, cells, num_workers))
         return
-    from nin_bench.progress.run import progress_on
+    from nin_bench.progress import progress_on
     from nin_bench.runner.run import run_grid
     from nin_bench.runner.session import RunOptions
 
@@ -142,14 +142,16 @@ def _planned(
     fresh: bool = False,
 ) -> "tuple[list[PlannedCell], dict[str, Any], int]":
     """The cells with what they will take, this machine, and how many of them run at a time."""
+    from nin_bench.catalog import RegistryCatalog, load_plan
     from nin_bench.environment import describe_machine
-    from nin_bench.plan import estimate_cells, load_plan
+    from nin_bench.plan import estimate_cells
     from nin_bench.runner.session import choose_slots
 
     cells = load_plan(grid, folder, data_dir, fresh=fresh)
     slots = choose_slots(device, workers)
     machine = describe_machine(slots[0].device)
-    return estimate_cells(cells, folder, machine["fingerprint"], len(slots), data_dir), machine, len(slots)
+    count_images = RegistryCatalog(data_dir).count_images
+    return estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images), machine, len(slots)
 
 
 def _foreseen(
@@ -170,7 +172,7 @@ def _print_plan(
     grid: "Grid", cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
 ) -> None:
     from nin_bench.estimates import estimate_run
-    from nin_bench.progress.run import estimate_line, memory_warning
+    from nin_bench.progress import estimate_line, memory_warning
 
     for variant in grid.variants:
         if match := variant.match:
@@ -202,7 +204,7 @@ def _print_plan(
 
 
 def _takes(planned: "PlannedCell") -> str:
-    from nin_bench.progress.run import human_duration, human_memory
+    from nin_bench.progress import human_duration, human_memory
 
     seconds, memory = planned.estimate.seconds, planned.estimate.memory_bytes
     known = [

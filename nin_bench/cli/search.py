@@ -71,11 +71,11 @@ def search(
     import optuna
 
     from nin_bench.analysis.search.studies import read_search
-    from nin_bench.plan import RegistryCatalog
-    from nin_bench.progress.search import search_progress_on
+    from nin_bench.catalog import RegistryCatalog
+    from nin_bench.progress import progress_on
     from nin_bench.report.search.warnings import search_warnings
+    from nin_bench.search.config import load_search
     from nin_bench.search.folder import num_done
-    from nin_bench.search.question import load_search
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
@@ -95,7 +95,7 @@ def search(
         storage=storage,
     )
     check_unedited(tuned)
-    with search_progress_on(sys.stderr, _setting(loaded)) as on_event:
+    with progress_on(sys.stderr, _setting(loaded)) as on_event:
         summary = search_grid(loaded, folder, options, on_event)
     if summary.signal_number is not None:
         note("interrupted: run the same command again to go on")

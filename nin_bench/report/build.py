@@ -88,7 +88,7 @@ class Findings:
     def of(cls, results: Results) -> "Findings":
         """Look for them in a results folder as read."""
         rows, stored = tables.compare_variants(results), Stored(results)
-        names = Names.of([variant["label"] for variant in results.grid["variants"]])
+        names = Names.of(results.grid["variants"])
         epochs = {name: known_epochs(results, name) for name in CURVES}
         looked_at = {row.label for row in rows[:MOST_VARIANTS]}
         looked_at |= {label for hypothesis in results.grid["hypotheses"] for label in hypothesis["compare"]}
@@ -194,7 +194,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
         "hypotheses": [verdict_as_dict(verdict) for verdict in findings.verdicts],
         "in_short": (short := in_short(findings.verdicts)) and asdict(short),
-        "arguments": explain_arguments(findings.names.by_label),
+        "arguments": explain_arguments(findings.names),
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,
@@ -243,5 +243,6 @@ def _render_html(report: Mapping[str, Any], markdown: str, findings: Findings) -
         effects=effect_rows(findings.verdicts),
         products=findings.interactions,
         confusions=findings.notable_confusions,
+        names=findings.names,
     )
     return render_html(report, markdown, data)

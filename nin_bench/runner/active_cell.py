@@ -1,58 +1,181 @@
-"""What the parent of a run knows of a cell in a worker, should the worker not live to say it itself."""
+"""The cells of a run: those that wait, those in workers, and what came of each."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.executors import Ended
-from nin_bench.results import Record
-from nin_bench.runner.messages import CellMessage, CellReady
+from nin_bench.environment import describe_environment
+from nin_bench.errors import ResultsError
+from nin_bench.estimates import Estimate
+from nin_bench.executors import Ended, Slot, Task
+from nin_bench.plan import PlannedCell
+from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
+from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
+from nin_bench.runner.scheduler import describe_end
+from nin_bench.runner.session import PRELOAD, RunOptions
+from nin_bench.runner.worker import run_cell_task
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """What a worker does with a cell."""
+
+    function: Callable[..., CellResult | ResultsError]
+    """Of module level, called as `function(channel, slot, assignment)`; it sends `CellMessage`s and returns what
+    came of the cell, or what kept it from being stored."""
+    preload: Sequence[str] = PRELOAD
+    """The modules that a worker finds imported."""
+
+
+TRAIN = CellTask(run_cell_task)
+
+
+class CellQueue:
+    """The cells of one run.
+
+    Args:
+        folder: where records go.
+        options: how to run.
+        on_event: receives what happens.
+        num_workers: how many cells run at a time, for the records.
+        task: what workers do with a cell.
+        planned: the cells, those that are done too.
+    """
+
+    def __init__(
+        self,
+        folder: ResultsFolder,
+        options: RunOptions,
+        on_event: Callable[[Event], None],
+        num_workers: int,
+        task: CellTask,
+        planned: Sequence[PlannedCell],
+    ) -> None:
+        self.folder = folder
+        self.options = options
+        self.on_event = on_event
+        self.environment = {**describe_environment(), "workers": num_workers}
+        self.function = task.function
+        self.waiting = deque(ActiveCell(self, one) for one in planned if one.has_to_run)
+        # An outdated record is of another experiment.
+        self.outcomes = {
+            one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
+            for one in planned
+        }
+        """What each cell's record now says, `missing` if there is none."""
+
+    def next_job(self, slot: Slot) -> "ActiveCell | None":
+        """The next cell to train."""
+        return self.waiting.popleft() if self.waiting else None
+
+    def counts(self) -> Counter[str]:
+        """How many cells have each outcome."""
+        return Counter(self.outcomes.values())
 
 
 @dataclass
 class ActiveCell:
-    """A cell in a worker."""
+    """A cell that waits for a worker or is in one, as the run knows it; a `Job`."""
 
-    cell: Cell
-    checkpoints: Checkpoints
-    environment: Mapping[str, Any]
-    earlier_attempts: Sequence[Mapping[str, Any]]
-    estimated_seconds: float | None
-    """The estimate for this attempt; None without one."""
-    started_at: str = field(default_factory=now)
-    started_seconds: float = field(default_factory=time.monotonic)
+    queue: CellQueue
+    planned: PlannedCell
+    device: str = ""
+    started_at: str = ""
+    started_seconds: float = 0.0
     """By a clock that nobody sets."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    """As the worker sent them, should it not live to return a record."""
     history: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def receive(self, message: CellMessage) -> None:
-        """Note what the worker told."""
-        self.metrics = message.metrics
-        if isinstance(message, CellReady):
-            self.history = [*message.history]
-        else:
-            self.history.append(message.row)
+    @property
+    def cell(self) -> Cell:
+        """What is trained."""
+        return self.planned.cell
 
-    def timed(self, record: Record) -> Record:
+    @property
+    def key(self) -> str:
+        """The cell's id."""
+        return self.cell.cell_id
+
+    @property
+    def earlier_attempts(self) -> Sequence[Mapping[str, Any]]:
+        """Those of the record that this attempt goes on from."""
+        return self.planned.record["attempts"] if self.planned.record else ()
+
+    def task(self) -> Task:
+        """Train the cell from its last checkpoint on."""
+        folder, options = self.queue.folder, self.queue.options
+        policy = CheckpointPolicy(
+            checkpoints=folder.checkpoints_path,
+            seconds=options.checkpoint_seconds,
+            weights=folder.weights_path(self.key) if options.keep_weights else None,
+        )
+        assignment = Assignment(self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts)
+        return Task(self.key, self.queue.function, (assignment,), options.timeout_seconds)
+
+    def on_started(self, slot: Slot) -> None:
+        """Note when and where."""
+        self.device, self.started_at, self.started_seconds = slot.device, now(), time.monotonic()
+        self.queue.on_event(CellStarted(self.cell, slot.device))
+
+    def on_message(self, message: CellMessage) -> None:
+        """Note what the worker sent."""
+        self.metrics = message.metrics
+        if not isinstance(message, CellReady):
+            self.history.append(message.row)
+            self.queue.on_event(EpochEnded(self.cell, message.row))
+            return
+        self.history = [*message.history]
+        if message.is_resumed or message.notes:
+            resumed = CellResumed(self.cell, message.is_resumed, len(message.history), message.notes)
+            self.queue.on_event(resumed)
+
+    def on_ended(self, end: Ended, *, may_retry: bool) -> None:
+        """Write the record, and queue the cell again if it failed in a way that may pass.
+
+        Raises:
+            ResultsError: the folder cannot be written, here or by the worker.
+        """
+        if isinstance(end.result, ResultsError):
+            raise end.result
+        result = end.result if end.how == "returned" else CellResult(self._record_of_death(end))
+        assert isinstance(result, CellResult)
+        record = self._timed(result.record)
+        outcome: str = record["outcome"]
+        is_final = outcome in FINAL_OUTCOMES
+        # A final record is replaced only by another one.
+        if is_final or self.planned.state != "again":
+            self.queue.outcomes[self.key] = outcome
+            self._write(record, result.predictions)
+        will_retry = may_retry and not is_final and outcome != "interrupted"
+        if will_retry:
+            # A retry may continue from anywhere, so it has no estimate.
+            earlier = self.planned.record if self.planned.state == "again" else record
+            self.queue.waiting.append(
+                ActiveCell(self.queue, replace(self.planned, record=earlier, estimate=Estimate()))
+            )
+        self.queue.on_event(CellEnded(self.cell, record, will_retry))
+
+    def _timed(self, record: Record) -> Record:
         """The record with the actual and the estimated seconds of its last attempt."""
-        took = {"seconds": time.monotonic() - self.started_seconds, "foretold_seconds": self.estimated_seconds}
+        took = {
+            "seconds": time.monotonic() - self.started_seconds,
+            "foretold_seconds": self.planned.estimate.seconds,
+        }
         *earlier, last = record["attempts"]
         return {**record, "attempts": [*earlier, {**last, **took}]}
 
-    def record_of_death(self, end: Ended, timeout_seconds: float | None) -> Record:
-        """The record of a cell whose worker died: the cause, and the last that was told or saved of it."""
-        if end.how == "timed_out":
-            outcome, error = "timed_out", f"took longer than the limit of {timeout_seconds:g} s"
-        elif end.how == "killed":
-            outcome, error = "interrupted", "killed, since the run had to stop at once"
-        else:
-            outcome, error = "crashed", end.cause
+    def _record_of_death(self, end: Ended) -> Record:
+        """The record of a cell whose worker died: the cause, and the last that was sent or saved."""
+        outcome, error = describe_end(end, self.queue.options.timeout_seconds)
         metrics, history = self.metrics, self.history
-        saved = self.checkpoints.newest_record()
+        saved = Checkpoints(self.queue.folder.checkpoints_path, self.cell).newest_record()
         if saved is not None and (saved["metrics"]["num_steps"] or 0) > (metrics.get("num_steps") or 0):
             metrics, history = saved["metrics"], saved["history"]
         return make_record(
@@ -62,6 +185,18 @@ class ActiveCell:
             error=error,
             metrics=metrics,
             history=history,
-            environment=self.environment,
+            environment={**self.queue.environment, "device": self.device},
             earlier_attempts=self.earlier_attempts,
         )
+
+    def _write(self, record: Record, predictions: Mapping[str, Any] | None) -> None:
+        folder = self.queue.folder
+        if predictions is not None:
+            folder.write_predictions(self.key, predictions)
+        else:
+            folder.remove_predictions(self.key)
+        if record["outcome"] != "trained" or not self.queue.options.keep_weights:
+            folder.remove_weights(self.key)
+        folder.write_record(record)
+        if record["outcome"] in FINAL_OUTCOMES:  # only now is nothing lost without them
+            Checkpoints(folder.checkpoints_path, self.cell).remove()

@@ -30,6 +30,7 @@ from nin_bench.models import ImageSpec
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import describe_failure
 from nin_bench.runner.record import now
+from nin_bench.runner.scheduler import Call, Scheduler, describe_end
 from nin_bench.runner.worker import prepare_process
 from nin_bench.training.evaluation import StoppedError
 
@@ -148,6 +149,7 @@ class CostBenchmark:
     ) -> None:
         self._folder = folder
         self._executor = executor
+        self._scheduler = Scheduler(executor)
         self._num_rounds = num_rounds
         self._timeout_seconds = timeout_seconds
         self._machine = machine
@@ -204,13 +206,7 @@ class CostBenchmark:
         """One sample of everything, kept only once all are taken: samples are compared round by round."""
         taken: list[tuple[_Network, Sample]] = []
         networks = self._fit()
-        ceilings = (
-            self._play(
-                [lambda: Task("ceilings", ceilings_task, timeout_seconds=self._timeout_seconds, exclusive=True)]
-            )
-            if networks
-            else []
-        )
+        ceilings = self._play([Call("ceilings", self._ceilings_task)]) if networks else []
         for network in networks:
             assert network.measured.warm_up is not None
             (result,) = self._run(network, [methodcaller("sample", network.measured.warm_up.workload)])
@@ -242,39 +238,33 @@ class CostBenchmark:
         return sum(network.num_left for network in self._fit())
 
     def _run(self, network: _Network, measures: Sequence[Callable[[Workbench], Any]]) -> list[Any]:
-        """Measure something of a network, in as many processes at once."""
+        """Measure something of a network, in as many processes at once; one alone has the machine to itself."""
 
-        def task(number: int, measure: Callable[[Workbench], Any]) -> Task:
-            asked_at = time.monotonic()
-            return Task(
-                f"{network.cell.label} {number}",
-                workbench_task,
-                (network.cell, self._data_dir, asked_at, measure),
-                self._timeout_seconds,
-                exclusive=len(measures) == 1,
-            )
+        def task(key: str, measure: Callable[[Workbench], Any]) -> Task:
+            arguments = (network.cell, self._data_dir, time.monotonic(), measure)
+            return Task(key, workbench_task, arguments, self._timeout_seconds, exclusive=len(measures) == 1)
 
-        return self._play([partial(task, number, measure) for number, measure in enumerate(measures)])
+        named = {f"{network.cell.label} {number}": measure for number, measure in enumerate(measures)}
+        return self._play([Call(key, partial(task, key, measure)) for key, measure in named.items()])
 
-    def _play(self, tasks: Sequence[Callable[[], Task]]) -> list[Any]:
+    def _ceilings_task(self) -> Task:
+        return Task("ceilings", ceilings_task, timeout_seconds=self._timeout_seconds, exclusive=True)
+
+    def _play(self, calls: Sequence[Call]) -> list[Any]:
         """Run tasks at once, each made when it is handed out, and wait for their results.
 
         Raises:
             StoppedError: somebody asked to stop.
         """
-        waiting = deque(tasks)
-        events = self._executor.run(lambda slot: waiting.popleft()() if waiting else None)
-        results = [self._result(event) for event in events if isinstance(event, Ended)]
+        waiting = deque(calls)
+        self._scheduler.run(lambda slot: waiting.popleft() if waiting else None)
         if self._executor.stopping:
             raise StoppedError
-        return results
+        return [self._result(call.end) for call in calls]
 
-    def _result(self, end: Ended) -> Any:
-        if end.how == "returned":
-            return end.result
-        if end.how == "timed_out":
-            return Failure("timed_out", f"took longer than the limit of {self._timeout_seconds:g} s")
-        return Failure("crashed", end.cause)
+    def _result(self, end: Ended | None) -> Any:
+        assert end is not None
+        return end.result if end.how == "returned" else Failure(*describe_end(end, self._timeout_seconds))
 
     def _note(self, network: _Network, stage: str, results: Sequence[Any]) -> None:
         """Tell that a sample ended; a network that failed is measured no further."""

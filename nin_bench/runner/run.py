@@ -1,20 +1,35 @@
 """The parent of a run: hold the folder, plan, measure, and have cells trained."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, estimate_cells, load_plan, plan_cells
+from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark
 from nin_bench.runner.events import Estimated, Event, Planned
-from nin_bench.runner.scheduler import TRAIN, CellTask, Dispatch, RunSummary
+from nin_bench.runner.scheduler import Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What came of a run."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Of every selected cell: what its record now says, `missing` where there is none."""
+    num_skipped: int = 0
+    """Cells that were done before."""
+    signal_number: int | None = None
+    """The signal that ended it early."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +94,17 @@ def run_grid(
         to_measure, damaged = _unmeasured(todo, folder, session, options.num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
         _measure(to_measure, folder, session, options, on_event)
-        planned = estimate_cells(
-            planned, folder, session.machine["fingerprint"], len(session.slots), options.data_dir
-        )
+        count_images = RegistryCatalog(options.data_dir).count_images
+        planned = estimate_cells(planned, folder, session.machine["fingerprint"], len(session.slots), count_images)
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
-        summary = Dispatch(folder, options, on_event, session.executor, task).train(planned)
+        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned)
+        Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
             at_end()
-        summary.signal_number = session.signal_number
-        return summary
+        num_skipped = sum(not one.has_to_run for one in planned)
+        return RunSummary(queue.counts(), num_skipped, session.signal_number)
 
 
 def measure_grid(

@@ -1,14 +1,12 @@
-"""The parent of a search: lock, check, hand trials to an executor, keep studies and their summaries."""
+"""The parent of a search: hold the folder, have trials trained, and keep studies and their summaries."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
-from typing import Any
 from uuid import uuid4
 
 from optuna.exceptions import OptunaError
@@ -16,22 +14,32 @@ from optuna.storages import BaseStorage
 from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.data import load_dataset
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
-from nin_bench.executors import Ended, LocalExecutor, Message, Slot, Started, Task
+from nin_bench.executors import Ended, LocalExecutor, Slot, Task
 from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import now
+from nin_bench.runner.scheduler import Scheduler, describe_end
 from nin_bench.runner.session import PRELOAD, choose_slots, stop_on_signals
+from nin_bench.search.config import check_folder, keep_search, load_search
+from nin_bench.search.events import (
+    SearchEvent,
+    SearchPlanned,
+    TrialEnded,
+    TrialEpoch,
+    TrialEpochEnded,
+    TrialResult,
+    TrialStarted,
+)
 from nin_bench.search.folder import num_done, read_study, study_path
-from nin_bench.search.question import check_folder, keep_search, load_search
 from nin_bench.search.storage import open_storage, own_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
-from nin_bench.search.trial import TrialEpoch, TrialResult, run_trial_task
+from nin_bench.search.trial import run_trial_task
 from nin_bench.training.trainer import Chance
 
 BEAT_SECONDS = 15.0
@@ -54,49 +62,6 @@ class SearchOptions:
     """Further tries, in this search, of a trial that was lost."""
     storage: str | None = None
     """An address that Optuna takes; None is a file in the results folder."""
-
-
-@dataclass(frozen=True)
-class SearchPlanned:
-    """The search knows what it has to do."""
-
-    studies: Sequence[VariantStudy]
-    slots: Sequence[Slot]
-
-
-@dataclass(frozen=True)
-class TrialStarted:
-    """A trial has its process."""
-
-    study: VariantStudy
-    number: int
-    draw: int
-    params: dict[str, Any]
-    device: str
-
-
-@dataclass(frozen=True)
-class TrialEpochEnded:
-    """A trial's networks have passed once more over their images."""
-
-    study: VariantStudy
-    number: int
-    draw: int
-    content: TrialEpoch
-
-
-@dataclass(frozen=True)
-class TrialEnded:
-    """A trial is over and the study knows."""
-
-    study: VariantStudy
-    number: int
-    draw: int
-    result: TrialResult
-    will_retry: bool
-
-
-SearchEvent = SearchPlanned | TrialStarted | TrialEpochEnded | TrialEnded
 
 
 @dataclass
@@ -154,9 +119,10 @@ def search_grid(
         for study in studies:
             _check_known(folder, study)
         keep_search(folder, document, trains=any(study.num_done < study.spec.trials for study in studies))
-        on_event(SearchPlanned(studies, slots))
-        with _heard(studies) if searcher.shares else nullcontext():
-            return _Search(folder, options, on_event, slots, studies).train()
+        left = {key: study.epochs for study in studies for key in study.keys_left}
+        on_event(SearchPlanned(studies[0].spec, sum(study.spec.trials for study in studies), left, slots))
+        with _heartbeat(studies) if searcher.shares else nullcontext():
+            return _Search(folder, options, on_event, studies).train(slots)
 
 
 def _is_done(grid: Grid, folder: ResultsFolder, variant_ids: Collection[str]) -> bool:
@@ -176,126 +142,119 @@ def _check_known(folder: ResultsFolder, study: VariantStudy) -> None:
     num_known = len(study.ended)
     if num_kept > num_known:
         raise ResultsError(
-            f"{folder.path}: holds {num_kept} trials of {study.name!r}, of which the storage knows {num_known}; "
-            "give the --storage that they were searched in, or another --results"
+            f"{folder.path}: holds {num_kept} trials of {study.variant.label!r}, of which the storage knows "
+            f"{num_known}; give the --storage that they were searched in, or another --results"
         )
 
 
 class _Search:
-    """One search under way."""
+    """A search that is being carried out: whose trial is next, and what is kept of it."""
 
     def __init__(
         self,
         folder: ResultsFolder,
         options: SearchOptions,
         on_event: Callable[[SearchEvent], None],
-        slots: Sequence[Slot],
         studies: Sequence[VariantStudy],
     ) -> None:
         self.folder = folder
         self.options = options
         self.on_event = on_event
         self.studies = studies
-        preload = ("nin_bench.search.trial", *PRELOAD)
-        self.executor = LocalExecutor(slots, preload)
-        self.running: dict[str, _Running] = {}
-        self.losses: Counter[tuple[str, int]] = Counter()
+        self.busy: set[str] = set()
+        """Names of the studies that have a trial in a worker; a study is sequential."""
 
-    def train(self) -> SearchSummary:
+    def train(self, slots: Sequence[Slot]) -> SearchSummary:
+        """Train what is left, wait for other searches in these studies, and replace what they lose."""
         summary = SearchSummary(self.studies)
-        with stop_on_signals(self.executor, summary):
+        executor = LocalExecutor(slots, ("nin_bench.search.trial", *PRELOAD))
+        scheduler = Scheduler(executor, retries=self.options.retries)
+        with stop_on_signals(executor, summary):
             while True:
                 for study in self.studies:
-                    study.recover(self._given_up(study))
-                    self._keep(study)
-                self._run()
-                if self.executor.stopping or not any(study.num_elsewhere for study in self.studies):
+                    study.recover()
+                    self.keep(study)
+                scheduler.run(self.next_job)
+                if executor.stopping or not any(study.num_elsewhere for study in self.studies):
                     break
                 time.sleep(WAIT_SECONDS)
         for study in self.studies:  # others may have ended trials since
-            self._keep(study)
+            self.keep(study)
         return summary
 
-    def _run(self) -> None:
-        with closing(self.executor.run(self._next_task)) as events:
-            for event in events:
-                running = self.running[event.key]
-                match event:
-                    case Started():
-                        params, device = running.trial.params, event.slot.device
-                        self.on_event(TrialStarted(*running.place, params, device))
-                    case Message():
-                        self.on_event(TrialEpochEnded(*running.place, event.content))
-                        goes_on = running.study.report(running.trial, event.content)
-                        if running.study.decides(event.content.epoch):
-                            self.executor.answer(event.key, goes_on)
-                    case Ended():
-                        self._finish(self.running.pop(event.key), event)
-
-    def _next_task(self, slot: Slot) -> Task | None:
-        """A trial of the study that has the most to do, of those that wait for none."""
-        busy = {running.study.name for running in self.running.values()}
-        waiting = [study for study in self.studies if study.name not in busy]
-        for study in sorted(waiting, key=lambda study: study.num_done):
-            started, clock = now(), time.perf_counter()
+    def next_job(self, slot: Slot) -> "_ActiveTrial | None":
+        """A trial of the study that has the most to do, of those that have none in a worker."""
+        idle = [study for study in self.studies if study.name not in self.busy]
+        for study in sorted(idle, key=lambda study: study.num_done):
             if trial := study.ask():
-                key = f"{study.name} {trial.number}"
-                self.running[key] = _Running(study, trial, study.draw_of(trial.number), started, clock)
-                arguments = (study.cells(trial), study.spec.objective, study.decides(0), self.options.data_dir)
-                return Task(key, run_trial_task, arguments, self.options.timeout_seconds)
+                self.busy.add(study.name)
+                return _ActiveTrial(self, study, trial, study.draw_of(trial.number))
         return None
 
-    def _finish(self, running: "_Running", end: Ended) -> None:
-        study, trial = running.study, running.trial
-        result = end.result if end.how == "returned" else TrialResult(error=self._why(end))
-        wall_seconds, trained_seconds = time.perf_counter() - running.clock, result.device_seconds
-        told = {
-            "overhead_seconds": None if trained_seconds is None else wall_seconds - trained_seconds,
-            "started_at": running.started_at,
-            "finished_at": now(),
-        }
-        study.finish(trial, result, told)
-        will_retry = False
-        if result.error is not None:
-            self.losses[study.name, running.draw] += 1
-            will_retry = not self.executor.stopping and running.draw not in self._given_up(study)
-            if will_retry:
-                study.replace(trial)
-        self._keep(study)
-        self.on_event(TrialEnded(*running.place, result, will_retry))
-
-    def _given_up(self, study: VariantStudy) -> set[int]:
-        """The draws of a study that this search has lost too often."""
-        most = self.options.retries
-        return {draw for (name, draw), count in self.losses.items() if name == study.name and count > most}
-
-    def _why(self, end: Ended) -> str:
-        if end.how == "timed_out":
-            return f"took longer than the limit of {self.options.timeout_seconds:g} s"
-        if end.how == "killed":
-            return "killed, since the search had to stop at once"
-        return without_folders(end.cause.splitlines()[0])
-
-    def _keep(self, study: VariantStudy) -> None:
+    def keep(self, study: VariantStudy) -> None:
+        """Write the summary of a study."""
         write_atomically(study_path(self.folder, study.variant.variant_id), to_json(study.summary()))
 
 
-@dataclass(frozen=True)
-class _Running:
+@dataclass
+class _ActiveTrial:
+    """A trial that is handed to a worker; a `Job`."""
+
+    search: _Search
     study: VariantStudy
     trial: Trial
     draw: int
-    started_at: str
-    clock: float
+    started_at: str = field(default_factory=now)
+    started_seconds: float = field(default_factory=time.perf_counter)
 
     @property
-    def place(self) -> tuple[VariantStudy, int, int]:
-        """Study, number and draw, as events tell them."""
-        return self.study, self.trial.number, self.draw
+    def key(self) -> str:
+        return self.study.key_of(self.draw)
+
+    def task(self) -> Task:
+        study, options = self.study, self.search.options
+        arguments = (study.cells(self.trial), study.spec.objective, study.decides(0), options.data_dir)
+        return Task(self.key, run_trial_task, arguments, options.timeout_seconds)
+
+    def on_started(self, slot: Slot) -> None:
+        trial = self.trial
+        self.search.on_event(
+            TrialStarted(self.key, self.study.variant.label, trial.number, trial.params, slot.device)
+        )
+
+    def on_message(self, epoch: TrialEpoch) -> bool | None:
+        """Keep an epoch's value; whether to go on, where a pruner decides that."""
+        self.search.on_event(TrialEpochEnded(self.key, epoch))
+        goes_on = self.study.report(self.trial, epoch)
+        return goes_on if self.study.decides(epoch.epoch) else None
+
+    def on_ended(self, end: Ended, *, may_retry: bool) -> None:
+        """Tell the study, and queue what replaces a trial that was lost."""
+        study = self.study
+        result = end.result if end.how == "returned" else TrialResult(error=self._error(end))
+        wall_seconds, trained_seconds = time.perf_counter() - self.started_seconds, result.device_seconds
+        times = {
+            "overhead_seconds": None if trained_seconds is None else wall_seconds - trained_seconds,
+            "started_at": self.started_at,
+            "finished_at": now(),
+        }
+        study.finish(self.trial, result, times)
+        will_retry = result.error is not None and may_retry
+        if will_retry:
+            study.replace(self.trial)
+        elif result.error is not None:
+            study.given_up.add(self.draw)
+        self.search.busy.discard(study.name)
+        self.search.keep(study)
+        self.search.on_event(TrialEnded(self.key, result, will_retry))
+
+    def _error(self, end: Ended) -> str:
+        _, error = describe_end(end, self.search.options.timeout_seconds)
+        return without_folders(error.splitlines()[0])
 
 
 @contextmanager
-def _heard(studies: Sequence[VariantStudy]) -> Iterator[None]:
+def _heartbeat(studies: Sequence[VariantStudy]) -> Iterator[None]:
     """While it is entered, other searches in the same storage know that this one is alive."""
     ended = Flag()
 

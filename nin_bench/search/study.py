@@ -7,7 +7,7 @@ the lost one before. So the total is exact, however many processes search in the
 
 import logging
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,8 +21,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from nin_bench.cell import Cell
 from nin_bench.errors import ResultsError
 from nin_bench.grid import Catalog, Grid, SearchSpec, Variant, trial_variant
+from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.samplers import distributions, make_pruner, make_sampler
-from nin_bench.search.trial import TrialEpoch, TrialResult
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ class VariantStudy:
         self.catalog = catalog
         self.searcher = searcher
         self.name = study_name(grid, variant)
+        self.given_up: set[int] = set()
+        """Draws that this search has lost too often to try them again."""
         self.epochs = self.spec.epochs or variant.recipe.epochs
         self.space = distributions(self.spec)
         self.study: Study = optuna.create_study(
@@ -123,6 +125,15 @@ class VariantStudy:
         return last is not None and last.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
     @property
+    def keys_left(self) -> list[str]:
+        """The keys of the draws that need a trial."""
+        return [self.key_of(draw) for draw, last in enumerate(self.standing) if not self.is_done(last)]
+
+    def key_of(self, draw: int) -> str:
+        """A name of a draw's trials, of which one runs at a time."""
+        return f"{self.name} {draw}"
+
+    @property
     def num_elsewhere(self) -> int:
         """Draws that other searches are training."""
         return sum(
@@ -130,18 +141,14 @@ class VariantStudy:
             for trial in self.standing
         )
 
-    def recover(self, given_up: Container[int] = ()) -> None:
-        """Mark the trials of dead searches as failed, and queue what replaces every lost trial.
-
-        Args:
-            given_up: draws that were lost too often to be tried again.
-        """
+    def recover(self) -> None:
+        """Mark the trials of dead searches as failed, and queue what replaces every lost trial."""
         for trial in self.trials:
             if trial.state is TrialState.RUNNING and self._is_stale(trial):
                 with suppress(UpdateFinishedTrialError):  # another search was faster
                     self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         for draw, last in enumerate(self.standing):
-            if last is not None and last.state is TrialState.FAIL and draw not in given_up:
+            if last is not None and last.state is TrialState.FAIL and draw not in self.given_up:
                 self._replace(last)
 
     def ask(self) -> Trial | None:
@@ -167,11 +174,11 @@ class VariantStudy:
         """Whether a trial waits after this epoch for the word to go on."""
         return self.spec.pruner != "none" and epoch < self.epochs
 
-    def report(self, trial: Trial, message: TrialEpoch) -> bool:
-        """Tell an epoch's value; whether the trial should go on."""
+    def report(self, trial: Trial, epoch: TrialEpoch) -> bool:
+        """Keep an epoch's value; whether the trial should go on."""
         with self._unless_given_up(trial):
-            trial.report(message.value, message.epoch)
-        return not (self.decides(message.epoch) and trial.should_prune())
+            trial.report(epoch.value, epoch.epoch)
+        return not (self.decides(epoch.epoch) and trial.should_prune())
 
     def finish(self, trial: Trial, result: TrialResult, told: Mapping[str, Any]) -> None:
         """Tell what came of a trial that ran to its end, was pruned, or broke off.
@@ -264,30 +271,21 @@ class VariantStudy:
         elif known != asked:
             differs = [key for key in asked if (known or {}).get(key) != asked[key]]
             raise ResultsError(
-                f"study {self.name!r} is there already, of another search (other {', '.join(differs)}); "
-                "choose another --storage or --results, or rename the grid"
+                f"a study of {self.variant.label!r} is there already, of another search "
+                f"(other {', '.join(differs)}); choose another --storage or --results, or rename the grid"
             )
 
     def _identity(self) -> dict[str, Any]:
-        """What makes two studies the same."""
-        searched = {parameter.name for parameter in self.spec.space}
+        """What makes two studies of one variant the same; the variant's id is in their name."""
         spec = self.spec.as_plain()
         if self.spec.sampler != "grid":  # whose points depend on how many there are
             del spec["trials"]
-        model, recipe = self.variant.model.identity(), self.variant.recipe.identity()
-        return {
-            "model": {key: value for key, value in model.items() if f"model.{key}" not in searched},
-            "data": self.variant.data.identity(),
-            "recipe": {key: recipe[key] for key in recipe if key not in searched | {"epochs", "test_every_epoch"}},
-            **spec,
-            "seeds": list(self.seeds),
-            "epochs": self.epochs,
-        }
+        return {**spec, "seeds": list(self.seeds), "epochs": self.epochs}
 
 
 def study_name(grid: Grid, variant: Variant) -> str:
     """How a storage knows a variant's study."""
-    return f"{grid.name}/{grid.profile}/{variant.label}"
+    return f"{grid.name}/{grid.profile}/{variant.variant_id}"
 
 
 def _beat_of(token: str | None) -> str:

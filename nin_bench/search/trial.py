@@ -5,10 +5,9 @@ Only training and validation images are read: a training is never asked to evalu
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
@@ -16,7 +15,7 @@ from nin_bench.executors import Channel, Slot
 from nin_bench.metrics import has_learned
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.worker import prepare_process
-from nin_bench.training.trainer import Epoch
+from nin_bench.search.events import TrialEpoch, TrialResult
 
 T = TypeVar("T")
 
@@ -26,47 +25,6 @@ yet finite, so that every sampler can go on from it."""
 
 _LOST = frozenset({"crashed", "out_of_memory", "interrupted", "invalid"})
 """Outcomes that say nothing of the values tried."""
-
-
-@dataclass(frozen=True)
-class TrialEpoch:
-    """What a trial tells when all of its networks have passed once more over their images."""
-
-    epoch: int
-    value: float
-    """The objective, averaged over the seeds."""
-    rows: Sequence[Epoch]
-    """Of the networks that still train."""
-
-
-@dataclass
-class TrialResult:
-    """What came of a trial."""
-
-    value: float | None = None
-    """The objective after the last epoch, averaged over the seeds; None for a trial that broke off."""
-    pruned: bool = False
-    error: str | None = None
-    """Why it says nothing of the values tried, in a line; another trial has to take its place."""
-    epochs: int | None = None
-    """Trained by all networks together; None where the worker died before it could tell."""
-    device_seconds: float | None = None
-    """Time in preparing, training and validating all networks; None likewise."""
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    """Of every seed: outcome, value, escape, history."""
-
-    @property
-    def diverged(self) -> bool:
-        """Whether some network's loss became infinite or none."""
-        return any(run["outcome"] == "diverged" for run in self.runs)
-
-    @property
-    def escaped(self) -> bool | None:
-        """Whether all networks left chance level; None where that of some is not known."""
-        escaped = [run["escaped"] for run in self.runs]
-        if False in escaped:
-            return False
-        return True if escaped and None not in escaped else None
 
 
 def run_trial_task(
@@ -129,7 +87,7 @@ class _Trial:
         return done
 
     def value(self, *, at_end: bool) -> float:
-        """The objective, averaged over the seeds; whoever diverged, or ended at chance level, as the worst."""
+        """The objective, averaged over the seeds; a failed network counts as the worst."""
         return fmean(self._value_of(training, at_end=at_end) for training in self.trainings)
 
     def _value_of(self, training: CellTraining, *, at_end: bool) -> float:
@@ -138,11 +96,17 @@ class _Trial:
         worst = WORST_LOSS * chance_loss if is_loss else 0.0
         if training.outcome != "trained":
             return worst
-        last = training.history[-1]
-        if at_end and has_learned(training.metrics["escaped"], last, chance_loss) is False:
+        if at_end and self._failed(training):
             return worst
-        value: float | None = last[self.objective]
+        value: float | None = training.history[-1][self.objective]
         return worst if value is None else min(value, worst) if is_loss else value
+
+    def _failed(self, training: CellTraining) -> bool:
+        """Whether a network that was trained to its end diverged, or is at chance level."""
+        if training.outcome != "trained":
+            return training.outcome == "diverged"
+        metrics = training.metrics
+        return has_learned(metrics["escaped"], training.history[-1], metrics["chance_loss"]) is False
 
     def result(self, *, pruned: bool) -> TrialResult:
         lost = self.error is not None
@@ -157,6 +121,7 @@ class _Trial:
                     "seed": training.cell.seed,
                     "outcome": training.outcome,
                     "value": None if lost else self._value_of(training, at_end=not pruned),
+                    "failed": None if lost or pruned else self._failed(training),
                     **{key: training.metrics.get(key) for key in ("escaped", "escape_epoch", "num_steps")},
                     "history": training.history,
                 }

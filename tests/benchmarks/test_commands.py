@@ -10,8 +10,8 @@ import pytest
 from figures import Size
 from report_fixture import learning, metrics, record, write_results
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import load_results
 
 ROOT = Path(__file__).parent.parent.parent

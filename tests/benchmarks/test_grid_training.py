@@ -10,8 +10,8 @@ from bench_processes import in_fresh_process
 from figures import Size
 from notebooks_loop import LoopSpeed
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.events import EpochEnded, Event
 from nin_bench.runner.run import run_grid

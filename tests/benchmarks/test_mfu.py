@@ -4,8 +4,8 @@ from pathlib import Path
 
 from figures import Size
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.run import measure_grid
 from nin_bench.runner.session import RunOptions

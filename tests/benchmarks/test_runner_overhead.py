@@ -7,8 +7,8 @@ from statistics import median
 from bench_processes import in_fresh_process, in_workers, train_bare
 from figures import Size
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.events import CellEnded, CellStarted, Event
 from nin_bench.runner.run import run_grid

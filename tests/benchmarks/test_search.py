@@ -12,15 +12,15 @@ import pytest
 from figures import Size
 from optuna.storages import BaseStorage, InMemoryStorage
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.metrics import has_learned
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import CellTraining
-from nin_bench.search.run import SearchEvent, SearchOptions, TrialEnded, search_grid
+from nin_bench.search.events import SearchEvent, TrialEnded, TrialEpoch, TrialResult
+from nin_bench.search.run import SearchOptions, search_grid
 from nin_bench.search.storage import open_storage, own_storage_url
 from nin_bench.search.study import Searcher, VariantStudy
-from nin_bench.search.trial import TrialEpoch, TrialResult
 
 NEAR = 0.005
 """Half a point."""

@@ -15,20 +15,20 @@ import stub_cells
 from broken_disk import BrokenDisk
 
 from nin_bench import cli
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import NinBenchError
 from nin_bench.executors import Channel, Slot
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
-from nin_bench.runner import run, scheduler, session
+from nin_bench.runner import active_cell, run, session
+from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.events import CellEnded, Event
 from nin_bench.runner.messages import Assignment, CheckpointPolicy
 from nin_bench.runner.record import make_record
 from nin_bench.runner.run import run_grid
-from nin_bench.runner.scheduler import CellTask
 from nin_bench.runner.session import PRELOAD, RunOptions
 from nin_bench.runner.worker import run_cell, run_cell_task
 from nin_bench.training.trainer import Trainer
@@ -109,7 +109,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
         owner, name = (run, "load_plan") if phase == "planning" else (session, "load_dataset")
         _before(owner, name, send)
     elif phase == "training":
-        _before(scheduler.Dispatch, "_receive", send)
+        _before(active_cell.ActiveCell, "on_message", send)
     elif phase == "writing the report":
         _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""

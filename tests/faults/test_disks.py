@@ -20,9 +20,9 @@ from scale import WHOLE, scaled
 from scenarios import results_in
 from warm import Warm, warm
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.runner.record import make_record
 
 pytestmark = linux

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scale import scaled
 
+from nin_bench.catalog import RegistryCatalog, check_models
 from nin_bench.errors import InputError
 from nin_bench.files import read_json, write_json
 from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
-from nin_bench.plan import RegistryCatalog, check_models
 from nin_bench.results.stored import check_grid
 from nin_bench.yaml_source import MAX_BYTES
 
@@ -283,7 +283,7 @@ from pathlib import Path
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.models import list_models
-from nin_bench.plan import RegistryCatalog
+from nin_bench.catalog import RegistryCatalog
 
 list_models()  # which imports torch
 

@@ -11,16 +11,16 @@ import pytest
 import stub_cells
 from places import STUBS
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Channel, Slot, local
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import Record, ResultsFolder
+from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.events import CellStarted, EpochEnded, Event
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record
-from nin_bench.runner.run import run_grid
-from nin_bench.runner.scheduler import CellTask, RunSummary
+from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions
 
 THREE = STUBS.replace("seeds: 2", "seeds: 1")

@@ -95,7 +95,7 @@ def warm() -> Iterator[Warm]:
 
 
 def _serve() -> None:
-    for name in ("scenarios", "nin_bench.progress.run", "sklearn.datasets", "torch._dynamo"):
+    for name in ("scenarios", "nin_bench.progress", "sklearn.datasets", "torch._dynamo"):
         importlib.import_module(name)
     importlib.import_module("nin_bench.environment").describe_environment()
     for line in sys.stdin:

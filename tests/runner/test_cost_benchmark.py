@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.cost_benchmark import NUM_BUSY_ROUNDS, BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellStarted, Event, Planned

@@ -13,16 +13,15 @@ from cells import repeated
 from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.estimates import RunEstimate
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
-from nin_bench.runner.run import run_grid
-from nin_bench.runner.scheduler import RunSummary
+from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
 
 GRID = """

@@ -87,7 +87,8 @@ def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(
     assert [search.returncode for search in searches] == [0] * 4, told
     storage = optuna.storages.RDBStorage(server)
     request.addfinalizer(storage.engine.dispose)
-    study = optuna.load_study(study_name="tiny/full/mlp hidden=16", storage=storage)
+    (name,) = optuna.get_all_study_names(storage)
+    study = optuna.load_study(study_name=name, storage=storage)
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(done) == TRIALS
     assert {trial.state.name for trial in study.trials if trial not in done} <= {"FAIL"}

@@ -20,7 +20,7 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.worker import run_cell
-from nin_bench.search.run import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
+from nin_bench.search.events import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
 from nin_bench.search.storage import open_storage
 
 ENDLESS = ONE.replace("epochs: 2", "epochs: 100000")
@@ -87,8 +87,8 @@ def test_the_search_as_resolved_is_kept(bench, load):
         "storage": "sqlite", "source": TWO_SEEDS,
     }  # fmt: skip
     assert [(one["variant_id"], one["study_name"]) for one in search["variants"]] == [
-        (ids[0], "tiny/full/mlp hidden=16"), (ids[1], "tiny/full/mlp hidden=32"),
-    ]  # fmt: skip
+        (one, f"tiny/full/{one}") for one in ids
+    ]
     assert set(search) == {
         "schema", "name", "profile", "question", "source", "data", "recipe", "search", "storage", "variants",
         "baseline", "environment", "chance_loss",
@@ -101,7 +101,7 @@ def test_the_search_as_resolved_is_kept(bench, load):
 def test_optuna_knows_every_epoch_s_value(bench):
     bench.search(ONE)
     storage = open_storage(f"sqlite:///{bench.folder.path}/studies.db")
-    study = optuna.load_study(study_name="tiny/full/mlp hidden=16", storage=storage)
+    study = optuna.load_study(study_name=bench.studies()["mlp hidden=16"]["study_name"], storage=storage)
     for trial, told in zip(study.trials, bench.trials("mlp hidden=16"), strict=True):
         (run,) = told["runs"]
         assert trial.intermediate_values == {row["epoch"]: row["validation_accuracy"] for row in run["history"]}
@@ -114,7 +114,8 @@ def test_what_happens_is_told_in_order(bench):
         "SearchPlanned", *(["TrialStarted", "TrialEpochEnded", "TrialEpochEnded", "TrialEnded"] * 3),
     ]  # fmt: skip
     assert [event.params for event in bench.told(TrialStarted)] == [{"lr": 0.01}, {"lr": 0.1}, {"lr": 1.0}]
-    assert [event.number for event in bench.told(TrialEnded)] == [0, 1, 2]
+    assert [event.number for event in bench.told(TrialStarted)] == [0, 1, 2]
+    assert len({event.key for event in bench.events[1:]}) == 3
 
 
 def test_a_search_repeats_whatever_the_number_of_workers(bench, tmp_path_factory, load):
@@ -168,7 +169,7 @@ def test_a_search_whose_storage_is_gone_writes_over_nothing(bench):
     (bench.folder.path / "studies.db").unlink()
     before = bench.files()
     with pytest.raises(
-        ResultsError, match=r"holds 2 trials of 'tiny/full/.*', of which the storage knows 0; give the"
+        ResultsError, match=r"holds 2 trials of 'mlp hidden=16', of which the storage knows 0; give the"
     ):
         bench.search(text, selection={"trials": 3})
     assert {name: content for name, content in bench.files().items() if name in before} == before

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.executors import Slot
 from nin_bench.executors.process import PipeChannel
-from nin_bench.plan import RegistryCatalog
 from nin_bench.runner.worker import run_cell
-from nin_bench.search.trial import WORST_LOSS, TrialEpoch, TrialResult, run_trial_task
+from nin_bench.search.events import TrialEpoch, TrialResult
+from nin_bench.search.trial import WORST_LOSS, run_trial_task
 
 SLOT = Slot("cpu")
 NEVER_LEARNS = 1e-6

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Scalar
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
-from nin_bench.plan import RegistryCatalog
 from nin_bench.results import ResultsFolder
 from nin_bench.search.folder import search_path, study_path
 from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned

@@ -156,6 +156,8 @@ class Variant(_Part):
 
     variant_id: str = Field(pattern=r"^[\w-]+$")
     label: str
+    own_label: bool = False
+    """Whether the grid gives the label itself."""
     model: dict[str, Any]
     data: dict[str, Any]
     recipe: dict[str, Any]
@@ -236,7 +238,7 @@ def read_search(folder: Path) -> Search:
         ) from error
     except DamagedFileError as error:
         raise ResultsError(f"{path} {error}; mend it, or remove it and search its grid again") from error
-    names = Names.of([variant.label for variant in found.variants])
+    names = Names.of([variant.model_dump() for variant in found.variants])
     studies, left_out = [], []
     for variant in found.variants:
         try:

@@ -1,0 +1,94 @@
+"""Answer a grid's questions of models and data, and check that every network can be built. Needs torch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nin_bench.cell import DataSpec, ModelSpec
+from nin_bench.cost import count_model
+from nin_bench.data import count_images, describe_data, resolve_data
+from nin_bench.errors import SpecError
+from nin_bench.estimates import ImageCounts
+from nin_bench.grid import Grid, Size, Variant
+from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
+from nin_bench.plan import PlannedCell, check_same_question, plan_cells
+from nin_bench.results import ResultsFolder
+from nin_bench.training.trainer import check_micro_batch
+
+
+@dataclass(frozen=True)
+class RegistryCatalog:
+    """Answers a grid's questions from the registry of models and the table of datasets."""
+
+    data_dir: Path | None = None
+
+    def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
+        """The registered model with every argument typed and filled in; SpecError for a wrong one."""
+        resolved = resolve_arguments(name, arguments)
+        defaults = {key: argument.default for key, argument in model_arguments(name).items()}
+        return ModelSpec(name=name, revision=model_revision(name), arguments=resolved, defaults=defaults)
+
+    def resolve_data(self, spec: DataSpec) -> DataSpec:
+        """The dataset with its resolution and validation size filled in; SpecError for a wrong one."""
+        return resolve_data(spec, self.data_dir)
+
+    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
+        """Parameters or MACs per image, as `count_model` counts them; SpecError where there is no such network."""
+        image = describe_data(data, self.data_dir)
+        if size == "num_macs":
+            return count_model(model.name, image, **model.arguments).num_macs.total
+        # Passing an image through, in shape only, loads what PyTorch compiles with, a second that this saves.
+        with torch.device("meta"):
+            network = build_model(model.name, image, **model.arguments)
+        return sum(weights.numel() for weights in network.parameters())
+
+    def count_images(self, spec: DataSpec) -> ImageCounts:
+        """The images of a resolved dataset, by their use."""
+        return ImageCounts(*count_images(spec, self.data_dir))
+
+
+def check_models(grid: Grid, data_dir: Path | None = None) -> None:
+    """`check_networks` of all of a grid's variants."""
+    check_networks(grid.variants, data_dir)
+
+
+def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) -> None:
+    """Build every distinct network on the meta device, where it takes neither memory nor time.
+
+    Raises:
+        InputError: a network cannot be built for its images (too small an input, a width that leaves no
+            channel) or does not go with its recipe; it names file, line and column of the refused value.
+    """
+    for variant in _distinct_networks(variants):
+        try:
+            image = describe_data(variant.data, data_dir)
+            with torch.device("meta"):
+                model = build_model(variant.model.name, image, **variant.model.arguments)
+            check_micro_batch(model, variant.recipe)
+        except SpecError as error:
+            raise variant.refused(error) from error
+
+
+def _distinct_networks(variants: Iterable[Variant]) -> Iterator[Variant]:
+    seen = set()
+    for variant in variants:
+        key = (repr(variant.model.identity()), variant.data, variant.recipe.micro_batch)
+        if key not in seen:
+            seen.add(key)
+            yield variant
+
+
+def load_plan(
+    grid: Grid, folder: ResultsFolder, data_dir: Path | None = None, *, fresh: bool = False
+) -> list[PlannedCell]:
+    """Check models and folder, then plan; nothing is written.
+
+    Raises:
+        InputError: a network cannot be built for its images.
+        ResultsError: the folder holds results of another question.
+    """
+    check_models(grid, data_dir)
+    check_same_question(grid, folder)
+    return plan_cells(grid, folder, fresh=fresh)

@@ -1,0 +1,344 @@
+"""Show how a run, a measuring or a search goes: bars with the time left on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
+
+from nin_bench.cell import Cell
+from nin_bench.errors import printable
+from nin_bench.estimates import RunEstimate
+from nin_bench.grid import SearchSpec
+from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
+from nin_bench.search.events import (
+    SearchEvent,
+    SearchPlanned,
+    TrialEnded,
+    TrialEpochEnded,
+    TrialResult,
+    TrialStarted,
+)
+
+
+@contextmanager
+def progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[Event | SearchEvent], None]]:
+    """A listener for `run_grid`, `measure_grid` and `search_grid` that shows their events while the context lasts.
+
+    Args:
+        stream: a terminal, or anything else that takes text.
+        heading: what is run; shown before all else, but only once nothing speaks against running it.
+    """
+    console = Console(file=stream)
+    if not console.is_terminal:
+        yield _Lines(heading, stream)
+        return
+    with Progress(
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
+        # Labels are long: they have what the other columns leave, and are cut where that ends.
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        console=console,
+        expand=True,
+    ) as bars:
+        yield _Bars(heading, stream, bars)
+
+
+class _Lines:
+    """A line for each start and end of a cell, trial or stage of measuring, and for each epoch."""
+
+    def __init__(self, heading: str, stream: TextIO) -> None:
+        self.heading = heading
+        self.stream = stream
+        self.spec: SearchSpec | None = None
+        self.names: dict[str, str] = {}
+        self.epochs: Mapping[str, int] = {}
+        """Of every cell or trial that is to be trained."""
+        self.left: dict[str, int] = {}
+        """Epochs that are not trained yet, nor skipped by a cell that ended early."""
+        self.num_epochs_seen = 0
+        self.num_ended = 0
+        self.started = time.monotonic()
+        self.stage = ""
+
+    def __call__(self, event: Event | SearchEvent) -> None:
+        match event:
+            case Planned():
+                self.say_heading()
+                for line in (*event.notes, _plan_line(event)):
+                    self.say(line)
+                todo = {one.cell.cell_id: one for one in event.cells if one.has_to_run}
+                self.epochs = {key: one.cell.recipe.epochs for key, one in todo.items()}
+                self.left = {key: self.epochs[key] - (one.num_epochs_saved or 0) for key, one in todo.items()}
+                self.begin("cells")
+            case Estimated():
+                lines = (estimate_line(event.estimate), memory_warning(event.estimate, event.machine))
+                for said in filter(None, lines):
+                    self.say(said)
+            case BenchmarkStarted():
+                self.say_heading()
+                self.say(_measuring_line(event))
+                self.begin_samples(event.num_samples)
+            case SampleEnded():
+                self.started = time.monotonic()  # measuring is no part of the pace
+                self.show_sample(event)
+                if event.error is not None:
+                    self.say(f"{event.label}: measured no further: {event.error.splitlines()[0]}")
+            case CellStarted():
+                name = f"{event.cell.label} seed {event.cell.seed}"
+                self.start(event.cell.cell_id, name, f"started on {event.device}")
+            case CellResumed():
+                for line in event.notes:
+                    self.say(line)
+                self.resume(event.cell, event.num_epochs, is_resumed=event.is_resumed)
+            case EpochEnded():
+                self.epoch(event.cell.cell_id, event.row["epoch"], _epoch_note(event.row))
+            case CellEnded():
+                interrupted = event.record["outcome"] == "interrupted"
+                self.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)
+            case SearchPlanned():
+                self.say_heading()
+                self.say(_search_line(event))
+                self.spec, self.epochs, self.left = event.spec, event.epochs, dict(event.epochs)
+                self.begin("trials")
+            case TrialStarted():
+                params = ", ".join(f"{name}={_short(value)}" for name, value in event.params.items())
+                how = f"started on {event.device} with {params}"
+                self.start(event.key, f"{event.label} trial {event.number}", how)
+            case TrialEpochEnded():
+                assert self.spec is not None
+                self.epoch(event.key, event.epoch.epoch, _value(self.spec, event.epoch.value))
+            case TrialEnded():
+                assert self.spec is not None
+                interrupted = event.result.error is not None and not event.will_retry
+                outcome = _trial_outcome(self.spec, event.result, will_retry=event.will_retry)
+                self.end(event.key, outcome, again=event.will_retry, interrupted=interrupted)
+
+    # What is counted on every display
+
+    def say_heading(self) -> None:
+        """Once, by whichever event comes first."""
+        if self.heading:
+            self.say(self.heading)
+        self.heading = ""
+
+    def start(self, key: str, name: str, how: str) -> None:
+        self.names[key] = name
+        self.show_start(key, f"{name}: {how}")
+
+    def resume(self, cell: Cell, num_epochs: int, *, is_resumed: bool) -> None:
+        key, total = cell.cell_id, cell.recipe.epochs
+        self.left[key] = total - num_epochs
+        self.say(
+            f"{self.names[key]}: {f'goes on after epoch {num_epochs}/{total}' if is_resumed else 'starts over'}"
+        )
+        self.show_epoch(key, num_epochs, None)
+
+    def epoch(self, key: str, number: int, note: str) -> None:
+        self.left[key] = self.epochs[key] - number
+        self.num_epochs_seen += 1
+        self.show_epoch(key, number, note)
+
+    def end(self, key: str, outcome: str, *, again: bool, interrupted: bool) -> None:
+        self.left[key] = self.epochs[key] if again else 0
+        self.num_ended += not (again or interrupted)
+        self.show_end(key, f"{self.names[key]}: {outcome}", interrupted=interrupted)
+
+    def time_left(self) -> str:
+        """At the pace so far; empty while nothing is known of it, or nothing is left."""
+        left = sum(self.left.values())
+        if not self.num_epochs_seen or not left:
+            return ""
+        minutes = (time.monotonic() - self.started) / self.num_epochs_seen * left / 60
+        if minutes < 1:
+            return "less than a minute left"
+        return f"about {minutes:.0f} min left" if minutes < 100 else f"about {minutes / 60:.1f} h left"
+
+    # What is shown
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        self.stream.write(f"{printable(line)}\n")
+        self.stream.flush()
+
+    def begin(self, what: str) -> None:
+        pass
+
+    def show_start(self, key: str, line: str) -> None:
+        self.say(line)
+
+    def show_epoch(self, key: str, number: int, note: str | None) -> None:
+        """An epoch was trained; without a note, its checkpoint was found."""
+        if note is not None:
+            self.say(f"{self.names[key]}: epoch {number}/{self.epochs[key]}, {note}")
+
+    def show_end(self, key: str, line: str, *, interrupted: bool) -> None:
+        left = "" if interrupted else self.time_left()
+        self.say(f"[{self.num_ended}/{len(self.epochs)}{', ' if left else ''}{left}] {line}")
+
+    def begin_samples(self, total: int) -> None:
+        pass
+
+    def show_sample(self, event: SampleEnded) -> None:
+        if event.stage != self.stage:
+            self.stage = event.stage
+            self.say(f"measuring: {event.stage}")
+
+
+class _Bars(_Lines):
+    """A bar for the whole work, counted in epochs, one for each cell or trial in a worker, and one for samples."""
+
+    def __init__(self, heading: str, stream: TextIO, bars: Progress) -> None:
+        super().__init__(heading, stream)
+        self.bars = bars
+        self.bar_of: dict[str, TaskID] = {}
+
+    def say(self, line: str) -> None:
+        self.bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+    def begin(self, what: str) -> None:
+        if self.epochs:
+            self.whole = self.bars.add_task(f"epochs of all {what}", total=sum(self.epochs.values()), note="")
+
+    def show_start(self, key: str, line: str) -> None:
+        name = escape(printable(self.names[key]))
+        self.bar_of[key] = self.bars.add_task(name, total=self.epochs[key], note="")
+
+    def show_epoch(self, key: str, number: int, note: str | None) -> None:
+        self.bars.update(self.bar_of[key], completed=number, note=note or "")
+        self.show_whole()
+
+    def show_end(self, key: str, line: str, *, interrupted: bool) -> None:
+        self.bars.remove_task(self.bar_of.pop(key))
+        self.show_whole()
+        self.say(line)
+
+    def show_whole(self) -> None:
+        done = sum(self.epochs.values()) - sum(self.left.values())
+        self.bars.update(self.whole, completed=done, note=self.time_left())
+
+    def begin_samples(self, total: int) -> None:
+        self.num_samples = total
+        self.samples = self.bars.add_task("samples", total=total, note="")
+
+    def show_sample(self, event: SampleEnded) -> None:
+        done, name = self.num_samples - event.num_left, escape(printable(event.label))
+        self.bars.update(self.samples, completed=done, description=name, note=event.stage)
+        if not event.num_left:
+            self.bars.remove_task(self.samples)
+
+
+# Events in words
+
+
+def _plan_line(event: Planned) -> str:
+    todo = sum(planned.has_to_run for planned in event.cells)
+    continued = sum(planned.state == "continue" for planned in event.cells)
+    retried = sum(planned.state == "retry" for planned in event.cells)
+    outdated = sum(planned.state == "outdated" for planned in event.cells)
+    details = [
+        f"{len(event.cells) - todo} done before",
+        *([f"{continued} to go on from a checkpoint"] if continued else []),
+        *([f"{retried} to try again"] if retried else []),
+        *([f"{outdated} outdated"] if outdated else []),
+    ]
+    where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
+    return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
+
+
+def _search_line(event: SearchPlanned) -> str:
+    todo, total = len(event.epochs), event.num_trials
+    where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
+    return f"{todo} of {total} trials to run ({total - todo} done before) on {where}"
+
+
+def _measuring_line(event: BenchmarkStarted) -> str:
+    variants = "variant" if event.num_variants == 1 else "variants"
+    return f"measuring {event.num_variants} {variants}, one process at a time: {event.num_samples} samples"
+
+
+def _outcome(event: CellEnded) -> str:
+    record = event.record
+    accuracy = record["metrics"].get("test_accuracy")
+    reached = "" if accuracy is None else f", test accuracy {accuracy:.1%}"
+    why = record["attempts"][-1]["error"]
+    cause = f": {why.splitlines()[0]}" if why else ""
+    again = "; will be tried again" if event.will_retry else ""
+    return f"{record['outcome']}{reached}{cause}{again}"
+
+
+def _epoch_note(row: Mapping[str, Any]) -> str:
+    accuracy = row.get("validation_accuracy")
+    return f"loss {row['train_loss']:.3f}" + ("" if accuracy is None else f", validation {accuracy:.1%}")
+
+
+def _trial_outcome(spec: SearchSpec, result: TrialResult, *, will_retry: bool) -> str:
+    if result.error is not None:
+        return f"failed: {result.error}" + ("; will be tried again" if will_retry else "")
+    if result.value is None:
+        return "pruned"
+    num_failed = sum(run["failed"] for run in result.runs)
+    failed = f" ({num_failed} of {len(result.runs)} networks failed)" if num_failed else ""
+    return f"{_value(spec, result.value)}{failed}"
+
+
+def _value(spec: SearchSpec, value: float) -> str:
+    """A value of the objective, named and rounded: `validation accuracy 86.1%`."""
+    if spec.objective == "validation_accuracy":
+        return f"validation accuracy {value:.1%}"
+    return f"validation loss {value:.3f}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def estimate_line(estimate: RunEstimate) -> str | None:
+    """What a run will take; None if nothing is known of it."""
+    if not estimate.num_known:
+        return None
+    workers = "1 worker" if estimate.num_workers == 1 else f"{estimate.num_workers} workers"
+    of = f" for {estimate.num_known} of {estimate.num_cells} cells" if estimate.num_unknown else ""
+    memory = (
+        "" if estimate.memory_bytes is None else f", together holding up to {human_memory(estimate.memory_bytes)}"
+    )
+    return f"estimate: {human_duration(estimate.seconds)}{of} with {workers}{memory}"
+
+
+def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
+    """A warning that a run may need more memory than there is; on accelerators, each worker has its own.
+
+    Args:
+        estimate: of the cells to run.
+        machine: as `describe_machine` tells.
+    """
+    total, wanted = machine["memory_bytes"], estimate.memory_bytes
+    if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
+        return None
+    return (
+        f"warning: {estimate.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
+        f"{human_memory(total)}; give fewer --workers"
+    )
+
+
+def human_duration(seconds: float) -> str:
+    """As people say it.
+
+    >>> human_duration(42.4), human_duration(150.0), human_duration(9000.0)
+    ('42 s', '2.5 min', '2.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def human_memory(num_bytes: int) -> str:
+    """As people say it: `1.5 GiB`."""
+    return f"{num_bytes / 2**30:.1f} GiB"
