@@ -24,17 +24,6 @@ Bound = Literal["arithmetic", "memory"]
 
 Precision = Literal["fp32", "bf16"]
 
-COST_PATHS = {
-    "num_params": "num_params.total",
-    "num_macs": "num_macs.total",
-    "train_tensor_bytes": "memory_bytes.train_peak_estimate",
-    "train_images_per_second": "train.images_per_second",
-    "predict_images_per_second": "predict.images_per_second",
-    "latency_p50_seconds": "latency_seconds",
-    "train_memory_bytes": "memory_bytes.train_peak",
-    "train_joules_per_image": "energy_joules_per_image.train",
-}
-
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -279,12 +268,14 @@ class CostEntry(Part):
         return self.setting.num_rounds
 
     def samples(self, metric: str) -> list[float] | None:
-        """The values of a metric, one per round; None if it was not measured.
+        """The values of a metric of `METRICS`, one per round; None if it was not measured.
 
         A round's latency is the median of its images. What is counted, or measured once, is a list of one.
         """
         found: Any = self
-        for name in COST_PATHS[metric].split("."):
+        path = METRICS[metric].cost
+        assert path is not None, f"{metric} is in no cost entry"
+        for name in path.split("."):
             if found is None:
                 return None
             found = getattr(found, name)
