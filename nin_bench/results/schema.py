@@ -262,6 +262,8 @@ class Hypothesis(Part):
     """The smallest difference that matters, in the metric's unit."""
     factor: Annotated[float, Field(gt=1)] | None = None
     """The smallest ratio that matters."""
+    against: _Pair | None = None
+    """Labels of two more variants, if the claim is about the difference of `compare` less theirs."""
     over: str | None = None
     """The axis whose values the claim is about, each for itself and all together; None for a single claim."""
     kinds: _Pair | None = None
@@ -327,7 +329,7 @@ class UntilDecided(Part):
     """Numbers of seeds after which the claims are judged."""
 
 
-class Look(Part):
+class TakenLook(Part):
     """A look at a claim before all its seeds have ended; it is never taken again."""
 
     hypothesis: str
@@ -374,7 +376,7 @@ class ResolvedGrid(Artefact):
     """The last one."""
     earlier_locks: Tuple[Lock] = ()
     """Those before it, the first one first."""
-    looks: Tuple[Look] = ()
+    looks: Tuple[TakenLook] = ()
     """The looks that were taken at the hypotheses, in their order."""
 
     @model_validator(mode="after")
