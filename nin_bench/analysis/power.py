@@ -123,7 +123,7 @@ def _with_chances(
     known = replace(planned, spread=spread, failures=failures, detectable_sds=sds)
     if spread is None:
         return known
-    claim, scenarios = claim_of(hypothesis.model_dump()), []
+    claim, scenarios = claim_of(hypothesis), []
     for truth, why in _truths(claim, spread):
         found = chances(
             claim,

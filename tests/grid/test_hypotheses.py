@@ -45,6 +45,9 @@ def test_a_hypothesis_names_its_variants(load):
         "expect": "greater",
         "margin": None,
         "factor": 2.0,
+        "against": None,
+        "over": None,
+        "kinds": None,
     }
 
 

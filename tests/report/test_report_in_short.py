@@ -37,7 +37,7 @@ def written(folder: Path, *claims: dict[str, Any]) -> Path:
 
 def summed(folder: Path, *claims: dict[str, Any]) -> InShort:
     results = load_results(written(folder, *claims))
-    found = in_short(judge(results), Names.of(results.grid["variants"]))
+    found = in_short(judge(results), Names.of(results.grid.variants))
     assert found is not None
     return found
 

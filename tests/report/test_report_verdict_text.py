@@ -34,7 +34,7 @@ def text(folder: Path, a: list[Any], b: list[Any], **changes: Any) -> VerdictTex
 def described(folder: Path) -> VerdictText:
     results = load_results(folder)
     [verdict] = judge(results)
-    return describe_verdict(verdict, Names.of(results.grid["variants"]))
+    return describe_verdict(verdict, Names.of(results.grid.variants))
 
 
 def test_a_supported_claim(tmp_path: Path) -> None:
