@@ -1,7 +1,7 @@
 """A hypothesis, and what records and costs say on it: the pairs that it rests on, and the test they call for."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nin_bench.analysis.cells import known_metrics
@@ -12,13 +12,6 @@ from nin_bench.analysis.pairs import Measured, Pairs, compare, known_value
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results, cost_entry
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
-
-_COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {
-    "num_params": lambda entry: entry["num_params"]["total"],
-    "num_macs": lambda entry: entry["num_macs"]["total"],
-    "train_tensor_bytes": lambda entry: entry["memory_bytes"]["train_peak_foretold"],
-}
-"""Where a costs entry has what no seed changes."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,7 @@ class Known:
         """A variant's count, from its records or, where those lack it, from its costs."""
         counted = known_value(metric, label, seeds, self.cells)
         if counted is None and label in self.costs:
-            return float(_COUNTED[metric.name](self.costs[label]))
+            return next(iter(cost_entry.cost_samples(self.costs[label], metric.name) or []), None)
         return counted
 
 

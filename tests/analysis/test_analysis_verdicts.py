@@ -105,7 +105,7 @@ def test_a_ratio_is_of_geometric_means(tmp_path: Path) -> None:
     ("metric", "recorded"),
     [
         ("train_seconds", "train_seconds"),
-        ("seen_images_per_second", "train_images_per_second"),
+        ("observed_images_per_second", "observed_images_per_second"),
         ("peak_memory_bytes", "peak_memory_bytes"),
     ],
 )
@@ -264,7 +264,7 @@ def test_equal_differences_decide_nothing(tmp_path: Path) -> None:
         (trained(0.9, healthy=None, escaped=None), {},
          "there is no seed at which both variants can be compared. Left out: seed 0 of nin pointwise=2 "
          "(trained too few steps to tell whether it collapsed)"),
-        (trained(0.9, healthy=None, escaped=None), {"metric": "healthy", "margin": 0.1},
+        (trained(0.9, healthy=None, escaped=None), {"metric": "failed", "margin": 0.1},
          "there is no seed at which both variants can be compared. Left out: seed 0 of nin pointwise=2 "
          "(not measured)"),
         (trained(0.9, test_loss=None), {"metric": "test_loss"},
@@ -274,7 +274,7 @@ def test_equal_differences_decide_nothing(tmp_path: Path) -> None:
          "num_macs is not known for both variants"),
         (trained(0.9, train_accuracy=0.8), {"metric": "generalisation_gap", "margin": None, "factor": 2.0},
          "a factor needs values above 0, and generalisation_gap has others"),
-        (trained(0.9), {"metric": "healthy", "margin": None, "factor": 2.0},
+        (trained(0.9), {"metric": "failed", "margin": None, "factor": 2.0},
          "shares of networks are compared by a margin, not by a factor"),
     ],
 )  # fmt: skip
@@ -315,7 +315,8 @@ def test_a_collapsed_network_stays_out_of_the_mean(tmp_path: Path) -> None:
 
 def test_a_diverged_network_is_a_failure_and_not_a_missing_one(tmp_path: Path) -> None:
     a, b = trained(*ACCURACIES_A, 0.91), [record("diverged", {"escaped": True})] * 6
-    by_accuracy, by_health = hypothesis(), hypothesis(id="health", metric="healthy", margin=0.1)
+    by_accuracy = hypothesis()
+    by_health = hypothesis(id="health", metric="failed", expect="less", margin=0.1)
     found = verdicts(tmp_path / "r", a, b, by_accuracy, by_health)
     assert [verdict.verdict for verdict in found] == ["undecided", "undecided"]
     [alone] = verdicts(tmp_path / "alone", a, b, by_accuracy)
@@ -361,9 +362,9 @@ def test_more_accurate_but_less_often_healthy_is_a_trade_off(tmp_path: Path) -> 
 
 def test_health_is_compared_by_newcombe_and_mcnemar(tmp_path: Path) -> None:
     a, b = trained(*[0.9] * 8), [*trained(0.9, 0.9), *collapsed(6)]
-    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric="healthy", margin=0.1))
-    assert (verdict.verdict, verdict.effect, verdict.n) == ("supported", 0.75, 8)
-    assert "8 of 8 for pointwise=2 and 2 of 8 for pointwise=1: 75.0 points more" in words(verdict).sentence
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric="failed", expect="less", margin=0.1))
+    assert (verdict.verdict, verdict.effect, verdict.n) == ("supported", -0.75, 8)
+    assert "0 of 8 for pointwise=2 and 6 of 8 for pointwise=1: 75.0 points less" in words(verdict).sentence
     assert "exact McNemar p = 0.031" in words(verdict).sentence
     assert verdict.details["mcnemar_p"] == 2 / 2**6
 
