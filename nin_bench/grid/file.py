@@ -278,6 +278,16 @@ SHARED_OUT = ("num_params", "num_macs", "train_seconds")
 class HypothesisEntry(Section):
     """A claim, written before the run: about two variants, two pairs of them, or two kinds of layers of one."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]},
+                {"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
+                {"oneOf": [{"required": ["compare"]}, {"required": ["of", "kinds"]}]},
+            ]
+        }
+    )
+
     id: FolderName
     """Its own short name."""
     claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))

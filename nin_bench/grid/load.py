@@ -114,13 +114,13 @@ class Grid:
         file = validated(GridFile, root.merged(over), catalog)
         data, recipe = root.section("data").merged(over.section("data")), root.section("recipe")
         recipe_over = over.section("recipe")
-        until = _until_decided(file, root) if isinstance(file.seeds, UntilDecided) else None
         planned = _planned(file.seeds)
         entries = [
             Entry(entry, node, data, recipe.merged(node.section("recipe")).merged(recipe_over))
             for entry, node in zip(file.models, root.at("models").value, strict=True)
         ]
         _check_size(entries, len(planned), root, allow_many=allow_many)
+        until = _until_decided(file, root) if isinstance(file.seeds, UntilDecided) else None
         exclusion = Exclusion(file.exclude, root.at("exclude"), planned)
         expanded = _expand(entries, exclusion, catalog)
         if not expanded:

@@ -37,7 +37,6 @@ def grid_schema() -> dict[str, Any]:
     claim = parts["hypothesis"]
     claim["properties"]["says"] = claim["properties"]["claim"]
     claim["required"].remove("claim")
-    claim["allOf"] = [{"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]}]
     fields = {key: value for key, value in parts["recipe"]["properties"].items() if key not in NEVER_SEARCHED}
     space = parts["search"]["properties"]["space"]
     space |= {
