@@ -20,7 +20,7 @@ from nin_bench.analysis.names import Names
 from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.results import Record, Results
-from nin_bench.results.cost_entry import Entry, cost_samples
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import (
     Interval,
     PairedDifference,
@@ -125,7 +125,7 @@ class _Side:
     records: dict[str, Record]
     """By cell id, of cells that ran to their end."""
     counts: dict[str, int | None]
-    cost: Entry | None
+    cost: CostEntry | None
 
     @classmethod
     def of(cls, results: Results, variant: Mapping[str, Any]) -> "_Side":
@@ -218,10 +218,10 @@ def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not any(part in name for part in _VARIES)}
 
 
-def _ratios(a: Entry | None, b: Entry | None) -> dict[str, dict[str, Any]]:
+def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for metric in RELATIVE:
-        samples = [cost_samples(entry, metric) or [] if entry else [] for entry in (a, b)]
+        samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
         if not all(samples) or min(map(min, samples)) <= 0:
             continue
         test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())

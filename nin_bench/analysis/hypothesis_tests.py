@@ -10,7 +10,8 @@ from nin_bench.analysis.lock import Entry
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import Measured, Pairs, compare, known_value
 from nin_bench.metrics import METRICS, Metric
-from nin_bench.results import Results, cost_entry
+from nin_bench.results import Results
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
 
 
@@ -52,7 +53,7 @@ class Known:
 
     cells: Mapping[tuple[str, int], Measured]
     """Every planned cell by label and seed."""
-    costs: Mapping[str, cost_entry.Entry]
+    costs: Mapping[str, CostEntry]
     """By label: what the grid's machine has measured."""
     names: Names
 
@@ -117,7 +118,7 @@ class Known:
         """A variant's count, from its records or, where those lack it, from its costs."""
         counted = known_value(metric, label, seeds, self.cells)
         if counted is None and label in self.costs:
-            return next(iter(cost_entry.cost_samples(self.costs[label], metric.name) or []), None)
+            return next(iter(self.costs[label].samples(metric.name) or []), None)
         return counted
 
 
