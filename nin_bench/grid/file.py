@@ -51,6 +51,9 @@ class Catalog(Protocol):
     def resolve_data(self, spec: DataSpec) -> DataSpec:
         """The dataset with its resolution and validation size filled in."""
 
+    def class_names(self, data: DataSpec) -> Sequence[str]:
+        """The names of a resolved dataset's classes, by number."""
+
     def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
         """How many parameters, or MACs per image, the network has."""
 

@@ -47,6 +47,8 @@ class Grid:
     expect: str
     source: str
     """The file's text."""
+    class_names: tuple[str, ...] | None
+    """By number; None if variants differ in their dataset's classes."""
     data: dict[str, Any]
     """What all models share: defaults filled in, axes as lists."""
     recipe: dict[str, Any]
@@ -150,6 +152,7 @@ class Grid:
             question=header_comment(text, "Question"),
             expect=header_comment(text, "Expect"),
             source=text,
+            class_names=_class_names(variants, catalog),
             data=_shared([variant.data.model_dump() for variant in variants]),
             recipe={**Recipe().model_dump(), **recipe.merged(recipe_over).plain()},
             seeds=tuple(planned),
@@ -277,6 +280,11 @@ def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every field with its value, or, where variants differ, with the list of their values."""
     values = {key: list(dict.fromkeys(section[key] for section in sections)) for key in sections[0]}
     return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
+
+
+def _class_names(variants: Sequence[Variant], catalog: Catalog) -> tuple[str, ...] | None:
+    found = {tuple(catalog.class_names(data)) for data in {variant.data for variant in variants}}
+    return found.pop() if len(found) == 1 else None
 
 
 def _selected(

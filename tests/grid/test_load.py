@@ -157,6 +157,12 @@ def test_of_many_seeds_a_few_are_named(refusal):
     )
 
 
+def test_classes_are_named_where_all_variants_have_the_same(load):
+    text = "models: [{name: flat}]\n"
+    assert load(text).class_names == ("few", "many")
+    assert load(text, overrides=["data.name=[dots, lines]"]).class_names is None
+
+
 def test_a_profile_changes_what_is_asked(load):
     text = (
         "recipe: {epochs: 10, lr: 0.1}\n"
