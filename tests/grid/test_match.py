@@ -145,7 +145,7 @@ def test_widths_that_round_to_the_same_channels_are_noted(load):
     assert grid.notes == tuple(
         f"grid.yaml:6:{column}: models[0].width[{n}]: net width={width} lr=0.1 is the same network as net width=1 "
         "lr=0.1: both widths round to the same channels"
-        for n, column, width in ((3, 39, 1.01), (0, 24, 1.05))
+        for n, column, width in ((3, 39, 1.01), (0, 25, 1.05))
     )
     assert len(grid.variants) == 10
     assert load(models("name: net, width: [1, 2]", "name: net, depth: 5, width: 1.01")).notes == ()
