@@ -157,8 +157,9 @@ class CellTraining:
         on_train = trainer.evaluate(trainer.train, self.should_stop)
         if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
             raise DivergedError(trainer.progress.num_steps, on_train.loss)
-        on_test = trainer.evaluate(self._test_images(), self.should_stop)
-        metrics |= _named("train", on_train) | _named("test", on_test) | on_test.scores()
+        on_test = trainer.evaluate(self._test_images(), self.should_stop, keep_answers=True)
+        assert on_test.answers is not None
+        metrics |= _named("train", on_train) | _named("test", on_test) | on_test.answers.scores()
         metrics |= {
             "failed": has_failed(on_train.loss, metrics["chance_loss"]),
             "num_dead_maps": on_train.num_dead_maps,
@@ -166,7 +167,7 @@ class CellTraining:
         }
         if self._validation:
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
-        return on_test.predictions
+        return on_test.answers.predictions
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""
