@@ -7,7 +7,7 @@ import math
 
 import pandas as pd
 
-from nin_bench.metrics import METRICS
+from nin_bench.metrics import CHANCE_MARGIN, METRICS
 
 
 def number(value: object) -> float:
@@ -39,6 +39,14 @@ def health(cells: pd.DataFrame) -> pd.Series:
     return known.where(cells["outcome"] != "missing")
 
 
+def failed(cells: pd.DataFrame) -> pd.Series:
+    """1 for a network that diverged or ended no better than a constant guess, else 0; NaN where not known."""
+    # records from before do not say so themselves
+    no_better = numbers(cells, "train_loss") > (1 - CHANCE_MARGIN) * numbers(cells, "chance_loss")
+    trained = numbers(cells, "failed").fillna(no_better.astype(float))
+    return trained.where(is_trained(cells), 1.0).where(cells["outcome"].isin(("trained", "diverged")))
+
+
 def is_healthy(cells: pd.DataFrame) -> pd.Series:
     """Whether each cell's network is known to be healthy."""
     return health(cells) == 1
@@ -48,7 +56,7 @@ def metric_values(cells: pd.DataFrame, name: str) -> pd.Series:
     """A metric of each cell that records hold, NaN where it is not known."""
     metric = METRICS[name]
     if name == "failed":
-        return 1 - health(cells)
+        return failed(cells)
     assert metric.record is not None, f"{name} is in no record"
     values = numbers(cells, metric.record)
     if name == "observed_images_per_second":  # which records from before had under another name
