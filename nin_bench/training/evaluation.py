@@ -108,8 +108,8 @@ def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     Returns:
         (N,) each: `predicted`, the class of the highest logit; where some tie the label if it is among them, else
         the lowest of them; -1 if a logit is NaN. `credit`, 1 over the number of tied classes; 0 if a logit is NaN.
-        `probability` of the predicted class. `label`. `right`: see there. `top5`, the chance that the label is among
-        the five highest logits. And (1, classes) `times_predicted`.
+        `probability` of the predicted class. `label`. `right`: see there. `top5`, the chance that the label is in
+        the highest five. And (1, classes) `times_predicted`.
     """
     column = labels[:, None]
     tied = logits == logits.amax(1, keepdim=True)
