@@ -444,7 +444,7 @@ class RangeEntry(Section):
 class SearchSettings(Section):
     """How every variant is searched, and how the best trial is told."""
 
-    seeds: PositiveInt = 1
+    seeds: PositiveInt = 3
     """Networks trained in every trial, whose mean is its value."""
     epochs: PositiveInt | None = None
     """Of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
