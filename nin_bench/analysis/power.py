@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nin_bench.analysis.hypothesis_tests import claim_of
+from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
 from nin_bench.grid import Grid, Hypothesis
 from nin_bench.metrics import METRICS
@@ -105,7 +105,7 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
             id=one.id,
             metric=one.metric,
             factor=one.factor is not None,
-            num_seeds=len(seeds[one.compare[0]] & seeds[one.compare[1]]),
+            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one.model_dump()).labels))),
             level=level,
             least_pairs=least_pairs(level),
             untested=_UNTESTED.get(METRICS[one.metric].kind),

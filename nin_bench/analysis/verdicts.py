@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest
-from nin_bench.analysis.lock import Level, Lock, levels
+from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest, contrast_of
+from nin_bench.analysis.lock import Entry, Level, Lock, levels
 from nin_bench.analysis.pairs import MissingCell
-from nin_bench.metrics import METRICS
+from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
 from nin_bench.stats import (
     Expectation,
@@ -104,6 +104,19 @@ class Verdict:
     """Seeds that were added after the claim was locked, and do not count."""
     values: tuple[float, float] | None = None
     """The two counts, where counts decide."""
+    minus: tuple[str, str] | None = None
+    """Two more variants: the claim is about the difference within `compare`, less the difference within these."""
+    kinds: tuple[str, str] | None = None
+    """Two kinds of one variant's layers, of which the shares are compared."""
+    over: str | None = None
+    """The axis over whose values the effect is a mean."""
+    points: tuple["PointVerdict", ...] = ()
+    """The claim at each of these values."""
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of its effect, unless a factor is claimed."""
+        return "share" if self.kinds else METRICS[self.metric].unit
 
     @property
     def is_counted(self) -> bool:
@@ -113,6 +126,22 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Its plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class PointVerdict:
+    """What the records say on a claim at one value of its axis."""
+
+    value: Any
+    verdict: Outcome
+    effect: float | None
+    interval: Interval | None
+    """At `level`."""
+    level: float
+    """The claim's level divided by the number of values, so that their intervals hold together."""
+    n: int | None
+    test: TestName | None
+    reason: str | None
 
 
 def judge(results: Results) -> list[Verdict]:
@@ -125,7 +154,8 @@ def judge(results: Results) -> list[Verdict]:
     for entry, level in zip(grid["hypotheses"], levels(lock, grid["hypotheses"]), strict=True):
         seeds = lock.seeds_of(entry)
         added = sorted(set(grid["seeds"]) - set(seeds))
-        found.append(_judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added))
+        judged = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
+        found.append(replace(judged, points=_judge_points(entry, seeds, evidence, level)))
     return found
 
 
@@ -152,12 +182,28 @@ def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequenc
         early=pairs is not None and pairs.num_ended < pairs.num_planned,
         reason=test if isinstance(test, str) else None,
         by_round=case.by_round,
-        pairs=pairs.seeds if pairs else list(range(1, case.num_rounds + 1)),
+        pairs=pairs.seeds if pairs else list(range(1, (case.n or 0) + 1)),
         missing=pairs.missing if pairs else [],
         seeds_added=list(added) if pairs else [],
-        values=(test.a, test.b) if isinstance(test, Counts) else None,
+        values=test.values if isinstance(test, Counts) else None,
+        minus=entry.get("minus") and (entry["minus"][0], entry["minus"][1]),
+        kinds=entry.get("kinds") and (entry["kinds"][0], entry["kinds"][1]),
+        over=entry.get("over"),
         **vars(found),
     )
+
+
+def _judge_points(
+    entry: Entry, seeds: Sequence[int], evidence: Evidence, level: Level
+) -> tuple[PointVerdict, ...]:
+    found = []
+    for point in entry.get("points") or ():
+        case, alpha = evidence.test(entry, seeds, contrast_of(point)), level.alpha / len(entry["points"])
+        one, reason = _find(case, alpha), case.test if isinstance(case.test, str) else None
+        found.append(
+            PointVerdict(point["value"], one.verdict, one.effect, one.interval, alpha, case.n, one.test, reason)
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -178,10 +224,9 @@ def _find(case: HypothesisTest, level: float) -> _Finding:
         case str():
             return _Finding("not testable")
         case Counts() as counts:
-            effect = counts.effect(ratio=ratio)
-            distance = math.log(effect) if ratio else effect
             # a count that equals the margin is none beyond it
-            held = claim.decide((distance, distance))
+            held = claim.decide((counts.distance, counts.distance))
+            effect = counts.effect(ratio=ratio)
             return _Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
         case PairedShares() as shares:
             interval = shares.interval(level)

@@ -67,7 +67,7 @@ def _shown(verdict: Mapping[str, Any]) -> tuple[str, str]:
     if verdict["effect"] is None:
         return text.NOT_KNOWN, text.NOT_KNOWN
     factor, margin = verdict["factor"], verdict["margin"] or 0.0
-    unit = None if factor else METRICS[verdict["metric"]].unit
+    unit = None if factor else "share" if verdict["kinds"] else METRICS[verdict["metric"]].unit
     held_against = (factor, 1 / factor) if factor else (margin, -margin)
     low, high = (math.inf if end is None else end for end in verdict["interval"] or (None, None))
     ends = (low, high) if verdict["interval"] else None

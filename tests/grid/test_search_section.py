@@ -13,11 +13,11 @@ def test_a_search_is_read_with_its_defaults(load):
     grid = load(search(SIX))
     assert grid.search.as_plain() == {
         "space": {"lr": {"low": 1e-3, "high": 1.0, "log": True}},
-        "trials": 6, "seeds": 1, "epochs": None, "sampler": "grid", "sampler_seed": 0, "pruner": "none",
+        "trials": 6, "seeds": 3, "epochs": None, "sampler": "grid", "sampler_seed": 0, "pruner": "none",
         "objective": "validation_accuracy",
     }  # fmt: skip
     assert grid.search.direction == "maximize"
-    assert grid.search_seeds == (10_000,)
+    assert grid.search_seeds == (10_000, 10_001, 10_002)
     assert load(MODELS).search is None
     assert load(MODELS).search_seeds == ()
 
