@@ -32,13 +32,15 @@ def metrics(test_accuracy: float, **others: Any) -> dict[str, Any]:
         "train_loss": 0.25, "validation_accuracy": test_accuracy - 0.01, "validation_loss": 0.31,
         "num_params": 1_992_166, "num_macs": 762_297_352, "train_seconds": 90.0,
         "train_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
-        "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "num_no_prediction": 0,
+        "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "failed": False, "num_lost_classes": 0,
+        "num_no_prediction": 0,
         "num_steps": 2256, "failed_step": None, "chance_loss": math.log(10), "chance_accuracy": 0.1, **others,
     }  # fmt: skip
 
 
 COLLAPSED = {
-    "train_accuracy": 0.1, "escaped": False, "escape_epoch": None, "num_dead_maps": 10, "healthy": False,
+    "train_accuracy": 0.1, "train_loss": math.log(10), "failed": True, "num_lost_classes": 9, "escaped": False,
+    "escape_epoch": None, "num_dead_maps": 10, "healthy": False,
     "num_no_prediction": 10_000,
 }  # fmt: skip
 
@@ -174,7 +176,13 @@ def write_showcase(folder: Path, **grid: Any) -> Path:
                         ("nin pointwise=2 head=gap", 1)]:  # fmt: skip
         counts = {"num_params": SHOWCASE[label][1], "num_macs": SHOWCASE[label][2]}
         replace(label, seed, record(metrics=metrics(0.1, **COLLAPSED, **counts), history=flat))
-    three_dead = {"healthy": False, "num_dead_maps": 3, "num_no_prediction": 812, "escape_epoch": 5.2}
+    three_dead = {
+        "healthy": False,
+        "num_lost_classes": 3,
+        "num_dead_maps": 3,
+        "num_no_prediction": 812,
+        "escape_epoch": 5.2,
+    }
     counts = {"num_params": 57_659_246, "num_macs": 632_000_000}
     replace(
         "nin pointwise=0 head=fc", 2,

@@ -9,6 +9,9 @@ import pandas as pd
 
 from nin_bench.metrics import METRICS
 
+CHANCE_MARGIN = 0.05
+"""A network failed whose final training loss is not this share below the entropy of the training labels."""
+
 
 def number(value: object) -> float:
     """A recorded value as a float, True as 1; NaN where it is no finite number."""
@@ -40,6 +43,13 @@ def health(cells: pd.DataFrame) -> pd.Series:
     """
     known = numbers(cells, "healthy").where(is_trained(cells), 0.0)
     return known.where(cells["outcome"] != "missing")
+
+
+def failed(cells: pd.DataFrame) -> pd.Series:
+    """1 for a network that diverged or ended no better than a constant guess, else 0; NaN where not known."""
+    no_better = numbers(cells, "train_loss") > (1 - CHANCE_MARGIN) * numbers(cells, "chance_loss")
+    trained = numbers(cells, "failed").fillna(no_better.astype(float))
+    return trained.where(is_trained(cells), 1.0).where(cells["outcome"].isin(("trained", "diverged")))
 
 
 def is_healthy(cells: pd.DataFrame) -> pd.Series:

@@ -15,7 +15,7 @@ from nin_bench.analysis.names import Names
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry, Entry, LoadRound, cost_samples
-from nin_bench.stats import Interval, paired_difference
+from nin_bench.stats import Interval, paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
 """Of layers, with the names that people read; `other` has no weights to multiply by."""
@@ -33,10 +33,10 @@ RELATIVE = ("train_images_per_second", "predict_images_per_second", "latency_p50
 class Ratio:
     """A variant's figure over the baseline's."""
 
-    mean: float
-    """The geometric mean of the ratios within rounds."""
+    estimate: float
+    """The typical ratio within a round: the exact signed-rank test's estimate, of logarithms."""
     interval: Interval | None
-    """Of 95 %, from the paired t-interval of the ratios' logarithms; None where they show no spread."""
+    """Of 95 % for this ratio alone; None below six rounds, which bound nothing."""
     n: int
     """Rounds."""
 
@@ -170,12 +170,13 @@ def _ratios(entry: Entry, baseline: Entry) -> dict[str, Ratio]:
     for metric in RELATIVE:
         pairs = paired_samples(entry, baseline, metric)
         if pairs and min(min(pair) for pair in pairs) > 0:
-            difference = paired_difference(*np.log(pairs).T)
-            interval = difference.interval()
+            logarithms = np.log(pairs)
+            test = paired_test(logarithms[:, 0] - logarithms[:, 1], heavy_tailed=False)
+            low, high = test.interval()
             found[metric] = Ratio(
-                mean=math.exp(difference.mean),
-                interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
-                n=difference.n,
+                estimate=math.exp(test.estimate),
+                interval=(math.exp(low), math.exp(high)) if math.isfinite(low) else None,
+                n=test.n,
             )
     return found
 

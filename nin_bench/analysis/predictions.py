@@ -86,7 +86,7 @@ def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, dict[
         if verdict.metric != "test_accuracy" or verdict.verdict == "not testable":
             continue
         error = _image_error(stored, [
-            [records[label, seed] for label in verdict.compare] for seed in verdict.details["seeds"]
+            [records[label, seed] for label in verdict.compare] for seed in verdict.pairs
         ])  # fmt: skip
         if error is not None:
             found[verdict.id] = asdict(error)

@@ -113,7 +113,7 @@ def relative(metric: str) -> Callable[[Row], str]:
 
     def shown(row: Row) -> str:
         found = row["relative_to_baseline"].get(metric)
-        return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
+        return text.NOT_KNOWN if found is None else text.ratio(found["estimate"], found["interval"])
 
     return shown
 

@@ -16,10 +16,10 @@ import yaml
 from frozen_values import FOLDER
 
 from nin_bench import cli
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.models import list_models
-from nin_bench.catalog import RegistryCatalog
 from nin_bench.report import build
 from nin_bench.report.search import build as search_build
 from nin_bench.results import load_results

@@ -175,7 +175,8 @@ def _effect(row: Row, names: Names) -> dict[str, Any]:
     """A claim's line in the plot of effects."""
     verdict = row.verdict
     return {
-        **{name: getattr(row, name) for name in ("panel", "value", "interval", "holds", "decides")},
+        **{name: getattr(row, name) for name in ("panel", "value", "holds", "decides")},
+        "interval": row.interval if row.interval and all(map(math.isfinite, row.interval)) else None,
         **{name: getattr(verdict, name) for name in ("id", "says", "verdict", "n")},
         "contrast": names.contrast(*verdict.compare),
         "compare": [names[label] for label in verdict.compare],
