@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest
 from nin_bench.analysis.lock import Level, Lock, levels
@@ -68,10 +68,9 @@ class Verdict:
     effect: float | None
     """The estimate of A less B in the metric's unit, or of A over B where a factor is claimed; None where it is
     infinite, because most networks failed, or where there is none."""
-    interval: Interval | None
-    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is infinite.
-
-    None where neither end is bounded, and for counts."""
+    interval: tuple[float | None, float | None] | None
+    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is None; so is
+    all of it if neither end is bounded, and for counts."""
     n: int | None
     """Pairs that the verdict rests on, of seeds or of rounds; None where two counts decide, and no pair."""
     test: TestName | None
@@ -110,9 +109,14 @@ class Verdict:
         """Whether it is about counts, which no seed changes."""
         return METRICS[self.metric].deterministic
 
-    def as_dict(self) -> dict[str, Any]:
-        """Its plain values."""
-        return asdict(self)
+    @property
+    def ends(self) -> Interval | None:
+        """The interval; an end that the pairs do not bound is infinite, or 0 for a factor."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        lowest = -math.inf if self.factor is None else 0.0
+        return lowest if low is None else low, math.inf if high is None else high
 
 
 def judge(results: Results) -> list[Verdict]:
@@ -166,7 +170,7 @@ class _Finding:
 
     verdict: Outcome
     effect: float | None = None
-    interval: Interval | None = None
+    interval: tuple[float | None, float | None] | None = None
     test: TestName | None = None
     p_support: float | None = None
     p_refute: float | None = None
@@ -224,6 +228,8 @@ def _finite(effect: float) -> float | None:
     return effect if math.isfinite(effect) else None
 
 
-def _bounded(interval: Interval, ratio: bool) -> Interval | None:
-    """An interval; None where neither end is bounded."""
-    return None if interval == ((0.0 if ratio else -math.inf), math.inf) else interval
+def _bounded(interval: Interval, ratio: bool) -> tuple[float | None, float | None] | None:
+    """An interval; None for an end that is not bounded, and for all of it where neither is."""
+    low, high = interval
+    ends = None if low == (0.0 if ratio else -math.inf) else low, None if math.isinf(high) else high
+    return None if ends == (None, None) else ends

@@ -156,7 +156,7 @@ def _print_costs(costs: "Sequence[VariantCost]") -> None:
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
-    from nin_bench.analysis.costs import describe_disturbance
+    from nin_bench.report.remarks import describe_disturbance
     from nin_bench.results.cost_entry import CostEntry
 
     entries = [CostEntry.model_validate(cost.entry) for cost in costs if cost.entry is not None]

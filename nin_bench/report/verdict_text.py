@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import MissingCell
@@ -39,12 +38,6 @@ def describe_verdict(verdict: Verdict, names: Names) -> VerdictText:
     return VerdictText(wording.headline(), wording.evidence(), _remarks(verdict, names))
 
 
-def verdict_as_dict(verdict: Verdict, names: Names) -> dict[str, Any]:
-    """A verdict as report.json holds it: its values and its words."""
-    text = describe_verdict(verdict, names)
-    return {**verdict.as_dict(), "headline": text.headline, "evidence": text.evidence, "remarks": text.remarks}
-
-
 @dataclass(frozen=True)
 class _Wording:
     """How one verdict is said."""
@@ -69,8 +62,8 @@ class _Wording:
             apart = " of" if verdict.factor is not None else " than"
             same = "" if verdict.factor is None and self._quantity.is_zero(verdict.effect) else f"{apart} {self.b}"
             return self._side(verdict.effect) + same
-        if verdict.interval is not None:
-            low, high = map(self._end, verdict.interval)
+        if verdict.ends is not None:
+            low, high = map(self._end, verdict.ends)
             return (
                 f"anything from {low} to {high}{self._quantity.name} {self.metric.title} fits the {self._pairs()}"
             )
@@ -115,10 +108,10 @@ class _Wording:
             shown = "no finite estimate"
         else:
             unit = None if verdict.factor is not None else self.metric.unit
-            shown, _ = as_cells(unit, verdict.effect, verdict.interval, self._margins)
-        if verdict.interval is None:
+            shown, _ = as_cells(unit, verdict.effect, verdict.ends, self._margins)
+        if verdict.ends is None:
             return shown
-        low, high = map(self._end, verdict.interval)
+        low, high = map(self._end, verdict.ends)
         return f"{shown} ({100 * (1 - verdict.level):.4g} % interval {low} to {high})"
 
     def _claimed(self) -> str:
@@ -164,7 +157,7 @@ class _Wording:
     @property
     def _quantity(self) -> Quantity:
         unit = None if self.verdict.factor is not None else self.metric.unit
-        return Quantity.of(unit, self.verdict.effect or 0.0, self.verdict.interval, self._margins)
+        return Quantity.of(unit, self.verdict.effect or 0.0, self.verdict.ends, self._margins)
 
 
 def _remarks(verdict: Verdict, names: Names) -> list[str]:

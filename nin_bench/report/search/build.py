@@ -230,7 +230,7 @@ def _setting(search: Search) -> dict[str, Any]:
         "data": fixed["data"],
         "recipe": {name: value for name, value in fixed["recipe"].items() if name not in searched},
         "differing": [
-            entry for entry in differing if entry["section"] == "data" or entry["field"] not in searched
+            asdict(entry) for entry in differing if entry.section == "data" or entry.field not in searched
         ],
         "environment": environments([search.environment]),
     }
