@@ -162,7 +162,7 @@ def analyse(results: Results) -> Analysis:
     """Compute everything that follows from a results folder."""
     grid, stored = results.grid, Stored(results)
     names, lock = Names.of(grid["variants"]), Lock.read(grid)
-    rows, verdicts, histories = compare_variants(results, names), judge(results), find_histories(results)
+    rows, verdicts, histories = compare_variants(results), judge(results), find_histories(results)
     looked_at = {row.label for row in rows[:MOST_VARIANTS]}
     looked_at |= {label for verdict in verdicts for label in verdict.compare}
     lost_classes, losing_networks = find_lost_classes(stored, looked_at)
@@ -186,7 +186,7 @@ def analyse(results: Results) -> Analysis:
         matches=_matches(grid),
         comparison=rows,
         references=compare_references(results),
-        costs=compare_costs(results, names),
+        costs=compare_costs(results),
         estimates=compare_estimates(results),
         pareto_front={cost: [row.label for row in pareto_front(rows, cost)] for cost in COSTS},
         learning_curves={name: learning_curves(results, history) for name, history in histories.items()},

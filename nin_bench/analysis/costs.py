@@ -68,9 +68,9 @@ class MachineCosts:
     """Labels of the variants that it has not measured."""
 
 
-def compare_costs(results: Results, names: Names) -> list[MachineCosts]:
+def compare_costs(results: Results) -> list[MachineCosts]:
     """What each machine measured of the grid's variants, the grid's own machine first, then who measured most."""
-    found = []
+    found, names = [], Names.of(results.grid["variants"])
     if results.cost_entries:
         found.append(_of_machine(results.cost_entries, results.grid, names, of_grid=True))
     others: dict[str, dict[str, Entry]] = {}

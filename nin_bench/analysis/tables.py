@@ -101,9 +101,9 @@ class MissingSeeds:
     seeds: list[int]
 
 
-def compare_variants(results: Results, names: Names) -> list[VariantRow]:
+def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
-    cells = results.cells
+    cells, names = results.cells, Names.of(results.grid["variants"])
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
 
