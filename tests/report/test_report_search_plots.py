@@ -16,17 +16,18 @@ from search_fixture import (
     write_two_parameters,
 )
 
+from nin_bench.analysis.search.analysis import analyse_search
 from nin_bench.analysis.search.rates import rate_curves, search_axis
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.look import Picture
 from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.search.build import Findings, draw_figures
+from nin_bench.report.search.build import draw_figures
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.plots import draw_learning
 
 
 def draw(folder: Path) -> dict[str, Picture]:
-    return draw_figures(Findings.of(read_search(folder)))
+    return draw_figures(analyse_search(read_search(folder)))
 
 
 def words(picture: Picture) -> list[str]:
