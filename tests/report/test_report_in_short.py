@@ -36,7 +36,8 @@ def written(folder: Path, *claims: dict[str, Any]) -> Path:
 
 
 def summed(folder: Path, *claims: dict[str, Any]) -> InShort:
-    found = in_short(judge(load_results(written(folder, *claims))), Names.of([]))
+    results = load_results(written(folder, *claims))
+    found = in_short(judge(results), Names.of(results.grid["variants"]))
     assert found is not None
     return found
 

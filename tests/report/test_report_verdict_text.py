@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from costs_fixture import CPU, cost_entry, rounds, write_costs
-from report_fixture import COLLAPSED, metrics, model_of, record, write_results
+from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import judge
@@ -12,7 +12,6 @@ from nin_bench.report.verdict_text import VerdictText, describe_verdict
 from nin_bench.results import load_results
 
 A, B = "nin pointwise=2", "nin pointwise=1"
-NAMES = Names.of([{"label": label, "data": {}, "recipe": {}, **model_of(label)} for label in (A, B)])
 HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910, 0.913], [0.890, 0.894, 0.885, 0.893, 0.888, 0.890]
 
 
@@ -29,8 +28,13 @@ def trained(accuracies: list[float], **others: Any) -> list[dict[str, Any] | Non
 
 def text(folder: Path, a: list[Any], b: list[Any], **changes: Any) -> VerdictText:
     write_results(folder, {A: a, B: b}, hypotheses=[claim(**changes)], machine=CPU)
-    [verdict] = judge(load_results(folder))
-    return describe_verdict(verdict, NAMES)
+    return described(folder)
+
+
+def described(folder: Path) -> VerdictText:
+    results = load_results(folder)
+    [verdict] = judge(results)
+    return describe_verdict(verdict, Names.of(results.grid["variants"]))
 
 
 def test_a_supported_claim(tmp_path: Path) -> None:
@@ -74,8 +78,7 @@ def test_counts_and_costs(tmp_path: Path) -> None:
     for variant, speed in [("v00", 300.0), ("v01", 100.0)]:
         samples = rounds(*(speed * by for by in (1, 1.1, 0.9, 1, 1.2, 1)))
         write_costs(folder, variant, cost_entry(train={**cost_entry()["train"], "images_per_second": samples}))
-    [verdict] = judge(load_results(folder))
-    found = describe_verdict(verdict, NAMES)
+    found = described(folder)
     assert found.headline == "Yes: 3 times the training throughput of pointwise=1, on this machine, at this size."
 
 
