@@ -72,6 +72,7 @@ def draw_learning_curves(analysis: Analysis, name: str, chance: tuple[float, str
     look = styles([row.variant_id for row in rows])
     unwell = {cell.cell_id for cell in analysis.cells if cell.healthy is False}
     curves = pd.DataFrame(map(asdict, analysis.learning_curves[name]), columns=_POINT)
+    curves = curves.astype({"epoch": float, "mean": float, "low": float, "high": float})  # also without a row
     curves = curves[curves["variant_id"].isin(look)]
     history = history[history["variant_id"].isin(look)]
     last_epoch = int(history["epoch"].max()) if len(history) else 1
@@ -161,7 +162,8 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Picture | None:
         for cell in analysis.cells
         if cell.outcome == "trained" and cell.variant_id in look
     ]
-    cells = pd.DataFrame(accuracies, columns=["variant_id", "accuracy", "healthy"]).dropna(subset="accuracy")
+    cells = pd.DataFrame(accuracies, columns=["variant_id", "accuracy", "healthy"])
+    cells = cells.dropna(subset="accuracy").astype({"accuracy": float, "healthy": bool})
     costs = {cost: label for cost, label in _COSTS.items() if any(cost_of(row, cost) for row in rows)}
     if not costs or cells.empty:
         return None

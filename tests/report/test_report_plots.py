@@ -43,10 +43,10 @@ def test_the_front_is_over_all_variants_drawn_or_not(tmp_path):
         for number in range(MAX_DRAWN)
     }
     variants["best"] = [record(metrics=metrics(0.99, num_params=10, num_macs=10))]
-    findings = analyse(load_results(write_results(tmp_path / "r", variants)))
+    analysis = analyse(load_results(write_results(tmp_path / "r", variants)))
 
-    assert [row.label for row in findings.fronts["num_params"]] == ["best"]
-    assert b"Pareto front" not in draw_figures(findings)["accuracy_against_costs"].svg  # one variant is no line
+    assert analysis.pareto_front["num_params"] == ["best"]
+    assert b"Pareto front" not in draw_figures(analysis)["accuracy_against_costs"].svg  # one variant is no line
 
 
 def test_what_costs_nothing_has_no_place_on_the_axis_of_costs(tmp_path):

@@ -36,10 +36,9 @@ def words(picture: Picture) -> list[str]:
 
 
 def curves(folder: Path, trials: list[Made], **settings: Any) -> list[str]:
-    search = read_search(write_search(folder, {"a": trials}, **settings))
-    axis = search_axis(search.settings)
-    assert axis is not None
-    picture = draw_curves(search, axis, rate_curves(search))
+    analysis = analyse_search(read_search(write_search(folder, {"a": trials}, **settings)))
+    assert analysis.axis is not None
+    picture = draw_curves(analysis, analysis.axis)
     assert picture is not None
     return words(picture)
 
