@@ -1,36 +1,18 @@
-"""What every page of a report shares: values made plain, the template's filters, figures written whole."""
+"""What every page of a report shares: the template's filters, figures written whole."""
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
 from nin_bench.report.signature import sign_png, sign_svg
-
-
-def plain(value: Any) -> Any:
-    """Values that strict JSON can hold: not a number becomes null, what UTF-8 cannot hold a question mark."""
-    # what most are is asked first
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    return value
 
 
 def digest_of(content: str) -> str:
