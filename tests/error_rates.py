@@ -36,7 +36,7 @@ SHAPES: dict[str, Draw] = {
     "skewed": _gamma(1.0),
     "strongly skewed": _gamma(1.75),
 }
-"""Differences between healthy networks, with deviation 1."""
+"""Shapes of differences between healthy networks, with deviation 1."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Setting:
     """Whether records tell that they failed; they do not tell of soft losses."""
     step: float = STEP
     """What differences are whole multiples of."""
+    deviation: float = 1.0
+    """Of differences between healthy networks."""
 
 
 HEALTHY = {
@@ -82,8 +84,8 @@ def draw_networks(
 
     One variant and its baseline have half of the noise each, as two independent variants have.
     """
-    healthy = np.round((86 + draw.normal(scale=0.5, size=size)) / STEP) * STEP
-    noises = [SHAPES[setting.shape](draw, size) for _ in range(num_variants)]
+    healthy = np.round((86 + draw.normal(scale=setting.deviation / 2, size=size)) / STEP) * STEP
+    noises = [setting.deviation * SHAPES[setting.shape](draw, size) for _ in range(num_variants)]
     if num_variants == 1:
         healthy = healthy - np.round(noises[0] / 2 / STEP) * STEP
     better = [healthy + np.round((shift + noise) / setting.step) * setting.step for noise in noises]
@@ -244,7 +246,7 @@ def power(
 
 SEEDS = (6, 8, 12, 16, 20, 24)
 FAILING = [(share, one, cost) for cost in (7.0, 75.0) for share in (0.05, 0.1, 0.2, 0.3) for one in (True, False)]
-SOFT = [(share, cost) for share in (0.1, 0.25) for cost in (2.0, 4.0)]
+SOFT = [(share, cost, deviation) for deviation in (0.5, 1.0) for share in (0.1, 0.25) for cost in (2.0, 4.0)]
 
 
 def failing_settings() -> Iterable[tuple[str, Setting]]:
@@ -299,9 +301,9 @@ def _errors_when_failing(repeats: int) -> str:
 
 def _errors_of_soft_losses(repeats: int) -> str:
     plans, rows = _plans(), []
-    for share, cost in SOFT:
-        own = Setting(failing=(share, 0.0), cost=cost, flagged=False)
-        rows.append([f"A loses {cost:g} points in {100 * share:g} %"])
+    for share, cost, deviation in SOFT:
+        own = Setting(failing=(share, 0.0), cost=cost, flagged=False, deviation=deviation)
+        rows.append([f"A loses {cost:g} points in {100 * share:g} %, deviation {deviation:g}"])
         rows[-1] += [f"{wrong(own, at, repeats=repeats):.1f}" for _, at in plans]
     return _table(["losses that no record flags", *(name for name, _ in plans)], rows)
 

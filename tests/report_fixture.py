@@ -32,7 +32,7 @@ def metrics(test_accuracy: float, **others: Any) -> dict[str, Any]:
         "train_loss": 0.25, "validation_accuracy": test_accuracy - 0.01, "validation_loss": 0.31,
         "num_params": 1_992_166, "num_macs": 762_297_352, "train_seconds": 90.0,
         "train_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
-        "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "failed": False, "num_lost_classes": 0,
+        "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "num_lost_classes": 0,
         "num_no_prediction": 0,
         "num_steps": 2256, "failed_step": None, "chance_loss": math.log(10), "chance_accuracy": 0.1, **others,
     }  # fmt: skip

@@ -442,7 +442,7 @@ def test_the_version(call):
         (("lr: 0.1", "lr: -1"), "grid.yaml:5:41: recipe.lr: -1 "),
         (("name: tiny", "name: [tiny]"), "grid.yaml:3:7: name: "),
         (("name: tiny", "name: tiny\nname: tidy"), "grid.yaml:4:1: "),
-        (("  - {name: mlp, hidden: [16, 32]}\n", "  []\n"), "models: empty"),
+        (("  - {name: mlp, hidden: [16, 32]}\n", "  []\n"), "models: none given"),
         (("name: mlp, hidden: [16, 32]", "name: lenet"), "8 is too small for these layers; use 12 or more"),
         (("seeds: 2", "seeds: 6000"), "12,000 cells"),
         (("seeds: 2", "seeds: ["), "grid.yaml:"),

@@ -1,12 +1,12 @@
 """The evidence in a results folder, and the test of each hypothesis that it allows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nin_bench.analysis.cells import failed, known_metrics, numbers
+from nin_bench.analysis.cells import known_metrics, numbers
 from nin_bench.analysis.costs import paired_samples
 from nin_bench.analysis.curves import chance_level
 from nin_bench.analysis.lock import Entry
@@ -14,13 +14,6 @@ from nin_bench.analysis.pairs import NO_RECORD, Contrast, Network, Pairs
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results, cost_entry
 from nin_bench.stats import Claim, PairedShares, PairedTest, paired_shares, paired_test
-
-_COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {
-    "num_params": lambda entry: entry["num_params"]["total"],
-    "num_macs": lambda entry: entry["num_macs"]["total"],
-    "train_tensor_bytes": lambda entry: entry["memory_bytes"]["train_peak_foretold"],
-}
-"""Where a cost entry has what no seed changes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +84,6 @@ class Evidence:
         values = known_metrics(cells).assign(
             chance_accuracy=numbers(cells, "chance_accuracy").fillna(math.nan if chance is None else chance),
             num_lost_classes=numbers(cells, "num_lost_classes"),
-            failed=failed(cells),
         )
         places = zip(cells["label"], cells["seed"], cells["outcome"], values.to_dict("records"), strict=True)
         return cls(
@@ -154,7 +146,7 @@ class Evidence:
         values = (self.cells.get((label, seed), NO_RECORD)[metric.name] for seed in seeds)
         counted = next((value for value in values if math.isfinite(value)), None)
         if counted is None and label in self.costs:
-            return float(_COUNTED[metric.name](self.costs[label]))
+            return next(iter(cost_entry.cost_samples(self.costs[label], metric.name) or []), None)
         return counted
 
 

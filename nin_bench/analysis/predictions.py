@@ -107,7 +107,7 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
             labels = known[0]["label"]
         if not all(np.array_equal(one["label"], labels) for one in known):
             continue  # of another test set
-        correct.append([one["predicted"] == one["label"] for one in known])
+        correct.append([(one["predicted"] == one["label"]) & (one["credit"] == 1) for one in known])
     if not correct or labels is None or len(labels) < 2:
         return None
     a, b = (np.array([pair[side] for pair in correct]) for side in (0, 1))
@@ -145,7 +145,7 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
 def _matrix(predictions: Predictions, num_classes: int) -> npt.NDArray[np.float64]:
     label, predicted = predictions["label"], predictions["predicted"]
     counts = np.zeros((num_classes, num_classes + 1))
-    np.add.at(counts, (label, np.where(predicted < 0, num_classes, predicted)), 1)
+    np.add.at(counts, (label, np.where(predictions["credit"] < 1, num_classes, predicted)), 1)
     shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 

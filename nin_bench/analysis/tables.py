@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nin_bench.analysis.cells import generalisation_gap, health, is_healthy, is_trained, number, numbers
+from nin_bench.analysis.cells import health, is_healthy, is_trained, metric_values, number, numbers
 from nin_bench.analysis.names import Names
 from nin_bench.results import Results
 
@@ -88,7 +88,8 @@ class Trouble:
     """Of the last of them."""
     escape_epoch: float | None
     num_dead_maps: int | None
-    num_no_prediction: int | None
+    num_tied: int | None
+    """Test images whose highest outputs tie."""
     failed_step: int | None
     error: str | None
 
@@ -126,8 +127,8 @@ def compare_variants(results: Results) -> list[VariantRow]:
     num_macs = numbers(cells, "num_macs").groupby(variant).first()
     accuracy = spreads(numbers(cells, "test_accuracy"), trained)
     accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
-    gaps = spreads(generalisation_gap(cells), healthy)
-    speeds = spreads(numbers(cells, "train_images_per_second"), trained)
+    gaps = spreads(metric_values(cells, "generalisation_gap"), healthy)
+    speeds = spreads(metric_values(cells, "observed_images_per_second"), trained)
     seconds = spreads(numbers(cells, "train_seconds"), trained)
     return [
         VariantRow(
@@ -200,7 +201,7 @@ def troubles(results: Results) -> list[Trouble]:
                 train_loss=_known(last_epoch.get("train_loss")),
                 escape_epoch=_known(cell.get("escape_epoch")),
                 num_dead_maps=_whole(cell.get("num_dead_maps")),
-                num_no_prediction=_whole(cell.get("num_no_prediction")),
+                num_tied=_whole(cell.get("num_tied", cell.get("num_no_prediction"))),
                 failed_step=_whole(cell.get("failed_step")),
                 error=error if isinstance(error := cell.get("error"), str) else None,
             )

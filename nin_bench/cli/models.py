@@ -187,7 +187,7 @@ def _memory_document(precision: str, memory: "Memory", budget_bytes: int) -> dic
 
 
 def _arguments(overrides: Sequence[str]) -> dict[str, Any]:
-    from nin_bench.yaml_source import parse_yaml
+    from nin_bench.grid.yaml_source import parse_yaml
 
     given = {}
     for text in overrides:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from nin_bench.cell import Augmentation
 from nin_bench.cost.counting import leaves_of
-from nin_bench.data import ImageBatches
-from nin_bench.data.batches import Augmentation
+from nin_bench.data.batches import ImageBatches
 from nin_bench.training.trainer import Trainer
 
 

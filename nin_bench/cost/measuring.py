@@ -20,9 +20,10 @@ from nin_bench.cost.clocks import StepClock, awaiting, time_layers
 from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
 from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed, Workload
-from nin_bench.data import describe_data, load_dataset
+from nin_bench.data import describe_data
+from nin_bench.data.dataset import load_dataset
 from nin_bench.models.layers import GlobalAveragePool
-from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError, predict
+from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError
 from nin_bench.training.trainer import Trainer, make_network
 
 PHASE_SECONDS = 0.1
@@ -253,7 +254,7 @@ class Workbench:
             image, _ = batches.take(index)
             with trainer.autocast():
                 logits = trainer.model(image)
-            predict(logits).item()
+            logits.argmax(1).item()
 
         with torch.inference_mode():
             return [self._timed(predict_one).seconds for _ in range(3 + count)][3:]

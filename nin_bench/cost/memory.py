@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nin_bench.cell import Recipe
-from nin_bench.data import ImageBatches
+from nin_bench.data.batches import ImageBatches
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Trainer

@@ -29,8 +29,8 @@ def _collapsed(trouble: Trouble) -> str:
         reasons = ["never left chance level" + ("" if loss is None else f" (training loss ended at {loss:.3f})")]
     if dead := trouble.num_dead_maps:
         reasons.append(f"{dead} class {'map' if dead == 1 else 'maps'} dead")
-    if silent := trouble.num_no_prediction:
-        reasons.append(f"no prediction for {silent:,} test {'image' if silent == 1 else 'images'}")
+    if tied := trouble.num_tied:
+        reasons.append(f"no prediction for {tied:,} test {'image' if tied == 1 else 'images'}")
     return "; ".join(reasons)
 
 

@@ -4,21 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nin_bench.metrics import Unit
+from nin_bench.metrics import UNITS, Unit
 from nin_bench.report.text import human_count
 from nin_bench.stats import Interval
-
-_SCALES: dict[Unit, tuple[float, str]] = {
-    "share": (100, " points"),
-    "nats": (1, " nats"),
-    "epochs": (1, " epochs"),
-    "count": (1, ""),
-    "seconds": (1, " s"),
-    "images/s": (1, " images/s"),
-    "bytes": (1e-6, " MB"),
-    "joules": (1, " J"),
-}
-"""What raw values are multiplied by, and what stands behind them."""
 
 _MOST_DECIMALS = 6
 
@@ -63,12 +51,12 @@ class Quantity:
     @property
     def scale(self) -> float:
         """What a raw value is multiplied by."""
-        return 1.0 if self.unit is None else _SCALES[self.unit][0]
+        return 1.0 if self.unit is None else UNITS[self.unit].scale
 
     @property
     def name(self) -> str:
         """What stands behind a number."""
-        return "" if self.unit is None else _SCALES[self.unit][1]
+        return "" if self.unit is None else UNITS[self.unit].suffix
 
     @property
     def step(self) -> str:

@@ -4,12 +4,14 @@ An entry is checked against `CostEntry` where its file is read, so that what is 
 not measured is None. Imports no torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nin_bench.metrics import METRICS
 
 Entry = dict[str, Any]
 """An entry as its file holds it; `CostEntry` has those of its fields that are read here."""
@@ -237,7 +239,8 @@ def is_measured(entry: Entry | None, wanted_rounds: int, num_workers: int) -> bo
 
 def cost_row(entry: Entry) -> dict[str, Any]:
     """An entry's headline figures, each a number or None, under the names that metrics have."""
-    samples = {name: cost_samples(entry, name) for name in COST_SAMPLES}
+    measured = [name for name, metric in METRICS.items() if metric.kind == "measured"]
+    samples = {name: cost_samples(entry, name) for name in measured}
     mfu, busy = entry["mfu"], _of(entry, "train", "busy_images_per_second")
     return {
         "measured_at": entry["measured_at"],
@@ -255,9 +258,15 @@ def cost_row(entry: Entry) -> dict[str, Any]:
 def cost_samples(entry: Entry, metric: str) -> list[float] | None:
     """What an entry says of a metric, one value per round; None where it was not measured.
 
-    Peak memory is measured once, before the rounds, and is a list of one.
+    Of the latencies of a round, it is their median. What is counted, or measured once, is a list of one.
     """
-    return COST_SAMPLES[metric](entry)
+    path = METRICS[metric].cost
+    assert path is not None, f"{metric} is in no cost entry"
+    found = _of(entry, *path.split("."))
+    if found is None:
+        return None
+    samples = found["samples"] if isinstance(found, Mapping) else [found]
+    return [float(median(of_round) if isinstance(of_round, list) else of_round) for of_round in samples]
 
 
 def _of(entry: Entry, *place: str) -> Any:
@@ -268,31 +277,3 @@ def _of(entry: Entry, *place: str) -> Any:
             return None
         found = found[key]
     return found
-
-
-def _samples_at(*place: str) -> Callable[[Entry], list[float] | None]:
-    def samples(entry: Entry) -> list[float] | None:
-        found = _of(entry, *place)
-        return None if found is None else [float(value) for value in found["samples"]]
-
-    return samples
-
-
-def _latency(entry: Entry) -> list[float] | None:
-    found = entry["latency_seconds"]
-    return None if found is None else [median(of_round) for of_round in found["samples"]]
-
-
-def _train_memory(entry: Entry) -> list[float] | None:
-    peak = entry["memory_bytes"]["train_peak"]
-    return None if peak is None else [float(peak)]
-
-
-COST_SAMPLES: dict[str, Callable[[Entry], list[float] | None]] = {
-    "train_images_per_second": _samples_at("train", "images_per_second"),
-    "predict_images_per_second": _samples_at("predict", "images_per_second"),
-    "latency_p50_seconds": _latency,
-    "train_memory_bytes": _train_memory,
-    "train_joules_per_image": _samples_at("energy_joules_per_image", "train"),
-}
-"""The metrics that are measured as costs, and where an entry has their samples."""

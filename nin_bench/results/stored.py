@@ -29,9 +29,10 @@ Record = dict[str, Any]
 """What came of a cell: outcome, attempts, metrics, per-epoch history, environment."""
 
 Predictions = dict[str, npt.NDArray[Any]]
-"""What was said of every test image: `predicted` (-1 for none), `probability`, `label`, all of one length."""
+"""What was said of every test image, all of one length: `predicted` (-1 for none), `credit` (1 over the number of
+classes that share the highest logit), `probability`, `label`."""
 
-_KINDS = {"predicted": "i", "probability": "f", "label": "i"}
+_KINDS = {"predicted": "i", "credit": "f", "probability": "f", "label": "i"}
 _NUMBERS = frozenset({bool, int, float})
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
 _MAX_HEADER_BYTES = 512
@@ -163,8 +164,11 @@ def _check_numbers(place: str, values: Mapping[str, Any]) -> None:
             continue
         if name in _PLACES:
             raise DamagedFileError(f"has {place}.{name}, which is none")
-        if name == "dead_maps":
+        if name in ("dead_maps", "lost_classes"):
             _check_classes(f"{place}.{name}", value)
+            continue
+        if name == "confusion":
+            _check_confusion(f"{place}.{name}", value)
             continue
         if type(value) not in _NUMBERS:
             raise DamagedFileError(f"has {shown(value)} as {place}.{name}, which is no number")
@@ -179,6 +183,21 @@ def _check_classes(place: str, value: object) -> None:
     found = value if isinstance(value, list) and all(type(item) is int for item in value) else None
     if found is None or found != sorted(set(found)) or not all(0 <= item < _MAX_CLASSES for item in found):
         raise DamagedFileError(f"has {shown(value)} as {place}, which lists no classes")
+
+
+def _check_confusion(place: str, value: object) -> None:
+    """See that it lists true class, predicted class and count, in order."""
+    rows = value if isinstance(value, list) else [None]
+    is_one = all(isinstance(row, list) and len(row) == 3 and {*map(type, row)} == {int} for row in rows)
+    if (
+        not is_one
+        or rows != sorted(rows)
+        or not all(
+            0 <= true < _MAX_CLASSES and 0 <= guess < _MAX_CLASSES and 0 < count < _LARGEST
+            for true, guess, count in rows
+        )
+    ):
+        raise DamagedFileError(f"has {shown(value)} as {place}, which counts no classes")
 
 
 def pack_predictions(predictions: Mapping[str, npt.NDArray[Any]], cell_id: str) -> bytes:
@@ -213,14 +232,15 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
         raise DamagedFileError(f"is of schema {shown(schema.tolist())}; this version reads {SCHEMA}")
     if of_cell.tolist() != cell_id:
         raise DamagedFileError(f"holds the predictions of another cell, {shown(of_cell.tolist())}")
+    if "predicted" in found:  # files from before there was `credit`: where logits tied, nothing was predicted
+        found.setdefault("credit", (found["predicted"] >= 0).astype(np.float32))
     if {name: array.dtype.kind for name, array in found.items()} != _KINDS:
         raise DamagedFileError(f"holds other arrays than {', '.join(_KINDS)}")
     if len({array.shape for array in found.values()}) != 1 or found["label"].ndim != 1:
         raise DamagedFileError("holds arrays that are not of one length")
-    probability = found["probability"]
-    if not ((probability >= 0) & (probability <= 1)).all():
+    if not all(((found[name] >= 0) & (found[name] <= 1)).all() for name in ("probability", "credit")):
         raise DamagedFileError("holds probabilities outside 0 to 1")
-    if not len(probability):
+    if not len(found["label"]):
         raise DamagedFileError("holds no prediction")
     return found
 
@@ -249,6 +269,7 @@ def check_predictions(predictions: Predictions, record: Mapping[str, Any]) -> No
         DamagedFileError: their accuracy is not the record's.
     """
     recorded = record["metrics"].get("test_accuracy")
-    found = float((predictions["predicted"] == predictions["label"]).mean())
+    right = (predictions["predicted"] == predictions["label"]) * predictions["credit"]
+    found = float(right.mean(dtype=np.float64))
     if found != recorded:
         raise DamagedFileError(f"has an accuracy of {found:g}, and its record one of {shown(recorded)}")

@@ -6,15 +6,15 @@ from typing import Any
 
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
+from nin_bench.metrics import METRICS
 from nin_bench.results import Record
 
-METRICS = (
-    "test_accuracy", "test_loss", "train_accuracy", "train_loss", "validation_accuracy", "validation_loss",
-    "num_params", "num_macs", "train_seconds", "train_images_per_second", "peak_memory_bytes",
-    "chance_loss", "chance_accuracy", "escaped", "escape_epoch", "num_dead_maps", "dead_maps", "healthy",
-    "num_no_prediction", "num_steps", "failed_step",
+RECORDED = (
+    *dict.fromkeys(metric.record for metric in METRICS.values() if metric.record is not None),
+    "chance_loss", "chance_accuracy", "confusion", "num_tied", "lost_classes", "num_lost_classes", "num_dead_maps",
+    "dead_maps", "num_steps", "failed_step",
 )  # fmt: skip
-"""What a record's metrics hold, null where it is not known."""
+"""What a record's metrics hold, null where it is not known: what claims are about, and what explains it."""
 
 
 def now() -> str:
@@ -45,6 +45,8 @@ def make_record(
         environment: where it ran.
         earlier_attempts: those of the cell's last record, which are kept.
     """
+    unknown = set(metrics or {}) - set(RECORDED)
+    assert not unknown, f"records hold no {', '.join(sorted(unknown))}"
     attempt = {
         "outcome": outcome,
         "error": None if error is None else without_folders(error),
@@ -58,7 +60,7 @@ def make_record(
         "cell": cell.as_dict(),
         "outcome": outcome,
         "attempts": [*earlier_attempts, attempt],
-        "metrics": {name: (metrics or {}).get(name) for name in METRICS},
+        "metrics": {name: (metrics or {}).get(name) for name in RECORDED},
         "history": [*history],
         "environment": dict(environment or {}),
     }

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from nin_bench.cell import DataSpec
-from nin_bench.data import load_dataset
+from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
 from nin_bench.executors import Executor, LocalExecutor, Slot

@@ -15,7 +15,7 @@ from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from nin_bench.catalog import RegistryCatalog
-from nin_bench.data import load_dataset
+from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Task

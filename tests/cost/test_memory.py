@@ -6,7 +6,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 
 from nin_bench.cell import Recipe
 from nin_bench.cost import count_memory
-from nin_bench.data import ImageBatches
+from nin_bench.data.batches import ImageBatches
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.training.evaluation import Images

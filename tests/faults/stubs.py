@@ -64,13 +64,16 @@ def result_of(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
     draw = np.random.default_rng(int(cell.cell_id, 16))
     label = draw.integers(0, 10, 359).astype(np.int16)
     predicted = np.where(draw.random(359) < 0.9, label, (label + 1) % 10).astype(np.int16)
-    predictions = {"predicted": predicted, "probability": draw.random(359, np.float32), "label": label}
+    predictions = {
+        "predicted": predicted, "credit": np.ones(359, np.float32), "probability": draw.random(359, np.float32),
+        "label": label,
+    }  # fmt: skip
     losses = {"train_loss": 0.4 + draw.random() / 10, "test_loss": 0.5 + draw.random() / 10}
     metrics = {
         **losses, "test_accuracy": float((predicted == label).mean()), "train_accuracy": 0.95,
         "validation_accuracy": 0.9, "validation_loss": 0.5, "num_params": 4810, "num_macs": 4736,
-        "chance_loss": 2.3, "chance_accuracy": 0.1, "escaped": True, "escape_epoch": 0.2, "healthy": True,
-        "num_dead_maps": 0, "num_steps": 20, "train_seconds": 1.5, "train_images_per_second": 800.0,
+        "chance_loss": 2.3, "chance_accuracy": 0.1, "escaped": True, "escape_epoch": 0.2, "failed": False,
+        "num_dead_maps": 0, "num_steps": 20, "train_seconds": 1.5, "observed_images_per_second": 800.0,
     }  # fmt: skip
     history = [{"epoch": 1, "train_loss": losses["train_loss"], "validation_accuracy": 0.9, "seconds": 1.5}]
     now = "2026-01-01T00:00:00+00:00"

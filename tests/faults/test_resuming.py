@@ -158,7 +158,7 @@ def test_times_add_up_over_attempts(tmp_path):
     metrics = record["metrics"]
     assert metrics["train_seconds"] == sum(row["seconds"] for row in record["history"])
     assert metrics["train_seconds"] > stopped["train_seconds"] > 0
-    assert metrics["train_images_per_second"] == pytest.approx(2 * 60 / metrics["train_seconds"])
+    assert metrics["observed_images_per_second"] == pytest.approx(2 * 60 / metrics["train_seconds"])
     assert metrics["peak_memory_bytes"] >= stopped["peak_memory_bytes"]
 
 

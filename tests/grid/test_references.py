@@ -48,7 +48,7 @@ def test_what_cannot_be_held_against_anything_is_refused(refusal, change, answer
 
 def test_an_id_is_given_once(refusal):
     told = refusal(f"{MODELS}references: [{{{FIELDS}}}, {{{FIELDS}}}]\n")
-    assert told.endswith("'paper' is used twice; give each reference its own id")
+    assert told.endswith("'paper' is used twice; give each of the references its own id")
 
 
 def test_open_claims_have_a_reason(load, refusal):
@@ -74,4 +74,6 @@ def test_no_pattern_of_a_reference_names_what_is_searched(refusal):
 
 def test_caveats_are_sentences(load, refusal):
     assert load(f"{MODELS}caveats: [Rates were guessed.]\n").as_dict()["caveats"] == ["Rates were guessed."]
-    assert refusal(f"{MODELS}caveats: [3]\n").endswith("caveats[0]: 3 is not a caveat; write a sentence")
+    assert refusal(f"{MODELS}caveats: [3]\n").endswith(
+        "caveats[0]: 3 is not text; put it in quotes if it is meant so"
+    )

@@ -6,7 +6,7 @@ from costs_fixture import cost_entry, layer, rounds, write_costs
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results import ResultsFolder
-from nin_bench.results.cost_entry import COST_SAMPLES, CostEntry, cost_row, cost_samples, distribution, is_measured
+from nin_bench.results.cost_entry import CostEntry, cost_row, cost_samples, distribution, is_measured
 
 
 def test_what_was_measured_is_read_as_it_stands():
@@ -84,16 +84,27 @@ def test_median_and_quartiles_by_hand():
     assert distribution([5.0]) == {"median": 5.0, "quartiles": [5.0, 5.0], "samples": [5.0]}
 
 
+MEASURED = [name for name, metric in METRICS.items() if metric.kind == "measured"]
+
+
 def test_what_an_entry_says_of_each_metric():
     known = lone_entry()
-    assert {name: cost_samples(known, name) for name in COST_SAMPLES} == {
+    assert {name: cost_samples(known, name) for name in MEASURED} == {
         "train_images_per_second": [30.0, 10.0, 20.0],
         "predict_images_per_second": [30.0, 10.0, 20.0],
         "latency_p50_seconds": [0.2, 0.5, 0.2],
         "train_memory_bytes": [4096.0],
         "train_joules_per_image": None,
     }
-    assert set(COST_SAMPLES) == {name for name, metric in METRICS.items() if metric.kind == "measured"}
+    counted = [name for name, metric in METRICS.items() if metric.cost and metric.kind == "architecture"]
+    assert {name: cost_samples(known, name) for name in counted} == {
+        "num_params": [7.0], "num_macs": [70.0], "train_tensor_bytes": [3_000_000.0],
+    }  # fmt: skip
+
+
+def test_a_metric_that_is_in_no_entry_is_not_asked_of_one():
+    with pytest.raises(AssertionError, match="test_loss is in no cost entry"):
+        cost_samples(lone_entry(), "test_loss")
 
 
 def test_the_headline_of_an_entry_has_null_for_what_was_not_measured():
@@ -110,7 +121,7 @@ def test_the_headline_of_an_entry_has_null_for_what_was_not_measured():
     )  # fmt: skip
     row = cost_row(failed)
     assert (row["error"], row["num_params"]) == ("out_of_memory: 1 TB", 7)
-    assert {row[name] for name in COST_SAMPLES} == {None}
+    assert {row[name] for name in MEASURED} == {None}
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def test_damaged_costs_are_left_out_by_reading_and_set_aside_by_writing(folder):
 def test_predictions_come_back_and_can_be_dropped(folder):
     said = {
         "predicted": np.array([-1, 3], np.int16),
+        "credit": np.array([0.0, 1.0], np.float32),
         "probability": np.array([0.1, 0.8], np.float32),
         "label": np.array([3, 3], np.int16),
     }

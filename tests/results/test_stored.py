@@ -130,6 +130,14 @@ def test_a_record_as_a_run_writes_it_passes():
             {"history": [{"epoch": 1, "dead_maps": [-1]}]},
             "has a list as history[0].dead_maps, which lists no classes",
         ),
+        ({"metrics": {"lost_classes": [3, 1]}}, "has a list as metrics.lost_classes, which lists no classes"),
+        ({"metrics": {"confusion": 3}}, "has 3 as metrics.confusion, which counts no classes"),
+        ({"metrics": {"confusion": [[1, 2]]}}, "has a list as metrics.confusion, which counts no classes"),
+        ({"metrics": {"confusion": [[1, 2, -1]]}}, "has a list as metrics.confusion, which counts no classes"),
+        (
+            {"metrics": {"confusion": [[1, 2, 3], [0, 2, 3]]}},
+            "has a list as metrics.confusion, which counts no classes",
+        ),
         ({"metrics": {"dead_maps": [2**15]}}, "has a list as metrics.dead_maps, which lists no classes"),
         ({"metrics": {"label": 1}}, "has metrics.label, which is none"),
         ({"history": [{"epoch": 2}]}, "has epoch 2 in the place of epoch 1"),
@@ -151,6 +159,7 @@ def test_a_record_that_no_run_writes_is_damaged(changes, reason):
 def predictions(**changes: Any) -> dict[str, Any]:
     return {
         "predicted": np.array([-1, 3, 1, 1], np.int16),
+        "credit": np.array([0.0, 1.0, 1.0, 1.0], np.float32),
         "probability": np.array([0.1, 0.8, 1.0, 0.5], np.float32),
         "label": np.array([3, 3, 1, 0], np.int16),
         **changes,
@@ -208,7 +217,7 @@ def test_predictions_come_back():
 
 
 def test_predictions_from_before_they_named_their_cell_are_read():
-    assert set(unpack_predictions(packed(**predictions()), "c0")) == {"predicted", "probability", "label"}
+    assert set(unpack_predictions(packed(**predictions()), "c0")) == set(predictions())
 
 
 @pytest.mark.parametrize(
@@ -222,7 +231,7 @@ def test_predictions_from_before_they_named_their_cell_are_read():
         (pack_predictions(predictions(), "c1"), "holds the predictions of another cell, 'c1'"),
         (packed(**predictions(), schema=np.array(2)), "is of schema 2; this version reads 1"),
         (packed(**predictions(), schema=np.array([[1]])), "is of schema a list; this version reads 1"),
-        (packed(label=np.array([1])), "holds other arrays than predicted, probability, label"),
+        (packed(label=np.array([1])), "holds other arrays than predicted, credit, probability, label"),
         (packed(**predictions(), logits=np.array([1.0])), "holds other arrays than"),
         (packed(**predictions(label=np.array(["3"] * 4))), "holds other arrays than"),
         (packed(**predictions(label=np.array([3, 3], np.int16))), "holds arrays that are not of one length"),
@@ -257,6 +266,11 @@ def test_predictions_belong_to_the_record_with_their_accuracy():
         with pytest.raises(DamagedFileError) as damage:
             check_predictions(found, record(metrics=metrics))
         assert str(damage.value) == reason
+
+
+def test_an_image_whose_logits_tie_counts_its_credit():
+    found = predictions(credit=np.array([0.0, 0.5, 1.0, 0.1], np.float32))
+    check_predictions(found, record(metrics={"test_accuracy": (0.5 + 1.0) / 4}))
 
 
 def test_memory_that_runs_out_is_no_damage(monkeypatch):
