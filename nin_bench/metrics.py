@@ -139,7 +139,7 @@ METRICS: Mapping[str, Metric] = {
         _metric("num_macs", "MACs per image", "count", "architecture", "lower", ",.0f", cost="num_macs.total"),
         _metric(
             "train_tensor_bytes", "counted memory in training", "bytes", "architecture", "lower",
-            record=None, cost="memory_bytes.train_peak_foretold",
+            record=None, cost="memory_bytes.train_peak_estimate",
         ),
         _metric(
             "train_images_per_second", "training throughput", "images/s", "measured", "higher", ",.0f",

@@ -656,7 +656,7 @@ def test_measure_says_which_batch_fits(call):
     folder.mkdir(parents=True)
     entry = cost_entry(machine=describe_machine("cpu"))
     entry["memory_bytes"]["batches"] = [
-        {"batch_size": size, "micro_batch": micro, "peak_foretold": 0, "peak": peak}
+        {"batch_size": size, "micro_batch": micro, "peak_estimate": 0, "peak": peak}
         for size, micro, peak in (
             (16, None, 50_000_000),
             (32, None, 90_000_000),

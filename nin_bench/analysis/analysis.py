@@ -5,10 +5,9 @@ A section of the report is a function here, or in a module beside this one, and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from nin_bench.analysis.costs import MachineCosts, compare_costs
 from nin_bench.analysis.curves import CURVES, Chance, CurvePoint, chance_level, find_histories, learning_curves
@@ -32,11 +31,9 @@ from nin_bench.analysis.tables import (
 )
 from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
 from nin_bench.analysis.verdicts import Verdict, judge
-from nin_bench.files import read_json
 from nin_bench.results import Results
+from nin_bench.results.artefact import Artefact
 from nin_bench.stats import ImageError
-
-SCHEMA = 2
 
 COSTS = ("num_params", "num_macs", "train_seconds")
 """What accuracy is held against."""
@@ -94,10 +91,13 @@ class Cell:
         return self.metrics.get("healthy") if self.outcome == "trained" else False
 
 
-class Analysis(BaseModel):
+class Analysis(Artefact):
     """Everything that a report shows, raw and unrounded: `report.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    SCHEMA: ClassVar[int] = 2
+    MAX_BYTES: ClassVar[int] = 256 * 2**20
+
+    model_config = ConfigDict(strict=False)
 
     name: str
     profile: str
@@ -141,21 +141,6 @@ class Analysis(BaseModel):
     """The grid author's."""
     left_out: list[str]
     """A sentence for each file that was not used."""
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a report.json.
-
-        Raises:
-            DamagedFileError: it is torn or of another schema.
-            FileNotFoundError: there is none.
-        """
-        content = read_json(path, SCHEMA)
-        return cls.model_validate({key: value for key, value in content.items() if key != "schema"})
-
-    def content(self) -> dict[str, Any]:
-        """Plain values, as report.json holds them."""
-        return {"schema": SCHEMA, **self.model_dump()}
 
 
 def analyse(results: Results) -> Analysis:

@@ -8,11 +8,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from scipy import stats
 
 from nin_bench.analysis.cells import is_trained, numbers
@@ -23,7 +23,8 @@ from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
-from nin_bench.results.cost_entry import Entry, cost_samples
+from nin_bench.results.artefact import Artefact
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import (
     ALPHA,
     Interval,
@@ -34,7 +35,6 @@ from nin_bench.stats import (
     unpaired_difference,
 )
 
-SCHEMA = 2
 _VARIES = ("seconds", "_per_second", "memory_bytes", "joules")
 """What no two runs repeat; all else that a record holds of a network does."""
 _COUNTS = ("num_params", "num_macs")
@@ -120,10 +120,13 @@ class ChangedEnvironment:
     b: list[Any]
 
 
-class FolderComparison(BaseModel):
+class FolderComparison(Artefact):
     """Everything that a comparison of two results folders shows: `compare.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    SCHEMA: ClassVar[int] = 2
+    MAX_BYTES: ClassVar[int] = 256 * 2**20
+
+    model_config = ConfigDict(strict=False)
 
     a: About
     b: About
@@ -133,10 +136,6 @@ class FolderComparison(BaseModel):
     only_in_b: list[str]
     settings: list[ChangedField]
     environment: list[ChangedEnvironment]
-
-    def content(self) -> dict[str, Any]:
-        """Plain values, as compare.json holds them."""
-        return {"schema": SCHEMA, **self.model_dump()}
 
 
 def compare_results(a: Results, b: Results) -> FolderComparison:
@@ -189,7 +188,7 @@ class _Side:
     records: dict[str, Record]
     """By cell id, of cells that ran to their end."""
     counts: dict[str, int | None]
-    cost: Entry | None
+    cost: CostEntry | None
 
     @property
     def accuracies(self) -> list[float]:
@@ -287,10 +286,10 @@ def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not any(part in name for part in _VARIES)}
 
 
-def _ratios(a: Entry | None, b: Entry | None) -> dict[str, CostRatio]:
+def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:
     found: dict[str, CostRatio] = {}
     for metric in RELATIVE:
-        samples = [cost_samples(entry, metric) or [] if entry else [] for entry in (a, b)]
+        samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
         if not all(samples) or min(map(min, samples)) <= 0:
             continue
         test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())

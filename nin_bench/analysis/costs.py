@@ -5,7 +5,7 @@ same measuring are compared by the ratios within its rounds: a drift of the mach
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from nin_bench.analysis.names import Names
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
-from nin_bench.results.cost_entry import CostEntry, Entry, cost_samples
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import Interval, paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
@@ -73,35 +73,35 @@ def compare_costs(results: Results) -> list[MachineCosts]:
     found, names = [], Names.of(results.grid["variants"])
     if results.cost_entries:
         found.append(_of_machine(results.cost_entries, results.grid, names, of_grid=True))
-    others: dict[str, dict[str, Entry]] = {}
+    others: dict[str, dict[str, CostEntry]] = {}
     for variant in results.grid["variants"]:
         for entry in _entries(results, variant["variant_id"]):
             if entry != results.cost_entries.get(variant["variant_id"]):
-                others.setdefault(entry["machine"]["fingerprint"], {})[variant["variant_id"]] = entry
+                others.setdefault(entry.machine.fingerprint, {})[variant["variant_id"]] = entry
     apart = [_of_machine(entries, results.grid, names, of_grid=False) for _, entries in sorted(others.items())]
     return found + sorted(apart, key=lambda costs: len(costs.rows), reverse=True)
 
 
-def paired_samples(a: Entry, b: Entry, metric: str) -> list[tuple[float, float]]:
+def paired_samples(a: CostEntry, b: CostEntry, metric: str) -> list[tuple[float, float]]:
     """What two entries of one machine say of a metric, round by round.
 
     Nothing is paired of entries that were measured apart, or where one was not measured.
     """
-    if a["measured_at"] != b["measured_at"]:
+    if a.measured_at != b.measured_at:
         return []
-    return list(zip(cost_samples(a, metric) or [], cost_samples(b, metric) or [], strict=False))
+    return list(zip(a.samples(metric) or [], b.samples(metric) or [], strict=False))
 
 
-def _entries(results: Results, variant_id: str) -> list[Entry]:
+def _entries(results: Results, variant_id: str) -> Sequence[CostEntry]:
     try:
         costs = ResultsFolder(results.folder).read_costs(variant_id)
     except DamagedFileError:  # told in `Results.left_out`
         return []
-    return costs["entries"] if costs else []
+    return costs.entries if costs else []
 
 
 def _of_machine(
-    entries: Mapping[str, Entry], grid: Mapping[str, Any], names: Names, *, of_grid: bool
+    entries: Mapping[str, CostEntry], grid: Mapping[str, Any], names: Names, *, of_grid: bool
 ) -> MachineCosts:
     variants = {variant["variant_id"]: variant["label"] for variant in grid["variants"]}
     measured = {key: entries[key] for key in variants if key in entries}
@@ -117,14 +117,15 @@ def _of_machine(
     ]
     return MachineCosts(
         of_grid=of_grid,
-        machine=next(iter(measured.values()))["machine"],
+        machine=next(iter(measured.values())).machine.model_dump(),
         rows=rows,
         missing=[label for key, label in variants.items() if key not in measured],
     )
 
 
-def _row(called: tuple[str, str, str], raw: Entry, baseline: Entry | None, *, is_baseline: bool) -> CostRow:
-    entry = CostEntry.model_validate(raw)
+def _row(
+    called: tuple[str, str, str], entry: CostEntry, baseline: CostEntry | None, *, is_baseline: bool
+) -> CostRow:
     variant_id, label, name = called
     return CostRow(
         variant_id=variant_id,
@@ -134,11 +135,11 @@ def _row(called: tuple[str, str, str], raw: Entry, baseline: Entry | None, *, is
         entry=entry,
         seconds_by_kind=_seconds_by_kind(entry),
         seconds_with_backward=_with_backward(entry),
-        relative_to_baseline=_ratios(raw, baseline) if baseline and not is_baseline else {},
+        relative_to_baseline=_ratios(entry, baseline) if baseline and not is_baseline else {},
     )
 
 
-def _ratios(entry: Entry, baseline: Entry) -> dict[str, Ratio]:
+def _ratios(entry: CostEntry, baseline: CostEntry) -> dict[str, Ratio]:
     found = {}
     for metric in RELATIVE:
         pairs = paired_samples(entry, baseline, metric)

@@ -12,7 +12,8 @@ from nin_bench.analysis.curves import chance_level
 from nin_bench.analysis.lock import Entry
 from nin_bench.analysis.pairs import NO_RECORD, Contrast, Network, Pairs
 from nin_bench.metrics import METRICS, Metric
-from nin_bench.results import Results, cost_entry
+from nin_bench.results import Results
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.stats import Claim, PairedShares, PairedTest, paired_shares, paired_test
 
 
@@ -72,7 +73,7 @@ class Evidence:
 
     cells: Mapping[tuple[str, int], Network]
     """Every planned cell by label and seed."""
-    costs: Mapping[str, cost_entry.Entry]
+    costs: Mapping[str, CostEntry]
     """By label: what the grid's machine has measured."""
 
     @classmethod
@@ -146,7 +147,7 @@ class Evidence:
         values = (self.cells.get((label, seed), NO_RECORD)[metric.name] for seed in seeds)
         counted = next((value for value in values if math.isfinite(value)), None)
         if counted is None and label in self.costs:
-            return next(iter(cost_entry.cost_samples(self.costs[label], metric.name) or []), None)
+            return next(iter(self.costs[label].samples(metric.name) or []), None)
         return counted
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nin_bench.analysis.analysis import Analysis, analyse
 from nin_bench.analysis.grid_file import check_grid_file
-from nin_bench.files import to_json, write_atomically
+from nin_bench.files import write_atomically
 from nin_bench.report import cost_plots, plots
 from nin_bench.report.captions import ALL_FIGURES, describe_figure
 from nin_bench.report.effects import draw_effects, not_drawn
@@ -41,10 +41,10 @@ def build_report(folder: Path, out: Path) -> Path:
     check_grid_file(folder)
     analysis = analyse(load_results(folder))
     pictures = draw_figures(analysis)
-    content, markdown = to_json(analysis.content()), render_markdown(analysis, list(pictures))
-    write_figures(pictures, out / "figures", ALL_FIGURES, digest_of(content))
+    markdown = render_markdown(analysis, list(pictures))
+    write_figures(pictures, out / "figures", ALL_FIGURES, digest_of(analysis))
     write_tables(analysis, out / "tables")
-    write_atomically(out / "report.json", content)
+    analysis.write(out / "report.json")
     figures = describe_figures(analysis, list(pictures))
     write_atomically(out / "report.html", render_html(analysis, figures, markdown, page_data(analysis)))
     page = out / "report.md"

@@ -171,7 +171,7 @@ _MEMORY: list[Column[CostRow]] = [
     ("optimizer", _bytes("optimizer")),
     ("activations per image", _bytes("activations_per_image")),
     ("sum in training", _bytes("train_sum")),
-    ("peak by count", _bytes("train_peak_foretold")),
+    ("peak by count", _bytes("train_peak_estimate")),
     ("peak measured", _bytes("train_peak")),
     ("relative to the baseline", relative("train_memory_bytes")),
     ("peak measured in prediction", _bytes("predict_peak")),

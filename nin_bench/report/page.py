@@ -9,21 +9,19 @@ from typing import Any
 import jinja2
 
 from nin_bench.errors import ResultsError
-from nin_bench.files import write_atomically
+from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
 from nin_bench.report.signature import sign_png, sign_svg
+from nin_bench.results.artefact import Artefact
 
 
-def digest_of(content: str) -> str:
+def digest_of(analysis: Artefact) -> str:
     """By what a figure is known to have been drawn from a report's data: a SHA-256 in hexadecimal.
 
     It is of the report as a whole, so that nobody has to keep a list of what each figure draws.
-
-    Args:
-        content: the report's JSON.
     """
-    return hashlib.sha256(content.encode()).hexdigest()
+    return hashlib.sha256(to_json(analysis.model_dump()).encode()).hexdigest()
 
 
 def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collection[str], digest: str) -> None:

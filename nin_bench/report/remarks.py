@@ -8,7 +8,7 @@ from nin_bench.analysis.costs import MachineCosts
 from nin_bench.analysis.references import Comparison
 from nin_bench.analysis.tables import Trouble
 from nin_bench.metrics import METRICS
-from nin_bench.results.cost_entry import CostEntry, LoadRound
+from nin_bench.results.cost_entry import CostEntry, Load
 
 DISTURBED = 0.05
 """The share of the processor's time beyond which what others took of a round is worth a sentence."""
@@ -107,7 +107,7 @@ def _unsteady_ceilings(entries: Sequence[CostEntry]) -> str | None:
     )
 
 
-def describe_disturbance(rounds: Sequence[LoadRound]) -> str | None:
+def describe_disturbance(rounds: Sequence[Load]) -> str | None:
     """What else went on, in a sentence; None where it hardly matters."""
     steal = [round_.steal_share or 0.0 for round_ in rounds]
     others = [round_.other_cpu_share or 0.0 for round_ in rounds]

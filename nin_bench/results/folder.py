@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
@@ -23,8 +23,7 @@ from nin_bench.files import (
     write_atomically,
     write_json,
 )
-from nin_bench.results.cost_entry import Entry
-from nin_bench.results.cost_file import COSTS_SCHEMA, check_costs, with_entry
+from nin_bench.results.cost_entry import CostEntry, CostFile
 from nin_bench.results.stored import (
     SCHEMA,
     Predictions,
@@ -40,6 +39,8 @@ FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
 
 PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
 """The folders in a results folder."""
+
+_Read = TypeVar("_Read")
 
 REPORT_PARTS = ("report", "report/figures", "report/tables")
 """Those of a report that is written into it."""
@@ -221,33 +222,28 @@ class ResultsFolder:
             reason = str(error) or "no memory left"
             raise ResultsError(f"{path}: cannot be read: {reason}; try again with more memory") from error
 
-    def read_costs(self, variant_id: str) -> dict[str, Any] | None:
-        """A variant's costs, an entry for each machine that measured it; None where there are none.
+    def read_costs(self, variant_id: str) -> CostFile | None:
+        """A variant's costs, an entry for each machine that measured it; None if there are none.
 
         Raises:
             DamagedFileError: the file is torn, of another schema or of another variant.
         """
         try:
-            costs = read_json(self.costs_path(variant_id), COSTS_SCHEMA)
+            return CostFile.read(self.costs_path(variant_id)).of_variant(variant_id)
         except FileNotFoundError:
             return None
-        check_costs(costs, variant_id)
-        return costs
 
-    def read_costs_or_set_aside(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
+    def read_costs_or_set_aside(self, variant_id: str) -> tuple[CostFile | None, str | None]:
         """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
         path = self.costs_path(variant_id)
         return _or_set_aside(path, lambda: self.read_costs(variant_id), "its variant is measured again")
 
-    def write_cost(self, variant_id: str, label: str, entry: Entry, *, is_whole: bool) -> None:
-        """Store what this machine measured of a variant, as `with_entry` puts it beside the rest."""
+    def write_cost(self, variant_id: str, label: str, entry: CostEntry, *, is_whole: bool) -> None:
+        """Store what this machine measured of a variant, as `CostFile.with_entry` puts it beside the rest."""
         costs, _ = self.read_costs_or_set_aside(variant_id)
-        content = {
-            "variant_id": variant_id,
-            "label": label,
-            "entries": with_entry(costs, entry, is_whole=is_whole),
-        }
-        write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
+        entries = () if costs is None else costs.entries
+        file = CostFile(variant_id=variant_id, label=label, entries=entries)
+        file.with_entry(entry, is_whole=is_whole).write(self.costs_path(variant_id))
 
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
@@ -255,9 +251,7 @@ class ResultsFolder:
         return sorted(found - set(planned))
 
 
-def _or_set_aside(
-    path: Path, read: Callable[[], dict[str, Any] | None], then: str
-) -> tuple[dict[str, Any] | None, str | None]:
+def _or_set_aside(path: Path, read: Callable[[], _Read | None], then: str) -> tuple[_Read | None, str | None]:
     """What is read from a file; a damaged one is set aside, and told with what comes of it."""
     try:
         return read(), None

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from nin_bench.cell import Cell
-from nin_bench.cost import count_cost
+from nin_bench.cost import count_model
 from nin_bench.data import describe_data
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
@@ -96,7 +96,7 @@ class CellTraining:
         """Load the images, build the network and draw its weights."""
         cell, metrics = self.cell, self.metrics
         image, dataset = self._data()
-        count = count_cost(cell.model.name, image, **cell.model.arguments)
+        count = count_model(cell.model.name, image, **cell.model.arguments)
         metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
 
         batches = dataset.batches(self.device)

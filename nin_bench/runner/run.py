@@ -12,8 +12,7 @@ from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
-from nin_bench.results.cost_entry import Entry, is_measured
-from nin_bench.results.cost_file import entry_of
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark
 from nin_bench.runner.events import Estimated, Event, Planned
@@ -39,7 +38,7 @@ class VariantCost:
 
     variant_id: str
     label: str
-    entry: Entry | None
+    entry: CostEntry | None
     """None where the measuring ended before it was its turn."""
 
 
@@ -145,15 +144,15 @@ def _unmeasured(
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_set_aside(variant_id)
         notes += [note] if note else []
-        entry = None if costs is None else entry_of(costs, session.machine["fingerprint"])
-        if not is_measured(entry, num_rounds, len(session.slots)):
+        entry = costs.entry_of(session.machine["fingerprint"]) if costs else None
+        if entry is None or not entry.is_enough(num_rounds, len(session.slots)):
             unmeasured.append(cell)
     return unmeasured, notes
 
 
-def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> Entry | None:
+def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> CostEntry | None:
     costs = folder.read_costs(variant_id)
-    return None if costs is None else entry_of(costs, machine["fingerprint"])
+    return costs.entry_of(machine["fingerprint"]) if costs else None
 
 
 def _measure(

@@ -370,7 +370,7 @@ def test_every_measured_metric_can_be_claimed(
 
 def test_memory_that_is_counted_needs_no_test(tmp_path: Path) -> None:
     def of(num_bytes: int) -> dict[str, Any]:
-        return {"memory_bytes": {**cost_entry()["memory_bytes"], "train_peak_foretold": num_bytes}}
+        return {"memory_bytes": {**cost_entry()["memory_bytes"], "train_peak_estimate": num_bytes}}
 
     less = hypothesis(metric="train_tensor_bytes", expect="less", margin=None, factor=5.0)
     [verdict] = costs_verdicts(tmp_path / "r", of(32_000_000), of(660_000_000), less)

@@ -10,6 +10,7 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.record import make_record
 
 GRID = """\
@@ -45,7 +46,9 @@ class Stub:
         """As a finished run leaves it."""
         self.folder.write_grid({**self.grid.as_dict(), "device_kind": "cpu", "machine": CPU, "lock": None})
         for variant in self.grid.variants:
-            self.folder.write_cost(variant.variant_id, variant.label, cost_entry(), is_whole=True)
+            self.folder.write_cost(
+                variant.variant_id, variant.label, CostEntry.model_validate(cost_entry()), is_whole=True
+            )
         for cell in self.grid.cells:
             record, predictions = result_of(cell)
             self.folder.write_predictions(cell.cell_id, predictions)

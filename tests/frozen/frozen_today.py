@@ -66,10 +66,10 @@ def report(name: str) -> tuple[Any, dict[str, str]]:
     """What report.json holds of a results folder, figures left out, and the ids of its labels."""
     folder = FOLDERS[name]
     if not (folder / "grid.json").exists():
-        return analyse_search(read_search(folder)).content(), {}
+        return analyse_search(read_search(folder)).model_dump(), {}
     results = load_results(folder)
     labels = {variant["label"]: variant["variant_id"] for variant in results.grid["variants"]}
-    return analyse(results).content(), labels
+    return analyse(results).model_dump(), labels
 
 
 def plan(name: str) -> Any:

@@ -179,15 +179,15 @@ def test_a_target_out_of_reach_gives_the_end(catalog):
     assert count(nearest_width(count, 1000)) == 7
 
 
-def test_what_is_counted_is_what_count_cost_counts(catalog):
+def test_what_is_counted_is_what_count_model_counts(catalog):
     from nin_bench.cell import DataSpec
-    from nin_bench.cost import count_cost
+    from nin_bench.cost import count_model
     from nin_bench.models import ImageSpec
 
     data = catalog.resolve_data(DataSpec(name="digits", resolution=67))
     image = ImageSpec(channels=1, resolution=67, num_classes=10)
     for name, arguments in [("nin", {"width": 0.3}), ("vgg11", {"width": 0.05, "hidden": 16, "batch_norm": True})]:
-        counted = count_cost(name, image, **arguments)
+        counted = count_model(name, image, **arguments)
         model = catalog.resolve_model(name, arguments)
         assert catalog.count(model, data, "num_params") == counted.num_params.total
         assert catalog.count(model, data, "num_macs") == counted.num_macs.total

@@ -12,6 +12,7 @@ import pytest
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import FINAL_OUTCOMES, ResultsFolder, load_results
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.stored import OUTCOMES
 
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
@@ -52,10 +53,11 @@ def test_what_is_written_comes_back(folder):
     assert folder.read_record("c1") is None
 
 
-def cost_entry(fingerprint: str, num_macs: int = 70) -> dict[str, Any]:
+def cost_entry(fingerprint: str, num_macs: int = 70) -> CostEntry:
     counts = {"total": num_macs, "convolution": 0, "pointwise": 0, "dense": num_macs}
     machine = {"fingerprint": fingerprint, "device": "cpu"}
-    return costs_fixture.cost_entry(machine=machine, num_macs=counts, error="timed_out: took longer")
+    entry = costs_fixture.cost_entry(machine=machine, num_macs=counts, error="timed_out: took longer")
+    return CostEntry.model_validate(entry)
 
 
 def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
@@ -64,8 +66,8 @@ def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
     folder.write_cost("v0", "mlp", cost_entry("theirs", num_macs=71), is_whole=True)
     folder.write_cost("v0", "mlp", cost_entry("ours", num_macs=72), is_whole=True)
     costs = folder.read_costs("v0")
-    assert (costs["schema"], costs["variant_id"], costs["label"]) == (1, "v0", "mlp")
-    assert costs["entries"] == [cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72)]
+    assert (costs.variant_id, costs.label) == ("v0", "mlp")
+    assert costs.entries == (cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72))
 
     # A grid that was last run before machines were noted has no costs of its own.
     assert load_results(folder.path).costs.empty

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.search.budget import Budget, budgets
@@ -15,9 +14,7 @@ from nin_bench.analysis.search.studies import Search, Settings, Study
 from nin_bench.analysis.search.warnings import SearchWarning, find_warnings
 from nin_bench.analysis.setting import FieldValue, compare_sections, environments
 from nin_bench.analysis.tables import Spread
-from nin_bench.files import read_json
-
-SCHEMA = 2
+from nin_bench.results.artefact import Artefact
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,13 @@ class SearchSetting:
     environment: dict[str, list[Any]]
 
 
-class SearchAnalysis(BaseModel):
+class SearchAnalysis(Artefact):
     """Everything that the report of a search shows, raw and unrounded: the report's `search.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    SCHEMA: ClassVar[int] = 2
+    MAX_BYTES: ClassVar[int] = 256 * 2**20
+
+    model_config = ConfigDict(strict=False)
 
     name: str
     profile: str
@@ -75,21 +75,6 @@ class SearchAnalysis(BaseModel):
     setting: SearchSetting
     left_out: list[str]
     """A sentence for each file that was not used."""
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a report's search.json.
-
-        Raises:
-            DamagedFileError: it is torn or of another schema.
-            FileNotFoundError: there is none.
-        """
-        content = read_json(path, SCHEMA)
-        return cls.model_validate({key: value for key, value in content.items() if key != "schema"}, strict=False)
-
-    def content(self) -> dict[str, Any]:
-        """Plain values, as search.json holds them."""
-        return {"schema": SCHEMA, **self.model_dump()}
 
 
 def analyse_search(search: Search) -> SearchAnalysis:

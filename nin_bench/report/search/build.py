@@ -7,7 +7,7 @@ from typing import Any
 from nin_bench.analysis.search.analysis import SearchAnalysis, analyse_search
 from nin_bench.analysis.search.studies import Range, read_search
 from nin_bench.errors import ResultsError
-from nin_bench.files import to_json, write_atomically
+from nin_bench.files import write_atomically
 from nin_bench.report import text
 from nin_bench.report.glossary import explain_arguments
 from nin_bench.report.look import Picture
@@ -71,9 +71,8 @@ def build_search_report(folder: Path, out: Path) -> Path:
         raise ResultsError(f"{out}: holds the search itself; give its report another --out")
     analysis = analyse_search(read_search(folder))
     pictures = draw_figures(analysis)
-    content = to_json(analysis.content())
-    write_figures(pictures, out / "figures", FIGURES, digest_of(content))
-    write_atomically(out / "search.json", content)
+    write_figures(pictures, out / "figures", FIGURES, digest_of(analysis))
+    analysis.write(out / "search.json")
     page = out / "search.md"
     write_atomically(page, render_markdown(analysis, list(pictures)))
     return page
