@@ -8,6 +8,7 @@ from nin_bench.analysis.analysis import analyse
 from nin_bench.analysis.curves import chance_level, find_histories, learning_curves
 from nin_bench.analysis.setting import FieldValue, describe_setting
 from nin_bench.analysis.tables import (
+    MissingSeeds,
     Spread,
     Tally,
     compare_variants,
@@ -164,7 +165,7 @@ def test_outcomes_and_missing_cells_are_counted(tmp_path):
     results = load_results(write_showcase(tmp_path / "showcase"))
 
     assert count_outcomes(results) == {"trained": 24, "crashed": 1, "diverged": 1, "missing": 1}
-    assert missing_seeds(results) == [{"label": "vgg11 width=0.25", "seeds": [2]}]
+    assert missing_seeds(results) == [MissingSeeds("vgg11 width=0.25", [2])]
 
 
 def test_setting_tells_what_differs(tmp_path):
