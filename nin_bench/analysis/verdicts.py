@@ -233,7 +233,7 @@ def _find(case: HypothesisTest, level: float) -> _Finding:
             verdict = shares.decide(claim, level)
             return _Finding(verdict, shares.difference, interval, "Newcombe and McNemar")
         case PairedTest() as test:
-            interval, weighed = test.interval(level), claim.p_values(test)
+            interval, weighed = test.interval(level), test.p_values(claim)
             return _Finding(
                 verdict=claim.decide(interval),
                 effect=_finite(_scaled(test.estimate, ratio)),
