@@ -159,12 +159,13 @@ class CellTraining:
         trainer, metrics = self._trainer, self.metrics
         assert trainer is not None, "prepare comes first"
         on_train = self._evaluate_on_train()
-        on_test = trainer.evaluate(self._test_images(), self.should_stop)
+        on_test = trainer.evaluate(self._test_images(), self.should_stop, keep_answers=True)
+        assert on_test.answers is not None
         self._note_training(on_train)
-        metrics |= _named("test", on_test) | on_test.scores()
+        metrics |= _named("test", on_test) | on_test.answers.scores()
         if self._validation:
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
-        return on_test.predictions
+        return on_test.answers.predictions
 
     def _evaluate_on_train(self) -> Evaluation:
         trainer = self._trainer
