@@ -112,11 +112,22 @@ def _is_tested(entry: Entry) -> bool:
     return not METRICS[entry["metric"]].deterministic
 
 
+def with_labels(entry: Entry, labels: Mapping[str, str]) -> dict[str, Any]:
+    """A hypothesis with other names for its variants; a variant that has none keeps its own."""
+
+    def renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            field: [labels.get(label, label) for label in value]
+            if field in ("compare", "minus") and value
+            else value
+            for field, value in fields.items()
+        }
+
+    return renamed(entry) | {"points": [renamed(point) for point in entry.get("points") or ()]}
+
+
 def _identity(entry: Entry, variant_ids: Mapping[str, str]) -> dict[str, Any]:
-    """What makes a hypothesis another one: every field, with variants in place of labels."""
-    compared = {
-        field: [variant_ids.get(label, label) for label in entry[field]]
-        for field in ("compare", "against")
-        if entry.get(field)
+    """What makes a hypothesis another one: every field, with variants' ids in place of labels."""
+    return {
+        field: value for field, value in with_labels(entry, variant_ids).items() if value not in (None, (), [])
     }
-    return {field: value for field, value in entry.items() if value not in (None, ())} | compared

@@ -51,6 +51,9 @@ class Catalog(Protocol):
     def resolve_data(self, spec: DataSpec) -> DataSpec:
         """The dataset with its resolution and validation size filled in."""
 
+    def class_names(self, data: DataSpec) -> Sequence[str]:
+        """The names of a resolved dataset's classes, by number."""
+
     def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
         """How many parameters, or MACs per image, the network has."""
 
@@ -267,11 +270,25 @@ class ModelEntry(WithArguments):
 # Claims
 
 
+Two = Annotated[list[Pattern], Field(min_length=2, max_length=2)]
+
+LayerKind = Literal["convolution", "pointwise", "dense", "other"]
+
+SHARED_OUT = ("num_params", "num_macs", "train_seconds")
+"""What a claim about kinds of layers shares out among them: time is that of the layers in a training step."""
+
+
 class HypothesisEntry(Section):
-    """A claim about one variant against another, written before the run."""
+    """A claim, written before the run: about two variants, two pairs of them, or two kinds of layers of one."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
+        json_schema_extra={
+            "allOf": [
+                {"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]},
+                {"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
+                {"oneOf": [{"required": ["compare"]}, {"required": ["of", "kinds"]}]},
+            ]
+        }
     )
 
     id: FolderName
@@ -279,24 +296,54 @@ class HypothesisEntry(Section):
     claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """The claim, as a sentence."""
     primary: bool = False
-    """Whether the claims that are primary share one level of 5 %."""
+    """Whether it shares one level of 5 % with the other primary claims."""
     metric: MetricName
     """What is compared."""
-    compare: Annotated[list[Pattern], Field(min_length=2, max_length=2)]
+    compare: Two | None = None
     """Two patterns, each of one variant; the claim is about the first, relative to the second."""
+    minus: Two | None = None
+    """Two more patterns: the claim is about the difference within `compare`, less the difference within these."""
+    over: str | None = None
+    """An axis, as `pointwise` or `data.train_size`: the claim is judged for each of its values, and together."""
+    of: Pattern | None = None
+    """In place of `compare`: a pattern of the one variant whose `kinds` of layers are compared."""
+    kinds: Annotated[list[LayerKind], Field(min_length=2, max_length=2)] | None = None
+    """Two kinds of layers; the claim is about the first kind's share of the metric, relative to the second's."""
     expect: Literal["greater", "less", "equivalent"]
+    """What is claimed of the first side, relative to the second."""
     margin: NonNegativeFloat | None = None
-    """The smallest difference that matters, in the metric's unit."""
+    """The smallest difference that matters, in the metric's unit; of shares, 0.01 is one point."""
     factor: PositiveFloat | None = None
     """The smallest ratio that matters, above 1."""
 
     @model_validator(mode="after")
     def _can_be_decided(self) -> Self:
-        if problems := list(self._problems()):
+        if problems := [*self._side_problems(), *self._size_problems()]:
             raise wrong_fields([((field,), message) for field, message in problems])
         return self
 
-    def _problems(self) -> Iterator[tuple[str, str]]:
+    def _side_problems(self) -> Iterator[tuple[str, str]]:
+        if self.of is None and self.kinds is None:
+            if self.compare is None:
+                yield "compare", "missing; give two patterns, or the pattern of one variant (of) and two kinds"
+        elif self.of is None:
+            yield "of", "missing; give a pattern of the variant whose kinds of layers are compared"
+        elif self.kinds is None:
+            yield "kinds", f"missing; give two of {', '.join(get_args(LayerKind))}"
+        else:
+            for field in ("compare", "minus", "over"):
+                if getattr(self, field) is not None:
+                    yield field, "does not go with kinds, which compares layers of one variant; leave it out"
+            if self.kinds[0] == self.kinds[1]:
+                yield "kinds", f"both are {self.kinds[0]!r}; give two kinds"
+            if self.metric not in SHARED_OUT:
+                yield "metric", f"{self.metric} is not shared out among layers; use {', '.join(SHARED_OUT)}"
+        if self.minus is not None and METRICS[self.metric].kind in ("measured", "observed"):
+            yield "minus", f"{self.metric} is not known by seed, so differences have no difference; leave it out"
+        if self.minus is not None and self.factor is not None:
+            yield "factor", "goes with no difference of differences; give a margin"
+
+    def _size_problems(self) -> Iterator[tuple[str, str]]:
         if self.margin is None and self.factor is None:
             yield "margin", "none is given, nor a factor; give a margin (a difference) or a factor (a ratio)"
         if self.margin is not None and self.factor is not None:
@@ -305,7 +352,12 @@ class HypothesisEntry(Section):
             yield "factor", f"{self.factor:g} is no factor; use a number above 1"
         if self.expect == "equivalent" and self.margin == 0:
             yield "margin", "0 leaves nothing to be equivalent within; use a margin above 0"
-        if self.margin is not None:
+        if self.margin is not None and self.kinds and self.margin >= 1:
+            yield (
+                "margin",
+                f"{self.margin:g}, but kinds are compared by their shares, from 0 to 1; one point is 0.01",
+            )
+        elif self.margin is not None:
             yield from _no_share(self.metric, "margin", self.margin, below=1)
 
 
@@ -392,7 +444,7 @@ class RangeEntry(Section):
 class SearchSettings(Section):
     """How every variant is searched, and how the best trial is told."""
 
-    seeds: PositiveInt = 1
+    seeds: PositiveInt = 3
     """Networks trained in every trial, whose mean is its value."""
     epochs: PositiveInt | None = None
     """Of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
@@ -423,15 +475,29 @@ class SearchEntry(SearchSettings):
 
 # The whole
 
+
+class UntilDecided(Section):
+    """Seeds until the primary claims are decided."""
+
+    until: Literal["decided"]
+    at_most: Annotated[int, Field(ge=2)]
+    """The most seeds to train; claims are looked at after half of them, three quarters and all."""
+
+
+def _seeds_form(value: object) -> str:
+    return "(rule)" if isinstance(value, dict) else _value_or_list(value)
+
+
 Seeds = Annotated[
     Annotated[PositiveInt, Tag("(value)")]
+    | Annotated[UntilDecided, Tag("(rule)")]
     | Annotated[
         list[NonNegativeInt],
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_distinct),
         Tag("(list)"),
     ],
-    Discriminator(_value_or_list),
+    Discriminator(_seeds_form),
 ]
 
 
@@ -443,7 +509,7 @@ class GridBody(Section):
     recipe: RecipeAxes = RecipeAxes()
     """How all models are trained."""
     seeds: Seeds = 1
-    """How many seeds, counted from 0, or a list of them."""
+    """How many seeds, counted from 0; a list of them; or as many as it takes: {until: decided, at_most: 24}."""
     models: Annotated[list[ModelEntry], Field(min_length=1)] = []
     """What is compared; a list in place of a value is an axis."""
     exclude: list[CellPattern] = []

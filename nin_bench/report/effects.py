@@ -102,7 +102,7 @@ def _row(verdict: Verdict) -> Row | None:
     if verdict.factor is not None:
         holds = _holds(verdict, 1 / verdict.factor, verdict.factor)
         return Row(verdict, _FACTOR, verdict.effect, verdict.ends, holds)
-    unit = METRICS[verdict.metric].unit
+    unit = verdict.unit
     label = {"share": "difference A − B, points", "count": f"{METRICS[verdict.metric].title}, A − B"}.get(
         unit, f"difference A − B, {unit}"
     )

@@ -76,7 +76,7 @@ def _shown(verdict: Verdict) -> tuple[str, str]:
     if verdict.effect is None:
         return text.NOT_KNOWN, text.NOT_KNOWN
     factor, margin = verdict.factor, verdict.margin or 0.0
-    unit = None if factor else METRICS[verdict.metric].unit
+    unit = None if factor else verdict.unit
     held_against = (factor, 1 / factor) if factor else (margin, -margin)
     effect, interval = as_cells(unit, verdict.effect, verdict.ends, held_against)
     return effect, interval or text.NOT_KNOWN

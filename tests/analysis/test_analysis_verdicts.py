@@ -218,7 +218,7 @@ def test_missing_and_crashed_cells_are_named_and_make_it_an_early_look(tmp_path:
         ([None], {}, "there is no seed at which all of its variants can be compared"),
         (trained(0.9, validation_accuracy=None), {"metric": "validation_accuracy"},
          "there is no seed at which all of its variants can be compared"),
-        (trained(0.9, num_macs=None), {"metric": "num_macs"}, "num_macs is not known for both variants"),
+        (trained(0.9, num_macs=None), {"metric": "num_macs"}, "num_macs is not known for all of its variants"),
         (trained(0.9, train_accuracy=0.8), {"metric": "generalisation_gap", "margin": None, "factor": 2.0},
          "a factor needs values above 0, and generalisation_gap has others"),
         (trained(0.9), {"metric": "escaped", "margin": None, "factor": 2.0},

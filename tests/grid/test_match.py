@@ -137,6 +137,20 @@ def test_no_other_word_than_a_size_tells_the_matched(refusal):
     assert told.startswith("grid.yaml:6:19: baseline.match: unknown match 'params'; did you mean 'num_params'?")
 
 
+def test_widths_that_round_to_the_same_channels_are_noted(load):
+    # 8 channels at width 1: 1.01 and 1.05 are 8, too, 1.1 is 9
+    grid = load(
+        "recipe: {lr: [0.1, 0.2]}\n" + models("name: net, width: [1.05, 1, 1.1, 1.01]", "name: net, depth: 0")
+    )
+    assert grid.notes == tuple(
+        f"grid.yaml:6:{column}: models[0].width[{n}]: net width={width} lr=0.1 is the same network as net width=1 "
+        "lr=0.1: both widths round to the same channels"
+        for n, column, width in ((3, 39, 1.01), (0, 25, 1.05))
+    )
+    assert len(grid.variants) == 10
+    assert load(models("name: net, width: [1, 2]", "name: net, depth: 5, width: 1.01")).notes == ()
+
+
 SEARCH = "search: {space: {model.relu: [true, false]}, trials: 2}\n"
 
 

@@ -11,6 +11,7 @@ from cells import make_cell, repeated
 
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data.dataset import Dataset
+from nin_bench.environment import describe_torch
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
@@ -58,7 +59,7 @@ def test_a_record_in_full():
     (attempt,) = record["attempts"]
     assert (attempt["outcome"], attempt["error"]) == ("trained", None)
     assert attempt["started_at"] <= attempt["finished_at"]
-    assert record["environment"] == {"workers": 2, "device": "cpu"}
+    assert record["environment"] == {"workers": 2, "device": "cpu", "torch": describe_torch("cpu")}
     assert [row["epoch"] for row in record["history"]] == [1, 2]
     assert set(record["history"][0]) == {
         "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "dead_maps", "lr",
@@ -365,7 +366,8 @@ def test_as_a_task_a_cell_tells_its_epochs_and_computes_on_one_thread():
     finally:
         torch.set_num_threads(before)
     assert rows_of(channel.messages) == result.record["history"]
-    assert result.record["environment"] == {"cores": 2, "device": "cpu"}
+    assert (result.record["environment"]["cores"], result.record["environment"]["device"]) == (2, "cpu")
+    assert result.record["environment"]["torch"]["num_threads"] == 1
 
 
 def test_the_data_directory_is_handed_on(tmp_path: Path):
