@@ -108,3 +108,12 @@ def test_five_seeds_decide_nothing_and_in_a_family_it_takes_more_than_six(load):
     assert six.scenarios[0].decided > 0
     first, *_ = power_analysis(load(*(claim(name, primary=True) for name in "abcde")), [])
     assert first.least_pairs == 8
+
+
+def test_seeds_until_decided_are_fewer_on_average_and_decide_as_often(load):
+    once = load(claim("a", primary=True), seeds=24)
+    until = load(claim("a", primary=True), seeds="{until: decided, at_most: 24}")
+    (at_once,), (in_looks,) = (power_analysis(grid, [])[0].scenarios for grid in (once, until))
+    assert (at_once.expected_seeds, once.until_decided) == (24, None)
+    assert 12 < in_looks.expected_seeds < 23
+    assert in_looks.decided == pytest.approx(at_once.decided, abs=0.03)
