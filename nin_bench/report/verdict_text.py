@@ -3,11 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import MissingCell
-from nin_bench.analysis.verdicts import Shares, Verdict
+from nin_bench.analysis.verdicts import Shares, Verdict, ends_of
 from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.report.text import human_bytes, number_ranges
 from nin_bench.report.units import Quantity, as_cells
@@ -41,12 +40,6 @@ def describe_verdict(verdict: Verdict, names: Names) -> VerdictText:
     return VerdictText(wording.headline(), " ".join(evidence), _remarks(verdict, names))
 
 
-def verdict_as_dict(verdict: Verdict, names: Names) -> dict[str, Any]:
-    """A verdict as report.json holds it: its values and its words."""
-    text = describe_verdict(verdict, names)
-    return {**verdict.as_dict(), "headline": text.headline, "evidence": text.evidence, "remarks": text.remarks}
-
-
 @dataclass(frozen=True)
 class _Wording:
     """How one verdict is said."""
@@ -73,8 +66,8 @@ class _Wording:
             apart = " of" if verdict.factor is not None else " than"
             same = "" if verdict.factor is None and self._quantity.is_zero(verdict.effect) else f"{apart} {self.b}"
             return self._side(verdict.effect) + same
-        if verdict.interval is not None:
-            low, high = map(self._end, verdict.interval)
+        if verdict.ends is not None:
+            low, high = map(self._end, verdict.ends)
             return f"anything from {low} to {high}{self._quantity.name} {self.title} fits the {self._pairs()}"
         least = least_pairs(verdict.level)
         if (verdict.n or 0) < least:
@@ -114,7 +107,9 @@ class _Wording:
         for point in verdict.points:
             found = point.reason or "no finite estimate"
             if point.effect is not None:
-                effect, interval = as_cells(self.unit, point.effect, point.interval, self._margins)
+                effect, interval = as_cells(
+                    self.unit, point.effect, ends_of(point.interval, is_factor=self.unit is None), self._margins
+                )
                 found = f"{effect} ({interval})" if interval else effect
             said.append(f"{point.value}: {point.verdict}, {found}, n={point.n}")
         level = f"{100 * (1 - verdict.points[0].level):.4g} %"
@@ -142,10 +137,10 @@ class _Wording:
         if verdict.effect is None:
             shown = "no finite estimate"
         else:
-            shown, _ = as_cells(self.unit, verdict.effect, verdict.interval, self._margins)
-        if verdict.interval is None:
+            shown, _ = as_cells(self.unit, verdict.effect, verdict.ends, self._margins)
+        if verdict.ends is None:
             return shown
-        low, high = map(self._end, verdict.interval)
+        low, high = map(self._end, verdict.ends)
         return f"{shown} ({100 * (1 - verdict.level):.4g} % interval {low} to {high})"
 
     def _number(self, value: float) -> str:
@@ -199,7 +194,7 @@ class _Wording:
 
     @property
     def _quantity(self) -> Quantity:
-        return Quantity.of(self.unit, self.verdict.effect or 0.0, self.verdict.interval, self._margins)
+        return Quantity.of(self.unit, self.verdict.effect or 0.0, self.verdict.ends, self._margins)
 
 
 def _remarks(verdict: Verdict, names: Names) -> list[str]:
