@@ -74,7 +74,7 @@ class _Lines:
                 self.say_heading()
                 for line in (*event.notes, _plan_line(event)):
                     self.say(line)
-                todo = {one.cell.cell_id: one for one in event.cells if one.has_to_run}
+                todo = {one.cell.cell_id: one for one in event.cells if one.may_run}
                 self.epochs = {key: one.cell.recipe.epochs for key, one in todo.items()}
                 self.left = {key: self.epochs[key] - (one.num_epochs_saved or 0) for key, one in todo.items()}
                 self.begin("cells")
@@ -240,11 +240,14 @@ class _Bars(_Lines):
 
 def _plan_line(event: Planned) -> str:
     todo = sum(planned.has_to_run for planned in event.cells)
+    done = sum(planned.state == "done" for planned in event.cells)
+    conditional = sum(planned.may_run for planned in event.cells) - todo
     continued = sum(planned.state == "continue" for planned in event.cells)
     retried = sum(planned.state == "retry" for planned in event.cells)
     outdated = sum(planned.state == "outdated" for planned in event.cells)
     details = [
-        f"{len(event.cells) - todo} done before",
+        *([f"up to {conditional} more until claims are decided"] if conditional else []),
+        f"{done} done before",
         *([f"{continued} to go on from a checkpoint"] if continued else []),
         *([f"{retried} to try again"] if retried else []),
         *([f"{outdated} outdated"] if outdated else []),

@@ -83,7 +83,7 @@ def run_grid(
             whole, and the next run goes on from it.
     """
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
-    specs = [one.cell.data for one in planned if one.has_to_run]
+    specs = [one.cell.data for one in planned if one.may_run]
     with open_session(grid, folder, options, specs, preload=task.preload) as session:
         notes = [
             told
@@ -104,7 +104,7 @@ def run_grid(
         Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
             at_end()
-        num_skipped = sum(not one.has_to_run for one in planned)
+        num_skipped = sum(one.state == "done" for one in planned)
         return RunSummary(queue.counts(), num_skipped, session.signal_number)
 
 

@@ -1,0 +1,83 @@
+"""Seeds until decided: how many seeds each variant needs, and when a claim is looked at. Knows no files."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from nin_bench.stats.looks import Look
+
+
+@dataclass
+class WatchedClaim:
+    """A hypothesis about networks, and how far its looks have come."""
+
+    id: str
+    is_primary: bool
+    variant_ids: frozenset[str]
+    """Of the variants that it compares."""
+    schedule: Sequence[Look]
+    num_taken: int = 0
+    """Looks that have been taken."""
+    decided: bool = False
+
+    @property
+    def next_look(self) -> Look | None:
+        """None once the claim is decided, or every look was taken."""
+        if self.decided or self.num_taken == len(self.schedule):
+            return None
+        return self.schedule[self.num_taken]
+
+    def take(self, *, decided: bool) -> None:
+        """The next look has been taken."""
+        assert self.next_look is not None
+        self.num_taken += 1
+        self.decided = decided
+
+
+@dataclass
+class SeedsUntilDecided:
+    """The seeds of a grid whose variants are trained until its primary claims are decided.
+
+    Every variant is trained with the seeds of the first look. From then on only variants go on that an open
+    primary claim compares, and only up to that claim's next look: so the cells that are trained do not depend on
+    the number of workers, nor on when a run was stopped.
+    """
+
+    seeds: Sequence[int]
+    """As listed; looks count the first n."""
+    schedule: Sequence[Look]
+    claims: Sequence[WatchedClaim] = ()
+    _number_of: dict[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._number_of = {seed: number for number, seed in enumerate(self.seeds)}
+
+    def num_seeds(self, variant_id: str) -> int:
+        """How many of the listed seeds a variant needs before the next look."""
+        return max([self.schedule[0].n, *(look.n for look in self._open_looks(variant_id))])
+
+    def is_needed(self, variant_id: str, seed: int) -> bool:
+        """Whether a cell is to be trained before the next look."""
+        return self._number_of[seed] < self.num_seeds(variant_id)
+
+    def may_be_needed(self, variant_id: str, seed: int) -> bool:
+        """Whether a cell is needed now, or would be if looks decided nothing."""
+        return self.is_needed(variant_id, seed) or bool(self._open_looks(variant_id))
+
+    def due(self, has_ended: Callable[[str, int], bool]) -> WatchedClaim | None:
+        """A claim whose next look can be taken: the cells of all its variants with the first n seeds have ended.
+
+        Args:
+            has_ended: whether the cell of a variant and a seed has, and will not be tried again.
+        """
+        for claim in self.claims:
+            look = claim.next_look
+            if look and all(has_ended(one, seed) for one in claim.variant_ids for seed in self.seeds[: look.n]):
+                return claim
+        return None
+
+    def _open_looks(self, variant_id: str) -> list[Look]:
+        return [
+            look
+            for claim in self.claims
+            if claim.is_primary and variant_id in claim.variant_ids and (look := claim.next_look)
+        ]
