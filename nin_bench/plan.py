@@ -22,8 +22,8 @@ a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: i
 cell, since a default has changed."""
 
 Need = Literal["now", "if undecided", "no"]
-"""Whether a cell is needed, where seeds are trained until claims are decided. `if undecided`: only if a look before
-it leaves a claim open. `no`: every claim that it could serve is decided."""
+"""Whether a cell is needed, where seeds are trained until claims are decided. `if undecided`: only if a look
+before it leaves a claim open. `no`: every claim that it could serve is decided."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
