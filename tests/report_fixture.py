@@ -1,16 +1,19 @@
 """Results folders made by hand: what `load_results` reads, without training anything."""
 
-import hashlib
 import json
 import math
+import re
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nin_bench.results.lock import lock_digest
+from nin_bench.results.schema import Hypothesis
+
 DATA = {
-    "name": "fashion_mnist", "folder": None, "resolution": 131, "normalize": "none",
+    "name": "fashion_mnist", "folder": None, "content": None, "resolution": 131, "normalize": "none",
     "train_size": 6000, "validation_size": 2000,
 }  # fmt: skip
 RECIPE = {
@@ -60,9 +63,17 @@ def record(
 
 def locked(seeds: list[int], hypotheses: list[dict[str, Any]], **others: Any) -> dict[str, Any]:
     """What a first run stores of its seeds and hypotheses."""
+    digest = lock_digest(seeds, [Hypothesis.model_validate(entry) for entry in hypotheses])
     fixed = {"seeds": seeds, "hypotheses": hypotheses}
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     return {"digest": digest, "locked_at": "2026-01-01T00:00:00+00:00", **others, **fixed}
+
+
+def model_of(label: str) -> dict[str, Any]:
+    """The model that a label tells, `nin pointwise=2`; else a `nin` whose label is its own."""
+    name, *words = label.split(" ")
+    if re.fullmatch(r"[a-z0-9_]{2,}( \w+=[\w.]+)*", label) is None:
+        return {"model": {"name": "nin", "revision": 1}, "own_label": True}
+    return {"model": {"name": name, "revision": 1, **dict(word.split("=") for word in words)}}
 
 
 def write_results(
@@ -92,7 +103,7 @@ def write_results(
         "expect": "45 cells", "source": "", "device_kind": "cpu", "data": DATA, "recipe": RECIPE,
         "seeds": list(range(num_seeds)), "baseline": None,
         "variants": [
-            {"variant_id": f"v{number:02}", "label": label, "model": {"name": "nin", "revision": 1},
+            {"variant_id": f"v{number:02}", "label": label, **model_of(label),
              "data": DATA, "recipe": (recipes or {}).get(label, RECIPE)}
             for number, label in enumerate(variants)
         ],
@@ -100,11 +111,15 @@ def write_results(
         **grid,
     }  # fmt: skip
     content.setdefault("lock", locked(content["seeds"], content["hypotheses"]))
+    written = content["variants"]
     (folder / "cells").mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(content))
     for cell, made in zip(planned, [made for records in variants.values() for made in records], strict=True):
         if made is not None:
-            content = {"schema": 1, **cell, **made}
+            variant = next(one for one in written if one["variant_id"] == cell["variant_id"])
+            named = {key: cell[key] for key in ("cell_id", "variant_id", "label")}
+            resolved = {**{key: variant[key] for key in ("model", "data", "recipe")}, "seed": cell["seed"]}
+            content = {"schema": 1, **named, "cell": resolved, **made}
             (folder / "cells" / f"{cell['cell_id']}.json").write_text(json.dumps(content))
     return folder
 

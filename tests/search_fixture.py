@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report_fixture import DATA, ENVIRONMENT, RECIPE
+from report_fixture import DATA, ENVIRONMENT, RECIPE, model_of
 
 SEEDS = [10_000, 10_001]
 RATES = [10 ** (-3 + 0.6 * step) for step in range(6)]
@@ -106,7 +106,7 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
     num_params: Mapping[str, int | None] = settings.pop("num_params", {})
     variants = [
         {"variant_id": f"v{number:02}", "label": label,
-         "model": {"name": label.partition(" ")[0], "revision": 1}, "data": DATA,
+         **model_of(label), "data": DATA,
          "recipe": {**RECIPE, **recipes.get(label, {})}, "num_params": num_params.get(label, 1_000 * (number + 1)),
          "study_name": f"{top['name']}/cpu/v{number:02}"}
         for number, label in enumerate(studies)

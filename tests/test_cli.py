@@ -575,8 +575,8 @@ def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call, number, s
     done = call(*arguments)
     assert done.status == 0
     records = load_results("results/tiny/full").records
-    assert [record["outcome"] for record in records] == ["trained"] * 4
-    assert sum(len(record["attempts"]) for record in records) == 4 + interrupted["interrupted"]
+    assert [record.outcome for record in records] == ["trained"] * 4
+    assert sum(len(record.attempts) for record in records) == 4 + interrupted["interrupted"]
     assert Path("reports/tiny/full/report.md").exists()
 
 

@@ -61,7 +61,7 @@ STORY: list[Event] = [
             PlannedCell(cell(3), "done", "trained"),
         ],
         SLOTS,
-        ["cells/0.json was set aside"],
+        ["cells/0.json was quarantined"],
     ),
     CellStarted(cell(0), "cpu"),
     CellStarted(cell(1), "cpu"),
@@ -95,7 +95,7 @@ def lines_of(events: list[Event]) -> list[str]:
 def test_without_a_terminal_each_event_is_a_plain_line(clock):
     assert lines_of(STORY) == [
         "tiny, profile full",
-        "cells/0.json was set aside",
+        "cells/0.json was quarantined",
         "3 of 4 cells to run (1 done before, 1 to try again, 1 outdated) on 2 × cpu",
         "nin head=[gap] seed 0: started on cpu",
         "nin head=[gap] seed 1: started on cpu",
@@ -166,9 +166,9 @@ def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
 RESUMED: list[Event] = [
     Planned([PlannedCell(cell(0, 4), "continue", "interrupted", num_epochs_saved=2)], SLOTS, []),
     CellStarted(cell(0, 4), "cpu"),
-    CellResumed(cell(0, 4), is_resumed=True, num_epochs=1, notes=["checkpoints/0.8.ckpt was set aside"]),
+    CellResumed(cell(0, 4), is_resumed=True, num_epochs=1, notes=["checkpoints/0.8.ckpt was quarantined"]),
     EpochEnded(cell(0, 4), {"epoch": 2, "train_loss": 2.0}),
-    CellResumed(cell(0, 4), is_resumed=False, num_epochs=0, notes=["checkpoints/0.4.ckpt was set aside"]),
+    CellResumed(cell(0, 4), is_resumed=False, num_epochs=0, notes=["checkpoints/0.4.ckpt was quarantined"]),
 ]
 
 
@@ -176,10 +176,10 @@ def test_a_cell_that_goes_on_says_from_where(clock):
     assert lines_of(RESUMED)[1:] == [
         "1 of 1 cells to run (0 done before, 1 to go on from a checkpoint) on 2 × cpu",
         "nin head=[gap] seed 0: started on cpu",
-        "checkpoints/0.8.ckpt was set aside",
+        "checkpoints/0.8.ckpt was quarantined",
         "nin head=[gap] seed 0: goes on after epoch 1/4",
         "nin head=[gap] seed 0: epoch 2/4, loss 2.000",
-        "checkpoints/0.4.ckpt was set aside",
+        "checkpoints/0.4.ckpt was quarantined",
         "nin head=[gap] seed 0: starts over",
     ]
 

@@ -21,6 +21,7 @@ from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.results import Record, Results
 from nin_bench.results.cost_entry import Entry, cost_samples
+from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import (
     Interval,
     PairedDifference,
@@ -73,16 +74,16 @@ class Move:
 def describe_moves(a: Results, b: Results) -> dict[str, Any]:
     """Everything that a comparison says, by the names of compare.json."""
     pairs = _matched(a, b)
-    matched_a, matched_b = ({pair[side]["variant_id"] for pair in pairs} for side in (0, 1))
-    names = Names.of([variant["label"] for variant in b.grid["variants"]])
+    matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
+    names = Names.of(b.grid.variants)
     return {
         "schema": SCHEMA,
         "a": _about(a),
         "b": _about(b),
         "names": names.by_label,
         "moves": [asdict(move) for move in _moves(a, b, pairs)],
-        "only_in_a": [one["label"] for one in a.grid["variants"] if one["variant_id"] not in matched_a],
-        "only_in_b": [one["label"] for one in b.grid["variants"] if one["variant_id"] not in matched_b],
+        "only_in_a": [one.label for one in a.grid.variants if one.variant_id not in matched_a],
+        "only_in_b": [one.label for one in b.grid.variants if one.variant_id not in matched_b],
         "settings": _settings(pairs),
         "environment": _environments(a, b),
         "left_out": {"a": a.left_out, "b": b.left_out},
@@ -91,23 +92,22 @@ def describe_moves(a: Results, b: Results) -> dict[str, Any]:
 
 def _about(results: Results) -> dict[str, Any]:
     return {
-        "name": results.grid["name"],
-        "profile": results.grid["profile"],
-        "seeds": results.grid["seeds"],
+        "name": results.grid.name,
+        "profile": results.grid.profile,
+        "seeds": results.grid.seeds,
         "num_cells": len(results.cells),
         "num_trained": int(is_trained(results.cells).sum()),
     }
 
 
-def _matched(a: Results, b: Results) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    by_id = {one["variant_id"]: one for one in a.grid["variants"]}
-    taken = {one["variant_id"] for one in b.grid["variants"]}
-    by_label = {one["label"]: one for one in a.grid["variants"] if one["variant_id"] not in taken}
-    found = [(by_id.get(one["variant_id"]) or by_label.get(one["label"]), one) for one in b.grid["variants"]]
+def _matched(a: Results, b: Results) -> list[tuple[ResolvedVariant, ResolvedVariant]]:
+    by_id, taken = a.grid.variants_by_id, set(b.grid.variants_by_id)
+    by_label = {one.label: one for one in a.grid.variants if one.variant_id not in taken}
+    found = [(by_id.get(one.variant_id) or by_label.get(one.label), one) for one in b.grid.variants]
     return [(before, after) for before, after in found if before is not None]
 
 
-def _moves(a: Results, b: Results, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Move]:
+def _moves(a: Results, b: Results, pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[Move]:
     sides = [(_Side.of(a, before), _Side.of(b, after)) for before, after in pairs]
     tests = [_test(before, after) for before, after in sides]
     levels = holm_levels([_p(test) for test in tests])
@@ -128,22 +128,22 @@ class _Side:
     cost: Entry | None
 
     @classmethod
-    def of(cls, results: Results, variant: Mapping[str, Any]) -> "_Side":
-        cells = results.cells[results.cells["variant_id"] == variant["variant_id"]]
+    def of(cls, results: Results, variant: ResolvedVariant) -> "_Side":
+        cells = results.cells[results.cells["variant_id"] == variant.variant_id]
         trained, healthy = cells[is_trained(cells)], cells[is_healthy(cells)]
         accuracy = numbers(healthy, "test_accuracy")
         ids = set(trained["cell_id"])
         return cls(
-            label=variant["label"],
+            label=variant.label,
             accuracies={
                 int(seed): value
                 for seed, value in zip(healthy["seed"], accuracy.tolist(), strict=True)
                 if math.isfinite(value)
             },
             healthy=Tally(len(healthy), int(numbers(trained, "healthy").notna().sum())),
-            records={record["cell_id"]: record for record in results.records if record["cell_id"] in ids},
+            records={record.cell_id: record for record in results.records if record.cell_id in ids},
             counts={name: _first(trained, name) for name in _COUNTS},
-            cost=results.cost_entries.get(variant["variant_id"]),
+            cost=results.cost_entries.get(variant.variant_id),
         )
 
 
@@ -210,7 +210,7 @@ def _fisher(a: Tally, b: Tally) -> float:
 
 def _repeats(a: Record, b: Record) -> bool:
     """Whether two records are of the same network, bit for bit."""
-    networks = [[_lasting(values) for values in (record["metrics"], *record["history"])] for record in (a, b)]
+    networks = [[_lasting(dict(values)) for values in (record.metrics, *record.history)] for record in (a, b)]
     return networks[0] == networks[1]
 
 
@@ -234,30 +234,23 @@ def _ratios(a: Entry | None, b: Entry | None) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _settings(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def _settings(pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[dict[str, Any]]:
     """Fields of matched variants that are not what they were, with the variants that they are of."""
     found: dict[str, dict[str, Any]] = {}
     for before, after in pairs:
-        sides = [
-            dict(flatten({part: one[part] for part in ("model", "data", "recipe")})) for one in (before, after)
-        ]
+        sides = [dict(flatten(one.model_dump(include={"model", "data", "recipe"}))) for one in (before, after)]
         for name in dict.fromkeys([*sides[0], *sides[1]]):
             values = [side.get(name) for side in sides]
             if values[0] != values[1]:
                 key = json.dumps([name, values])
                 found.setdefault(key, {"field": name, "a": values[0], "b": values[1], "labels": []})
-                found[key]["labels"].append(after["label"])
+                found[key]["labels"].append(after.label)
     return list(found.values())
 
 
 def _environments(a: Results, b: Results) -> list[dict[str, Any]]:
     """What differs between the machines and the software of the two."""
-    sides = [
-        environments(
-            record["environment"] for record in one.records if isinstance(record.get("environment"), dict)
-        )
-        for one in (a, b)
-    ]
+    sides = [environments(record.environment for record in one.records) for one in (a, b)]
     return [
         {"name": name, "a": sides[0].get(name, []), "b": sides[1].get(name, [])}
         for name in dict.fromkeys([*sides[0], *sides[1]])

@@ -15,6 +15,7 @@ from nin_bench.analysis.names import Names
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry, Entry, LoadRound, cost_samples
+from nin_bench.results.schema import ResolvedGrid
 from nin_bench.stats import Interval, paired_difference
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
@@ -102,10 +103,10 @@ def compare_costs(results: Results) -> list[MachineCosts]:
     if results.cost_entries:
         found.append(_of_machine(results.cost_entries, results.grid, of_grid=True))
     others: dict[str, dict[str, Entry]] = {}
-    for variant in results.grid["variants"]:
-        for entry in _entries(results, variant["variant_id"]):
-            if entry != results.cost_entries.get(variant["variant_id"]):
-                others.setdefault(entry["machine"]["fingerprint"], {})[variant["variant_id"]] = entry
+    for variant_id in results.grid.variants_by_id:
+        for entry in _entries(results, variant_id):
+            if entry != results.cost_entries.get(variant_id):
+                others.setdefault(entry["machine"]["fingerprint"], {})[variant_id] = entry
     apart = [_of_machine(entries, results.grid, of_grid=False) for _, entries in sorted(others.items())]
     return found + sorted(apart, key=lambda costs: len(costs.rows), reverse=True)
 
@@ -128,11 +129,11 @@ def _entries(results: Results, variant_id: str) -> list[Entry]:
     return costs["entries"] if costs else []
 
 
-def _of_machine(entries: Mapping[str, Entry], grid: Mapping[str, Any], *, of_grid: bool) -> MachineCosts:
-    variants = {variant["variant_id"]: variant["label"] for variant in grid["variants"]}
-    names = Names.of(list(variants.values()))
+def _of_machine(entries: Mapping[str, Entry], grid: ResolvedGrid, *, of_grid: bool) -> MachineCosts:
+    variants = {variant.variant_id: variant.label for variant in grid.variants}
+    names = Names.of(grid.variants)
     measured = {key: entries[key] for key in variants if key in entries}
-    baseline = next((key for key in measured if variants[key] == grid.get("baseline")), None)
+    baseline = next((key for key in measured if variants[key] == grid.baseline), None)
     rows = [
         _row(
             (key, variants[key], names[variants[key]]),

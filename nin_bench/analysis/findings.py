@@ -27,7 +27,7 @@ def find(case: Case, level: float) -> Finding:
         case: a hypothesis, and what there is on it.
         level: what is left for a wrong verdict, after correction.
     """
-    test, evidence, ratio = case.test, case.evidence, bool(case.entry.get("factor"))
+    test, evidence, ratio = case.test, case.evidence, bool(case.entry.factor)
     verdict = evidence.decide(level)
     weighed = {"support_p": evidence.support_p, "refute_p": evidence.refute_p}
     match test:

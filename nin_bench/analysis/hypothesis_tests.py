@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from nin_bench.analysis.cells import known_metrics
 from nin_bench.analysis.costs import paired_samples
-from nin_bench.analysis.lock import Entry
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import Measured, Pairs, compare, known_value
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results, cost_entry
+from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import Claim, Evidence, PairedDifference, PairedShares, ThreeParts
 
 _COUNTED: dict[str, Callable[[cost_entry.Entry], int]] = {
@@ -33,7 +33,7 @@ class Counts:
 class Case:
     """A hypothesis, and what the records have to say on it."""
 
-    entry: Entry
+    entry: Hypothesis
     metric: Metric
     claim: Claim
     pairs: Pairs
@@ -67,7 +67,7 @@ class Known:
     def of(cls, results: Results, also_failed: Collection[tuple[str, int]] = ()) -> "Known":
         """Look it up in a results folder as read; cells of these labels and seeds count as not healthy."""
         cells = results.cells
-        labels = {variant["variant_id"]: variant["label"] for variant in results.grid["variants"]}
+        labels = {variant.variant_id: variant.label for variant in results.grid.variants}
         return cls(
             cells={
                 (str(label), int(seed)): Measured(
@@ -84,13 +84,13 @@ class Known:
                 )
             },
             costs={labels[variant_id]: entry for variant_id, entry in results.cost_entries.items()},
-            names=Names.of(list(labels.values())),
+            names=Names.of(results.grid.variants),
         )
 
-    def open_case(self, entry: Entry, seeds: list[int]) -> Case:
+    def open_case(self, entry: Hypothesis, seeds: Sequence[int]) -> Case:
         """Find the test for a hypothesis, or why there is none; only these seeds count."""
-        metric, labels = METRICS[entry["metric"]], entry["compare"]
-        claim, ratio = claim_of(entry), bool(entry.get("factor"))
+        metric, labels = METRICS[entry.metric], entry.compare
+        claim, ratio = claim_of(entry), bool(entry.factor)
         unknown = set(labels) - {label for label, _ in self.cells}
         pairs = Pairs.read(metric, labels, [], {})
         test: PairedDifference | PairedShares | ThreeParts | Counts | str
@@ -120,7 +120,7 @@ class Known:
         a, b = (self.costs.get(label) for label in labels)
         return Pairs.of_rounds(paired_samples(a, b, metric.name) if a and b else [])
 
-    def count(self, metric: Metric, label: str, seeds: list[int]) -> float | None:
+    def count(self, metric: Metric, label: str, seeds: Sequence[int]) -> float | None:
         """A variant's count, from its records or, where those lack it, from its costs."""
         counted = known_value(metric, label, seeds, self.cells)
         if counted is None and label in self.costs:
@@ -128,7 +128,6 @@ class Known:
         return counted
 
 
-def claim_of(entry: Entry) -> Claim:
+def claim_of(entry: Hypothesis) -> Claim:
     """What a hypothesis claims of a difference; of the logarithm of the ratio, where it claims a factor."""
-    margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
-    return Claim(entry["expect"], margin)
+    return Claim(entry.expect, math.log(entry.factor) if entry.factor else entry.margin or 0.0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nin_bench.analysis.cells import is_healthy, numbers
-from nin_bench.analysis.names import Label, Names
+from nin_bench.analysis.names import Names
 from nin_bench.analysis.tables import Spread
 from nin_bench.results import Results
 from nin_bench.stats import Interval, PairedDifference, holm_levels, interaction
@@ -44,7 +44,7 @@ class Product:
     axes: tuple[str, str]
     levels: tuple[list[str], list[str]]
     held: dict[str, str]
-    """The model's other axes, at the value they have here."""
+    """The model's other axes, at the value that they have here."""
     left_out: list[str]
     """Levels that were not combined with every level of the other axis."""
     cells: list[dict[str, Any]]
@@ -55,21 +55,15 @@ class Product:
 def find_interactions(results: Results, names: Names) -> list[Product]:
     """The products in a grid's variants, by model and pair of axes, in the grid's order."""
     found: list[Product] = []
-    models: dict[str, dict[str, Label]] = {}
-    for label, name in names.by_label.items():
-        read = Label.read(name)
-        if read is not None and read.arguments:
-            models.setdefault(read.model, {})[label] = read
-    baseline = results.grid.get("baseline") or ""
+    models: dict[str, dict[str, Mapping[str, str]]] = {}
+    for label, model in names.models.items():
+        models.setdefault(model, {})[label] = names.fields[label]
+    baseline = results.grid.baseline or ""
     for model, variants in models.items():
-        axes = [
-            key
-            for key in dict.fromkeys(key for variant in variants.values() for key in variant.arguments)
-            if len({variant.arguments.get(key) for variant in variants.values()}) >= LEAST_LEVELS
-        ]
+        axes = names.axes[model]
         start = variants.get(baseline) or next(iter(variants.values()))
         for pair in combinations(axes, 2):
-            held = {key: value for key, value in start.arguments.items() if key in axes and key not in pair}
+            held = {axis: start[axis] for axis in axes if axis not in pair}
             product = _product(results, model, pair, held, variants, start)
             if product is not None:
                 found.append(product)
@@ -81,14 +75,13 @@ def _product(
     model: str,
     axes: tuple[str, str],
     held: dict[str, str],
-    variants: Mapping[str, Label],
-    start: Label,
+    variants: Mapping[str, Mapping[str, str]],
+    start: Mapping[str, str],
 ) -> Product | None:
     labels = {
-        (variant.arguments[axes[0]], variant.arguments[axes[1]]): label
-        for label, variant in variants.items()
-        if all(axis in variant.arguments for axis in axes)
-        and all(variant.arguments.get(key) == value for key, value in held.items())
+        (fields[axes[0]], fields[axes[1]]): label
+        for label, fields in variants.items()
+        if all(fields[axis] == value for axis, value in held.items())
     }
     levels = _full(labels)
     if levels is None:
@@ -111,7 +104,7 @@ def _product(
             for a in levels[0]
             for b in levels[1]
         ],
-        contrasts=_contrasts(levels, accuracies, start.arguments, axes),
+        contrasts=_contrasts(levels, accuracies, start, axes),
     )
 
 

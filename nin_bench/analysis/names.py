@@ -1,34 +1,14 @@
-"""Variants by what tells them apart: a label repeats every argument that the grid writes, a name does not.
+"""What a page calls its variants: a model, and the fields that tell this one from its others. No label is read.
 
-A label is `nin pointwise=2 head=gap width=0.25`: a model, and its arguments as words. One that is written
-otherwise is its own name.
+A label repeats every argument that the grid writes; a name does not. A variant whose label the grid gives itself
+is called by that.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-
-@dataclass(frozen=True)
-class Label:
-    """A label, taken apart."""
-
-    model: str
-    arguments: Mapping[str, str]
-
-    @classmethod
-    def read(cls, label: str) -> "Label | None":
-        """Take a label apart; None where it is not a model and its arguments."""
-        model, *words = label.split(" ")
-        pairs = [word.partition("=") for word in words]
-        if not model or "=" in model or any(not (key and equals) for key, equals, _ in pairs):
-            return None
-        arguments = {key: value for key, _, value in pairs}
-        return cls(model, arguments) if len(arguments) == len(pairs) else None
-
-    def name(self, dropped: frozenset[str] = frozenset()) -> str:
-        """The label without some of its arguments."""
-        kept = (f"{key}={value}" for key, value in self.arguments.items() if key not in dropped)
-        return " ".join([self.model, *kept])
+from nin_bench.results.schema import ResolvedVariant
 
 
 @dataclass(frozen=True)
@@ -37,70 +17,100 @@ class Names:
 
     by_label: Mapping[str, str]
     """In the grid's order."""
+    models: Mapping[str, str]
+    """The model of each variant, by label."""
+    fields: Mapping[str, Mapping[str, str]]
+    """Values of the fields that differ between the variants of one model, as words; by label and field."""
+    axes: Mapping[str, list[str]]
+    """By model, those of these fields that no others determine: the axes of its variants."""
     not_repeated: Mapping[str, list[str]]
-    """By model, the arguments that its variants' names leave out, as words; models that lose none are left out."""
+    """By model, the arguments that all its variants share, as words."""
 
     def __getitem__(self, label: str) -> str:
-        """A variant's name; its label, where that is none of the grid's."""
+        """A variant's name; the label itself, if no variant has it."""
         return self.by_label.get(label, label)
 
     def contrast(self, a: str, b: str) -> tuple[str, str]:
-        """Two variants by what tells this one from that one alone; labels in, words out.
+        """Two variants by the fields in which they differ; their names, if they are of two models.
 
-        >>> Names.of(["nin pointwise=2 head=gap", "nin pointwise=1 head=gap"]).contrast(
-        ...     "nin pointwise=2 head=gap", "nin pointwise=1 head=gap"
-        ... )
+        >>> both = {"data": {"name": "digits"}, "recipe": {}}
+        >>> variants = [
+        ...     {"variant_id": f"v{n}", "label": f"nin {n}", "model": {"name": "nin", "pointwise": n}, **both}
+        ...     for n in (1, 2)
+        ... ]
+        >>> Names.of([ResolvedVariant.model_validate(one) for one in variants]).contrast("nin 2", "nin 1")
         ('pointwise=2', 'pointwise=1')
         """
-        names = self[a], self[b]
-        first, second = (Label.read(name) for name in names)
-        if first is None or second is None or first.model != second.model:
-            return names
-        words_a, words_b = (
-            " ".join(
-                f"{key}={value}" for key, value in mine.arguments.items() if other.arguments.get(key) != value
-            )
-            for mine, other in ((first, second), (second, first))
-        )
-        return (words_a, words_b) if words_a and words_b else names
+        first, second = self.fields.get(a, {}), self.fields.get(b, {})
+        differing = [name for name in first if first[name] != second.get(name)]
+        if self.models.get(a) != self.models.get(b) or not differing:
+            return self[a], self[b]
+        words_a, words_b = (" ".join(f"{name}={side[name]}" for name in differing) for side in (first, second))
+        return words_a, words_b
 
     @classmethod
-    def of(cls, labels: Sequence[str]) -> "Names":
-        """Name the variants of a grid: an argument that never differs between a model's variants is left out."""
-        read = {label: Label.read(label) for label in labels}
-        models: dict[str, list[Label]] = {}
-        for taken_apart in read.values():
-            if taken_apart is not None:
-                models.setdefault(taken_apart.model, []).append(taken_apart)
-        dropped = {model: _needless(variants) for model, variants in models.items()}
-        by_label = {
-            label: label if taken_apart is None else taken_apart.name(dropped[taken_apart.model])
-            for label, taken_apart in read.items()
-        }
-        if len(set(by_label.values())) < len(by_label):  # a label that is no label may look like a name
-            return cls({label: label for label in labels}, {})
-        not_repeated = {
-            model: list(
-                dict.fromkeys(
-                    f"{key}={value}"
-                    for variant in variants
-                    for key, value in variant.arguments.items()
-                    if key in dropped[model]
-                )
-            )
-            for model, variants in models.items()
-            if dropped[model]
-        }
-        return cls(by_label, not_repeated)
+    def of(cls, variants: Sequence[ResolvedVariant]) -> "Names":
+        """Name the variants of a grid."""
+        by_model: dict[str, list[ResolvedVariant]] = {}
+        for variant in variants:
+            by_model.setdefault(variant.model.name, []).append(variant)
+        fields: dict[str, dict[str, str]] = {}
+        axes: dict[str, list[str]] = {}
+        not_repeated: dict[str, list[str]] = {}
+        for model, own in by_model.items():
+            arguments, settings = [_arguments(one) for one in own], [_settings(one) for one in own]
+            axes[model] = _axes([arguments[i] | settings[i] for i in range(len(own))])
+            told = dict.fromkeys([*_axes(arguments), *axes[model], *_differing(settings)])
+            for variant, values in zip(own, map(dict.__or__, arguments, settings), strict=True):
+                fields[variant.label] = {name: values.get(name, "none") for name in told}
+            if shared := [f"{name}={arguments[0][name]}" for name in _shared(arguments)]:
+                not_repeated[model] = shared
+        by_label = {one.label: one.label if one.own_label else _name(one, fields[one.label]) for one in variants}
+        if len(set(by_label.values())) < len(by_label):
+            by_label = {label: label for label in by_label}
+        models = {one.label: one.model.name for one in variants}
+        return cls(by_label, models, {label: fields[label] for label in by_label}, axes, not_repeated)
 
 
-def _needless(variants: Sequence[Label]) -> frozenset[str]:
-    """The arguments without which a model's variants can still be told apart."""
-    keys = dict.fromkeys(key for variant in variants for key in variant.arguments)
-    found: frozenset[str] = frozenset()
-    for key in keys:
-        values = {variant.arguments[key] for variant in variants if key in variant.arguments}
-        without = found | {key}
-        if len(values) == 1 and len({variant.name(without) for variant in variants}) == len(variants):
+def _name(variant: ResolvedVariant, fields: Mapping[str, str]) -> str:
+    return " ".join([variant.model.name, *(f"{name}={value}" for name, value in fields.items())])
+
+
+def _arguments(variant: ResolvedVariant) -> dict[str, str]:
+    return {name: _word(value) for name, value in variant.model.arguments.items()}
+
+
+def _settings(variant: ResolvedVariant) -> dict[str, str]:
+    return {name: _word(value) for part in (variant.data, variant.recipe) for name, value in part}
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(map(_word, value))
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def _differing(variants: Sequence[Mapping[str, str]]) -> list[str]:
+    names = dict.fromkeys(name for one in variants for name in one)
+    return [name for name in names if len({one.get(name) for one in variants}) > 1]
+
+
+def _shared(variants: Sequence[Mapping[str, str]]) -> list[str]:
+    differing = set(_differing(variants))
+    return [name for name in variants[0] if name not in differing and variants[0][name] != "none"]
+
+
+def _axes(variants: Sequence[Mapping[str, str]]) -> list[str]:
+    """The fields without which some of these could not be told apart; of two that say the same, the first."""
+    found = _differing(variants)
+
+    def num_told_apart(names: Sequence[str]) -> int:
+        return len({tuple(one.get(name) for name in names) for one in variants})
+
+    for name in reversed(found.copy()):
+        without = [other for other in found if other != name]
+        if num_told_apart(without) == num_told_apart(found):
             found = without
     return found

@@ -15,6 +15,7 @@ from nin_bench.analysis.hypothesis_tests import claim_of
 from nin_bench.analysis.spread import Collapse, Pilot, Spread, spread_of
 from nin_bench.grid import Grid, Hypothesis
 from nin_bench.metrics import METRICS
+from nin_bench.results.schema import Hypothesis as LockedHypothesis
 from nin_bench.stats import ALPHA, Claim, chances, detectable_difference, least_pairs, seeds_needed
 
 POWER = 0.8
@@ -129,7 +130,7 @@ def _foresee(bare: Prospect, hypothesis: Hypothesis, spread: Spread | None, coll
     known = replace(bare, spread=spread, collapse=collapse, detectable_sds=sds)
     if spread is None:
         return known
-    claim = claim_of(hypothesis.model_dump())
+    claim = claim_of(LockedHypothesis.model_validate(hypothesis.model_dump()))
     outlooks = []
     for truth, why in _truths(claim, spread):
         found = chances(claim, n=bare.num_seeds, sd=spread.sd, difference=truth, alpha=bare.level)

@@ -29,16 +29,14 @@ class Setting:
 def describe_setting(results: Results) -> Setting:
     """Data, recipe and machine: what every variant shares, and what differs between them."""
     grid = results.grid
-    fixed, differing = compare_sections(grid["variants"])
+    fixed, differing = compare_sections([variant.model_dump() for variant in grid.variants])
     return Setting(
-        device_kind=grid["device_kind"],
-        seeds=list(grid["seeds"]),
+        device_kind=grid.device_kind,
+        seeds=list(grid.seeds),
         data=fixed["data"],
         recipe=fixed["recipe"],
         differing=differing,
-        environment=environments(
-            record["environment"] for record in results.records if isinstance(record.get("environment"), dict)
-        ),
+        environment=environments(record.environment for record in results.records),
     )
 
 
@@ -96,7 +94,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> list[str]:
     """What a reader has to know before believing the page: what the grid's author says first."""
-    found = list(results.grid.get("caveats", []))
+    found = list(results.grid.caveats)
     if most := max((row.trained for row in rows), default=0):
         workers = setting.environment.get("workers", [])
         beside = f" with {workers[0]} workers side by side" if len(workers) == 1 and workers[0] != 1 else ""
@@ -128,7 +126,7 @@ def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> l
         )
     else:
         found.append("Learning rates differ between variants; the records do not tell how they were chosen.")
-    if any(variant["recipe"].get("test_every_epoch") for variant in results.grid["variants"]):
+    if any(variant.recipe.test_every_epoch for variant in results.grid.variants):
         found.append("The test images were read after every epoch, as a diagnostic; no choice used it.")
     if mixed := [name for name, values in setting.environment.items() if len(values) > 1]:
         found.append(f"The records come from more than one machine or version: {', '.join(mixed)} differ.")

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from nin_bench.analysis.grid_file import check_grid_file
 from nin_bench.analysis.hypothesis_tests import Known
 from nin_bench.grid import Assumption, Grid, Hypothesis
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results, ResultsFolder, load_results
+from nin_bench.results.schema import Hypothesis as LockedHypothesis
 from nin_bench.stats import paired_difference
 
 LEAST_PAIRS = 3
@@ -65,7 +65,6 @@ class Pilot:
     @classmethod
     def read(cls, folder: Path) -> "Pilot":
         """Read one; ResultsError where it cannot be used."""
-        check_grid_file(folder)
         results = load_results(folder)
         return cls(results, Known.of(results))
 
@@ -74,8 +73,9 @@ class Pilot:
         labels = self._labels(hypothesis, grid)
         if labels is None:
             return None, None
-        seeds = sorted({cell["seed"] for cell in self.results.grid["cells"]})
-        pairs = self.known.open_case({**hypothesis.model_dump(), "compare": labels}, seeds).pairs
+        claimed = LockedHypothesis.model_validate(hypothesis.model_dump())
+        seeds = sorted({cell.seed for cell in self.results.grid.cells})
+        pairs = self.known.open_case(claimed.model_copy(update={"compare": tuple(labels)}), seeds).pairs
         if not pairs.numbers:
             return None, None
         healthy = pairs.healthy_a & pairs.healthy_b
@@ -89,21 +89,21 @@ class Pilot:
         found = paired_difference(a, b)
         if not found.sd:
             return None, collapse
-        name = f"{self.results.grid['name']}/{self.results.grid['profile']}"
+        name = f"{self.results.grid.name}/{self.results.grid.profile}"
         return Spread(found.sd, "pilot", name, found.n, found.mean), collapse
 
     def _labels(self, hypothesis: Hypothesis, grid: Grid) -> list[str] | None:
         """What its variants are called here; or, in another profile, those that its namesake compares."""
         ids = {variant.label: variant.variant_id for variant in grid.variants}
-        here = {variant["variant_id"]: variant["label"] for variant in self.results.grid["variants"]}
+        here = {variant.variant_id: variant.label for variant in self.results.grid.variants}
         wanted = [ids[label] for label in hypothesis.compare]
         if all(variant_id in here for variant_id in wanted):
             return [here[variant_id] for variant_id in wanted]
         return next(
             (
-                list(entry["compare"])
-                for entry in self.results.grid["hypotheses"]
-                if (entry["id"], entry["metric"]) == (hypothesis.id, hypothesis.metric)
+                list(entry.compare)
+                for entry in self.results.grid.hypotheses
+                if (entry.id, entry.metric) == (hypothesis.id, hypothesis.metric)
             ),
             None,
         )

@@ -89,7 +89,7 @@ class Trouble:
 def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
     cells = results.cells
-    names = Names.of([entry["label"] for entry in results.grid["variants"]])
+    names = Names.of(results.grid.variants)
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
 
@@ -118,9 +118,9 @@ def compare_variants(results: Results) -> list[VariantRow]:
     return [
         VariantRow(
             variant_id=key,
-            label=entry["label"],
-            name=names[entry["label"]],
-            baseline=entry["label"] == results.grid.get("baseline"),
+            label=entry.label,
+            name=names[entry.label],
+            baseline=entry.label == results.grid.baseline,
             planned=planned[key],
             trained=num_trained[key],
             escaped=escaped[key],
@@ -133,8 +133,8 @@ def compare_variants(results: Results) -> list[VariantRow]:
             train_images_per_second=speeds[key],
             train_seconds=seconds[key],
         )
-        for entry in results.grid["variants"]
-        if (key := entry["variant_id"]) in planned
+        for entry in results.grid.variants
+        if (key := entry.variant_id) in planned
     ]
 
 

@@ -65,7 +65,7 @@ def find_target(results: Results, epochs: pd.DataFrame) -> Target | None:
     """
     cells = results.cells
     trained = is_trained(cells)
-    label = results.grid.get("baseline")
+    label = results.grid.baseline
     of_baseline = cells["label"] == label
     final = numbers(cells, "validation_accuracy").where(trained & (of_baseline if label else True)).dropna()
     if final.empty:
@@ -89,12 +89,12 @@ def find_escapes(results: Results) -> list[Reached]:
 
 def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, float]) -> list[Reached]:
     """Estimate for each variant; a cell that ended for good is followed to its last planned epoch."""
-    planned = {variant["variant_id"]: variant["recipe"]["epochs"] for variant in results.grid["variants"]}
+    planned = {variant.variant_id: variant.recipe.epochs for variant in results.grid.variants}
     last = results.history.groupby("cell_id")["epoch"].max().to_dict() if len(results.history) else {}
     found = []
     groups = {str(key): group for key, group in cells.groupby("variant_id", sort=False)}
-    for variant in results.grid["variants"]:
-        key = variant["variant_id"]
+    for variant in results.grid.variants:
+        key = variant.variant_id
         if key not in groups:
             continue
         times, reached = [], []
@@ -103,5 +103,5 @@ def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, 
             until = planned[key] if outcome in ("trained", "diverged") else last.get(cell_id, 0)
             reached.append(at == at)  # NaN is not
             times.append(at if at == at else float(until))
-        found.append(Reached(key, variant["label"], survival(times, reached, horizon=float(planned[key]))))
+        found.append(Reached(key, variant.label, survival(times, reached, horizon=float(planned[key]))))
     return found

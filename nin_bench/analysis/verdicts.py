@@ -112,8 +112,8 @@ def judge(results: Results, also_failed: Collection[tuple[str, int]] = ()) -> li
     """
     grid, lock = results.grid, Lock.read(results.grid)
     known = Known.of(results, also_failed)
-    cases = [known.open_case(entry, lock.seeds) for entry in grid["hypotheses"]]
-    added = sorted(set(grid["seeds"]) - set(lock.seeds))
+    cases = [known.open_case(entry, lock.seeds) for entry in grid.hypotheses]
+    added = sorted(set(grid.seeds) - set(lock.seeds))
     return [
         _close(case, level, post_hoc=not lock.holds(case.entry), added=added)
         for case, level in zip(cases, levels(lock, [(case.entry, case.evidence.p) for case in cases]), strict=True)
@@ -128,14 +128,14 @@ def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Ver
     by_seed = not (by_round or case.metric.deterministic)
     early = by_seed and pairs.num_ended < pairs.num_planned
     return Verdict(
-        id=entry["id"],
-        says=entry["says"],
-        primary=bool(entry["primary"]),
-        metric=entry["metric"],
-        compare=(entry["compare"][0], entry["compare"][1]),
-        expect=entry["expect"],
-        margin=entry.get("margin"),
-        factor=entry.get("factor"),
+        id=entry.id,
+        says=entry.says,
+        primary=entry.primary,
+        metric=entry.metric,
+        compare=(entry.compare[0], entry.compare[1]),
+        expect=entry.expect,
+        margin=entry.margin,
+        factor=entry.factor,
         verdict=found.verdict,
         effect=found.effect,
         interval=found.interval,

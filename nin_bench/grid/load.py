@@ -3,7 +3,7 @@
 A list in place of a value is an axis; the grid is the product of its axes, less what `exclude` matches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,6 +27,7 @@ from nin_bench.grid.references import Reference, read_references
 from nin_bench.grid.search import SearchSpec, read_search, search_seeds
 from nin_bench.grid.validation import required, section
 from nin_bench.grid.variants import Catalog, ModelEntry, Variant
+from nin_bench.results.schema import ResolvedGrid
 from nin_bench.yaml_source import Node
 
 MAX_CELLS = 10_000
@@ -169,6 +170,15 @@ class Grid:
     def search_seeds(self) -> tuple[int, ...]:
         """The seeds of a search, none of them among the run's."""
         return search_seeds(self.search.seeds, self.seeds) if self.search else ()
+
+    def resolved(self, device_kind: str, machine: Mapping[str, Any] | None = None) -> ResolvedGrid:
+        """The grid as grid.json keeps it, not locked yet.
+
+        Args:
+            device_kind: what it runs on, `cpu` or `cuda`.
+            machine: what `describe_machine` says of it.
+        """
+        return ResolvedGrid.model_validate({**self.as_dict(), "device_kind": device_kind, "machine": machine})
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a report needs to know of the grid, as plain values."""

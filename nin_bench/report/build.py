@@ -11,7 +11,6 @@ from nin_bench.analysis import tables
 from nin_bench.analysis.costs import MachineCosts, compare_costs
 from nin_bench.analysis.curves import chance_level, known_epochs, learning_curves
 from nin_bench.analysis.estimates import compare_foretold
-from nin_bench.analysis.grid_file import check_grid_file
 from nin_bench.analysis.interactions import Product, find_interactions
 from nin_bench.analysis.lock import Lock
 from nin_bench.analysis.lost_classes import LosingNetworks, LostClasses, find_lost_classes
@@ -88,10 +87,10 @@ class Findings:
     def of(cls, results: Results) -> "Findings":
         """Look for them in a results folder as read."""
         rows, stored = tables.compare_variants(results), Stored(results)
-        names = Names.of([variant["label"] for variant in results.grid["variants"]])
+        names = Names.of(results.grid.variants)
         epochs = {name: known_epochs(results, name) for name in CURVES}
         looked_at = {row.label for row in rows[:MOST_VARIANTS]}
-        looked_at |= {label for hypothesis in results.grid["hypotheses"] for label in hypothesis["compare"]}
+        looked_at |= {label for hypothesis in results.grid.hypotheses for label in hypothesis.compare}
         lost_classes, losing_networks = find_lost_classes(stored, looked_at)
         return cls(
             results=results,
@@ -126,7 +125,6 @@ def build_report(folder: Path, out: Path) -> Path:
     Raises:
         ResultsError: there is no readable grid.json, or `out` cannot be written.
     """
-    check_grid_file(folder)
     findings = Findings.of(load_results(folder))
     pictures = draw_figures(findings)
     report = describe(findings, list(pictures))
@@ -182,26 +180,26 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
     grid, lock = results.grid, Lock.read(results.grid)
     setting = describe_setting(results)
     troubles = tables.troubles(results)
-    planned = {cell["cell_id"]: cell for cell in grid["cells"]}
+    planned = {cell.cell_id: cell.model_dump() for cell in grid.cells}
     said: dict[str, Any] = plain({
         "schema": SCHEMA,
-        "name": grid["name"],
-        "profile": grid["profile"],
-        "question": grid["question"],
+        "name": grid.name,
+        "profile": grid.profile,
+        "question": grid.question,
         "num_cells": len(results.cells),
         "outcomes": tables.count_outcomes(results),
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
-        "lock": {"intact": lock.intact, "given_up": lock.given_up(grid["hypotheses"])},
+        "lock": {"intact": lock.intact, "given_up": lock.given_up(grid.hypotheses)},
         "hypotheses": [verdict_as_dict(verdict) for verdict in findings.verdicts],
         "in_short": (short := in_short(findings.verdicts)) and asdict(short),
-        "arguments": explain_arguments(findings.names.by_label),
+        "arguments": explain_arguments(findings.names),
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,
-        "open_claims": grid.get("open_claims", []),
+        "open_claims": [claim.model_dump() for claim in grid.open_claims],
         "setting": asdict(setting),
         "chance": findings.chance,
-        "matches": [{"label": one["label"], **one["match"]} for one in grid["variants"] if one.get("match")],
+        "matches": [{"label": one.label, **one.match.model_dump()} for one in grid.variants if one.match],
         "comparison": [asdict(row) for row in rows],
         "references": [asdict(compared) for compared in compare_references(results)],
         "costs": [costs.as_dict() for costs in findings.costs],
@@ -211,10 +209,14 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "escapes": [reached.as_dict() for reached in findings.escapes],
         "target": findings.target and findings.target.as_dict(),
         "cells": [
-            {**planned[record["cell_id"]], "outcome": record["outcome"], "metrics": record["metrics"]}
+            {
+                **planned[record.cell_id],
+                "outcome": record.outcome,
+                "metrics": record.metrics.model_dump(exclude_unset=True),
+            }
             for record in results.records
         ],
-        "figures": [describe_figure(name, len(rows), len(grid["seeds"])) for name in figures],
+        "figures": [describe_figure(name, len(rows), len(grid.seeds)) for name in figures],
         "test_set_errors": image_errors(findings.stored, findings.verdicts),
         "interactions": [asdict(product) for product in findings.interactions],
         "confusions": [asdict(confusion) for confusion in findings.confusions],
@@ -243,5 +245,6 @@ def _render_html(report: Mapping[str, Any], markdown: str, findings: Findings) -
         effects=effect_rows(findings.verdicts),
         products=findings.interactions,
         confusions=findings.notable_confusions,
+        names=findings.names,
     )
     return render_html(report, markdown, data)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench.analysis.compare import describe_moves
-from nin_bench.analysis.grid_file import check_grid_file
 from nin_bench.files import to_json, write_atomically
 from nin_bench.report.compare_text import COMPARE_FILTERS
 from nin_bench.report.page import plain, render_page
@@ -25,8 +24,6 @@ def compare_folders(before: Path, after: Path, out: Path) -> Path:
     Raises:
         ResultsError: one of them has no readable grid.json, or `out` cannot be written.
     """
-    check_grid_file(before)
-    check_grid_file(after)
     said: dict[str, Any] = plain(describe_moves(load_results(before), load_results(after)))
     write_atomically(out / "compare.json", to_json(said))
     page = out / "compare.md"

@@ -1,10 +1,9 @@
-"""What the arguments in variants' names mean, as the schema of grids documents them; it needs no torch."""
+"""What the fields in variants' names mean, as the schema of grids documents them; it needs no torch."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
-from nin_bench.analysis.names import Label
+from nin_bench.analysis.names import Names
 from nin_bench.grid.schema import shipped_schema
 
 _VALUES = {
@@ -15,24 +14,20 @@ _VALUES = {
 """Values that do not say what they are, by argument."""
 
 
-def explain_arguments(labels: Iterable[str]) -> dict[str, str]:
-    """What each argument in some variants' labels means.
-
-    Args:
-        labels: of variants; one that is no model with arguments has none.
+def explain_arguments(names: Names) -> dict[str, str]:
+    """What each field in the variants' names means.
 
     Returns:
-        By argument, in the labels' order; those that the schema does not know, as of an installed model, are left
-        out.
+        By field; one that the schema does not know, as an installed model's, is left out.
     """
     definitions = json.loads(shipped_schema())["$defs"]
     models = {one["properties"]["name"]["const"]: one["properties"] for one in definitions["model"]["oneOf"]}
     settings = {**definitions["data"]["properties"], **definitions["recipe"]["properties"]}
     found: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
-    for label in filter(None, map(Label.read, labels)):
-        for name, value in label.arguments.items():
-            documented: dict[str, Any] = models.get(label.model, {}).get(name) or settings.get(name, {})
+    for label, fields in names.fields.items():
+        for name, value in fields.items():
+            documented: dict[str, Any] = models.get(names.models[label], {}).get(name) or settings.get(name, {})
             if description := documented.get("description"):
                 found.setdefault(name, description[:1].upper() + description[1:].rstrip("."))
                 if said := _VALUES.get((name, value)):

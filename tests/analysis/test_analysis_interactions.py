@@ -12,7 +12,7 @@ def cells(*accuracies):
 
 def find(tmp_path, variants, **grid):
     results = load_results(write_results(tmp_path / "results", variants, **grid))
-    return find_interactions(results, Names.of(list(variants)))
+    return find_interactions(results, Names.of(results.grid["variants"]))
 
 
 SQUARE = {
@@ -67,7 +67,7 @@ def test_a_collapsed_network_takes_its_seed_out(tmp_path):
     [
         ["nin pointwise=1 head=gap", "nin pointwise=2 head=fc"],  # a diagonal
         ["nin pointwise=1", "nin pointwise=2"],  # one axis
-        ["a|b", "<script>"],  # no labels
+        ["a|b", "<script>"],  # nothing differs
     ],
 )
 def test_less_than_a_product_is_none(tmp_path, labels):

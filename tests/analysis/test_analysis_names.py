@@ -1,46 +1,62 @@
-from nin_bench.analysis.names import Label, Names
+from typing import Any
+
+from nin_bench.analysis.names import Names
+
+GAP = {"head": "gap", "width": 0.25, "hidden": 4096}
+FC = {"head": "fc", "width": 0.25, "hidden": 1024}
+
+
+def variant(label: str, name: str, arguments: dict[str, Any], **others: Any) -> dict[str, Any]:
+    model = {"name": name, "revision": 1, **arguments}
+    return {"label": label, "model": model, "data": {"train_size": 6000}, "recipe": {"lr": 0.1}} | others
+
 
 ONEXONE = [
-    "nin pointwise=1 head=gap width=0.25",
-    "nin pointwise=2 head=gap width=0.25",
-    "nin pointwise=2 head=fc width=0.25 hidden=1024",
-    "alexnet width=0.25 hidden=1024",
+    variant("one", "nin", {"pointwise": 1, **GAP}),
+    variant("two", "nin", {"pointwise": 2, **GAP}),
+    variant("two, dense", "nin", {"pointwise": 2, **FC}),
+    variant("alex", "alexnet", {"width": 0.25}),
 ]
 
 
-def test_an_argument_that_never_differs_is_left_out() -> None:
+def test_a_name_tells_a_model_s_variants_apart() -> None:
     names = Names.of(ONEXONE)
-    assert list(names.by_label.values()) == [
-        "nin pointwise=1 head=gap",
-        "nin pointwise=2 head=gap",
-        "nin pointwise=2 head=fc",
-        "alexnet",
-    ]
-    assert names.not_repeated == {
-        "nin": ["width=0.25", "hidden=1024"],
-        "alexnet": ["width=0.25", "hidden=1024"],
+    assert names.by_label == {
+        "one": "nin pointwise=1 head=gap",
+        "two": "nin pointwise=2 head=gap",
+        "two, dense": "nin pointwise=2 head=fc",
+        "alex": "alexnet",
     }
+    assert names.axes == {"nin": ["pointwise", "head"], "alexnet": []}
+    assert names.not_repeated == {"nin": ["width=0.25"], "alexnet": ["width=0.25"]}
+    assert names["never planned"] == "never planned"
 
 
 def test_two_variants_are_told_apart_by_what_differs() -> None:
     names = Names.of(ONEXONE)
-    assert names.contrast(ONEXONE[1], ONEXONE[0]) == ("pointwise=2", "pointwise=1")
-    assert names.contrast(ONEXONE[1], ONEXONE[2]) == ("head=gap", "head=fc")
-    assert names.contrast(ONEXONE[0], ONEXONE[2]) == ("pointwise=1 head=gap", "pointwise=2 head=fc")
-    assert names.contrast(ONEXONE[1], ONEXONE[3]) == ("nin pointwise=2 head=gap", "alexnet")
+    assert names.contrast("two", "one") == ("pointwise=2", "pointwise=1")
+    assert names.contrast("two", "two, dense") == ("head=gap", "head=fc")
+    assert names.contrast("one", "two, dense") == ("pointwise=1 head=gap", "pointwise=2 head=fc")
+    assert names.contrast("two", "alex") == ("nin pointwise=2 head=gap", "alexnet")
 
 
-def test_an_argument_that_one_variant_alone_writes_is_kept_where_it_tells_them_apart() -> None:
-    labels = ["nin width=0.5", "nin width=0.5 dropout=0.0"]
-    names = Names.of(labels)
-    assert list(names.by_label.values()) == ["nin", "nin dropout=0.0"]
-    assert names.contrast(*labels) == ("nin", "nin dropout=0.0")
+def test_a_recipe_that_differs_is_named_and_is_an_axis_if_nothing_determines_it() -> None:
+    tuned = [
+        variant("a", "nin", {"pointwise": 1}, recipe={"lr": 0.1}),
+        variant("b", "nin", {"pointwise": 2}, recipe={"lr": 0.03}),
+    ]
+    names = Names.of(tuned)
+    assert names.by_label["b"] == "nin pointwise=2 lr=0.03"
+    assert names.axes == {"nin": ["pointwise"]}
+    crossed = [*tuned, variant("c", "nin", {"pointwise": 2}, recipe={"lr": 0.1})]
+    assert Names.of(crossed).axes == {"nin": ["pointwise", "lr"]}
 
 
-def test_what_is_no_label_is_its_own_name() -> None:
-    for hostile in ("", "a|b", "x y", "a =1", "nin width=1 width=2", "=1 b=2"):
-        assert Names.of([hostile, "nin width=1"])[hostile] == hostile
-    assert Label.read("x y") is None
-    # `nin` would be the name of the second, and is the first's label
-    assert Names.of(["nin", "nin width=1"]).by_label == {"nin": "nin", "nin width=1": "nin width=1"}
-    assert Names.of([])["never planned"] == "never planned"
+def test_a_label_of_the_grid_s_own_is_the_name() -> None:
+    own = [variant("NiN-1", "nin", {"pointwise": 1}, own_label=True), variant("x", "nin", {"pointwise": 2})]
+    assert Names.of(own).by_label == {"NiN-1": "NiN-1", "x": "nin pointwise=2"}
+
+
+def test_variants_that_no_field_tells_apart_keep_their_labels() -> None:
+    alike = [variant(label, "nin", {}) for label in ("a|b", "<i>")]
+    assert Names.of(alike).by_label == {"a|b": "a|b", "<i>": "<i>"}

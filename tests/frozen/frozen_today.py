@@ -16,10 +16,10 @@ import yaml
 from frozen_values import FOLDER
 
 from nin_bench import cli
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.models import list_models
-from nin_bench.plan import RegistryCatalog
 from nin_bench.report import build
 from nin_bench.report.search import build as search_build
 from nin_bench.results import load_results
@@ -67,7 +67,7 @@ def report(name: str) -> tuple[Any, dict[str, str]]:
     if not (folder / "grid.json").exists():
         return search_build.describe(search_build.Findings.of(search_build.read_search(folder)), []), {}
     results = load_results(folder)
-    labels = {variant["label"]: variant["variant_id"] for variant in results.grid["variants"]}
+    labels = {variant.label: variant.variant_id for variant in results.grid.variants}
     return build.describe(build.Findings.of(results), []), labels
 
 

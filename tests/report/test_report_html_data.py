@@ -17,6 +17,7 @@ def page_data(folder):
         effect_rows(findings.verdicts),
         findings.interactions,
         findings.notable_confusions,
+        findings.names,
     )
 
 

@@ -46,6 +46,7 @@ def page_data(
     effects: Sequence[Row],
     products: Sequence[Product],
     confusions: Sequence[Confusion],
+    names: Names,
 ) -> dict[str, Any]:
     """What is embedded in the page.
 
@@ -56,10 +57,11 @@ def page_data(
         effects: `effect_rows`.
         products: `find_interactions`.
         confusions: those to draw, `notable`.
+        names: of the variants.
     """
     rows = report["comparison"][:MAX_DRAWN]
     looks = styles([row["variant_id"] for row in rows])
-    cells, fronts, names = report["cells"][:MAX_CELLS], report["pareto_front"], report["names"]
+    cells, fronts = report["cells"][:MAX_CELLS], report["pareto_front"]
     own_costs = [row for machine in costs if machine.of_grid for row in machine.rows[:MAX_DRAWN]]
     found: dict[str, Any] = _embedded({
         "variants": [
@@ -93,7 +95,7 @@ def page_data(
             "escape": _reached(report["escapes"], looks),
             "epochs_to_target": _reached(report["target"]["variants"] if report["target"] else [], looks),
         },
-        "effects": [_effect(row, Names(names, report["not_repeated"])) for row in effects],
+        "effects": [_effect(row, names) for row in effects],
         "cells": _cells(cells, names),
         "causes": {trouble["cell_id"]: trouble["cause"] for trouble in report["troubles"]},
         "cell_curves": _cell_curves([cell["cell_id"] for cell in cells], epochs),
@@ -198,7 +200,7 @@ def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> di
     return {"variants": by_variant, "until": until, "horizon": horizon}
 
 
-def _cells(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, Any]:
+def _cells(cells: Sequence[Mapping[str, Any]], names: Names) -> dict[str, Any]:
     """Columns, so that nothing is named anew for each cell."""
     metrics = dict.fromkeys(name for cell in cells for name in cell["metrics"])
     return {

@@ -164,7 +164,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "question": search.question,
         "search": search.settings.model_dump(),
         "not_repeated": search.names.not_repeated,
-        "arguments": explain_arguments(variant.label for variant in search.variants),
+        "arguments": explain_arguments(search.names),
         "leader": asdict(leader) if (leader := _leader(search, findings.choices)) else None,
         "choices": [asdict(choice) for choice in findings.choices],
         "warnings": [asdict(warning) for warning in findings.warnings],
@@ -302,6 +302,6 @@ def _shown(value: Any) -> str:
 
 def _values(searched: Any) -> str:
     """Where a parameter is searched."""
-    if isinstance(searched, list):
+    if isinstance(searched, list | tuple):
         return ", ".join(_shown(value) for value in searched)
     return f"{searched['low']:g} to {searched['high']:g}{' on a log scale' if searched['log'] else ''}"

@@ -47,7 +47,7 @@ def claim_of_ease(axis: Axis, curves: Sequence[RateCurve], search: Search) -> st
     is no NiN, or there are none.
     """
     by_id = {curve.variant_id: curve for curve in curves}
-    models = {variant.variant_id: variant.model["name"] for variant in search.variants}
+    models = {variant.variant_id: variant.model.name for variant in search.variants}
     ours = by_id.get(search.baseline or "")
     if ours is None or ours.num_params is None or models[ours.variant_id] != "nin":
         return None
