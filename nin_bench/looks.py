@@ -1,9 +1,13 @@
-"""Seeds until decided: how many seeds each variant needs, and when a claim is looked at. Knows no files."""
+"""Seeds until decided: how many seeds each variant needs, and when a claim is looked at. Imports no torch."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nin_bench.stats.looks import Look
+from nin_bench.metrics import METRICS
+from nin_bench.results.schema import Hypothesis, ResolvedGrid
+from nin_bench.stats.looks import Look, looks
 
 
 @dataclass
@@ -12,9 +16,11 @@ class WatchedClaim:
 
     id: str
     is_primary: bool
-    variant_ids: frozenset[str]
+    variant_ids: Collection[str]
     """Of the variants that it compares."""
     schedule: Sequence[Look]
+    digest: str = ""
+    """Of the claim as it stands."""
     num_taken: int = 0
     """Looks that have been taken."""
     decided: bool = False
@@ -81,3 +87,41 @@ class SeedsUntilDecided:
             for claim in self.claims
             if claim.is_primary and variant_id in claim.variant_ids and (look := claim.next_look)
         ]
+
+
+def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
+    """The schedule of a grid, with the looks that were taken; None if every variant is trained with all seeds."""
+    if grid.until_decided is None:
+        return None
+    schedule = looks(len(grid.seeds))
+    ids = {variant.label: variant.variant_id for variant in grid.variants}
+    claims = []
+    for hypothesis in grid.hypotheses:
+        if METRICS[hypothesis.metric].kind not in ("quality", "rate"):
+            continue  # no seed changes it
+        digest = claim_digest(hypothesis, ids)
+        taken = [look for look in grid.looks if (look.hypothesis, look.claim) == (hypothesis.id, digest)]
+        claims.append(
+            WatchedClaim(
+                id=hypothesis.id,
+                is_primary=hypothesis.primary,
+                variant_ids={ids[label] for label in hypothesis.compare},
+                schedule=schedule,
+                digest=digest,
+                num_taken=len(taken),
+                decided=any(look.decided for look in taken),
+            )
+        )
+    return SeedsUntilDecided(grid.seeds, schedule, claims)
+
+
+def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
+    """SHA-256 of what a look at a claim decides on; its wording may change, and labels may.
+
+    Args:
+        hypothesis: the claim.
+        variant_ids: by label.
+    """
+    compared = [variant_ids[label] for label in hypothesis.compare]
+    fixed = hypothesis.model_dump(exclude={"says", "compare"}, exclude_defaults=True) | {"compare": compared}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ LOOKS = looks(24)  # at 12, 18 and 24 seeds
 
 
 def claim(name: str, *variants: str, primary: bool = True) -> WatchedClaim:
-    return WatchedClaim(name, primary, frozenset(variants), LOOKS)
+    return WatchedClaim(name, primary, set(variants), LOOKS)
 
 
 def seeds(*claims: WatchedClaim) -> SeedsUntilDecided:

@@ -19,6 +19,7 @@ from nin_bench.plan import PlannedCell
 from nin_bench.progress import estimate_line, memory_warning, progress_on
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
+from nin_bench.runner.record import make_record
 from nin_bench.search.events import (
     SearchPlanned,
     TrialEnded,
@@ -44,7 +45,9 @@ def cell(seed: int, epochs: int = 2) -> Cell:
 def ended(
     seed: int, outcome: str, error: str | None = None, *, accuracy: float | None = None, will_retry: bool = False
 ) -> CellEnded:
-    record = {"outcome": outcome, "attempts": [{"error": error}], "metrics": {"test_accuracy": accuracy}}
+    record = make_record(
+        cell(seed), outcome, started_at="", error=error, metrics={"test_accuracy": accuracy} if accuracy else {}
+    )
     return CellEnded(cell(seed), record, will_retry)
 
 

@@ -313,6 +313,31 @@ class Lock(Part):
     """Ids of the hypotheses of whose two variants all cells were known then."""
 
 
+class UntilDecided(Part):
+    """Variants are trained until the primary claims are decided."""
+
+    at_most: Annotated[int, Field(ge=1)]
+    """Seeds of each variant."""
+    looks: Tuple[Annotated[int, Field(ge=1)]]
+    """Claims are judged when so many of the listed seeds have ended."""
+
+
+class ClaimLook(Part):
+    """What was decided when a claim was looked at; it is never decided again."""
+
+    hypothesis: str
+    """Its id."""
+    claim: str
+    """Digest of the claim as it stood; a claim that was changed since has not been looked at."""
+    n: Annotated[int, Field(ge=1)]
+    """Listed seeds that had ended."""
+    seeds: Tuple[Count]
+    """Those of them with which all of its variants could be compared: what the verdict rests on."""
+    verdict: str
+    decided: bool
+    taken_at: str
+
+
 class ResolvedGrid(Artefact):
     """The grid as it was last run: `grid.json`."""
 
@@ -329,6 +354,8 @@ class ResolvedGrid(Artefact):
     data: Values
     recipe: Values
     seeds: Tuple[Count]
+    until_decided: UntilDecided | None = None
+    """None if every variant is trained with all seeds."""
     baseline: str | None = None
     variants: Tuple[ResolvedVariant]
     cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
@@ -342,6 +369,8 @@ class ResolvedGrid(Artefact):
     """The last one."""
     earlier_locks: Tuple[Lock] = ()
     """Those before it, the first one first."""
+    looks: Tuple[ClaimLook] = ()
+    """In the order in which they were taken."""
 
     @model_validator(mode="after")
     def _cells_are_of_variants(self) -> Self:

@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
+from nin_bench.analysis.verdicts import judge_look
 from nin_bench.cell import Cell
 from nin_bench.looks import SeedsUntilDecided, WatchedClaim
+from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results.schema import ClaimLook
+from nin_bench.runner.events import Event, LookTaken
+from nin_bench.runner.record import now
 
 
 class Looks:
@@ -11,23 +16,25 @@ class Looks:
 
     Args:
         seeds: the schedule, with the looks that were taken before.
-        planned: every cell of the grid, whether it is selected for this run or not.
+        folder: where records lie; looks are kept in its grid.json.
+        cells: every cell of the grid by its id, whether it is selected for this run or not.
         ended: ids of the cells that have ended, and will not be tried again in this run.
-        take: judges a claim by its next look, keeps the look, and returns whether the claim is decided.
+        on_event: receives what happens.
     """
 
     def __init__(
         self,
         seeds: SeedsUntilDecided,
-        planned: Iterable[Cell],
+        folder: ResultsFolder,
+        cells: Iterable[Cell],
         ended: Iterable[str],
-        take: Callable[[WatchedClaim], bool],
+        on_event: Callable[[Event], None],
     ) -> None:
         self._seeds = seeds
-        self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in planned}
+        self._folder = folder
+        self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in cells}
         self._ended = set(ended)
-        self._take = take
-        self._take_due()  # a run that was killed may not have come to it
+        self._on_event = on_event
 
     def is_needed(self, cell: Cell) -> bool:
         """Whether a cell is to be trained before the next look."""
@@ -36,11 +43,36 @@ class Looks:
     def cell_ended(self, cell: Cell) -> None:
         """Take the looks that waited for this cell."""
         self._ended.add(cell.cell_id)
-        self._take_due()
+        self.take_due()
 
-    def _take_due(self) -> None:
+    def take_due(self) -> None:
+        """Take every look whose cells have ended.
+
+        Raises:
+            ResultsError: grid.json cannot be written.
+        """
         while claim := self._seeds.due(self._has_ended):
-            claim.take(decided=self._take(claim))
+            self._take(claim)
+
+    def _take(self, claim: WatchedClaim) -> None:
+        look = claim.next_look
+        assert look is not None
+        grid = self._folder.read_grid()
+        verdict = judge_look(load_results(self._folder.path), claim.id, look)
+        taken = ClaimLook(
+            hypothesis=claim.id,
+            claim=claim.digest,
+            n=look.n,
+            seeds=tuple(verdict.pairs),
+            verdict=verdict.verdict,
+            decided=verdict.verdict != "undecided",
+            taken_at=now(),
+        )
+        # Kept before anything follows from it: a run that is killed here does not decide again.
+        self._folder.write_grid(grid.model_copy(update={"looks": (*grid.looks, taken)}))
+        claim.take(decided=taken.decided)
+        unneeded = [cell_id for place, cell_id in self._cell_ids.items() if not self._seeds.may_be_needed(*place)]
+        self._on_event(LookTaken(taken, unneeded))
 
     def _has_ended(self, variant_id: str, seed: int) -> bool:
         cell_id = self._cell_ids.get((variant_id, seed))
