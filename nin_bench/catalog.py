@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from nin_bench.cell import DataSpec, ModelSpec
-from nin_bench.cost import count_cost
+from nin_bench.cost import count_model
 from nin_bench.data import count_images, describe_data, resolve_data
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
@@ -35,10 +35,10 @@ class RegistryCatalog:
         return resolve_data(spec, self.data_dir)
 
     def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
-        """Parameters or MACs per image, as `count_cost` counts them; SpecError where there is no such network."""
+        """Parameters or MACs per image, as `count_model` counts them; SpecError where there is no such network."""
         image = describe_data(data, self.data_dir)
         if size == "num_macs":
-            return count_cost(model.name, image, **model.arguments).num_macs.total
+            return count_model(model.name, image, **model.arguments).num_macs.total
         # Passing an image through, in shape only, loads what PyTorch compiles with, a second that this saves.
         with torch.device("meta"):
             network = build_model(model.name, image, **model.arguments)

@@ -19,6 +19,15 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
+# Names for which `nin_bench.training` and `nin_bench.data` have tables of functions. Each table is checked against
+# its names when it is imported: a name without a function, or a function without a name, fails at once.
+Optimizer = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["constant", "cosine", "one_cycle", "step"]
+Initialisation = Literal["default", "xavier_uniform", "kaiming_normal", "normal"]
+Augmentation = Literal["none", "flip", "crop_flip"]
+Precision = Literal["fp32", "bf16"]
+
+
 class Spec(BaseModel):
     """A frozen value, checked where it enters; an unknown field or a value of another type is refused."""
 
@@ -92,33 +101,33 @@ class Recipe(Spec):
     """Images per step."""
     micro_batch: PositiveInt | None = None
     """Images per forward pass, gradients summed over the batch; null passes the batch whole."""
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Optimizer = "sgd"
     """How a gradient becomes a step; what is not said here is as PyTorch has it."""
     lr: PositiveFloat = 0.1
     """Peak learning rate."""
     momentum: Share = 0.0
-    """Of `sgd`."""
+    """Momentum of SGD; 0 disables it."""
     nesterov: bool = False
-    """Of `sgd`; needs momentum."""
+    """Nesterov's form of SGD's momentum; needs `momentum` above 0."""
     weight_decay: NonNegativeFloat = 0.0
-    """Of every parameter; decoupled from the gradient with `adamw`."""
-    schedule: Literal["constant", "cosine", "one_cycle", "step"] = "constant"
-    """How the learning rate goes over the epochs."""
+    """Weight decay of every parameter; `adamw` decouples it from the gradient."""
+    schedule: Schedule = "constant"
+    """How the learning rate changes over the epochs."""
     warmup_epochs: NonNegativeFloat = 0.0
     """Epochs over which the rate rises linearly from zero, before the schedule proper."""
     step_epochs: PositiveInt = 10
-    """Of `step`: epochs between two falls of the rate."""
+    """Epochs between two falls of the rate, with the schedule `step`."""
     step_factor: PositiveFloat = 0.1
-    """Of `step`: what the rate is multiplied by at each fall."""
-    init: Literal["default", "xavier_uniform", "kaiming_normal", "normal"] = "default"
-    """Of convolutions and dense layers; `default` is PyTorch's own."""
+    """Factor by which the rate falls, with the schedule `step`."""
+    init: Initialisation = "default"
+    """Initial weights of convolutions and dense layers; `default` is PyTorch's own."""
     init_std: PositiveFloat = 0.01
-    """Of `normal`: its standard deviation."""
-    augmentation: Literal["none", "flip", "crop_flip"] = "none"
-    """Of training images: half of them mirrored, and with `crop_flip` shifted too."""
+    """Standard deviation of the initialisation `normal`."""
+    augmentation: Augmentation = "none"
+    """Random changes of the training images: `flip` mirrors half of them, `crop_flip` shifts them too."""
     label_smoothing: Share = 0.0
-    """Probability that is taken from an image's class and spread over all."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    """Probability that is taken from an image's class and spread over all classes."""
+    precision: Precision = "fp32"
     """`bf16` computes convolutions and dense layers in bfloat16 (autocast); weights stay in float32."""
     compile: bool = False
     """Train through torch.compile; compiling counts as training time. Not together with `micro_batch`."""

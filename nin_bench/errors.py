@@ -17,6 +17,22 @@ class InputError(NinBenchError):
     """The input is wrong: a grid, an option, a data file. The command line exits with 2."""
 
 
+class MultipleInputError(InputError):
+    """Several mistakes in one input, one line each."""
+
+    MOST = 10
+    """More than these are counted, not shown."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        super().__init__(errors)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        left = len(self.errors) - self.MOST
+        lines = [str(error) for error in self.errors[: self.MOST]]
+        return "\n".join([*lines, f"and {left:,} more such errors"] if left > 0 else lines)
+
+
 class SpecError(InputError):
     """A value was refused by whoever knows what it means; the grid adds file, line and column.
 

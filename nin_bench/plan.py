@@ -14,7 +14,6 @@ from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.results.cost_file import entry_of
 
 State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
@@ -168,8 +167,7 @@ def estimate_cells(
             costs = folder.read_costs(variant_id)
         except DamagedFileError:  # the next measuring sets it aside, and says so
             return None
-        found = costs and entry_of(costs, fingerprint)
-        return CostEntry.model_validate(found) if found else None
+        return costs.entry_of(fingerprint) if costs else None
 
     images = cache(count_images)
 

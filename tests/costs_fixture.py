@@ -49,16 +49,22 @@ def cost_entry(**others: Any) -> dict[str, Any]:
         "setting": {
             "batch_size": 32, "micro_batch": 16, "precision": "bf16", "optimizer": "sgd", "resolution": 131,
             "channels": 1, "num_classes": 10, "num_threads": 1, "num_rounds": 5, "num_workers": 2,
+            "evaluation_batch": 250,
+            "workload": {
+                "num_steps": 10, "images_per_step": 32, "num_predict_images": 500, "num_latencies": 3,
+                "num_layer_images": 32,
+            },
         },
         "num_params": {"total": 1000, "convolution": 600, "pointwise": 300, "dense": 100},
         "num_macs": {"total": 50_000, "convolution": 30_000, "pointwise": 19_000, "dense": 1_000},
         "first_dense_weights": 90,
+        "training_flops": 290_000,
         "memory_bytes": {
             "weights": 4_000, "low_precision_copies": 2_000, "gradients": 4_000, "optimizer": 4_000,
             "activations_per_image": 150_000, "activations_fixed": 0, "input_per_image": 68_644,
-            "predict_per_image": 80_000, "train_sum": 3_500_000, "train_peak_foretold": 3_000_000,
-            "predict_peak_foretold": 1_300_000, "process": 300_000_000, "train_peak": 200_000_000,
-            "predict_peak": 90_000_000,
+            "predict_per_image": 80_000, "train_sum": 3_500_000, "train_peak_estimate": 3_000_000,
+            "predict_peak_estimate": 1_300_000, "process": 300_000_000, "train_peak": 200_000_000,
+            "predict_peak": 90_000_000, "batches": [],
         },
         "train": {
             "images_per_second": around(1000.0), "busy_images_per_second": around(800.0),
@@ -76,13 +82,14 @@ def cost_entry(**others: Any) -> dict[str, Any]:
         },
         "load": [{"steal_share": 0.0, "other_cpu_share": 0.01, "throttled": None}] * 5,
         "layers": [layer("conv", "convolution"), layer("relu", "other", flops=0, flops_per_byte=0.0)],
+        "kind_seconds": None,
         **others,
     }  # fmt: skip
 
 
 def write_costs(folder: Path, variant_id: str, *entries: dict[str, Any], **others: Any) -> None:
     """Write a variant's costs file; fields given replace or join the usual ones."""
-    content = {"schema": 1, "variant_id": variant_id, "label": variant_id, "entries": list(entries), **others}
+    content = {"schema": 2, "variant_id": variant_id, "label": variant_id, "entries": list(entries), **others}
     (folder / "costs").mkdir(exist_ok=True)
     (folder / "costs" / f"{variant_id}.json").write_text(json.dumps(content))
 
@@ -106,7 +113,7 @@ def _showcase_entry(label: str, num_params: int, num_macs: int) -> dict[str, Any
     macs = _split(label, num_macs, params["dense"])  # each weight of a dense layer multiplies once
     layers = [
         layer(
-            f"block{number + 1}.{kind}", kind, flops=2 * macs[kind] / len(intensities),
+            f"block{number + 1}.{kind}", kind, flops=2 * macs[kind] // len(intensities),
             flops_per_byte=float(intensity),
             forward_seconds=2 * macs[kind] / len(intensities) / min(rate * (1 + 0.1 * number), intensity * 9e9),
             backward_seconds=4 * macs[kind] / len(intensities) / rate,
@@ -129,7 +136,7 @@ def _showcase_entry(label: str, num_params: int, num_macs: int) -> dict[str, Any
         memory_bytes={
             **usual["memory_bytes"], "weights": 4 * num_params, "low_precision_copies": 2 * num_params,
             "gradients": 4 * num_params, "optimizer": 4 * num_params, "train_sum": 14 * num_params + 5_000_000,
-            "train_peak_foretold": 14 * num_params + 4_000_000, "train_peak": 16 * num_params + 50_000_000,
+            "train_peak_estimate": 14 * num_params + 4_000_000, "train_peak": 16 * num_params + 50_000_000,
         },
         train={
             **usual["train"], "images_per_second": around(speed, by=drift),

@@ -267,18 +267,26 @@ HYPOTHESIS = (
 def test_a_plan_tells_what_its_seeds_can_decide(call):
     Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}")
     plan = call("plan", "--grid", "grid.yaml")
-    assert plan.out.splitlines()[-5:] == [
-        "What the seeds can decide, with a chance of 80% and as long as every network is healthy:",
-        "small-does  2 seeds at level 0.05 detect a truth 16 points beyond the margin (sd 1.4 points, assumed)",
-        "            if it is 0 points, no difference: decided with a chance of 8%; 8 seeds do",
+    assert plan.out.splitlines()[-4:] == [
+        "What the planned seeds can decide (detectable: with a chance of 80%):",
+        "small-does  2 seeds at level 0.05 can decide nothing; it takes 6",
         "Assumed, since no record and no grid tells: accuracies vary by one point (sd) over seeds, without "
         "correlation. Give --pilot RESULTS_DIR, or the grid an `assume` section.",
-        "2 seeds cannot decide 1 of 1; 8 can decide all (not measured here yet).",
+        "2 seeds can decide 0 of 1.",
     ]
-    document = call("plan", "--grid", "grid.yaml", "--json").json()
-    (found,) = document["hypotheses"]
-    assert (found["id"], found["num_seeds"], found["outlooks"][0]["seeds_needed"]) == ("small-does", 2, 8)
-    assert document["more_seeds"] == [{"num_seeds": 8, "num_decided": 1, "seconds": None}]
+    Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}".replace("seeds: 2", "seeds: 8"))
+    told = call("plan", "--grid", "grid.yaml").out
+    assert "small-does  8 seeds at level 0.05: detectable 1.7 points beyond the margin (sd 1.4 points" in told
+    assert "if the truth is 0 points (no difference): decided with a chance of 78%" in told
+    Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}")
+    (found,) = call("plan", "--grid", "grid.yaml", "--json").json()["hypotheses"]
+    assert (found["id"], found["num_seeds"], found["least_pairs"], found["detectable"]) == (
+        "small-does",
+        2,
+        6,
+        None,
+    )
+    assert found["scenarios"][0]["decided"] == 0
 
 
 def test_a_plan_takes_the_spread_from_a_pilot(call, tmp_path):
@@ -287,18 +295,15 @@ def test_a_plan_takes_the_spread_from_a_pilot(call, tmp_path):
         (0.90, 0.92, 0.94, None, 0.91, 0.91, 0.91, 0.91)
     ]  # fmt: skip
     hypothesis = {
-        "id": "small-does", "says": "s", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": "small-does", "claim": "s", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "equivalent", "margin": 0.02,
     }  # fmt: skip
     write_results(tmp_path / "pilot", {"a": made[:4], "b": made[4:]}, hypotheses=[hypothesis], name="tiny")
-    Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}")
+    Path("grid.yaml").write_text(f"{GRID}hypotheses:\n{HYPOTHESIS}".replace("seeds: 2", "seeds: 8"))
     told = call("plan", "--grid", "grid.yaml", "--pilot", "pilot").out
     assert "(sd 2 points, of 3 pairs of tiny/cpu)" in told
-    assert "if it is +1 points, as in the pilot: decided" in told
-    assert (
-        "in the pilot 1 of 4 pairs had a network that failed, so here some will with a chance of 44%; then ranks "
-        "decide, which takes 6 pairs or more"
-    ) in told
+    assert "if the truth is +1 points (as in the pilot): decided" in told
+    assert "in the pilot 1 and 0 of 4 networks failed or lost a class" in told
     refused = call("plan", "--grid", "grid.yaml", "--pilot", "nowhere")
     assert (refused.status, refused.err.splitlines()[-1][:30]) == (2, "nowhere: not a results folder ")
 
@@ -437,7 +442,7 @@ def test_the_version(call):
         (("lr: 0.1", "lr: -1"), "grid.yaml:5:41: recipe.lr: -1 "),
         (("name: tiny", "name: [tiny]"), "grid.yaml:3:7: name: "),
         (("name: tiny", "name: tiny\nname: tidy"), "grid.yaml:4:1: "),
-        (("  - {name: mlp, hidden: [16, 32]}\n", "  []\n"), "models: empty"),
+        (("  - {name: mlp, hidden: [16, 32]}\n", "  []\n"), "models: none given"),
         (("name: mlp, hidden: [16, 32]", "name: lenet"), "8 is too small for these layers; use 12 or more"),
         (("seeds: 2", "seeds: 6000"), "12,000 cells"),
         (("seeds: 2", "seeds: ["), "grid.yaml:"),
@@ -651,7 +656,7 @@ def test_measure_says_which_batch_fits(call):
     folder.mkdir(parents=True)
     entry = cost_entry(machine=describe_machine("cpu"))
     entry["memory_bytes"]["batches"] = [
-        {"batch_size": size, "micro_batch": micro, "peak_foretold": 0, "peak": peak}
+        {"batch_size": size, "micro_batch": micro, "peak_estimate": 0, "peak": peak}
         for size, micro, peak in (
             (16, None, 50_000_000),
             (32, None, 90_000_000),

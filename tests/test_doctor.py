@@ -24,6 +24,7 @@ from nin_bench.runner.record import make_record
 
 RIGHT = {
     "predicted": np.array([1, 2, 3, -1], np.int16),
+    "credit": np.array([1, 1, 1, 0], np.float32),
     "probability": np.array([0.5, 0.9, 1.0, 0.1], np.float32),
     "label": np.array([1, 2, 3, 4], np.int16),
 }
@@ -108,7 +109,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(folder):
 def test_damaged_records_are_quarantined_with_their_predictions_and_the_rest_is_untouched(folder):
     before = files(folder)
     folder.record_path("c00s0").write_text('{"schema": 1, "cell')
-    rewrite(folder.record_path("c01s0"), schema=2)
+    rewrite(folder.record_path("c01s0"), schema=9)
     found = examine(folder.path)
     assert [(finding.file, finding.state) for finding in found] == [
         ("cells/c00s0.json", "repaired"), ("cells/c01s0.json", "repaired"),
@@ -116,10 +117,10 @@ def test_damaged_records_are_quarantined_with_their_predictions_and_the_rest_is_
     ]  # fmt: skip
     assert found[0].found.startswith("is not whole JSON (")
     assert found[0].done == "quarantined as c00s0.json.corrupt; its cell runs again"
-    assert found[1].found == "is of schema 2; this version reads 1"
+    assert found[1].found == "is of schema 9; this version reads 2"
     assert (found[2].found, found[2].done) == ("belongs to no record", "quarantined as c00s0.npz.corrupt")
     after = files(folder)
-    assert after["cells/c01s0.json.corrupt.txt"] == b"c01s0.json is of schema 2; this version reads 1\n"
+    assert after["cells/c01s0.json.corrupt.txt"] == b"c01s0.json is of schema 9; this version reads 2\n"
     assert after["cells/c00s0.json.corrupt"] == b'{"schema": 1, "cell'
     kept = {name: content for name, content in after.items() if ".corrupt" not in name}
     assert kept.items() <= before.items()
@@ -294,7 +295,7 @@ def test_records_of_other_cells_and_of_other_defaults_are_told_and_left(folder):
     assert files(folder) == before
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1, "name": "onexone"}'])
+@pytest.mark.parametrize("content", [None, "{", '{"schema": 9}', '{"schema": 2, "name": "onexone"}'])
 def test_without_a_grid_a_person_has_to_decide_and_records_stay(folder, content):
     folder.grid_path.unlink()
     if content is not None:

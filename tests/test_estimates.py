@@ -106,7 +106,7 @@ MB = 1_000_000
 
 
 def batch(batch_size: int, peak: int | None, micro_batch: int | None = None) -> dict[str, Any]:
-    return {"batch_size": batch_size, "micro_batch": micro_batch, "peak_foretold": 0, "peak": peak}
+    return {"batch_size": batch_size, "micro_batch": micro_batch, "peak_estimate": 0, "peak": peak}
 
 
 def entry_with(*batches: dict[str, Any], device: str = "cpu", process: int | None = 300 * MB) -> CostEntry:

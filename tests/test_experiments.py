@@ -9,7 +9,7 @@ from nin_bench.catalog import check_models
 from nin_bench.grid import Grid
 from nin_bench.grid.document import header_comment
 from nin_bench.grid.schema import grid_schema
-from nin_bench.yaml_source import parse_yaml
+from nin_bench.grid.yaml_source import parse_yaml
 
 GRIDS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
 

@@ -79,7 +79,7 @@ def test_the_catalog_resolves_data_with_the_table_of_datasets(catalog):
         (
             "activation: relu",
             "activatoin: relu",
-            "7:31: models[0].activatoin: unknown lenet argument 'activatoin'; did you mean 'activation'? "
+            "7:19: models[0].activatoin: unknown lenet argument 'activatoin'; did you mean 'activation'? "
             "Known: activation, batch_norm, width",
         ),
         (

@@ -45,9 +45,8 @@ def cell(seed: int, epochs: int = 2) -> Cell:
 def ended(
     seed: int, outcome: str, error: str | None = None, *, accuracy: float | None = None, will_retry: bool = False
 ) -> CellEnded:
-    record = make_record(
-        cell(seed), outcome, started_at="", error=error, metrics={"test_accuracy": accuracy} if accuracy else {}
-    )
+    metrics = {"test_accuracy": accuracy}
+    record = make_record(cell(seed), outcome, started_at="", error=error, metrics=metrics)
     return CellEnded(cell(seed), record, will_retry)
 
 
@@ -131,8 +130,8 @@ def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, tol
 
 MEASURING: list[Event] = [
     BenchmarkStarted(num_variants=2, num_samples=4),
-    SampleEnded("nin head=[gap]", "rehearsal", 3),
-    SampleEnded("mlp", "rehearsal", 1, error="out_of_memory: 1 TB\nmore of it"),
+    SampleEnded("nin head=[gap]", "warm-up", 3),
+    SampleEnded("mlp", "warm-up", 1, error="out_of_memory: 1 TB\nmore of it"),
     SampleEnded("nin head=[gap]", "round 1 of 1", 0),
 ]
 
@@ -140,7 +139,7 @@ MEASURING: list[Event] = [
 def test_a_measuring_tells_its_stages_and_what_failed(clock):
     told = [
         "measuring 2 variants, one process at a time: 4 samples",
-        "measuring: rehearsal",
+        "measuring: warm-up",
         "mlp: measured no further: out_of_memory: 1 TB",
         "measuring: round 1 of 1",
     ]

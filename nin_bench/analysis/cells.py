@@ -7,7 +7,7 @@ import math
 
 import pandas as pd
 
-from nin_bench.metrics import METRICS
+from nin_bench.metrics import CHANCE_MARGIN, METRICS
 
 
 def number(value: object) -> float:
@@ -33,13 +33,17 @@ def is_trained(cells: pd.DataFrame) -> pd.Series:
 
 
 def health(cells: pd.DataFrame) -> pd.Series:
-    """1 for a healthy network, 0 for one that collapsed or failed, NaN where that is not known.
-
-    Healthy is who ran to the end, escaped chance level and has no dead class map. It is not known of a cell
-    without a record, nor of one that trained too few steps to escape.
-    """
-    known = numbers(cells, "healthy").where(is_trained(cells), 0.0)
+    """0 for a network that failed, 1 for any other, NaN where that is not known, as of a cell without a record."""
+    known = (1 - numbers(cells, "failed")).where(is_trained(cells), 0.0)
     return known.where(cells["outcome"] != "missing")
+
+
+def failed(cells: pd.DataFrame) -> pd.Series:
+    """1 for a network that diverged or ended no better than a constant guess, else 0; NaN where not known."""
+    # records from before do not say so themselves
+    no_better = numbers(cells, "train_loss") > (1 - CHANCE_MARGIN) * numbers(cells, "chance_loss")
+    trained = numbers(cells, "failed").fillna(no_better.astype(float))
+    return trained.where(is_trained(cells), 1.0).where(cells["outcome"].isin(("trained", "diverged")))
 
 
 def is_healthy(cells: pd.DataFrame) -> pd.Series:
@@ -47,27 +51,17 @@ def is_healthy(cells: pd.DataFrame) -> pd.Series:
     return health(cells) == 1
 
 
-def generalisation_gap(cells: pd.DataFrame) -> pd.Series:
-    """Train less test accuracy, both in evaluation mode."""
-    return numbers(cells, "train_accuracy") - numbers(cells, "test_accuracy")
-
-
-def seen_images_per_second(cells: pd.DataFrame) -> pd.Series:
-    """Training throughput while other cells trained beside, which is no measured cost."""
-    return numbers(cells, "train_images_per_second")
+def metric_values(cells: pd.DataFrame, name: str) -> pd.Series:
+    """A metric of each cell that records hold, NaN where it is not known."""
+    metric = METRICS[name]
+    if name == "failed":
+        return failed(cells)
+    assert metric.record is not None, f"{name} is in no record"
+    values = numbers(cells, metric.record)
+    return values if metric.minus is None else values - numbers(cells, metric.minus)
 
 
 def known_metrics(cells: pd.DataFrame) -> pd.DataFrame:
-    """Every metric of cells that a claim can be about: a row per cell, a column per metric, NaN if not known."""
-    derived = {
-        "healthy": health,
-        "generalisation_gap": generalisation_gap,
-        "seen_images_per_second": seen_images_per_second,
-    }
-    return pd.DataFrame(
-        {
-            name: derived[name](cells) if name in derived else numbers(cells, name)
-            for name, metric in METRICS.items()
-            if metric.kind != "measured"
-        }
-    )
+    """Every metric of cells that records hold: a row per cell, a column per metric, NaN where it is not known."""
+    recorded = [name for name, metric in METRICS.items() if metric.record is not None]
+    return pd.DataFrame({name: metric_values(cells, name) for name in recorded}).assign(healthy=health(cells))

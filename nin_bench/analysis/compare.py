@@ -14,20 +14,24 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nin_bench.analysis.cells import is_healthy, is_trained, numbers
+from nin_bench.analysis.cells import is_trained, numbers
 from nin_bench.analysis.costs import RELATIVE
+from nin_bench.analysis.hypothesis_tests import Evidence
 from nin_bench.analysis.names import Names
+from nin_bench.analysis.pairs import Network
 from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
+from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
-from nin_bench.results.cost_entry import Entry, cost_samples
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import (
+    ALPHA,
     Interval,
-    PairedDifference,
+    PairedTest,
     UnpairedDifference,
-    holm_levels,
-    paired_difference,
+    is_heavy_tailed,
+    paired_test,
     unpaired_difference,
 )
 
@@ -35,6 +39,7 @@ SCHEMA = 1
 _VARIES = ("seconds", "_per_second", "memory_bytes", "joules")
 """What no two runs repeat; all else that a record holds of a network does."""
 _COUNTS = ("num_params", "num_macs")
+_ACCURACY = METRICS["test_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,19 @@ class Move:
     verdict: str
     """`the same`, bit for bit; `up`, `down`: beyond noise; `within noise`; `cannot be told`."""
     accuracy: tuple[Spread, Spread]
-    """Given healthy, in A and B."""
+    """In A and B, failed networks among them."""
     difference: float | None
-    """B less A of test accuracy, over healthy cells."""
+    """B less A of test accuracy: the exact paired test's estimate; of means where no seeds are shared."""
     interval: Interval | None
-    """At the level that Holm's correction over the variants gives."""
+    """At `level`; None where nothing bounds it."""
     level: float
+    """5 % divided by the number of variants (Bonferroni), so that their intervals hold together."""
     n: int
     """Pairs; cells of both, where none are paired."""
     paired: bool
     """By seed."""
-    healthy: tuple[Tally, Tally]
-    healthy_p: float
+    failed: tuple[Tally, Tally]
+    failed_p: float
     """Fisher's exact test for equal shares."""
     num_equal: int
     """Cells of one id whose networks are the same in both, bit for bit."""
@@ -68,7 +74,7 @@ class Move:
     counts: dict[str, tuple[int | None, int | None]]
     """Parameters and MACs, in A and B."""
     costs: dict[str, dict[str, Any]]
-    """B over A by metric, of what both measured: mean, interval (95 %, Welch's, of logarithms), rounds of each."""
+    """B over A by metric, of what both measured: estimate, interval (95 %, Welch's, of logarithms), num_rounds."""
 
 
 def describe_moves(a: Results, b: Results) -> dict[str, Any]:
@@ -108,10 +114,9 @@ def _matched(a: Results, b: Results) -> list[tuple[ResolvedVariant, ResolvedVari
 
 
 def _moves(a: Results, b: Results, pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[Move]:
-    sides = [(_Side.of(a, before), _Side.of(b, after)) for before, after in pairs]
-    tests = [_test(before, after) for before, after in sides]
-    levels = holm_levels([_p(test) for test in tests])
-    return [_move(*side, test, level) for side, test, level in zip(sides, tests, levels, strict=True)]
+    known_a, known_b = Evidence.of(a), Evidence.of(b)
+    sides = [(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
+    return [_move(before, after, ALPHA / len(sides)) for before, after in sides]
 
 
 @dataclass(frozen=True)
@@ -119,28 +124,32 @@ class _Side:
     """A variant as one folder has it."""
 
     label: str
-    accuracies: dict[int, float]
-    """By seed, of healthy cells."""
-    healthy: Tally
+    networks: dict[int, Network]
+    """By seed: those that were trained to their end or diverged, and whose accuracy is known."""
     records: dict[str, Record]
     """By cell id, of cells that ran to their end."""
     counts: dict[str, int | None]
-    cost: Entry | None
+    cost: CostEntry | None
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracies, of failed networks too."""
+        return [network.accuracy for network in self.networks.values()]
+
+    @property
+    def failed(self) -> Tally:
+        """Networks that failed."""
+        return Tally(sum(network.failed for network in self.networks.values()), len(self.networks))
 
     @classmethod
-    def of(cls, results: Results, variant: ResolvedVariant) -> "_Side":
+    def of(cls, results: Results, evidence: Evidence, variant: ResolvedVariant) -> "_Side":
         cells = results.cells[results.cells["variant_id"] == variant.variant_id]
-        trained, healthy = cells[is_trained(cells)], cells[is_healthy(cells)]
-        accuracy = numbers(healthy, "test_accuracy")
+        trained = cells[is_trained(cells)]
         ids = set(trained["cell_id"])
+        networks = {seed: network for (label, seed), network in evidence.cells.items() if label == variant.label}
         return cls(
             label=variant.label,
-            accuracies={
-                int(seed): value
-                for seed, value in zip(healthy["seed"], accuracy.tolist(), strict=True)
-                if math.isfinite(value)
-            },
-            healthy=Tally(len(healthy), int(numbers(trained, "healthy").notna().sum())),
+            networks={seed: one for seed, one in networks.items() if one.why_missing(_ACCURACY) is None},
             records={record.cell_id: record for record in results.records if record.cell_id in ids},
             counts={name: _first(trained, name) for name in _COUNTS},
             cost=results.cost_entries.get(variant.variant_id),
@@ -152,44 +161,42 @@ def _first(cells: pd.DataFrame, name: str) -> int | None:
     return int(known.iloc[0]) if len(known) else None
 
 
-_Test = PairedDifference | UnpairedDifference | None
+_Test = PairedTest | UnpairedDifference | None
 
 
 def _test(a: _Side, b: _Side) -> _Test:
-    """B less A, over shared seeds where there are any."""
-    if shared := sorted(set(a.accuracies) & set(b.accuracies)):
-        return paired_difference([b.accuracies[seed] for seed in shared], [a.accuracies[seed] for seed in shared])
-    if a.accuracies and b.accuracies:
-        return unpaired_difference(list(b.accuracies.values()), list(a.accuracies.values()))
-    return None
+    """B less A, over shared seeds where there are any; None where no test holds."""
+    if shared := sorted(set(a.networks) & set(b.networks)):
+        before, after = ([side.networks[seed] for seed in shared] for side in (a, b))
+        accuracies = [[network.accuracy for network in side] for side in (before, after)]
+        bad = [network.failed or network.lost_classes for network in (*before, *after)]
+        differences = np.subtract(accuracies[1], accuracies[0])
+        return paired_test(differences, heavy_tailed=is_heavy_tailed(accuracies, bad))
+    if not (a.networks and b.networks) or a.failed.count or b.failed.count:
+        return None  # Welch's test supposes that all networks learned
+    return unpaired_difference(b.accuracies, a.accuracies)
 
 
-def _p(test: _Test) -> float:
-    match test:
-        case PairedDifference():
-            return min(1.0, 2 * min(test.above(0), test.below(0)))
-        case UnpairedDifference():
-            return test.p
-    return 1.0
-
-
-def _move(a: _Side, b: _Side, test: _Test, level: float) -> Move:
+def _move(a: _Side, b: _Side, level: float) -> Move:
+    test = _test(a, b)
     shared = sorted(set(a.records) & set(b.records))
     num_equal = sum(_repeats(a.records[cell_id], b.records[cell_id]) for cell_id in shared)
     everything = num_equal == len(a.records) == len(b.records) > 0
     interval = None if test is None else test.interval(level)
+    if interval == (-math.inf, math.inf):
+        interval = None
     return Move(
         label=b.label,
         label_before=a.label,
         verdict="the same" if everything else _verdict(interval),
-        accuracy=(Spread.of(list(a.accuracies.values())), Spread.of(list(b.accuracies.values()))),
-        difference=None if test is None else test.mean,
+        accuracy=(Spread.of(a.accuracies), Spread.of(b.accuracies)),
+        difference=None if test is None else test.estimate,
         interval=interval,
         level=level,
-        n=test.n if isinstance(test, PairedDifference) else len(a.accuracies) + len(b.accuracies),
-        paired=isinstance(test, PairedDifference),
-        healthy=(a.healthy, b.healthy),
-        healthy_p=_fisher(a.healthy, b.healthy),
+        n=test.n if isinstance(test, PairedTest) else len(a.networks) + len(b.networks),
+        paired=isinstance(test, PairedTest),
+        failed=(a.failed, b.failed),
+        failed_p=_fisher(a.failed, b.failed),
         num_equal=num_equal,
         num_shared=len(shared),
         counts={name: (a.counts[name], b.counts[name]) for name in _COUNTS},
@@ -218,16 +225,16 @@ def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not any(part in name for part in _VARIES)}
 
 
-def _ratios(a: Entry | None, b: Entry | None) -> dict[str, dict[str, Any]]:
+def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for metric in RELATIVE:
-        samples = [cost_samples(entry, metric) or [] if entry else [] for entry in (a, b)]
+        samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
         if not all(samples) or min(map(min, samples)) <= 0:
             continue
         test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())
         interval = test.interval()
         found[metric] = {
-            "mean": math.exp(test.mean),
+            "estimate": math.exp(test.estimate),
             "interval": interval and (math.exp(interval[0]), math.exp(interval[1])),
             "num_rounds": (len(samples[0]), len(samples[1])),
         }

@@ -14,9 +14,9 @@ import numpy as np
 from nin_bench.analysis.names import Names
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
-from nin_bench.results.cost_entry import CostEntry, Entry, LoadRound, cost_samples
+from nin_bench.results.cost_entry import CostEntry, Load
 from nin_bench.results.schema import ResolvedGrid
-from nin_bench.stats import Interval, paired_difference
+from nin_bench.stats import Interval, paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
 """Of layers, with the names that people read; `other` has no weights to multiply by."""
@@ -29,15 +29,24 @@ UNSTEADY = 0.1
 RELATIVE = ("train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes")
 """The metrics that the tables also give relative to the baseline."""
 
+_NOT_REPORTED: dict[str, Any] = {
+    "machine": True,
+    "training_flops": True,
+    "latency_seconds": {"samples"},
+    "memory_bytes": {"input_per_image", "predict_per_image", "predict_peak_estimate"},
+    "layers": {"__all__": {"type", "num_params", "num_macs", "output_shape", "bytes"}},
+}
+"""What report.json leaves out of an entry."""
+
 
 @dataclass(frozen=True)
 class Ratio:
     """A variant's figure over the baseline's."""
 
-    mean: float
-    """The geometric mean of the ratios within rounds."""
+    estimate: float
+    """The typical ratio within a round: the exact signed-rank test's estimate, of logarithms."""
     interval: Interval | None
-    """Of 95 %, from the paired t-interval of the ratios' logarithms; None where they show no spread."""
+    """Of 95 % for this ratio alone; None below six rounds, which bound nothing."""
     n: int
     """Rounds."""
 
@@ -65,7 +74,7 @@ class CostRow:
             "label": self.label,
             "name": self.name,
             "baseline": self.baseline,
-            **self.entry.model_dump(exclude={"machine": True, "latency_seconds": {"samples"}}),
+            **self.entry.model_dump(exclude=_NOT_REPORTED),
             "seconds_by_kind": self.seconds,
             "seconds_with_backward": _with_backward(self.entry),
             "relative_to_baseline": {name: asdict(ratio) for name, ratio in self.ratios.items()},
@@ -102,34 +111,34 @@ def compare_costs(results: Results) -> list[MachineCosts]:
     found = []
     if results.cost_entries:
         found.append(_of_machine(results.cost_entries, results.grid, of_grid=True))
-    others: dict[str, dict[str, Entry]] = {}
+    others: dict[str, dict[str, CostEntry]] = {}
     for variant_id in results.grid.variants_by_id:
         for entry in _entries(results, variant_id):
             if entry != results.cost_entries.get(variant_id):
-                others.setdefault(entry["machine"]["fingerprint"], {})[variant_id] = entry
+                others.setdefault(entry.machine.fingerprint, {})[variant_id] = entry
     apart = [_of_machine(entries, results.grid, of_grid=False) for _, entries in sorted(others.items())]
     return found + sorted(apart, key=lambda costs: len(costs.rows), reverse=True)
 
 
-def paired_samples(a: Entry, b: Entry, metric: str) -> list[tuple[float, float]]:
+def paired_samples(a: CostEntry, b: CostEntry, metric: str) -> list[tuple[float, float]]:
     """What two entries of one machine say of a metric, round by round.
 
     Nothing is paired of entries that were measured apart, or where one was not measured.
     """
-    if a["measured_at"] != b["measured_at"]:
+    if a.measured_at != b.measured_at:
         return []
-    return list(zip(cost_samples(a, metric) or [], cost_samples(b, metric) or [], strict=False))
+    return list(zip(a.samples(metric) or [], b.samples(metric) or [], strict=False))
 
 
-def _entries(results: Results, variant_id: str) -> list[Entry]:
+def _entries(results: Results, variant_id: str) -> Sequence[CostEntry]:
     try:
         costs = ResultsFolder(results.folder).read_costs(variant_id)
     except DamagedFileError:  # told in `Results.left_out`
         return []
-    return costs["entries"] if costs else []
+    return costs.entries if costs else []
 
 
-def _of_machine(entries: Mapping[str, Entry], grid: ResolvedGrid, *, of_grid: bool) -> MachineCosts:
+def _of_machine(entries: Mapping[str, CostEntry], grid: ResolvedGrid, *, of_grid: bool) -> MachineCosts:
     variants = {variant.variant_id: variant.label for variant in grid.variants}
     names = Names.of(grid.variants)
     measured = {key: entries[key] for key in variants if key in entries}
@@ -145,15 +154,16 @@ def _of_machine(entries: Mapping[str, Entry], grid: ResolvedGrid, *, of_grid: bo
     ]
     return MachineCosts(
         of_grid=of_grid,
-        machine=next(iter(measured.values()))["machine"],
+        machine=next(iter(measured.values())).machine.model_dump(),
         rows=rows,
         missing=[label for key, label in variants.items() if key not in measured],
         remarks=_remarks(rows),
     )
 
 
-def _row(called: tuple[str, str, str], raw: Entry, baseline: Entry | None, *, is_baseline: bool) -> CostRow:
-    entry = CostEntry.model_validate(raw)
+def _row(
+    called: tuple[str, str, str], entry: CostEntry, baseline: CostEntry | None, *, is_baseline: bool
+) -> CostRow:
     variant_id, label, name = called
     return CostRow(
         variant_id=variant_id,
@@ -162,21 +172,22 @@ def _row(called: tuple[str, str, str], raw: Entry, baseline: Entry | None, *, is
         baseline=is_baseline,
         entry=entry,
         seconds=_seconds_by_kind(entry),
-        ratios=_ratios(raw, baseline) if baseline and not is_baseline else {},
+        ratios=_ratios(entry, baseline) if baseline and not is_baseline else {},
     )
 
 
-def _ratios(entry: Entry, baseline: Entry) -> dict[str, Ratio]:
+def _ratios(entry: CostEntry, baseline: CostEntry) -> dict[str, Ratio]:
     found = {}
     for metric in RELATIVE:
         pairs = paired_samples(entry, baseline, metric)
         if pairs and min(min(pair) for pair in pairs) > 0:
-            difference = paired_difference(*np.log(pairs).T)
-            interval = difference.interval()
+            logarithms = np.log(pairs)
+            test = paired_test(logarithms[:, 0] - logarithms[:, 1], heavy_tailed=False)
+            low, high = test.interval()
             found[metric] = Ratio(
-                mean=math.exp(difference.mean),
-                interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
-                n=difference.n,
+                estimate=math.exp(test.estimate),
+                interval=(math.exp(low), math.exp(high)) if math.isfinite(low) else None,
+                n=test.n,
             )
     return found
 
@@ -232,7 +243,7 @@ def _unsteady_ceilings(entries: Sequence[CostEntry]) -> str | None:
     )
 
 
-def describe_disturbance(rounds: Sequence[LoadRound]) -> str | None:
+def describe_disturbance(rounds: Sequence[Load]) -> str | None:
     """What else went on, in a sentence; None where it hardly matters."""
     steal = [round_.steal_share or 0.0 for round_ in rounds]
     others = [round_.other_cpu_share or 0.0 for round_ in rounds]

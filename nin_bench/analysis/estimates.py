@@ -33,7 +33,7 @@ def compare_foretold(results: Results) -> list[ForetoldRow]:
     for record in results.records:
         if record.outcome == "trained" and len(record.attempts) == 1:
             foretold, actual = (
-                number(getattr(record.attempts[0], name)) for name in ("foretold_seconds", "seconds")
+                number(getattr(record.attempts[0], name)) for name in ("estimated_seconds", "seconds")
             )
             if foretold > 0 and actual > 0:  # NaN is neither
                 cells.setdefault(record.cell_id, []).append((foretold, actual))

@@ -1,25 +1,27 @@
 """Two axes of one model in every combination: does what one choice does depend on the other?"""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nin_bench.analysis.cells import is_healthy, numbers
+from nin_bench.analysis.hypothesis_tests import Evidence
 from nin_bench.analysis.names import Names
+from nin_bench.analysis.pairs import Contrast, Pairs
 from nin_bench.analysis.tables import Spread
+from nin_bench.metrics import METRICS
 from nin_bench.results import Results
-from nin_bench.stats import Interval, PairedDifference, holm_levels, interaction
+from nin_bench.stats import ALPHA, Interval, TestName
 
 LEAST_LEVELS = 2
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Interaction:
     """How much more one choice changes beside another choice."""
 
     first: tuple[str, str]
@@ -28,12 +30,14 @@ class Contrast:
     """Of the second axis: from, to."""
     effect: float | None
     """What `first` changes test accuracy by at the second's end, less what it does at its start; None where no
-    seed has all four networks healthy."""
+    seed has all four networks."""
     interval: Interval | None
-    """At the level that Holm's correction over the contrasts of the product gives."""
+    """At `level`; None where so few seeds bound nothing."""
     level: float
+    """5 % divided by the number of contrasts of the product (Bonferroni): their intervals hold together."""
     n: int
-    """Seeds at which all four networks are healthy."""
+    """Seeds at which all four networks were trained or diverged."""
+    test: TestName | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Product:
     """Levels that were not combined with every level of the other axis."""
     cells: list[dict[str, Any]]
     """By levels: label, mean, sd and n of test accuracy given healthy, num_trained."""
-    contrasts: list[Contrast]
+    contrasts: list[Interaction]
 
 
 def find_interactions(results: Results, names: Names) -> list[Product]:
@@ -59,12 +63,13 @@ def find_interactions(results: Results, names: Names) -> list[Product]:
     for label, model in names.models.items():
         models.setdefault(model, {})[label] = names.fields[label]
     baseline = results.grid.baseline or ""
+    evidence = Evidence.of(results)
     for model, variants in models.items():
         axes = names.axes[model]
         start = variants.get(baseline) or next(iter(variants.values()))
         for pair in combinations(axes, 2):
             held = {axis: start[axis] for axis in axes if axis not in pair}
-            product = _product(results, model, pair, held, variants, start)
+            product = _product(results, evidence, model, pair, held, variants, start)
             if product is not None:
                 found.append(product)
     return found
@@ -72,6 +77,7 @@ def find_interactions(results: Results, names: Names) -> list[Product]:
 
 def _product(
     results: Results,
+    evidence: Evidence,
     model: str,
     axes: tuple[str, str],
     held: dict[str, str],
@@ -104,7 +110,7 @@ def _product(
             for a in levels[0]
             for b in levels[1]
         ],
-        contrasts=_contrasts(levels, accuracies, start, axes),
+        contrasts=_contrasts(levels, labels, evidence, results.grid.seeds, start, axes),
     )
 
 
@@ -128,31 +134,33 @@ def _by_seed(results: Results, label: str) -> pd.Series:
 
 def _contrasts(
     levels: tuple[list[str], list[str]],
-    accuracies: Mapping[tuple[str, str], pd.Series],
+    labels: Mapping[tuple[str, str], str],
+    evidence: Evidence,
+    seeds: Sequence[int],
     start: Mapping[str, str],
     axes: tuple[str, str],
-) -> list[Contrast]:
+) -> list[Interaction]:
     """Every other level of each axis against the baseline's, or the first."""
     a0, b0 = (start[axis] if start.get(axis) in own else own[0] for axis, own in zip(axes, levels, strict=True))
-    pairs = [(a, b) for a in levels[0] if a != a0 for b in levels[1] if b != b0]
-    tests = [_test(accuracies, (a0, a), (b0, b)) for a, b in pairs]
-    p_values = [1.0 if test is None else min(1.0, 2 * min(test.above(0), test.below(0))) for test in tests]
-    return [
-        Contrast(
-            first=(a0, a),
-            second=(b0, b),
-            effect=None if test is None else test.mean,
-            interval=None if test is None else test.interval(level),
-            level=level,
-            n=0 if test is None else test.n,
+    corners = [(a, b) for a in levels[0] if a != a0 for b in levels[1] if b != b0]
+    level = ALPHA / max(len(corners), 1)
+    found = []
+    for a, b in corners:
+        contrast = Contrast.interaction((labels[a, b], labels[a0, b]), (labels[a, b0], labels[a0, b0]))
+        test = Pairs.read(contrast, METRICS["test_accuracy"], seeds, evidence.cells).test(
+            METRICS["test_accuracy"], ratio=False
         )
-        for (a, b), test, level in zip(pairs, tests, holm_levels(p_values), strict=True)
-    ]
-
-
-def _test(
-    accuracies: Mapping[tuple[str, str], pd.Series], a: Sequence[str], b: Sequence[str]
-) -> PairedDifference | None:
-    corners = [accuracies[place] for place in ((a[1], b[1]), (a[1], b[0]), (a[0], b[1]), (a[0], b[0]))]
-    table: npt.NDArray[np.float64] = pd.concat(corners, axis=1).dropna().to_numpy(float)
-    return interaction(*table.T) if len(table) else None
+        known = None if isinstance(test, str) else test
+        interval = known.interval(level) if known else None
+        found.append(
+            Interaction(
+                first=(a0, a),
+                second=(b0, b),
+                effect=known.estimate if known else None,
+                interval=interval if interval and math.isfinite(interval[0]) else None,
+                level=level,
+                n=known.n if known else 0,
+                test=known.test if known else None,
+            )
+        )
+    return found

@@ -1,53 +1,71 @@
-"""What was fixed before the first run, and at which level each claim is judged because of that."""
+"""What was fixed before the networks were trained, and at which level each claim is judged because of that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nin_bench.metrics import METRICS
+from nin_bench.results import schema
 from nin_bench.results.lock import lock_digest
 from nin_bench.results.schema import Hypothesis, ResolvedGrid
-from nin_bench.stats import ALPHA, holm_levels
-
-LOCKED_FIELDS = ("primary", "metric", "expect", "margin", "factor")
-"""What makes a hypothesis another one, beside the variants that it compares; its wording may be mended."""
+from nin_bench.stats import ALPHA
 
 
 @dataclass(frozen=True)
 class Lock:
-    """The hypotheses and seeds as they stood at the first run."""
+    """The hypotheses and seeds as they were locked, at first and since."""
 
-    seeds: Sequence[int]
-    hypotheses: Sequence[Hypothesis]
+    locks: Sequence[schema.Lock]
+    """In the order of time; the last one is in force."""
+
     intact: bool
-    """Whether seeds and hypotheses still fit the digest that was stored with them."""
-    identities: Mapping[str, list[Any]]
-    """By id; what a hypothesis must still be to count as planned. Empty where the lock is not intact."""
+    """Whether the seeds and hypotheses of every lock still fit the digest that was stored with them."""
     variant_ids: Mapping[str, str]
     """By label, as grid.json has them now."""
 
     @classmethod
     def read(cls, grid: ResolvedGrid) -> "Lock":
-        """The first lock in grid.json; without one, the grid counts as locked as it stands."""
-        seeds, hypotheses = grid.seeds, grid.hypotheses
+        """The locks in grid.json; without one, the grid counts as locked as it stands."""
         now = {variant.label: variant.variant_id for variant in grid.variants}
-        then, intact = now, True
-        if grid.locks:
-            lock = grid.locks[0]
-            seeds, hypotheses = lock.seeds, lock.hypotheses
-            # a label changes when a default is written out, and its variant does not
-            then, intact = lock.variants or now, lock.digest == lock_digest(seeds, hypotheses)
-        identities = {entry.id: _identity(entry, then) for entry in hypotheses} if intact else {}
-        return cls(seeds, hypotheses, intact, identities, now)
+        intact = all(lock.digest == lock_digest(lock.seeds, lock.hypotheses) for lock in grid.locks)
+        as_it_stands = schema.Lock(digest="", locked_at="", seeds=grid.seeds, hypotheses=grid.hypotheses)
+        return cls(grid.locks or (as_it_stands,), intact, now)
+
+    def seeds_of(self, entry: Hypothesis) -> list[int]:
+        """The seeds that were planned when a hypothesis was first locked; those added later do not count."""
+        locked = self._locked(entry.id)
+        return list((locked[0][0] if locked else self.locks[-1]).seeds)
 
     def holds(self, entry: Hypothesis) -> bool:
-        """Whether a hypothesis is one that was locked, unchanged; any other is post hoc."""
-        return self.identities.get(entry.id) == _identity(entry, self.variant_ids)
+        """Whether a hypothesis is as it was locked, before its networks were all trained; else it is post hoc."""
+        locked = self._locked(entry.id)
+        return (
+            self.intact
+            and bool(locked)
+            and entry.id not in locked[0][0].already_trained
+            and all(_identity(was, lock.variants or self.variant_ids) == self._now(entry) for lock, was in locked)
+        )
 
     def given_up(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
         """The ids of those that were locked and are not among these any more, or not as they were."""
         kept = {entry.id for entry in hypotheses if self.holds(entry)}
-        return [name for name in self.identities if name not in kept]
+        return [name for name in self._first if name not in kept] if self.intact else []
+
+    @property
+    def family(self) -> set[str]:
+        """The ids of the locked primary claims with a test, those given up since among them."""
+        return {name for name, entry in self._first.items() if entry.primary and _is_tested(entry)}
+
+    @property
+    def _first(self) -> dict[str, Hypothesis]:
+        """Every hypothesis that was ever locked, as it was at first."""
+        return {entry.id: entry for lock in reversed(self.locks) for entry in lock.hypotheses}
+
+    def _locked(self, name: str) -> list[tuple[schema.Lock, Hypothesis]]:
+        return [(lock, entry) for lock in self.locks for entry in lock.hypotheses if entry.id == name]
+
+    def _now(self, entry: Hypothesis) -> dict[str, Any]:
+        return _identity(entry, self.variant_ids)
 
 
 @dataclass(frozen=True)
@@ -59,37 +77,36 @@ class Level:
     """Claims that share the chance of an error; 1 for one that is judged alone."""
 
 
-def levels(lock: Lock, hypotheses: Sequence[tuple[Hypothesis, float]]) -> list[Level]:
+def levels(lock: Lock, hypotheses: Sequence[Hypothesis]) -> list[Level]:
     """The level at which each hypothesis is judged.
 
-    The locked primary hypotheses are one family, corrected by Holm. Nothing done after the first run changes its
-    size or eases it: one that was edited or withdrawn since stays in it, as if it had failed. Post hoc
-    hypotheses, primary or not, are a family of their own. Those that were locked as secondary are judged alone.
-    No claim about a metric that no seed changes needs a level.
+    The locked primary claims with a test are one family: each has 5 % divided by their number (Bonferroni), so
+    that their intervals hold together. One that was changed or withdrawn since still counts. Post hoc claims,
+    primary or not, are a family of their own. Those that were locked as secondary have 5 % each.
 
     Args:
         lock: what was fixed.
-        hypotheses: as they stand now, each with its p-value.
+        hypotheses: as they stand now.
     """
-    planned = {entry.id: p for entry, p in hypotheses if lock.holds(entry)}
-    post_hoc = {entry.id: p for entry, p in hypotheses if not lock.holds(entry) and _is_tested(entry)}
-    primary = {
-        entry.id: planned.get(entry.id, 1.0) for entry in lock.hypotheses if entry.primary and _is_tested(entry)
-    }
-    of_planned, of_post_hoc = _by_holm(primary), _by_holm(post_hoc)
-    alone = Level(ALPHA, 1)
-    return [(of_planned if lock.holds(entry) else of_post_hoc).get(entry.id, alone) for entry, _ in hypotheses]
+    post_hoc = {entry.id for entry in hypotheses if not lock.holds(entry) and _is_tested(entry)}
 
+    def size(entry: Hypothesis) -> int:
+        family = lock.family if lock.holds(entry) else post_hoc
+        return len(family) if entry.id in family else 1
 
-def _by_holm(p_values: Mapping[str, float]) -> dict[str, Level]:
-    found = holm_levels(list(p_values.values()))
-    return {name: Level(alpha, len(p_values)) for name, alpha in zip(p_values, found, strict=True)}
+    return [Level(ALPHA / size(entry), size(entry)) for entry in hypotheses]
 
 
 def _is_tested(entry: Hypothesis) -> bool:
     return not METRICS[entry.metric].deterministic
 
 
-def _identity(entry: Hypothesis, variant_ids: Mapping[str, str]) -> list[Any]:
-    compared = [variant_ids.get(label, label) for label in entry.compare]
-    return [compared, *(getattr(entry, name) for name in LOCKED_FIELDS)]
+def _identity(entry: Hypothesis, variant_ids: Mapping[str, str]) -> dict[str, Any]:
+    """What makes a hypothesis another one: every field, with variants in place of labels."""
+    plain = entry.model_dump(exclude_none=True)
+    compared = {
+        field: [variant_ids.get(label, label) for label in plain[field]]
+        for field in ("compare", "against")
+        if field in plain
+    }
+    return plain | compared

@@ -79,11 +79,13 @@ def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
     if predictions is not None:
         label, predicted = predictions["label"], predictions["predicted"]
         num_classes = max(num_classes, num_classes_in(predictions))
-        lost = sorted(set(label.tolist()) - set(predicted.tolist()))
-        silent = float((predicted < 0).mean())
+        unique = predictions["credit"] == 1
+        lost = sorted(set(label.tolist()) - set(predicted[unique].tolist()))
+        silent = float((~unique).mean())
         of_lost = np.isin(label, lost)
         share = float(of_lost.mean())
-        others = float((predicted == label)[~of_lost].mean()) if not of_lost.all() else None
+        right = unique & (predicted == label)
+        others = float(right[~of_lost].mean()) if not of_lost.all() else None
     if not lost and not num_dead:
         return None, lost is not None
     if dead is None and num_dead and lost is not None and len(lost) == num_dead:
@@ -93,7 +95,7 @@ def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
         cell_id=record.cell_id,
         label=place.label,
         seed=place.seed,
-        healthy=metrics.healthy,
+        healthy=None if metrics.failed is None else not metrics.failed,
         classes=None if lost is None else [names[number] for number in lost],
         dead_maps=None if dead is None else [names[number] for number in dead],
         died_after=_died_after(record, dead, names),

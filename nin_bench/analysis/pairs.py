@@ -1,8 +1,9 @@
-"""What two variants share, seeds or rounds: which can be compared by a metric, and by which test."""
+"""The seeds or rounds at which variants can be compared, and the differences there."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,149 +11,178 @@ import numpy.typing as npt
 from nin_bench.metrics import Metric
 from nin_bench.results import FINAL_OUTCOMES
 from nin_bench.stats import (
-    PairedDifference,
     PairedShares,
-    ThreeParts,
-    paired_difference,
+    PairedTest,
+    is_heavy_tailed,
+    paired_differences,
     paired_shares,
-    three_parts,
+    paired_test,
 )
+
+Array = npt.NDArray[np.float64]
+_LAST_WHERE_FAILED = {"generalisation_gap", "escape_epoch"}
+"""Metrics by which a network that failed counts as worst: a network that learned nothing has a gap of 0."""
+_ACCURACIES = {"test_accuracy", "train_accuracy", "validation_accuracy"}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a planned cell has to say."""
+class Network:
+    """What is known of a planned cell."""
 
     outcome: str
     values: Mapping[str, float]
-    """By metric, NaN where not known."""
+    """By metric, with `chance_accuracy` and `num_lost_classes`; NaN where not known."""
 
     def __getitem__(self, name: str) -> float:
         return self.values.get(name, math.nan)
 
+    @property
+    def failed(self) -> bool:
+        """Whether it diverged or ended no better than a constant guess."""
+        return self["failed"] == 1
 
-NO_RECORD = Measured("missing", {})
+    @property
+    def lost_classes(self) -> bool:
+        """Whether it is known never to predict some class; a network that failed often does not."""
+        return self["num_lost_classes"] > 0
+
+    def judged(self, metric: Metric) -> float:
+        """Its value for a claim: of a diverged network chance accuracy, and the worst value by other metrics."""
+        if metric.kind != "quality":
+            return self[metric.name]
+        worst = -math.inf if metric.higher_is_better else math.inf
+        if self.failed and metric.name in _LAST_WHERE_FAILED:
+            return worst
+        if self.outcome == "diverged":
+            return self["chance_accuracy"] if metric.name in _ACCURACIES else worst
+        return self[metric.name]
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy, chance if it diverged; NaN where not known."""
+        return self["chance_accuracy"] if self.outcome == "diverged" else self["test_accuracy"]
+
+    def why_missing(self, metric: Metric) -> str | None:
+        """Why it cannot be compared; None where it can. Crashed and out of memory say nothing of a network."""
+        if self.outcome not in ("trained", "diverged"):
+            return self.outcome.replace("_", " ")
+        return "not measured" if math.isnan(self.judged(metric)) else None
+
+
+NO_RECORD = Network("missing", {})
+
+
+@dataclass(frozen=True)
+class MissingCell:
+    """A planned cell that cannot be compared."""
+
+    label: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Differences between variants: A − B, or a weighted sum of such differences."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """A and B of each."""
+    weights: tuple[float, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All variants, each once."""
+        return tuple(dict.fromkeys(label for pair in self.pairs for label in pair))
+
+    @classmethod
+    def difference(cls, a: str, b: str) -> "Contrast":
+        """A less B."""
+        return cls(((a, b),), (1.0,))
+
+    @classmethod
+    def interaction(cls, first: tuple[str, str], second: tuple[str, str]) -> "Contrast":
+        """The first difference less the second."""
+        return cls((first, second), (1.0, -1.0))
+
+    @classmethod
+    def mean(cls, pairs: Sequence[tuple[str, str]]) -> "Contrast":
+        """The mean of several differences at the same seed."""
+        return cls(tuple(pairs), (1 / len(pairs),) * len(pairs))
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is planned of variants A and B, and the pairs among it that can be compared."""
+    """What is planned of a contrast's variants, and the seeds at which all of them can be compared."""
 
-    numbers: list[int]
-    """Seeds, or rounds counted from 1, of the pairs that can be compared; the arrays below are in this order."""
-    a: npt.NDArray[np.float64]
-    """Values of A; those of failed networks may be NaN."""
-    b: npt.NDArray[np.float64]
-    healthy_a: npt.NDArray[np.bool_]
-    healthy_b: npt.NDArray[np.bool_]
-    left_out: list[tuple[str, int, str]]
-    """Label, seed and reason of each planned cell that cannot be compared."""
+    contrast: Contrast
+    seeds: list[int]
+    """In the order in which they were planned."""
+    networks: list[dict[str, Network]]
+    """By seed, of every variant."""
+    missing: list[MissingCell]
     num_planned: int
     num_ended: int
-    """Planned pairs of which both cells have ended for good."""
-
-    @classmethod
-    def of_rounds(cls, samples: Sequence[tuple[float, float]]) -> "Pairs":
-        """Pair what two costs entries measured in the same rounds."""
-        a, b = np.array(samples, dtype=float).reshape(-1, 2).T
-        sound = np.ones(len(samples), dtype=bool)  # a cost has nothing to do with what a network learned
-        return cls(
-            numbers=list(range(1, len(samples) + 1)),
-            a=a,
-            b=b,
-            healthy_a=sound,
-            healthy_b=sound,
-            left_out=[],
-            num_planned=len(samples),
-            num_ended=len(samples),
-        )
+    """Planned seeds at which every cell has ended for good."""
 
     @classmethod
     def read(
-        cls, metric: Metric, labels: Sequence[str], seeds: Sequence[int], rows: Mapping[tuple[str, int], Measured]
+        cls, contrast: Contrast, metric: Metric, seeds: Sequence[int], cells: Mapping[tuple[str, int], Network]
     ) -> "Pairs":
         """Pair the cells.
 
         Args:
-            metric: what they are compared by.
-            labels: of A and of B.
+            contrast: what is compared.
+            metric: by what.
             seeds: the planned ones.
-            rows: every planned cell by label and seed.
+            cells: every planned cell by label and seed.
         """
-        cells = [[rows.get((label, seed), NO_RECORD) for label in labels] for seed in seeds]
-        reasons = [[_why_unknown(cell, metric) for cell in pair] for pair in cells]
-        known = [pair for pair, whys in zip(cells, reasons, strict=True) if not any(whys)]
-        values = np.array([[cell[metric.name] for cell in pair] for pair in known], dtype=float)
-        healthy = np.array([[cell["healthy"] == 1 for cell in pair] for pair in known], dtype=bool)
-        a, b = values.reshape(-1, 2).T
-        healthy_a, healthy_b = healthy.reshape(-1, 2).T
+        found = {seed: {label: cells.get((label, seed), NO_RECORD) for label in contrast.labels} for seed in seeds}
+        missing = [
+            MissingCell(label, seed, why)
+            for seed, networks in found.items()
+            for label, network in networks.items()
+            if (why := network.why_missing(metric))
+        ]
+        known = [seed for seed in found if seed not in {cell.seed for cell in missing}]
         return cls(
-            numbers=[seed for seed, whys in zip(seeds, reasons, strict=True) if not any(whys)],
-            a=a,
-            b=b,
-            healthy_a=healthy_a,
-            healthy_b=healthy_b,
-            left_out=[
-                (label, seed, why)
-                for seed, whys in zip(seeds, reasons, strict=True)
-                for label, why in zip(labels, whys, strict=True)
-                if why
-            ],
-            num_planned=len(cells),
-            num_ended=sum(all(cell.outcome in FINAL_OUTCOMES for cell in pair) for pair in cells),
+            contrast=contrast,
+            seeds=known,
+            networks=[found[seed] for seed in known],
+            missing=missing,
+            num_planned=len(found),
+            num_ended=sum(
+                all(network.outcome in FINAL_OUTCOMES for network in networks.values())
+                for networks in found.values()
+            ),
         )
 
-
-def compare(
-    pairs: Pairs, metric: Metric, margin: float, *, ratio: bool
-) -> PairedDifference | PairedShares | ThreeParts | str:
-    """Choose the test that the pairs call for.
-
-    Args:
-        pairs: at least one that can be compared.
-        metric: what they are compared by.
-        margin: the smallest difference that matters, of logarithms for a ratio.
-        ratio: whether A over B is asked for, so that logarithms are compared.
-
-    Returns:
-        The test, or the reason why there is none.
-    """
-    a, b = pairs.a, pairs.b
-    if metric.kind == "rate":
+    def test(self, metric: Metric, *, ratio: bool) -> PairedTest | str:
+        """The exact test of the differences, of logarithms where a ratio is asked for; or why there is none."""
+        if not self.seeds:
+            return "there is no seed at which all of its variants can be compared"
+        values = {label: self._values(label, metric) for label in self.contrast.labels}
         if ratio:
-            return "shares of networks are compared by a margin, not by a factor"
-        return paired_shares(a == 1, b == 1)
-    failed = not (pairs.healthy_a & pairs.healthy_b).all()
-    if failed:
-        # what a failed network scored is not looked at; this keeps its logarithm finite
-        a, b = np.where(pairs.healthy_a, a, 1.0), np.where(pairs.healthy_b, b, 1.0)
-    if ratio:
-        if min(a.min(), b.min()) <= 0:
-            return f"a factor needs values above 0, and {metric.name} has others"
-        a, b = np.log(a), np.log(b)
-    if not failed:
-        return paired_difference(a, b)
-    better = metric.higher_is_better
-    return three_parts(a, b, pairs.healthy_a, pairs.healthy_b, margin=margin, higher_is_better=better)
+            if min(column.min() for column in values.values()) <= 0:
+                return f"a factor needs values above 0, and {metric.name} has others"
+            values = {label: np.log(column) for label, column in values.items()}
+        total = np.zeros(len(self.seeds))
+        with np.errstate(invalid="ignore"):
+            for (a, b), weight in zip(self.contrast.pairs, self.contrast.weights, strict=True):
+                total = total + weight * paired_differences(values[a], values[b])
+        return paired_test(np.where(np.isnan(total), 0.0, total), heavy_tailed=self._heavy_tailed)
 
+    def shares(self, name: Literal["failed", "lost_classes"]) -> PairedShares | None:
+        """How often networks of A and B failed, or lost a class; None for more than one difference."""
+        if len(self.contrast.pairs) > 1 or not self.seeds:
+            return None
+        a, b = self.contrast.pairs[0]
+        return paired_shares(*([getattr(networks[label], name) for networks in self.networks] for label in (a, b)))
 
-def known_value(
-    metric: Metric, label: str, seeds: Sequence[int], rows: Mapping[tuple[str, int], Measured]
-) -> float | None:
-    """The value of a metric that is the same in every seed, or None where no record holds it."""
-    values = (rows.get((label, seed), NO_RECORD)[metric.name] for seed in seeds)
-    return next((value for value in values if math.isfinite(value)), None)
+    def _values(self, label: str, metric: Metric) -> Array:
+        return np.array([networks[label].judged(metric) for networks in self.networks])
 
-
-def _why_unknown(cell: Measured, metric: Metric) -> str | None:
-    """Why a cell cannot be compared, or None where it can.
-
-    A network that failed can: as a failure. A cell that says nothing about its network (crashed, out of memory)
-    cannot.
-    """
-    if not metric.deterministic and cell.outcome not in ("trained", "diverged"):
-        return cell.outcome.replace("_", " ")
-    if metric.kind == "quality" and math.isnan(cell["healthy"]):
-        return "trained too few steps to tell whether it collapsed"
-    failed = metric.kind == "quality" and cell["healthy"] == 0
-    return None if failed or math.isfinite(cell[metric.name]) else "not measured"
+    @property
+    def _heavy_tailed(self) -> bool:
+        accuracies = [[networks[label].accuracy for networks in self.networks] for label in self.contrast.labels]
+        bad = [one.failed or one.lost_classes for networks in self.networks for one in networks.values()]
+        return is_heavy_tailed(accuracies, bad)

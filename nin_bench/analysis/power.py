@@ -1,8 +1,7 @@
-"""The chance of a verdict on each hypothesis, the difference that can be detected, the seeds that would do.
+"""The chance of a verdict on each hypothesis at the planned seeds, and the smallest detectable difference.
 
-The spread over seeds comes from a pilot's records; where there are none, from what the grid assumes; and where it
-assumes nothing, from a default that is named. Chances are those of the paired t-test, so they hold where every
-network is healthy; how likely that is, a pilot tells as well.
+The spread over seeds comes from a pilot's records; without one, from what the grid assumes; and where it assumes
+nothing, from a default that is named. How often networks fail comes from a pilot alone.
 """
 
 import math
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench.analysis.hypothesis_tests import claim_of
-from nin_bench.analysis.spread import Collapse, Pilot, Spread, spread_of
-from nin_bench.grid import Grid, Hypothesis
+from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
+from nin_bench.grid import Grid
 from nin_bench.metrics import METRICS
-from nin_bench.results.schema import Hypothesis as LockedHypothesis
-from nin_bench.stats import ALPHA, Claim, chances, detectable_difference, least_pairs, seeds_needed
+from nin_bench.results.schema import Hypothesis
+from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs
 
 POWER = 0.8
 """The chance of a verdict that is called enough."""
@@ -25,21 +24,20 @@ _UNTESTED = {
     "architecture": "no seed changes it: two counts decide",
     "observed": "not testable: seen while cells train side by side",
     "measured": "decided by rounds of measuring, to which seeds add nothing",
+    "rate": "shares are decided by exact tests",
 }
-"""Why seeds do not decide a hypothesis, by its metric's kind."""
+"""Why there are no chances of a hypothesis, by its metric's kind."""
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Scenario:
     """The chances of a claim's verdicts, supposing a truth."""
 
     truth: float
-    """The difference supposed, in the metric's unit; the ratio, where a factor is claimed."""
+    """The difference supposed between healthy networks, in the metric's unit; the ratio, for a factor."""
     why: str
     supported: float
     refuted: float
-    seeds_needed: int | None
-    """For a verdict with a chance of `POWER`; None where a thousand would not do."""
 
     @property
     def decided(self) -> float:
@@ -48,7 +46,7 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class Prospect:
+class Power:
     """What the planned seeds can decide of one hypothesis."""
 
     id: str
@@ -58,36 +56,35 @@ class Prospect:
     num_seeds: int
     """Planned for both variants."""
     level: float
-    """At which it is decided: Holm's first and strictest step, where it is one of several primary ones."""
+    """At which it is decided: 5 % divided by the number of primary claims with a test, for each of those."""
+    least_pairs: int
+    """The fewest pairs that can decide anything at this level."""
     untested: str | None = None
-    """Where seeds do not decide it: why. Nothing below is known then."""
-    least_pairs: int | None = None
-    """The fewest that can decide it where networks collapse, because ranks do then."""
+    """Why there are no chances. Nothing below is known then."""
     spread: Spread | None = None
-    collapse: Collapse | None = None
+    failures: Failures | None = None
     """None without a pilot."""
     detectable: float | None = None
-    """How far beyond the margin the truth must lie for a verdict with a chance of `POWER`."""
+    """How far beyond the margin the truth must lie for a verdict with a chance of `POWER`, if no network fails.
+
+    None where so few seeds can decide nothing."""
     detectable_sds: float | None = None
     """The same in standard deviations of the differences, for which no spread needs to be known."""
-    outlooks: tuple[Outlook, ...] = ()
-    """None where no spread is known; the summary goes by the first."""
+    scenarios: tuple[Scenario, ...] = ()
+    """Empty where no spread is known; the summary goes by the first."""
 
     @property
     def can_decide(self) -> bool:
         """Whether the planned seeds are enough, supposing the first truth."""
-        return bool(self.outlooks) and self.outlooks[0].decided >= POWER
+        return bool(self.scenarios) and self.scenarios[0].decided >= POWER
 
     def as_dict(self) -> dict[str, Any]:
         """As `plan --json` prints it."""
-        collapse = self.collapse and {
-            **asdict(self.collapse), "chance": self.collapse.chance(self.num_seeds)
-        }  # fmt: skip
-        outlooks = [{**asdict(outlook), "decided": outlook.decided} for outlook in self.outlooks]
-        return {**asdict(self), "collapse": collapse, "outlooks": outlooks}
+        scenarios = [{**asdict(scenario), "decided": scenario.decided} for scenario in self.scenarios]
+        return {**asdict(self), "scenarios": scenarios}
 
 
-def foresee(grid: Grid, pilots: Sequence[Path]) -> list[Prospect]:
+def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
     """What the planned seeds can decide of each of the grid's hypotheses, in its order.
 
     Args:
@@ -102,45 +99,44 @@ def foresee(grid: Grid, pilots: Sequence[Path]) -> list[Prospect]:
     seeds: dict[str, set[int]] = {}
     for cell in grid.cells:
         seeds.setdefault(cell.label, set()).add(cell.seed)
-    return [
-        _foresee(
-            Prospect(
-                id=one.id,
-                metric=one.metric,
-                factor=one.factor is not None,
-                num_seeds=len(seeds[one.compare[0]] & seeds[one.compare[1]]),
-                level=ALPHA / len(family) if one in family else ALPHA,
-            ),
-            one,
-            *spread_of(one, grid, read),
+    found = []
+    for one in grid.hypotheses:
+        level = ALPHA / len(family) if one in family else ALPHA
+        planned = Power(
+            id=one.id,
+            metric=one.metric,
+            factor=one.factor is not None,
+            num_seeds=len(seeds[one.compare[0]] & seeds[one.compare[1]]),
+            level=level,
+            least_pairs=least_pairs(level),
+            untested=_UNTESTED.get(METRICS[one.metric].kind),
         )
-        for one in grid.hypotheses
-    ]
+        found.append(planned if planned.untested else _with_chances(planned, one, *spread_of(one, grid, read)))
+    return found
 
 
-def _foresee(bare: Prospect, hypothesis: Hypothesis, spread: Spread | None, collapse: Collapse | None) -> Prospect:
-    kind = METRICS[bare.metric].kind
-    if kind in _UNTESTED:
-        return replace(bare, untested=_UNTESTED[kind])
-    bare = replace(bare, least_pairs=least_pairs(bare.level))
-    if kind == "rate":
-        return replace(bare, untested="shares are decided by exact tests")
-    as_said: Callable[[float], float] = math.exp if bare.factor else float
-    sds = detectable_difference(n=bare.num_seeds, sd=1.0, alpha=bare.level, power=POWER)
-    known = replace(bare, spread=spread, collapse=collapse, detectable_sds=sds)
+def _with_chances(
+    planned: Power, hypothesis: Hypothesis, spread: Spread | None, failures: Failures | None
+) -> Power:
+    as_said: Callable[[float], float] = math.exp if planned.factor else float
+    sds = detectable_difference(n=planned.num_seeds, sd=1.0, level=planned.level, power=POWER)
+    known = replace(planned, spread=spread, failures=failures, detectable_sds=sds)
     if spread is None:
         return known
-    claim = claim_of(LockedHypothesis.model_validate(hypothesis.model_dump()))
-    outlooks = []
+    claim, scenarios = claim_of(hypothesis.model_dump()), []
     for truth, why in _truths(claim, spread):
-        found = chances(claim, n=bare.num_seeds, sd=spread.sd, difference=truth, alpha=bare.level)
-        needed = seeds_needed(claim, sd=spread.sd, difference=truth, alpha=bare.level, power=POWER)
-        outlooks.append(Outlook(as_said(truth), why, found.supported, found.refuted, needed))
-    return replace(
-        known,
-        detectable=None if sds is None else as_said(sds * spread.sd),
-        outlooks=tuple(outlooks),
-    )
+        found = chances(
+            claim,
+            looks=[Look(planned.num_seeds, 1.0)],
+            sd=spread.sd,
+            difference=truth,
+            level=planned.level,
+            failing=Failing(*failures.shares) if failures else Failing(),
+            higher_is_better=METRICS[planned.metric].higher_is_better,
+        )
+        scenarios.append(Scenario(as_said(truth), why, found.supported, found.refuted))
+    detectable = None if sds is None else as_said(sds * spread.sd)
+    return replace(known, detectable=detectable, scenarios=tuple(scenarios))
 
 
 def _truths(claim: Claim, spread: Spread) -> list[tuple[float, str]]:

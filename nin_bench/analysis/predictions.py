@@ -87,7 +87,7 @@ def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, dict[
         if verdict.metric != "test_accuracy" or verdict.verdict == "not testable":
             continue
         error = _image_error(stored, [
-            [records[label, seed] for label in verdict.compare] for seed in verdict.details["seeds"]
+            [records[label, seed] for label in verdict.compare] for seed in verdict.pairs
         ])  # fmt: skip
         if error is not None:
             found[verdict.id] = asdict(error)
@@ -98,7 +98,7 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
     correct: list[list[npt.NDArray[np.bool_]]] = []
     labels: npt.NDArray[Any] | None = None
     for pair in pairs:
-        if not all(record.metrics.healthy for record in pair):
+        if not all(record.metrics.failed is False for record in pair):
             continue
         predicted = [stored.of(record) for record in pair]
         known = [one for one in predicted if one is not None]
@@ -108,7 +108,7 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
             labels = known[0]["label"]
         if not all(np.array_equal(one["label"], labels) for one in known):
             continue  # of another test set
-        correct.append([one["predicted"] == one["label"] for one in known])
+        correct.append([(one["predicted"] == one["label"]) & (one["credit"] == 1) for one in known])
     if not correct or labels is None or len(labels) < 2:
         return None
     a, b = (np.array([pair[side] for pair in correct]) for side in (0, 1))
@@ -119,7 +119,7 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
     """Confusions by variant; those of which no healthy cell's predictions are stored are left out."""
     healthy: dict[str, list[Record]] = {}
     for record in stored.results.records:
-        if record.outcome == "trained" and record.metrics.healthy:
+        if record.outcome == "trained" and record.metrics.failed is False:
             healthy.setdefault(stored.places[record.cell_id].variant_id, []).append(record)
     found = []
     for row in rows[:MOST_VARIANTS]:
@@ -146,7 +146,7 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
 def _matrix(predictions: Predictions, num_classes: int) -> npt.NDArray[np.float64]:
     label, predicted = predictions["label"], predictions["predicted"]
     counts = np.zeros((num_classes, num_classes + 1))
-    np.add.at(counts, (label, np.where(predicted < 0, num_classes, predicted)), 1)
+    np.add.at(counts, (label, np.where(predictions["credit"] < 1, num_classes, predicted)), 1)
     shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 

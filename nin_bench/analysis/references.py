@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nin_bench.analysis.cells import number
-from nin_bench.analysis.hypothesis_tests import Known
+from nin_bench.analysis.hypothesis_tests import Evidence
 from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
@@ -43,11 +43,11 @@ class Comparison:
 
 def compare_references(results: Results) -> list[Comparison]:
     """Hold each of the grid's references against the cells of its variant, in the grid's order."""
-    known = Known.of(results)
+    known = Evidence.of(results)
     return [_compare(reference, known, results) for reference in results.grid.references]
 
 
-def _compare(reference: Reference, known: Known, results: Results) -> Comparison:
+def _compare(reference: Reference, known: Evidence, results: Results) -> Comparison:
     metric, label = METRICS[reference.metric], reference.model
     values = _values(metric, label, known, results)
     published = Spread(reference.value, reference.sd, reference.n)
@@ -67,7 +67,7 @@ def _compare(reference: Reference, known: Known, results: Results) -> Comparison
         percentile = percentile_among(reference.value, values)
     return Comparison(
         id=reference.id,
-        says=reference.says,
+        says=reference.claim,
         metric=metric.name,
         label=label,
         source=reference.source,
@@ -98,7 +98,7 @@ def _is_mixed(accuracy: Spread) -> bool:
     return accuracy.sd**2 > _MOSTLY_ALIKE * accuracy.mean * (1 - accuracy.mean)
 
 
-def _values(metric: Metric, label: str, known: Known, results: Results) -> list[float]:
+def _values(metric: Metric, label: str, known: Evidence, results: Results) -> list[float]:
     """What is known of the variant: a value for each trained cell, or the one that no seed changes."""
     seeds = [seed for of, seed in known.cells if of == label]
     if metric.deterministic:

@@ -7,12 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from nin_bench.analysis.hypothesis_tests import Known
-from nin_bench.grid import Assumption, Grid, Hypothesis
+from nin_bench.analysis.hypothesis_tests import Evidence
+from nin_bench.grid import Assumption, Grid
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results, ResultsFolder, load_results
-from nin_bench.results.schema import Hypothesis as LockedHypothesis
-from nin_bench.stats import paired_difference
+from nin_bench.results.schema import Hypothesis
 
 LEAST_PAIRS = 3
 """Of a pilot: fewer say next to nothing of a spread."""
@@ -30,22 +29,24 @@ class Spread:
     pilot: str | None = None
     """The grid and profile of the pilot."""
     num_pairs: int | None = None
-    """Of the pilot: those in which both networks were healthy."""
+    """Of the pilot: those in which no network failed or lost a class."""
     mean: float | None = None
     """Of the pilot's differences."""
 
 
 @dataclass(frozen=True)
-class Collapse:
-    """How often networks failed in a pilot."""
+class Failures:
+    """How often networks failed or lost a class in a pilot."""
 
     num_pairs: int
-    num_healthy: int
-    """Pairs in which both networks were healthy."""
+    num_failed: tuple[int, int]
+    """Networks of A and of B."""
 
-    def chance(self, num_pairs: int) -> float:
-        """That of so many pairs at least one has a network that fails, at the pilot's share."""
-        return 1 - (self.num_healthy / self.num_pairs) ** num_pairs
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Of A's and of B's networks."""
+        a, b = self.num_failed
+        return a / self.num_pairs, b / self.num_pairs
 
 
 def find_pilots(folder: ResultsFolder) -> list[Path]:
@@ -60,37 +61,38 @@ class Pilot:
     """A results folder, some cells of which may be those of a hypothesis."""
 
     results: Results
-    known: Known
+    evidence: Evidence
 
     @classmethod
     def read(cls, folder: Path) -> "Pilot":
         """Read one; ResultsError where it cannot be used."""
         results = load_results(folder)
-        return cls(results, Known.of(results))
+        return cls(results, Evidence.of(results))
 
-    def spread(self, hypothesis: Hypothesis, grid: Grid) -> tuple[Spread | None, Collapse | None]:
+    def spread(self, hypothesis: Hypothesis, grid: Grid) -> tuple[Spread | None, Failures | None]:
         """What its cells show; nothing where they are none of the hypothesis', or too few."""
         labels = self._labels(hypothesis, grid)
         if labels is None:
             return None, None
-        claimed = LockedHypothesis.model_validate(hypothesis.model_dump())
         seeds = sorted({cell.seed for cell in self.results.grid.cells})
-        pairs = self.known.open_case(claimed.model_copy(update={"compare": tuple(labels)}), seeds).pairs
-        if not pairs.numbers:
+        pairs = self.evidence.test(hypothesis.model_copy(update={"compare": tuple(labels)}), seeds).pairs
+        if pairs is None or not pairs.seeds:
             return None, None
-        healthy = pairs.healthy_a & pairs.healthy_b
-        collapse = Collapse(len(pairs.numbers), int(healthy.sum()))
-        a, b = pairs.a[healthy], pairs.b[healthy]
+        metric = METRICS[hypothesis.metric]
+        bad = np.array([[one.failed or one.lost_classes for one in pair.values()] for pair in pairs.networks])
+        a, b = np.array([[one.judged(metric) for one in pair.values()] for pair in pairs.networks])[
+            ~bad.any(axis=1)
+        ].T
+        failures = Failures(len(bad), (int(bad[:, 0].sum()), int(bad[:, 1].sum())))
         if hypothesis.factor is not None:
             positive = (a > 0) & (b > 0)
             a, b = np.log(a[positive]), np.log(b[positive])
-        if len(a) < LEAST_PAIRS:
-            return None, collapse
-        found = paired_difference(a, b)
-        if not found.sd:
-            return None, collapse
+        differences = np.round(a - b, 9)
+        if len(differences) < LEAST_PAIRS or not np.ptp(differences):
+            return None, failures
         name = f"{self.results.grid.name}/{self.results.grid.profile}"
-        return Spread(found.sd, "pilot", name, found.n, found.mean), collapse
+        sd = float(differences.std(ddof=1))
+        return Spread(sd, "pilot", name, len(differences), float(differences.mean())), failures
 
     def _labels(self, hypothesis: Hypothesis, grid: Grid) -> list[str] | None:
         """What its variants are called here; or, in another profile, those that its namesake compares."""
@@ -111,16 +113,16 @@ class Pilot:
 
 def spread_of(
     hypothesis: Hypothesis, grid: Grid, pilots: Sequence[Pilot]
-) -> tuple[Spread | None, Collapse | None]:
+) -> tuple[Spread | None, Failures | None]:
     """The spread of the first pilot that shows one, or else as assumed; and how often networks fail."""
-    collapse: Collapse | None = None
+    failures: Failures | None = None
     for pilot in pilots:
         spread, seen = pilot.spread(hypothesis, grid)
-        collapse = collapse or seen
+        failures = failures or seen
         if spread is not None:
-            return spread, collapse
+            return spread, failures
     if stated := grid.assume.get(hypothesis.metric):
-        return Spread(stated.sd_of_differences, "assumed"), collapse
+        return Spread(stated.sd_of_differences, "assumed"), failures
     if METRICS[hypothesis.metric].unit == "share" and hypothesis.factor is None:
-        return Spread(DEFAULT.sd_of_differences, "default"), collapse
-    return None, collapse
+        return Spread(DEFAULT.sd_of_differences, "default"), failures
+    return None, failures

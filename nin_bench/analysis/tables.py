@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from nin_bench.analysis.cells import generalisation_gap, health, is_healthy, is_trained, number, numbers
+from nin_bench.analysis.cells import health, is_healthy, is_trained, metric_values, number, numbers
 from nin_bench.analysis.names import Names
 from nin_bench.results import Results
 
@@ -112,8 +112,8 @@ def compare_variants(results: Results) -> list[VariantRow]:
     num_macs = numbers(cells, "num_macs").groupby(variant).first()
     accuracy = spreads(numbers(cells, "test_accuracy"), trained)
     accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
-    gaps = spreads(generalisation_gap(cells), healthy)
-    speeds = spreads(numbers(cells, "train_images_per_second"), trained)
+    gaps = spreads(metric_values(cells, "generalisation_gap"), healthy)
+    speeds = spreads(metric_values(cells, "observed_images_per_second"), trained)
     seconds = spreads(numbers(cells, "train_seconds"), trained)
     return [
         VariantRow(
@@ -199,8 +199,8 @@ def _why_collapsed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> st
         reasons.append(f"never left chance level{at}")
     if dead := _whole(cell.get("num_dead_maps")):
         reasons.append(f"{dead} class {'map' if dead == 1 else 'maps'} dead")
-    if silent := _whole(cell.get("num_no_prediction")):
-        reasons.append(f"no prediction for {silent:,} test {'image' if silent == 1 else 'images'}")
+    if tied := _whole(cell.get("num_tied")):
+        reasons.append(f"no prediction for {tied:,} test {'image' if tied == 1 else 'images'}")
     return "; ".join(reasons)
 
 

@@ -1,28 +1,60 @@
-"""Judge the grid's hypotheses by records and costs: for each a verdict and its evidence."""
+"""Judge the grid's hypotheses by records and costs: for each a verdict, with the numbers that it rests on."""
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-from nin_bench.analysis.findings import Outcome, find
-from nin_bench.analysis.hypothesis_tests import Case, Counts, Known
+from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest
 from nin_bench.analysis.lock import Level, Lock, levels
+from nin_bench.analysis.pairs import MissingCell
+from nin_bench.metrics import METRICS
 from nin_bench.results import Results
 from nin_bench.stats import (
-    Decision,
     Expectation,
     Interval,
-    PairedDifference,
-    ThreeParts,
-    chances,
-    pairs_needed,
-    seeds_needed,
+    PairedShares,
+    PairedTest,
+    points_against,
+    wilson_interval,
 )
+
+Outcome = Literal["supported", "refuted", "undecided", "not testable"]
+TestName = Literal["signed-rank", "sign", "Newcombe and McNemar", "counts"]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often networks of A and of B failed, or lost a class, over the pairs of a verdict."""
+
+    counts: tuple[int, int]
+    n: int
+    intervals: tuple[Interval, Interval]
+    """Of each share, 95 % (Wilson)."""
+    difference: float
+    """The share of A less that of B."""
+    interval: Interval
+    """Of the difference, 95 % (Newcombe)."""
+    mcnemar_p: float
+    """Exact, two-sided."""
+
+    @classmethod
+    def of(cls, found: PairedShares) -> "Shares":
+        """Describe two shares of the same pairs."""
+        a, b = found.counts
+        return cls(
+            counts=found.counts,
+            n=found.n,
+            intervals=(wilson_interval(a, found.n), wilson_interval(b, found.n)),
+            difference=found.difference,
+            interval=found.interval(),
+            mcnemar_p=found.mcnemar_p,
+        )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records say of one hypothesis."""
+    """What the records say on one hypothesis."""
 
     id: str
     says: str
@@ -34,152 +66,164 @@ class Verdict:
     factor: float | None
     verdict: Outcome
     effect: float | None
-    """A less B in the metric's unit, or A over B where a factor is claimed; None where networks failed, because
-    ranks decide then and no mean."""
+    """The estimate of A less B in the metric's unit, or of A over B where a factor is claimed; None where it is
+    infinite, because most networks failed, or where there is none."""
     interval: Interval | None
-    """Of the effect, at the level at which the hypothesis was judged: what decided."""
+    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is infinite.
+
+    None where neither end is bounded, and for counts."""
     n: int | None
-    """Pairs that the verdict rests on, of seeds or of rounds; None where two exact counts decide, and no pair."""
+    """Pairs that the verdict rests on, of seeds or of rounds; None where two counts decide, and no pair."""
+    test: TestName | None
+    level: float
+    """The chance of a wrong verdict on this claim is at most this."""
+    family_size: int
+    """Claims that share 5 %; 1 where this one has 5 % of its own."""
+    p_support: float | None
+    """One-sided, exact: the claim is supported where it is at most half the level."""
+    p_refute: float | None
+    failed: Shares | None
+    """Networks that failed; None where no networks of one pair of variants are compared."""
+    lost_classes: Shares | None
+    """Networks that never predict some class."""
+    trade_off: bool
+    """Whether failures point against the verdict: what it calls better, or as good, fails more often."""
     post_hoc: bool
-    """Whether the hypothesis is none of those that were locked at the first run."""
+    """Whether the claim was written or changed after its networks were trained."""
     early: bool
     """Whether fewer cells than planned have ended."""
-    seeds_needed: int | None
-    """Of an undecided claim about networks: seeds in all that give a verdict with a chance of 80 %, if effect and
-    spread are what they seem, or pairs go on as they did; None where a thousand would not do, or nothing tells."""
-    likely_verdict: Decision | None
-    """The one that so many seeds would likely bring."""
-    stricter: "Stricter | None"
-    """The verdict, if networks that lost a class counted as failed; None where it rests on none of them."""
-    details: dict[str, Any]
-    """The rest of the evidence, as plain values."""
-    case: Case
-    """What was judged."""
+    reason: str | None
+    """Why it is not testable."""
+    by_round: bool
+    """Whether pairs are rounds of measuring."""
+    pairs: list[int]
+    """The seeds, or rounds counted from 1, that it rests on."""
+    missing: list[MissingCell]
+    """Planned cells that cannot be compared, and why."""
     seeds_added: list[int]
-    """Seeds that were added after the hypotheses were locked, and do not count."""
+    """Seeds that were added after the claim was locked, and do not count."""
+    values: tuple[float, float] | None = None
+    """The two counts, where counts decide."""
 
     @property
-    def level(self) -> float:
-        """The level at which it was judged."""
-        return float(self.details["level"])
-
-    @property
-    def by_round(self) -> bool:
-        """Whether its pairs are rounds of measuring."""
-        return self.case.metric.kind == "measured"
-
-    @property
-    def by_seed(self) -> bool:
-        """Whether its pairs are seeds."""
-        return not (self.by_round or self.case.metric.deterministic)
+    def is_counted(self) -> bool:
+        """Whether it is about counts, which no seed changes."""
+        return METRICS[self.metric].deterministic
 
     def as_dict(self) -> dict[str, Any]:
-        """Its plain values, without what was judged."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        del kept["case"], kept["seeds_added"]
-        return kept | {"stricter": self.stricter and asdict(self.stricter)}
+        """Its plain values."""
+        return asdict(self)
 
 
-@dataclass(frozen=True)
-class Stricter:
-    """A verdict by a stricter reading of what failed."""
-
-    verdict: Outcome
-    num_networks: int
-    """Healthy networks among those that the verdict rests on that never predict some class."""
-    ranking: dict[str, Any] | None
-    """`wins`, `ties` and `losses`, where ranks decide."""
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What would decide a claim that is open, if effect and spread, or the share of pairs, are what they seem."""
-
-    seeds: int
-    """In all, for a verdict with a chance of 80 %."""
-    verdict: Decision
-    """The one that they would likely bring."""
-
-
-def judge(results: Results, also_failed: Collection[tuple[str, int]] = ()) -> list[Verdict]:
+def judge(results: Results) -> list[Verdict]:
     """Give a verdict on each of the grid's hypotheses, in its order.
 
-    Only seeds that were planned when the hypotheses were locked count.
-
-    Args:
-        results: a results folder as read.
-        also_failed: label and seed of cells that count as failed, healthy as their records may call them.
+    Only seeds that were planned when a hypothesis was locked count.
     """
-    grid, lock = results.grid, Lock.read(results.grid)
-    known = Known.of(results, also_failed)
-    cases = [known.open_case(entry, lock.seeds) for entry in grid.hypotheses]
-    added = sorted(set(grid.seeds) - set(lock.seeds))
-    return [
-        _close(case, level, post_hoc=not lock.holds(case.entry), added=added)
-        for case, level in zip(cases, levels(lock, [(case.entry, case.evidence.p) for case in cases]), strict=True)
-    ]
+    grid, lock, evidence = results.grid, Lock.read(results.grid), Evidence.of(results)
+    found = []
+    for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True):
+        seeds = lock.seeds_of(entry)
+        added = sorted(set(grid.seeds) - set(seeds))
+        found.append(_judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added))
+    return found
 
 
-def _close(case: Case, level: Level, *, post_hoc: bool, added: list[int]) -> Verdict:
-    entry, pairs = case.entry, case.pairs
-    found = find(case, level.alpha)
-    needed = _needed(case, level.alpha) if found.verdict == "undecided" else None
-    by_round = case.metric.kind == "measured"
-    by_seed = not (by_round or case.metric.deterministic)
-    early = by_seed and pairs.num_ended < pairs.num_planned
+def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequence[int]) -> Verdict:
+    entry, pairs, test = case.entry, case.pairs, case.test
+    found = _find(case, level.alpha)
+    shares = {name: pairs.shares(name) if pairs else None for name in ("failed", "lost_classes")}
     return Verdict(
         id=entry.id,
-        says=entry.says,
+        says=entry.claim,
         primary=entry.primary,
-        metric=entry.metric,
+        metric=case.metric.name,
         compare=(entry.compare[0], entry.compare[1]),
         expect=entry.expect,
         margin=entry.margin,
         factor=entry.factor,
-        verdict=found.verdict,
-        effect=found.effect,
-        interval=found.interval,
-        n=_num_pairs(case),
+        n=case.n,
+        level=level.alpha,
+        family_size=level.family_size,
+        failed=_described(shares["failed"]),
+        lost_classes=_described(shares["lost_classes"]),
+        trade_off=_is_trade_off(case, found.verdict, list(shares.values())),
         post_hoc=post_hoc,
-        early=early,
-        seeds_needed=needed.seeds if needed else None,
-        likely_verdict=needed.verdict if needed else None,
-        stricter=None,
-        details={
-            "level": level.alpha,
-            "family_size": level.family_size,
-            "rounds" if by_round else "seeds": pairs.numbers,
-            "num_healthy": [int(pairs.healthy_a.sum()), int(pairs.healthy_b.sum())],
-            "left_out": [
-                {"label": label, "seed": seed, "reason": reason} for label, seed, reason in pairs.left_out
-            ],
-            **found.details,
-        },
-        case=case,
-        seeds_added=added,
+        early=pairs is not None and pairs.num_ended < pairs.num_planned,
+        reason=test if isinstance(test, str) else None,
+        by_round=case.by_round,
+        pairs=pairs.seeds if pairs else list(range(1, case.num_rounds + 1)),
+        missing=pairs.missing if pairs else [],
+        seeds_added=list(added) if pairs else [],
+        values=(test.a, test.b) if isinstance(test, Counts) else None,
+        **vars(found),
     )
 
 
-def _num_pairs(case: Case) -> int | None:
+@dataclass(frozen=True)
+class _Finding:
+    """What a test comes to at a level."""
+
+    verdict: Outcome
+    effect: float | None = None
+    interval: Interval | None = None
+    test: TestName | None = None
+    p_support: float | None = None
+    p_refute: float | None = None
+
+
+def _find(case: HypothesisTest, level: float) -> _Finding:
+    claim, ratio = case.claim, case.ratio
     match case.test:
         case str():
-            return 0
-        case Counts():
-            return None
-        case _:
-            return len(case.pairs.numbers)
+            return _Finding("not testable")
+        case Counts() as counts:
+            effect = counts.effect(ratio=ratio)
+            distance = math.log(effect) if ratio else effect
+            # a count that equals the margin is none beyond it
+            held = claim.decide((distance, distance))
+            return _Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
+        case PairedShares() as shares:
+            interval = shares.interval(level)
+            verdict = shares.decide(claim, level)
+            return _Finding(verdict, shares.difference, interval, "Newcombe and McNemar")
+        case PairedTest() as test:
+            interval, weighed = test.interval(level), claim.p_values(test)
+            return _Finding(
+                verdict=claim.decide(interval),
+                effect=_finite(_scaled(test.estimate, ratio)),
+                interval=_bounded((_scaled(interval[0], ratio), _scaled(interval[1], ratio)), ratio),
+                test=test.test,
+                p_support=weighed.support,
+                p_refute=weighed.refute,
+            )
 
 
-def _needed(case: Case, level: float) -> Needed | None:
-    match case.test:
-        case ThreeParts():
-            share, verdict = case.test.ranking.leaning(case.claim)
-            pairs = pairs_needed(share, level)
-            return Needed(pairs, verdict) if pairs else None
-        case PairedDifference(mean=mean, sd=float(sd)) if case.metric.kind == "quality" and sd > 0:
-            seeds = seeds_needed(case.claim, sd=sd, difference=mean, alpha=level)
-            if seeds is None:
-                return None
-            chance = chances(case.claim, n=seeds, sd=sd, difference=mean, alpha=level)
-            return Needed(seeds, "supported" if chance.supported > chance.refuted else "refuted")
-    return None
+def _is_trade_off(case: HypothesisTest, verdict: Outcome, failures: Sequence[PairedShares | None]) -> bool:
+    if verdict not in ("supported", "refuted", "undecided") or not isinstance(case.test, PairedTest):
+        return False
+    return any(
+        shares is not None
+        and points_against(
+            shares, verdict, case.claim, case.test.estimate, higher_is_better=case.metric.higher_is_better
+        )
+        for shares in failures
+    )
+
+
+def _described(shares: PairedShares | None) -> Shares | None:
+    return None if shares is None else Shares.of(shares)
+
+
+def _scaled(value: float, ratio: bool) -> float:
+    """A difference of logarithms as a ratio."""
+    return math.exp(value) if ratio and value < math.inf else value
+
+
+def _finite(effect: float) -> float | None:
+    return effect if math.isfinite(effect) else None
+
+
+def _bounded(interval: Interval, ratio: bool) -> Interval | None:
+    """An interval; None where neither end is bounded."""
+    return None if interval == ((0.0 if ratio else -math.inf), math.inf) else interval

@@ -20,7 +20,7 @@ from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import plan, run
 from nin_bench.cli.search import search
-from nin_bench.errors import NinBenchError, printable
+from nin_bench.errors import MultipleInputError, NinBenchError, printable
 
 app = typer.Typer(
     name="nin_bench",
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "nin_bench"
         _refuse(f"{error.format_message().rstrip('.')}; see {command} --help")
+    except MultipleInputError as errors:
+        _refuse(*str(errors).splitlines())
     except NinBenchError as error:
         _refuse(str(error))
     except OSError as error:
@@ -65,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def _refuse(message: str) -> NoReturn:
-    sys.stderr.write(f"{printable(' '.join(message.split()))}\n")
+def _refuse(*lines: str) -> NoReturn:
+    sys.stderr.writelines(f"{printable(' '.join(line.split()))}\n" for line in lines)
     sys.exit(2)
 
 

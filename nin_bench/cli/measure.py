@@ -98,11 +98,15 @@ def measure(
     if summary.signal_number is not None:
         note("interrupted: whole rounds are kept; run the same command again to measure what lacks some")
         sys.exit(128 + summary.signal_number)
-    sys.exit(1 if any(cost.entry is None or cost.entry["error"] for cost in summary.costs) else 0)
+    sys.exit(1 if any(cost.entry is None or cost.entry.error for cost in summary.costs) else 0)
 
 
 def _document(cost: "VariantCost", gigabytes: float | None) -> dict[str, Any]:
-    said: dict[str, Any] = {"variant_id": cost.variant_id, "label": cost.label, "entry": cost.entry}
+    said: dict[str, Any] = {
+        "variant_id": cost.variant_id,
+        "label": cost.label,
+        "entry": cost.entry and cost.entry.model_dump(),
+    }
     if gigabytes is not None:
         said["largest_batches"] = [asdict(one) for one in _largest_batches(cost, gigabytes)]
     return said
@@ -110,11 +114,8 @@ def _document(cost: "VariantCost", gigabytes: float | None) -> dict[str, Any]:
 
 def _largest_batches(cost: "VariantCost", gigabytes: float) -> "list[LargestBatch]":
     from nin_bench.estimates import largest_batches
-    from nin_bench.results.cost_entry import CostEntry
 
-    return (
-        [] if cost.entry is None else largest_batches(CostEntry.model_validate(cost.entry), int(gigabytes * 1e9))
-    )
+    return [] if cost.entry is None else largest_batches(cost.entry, int(gigabytes * 1e9))
 
 
 def _print_largest_batches(costs: "Sequence[VariantCost]", gigabytes: float) -> None:
@@ -143,24 +144,20 @@ def _batch(found: "LargestBatch | None") -> str:
 
 
 def _print_costs(costs: "Sequence[VariantCost]") -> None:
-    from nin_bench.results.cost_entry import cost_row
-
     rows = [["variant", *(title for title, *_ in _COLUMNS)]]
     for cost in costs:
-        figures = {} if cost.entry is None else cost_row(cost.entry)
+        figures = {} if cost.entry is None else cost.entry.headline()
         rows.append([cost.label, *(_shown(figures.get(name), scale, form) for _, name, scale, form in _COLUMNS)])
     print_table(rows, num_left=1)
     for cost in costs:
-        if cost.entry is not None and cost.entry["error"]:
-            tell(f"{cost.label}: {cost.entry['error'].splitlines()[0]}")
+        if cost.entry is not None and cost.entry.error:
+            tell(f"{cost.label}: {cost.entry.error.splitlines()[0]}")
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
     from nin_bench.analysis.costs import describe_disturbance
-    from nin_bench.results.cost_entry import CostEntry
 
-    entries = [CostEntry.model_validate(cost.entry) for cost in costs if cost.entry is not None]
-    return describe_disturbance([load for entry in entries for load in entry.load])
+    return describe_disturbance([load for cost in costs if cost.entry for load in cost.entry.load])
 
 
 def _shown(figure: Any, scale: float, form: str) -> str:

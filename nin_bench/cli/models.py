@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,8 +10,9 @@ from nin_bench.cli.options import JsonOption, print_json, print_table, tell
 from nin_bench.errors import InputError, SpecError
 
 if TYPE_CHECKING:
-    from nin_bench.cost import Count, LayerCost, Memory
+    from nin_bench.cost import LayerCount, MemoryFormula, ModelCount
 
+_COLUMNS = ("name", "type", "output_shape", "num_params", "num_macs")
 _BATCHES = (1, 32, 128)
 _PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 _GB = 10**9
@@ -88,7 +88,7 @@ def _print_model(
     as_json: bool,
 ) -> None:
     from nin_bench.cell import Recipe
-    from nin_bench.cost import count_cost, count_layers, count_memory
+    from nin_bench.cost import count_memory, count_model
     from nin_bench.models import ImageSpec, resolve_arguments
 
     given = _arguments(overrides)
@@ -96,19 +96,19 @@ def _print_model(
     try:
         spec = ImageSpec(channels=channels, resolution=resolution, num_classes=classes)
         arguments: dict[str, Any] = {**resolve_arguments(name, given)}
-        layers = count_layers(name, spec, deep=deep, **arguments)
-        count = count_cost(name, spec, **arguments)
+        count = count_model(name, spec, **arguments)
         memories = [
             count_memory(name, spec, Recipe(precision=precision), **arguments) for precision in _PRECISIONS
         ]
     except SpecError as error:
         raise InputError(f"models {name}: {error}") from error
+    layers = count.layers if deep else count.blocks
     if as_json:
         document = {
             "name": name,
             "num_params": count.num_params.total,
             "num_macs": count.num_macs.total,
-            "layers": [asdict(layer) for layer in layers],
+            "layers": [{column: getattr(layer, column) for column in _COLUMNS} for layer in layers],
             "memory": [
                 _memory_document(precision, memory, int(gigabytes * _GB))
                 for precision, memory in zip(_PRECISIONS, memories, strict=True)
@@ -123,7 +123,7 @@ def _print_model(
     tell("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
 
 
-def _layer_rows(layers: "Sequence[LayerCost]", count: "Count") -> list[tuple[str, ...]]:
+def _layer_rows(layers: "Sequence[LayerCount]", count: "ModelCount") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("layer", "type", "output shape", "parameters", "MACs")]
     rows += [
         (
@@ -147,7 +147,7 @@ def _layer_rows(layers: "Sequence[LayerCost]", count: "Count") -> list[tuple[str
     return rows
 
 
-def _memory_rows(memories: "Sequence[Memory]", gigabytes: float) -> list[tuple[str, ...]]:
+def _memory_rows(memories: "Sequence[MemoryFormula]", gigabytes: float) -> list[tuple[str, ...]]:
     def row(title: str, amounts: Iterable[int]) -> tuple[str, ...]:
         return (title, *(f"{amount / _MB:,.3f}" for amount in amounts))
 
@@ -172,7 +172,7 @@ def _memory_rows(memories: "Sequence[Memory]", gigabytes: float) -> list[tuple[s
     ]
 
 
-def _memory_document(precision: str, memory: "Memory", budget_bytes: int) -> dict[str, Any]:
+def _memory_document(precision: str, memory: "MemoryFormula", budget_bytes: int) -> dict[str, Any]:
     return {
         "precision": precision,
         "optimizer": "sgd",
@@ -187,7 +187,7 @@ def _memory_document(precision: str, memory: "Memory", budget_bytes: int) -> dic
 
 
 def _arguments(overrides: Sequence[str]) -> dict[str, Any]:
-    from nin_bench.yaml_source import parse_yaml
+    from nin_bench.grid.yaml_source import parse_yaml
 
     given = {}
     for text in overrides:

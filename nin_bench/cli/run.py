@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -29,12 +28,11 @@ from nin_bench.cli.options import (
     print_json,
     tell,
 )
-from nin_bench.cli.prospects import print_prospects
+from nin_bench.cli.power import print_power
 from nin_bench.cli.results import report_folder
 
 if TYPE_CHECKING:
-    from nin_bench.analysis.power import Prospect
-    from nin_bench.cli.prospects import MoreSeeds
+    from nin_bench.analysis.power import Power
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
@@ -72,7 +70,7 @@ def run(
     if dry_run:
         cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
         _print_plan(loaded, cells, machine, num_workers, grid)
-        print_prospects(*_foreseen(loaded, folder, None, cells, num_workers))
+        print_power(_power(loaded, folder, None))
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner.run import run_grid
@@ -113,7 +111,7 @@ def plan(
     """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers)
-    prospects, more = _foreseen(loaded, folder, pilot, cells, num_workers)
+    hypotheses = _power(loaded, folder, pilot)
     if as_json:
         document = {
             "grid": loaded.name,
@@ -122,14 +120,13 @@ def plan(
                 {"label": variant.label, **variant.match.as_dict()} for variant in loaded.variants if variant.match
             ],
             "cells": [cell.as_dict() for cell in cells],
-            "hypotheses": [prospect.as_dict() for prospect in prospects],
-            "more_seeds": [asdict(step) for step in more],
+            "hypotheses": [power.as_dict() for power in hypotheses],
         }
         print_json(document)
         return
     note(setting(loaded))
     _print_plan(loaded, cells, machine, num_workers, grid)
-    print_prospects(prospects, more)
+    print_power(hypotheses)
 
 
 def _planned(
@@ -154,18 +151,14 @@ def _planned(
     return estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images), machine, len(slots)
 
 
-def _foreseen(
-    grid: "Grid", folder: "ResultsFolder", pilot: Path | None, cells: "Sequence[PlannedCell]", num_workers: int
-) -> "tuple[list[Prospect], list[MoreSeeds]]":
-    """What the planned seeds can decide, and what more of them would; without hypotheses nothing is loaded."""
+def _power(grid: "Grid", folder: "ResultsFolder", pilot: Path | None) -> "list[Power]":
+    """What the planned seeds can decide; without hypotheses nothing is loaded."""
     if not grid.hypotheses:
-        return [], []
-    from nin_bench.analysis.power import foresee
+        return []
+    from nin_bench.analysis.power import power_analysis
     from nin_bench.analysis.spread import find_pilots
-    from nin_bench.cli.prospects import more_seeds
 
-    prospects = foresee(grid, find_pilots(folder) if pilot is None else [pilot])
-    return prospects, more_seeds(prospects, cells, num_workers)
+    return power_analysis(grid, find_pilots(folder) if pilot is None else [pilot])
 
 
 def _print_plan(

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
-from nin_bench.cost.clocks import awaiting
+from nin_bench.cost.timers import synchronizer
 
 Precision = Literal["fp32", "bf16"]
 
@@ -61,15 +61,15 @@ class Ceilings:
 def measure_ceilings(device: torch.device) -> Ceilings:
     """Measure a device, with the threads that this process has."""
     size = _CPU if device.type == "cpu" else _ACCELERATOR
-    wait = awaiting(device)
+    synchronize = synchronizer(device)
     with torch.inference_mode():
         flops = {
-            precision: max(flops / _fastest(act, wait) for act, flops in _products(size, data_type, device))
+            precision: max(flops / _fastest(act, synchronize) for act, flops in _products(size, data_type, device))
             for precision, data_type in _TYPES.items()
         }
         source = torch.ones(size.copied_bytes, dtype=torch.uint8, device=device)
         goal = torch.zeros_like(source)
-        copy_seconds = _fastest(lambda: goal.copy_(source), wait)
+        copy_seconds = _fastest(lambda: goal.copy_(source), synchronize)
     return Ceilings(flops["fp32"], flops["bf16"], 2 * size.copied_bytes / copy_seconds)
 
 
@@ -100,15 +100,15 @@ def _convolution(
     return lambda: functional.conv2d(maps, weight, padding=window // 2)
 
 
-def _fastest(act: Callable[[], object], wait: Callable[[], None]) -> float:
+def _fastest(act: Callable[[], object], synchronize: Callable[[], None]) -> float:
     """Seconds of the fastest repetition, after one to warm up."""
     act()
-    wait()
+    synchronize()
     fastest, began = float("inf"), time.perf_counter()
     for _ in range(_REPETITIONS):
         start = time.perf_counter()
         act()
-        wait()
+        synchronize()
         end = time.perf_counter()
         fastest = min(fastest, end - start)
         if end - began > _SECONDS:

@@ -3,25 +3,14 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import torch
 
+from nin_bench.results.cost_entry import Load
+
 _THROTTLE_COUNTS = "cpu*/thermal_throttle/*_throttle_count"
-
-
-@dataclass(frozen=True)
-class Load:
-    """What took from a measurement, as shares of the time of all processors; None where it cannot be read."""
-
-    steal_share: float | None
-    """Time that a hypervisor gave to others."""
-    other_cpu_share: float | None
-    """Time that other processes computed."""
-    throttled: bool | None
-    """Whether a processor, or the accelerator, slowed down because of heat."""
 
 
 class LoadWatch:
@@ -46,7 +35,7 @@ class LoadWatch:
         # A guest's time is part of user and nice time already.
         total = sum(seconds for name, seconds in passed.items() if not name.startswith("guest"))
         if total <= 0:
-            return Load(None, None, self._throttled())
+            return Load(steal_share=None, other_cpu_share=None, throttled=self._throttled())
         idle = passed["idle"] + passed.get("iowait", 0.0)
         steal = passed.get("steal")
         other = total - idle - (steal or 0.0) - own

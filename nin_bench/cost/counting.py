@@ -1,124 +1,70 @@
-"""Parameters, MACs, FLOPs and shapes of a model, layer by layer, exactly, on the meta device.
+"""Count the parameters, MACs and FLOPs of a model, layer by layer, exactly, on the meta device.
 
-A MAC is one multiplication and the addition that goes with it, two FLOPs. MACs are those of convolutions and
-dense layers, for one image, forward: adding a bias, normalising, pooling and activations are not counted. A
-layer's parameters include its bias.
+A MAC is one multiplication and the addition that goes with it, two FLOPs. Counted are convolutions and matrix
+products, of modules and of functions alike, for one image, forward, by PyTorch's own formulas
+(`torch.utils.flop_counter`). Adding a bias, normalising, pooling and activations are not counted.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.results.cost_entry import Kind
+from nin_bench.results.cost_entry import Breakdown, Kind
+
+_aten = torch.ops.aten
+_ADDS_A_BIAS = (_aten.addmm, _aten.baddbmm)
+"""Products whose first operand is added to them."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """One passage of one image through a module."""
-
-    num_inputs: int
-    """Values read."""
-    output_shape: tuple[int, ...]
-    """With a batch of one."""
-    needs_input_gradient: bool
-    """Whether weights lie before it, so that backward passes on through it; false where it reads the image."""
-
-
-Calls = Mapping[nn.Module, Sequence[Call]]
-"""Every module of a network, with its calls in one forward pass."""
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """A count, and the parts of it that belong to the three kinds of layer with weights to multiply by."""
-
-    total: int
-    """Of the whole network, batch normalisation included."""
-    convolution: int
-    """Of convolutions with a window of more than one pixel, also those that stand for 1×1 ones."""
-    pointwise: int
-    """Of 1×1 convolutions."""
-    dense: int
-
-
-@dataclass(frozen=True)
-class Count:
-    """What one model takes for one image, in exact integers."""
-
-    num_params: Breakdown
-    num_macs: Breakdown
-    """Per image, forward."""
-    first_dense_weights: int | None
-    """Weights of the first dense layer, its bias left out; None without a dense layer."""
-
-
-@dataclass(frozen=True)
-class LayerCost:
-    """One row of a model's layer table."""
+class LayerCount:
+    """What a layer, or a block of layers, takes for one image."""
 
     name: str
-    """Where it stands in the network: ``block1``, or ``block1.pointwise2``."""
+    """Its place in the network: ``block1``, or ``block1.pointwise2``."""
     type: str
     """Its class: ``NiNBlock``, ``Conv2d``, ``MaxPool2d``."""
+    kind: Kind
+    """By the products that take most of its MACs; `other` without any."""
     output_shape: tuple[int, ...]
     """With a batch of one."""
     num_params: int
+    """Biases included."""
     num_macs: int
-    """Per image, forward."""
+    num_values: int
+    """Values read and written, weights left out."""
+    num_weights_read: int
+    """Its parameters, as often as it is called."""
 
 
-def count_cost(name: str, image: ImageSpec, **arguments: object) -> Count:
-    """Count a model's parameters and MACs, as a whole and by kind of layer.
+@dataclass(frozen=True)
+class ModelCount:
+    """What a model takes for one image, in exact integers."""
 
-    Args:
-        name: a registered model.
-        image: what goes in and how many classes come out.
-        **arguments: of the model; those left out take their default.
-
-    Raises:
-        SpecError: what `build_model` refuses.
-    """
-    model, calls = run_on_meta(name, image, arguments)
-    num_params, num_macs = Counter[Kind](), Counter[Kind]()
-    for module in model.modules():
-        num_params[kind_of(module)] += sum(weight.numel() for weight in module.parameters(recurse=False))
-        num_macs[kind_of(module)] += sum(macs_of(module, call) for call in calls[module])
-    dense = (module for module in model.modules() if isinstance(module, nn.Linear))
-    return Count(
-        num_params=_break_down(num_params),
-        num_macs=_break_down(num_macs),
-        first_dense_weights=next((layer.weight.numel() for layer in dense), None),
-    )
+    num_params: Breakdown
+    num_macs: Breakdown
+    first_dense_weights: int | None
+    """Weights of the first dense layer, its bias left out; None without a dense layer."""
+    training_flops: int
+    """Forward and backward, optimizer left out: two for each MAC forward, and as many for the gradient of each of
+    its two factors that has one; the images have none. This is the work a utilisation is a share of: the network's
+    own, none added by rewriting or recomputing a layer (Chowdhery et al., 2022, appendix B)."""
+    blocks: tuple[LayerCount, ...]
+    """The rows that the notebooks print: a block counts as one."""
+    layers: tuple[LayerCount, ...]
+    """Every layer, in the order in which data meets them."""
 
 
-def count_layers(name: str, image: ImageSpec, *, deep: bool = False, **arguments: object) -> list[LayerCost]:
-    """Count a model's parameters, MACs and shapes row by row, in the order in which data meets the rows.
-
-    Args:
-        name: a registered model.
-        image: what goes in and how many classes come out.
-        deep: a row for every layer; else a block is one row, as the notebooks print it.
-        **arguments: of the model; those left out take their default.
-
-    Raises:
-        SpecError: what `build_model` refuses.
-    """
-    model, calls = run_on_meta(name, image, arguments)
-    rows = leaves_of(model) if deep else list(model.named_children())
-    return [layer_cost(row_name, row, calls) for row_name, row in rows]
-
-
-def count_training_flops(name: str, image: ImageSpec, **arguments: object) -> int:
-    """Count the FLOPs that training takes for one image, forward and backward, optimizer left out.
-
-    Two for each MAC forward, as many for the gradient of the weights, and as many for that of the layer's input,
-    except where the input is the image. This is the work a utilisation is a share of: the network's own, none
-    added by rewriting a layer or by computing it twice (Chowdhery et al., 2022, appendix B).
+def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
+    """Count a registered model, as `count_network` does.
 
     Args:
         name: a registered model.
@@ -128,66 +74,150 @@ def count_training_flops(name: str, image: ImageSpec, **arguments: object) -> in
     Raises:
         SpecError: what `build_model` refuses.
     """
-    _, calls = run_on_meta(name, image, arguments)
-    return sum(
-        2 * macs_of(module, call) * (3 if call.needs_input_gradient else 2)
-        for module, module_calls in calls.items()
-        for call in module_calls
-    )
+    with torch.device("meta"):
+        return count_network(build_model(name, image, **arguments), image)
 
 
-def run_on_meta(name: str, image: ImageSpec, arguments: Mapping[str, object]) -> tuple[nn.Module, Calls]:
-    """Build a model and pass one image through it, in shape only: nothing is stored, nothing computed."""
-    calls: dict[nn.Module, list[Call]] = defaultdict(list)
+def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
+    """Count a network by passing one image through it, in shape only: nothing is stored, nothing computed.
 
-    def note_call(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        calls[module].append(
-            Call(
-                num_inputs=sum(values.numel() for values in inputs),
-                output_shape=tuple(output.shape),
-                needs_input_gradient=any(values.requires_grad for values in inputs),
+    Args:
+        network: on the meta device.
+        image: what goes in and how many classes come out.
+    """
+    network.eval()  # one image is too few to normalise in training
+    counter = _Counter(network)
+    with torch.enable_grad(), counter:
+        logits = network(torch.empty(1, image.channels, image.resolution, image.resolution, device="meta"))
+    assert logits.shape == (1, image.num_classes)
+    return counter.count()
+
+
+@dataclass
+class _Calls:
+    """What one module did in the pass."""
+
+    num_calls: int = 0
+    output_shape: tuple[int, ...] = ()
+    num_values: int = 0
+    """In its inputs and outputs."""
+    macs: Counter[Kind] = field(default_factory=Counter)
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, attribute every product to the innermost module that is running."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._model = model
+        self._calls: dict[nn.Module, _Calls] = {}
+        self._running: list[nn.Module] = []
+        self._training_flops = 0
+        self._first_dense_weights: int | None = None
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> "_Counter":
+        for module in self._model.modules():
+            for handle in (
+                module.register_forward_pre_hook(self._begin_call),
+                module.register_forward_hook(self._end_call, with_kwargs=True),
+            ):
+                self._hooks.callback(handle.remove)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._hooks.close()
+
+    def _begin_call(self, module: nn.Module, _: object) -> None:
+        self._running.append(module)
+
+    def _end_call(self, module: nn.Module, inputs: object, keywords: object, output: object) -> None:
+        self._running.pop()
+        calls = self._calls.setdefault(module, _Calls())
+        calls.num_calls += 1
+        outputs = [*_tensors(output)]
+        calls.output_shape = tuple(outputs[0].shape) if outputs else ()
+        calls.num_values += sum(values.numel() for values in (*_tensors((inputs, keywords)), *outputs))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with FlopCounterMode(display=False) as flop_counter:
+            result = func(*args, **(kwargs or {}))
+        for operation, flops in flop_counter.get_flop_counts().get("Global", {}).items():
+            self._note_product(operation, flops, args[1:3] if operation in _ADDS_A_BIAS else args[:2])
+        return result
+
+    def _note_product(self, operation: Any, flops: int, factors: tuple[Tensor, Tensor]) -> None:
+        module = self._running[-1]
+        kind: Kind = "other"
+        if operation is _aten.convolution:
+            kind = "pointwise" if set(factors[1].shape[2:]) == {1} else "convolution"
+        elif operation in (_aten.mm, _aten.addmm) or isinstance(module, nn.Linear):
+            kind = "dense"
+        self._calls.setdefault(module, _Calls()).macs[kind] += flops // 2
+        self._training_flops += flops * (1 + sum(factor.requires_grad for factor in factors))
+        if kind == "dense" and self._first_dense_weights is None:
+            self._first_dense_weights = factors[1].numel()
+
+    def count(self) -> ModelCount:
+        """What was counted in the pass."""
+        called = {name: module for name, module in self._model.named_modules() if module in self._calls}
+        # Submodules follow their parents, so each parameter ends up with the innermost module that was called.
+        owner = {weight: module for module in called.values() for weight in module.parameters()}
+        own_params = Counter[nn.Module]()
+        for weight, module in owner.items():
+            own_params[module] += weight.numel()
+        params, macs = Counter[Kind](), Counter[Kind]()
+        for module in called.values():
+            params[_main_kind(self._calls[module].macs)] += own_params[module]
+            macs += self._calls[module].macs
+
+        def row(name: str, module: nn.Module, parts: Iterable[nn.Module]) -> LayerCount:
+            parts = [part for part in parts if part in self._calls]
+            calls, num_params = self._calls[module], sum(own_params[part] for part in parts)
+            macs = sum((self._calls[part].macs for part in parts), Counter[Kind]())
+            return LayerCount(
+                name=name or type(module).__name__,
+                type=type(module).__name__,
+                kind=_main_kind(macs),
+                output_shape=calls.output_shape,
+                num_params=num_params,
+                num_macs=macs.total(),
+                num_values=calls.num_values,
+                num_weights_read=num_params * calls.num_calls,
             )
+
+        def does_its_own(module: nn.Module) -> bool:
+            is_leaf = not any(part in self._calls for part in module.modules() if part is not module)
+            return is_leaf or bool(own_params[module] or self._calls[module].macs)
+
+        layers = [row(name, module, [module]) for name, module in called.items() if does_its_own(module)]
+        itself = [row("", self._model, [self._model])] if does_its_own(self._model) else []
+        children = [(name, child) for name, child in self._model.named_children() if child in self._calls]
+        return ModelCount(
+            num_params=_break_down(params),
+            num_macs=_break_down(macs),
+            first_dense_weights=self._first_dense_weights,
+            training_flops=self._training_flops,
+            blocks=(*itself, *(row(name, child, child.modules()) for name, child in children)),
+            layers=tuple(layers),
         )
 
-    with torch.device("meta"), torch.enable_grad():
-        model = build_model(name, image, **arguments).eval()  # training, one image is too few to normalise
-        for module in model.modules():
-            module.register_forward_hook(note_call)
-        model(torch.empty(1, image.channels, image.resolution, image.resolution))
-    assert calls[model][-1].output_shape == (1, image.num_classes)
-    return model, calls
+
+def _tensors(values: object) -> Iterator[Tensor]:
+    """The tensors in a nest of tuples, lists and mappings."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping):
+        yield from _tensors(list(values.values()))
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _tensors(value)
 
 
-def leaves_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Its layers by name, in the order in which data meets them."""
-    return [(name, module) for name, module in model.named_modules() if not list(module.children())]
-
-
-def layer_cost(name: str, row: nn.Module, calls: Calls) -> LayerCost:
-    """One row of the layer table, of a layer or of a block."""
-    return LayerCost(
-        name=name,
-        type=type(row).__name__,
-        output_shape=calls[row][-1].output_shape,
-        num_params=sum(weight.numel() for weight in row.parameters()),
-        num_macs=sum(macs_of(module, call) for module in row.modules() for call in calls[module]),
-    )
-
-
-def kind_of(module: nn.Module) -> Kind:
-    """What a layer multiplies by, and how."""
-    if isinstance(module, nn.Linear):
-        return "dense"
-    if isinstance(module, nn.Conv2d):
-        return "pointwise" if module.kernel_size == (1, 1) else "convolution"
-    return "other"
-
-
-def macs_of(module: nn.Module, call: Call) -> int:
-    """One for each output value and each weight of its channel, in convolutions and dense layers."""
-    if not isinstance(module, nn.Conv2d | nn.Linear):
-        return 0
-    return prod(call.output_shape) * module.weight[0].numel()
+def _main_kind(macs: Counter[Kind]) -> Kind:
+    return max(macs, key=lambda kind: macs[kind], default="other")
 
 
 def _break_down(by_kind: Counter[Kind]) -> Breakdown:

@@ -1,6 +1,6 @@
 """What one sample is: a variant's speed as one fresh process sees it, with training's own step and batches.
 
-Before the rounds a rehearsal, in a process of its own, tells the memory that the variant takes and how much work
+Before the rounds a warm-up, in a process of its own, tells the memory that the variant takes and how much work
 fills a sample, so that all samples of a variant do the same work.
 """
 
@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from nin_bench.cell import Cell
-from nin_bench.cost.clocks import StepClock, awaiting, time_layers
 from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
-from nin_bench.cost.samples import BatchSize, Rehearsal, Sample, Speed, Workload
-from nin_bench.data import describe_data, load_dataset
+from nin_bench.cost.samples import Sample, Speed, WarmUp
+from nin_bench.cost.timers import StepTimer, synchronizer, time_layers
+from nin_bench.data import describe_data
+from nin_bench.data.dataset import load_dataset
 from nin_bench.models.layers import GlobalAveragePool
-from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError, predict
+from nin_bench.results.cost_entry import BatchPeak, Workload
+from nin_bench.training.evaluation import EVALUATION_BATCH, Images, StoppedError
 from nin_bench.training.trainer import Trainer, make_network
 
 PHASE_SECONDS = 0.1
@@ -74,7 +76,7 @@ class Workbench:
         self._device = torch.device(device)
         self._should_stop = should_stop
         self._started = started
-        self._wait = awaiting(self._device)
+        self._synchronize = synchronizer(self._device)
         self._joules = energy_counter(self._device)
         self._image = describe_data(cell.data, data_dir)
         dataset = load_dataset(cell.data, data_dir)
@@ -83,7 +85,7 @@ class Workbench:
         self._images = Images(dataset.batches(self._device), shuffled)
         self._batch_size = min(cell.recipe.batch_size, len(train))
 
-    def rehearse(self) -> Rehearsal:
+    def warm_up(self) -> WarmUp:
         """Measure the memory that the variant takes, and find out how much work fills a sample."""
         self._wake()
         memory = PeakMemory(self._device)
@@ -94,7 +96,7 @@ class Workbench:
         # The first step leaves the optimizer's state behind, and the second one's peak holds it.
         self._step(trainer, min(self._cell.recipe.micro_batch or self._batch_size, 8))
         step_seconds = self._step(trainer, self._batch_size).seconds
-        return Rehearsal(
+        return WarmUp(
             train_peak_bytes=memory.peak(),
             predict_peak_bytes=predict_peak,
             process_bytes=memory.before,
@@ -102,29 +104,24 @@ class Workbench:
             workload=self._workload(trainer, step_seconds, predict_seconds),
         )
 
-    def batch_peaks(self, batches: Sequence[BatchSize]) -> list[int | None]:
-        """Bytes that a training step holds at most, by its batch.
+    def batch_peaks(self, batches: Sequence[BatchPeak]) -> list[BatchPeak]:
+        """Measure the peak memory of a training step with each batch.
 
-        Args:
-            batches: what to pass.
-
-        Returns:
-            For each its peak; None where the system does not tell it, or where trying might take more than the
-            machine has.
+        A peak stays None if the system does not tell it, or if trying might take more than the machine has.
         """
         self._wake()
         memory = PeakMemory(self._device)
         model = make_network(self._cell, self._image, self._device)
-        peaks: list[int | None] = []
+        peaks: list[BatchPeak] = []
         for batch in batches:
-            if self._device.type == "cpu" and batch.peak_foretold > psutil.virtual_memory().available / 2:
-                peaks.append(None)
+            if self._device.type == "cpu" and batch.peak_estimate > psutil.virtual_memory().available / 2:
+                peaks.append(batch)
                 continue
             trainer = self._trainer(model, micro_batch=batch.micro_batch)
             self._step(trainer, 2)  # which leaves the optimizer's state behind
             memory.restart()
             self._step(trainer, batch.batch_size)
-            peaks.append(memory.peak())
+            peaks.append(batch.model_copy(update={"peak": memory.peak()}))
         return peaks
 
     def sample(self, workload: Workload) -> Sample:
@@ -138,7 +135,7 @@ class Workbench:
         prediction = self._predict(trainer, workload)
         latency_seconds = self._latencies(trainer, workload.num_latencies)
         load = watch.load()
-        layers = time_layers(trainer, self._first(workload.num_layer_images), LAYER_PASSES, self._wait)
+        layers = time_layers(trainer, self._first(workload.num_layer_images), LAYER_PASSES, self._synchronize)
         predict_joules = prediction.joules
         return Sample(
             startup_seconds=startup_seconds,
@@ -218,14 +215,14 @@ class Workbench:
         def steps() -> _Timed:
             return self._timed(lambda: trainer.step(next(batches)), workload.num_steps)
 
-        with StepClock(trainer, self._wait) as clock:
+        with StepTimer(trainer, self._synchronize) as timer:
             timed = steps()
         if self._device.type != "cpu":
-            timed = steps()  # since waiting at every border slowed the others
+            timed = steps()  # since synchronizing at every border slowed the others
         num_images = workload.num_steps * workload.images_per_step
         # Of a piece, all parts grow with the images, but for the optimizer's.
         scale = self._batch_size / workload.images_per_step
-        parts = {part: seconds / workload.num_steps * scale for part, seconds in clock.seconds.items()}
+        parts = {part: seconds / workload.num_steps * scale for part, seconds in timer.seconds.items()}
         parts["optimizer"] /= scale
         step_seconds = timed.seconds / workload.num_steps
         return _Training(
@@ -253,7 +250,7 @@ class Workbench:
             image, _ = batches.take(index)
             with trainer.autocast():
                 logits = trainer.model(image)
-            predict(logits).item()
+            logits.argmax(1).item()
 
         with torch.inference_mode():
             return [self._timed(predict_one).seconds for _ in range(3 + count)][3:]
@@ -273,13 +270,13 @@ class Workbench:
 
     def _timed(self, act: Callable[[], object], times: int = 1) -> _Timed:
         joules = self._joules()
-        self._wait()
+        self._synchronize()
         start = time.perf_counter()
         for _ in range(times):
             if self._should_stop():
                 raise StoppedError
             act()
-        self._wait()
+        self._synchronize()
         seconds = time.perf_counter() - start
         after = self._joules()
         return _Timed(seconds, None if joules is None or after is None else after - joules)

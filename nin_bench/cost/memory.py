@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nin_bench.cell import Recipe
-from nin_bench.data import ImageBatches
+from nin_bench.data.batches import ImageBatches
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Trainer
@@ -44,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryFormula:
     """Bytes that one model takes under one recipe."""
 
     weights: int
@@ -94,14 +94,6 @@ class Memory:
         fits = min(_largest(moment, budget_bytes) for moment in self.train_moments)
         return None if self.micro_batch is not None and fits >= self.micro_batch else fits
 
-    def as_dict(self, batch_size: int) -> dict[str, int]:
-        """The formula's terms and what it says of one batch size, as a costs file keeps them."""
-        return self.terms() | {
-            "train_sum": self.train_sum(batch_size),
-            "train_peak_foretold": self.train_peak(batch_size),
-            "predict_peak_foretold": self.predict_peak(batch_size),
-        }
-
     def terms(self) -> dict[str, int]:
         """The formula's terms by name, whatever the batch size."""
         return {
@@ -121,8 +113,8 @@ class Memory:
 
 def count_memory(
     name: str, image: ImageSpec, recipe: Recipe, *, device: torch.device | str = "cpu", **arguments: object
-) -> Memory:
-    """Foretell the memory of a model in training and in evaluation.
+) -> MemoryFormula:
+    """Count the memory of a model in training and in evaluation.
 
     Args:
         name: a registered model.
@@ -141,7 +133,7 @@ def count_memory(
         predicting = [_follow_evaluation(trainer, size) for size in _SIZES]
         _follow_step(trainer, _SIZES[0])  # the first makes the optimizer's state
         steps = [_follow_step(trainer, size) for size in _SIZES]
-        return Memory(
+        return MemoryFormula(
             weights=_num_bytes([*model.parameters(), *model.buffers()]),
             low_precision_copies=steps[0].copies,
             gradients=_num_bytes(parameter.grad for parameter in model.parameters()),

@@ -1,34 +1,20 @@
-"""What a measuring process is asked for and what it answers."""
+"""What a measuring process answers."""
 
 from dataclasses import dataclass
 
 from nin_bench.cell import Cell, Recipe
-from nin_bench.cost.clocks import LayerSeconds
-from nin_bench.cost.counters import Load
+from nin_bench.cost.timers import LayerSeconds
+from nin_bench.results.cost_entry import Load, Workload
 
 _FREE_FIELDS = (
     "epochs", "lr", "schedule", "warmup_epochs", "step_epochs", "step_factor", "init", "init_std",
     "test_every_epoch",
 )  # fmt: skip
-"""Of a recipe: what changes no step's cost."""
+"""Fields of a recipe that change no step's cost."""
 
 
 @dataclass(frozen=True)
-class Workload:
-    """How much one sample of a variant times. As much goes before each phase to warm up, of steps one."""
-
-    num_steps: int
-    images_per_step: int
-    """The batch; fewer of its micro-batches where the whole takes longer than a phase should."""
-    num_predict_images: int
-    num_latencies: int
-    """Single images, predicted one by one."""
-    num_layer_images: int
-    """In each pass that times the layers."""
-
-
-@dataclass(frozen=True)
-class Rehearsal:
+class WarmUp:
     """What is known of a variant before its rounds."""
 
     workload: Workload
@@ -36,20 +22,9 @@ class Rehearsal:
     process_bytes: int | None
     """RunSession by a worker that has its images, and its libraries awake, before it builds a network."""
     train_peak_bytes: int | None
-    """Of a step with the whole batch, above that; None where the system does not tell."""
+    """Of a step with the whole batch, above that; None if the system does not tell."""
     predict_peak_bytes: int | None
-    """Of an evaluation, likewise."""
-
-
-@dataclass(frozen=True)
-class BatchSize:
-    """How many images a training step passes, in all and at once."""
-
-    batch_size: int
-    micro_batch: int | None
-    """None where the batch passes whole."""
-    peak_foretold: int
-    """Bytes that the step holds at most, by the formula."""
+    """The same for an evaluation."""
 
 
 @dataclass(frozen=True)

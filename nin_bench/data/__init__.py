@@ -1,6 +1,8 @@
-"""Datasets as uint8 tensors: found, verified, split, and made into batches where they are needed."""
+"""Datasets as uint8 tensors: found, verified, split, and made into batches where they are needed.
 
-from nin_bench.data.batches import ImageBatches
-from nin_bench.data.dataset import Dataset, count_images, describe_data, load_dataset, resolve_data
+What is imported from here waits for no torch; `nin_bench.data.dataset` and `nin_bench.data.batches` do.
+"""
 
-__all__ = ["Dataset", "ImageBatches", "count_images", "describe_data", "load_dataset", "resolve_data"]
+from nin_bench.data.describe import class_names, count_images, describe_data, resolve_data
+
+__all__ = ["class_names", "count_images", "describe_data", "resolve_data"]

@@ -1,12 +1,13 @@
 """Batches as a network takes them, made on the device where the images rest."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Augmentation = Literal["none", "flip", "crop_flip"]
+from nin_bench.cell import Augmentation
 
 
 class ImageBatches:
@@ -63,10 +64,10 @@ class ImageBatches:
         """
         indices = indices.to(self.device)
         images = self._images[indices]
-        if augmentation != "none":
+        if (augment := AUGMENTATIONS[augmentation]) is not None:
             assert generator is not None, "an augmentation needs a generator"
             draws = torch.rand(len(images), 3, generator=generator).to(self.device)
-            images = _augment(images, draws, crop=augmentation == "crop_flip")
+            images = augment(images, draws)
         pixels = images.float().div_(255)
         if self._weights is not None:
             pixels = self._weights @ pixels @ self._weights.T
@@ -86,20 +87,34 @@ def _resize_weights(side: int, resolution: int) -> Tensor:
     return resized[0, 0].float()
 
 
-def _augment(images: Tensor, draws: Tensor, *, crop: bool) -> Tensor:
-    """Mirror, and maybe shift, each image by its own three draws from [0, 1); all sizes stay."""
-    if crop:
-        num_images, channels, height, width = images.shape
-        margin = height // 8
-        padded = functional.pad(images, [margin] * 4)
-        top, left = (draws[:, :2] * (2 * margin + 1)).long().unbind(1)
-        rows = top[:, None] + torch.arange(height, device=images.device)
-        columns = left[:, None] + torch.arange(width, device=images.device)
-        images = padded[
-            torch.arange(num_images, device=images.device)[:, None, None, None],
-            torch.arange(channels, device=images.device)[:, None, None],
-            rows[:, None, :, None],
-            columns[:, None, None, :],
-        ]
+def _flip(images: Tensor, draws: Tensor) -> Tensor:
+    """Mirror the images whose last draw is below 0.5, left to right."""
     mirrored = draws[:, 2] < 0.5
     return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+
+
+def _crop_flip(images: Tensor, draws: Tensor) -> Tensor:
+    """Shift each image by its first two draws, then mirror by the last; black where nothing is left."""
+    num_images, channels, height, width = images.shape
+    margin = height // 8
+    padded = functional.pad(images, [margin] * 4)
+    top, left = (draws[:, :2] * (2 * margin + 1)).long().unbind(1)
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = left[:, None] + torch.arange(width, device=images.device)
+    shifted = padded[
+        torch.arange(num_images, device=images.device)[:, None, None, None],
+        torch.arange(channels, device=images.device)[:, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
+    return _flip(shifted, draws)
+
+
+AUGMENTATIONS: dict[Augmentation, Callable[[Tensor, Tensor], Tensor] | None] = {
+    "none": None,
+    "flip": _flip,
+    "crop_flip": _crop_flip,
+}
+"""Each takes images (n, C, H, H) uint8 and three draws from [0, 1) for each, (n, 3); sizes stay."""
+
+assert set(AUGMENTATIONS) == set(get_args(Augmentation))

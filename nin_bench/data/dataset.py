@@ -1,9 +1,9 @@
-"""From a data spec to images: what a dataset can give, and which of its images a cell trains on."""
+"""Read the images of a data spec, and draw those that a cell trains on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,52 +13,9 @@ from torch import Tensor
 
 from nin_bench.cell import DataSpec
 from nin_bench.data.batches import ImageBatches
-from nin_bench.data.pictures import PictureFolder
-from nin_bench.data.sources import DATASETS, Labelled, Source, data_root
-from nin_bench.errors import InputError, SpecError, shown, unknown_name
-from nin_bench.models.registry import ImageSpec
-
-MAX_FOLDER_LENGTH = 255
-"""Of the name of an `image_folder`, which is part of labels."""
-
-
-def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
-    """Fill in resolution, validation size and content, and refuse what the dataset cannot give.
-
-    No image is decoded. Of `image_folder`, the bytes of all pictures are read for the content, those of the test
-    pictures among them: other pictures are another experiment, whichever split they stand in.
-
-    Args:
-        spec: as the grid writes it.
-        data_dir: the data directory; None is NIN_BENCH_DATA, or else ~/.cache/nin_bench.
-
-    Raises:
-        SpecError: of `name`, `folder`, `content`, `resolution`, `train_size` or `validation_size`.
-        InputError: for a picture that cannot be read, by name.
-    """
-    source = _source(spec, data_dir)
-    validation_size = source.validation_size if spec.validation_size is None else spec.validation_size
-    _check_sizes(spec.train_size, validation_size, source.num_train, len(source.classes))
-    filled = {
-        "resolution": spec.resolution or source.resolution,
-        "validation_size": validation_size,
-        "content": _content(spec, source),
-    }
-    return spec.model_copy(update=filled)
-
-
-def describe_data(spec: DataSpec, data_dir: Path | None) -> ImageSpec:
-    """Channels, resolution and classes of a resolved spec, as a model needs to know them. Opens no image."""
-    assert spec.resolution is not None, "the spec is not resolved"
-    source = _source(spec, data_dir)
-    return ImageSpec(source.channels, spec.resolution, len(source.classes))
-
-
-def count_images(spec: DataSpec, data_dir: Path | None) -> tuple[int, int, int]:
-    """Images that a cell of a resolved spec trains on, validates with and is tested on. Opens no image."""
-    assert spec.validation_size is not None, "the spec is not resolved"
-    source = _source(spec, data_dir)
-    return spec.train_size or source.num_train - spec.validation_size, spec.validation_size, source.num_test
+from nin_bench.data.describe import check_sizes, source_of
+from nin_bench.data.sources import Labelled, data_root
+from nin_bench.errors import InputError, SpecError
 
 
 def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
@@ -72,7 +29,7 @@ def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
             Likewise where the pictures of `image_folder` are no longer those of the spec.
     """
     assert spec.resolution is not None, "the spec is not resolved"
-    source = _source(spec, data_dir)
+    source = source_of(spec, data_dir)
     if source.content is not None and source.content() != spec.content:
         raise InputError(f"{spec.folder!r}: its pictures have changed since the plan; run again, or put them back")
     root = data_root(data_dir)
@@ -140,7 +97,7 @@ class Dataset:
                 for one image of each class.
         """
         labels = self.labels.numpy()
-        _check_sizes(train_size, validation_size, len(labels), len(self.classes))
+        check_sizes(train_size, validation_size, len(labels), len(self.classes))
         validation = np.empty(0, np.int64)
         if validation_size:
             validation = self._draw("validation_size", np.arange(len(labels)), validation_size, [seed, 0])
@@ -185,84 +142,3 @@ class Dataset:
     def _on_device(self, images: Tensor, labels: Tensor, device: torch.device | str) -> ImageBatches:
         scale = (self.mean, self.std) if self.normalize == "dataset" else None
         return ImageBatches(images, labels, self.resolution, standardise_by=scale, device=device)
-
-
-def _source(spec: DataSpec, data_dir: Path | None) -> Source:
-    if spec.name == "image_folder":
-        return _picture_source(spec, data_dir)
-    if spec.name not in DATASETS:
-        raise SpecError("name", unknown_name("dataset", spec.name, [*DATASETS, "image_folder"]))
-    for field, value in (("folder", spec.folder), ("content", spec.content)):
-        if value is not None:
-            raise SpecError(
-                field, f"{value!r} is of no use to {spec.name}; use name: image_folder, or leave it out"
-            )
-    return DATASETS[spec.name]
-
-
-def _content(spec: DataSpec, source: Source) -> str | None:
-    """The digest of images that nobody published; it has to be the spec's, where that has one."""
-    if source.content is None:
-        return None
-    content = source.content()
-    if spec.content not in (None, content):
-        raise SpecError(
-            "content",
-            f"{spec.content!r} is not that of the pictures in {spec.folder!r}, which is {content!r}; "
-            "put the pictures back, or leave it out",
-        )
-    return content
-
-
-def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
-    if spec.folder is None:
-        raise SpecError("folder", "missing; image_folder reads a subfolder of the data directory, so name it")
-    if not spec.folder.isprintable() or len(spec.folder) > MAX_FOLDER_LENGTH:
-        raise SpecError(
-            "folder",
-            f"{shown(spec.folder)} is no name of a folder; use up to {MAX_FOLDER_LENGTH} visible characters",
-        )
-    if PurePath(spec.folder).is_absolute() or ".." in PurePath(spec.folder).parts:
-        raise SpecError(
-            "folder",
-            f"{spec.folder!r} leaves the data directory; name a subfolder and give the rest as --data-dir",
-        )
-    if spec.resolution is None:
-        raise SpecError("resolution", "missing; pictures of any size are brought to it, so image_folder needs one")
-    folder, resolution = PictureFolder.find(data_root(data_dir) / spec.folder), spec.resolution
-    return Source(
-        channels=3,
-        resolution=resolution,
-        classes=folder.classes,
-        num_train=folder.num_train,
-        num_test=folder.num_test,
-        validation_size=min(5_000, max(len(folder.classes), folder.num_train // 10)),
-        read=lambda split, _root: folder.read(split, resolution),
-        content=folder.content,
-    )
-
-
-def _check_sizes(train_size: int | None, validation_size: int, num_images: int, num_classes: int) -> None:
-    most = num_images - num_classes
-    if validation_size > most:
-        raise SpecError(
-            "validation_size",
-            f"{validation_size} leaves too few of {num_images} training images; use {most} or fewer",
-        )
-    if 0 < validation_size < num_classes:
-        raise SpecError(
-            "validation_size",
-            f"{validation_size} is too few for {num_classes} classes; use {num_classes} or more, or 0",
-        )
-    if train_size is None:
-        return
-    if train_size < num_classes:
-        raise SpecError(
-            "train_size", f"{train_size} is too few for {num_classes} classes; use {num_classes} or more"
-        )
-    if train_size > num_images - validation_size:
-        raise SpecError(
-            "train_size",
-            f"{train_size} and {validation_size} for validation exceed the {num_images} training images; "
-            f"use {num_images - validation_size} or fewer",
-        )

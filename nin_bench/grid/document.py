@@ -1,4 +1,4 @@
-"""From a grid's file to one document: checked, with its profile laid over it, beside the user's overrides."""
+"""From a grid's file to one document: its profile laid over it, beside what the user sets."""
 
 import re
 from collections.abc import Sequence
@@ -6,17 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nin_bench.errors import InputError, shown, unknown_name
-from nin_bench.grid.validation import required, section
-from nin_bench.yaml_source import MAX_BYTES, Node, parse_yaml
-
-SCHEMA = 1
-
-_FIELDS = (
-    "schema", "name", "data", "recipe", "seeds", "models", "exclude", "baseline", "hypotheses",
-    "open_claims", "caveats", "references", "assume", "search", "profiles",
-)  # fmt: skip
-_PROFILE_FIELDS = _FIELDS[2:-1]
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+from nin_bench.grid.file import SCHEMA
+from nin_bench.grid.yaml_source import MAX_BYTES, Node, parse_yaml
 
 
 def read_text(path: Path) -> str:
@@ -35,22 +26,19 @@ def read_text(path: Path) -> str:
 
 
 def read_document(text: str, source: str) -> Node:
-    """Parse a grid, and check that this version can read it: schema, name, known fields.
+    """Parse a grid, and check that this version can read it.
 
     Raises:
         InputError: with its place in the text.
     """
     root = parse_yaml(text, source)
-    root.mapping("a grid")
-    schema = required(root, "schema")
+    if not isinstance(root.value, dict):
+        raise root.error(f"{shown(root.value)} is not a grid; write a mapping of fields")
+    if "schema" not in root.value:
+        raise root.error("lacks 'schema'; add it")
+    schema = root.at("schema")
     if schema.value != SCHEMA or isinstance(schema.value, bool):
         raise schema.error(f"{shown(schema.value)} is not a schema that this version reads; write {SCHEMA}")
-    root.mapping("a grid", _FIELDS)
-    name = required(root, "name")
-    if not isinstance(name.value, str) or not _NAME.fullmatch(name.value):
-        raise name.error(
-            f"{shown(name.value)} cannot name a folder; use small letters, digits, - and _, at most 64"
-        )
     return root
 
 
@@ -58,22 +46,19 @@ def with_profile(root: Node, profile: str, has_accelerator: bool) -> tuple[str, 
     """The name of the profile that applies, and the grid with it laid over.
 
     Raises:
-        InputError: there is no such profile, or one has fields that it cannot have.
+        InputError: there is no such profile.
     """
-    profiles = section(root, "profiles").value
-    for name, node in profiles.items():
-        if name in ("full", "auto") or not _NAME.fullmatch(name):
-            raise node.key_error(
-                f"{name!r} cannot name a profile; use small letters, digits, - and _, not full or auto"
-            )
-        node.mapping("a profile", _PROFILE_FIELDS)
+    profiles = root.section("profiles").value
+    if not isinstance(profiles, dict):
+        return "full", root  # refused when all is validated
     if profile == "auto":
         profile = "cpu" if "cpu" in profiles and not has_accelerator else "full"
     if profile == "full":
         return profile, root
     if profile not in profiles:
         raise InputError(f"--profile: {unknown_name('profile', profile, [*profiles, 'auto', 'full'])}")
-    return profile, root.merged(profiles[profile])
+    over = profiles[profile]
+    return profile, root.merged(over) if isinstance(over.value, dict) else root
 
 
 def read_overrides(texts: Sequence[str]) -> Node:

@@ -9,26 +9,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from nin_bench.cell import Cell, Recipe
-from nin_bench.errors import InputError, shown, some_of
+from nin_bench.cell import Cell, DataSpec, Recipe
+from nin_bench.errors import InputError, some_of
+from nin_bench.grid.claims import resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.grid.hypotheses import (
-    Assumption,
-    Hypothesis,
-    OpenClaim,
-    read_assumptions,
-    read_caveats,
-    read_hypotheses,
-    read_open_claims,
-)
-from nin_bench.grid.match import expand
-from nin_bench.grid.patterns import PatternIndex, the_one, without_excluded
-from nin_bench.grid.references import Reference, read_references
-from nin_bench.grid.search import SearchSpec, read_search, search_seeds
-from nin_bench.grid.validation import required, section
-from nin_bench.grid.variants import Catalog, ModelEntry, Variant
-from nin_bench.results.schema import ResolvedGrid
-from nin_bench.yaml_source import Node
+from nin_bench.grid.file import Assumption, Catalog, GridFile, OpenClaim
+from nin_bench.grid.match import find_widths
+from nin_bench.grid.patterns import Exclusion, PatternIndex
+from nin_bench.grid.refusals import Refusals, validated
+from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, search_seeds
+from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
+from nin_bench.grid.yaml_source import Node
+from nin_bench.results.schema import Hypothesis, Reference, ResolvedGrid
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
@@ -101,68 +93,66 @@ class Grid:
             trials: of the search, in place of the grid's own number.
 
         Raises:
-            InputError: with file, line, column, field, the value found and what would be right.
+            InputError: with file, line, column, field, the value found and what would be right;
+                MultipleInputError of several.
         """
         text = read_text(path)
         chosen, root = with_profile(read_document(text, str(path)), profile, has_accelerator)
         over = read_overrides(overrides)
-        data = section(root, "data").merged(section(over, "data"))
-        recipe = section(root, "recipe")
-        recipe_over = section(over, "recipe")
-        planned = _seeds(root)
         if trials is not None and "search" in root.value:
             root = root.merged(_trials(trials))
-
-        models = required(root, "models")
+        file = validated(GridFile, root.merged(over), catalog)
+        data, recipe = root.section("data").merged(over.section("data")), root.section("recipe")
+        recipe_over = over.section("recipe")
+        planned = file.seeds if isinstance(file.seeds, list) else range(file.seeds)
         entries = [
-            ModelEntry.read(node, data, recipe, recipe_over) for node in models.sequence("a list of models")
+            Entry(entry, node, data, recipe.merged(node.section("recipe")).merged(recipe_over))
+            for entry, node in zip(file.models, root.at("models").value, strict=True)
         ]
-        if not entries:
-            raise models.error("empty; give at least one model")
-        count = sum(entry.num_variants for entry in entries) * len(planned)
-        if count > MOST_CELLS:
-            raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
-        if count > MAX_CELLS and not allow_many:
-            raise root.error(
-                f"{count:,} cells before exclusions, over {MAX_CELLS:,}; shorten an axis, or pass --yes"
-            )
-        every = expand(entries, catalog)
-        _refuse_duplicates(every)
+        _check_size(entries, len(planned), root, allow_many=allow_many)
+        exclusion = Exclusion(file.exclude, root.at("exclude"), planned)
+        expanded = _expand(entries, exclusion, catalog)
+        if not expanded:
+            raise root.at("exclude").error("removes every cell; remove a pattern")
+        variants = tuple(variant for variant, _ in expanded)
+        check_distinct(variants)
+        cells = tuple(variant.cell(seed) for variant, seeds_left in expanded for seed in seeds_left)
+        index = PatternIndex(variants)
 
-        exclude = _optional_list(root, "exclude", "a list of patterns")
-        cells, notes = without_excluded(exclude, PatternIndex(every, catalog), planned)
-        if not cells:
-            raise root.value["exclude"].error("no cell is left; exclude fewer")
-        labels = {cell.label for cell in cells}
-        variants = tuple(variant for variant in every if variant.label in labels)
-        for variant in variants:
-            if variant.match and variant.match.to not in labels:
-                raise variant.fields["match"].error(f"{variant.match.to} is excluded; match one that is compared")
-        index = PatternIndex(variants, catalog)
-
-        def resolve(node: Node) -> str:
-            return the_one(node, index).label
+        refusals = Refusals()
+        baseline, hypotheses, references, search = None, [], [], None
+        with refusals.gather():
+            baseline = index.the_one(file.baseline, root.at("baseline")).label if file.baseline else None
+        for number, hypothesis in enumerate(file.hypotheses):
+            with refusals.gather():
+                hypotheses.append(resolve_hypothesis(hypothesis, root.at("hypotheses", number), index))
+        for number, reference in enumerate(file.references):
+            with refusals.gather():
+                references.append(resolve_reference(reference, root.at("references", number), index))
+        with refusals.gather():
+            search = read_search(file.search, root, recipe_over, variants, catalog) if file.search else None
+        refusals.raise_any()
 
         return cls(
-            name=root.value["name"].value,
+            name=file.name,
             profile=chosen,
             question=header_comment(text, "Question"),
             expect=header_comment(text, "Expect"),
             source=text,
-            data=_shared([variant.data.model_dump() for variant in every]),
+            data=_shared([variant.data.model_dump() for variant in variants]),
             recipe={**Recipe().model_dump(), **recipe.merged(recipe_over).plain()},
             seeds=tuple(planned),
             variants=variants,
             cells=cells,
             selected=_selected(cells, planned, seeds, only),
-            baseline=resolve(root.value["baseline"]) if "baseline" in root.value else None,
-            hypotheses=read_hypotheses(_optional_list(root, "hypotheses", "a list of hypotheses"), resolve),
-            open_claims=read_open_claims(_optional_list(root, "open_claims", "a list of claims")),
-            caveats=read_caveats(_optional_list(root, "caveats", "a list of sentences")),
-            references=read_references(_optional_list(root, "references", "a list of references"), resolve),
-            assume=read_assumptions(section(root, "assume")),
-            notes=notes,
-            search=read_search(root, recipe_over, variants, catalog),
+            baseline=baseline,
+            hypotheses=tuple(hypotheses),
+            open_claims=tuple(file.open_claims),
+            caveats=tuple(file.caveats),
+            references=tuple(references),
+            assume=file.assume,
+            notes=exclusion.notes(),
+            search=search,
             overrides=tuple(overrides),
         )
 
@@ -171,14 +161,21 @@ class Grid:
         """The seeds of a search, none of them among the run's."""
         return search_seeds(self.search.seeds, self.seeds) if self.search else ()
 
-    def resolved(self, device_kind: str, machine: Mapping[str, Any] | None = None) -> ResolvedGrid:
+    def resolved(
+        self,
+        device_kind: str,
+        machine: Mapping[str, Any] | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> ResolvedGrid:
         """The grid as grid.json keeps it, not locked yet.
 
         Args:
             device_kind: what it runs on, `cpu` or `cuda`.
             machine: what `describe_machine` says of it.
+            class_names: of the dataset, if all variants see one.
         """
-        return ResolvedGrid.model_validate({**self.as_dict(), "device_kind": device_kind, "machine": machine})
+        run = {"device_kind": device_kind, "machine": machine, "class_names": class_names}
+        return ResolvedGrid.model_validate({**self.as_dict(), **run})
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a report needs to know of the grid, as plain values."""
@@ -204,7 +201,7 @@ class Grid:
                 for cell in self.cells
             ],
             "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in self.hypotheses],
-            "open_claims": [claim.model_dump() for claim in self.open_claims],
+            "open_claims": [{"claim": one.says, "reason": one.reason} for one in self.open_claims],
             "caveats": list(self.caveats),
             "references": [reference.model_dump() for reference in self.references],
         }
@@ -216,43 +213,54 @@ def _trials(count: int) -> Node:
     return replace(node, value={"search": replace(node, value={"trials": node})})
 
 
-def _optional_list(root: Node, key: str, what: str) -> list[Node]:
-    return root.value[key].sequence(what) if key in root.value else []
+def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_many: bool) -> None:
+    """Refuse more cells than can be meant, before any is made, and axes that repeat a value."""
+    count = sum(entry.num_variants for entry in entries) * num_seeds
+    if count > MOST_CELLS:
+        raise root.error(f"{count:,} cells before exclusions, over {MOST_CELLS:,}; shorten an axis")
+    if count > MAX_CELLS and not allow_many:
+        raise root.error(f"{count:,} cells before exclusions, over {MAX_CELLS:,}; shorten an axis, or pass --yes")
+    refusals = Refusals()
+    for axis in (axis for entry in entries for axis in entry.axes):
+        with refusals.gather():
+            refuse_repeated(axis)
+    refusals.raise_any()
 
 
-def _seeds(root: Node) -> Sequence[int]:
-    """The planned seeds; a range where they are counted, since that count may be found too large yet."""
-    node = root.value.get("seeds", Node(1, root.source, root.line, root.column, "seeds"))
-    if not isinstance(node.value, list):
-        if type(node.value) is not int or node.value < 1:
-            raise node.error(f"{shown(node.value)} is not a number of seeds; use 1 or more, or a list of seeds")
-        return range(node.value)
-    if not node.value:
-        raise node.error("no seed; give at least one")
-    seen: dict[int, None] = {}
-    for one in node.value:
-        if type(one.value) is not int or one.value < 0:
-            raise one.error(f"{shown(one.value)} is not a seed; use a whole number, 0 or more")
-        if one.value in seen:
-            raise one.error(f"{one.value} is given twice; keep one")
-        seen[one.value] = None
-    return list(seen)
+def _expand(
+    entries: Sequence[Entry], exclusion: Exclusion, catalog: Catalog
+) -> list[tuple[Variant, Sequence[int]]]:
+    """Every variant that is not excluded, with its seeds; what is excluded need not be possible.
+
+    Raises:
+        InputError: a combination of values that is not excluded, a label or a match is wrong.
+    """
+    data = entries[0].data
+    if "name" not in data.value:
+        raise data.error("lacks 'name'; add it")
+    sets = options("data", data, DataSpec, catalog.resolve_data)
+    every = [draft for entry in entries for draft in drafts(entry, sets, catalog)]
+    left = exclusion.seeds_left([draft.variant for draft in every])
+    kept = [draft for draft, seeds in zip(every, left, strict=True) if seeds]
+    refusals = Refusals()
+    for draft in kept:
+        with refusals.gather():
+            if draft.problem:
+                raise draft.problem
+    refusals.raise_any()
+    if any(draft.entry.file.match for draft in kept):
+        variants = find_widths(every, kept, catalog)
+        left = exclusion.seeds_left(variants)  # again, since patterns may name the width that was found
+    else:
+        variants = [draft.variant for draft in kept]
+        left = [seeds for seeds in left if seeds]
+    return [(variant, seeds) for variant, seeds in zip(variants, left, strict=True) if seeds]
 
 
 def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every field with its value, or, where variants differ, with the list of their values."""
     values = {key: list(dict.fromkeys(section[key] for section in sections)) for key in sections[0]}
     return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
-
-
-def _refuse_duplicates(variants: Sequence[Variant]) -> None:
-    seen: dict[str, Variant] = {}
-    for variant in variants:
-        first = seen.setdefault(variant.variant_id, variant)
-        if first is not variant:
-            raise variant.entry.error(
-                f"{variant.label!r} is the same experiment as {first.label!r} on line {first.entry.line}; drop one"
-            )
 
 
 def _selected(

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from nin_bench.cell import DataSpec, ModelSpec
-from nin_bench.errors import InputError, SpecError, some_of
-from nin_bench.grid.patterns import PatternIndex, read_pattern
-from nin_bench.grid.validation import Point
-from nin_bench.grid.variants import SIZES, Catalog, Match, ModelEntry, Size, Variant
-from nin_bench.yaml_source import Node
+from nin_bench.errors import SpecError
+from nin_bench.grid.file import Catalog, Pattern, Size
+from nin_bench.grid.patterns import PatternIndex, the_only
+from nin_bench.grid.refusals import Refusals
+from nin_bench.grid.variants import Draft, Match, Variant
+from nin_bench.grid.yaml_source import Node
 
 MOST_RESIDUE = 0.05
 """More than this share of the target left over is refused: verdicts on such a network would be read as if its size
@@ -27,18 +28,21 @@ _BEYOND = 10**30
 """Stands for the count of a network that is too wide to be built."""
 
 
-def expand(entries: Sequence[ModelEntry], catalog: Catalog) -> list[Variant]:
-    """Every variant of every entry, in their order, the widths of those that are matched found.
+def find_widths(drafts: Sequence[Draft], kept: Sequence[Draft], catalog: Catalog) -> list[Variant]:
+    """The variants that are kept, the widths of those that are matched found.
+
+    Args:
+        drafts: every one, among which targets are looked for.
+        kept: those that `exclude` leaves.
+        catalog: counts networks.
 
     Raises:
         InputError: with its place, where a match is wrong or no width comes near enough to it.
     """
-    given = {number: list(entry.variants(catalog)) for number, entry in enumerate(entries) if not entry.match}
-    to_match = [variant for entry in entries if entry.match for variant in entry.variants(catalog)]
-    if not to_match:
-        return [variant for variants in given.values() for variant in variants]
-    targets = PatternIndex([variant for variants in given.values() for variant in variants], catalog)
-    matched = PatternIndex(to_match, catalog)
+    every = PatternIndex([draft.variant for draft in drafts])
+    given = PatternIndex([draft.variant for draft in drafts if not draft.entry.file.match])
+    matched = PatternIndex([draft.variant for draft in drafts if draft.entry.file.match])
+    compared = {id(draft.variant) for draft in kept}
 
     # Axes of recipe and data repeat the same networks.
     counts: dict[tuple[str, DataSpec, Size], int] = {}
@@ -49,41 +53,37 @@ def expand(entries: Sequence[ModelEntry], catalog: Catalog) -> list[Variant]:
             counts[key] = catalog.count(model, data, size)
         return counts[key]
 
-    def found(entry: ModelEntry) -> list[Variant]:
-        assert entry.match is not None
-        size, node = _read(entry.match)
-        pattern = read_pattern(node, targets)
+    def with_width(draft: Draft) -> Variant:
+        assert draft.entry.file.match is not None
+        size, pattern = draft.entry.file.match.target
+        node = draft.entry.node.at("match", size)
+        every.check(pattern, node)
+        target = _target(pattern, node, draft.variant, given, matched)
+        if id(target) not in compared:
+            raise draft.entry.node.at("match").error(f"{target.label} is excluded; match one that is compared")
+        try:
+            match = _match(draft.variant, target, size, node, count, catalog)
+        except SpecError as error:
+            raise draft.variant.refused(error) from error
+        return draft.entry.with_width(draft.variant, match, catalog)
 
-        def find(variant: Variant) -> Match:
-            target = _target(node, pattern, variant, targets, matched)
-            try:
-                return _match(variant, target, size, node, count, catalog)
-            except SpecError as error:
-                raise variant.refused(error) from error
-
-        return list(entry.variants(catalog, find))
-
-    every = [given[number] if number in given else found(entry) for number, entry in enumerate(entries)]
-    return [variant for variants in every for variant in variants]
-
-
-def _read(match: Node) -> tuple[Size, Node]:
-    """What is matched, and the pattern of the variant that it is matched to."""
-    fields = match.mapping("a match", SIZES)
-    if len(fields) != 1:
-        raise match.error(f"names {len(fields)} sizes; give one of {', '.join(SIZES)}, and a pattern")
-    return next((size, fields[size]) for size in SIZES if size in fields)
+    refusals = Refusals()
+    found = []
+    for draft in kept:
+        with refusals.gather():
+            found.append(with_width(draft) if draft.entry.file.match else draft.variant)
+    refusals.raise_any()
+    return found
 
 
-def _target(node: Node, pattern: Point, variant: Variant, targets: PatternIndex, matched: PatternIndex) -> Variant:
+def _target(pattern: Pattern, node: Node, variant: Variant, given: PatternIndex, matched: PatternIndex) -> Variant:
     """The variant to match, of the same data; where recipes repeat its network, the one of the same recipe."""
-    found = [targets.variants[position] for position in sorted(targets.matching(pattern))]
+    found = [given.variants[position] for position in given.matching(pattern)]
     if not found and matched.matching(pattern):
         raise node.error("matches only variants that are matched themselves; name one whose width is given")
     alike = [other for other in found if other.data == variant.data]
-    if not alike or any(other.model != alike[0].model for other in alike):
-        names = some_of([other.label for other in alike or targets.variants])
-        raise node.error(f"matches {len(alike)} variants, must match exactly one of: {names or 'none'}")
+    if any(other.model != alike[0].model for other in alike[1:]) or not alike:
+        return the_only(alike, node, given.variants)
     return next((other for other in alike if other.recipe == variant.recipe), alike[0])
 
 
@@ -108,16 +108,12 @@ def _match(
     width = nearest_width(count_at, aim)
     match = Match(size, target.label, width, aim, count_at(width))
     if abs(match.residue) > MOST_RESIDUE:
-        raise _too_far(node, variant, match)
+        raise node.error(
+            f"{variant.label} width={width:g} is the nearest to the {aim:,} {size} of {target.label}, and has "
+            f"{match.reached:,}; at most {MOST_RESIDUE:.0%} may differ, so change another argument of either, "
+            "or match another variant"
+        )
     return match
-
-
-def _too_far(node: Node, variant: Variant, match: Match) -> InputError:
-    return node.error(
-        f"{variant.label} comes no nearer to the {match.target:,} {match.size} of {match.to} than "
-        f"{match.reached:,}, at width {match.width:g}; within {MOST_RESIDUE:.0%} is asked for, "
-        "so change another argument of either, or match another variant"
-    )
 
 
 def nearest_width(count: Callable[[float], int], target: int) -> float:

@@ -3,144 +3,122 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from nin_bench.cell import Cell, DataSpec, Recipe, Spec
-from nin_bench.errors import SpecError, shown, some_of, unknown_name
-from nin_bench.grid.validation import Point, check_value
-from nin_bench.grid.variants import SIZES, Catalog, Variant, model_name
-from nin_bench.yaml_source import Node
-
-_SECTIONS: dict[str, type[Spec]] = {"recipe": Recipe, "data": DataSpec}
+from nin_bench.cell import Scalar
+from nin_bench.errors import some_of, unknown_name
+from nin_bench.grid.file import CellPattern, Pattern, misplaced
+from nin_bench.grid.refusals import Refusals
+from nin_bench.grid.variants import Variant
+from nin_bench.grid.yaml_source import Node
 
 
 class PatternIndex:
     """Which variants have which values, so that a pattern need not be held against every one of them."""
 
-    def __init__(self, variants: Sequence[Variant], catalog: Catalog) -> None:
+    def __init__(self, variants: Sequence[Variant]) -> None:
         self.variants = variants
-        self.catalog = catalog
         self._by_field: dict[str, dict[tuple[bool, object], set[int]]] = {}
 
     @cached_property
-    def arguments(self) -> frozenset[str]:
+    def _arguments(self) -> frozenset[str]:
         """The names of all arguments that some variant's model has."""
         return frozenset(key for variant in self.variants for key in variant.model.arguments)
 
-    def matching(self, pattern: Point) -> set[int]:
-        """The positions of the variants that match."""
-        found = [self._having(key, node) for key, node in pattern.items()]
-        return set.intersection(*sorted(found, key=len)) if found else set(range(len(self.variants)))
+    def check(self, pattern: Pattern, node: Node) -> None:
+        """Refuse a pattern that names no model, and an argument that no variant's model has.
 
-    def _having(self, field: str, node: Node) -> set[int]:
+        Raises:
+            InputError: at the argument's name.
+        """
+        if "name" not in pattern.model_fields_set:
+            for key in pattern.arguments:
+                if key not in self._arguments:
+                    known = self._arguments | type(pattern).model_fields.keys()
+                    raise node.at(key).key_error(misplaced(key) or unknown_name("field", key, known))
+
+    def matching(self, pattern: Pattern) -> list[int]:
+        """The positions of the variants that a pattern matches; a seed that it names is left aside."""
+        wanted = {key: values for key, values in pattern.wanted().items() if key != "seed"}
+        found = sorted((self._having(key, values) for key, values in wanted.items()), key=len)
+        return sorted(set.intersection(*found) if found else range(len(self.variants)))
+
+    def _having(self, field: str, values: Sequence[Scalar]) -> set[int]:
         if field not in self._by_field:
-            values: dict[tuple[bool, object], set[int]] = {}
+            index: dict[tuple[bool, object], set[int]] = {}
             for position, variant in enumerate(self.variants):
-                values.setdefault(_comparable(variant.comparable.get(field)), set()).add(position)
-            self._by_field[field] = values
-        return set().union(*(self._by_field[field].get(_comparable(one.value), ()) for one in _choices(node)))
+                index.setdefault(comparable(variant.values.get(field)), set()).add(position)
+            self._by_field[field] = index
+        return set().union(*(self._by_field[field].get(comparable(value), ()) for value in values))
+
+    def the_one(self, pattern: Pattern, node: Node) -> Variant:
+        """The variant that a pattern matches.
+
+        Raises:
+            InputError: it matches none, or several.
+        """
+        self.check(pattern, node)
+        return the_only([self.variants[position] for position in self.matching(pattern)], node, self.variants)
 
 
-def _comparable(value: object) -> tuple[bool, object]:
-    """As a pattern compares it: 1 is 1.0, and true is no number."""
+def the_only(found: Sequence[Variant], node: Node, variants: Sequence[Variant], where: str = "") -> Variant:
+    """The one variant that was found; InputError at the pattern's node if there are none or several."""
+    if len(found) == 1:
+        return found[0]
+    names = some_of([variant.label for variant in found or variants])
+    raise node.error(f"matches {len(found)} variants{where}, must match exactly one of: {names or 'none'}")
+
+
+def comparable(value: object) -> tuple[bool, object]:
+    """As a pattern compares a value: 1 is 1.0, and true is no number."""
     return isinstance(value, bool), value
 
 
-def read_pattern(node: Node, index: PatternIndex, *, seeds: bool = False) -> Point:
-    """Read a pattern, its recipe and data fields as `recipe.lr`.
+class Exclusion:
+    """Which cells the patterns of `exclude` leave out."""
 
-    Args:
-        node: the pattern.
-        index: knows the fields of a pattern that names no model, and by its catalog those of one that does, which
-            need not be among the variants.
-        seeds: whether the pattern may name seeds.
+    def __init__(self, patterns: Sequence[CellPattern], node: Node, seeds: Sequence[int]) -> None:
+        self._patterns = patterns
+        self._node = node
+        self._seeds = seeds
+        self._used = [False] * len(patterns)
+        self._checked = False
 
-    Raises:
-        InputError: a field that nothing has, a model that is not registered, or a value that it refuses.
-    """
-    outer: dict[str, Node] = {}
-    flat: dict[str, Node] = {}
-    for key, value in node.mapping("a pattern").items():
-        if key in _SECTIONS:
-            for field, one in value.mapping("a section", _SECTIONS[key].model_fields).items():
-                flat[f"{key}.{field}"] = one
-                for choice in _choices(one):
-                    check_value(_SECTIONS[key], field, choice)
-        else:
-            outer[key] = value
-    others = {"name", "match", "seed"} if seeds else {"name", "match"}
-    arguments = {key: value for key, value in outer.items() if key not in others}
-    for choice in _choices(outer["match"]) if "match" in outer else ():
-        if choice.value not in (*SIZES, None):
-            raise choice.error(f"{shown(choice.value)} is none of {', '.join(SIZES)}, null")
-    for choice in _choices(outer["seed"]) if seeds and "seed" in outer else ():
-        if type(choice.value) is not int:
-            raise choice.error(f"{shown(choice.value)} is not a seed; use a whole number, 0 or more")
-    if "name" in outer:
-        for name in _choices(outer["name"]):
-            _check_arguments(name, arguments, index.catalog)
-    else:
-        for key, value in arguments.items():
-            if key not in index.arguments:
-                raise value.key_error(unknown_name("field", key, index.arguments | others | set(_SECTIONS)))
-            for choice in _choices(value):
-                if isinstance(choice.value, list | dict):
-                    raise choice.error(f"{shown(choice.value)} cannot stand here; give one value")
-    return flat | outer
+    def seeds_left(self, variants: Sequence[Variant]) -> list[Sequence[int]]:
+        """The seeds with which every variant is left in.
 
+        Raises:
+            InputError: the first time, a pattern names an argument that no variant's model has.
+        """
+        index = PatternIndex(variants)
+        out: dict[int | None, set[int]] = {}
+        refusals = Refusals()
+        for number, pattern in enumerate(self._patterns):
+            with refusals.gather():
+                if not self._checked:
+                    index.check(pattern, self._node.at(number))
+                found = index.matching(pattern)
+                seeds: list[int | None] = [None]
+                if "seed" in pattern.model_fields_set:
+                    seeds = [*(pattern.seed if isinstance(pattern.seed, list) else [pattern.seed])]
+                for seed in seeds:
+                    out.setdefault(seed, set()).update(found)
+                self._used[number] |= bool(found) and bool({None, *self._seeds} & set(seeds))
+        refusals.raise_any()
+        self._checked = True
+        wholly = out.get(None, set())
+        by_seed = {seed: out[seed] for seed in self._seeds if seed in out}
+        return [
+            ()
+            if position in wholly
+            else [seed for seed in self._seeds if position not in by_seed.get(seed, ())]
+            if by_seed
+            else self._seeds
+            for position in range(len(variants))
+        ]
 
-def _check_arguments(name: Node, arguments: Point, catalog: Catalog) -> None:
-    try:
-        catalog.resolve_model(model_name(name), {})
-    except SpecError as error:
-        raise name.error(error.message) from error
-    for key, node in arguments.items():
-        for choice in _choices(node):
-            try:
-                catalog.resolve_model(name.value, {key: choice.plain()})
-            except SpecError as error:
-                raise choice.error(error.message) from error
-
-
-def _choices(node: Node) -> list[Node]:
-    return node.value if isinstance(node.value, list) else [node]
-
-
-def the_one(node: Node, index: PatternIndex) -> Variant:
-    """The variant that a pattern matches; it must be exactly one."""
-    found = sorted(index.matching(read_pattern(node, index)))
-    if len(found) == 1:
-        return index.variants[found[0]]
-    names = some_of([index.variants[position].label for position in found or range(len(index.variants))])
-    raise node.error(f"matches {len(found)} variants, must match exactly one of: {names}")
-
-
-def without_excluded(
-    exclude: Sequence[Node], index: PatternIndex, seeds: Sequence[int]
-) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
-    """Every variant with every seed, less what some pattern of `exclude` matches.
-
-    Returns:
-        The cells, variant by variant, and a note for each pattern that matches none of them.
-
-    Raises:
-        InputError: a pattern is wrong.
-    """
-    excluded: dict[int | None, set[int]] = {None: set()}
-    """Positions of the variants that are out, with one seed or with all."""
-    notes = []
-    for node in exclude:
-        pattern = dict(read_pattern(node, index, seeds=True))
-        wanted = pattern.pop("seed", None)
-        among: list[int | None] = [None] if wanted is None else [one.value for one in _choices(wanted)]
-        found = index.matching(pattern)
-        for seed in among:
-            excluded.setdefault(seed, set()).update(found)
-        if not found or not {None, *seeds} & set(among):
-            notes.append(str(node.error("matches no cell; mend it, or leave it out")))
-    cells = tuple(
-        variant.cell(seed)
-        for position, variant in enumerate(index.variants)
-        if position not in excluded[None]
-        for seed in seeds
-        if position not in excluded.get(seed, ())
-    )
-    return cells, tuple(notes)
+    def notes(self) -> tuple[str, ...]:
+        """A line for every pattern that matched no cell."""
+        return tuple(
+            str(self._node.at(number).error("matches no cell; mend it, or leave it out"))
+            for number, used in enumerate(self._used)
+            if not used
+        )

@@ -3,41 +3,89 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
-from typing import Any, Literal
+from itertools import pairwise, product
+from typing import Any, Literal, cast
 
 from nin_bench.cell import PositiveInt, Recipe, Scalar, Spec
-from nin_bench.errors import SpecError
-from nin_bench.grid.space import MODEL, Choice, Parameter, Range, read_parameter
-from nin_bench.grid.validation import refusal, required, section, validated
-from nin_bench.grid.variants import Catalog, Variant
-from nin_bench.yaml_source import Node
+from nin_bench.errors import SpecError, shown, unknown_name
+from nin_bench.grid.file import Catalog, RangeEntry, RecipeAxes, SearchEntry, SearchSettings
+from nin_bench.grid.patterns import comparable
+from nin_bench.grid.refusals import Refusals, validated
+from nin_bench.grid.variants import Variant
+from nin_bench.grid.yaml_source import Node
 
 FIRST_SEED = 10_000
 """Of a search: far from those of a run, so that a tuned recipe meets seeds that did not choose it."""
 MAX_CORNERS = 4_096
 """Combinations of extreme values that are checked before anything is trained."""
+MODEL = "model."
+"""What opens the name of a parameter that is an argument of the models."""
+
+NEVER_SEARCHED = {
+    "epochs": "trials of different lengths would not compare; say how long all of them train in search.epochs",
+    "test_every_epoch": "no choice may use the test images; leave it out",
+}
+"""Fields of the recipe that no search may choose, and why."""
 
 
-class SearchSpec(Spec):
+class Range(Spec):
+    """Numbers between two ends, both included."""
+
+    name: str
+    """A field of the recipe, or `model.` and an argument of the models."""
+    low: int | float
+    high: int | float
+    log: bool = False
+    """Whether equal factors, not equal differences, are equally far apart."""
+
+    def points(self, count: int) -> list[int | float]:
+        """So many values from end to end, equally far apart; three digits are kept where that tells them apart."""
+        if self.log:
+            between = [self.low * (self.high / self.low) ** (k / (count - 1)) for k in range(1, count - 1)]
+        else:
+            between = [self.low + (self.high - self.low) * k / (count - 1) for k in range(1, count - 1)]
+        if isinstance(self.low, int):
+            return [self.low, *map(round, between), self.high]
+        readable = [self.low, *(float(f"{value:.3g}") for value in between), self.high]
+        apart = all(left < right for left, right in pairwise(readable))
+        return readable if apart else [self.low, *between, self.high]
+
+    @property
+    def corners(self) -> tuple[Scalar, ...]:
+        """Its extreme values."""
+        return self.low, self.high
+
+    def as_plain(self) -> dict[str, Any]:
+        """As the grid writes it."""
+        return {"low": self.low, "high": self.high, "log": self.log}
+
+
+class Choice(Spec):
+    """One of several values, which have no order."""
+
+    name: str
+    choices: tuple[Scalar, ...]
+
+    @property
+    def corners(self) -> tuple[Scalar, ...]:
+        """All of them."""
+        return self.choices
+
+    def as_plain(self) -> list[Scalar]:
+        """As the grid writes it."""
+        return list(self.choices)
+
+
+Parameter = Range | Choice
+
+
+class SearchSpec(SearchSettings):
     """What is tried for every variant alike, and how the best is told."""
 
     space: tuple[Parameter, ...]
     """What is searched."""
     trials: PositiveInt
     """Of every variant, in all: a search that goes on does the rest."""
-    seeds: PositiveInt = 1
-    """Networks trained in every trial, whose mean is its value."""
-    epochs: PositiveInt | None = None
-    """Of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
-    sampler: Literal["grid", "qmc", "tpe", "random"] = "grid"
-    """Who proposes values; `grid` takes the same evenly spaced ones for all variants."""
-    sampler_seed: int = 0
-    """Of every sampler but `grid`."""
-    pruner: Literal["none", "median", "hyperband"] = "none"
-    """Who ends a poor trial early; then variants spend different budgets."""
-    objective: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
-    """What a trial is judged by, after its last epoch."""
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -128,10 +176,13 @@ def trial_variant(variant: Variant, params: Mapping[str, Scalar], spec: SearchSp
     return with_params(variant, {**params, "epochs": epochs, "test_every_epoch": False}, catalog)
 
 
-def read_search(root: Node, over: Node, variants: Sequence[Variant], catalog: Catalog) -> SearchSpec | None:
-    """Read the grid's `search`, and hold it against the variants; None where there is none.
+def read_search(
+    entry: SearchEntry, root: Node, over: Node, variants: Sequence[Variant], catalog: Catalog
+) -> SearchSpec:
+    """Resolve the grid's `search`, and hold it against the variants.
 
     Args:
+        entry: the section.
         root: the grid, its profile laid over it.
         over: the recipe that `--set` lays over everything, so that it cannot be searched.
         variants: each must go with every combination of extreme values.
@@ -140,57 +191,126 @@ def read_search(root: Node, over: Node, variants: Sequence[Variant], catalog: Ca
     Raises:
         InputError: with the place of what is wrong.
     """
-    if "search" not in root.value:
-        return None
-    node = section(root, "search")
-    fields = dict(node.mapping("a search", SearchSpec.model_fields))
-    space = required(node, "space")
-    named = space.mapping("a space")
-    parameters = {name: read_parameter(name, one, variants, catalog) for name, one in named.items()}
-    if not parameters:
+    node = root.at("search")
+    for field in ("space", "trials"):
+        if field not in node.value:
+            raise node.error(f"lacks {field!r}; add it")
+    space = node.at("space")
+    if not entry.space:
         raise space.error("empty; give at least one field, as lr: {low: 1.0e-3, high: 1.0, log: true}")
-    for name, override in over.value.items():
-        if name in parameters:
-            raise override.error(f"{name} is searched; set another field, or leave {name} out of search.space")
-    fields["space"] = replace(space, value=tuple(parameters.values()))
-    spec = validated(SearchSpec, fields, node)
+    refusals = Refusals()
+    parameters: dict[str, Parameter] = {}
+    for name, searched in entry.space.items():
+        with refusals.gather():
+            parameters[name] = _parameter(name, searched, space.at(name), variants, catalog)
+            if name in over.value:
+                message = f"{name} is searched; set another field, or leave {name} out of search.space"
+                raise over.value[name].error(message)
+            if name.startswith(MODEL) and any(variant.match for variant in variants):
+                raise space.at(name).key_error(
+                    f"{name} would change networks that match holds equal in size; leave it, or match, out"
+                )
+    with refusals.gather():
+        _check_patterns(root, parameters)
+    refusals.raise_any()
+    spec = SearchSpec(**{**entry.model_dump(exclude={"space"}), "space": tuple(parameters.values())})
     if spec.sampler == "grid":
         try:
             spec.grid_points()
         except SpecError as error:
-            raise refusal(error, fields, node) from error
-    _check_patterns(root, parameters)
-    for name in parameters if any(variant.match for variant in variants) else ():
-        if name.startswith(MODEL):
-            raise named[name].key_error(
-                f"{name} would change networks that match holds equal in size; leave it, or match, out"
-            )
+            given = error.field in node.value
+            raise node.at(error.field).error(error.message if given else str(error)) from error
     _check_variants(spec, space, variants, catalog)
     return spec
 
 
+def _parameter(
+    name: str, searched: RangeEntry | Sequence[Scalar], node: Node, variants: Sequence[Variant], catalog: Catalog
+) -> Parameter:
+    """One field of the space; InputError where some variant cannot take one of its values."""
+    if name in NEVER_SEARCHED:
+        raise node.key_error(f"{name} cannot be searched: {NEVER_SEARCHED[name]}")
+    if not name.startswith(MODEL) and name not in Recipe.model_fields:
+        if any(name in variant.model.arguments for variant in variants):
+            raise node.key_error(
+                f"{name!r} is an argument of models, not a field of the recipe; to search it, say {MODEL}{name}"
+            )
+        raise node.key_error(unknown_name("field", name, set(Recipe.model_fields) - set(NEVER_SEARCHED)))
+    for variant in variants if name.startswith(MODEL) else ():
+        if name.removeprefix(MODEL) not in variant.model.arguments:
+            has = ", ".join(variant.model.arguments) or "none"
+            raise node.key_error(
+                f"{variant.model.name} has no such argument, and all must have what is searched; it has: {has}"
+            )
+    if not isinstance(searched, RangeEntry):
+        if len(searched) < 2:
+            raise node.error(f"{len(searched)} leaves nothing to choose; give two values or more")
+        choices = [_typed(name, one, variants, catalog) for one in node.value]
+        refuse_repeated(node)
+        return Choice(name=name, choices=tuple(choices))
+    for end in ("low", "high"):
+        if end not in node.value:
+            raise node.error(f"lacks {end!r}; add it")
+    low, high = (_typed(name, node.at(end), variants, catalog) for end in ("low", "high"))
+    if isinstance(low, bool | str | None) or isinstance(high, bool | str | None):
+        raise node.error(f"{name} is no number, so it has no range; list the choices, as [{shown(low)}, …]")
+    if low >= high:
+        raise node.at("low").error(f"{low:g} is not below high, {high:g}; swap them, or leave {name} out")
+    if searched.log and low <= 0:
+        raise node.at("low").error(f"{low:g} has no place on a log scale; use more than 0, or log: false")
+    return Range(name=name, low=low, high=high, log=searched.log)
+
+
+def _typed(name: str, node: Node, variants: Sequence[Variant], catalog: Catalog) -> Scalar:
+    """One value of a field, as the recipe has it or as every model takes it."""
+    if not name.startswith(MODEL):
+        return cast("Scalar", getattr(validated(RecipeAxes, replace(node, value={name: node}), catalog), name))
+    value: Scalar = node.value
+    argument = name.removeprefix(MODEL)
+    for variant in variants:
+        try:
+            model = catalog.resolve_model(variant.model.name, {**variant.model.arguments, argument: node.value})
+        except SpecError as error:
+            raise node.error(f"{variant.label}: {error.message}") from error
+        value = model.arguments[argument]
+    return value
+
+
+def refuse_repeated(axis: Node) -> None:
+    """Refuse a list that gives a value twice; InputError at the second of them."""
+    refusals = Refusals()
+    seen = set()
+    for node in axis.value:
+        with refusals.gather():
+            if comparable(node.value) in seen:
+                raise node.error(f"{shown(node.value)} is given twice; keep one")
+            seen.add(comparable(node.value))
+    refusals.raise_any()
+
+
 def _check_patterns(root: Node, searched: Mapping[str, Parameter]) -> None:
     """No variant can be told by what is searched: the tuned grid will have another value there."""
-    patterns = [*_items(root, "exclude")]
-    if "baseline" in root.value:
-        patterns.append(root.value["baseline"])
-    for hypothesis in _items(root, "hypotheses"):
-        patterns += _items(hypothesis, "compare")
-    patterns += [reference.value["model"] for reference in _items(root, "references")]
-    for model in _items(root, "models"):
-        patterns += section(model, "match").value.values()
-    for pattern in patterns:
+    refusals = Refusals()
+    sections = [root.section(name) for name in ("exclude", "baseline", "hypotheses", "references")]
+    for pattern in _mappings([*sections, *(model.section("match") for model in root.at("models").value)]):
         named = {f"{MODEL}{key}": node for key, node in pattern.value.items()}
-        named |= section(pattern, "recipe").value
-        for name, node in named.items():
-            if name in searched:
-                raise node.key_error(
-                    f"{name} is searched, so no pattern can name it; tell the variant by other fields"
-                )
+        for name, node in {**named, **pattern.section("recipe").value}.items():
+            with refusals.gather():
+                if name in searched:
+                    raise node.key_error(
+                        f"{name} is searched, so no pattern can name it; tell the variant by other fields"
+                    )
+    refusals.raise_any()
 
 
-def _items(parent: Node, key: str) -> list[Node]:
-    return parent.value[key].value if key in parent.value else []
+def _mappings(nodes: Sequence[Node]) -> Iterator[Node]:
+    """Every mapping among the nodes and below them."""
+    for node in nodes:
+        if isinstance(node.value, dict):
+            yield node
+            yield from _mappings(list(node.value.values()))
+        elif isinstance(node.value, list):
+            yield from _mappings(node.value)
 
 
 def _check_variants(spec: SearchSpec, space: Node, variants: Sequence[Variant], catalog: Catalog) -> None:

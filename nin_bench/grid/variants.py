@@ -1,34 +1,27 @@
-"""From an entry of `models` to its variants: take the axes apart, resolve and validate every point."""
+"""From an entry of `models` to its variants: the product of its axes, every point resolved.
 
-from collections.abc import Callable, Iterator, Mapping
+A point that cannot be is kept as a draft with the reason, since `exclude` may leave it out.
+"""
+
+import math
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Generic, TypeVar, cast
 
-from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.errors import InputError, SpecError, shown
-from nin_bench.grid.validation import Point, refusal, required, section, validated
-from nin_bench.yaml_source import Node
+from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe, Spec
+from nin_bench.errors import InputError, SpecError, shown, unknown_name
+from nin_bench.grid.file import Catalog, ModelEntry, Size
+from nin_bench.grid.refusals import Refusals
+from nin_bench.grid.yaml_source import Node
 
-Size = Literal["num_params", "num_macs"]
-"""What a network can be matched in."""
+Point = Mapping[str, Node]
+"""One value per field, each with its place."""
 
-SIZES: tuple[Size, ...] = get_args(Size)
-
-
-class Catalog(Protocol):
-    """What a grid asks of those who know the names; all answer a wrong value with SpecError."""
-
-    def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
-        """The registered model with every argument typed and filled in."""
-
-    def resolve_data(self, spec: DataSpec) -> DataSpec:
-        """The dataset with its resolution and validation size filled in."""
-
-    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
-        """How many parameters, or MACs per image, the network has."""
+SpecT = TypeVar("SpecT", bound=Spec)
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ class Variant:
     fields: Point
     """The nodes that its values were read from; those of recipe and data as `recipe.lr`."""
     match: Match | None = None
-    """Where its width was not given but found."""
+    """What its width was found by, if it was not given."""
 
     def cell(self, seed: int) -> Cell:
         """The variant with a seed."""
@@ -76,12 +69,13 @@ class Variant:
         return self.cell(0).variant_id
 
     @cached_property
-    def comparable(self) -> dict[str, Any]:
-        """Its values by the names that a pattern gives them: `name`, `match`, `pointwise`, `recipe.lr`."""
+    def values(self) -> dict[str, Any]:
+        """Its values by the names that patterns and labels give them: `pointwise`, `recipe.lr`, `match`."""
         return {
             "name": self.model.name,
             "match": self.match and self.match.size,
             **self.model.arguments,
+            **({"width": self.match.width} if self.match else {}),
             **{f"recipe.{key}": value for key, value in self.recipe},
             **{f"data.{key}": value for key, value in self.data},
         }
@@ -103,118 +97,160 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class ModelEntry:
-    """One entry of `models`, its axes not yet taken apart."""
+class Option(Generic[SpecT]):
+    """One point of the axes of the recipe or of the data."""
 
-    entry: Node
-    name: str
-    arguments: dict[str, Node]
+    point: Point
+    """As `Variant.fields`."""
+    spec: SpecT
+    problem: InputError | None
+    """Why its values do not go together; `spec` then holds them as they were given."""
+
+
+def options(
+    section: str, axes: Node, spec: type[SpecT], resolve: Callable[[SpecT], SpecT] = lambda spec: spec
+) -> list[Option[SpecT]]:
+    """Every point of a section's axes, resolved and validated as far as that can be done."""
+    found: list[Option[SpecT]] = []
+    for point in _points(axes.value):
+        values = {key: node.value for key, node in point.items()}
+        fields = {f"{section}.{key}": node for key, node in point.items()}
+        try:
+            found.append(Option(fields, resolve(spec.model_validate(values)), None))
+        except SpecError as error:
+            as_given = cast("SpecT", spec.model_construct(**values))
+            found.append(Option(fields, as_given, _placed(error, point, axes)))
+    return found
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of `models` and its nodes, the axes not yet taken apart."""
+
+    file: ModelEntry
+    node: Node
     data: Node
     recipe: Node
-    own_recipe: Node
-    match: Node | None
-    """What its width is found by, where that is not given."""
+    """The grid's, the entry's own and `--set`'s, one over the other."""
 
-    @classmethod
-    def read(cls, entry: Node, data: Node, recipe: Node, over: Node) -> "ModelEntry":
-        """Read an entry.
+    @cached_property
+    def arguments(self) -> dict[str, Node]:
+        """The model's arguments as the grid writes them."""
+        return {key: node for key, node in self.node.value.items() if key not in type(self.file).model_fields}
 
-        Args:
-            entry: a model's name, its arguments, its own recipe, what it is matched to.
-            data: the grid's.
-            recipe: the grid's; the entry's own goes over it.
-            over: the recipe that goes over both.
-        """
-        fields = entry.mapping("a model")
-        name = model_name(required(entry, "name"))
-        arguments = {key: node for key, node in fields.items() if key not in ("name", "recipe", "match")}
-        if "match" in fields and "width" in arguments:
-            raise arguments["width"].key_error("given, and found by match as well; leave one of the two out")
-        own = section(entry, "recipe")
-        read = cls(entry, name, arguments, data, recipe.merged(own).merged(over), own, fields.get("match"))
-        for node in read._axes():
-            if not node.value:
-                raise node.error("an axis without values; give at least one")
-        return read
-
-    def _axes(self) -> list[Node]:
+    @property
+    def axes(self) -> list[Node]:
+        """Every list that stands in place of a value."""
         fields = [*self.arguments.values(), *self.data.value.values(), *self.recipe.value.values()]
         return [node for node in fields if isinstance(node.value, list)]
 
     @property
     def num_variants(self) -> int:
         """The product of its axes, found without taking them apart."""
-        return prod(len(axis.value) for axis in self._axes())
+        return prod(len(axis.value) for axis in self.axes)
 
-    def variants(self, catalog: Catalog, find: "Callable[[Variant], Match] | None" = None) -> Iterator[Variant]:
-        """Every variant, resolved and validated; the data's and the recipe's axes run inside the model's.
+    @cached_property
+    def _told(self) -> list[tuple[str, str]]:
+        """What a label tells, each by its short name and its field: all that the entry writes, and shared axes."""
+        own = self.node.section("recipe").value
+        told = [(key, key) for key in (*self.arguments, *(["width"] if self.file.match else []))]
+        for section, axes in (("recipe", self.recipe), ("data", self.data)):
+            told += [
+                ("data" if (section, key) == ("data", "name") else key, f"{section}.{key}")
+                for key, node in axes.value.items()
+                if isinstance(node.value, list) or (section == "recipe" and key in own)
+            ]
+        return told
 
-        Args:
-            catalog: knows models and data.
-            find: finds the width of a variant that is to be matched; None leaves all at their default.
+    def labelled(self, variant: Variant) -> Variant:
+        """The variant with its label, from the entry's template or from what the grid writes of it.
+
+        Raises:
+            InputError: the template has a placeholder that is none of the variant's fields.
         """
-        data = [(point, self._data(point, catalog)) for point in _points(self.data.value)]
-        recipes = [(point, validated(Recipe, point, self.recipe)) for point in _points(self.recipe.value)]
-        for arguments in _points(self.arguments):
-            model = self._model(arguments, catalog)
-            for (data_point, data_spec), (recipe_point, recipe) in product(data, recipes):
-                variant = Variant(
-                    model=model,
-                    data=data_spec,
-                    recipe=recipe,
-                    label=self._label(arguments, data_point, recipe_point),
-                    entry=self.entry,
-                    fields={
-                        **arguments,
-                        **{f"data.{key}": node for key, node in data_point.items()},
-                        **{f"recipe.{key}": node for key, node in recipe_point.items()},
-                    },
-                )
-                if self.match and find:
-                    match = find(variant)
-                    wide = {**arguments, "width": replace(self.match, value=match.width)}
-                    variant = replace(
-                        variant,
-                        model=self._model(wide, catalog),
-                        label=self._label(wide, data_point, recipe_point),
-                        fields={**variant.fields, **wide, "match": replace(self.match, value=self.match.plain())},
-                        match=match,
-                    )
-                yield variant
-
-    def _label(self, arguments: Point, data: Point, recipe: Point) -> str:
-        """All that the grid writes of this model, and the values of axes that all models share."""
-        told = list(arguments.items())
-        told += [
-            (key, node)
-            for key, node in recipe.items()
-            if key in self.own_recipe.value or isinstance(self.recipe.value[key].value, list)
-        ]
-        told += [
-            ("data" if key == "name" else key, node)
-            for key, node in data.items()
-            if isinstance(self.data.value[key].value, list)
-        ]
-        return " ".join([self.name, *(f"{key}={_text(node.value)}" for key, node in told)])
-
-    def _model(self, arguments: Point, catalog: Catalog) -> ModelSpec:
+        if self.file.label is None:
+            fields = variant.fields
+            told = [f"{name}={_text(fields[key].value)}" for name, key in self._told if key in fields]
+            return replace(variant, label=" ".join([self.file.name, *told]))
+        node, values, text = self.node.at("label"), variant.values, ""
         try:
-            return catalog.resolve_model(self.name, {key: node.plain() for key, node in arguments.items()})
-        except SpecError as error:
-            raise refusal(error, {**arguments, "name": self.entry.value["name"]}, self.entry) from error
+            parts = list(string.Formatter().parse(self.file.label))
+        except ValueError as error:
+            raise node.error(
+                f"{shown(self.file.label)} has a brace without its pair; write {{{{ for one"
+            ) from error
+        for literal, key, form, conversion in parts:
+            text += literal
+            if key is not None:
+                name = f"{key}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
+                if name not in values:
+                    raise node.error(unknown_name("placeholder", name, values))
+                text += _text(values[key])
+        if not text.isprintable():
+            raise node.error(f"{shown(text)} holds a character that cannot be printed; leave it out")
+        return replace(variant, label=text)
 
-    def _data(self, point: Point, catalog: Catalog) -> DataSpec:
+    def with_width(self, variant: Variant, match: Match, catalog: Catalog) -> Variant:
+        """The variant with the width that was found for it."""
+        node = self.node.at("match")
+        arguments = {**variant.model.arguments, "width": match.width}
+        return self.labelled(
+            replace(
+                variant,
+                model=catalog.resolve_model(self.file.name, arguments),
+                fields={**variant.fields, "width": replace(node, value=match.width)},
+                match=match,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A variant, and why it cannot be, if it cannot; `exclude` may leave it out."""
+
+    variant: Variant
+    entry: Entry
+    problem: InputError | None
+
+
+def drafts(entry: Entry, data: Sequence[Option[DataSpec]], catalog: Catalog) -> Iterator[Draft]:
+    """Every variant of an entry; the data's and the recipe's axes run inside the model's.
+
+    The width of one that is matched is not known yet: it is not a number.
+
+    Raises:
+        InputError: the label is wrong.
+    """
+    match = Match(entry.file.match.target[0], "", math.nan, 0, 0) if entry.file.match else None
+    written = {"match": replace(entry.node.at("match"), value=entry.node.at("match").plain())} if match else {}
+    recipes = options("recipe", entry.recipe, Recipe)
+    for arguments in _points(entry.arguments):
+        values = {key: node.value for key, node in arguments.items()}
+        problem = None
         try:
-            return catalog.resolve_data(validated(DataSpec, point, self.data))
+            model = catalog.resolve_model(entry.file.name, values)
         except SpecError as error:
-            raise refusal(error, point, self.data) from error
+            model, problem = (
+                ModelSpec(name=entry.file.name, arguments=values),
+                _placed(error, arguments, entry.node),
+            )
+        for one, recipe in product(data, recipes):
+            variant = Variant(
+                model=model,
+                data=one.spec,
+                recipe=recipe.spec,
+                label="",
+                entry=entry.node,
+                fields={**arguments, **one.point, **recipe.point, **written},
+                match=match,
+            )
+            yield Draft(entry.labelled(variant), entry, problem or one.problem or recipe.problem)
 
 
-def model_name(node: Node) -> str:
-    """The name of a model, which is text; whether one has that name, the catalog knows."""
-    if not isinstance(node.value, str):
-        raise node.error(f"{shown(node.value)} is not a model's name; write one name, in quotes if need be")
-    return node.value
+def _placed(error: SpecError, point: Point, place: Node) -> InputError:
+    """A refusal at the refused value or, if that was not given, at what lacks it."""
+    node = point.get(error.field)
+    return node.error(error.message) if node else place.error(str(error))
 
 
 def _points(fields: Point) -> Iterator[Point]:
@@ -222,6 +258,33 @@ def _points(fields: Point) -> Iterator[Point]:
     choices = [node.value if isinstance(node.value, list) else [node] for node in fields.values()]
     for values in product(*choices):
         yield dict(zip(fields, values, strict=True))
+
+
+def check_distinct(variants: Sequence[Variant]) -> None:
+    """Refuse two variants that are one experiment, or that have one label.
+
+    Raises:
+        InputError: with the lines of both.
+    """
+    refusals = Refusals()
+    by_id: dict[str, Variant] = {}
+    by_label: dict[str, Variant] = {}
+    for variant in variants:
+        first = by_id.setdefault(variant.variant_id, variant)
+        alike = by_label.setdefault(variant.label, variant)
+        with refusals.gather():
+            if first is not variant:
+                raise variant.entry.error(
+                    f"{variant.label!r} is the same experiment as {first.label!r} on line {first.entry.line}; "
+                    "drop one"
+                )
+            if alike is not variant:
+                differs = [key for key, value in variant.values.items() if alike.values.get(key) != value]
+                raise variant.entry.at("label").error(
+                    f"{variant.label!r} is also a label of line {alike.entry.line}; the two differ in "
+                    f"{', '.join(differs)}, so add {{{differs[0]}}} to the label"
+                )
+    refusals.raise_any()
 
 
 def _text(value: object) -> str:

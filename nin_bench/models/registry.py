@@ -195,6 +195,15 @@ def model_revision(name: str) -> int:
     return _model(name).revision
 
 
+def model_function(name: str) -> "Callable[..., nn.Module]":
+    """The function that builds a model.
+
+    Raises:
+        SpecError: no model has that name.
+    """
+    return _model(name).build
+
+
 def model_summary(name: str) -> str:
     """First line of a model's docstring.
 

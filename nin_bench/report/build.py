@@ -18,7 +18,6 @@ from nin_bench.analysis.names import Names
 from nin_bench.analysis.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
 from nin_bench.analysis.references import compare_references
 from nin_bench.analysis.setting import caveats, describe_setting
-from nin_bench.analysis.stricter import judge_stricter
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
 from nin_bench.analysis.verdicts import Verdict, judge
@@ -95,7 +94,7 @@ class Findings:
         return cls(
             results=results,
             names=names,
-            verdicts=judge_stricter(results, judge(results), lost_classes),
+            verdicts=judge(results),
             rows=rows,
             epochs=epochs,
             curves={name: learning_curves(results, known) for name, known in epochs.items()},
@@ -190,13 +189,13 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
         "outcomes": tables.count_outcomes(results),
         "num_collapsed": sum(trouble.collapsed for trouble in troubles),
         "lock": {"intact": lock.intact, "given_up": lock.given_up(grid.hypotheses)},
-        "hypotheses": [verdict_as_dict(verdict) for verdict in findings.verdicts],
-        "in_short": (short := in_short(findings.verdicts)) and asdict(short),
+        "hypotheses": [verdict_as_dict(verdict, findings.names) for verdict in findings.verdicts],
+        "in_short": (short := in_short(findings.verdicts, findings.names)) and asdict(short),
         "arguments": explain_arguments(findings.names),
         "effects_not_drawn": not_drawn(findings.verdicts),
         "names": findings.names.by_label,
         "not_repeated": findings.names.not_repeated,
-        "open_claims": [claim.model_dump() for claim in grid.open_claims],
+        "open_claims": [{"says": one.claim, "reason": one.reason} for one in grid.open_claims],
         "setting": asdict(setting),
         "chance": findings.chance,
         "matches": [{"label": one.label, **one.match.model_dump()} for one in grid.variants if one.match],
@@ -212,7 +211,7 @@ def describe(findings: Findings, figures: Sequence[str]) -> dict[str, Any]:
             {
                 **planned[record.cell_id],
                 "outcome": record.outcome,
-                "metrics": record.metrics.model_dump(exclude_unset=True),
+                "metrics": record.metrics.model_dump(exclude={"confusion"}),
             }
             for record in results.records
         ],

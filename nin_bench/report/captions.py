@@ -46,9 +46,8 @@ EFFECTS = {
         "Every claim's effect",
         "The mark is the difference found, the line its interval, the grey field where the claim is true, "
         "with its margin. A claim is supported where the whole line lies in the field, refuted where the whole "
-        "line lies outside, and undecided where it crosses a black edge. Where networks failed, the share of "
-        "pairs in which the claim holds is drawn instead, with its exact interval, against one half. A and B are "
-        "the two variants under each claim's name.",
+        "line lies outside, and undecided where it crosses a black edge. A and B are the two variants under each "
+        "claim's name.",
     )
 }
 """Likewise, of the figure under the verdicts."""

@@ -22,8 +22,8 @@ def _difference(move: Mapping[str, Any]) -> str:
     return f"{mean}{interval}, n={move['n']}{'' if move['paired'] else ', not paired'}"
 
 
-def _healthy(move: Mapping[str, Any]) -> str:
-    return " → ".join(f"{tally['count']}/{tally['of']}" for tally in move["healthy"])
+def _failed(move: Mapping[str, Any]) -> str:
+    return " → ".join(f"{tally['count']}/{tally['of']}" for tally in move["failed"])
 
 
 def _count(pair: Sequence[int | None]) -> str:
@@ -32,13 +32,13 @@ def _count(pair: Sequence[int | None]) -> str:
 
 
 def _ratio(found: Mapping[str, Any] | None) -> str:
-    return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
+    return text.NOT_KNOWN if found is None else text.ratio(found["estimate"], found["interval"])
 
 
 COMPARE_FILTERS: dict[str, Callable[..., Any]] = {
     "accuracy_spread": _spread,
     "difference": _difference,
-    "healthy": _healthy,
+    "failed": _failed,
     "change": _count,
     "ratio_to_a": _ratio,
     "values": lambda values: " / ".join(map(field_value, values)) if values else "none",

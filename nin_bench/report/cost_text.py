@@ -113,7 +113,7 @@ def relative(metric: str) -> Callable[[Row], str]:
 
     def shown(row: Row) -> str:
         found = row["relative_to_baseline"].get(metric)
-        return text.NOT_KNOWN if found is None else text.ratio(found["mean"], found["interval"])
+        return text.NOT_KNOWN if found is None else text.ratio(found["estimate"], found["interval"])
 
     return shown
 
@@ -163,7 +163,7 @@ _MEMORY: list[Column] = [
     ("optimizer", _bytes("optimizer")),
     ("activations per image", _bytes("activations_per_image")),
     ("sum in training", _bytes("train_sum")),
-    ("peak by count", _bytes("train_peak_foretold")),
+    ("peak by count", _bytes("train_peak_estimate")),
     ("peak measured", _bytes("train_peak")),
     ("relative to the baseline", relative("train_memory_bytes")),
     ("peak measured in prediction", _bytes("predict_peak")),

@@ -1,9 +1,11 @@
 """The figure of all verdicts: what was found of each claim, how sure that is, and what it is held against."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,7 +21,6 @@ from nin_bench.report.look import (
     Picture,
     Style,
     legend_below,
-    percent_tick,
     render,
     styles,
     theme,
@@ -31,10 +32,9 @@ from nin_bench.stats import Interval
 MOST_ROWS = 40
 """Claims that a figure holds; the table has them all."""
 
-_OUTCOMES = ("supported", "refuted", "undecided", "trade-off")
+_OUTCOMES = ("supported", "refuted", "undecided")
 _HOLDS: Any = {"color": "0.9", "linewidth": 0}
 _LINE: Any = {"color": "0.25", "linewidth": 0.9}
-_RANKS = "share of pairs in which the claim holds (networks failed)"
 _FACTOR = "factor, A / B"
 
 
@@ -97,9 +97,6 @@ def draw_effects(verdicts: Sequence[Verdict], names: Names) -> Picture | None:
 
 
 def _row(verdict: Verdict) -> Row | None:
-    if ranking := verdict.details.get("ranking"):
-        share = ranking["held"] / len(verdict.details["seeds"])
-        return Row(verdict, _RANKS, share, ranking["held_interval"], (0.5, None))
     if verdict.effect is None:
         return None
     if verdict.factor is not None:
@@ -132,12 +129,8 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
     else:
         ax.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(_formatter(label))
-        if label != _RANKS:
-            ax.axvline(0, color="0.75", linewidth=0.8, zorder=0.9)
-    if label == _RANKS:
-        ax.set_xlim(-0.03, 1.03)
-    else:
-        _widen(ax, rows)
+        ax.axvline(0, color="0.75", linewidth=0.8, zorder=0.9)
+    _widen(ax, rows)
     ends = ax.get_xlim()
     for place, row in zip(places, rows, strict=True):
         top, bottom = place - 0.36, place + 0.36
@@ -147,7 +140,8 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
             ax.plot([line, line], [top, bottom], **_LINE, zorder=1)
         look = _look(row.verdict.verdict)
         if row.interval:
-            ax.plot(row.interval, [place, place], color=look["color"], linewidth=2, solid_capstyle="butt")
+            low, high = np.clip(row.interval, *ends)  # an end may be infinite
+            ax.plot([low, high], [place, place], color=look["color"], linewidth=2, solid_capstyle="butt")
         ax.plot(row.value, place, **{**look, "linestyle": ""})
         ax.annotate(
             f"{row.verdict.verdict}, {_rests_on(row.verdict)}", (1.015, place), xycoords=("axes fraction", "data"),
@@ -157,7 +151,7 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
 
 def _widen(ax: Axes, rows: Sequence[Row]) -> None:
     """Room for every interval and what it is held against, and for a mark that lies on its own."""
-    ends = [end for row in rows for end in (row.value, *(row.interval or ()), *row.decides)]
+    ends = [end for row in rows for end in (row.value, *(row.interval or ()), *row.decides) if math.isfinite(end)]
     if ax.get_xscale() == "log":
         known = [end for end in ends if end > 0]
         low, high = min([*known, 0.9]), max([*known, 1.1])
@@ -172,7 +166,8 @@ def _widen(ax: Axes, rows: Sequence[Row]) -> None:
 
 
 def _rests_on(verdict: Verdict) -> str:
-    return EXACT if verdict.n is None else f"n={verdict.n}"
+    trade_off = ", trade-off" if verdict.trade_off else ""
+    return EXACT if verdict.n is None else f"n={verdict.n}{trade_off}"
 
 
 def _label(verdict: Verdict, names: Names) -> str:
@@ -182,8 +177,6 @@ def _label(verdict: Verdict, names: Names) -> str:
 
 
 def _formatter(label: str) -> Any:
-    if label == _RANKS:
-        return FuncFormatter(percent_tick)
     if label.endswith("points"):
         return FuncFormatter(lambda value, _: f"{100 * value:+.4g}".replace("-", "−") if value else "0")
     return FuncFormatter(lambda value, _: human_count(value).replace("-", "−"))
@@ -191,9 +184,9 @@ def _formatter(label: str) -> Any:
 
 def _look(outcome: str) -> dict[str, Any]:
     """A colour and a mark, so that verdicts can be told apart without either."""
-    supported, trade_off, _, refuted = styles(["blue", "orange", "green", "red"]).values()
-    style = {"supported": supported, "refuted": refuted, "trade-off": trade_off}.get(outcome, Style("0.4", "o"))
-    marker = {"supported": "o", "refuted": "X", "trade-off": "D"}.get(outcome, "o")
+    supported, _, _, refuted = styles(["blue", "orange", "green", "red"]).values()
+    style = {"supported": supported, "refuted": refuted}.get(outcome, Style("0.4", "o"))
+    marker = "X" if outcome == "refuted" else "o"
     face = "white" if outcome == "undecided" else style.color
     return {
         "color": style.color, "marker": marker, "markerfacecolor": face, "markersize": 7,

@@ -35,7 +35,7 @@ def write_tables(report: Mapping[str, Any], folder: Path) -> None:
         name: to_latex(table) for name, table in zip(named, comparison_tables(report), strict=True) if table.rows
     }
     if report["hypotheses"]:
-        files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]], ("n", "seeds_needed"))
+        files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]], ("n",))
         files["hypotheses.tex"] = to_latex(_verdicts(report["hypotheses"]))
     make_folder(folder, without=set(_NAMES) - files.keys())
     for name, content in files.items():
@@ -72,7 +72,7 @@ def _raw(verdict: Mapping[str, Any]) -> dict[str, Any]:
     low, high = verdict["interval"] or (None, None)
     a, b = verdict["compare"]
     kept = ("id", "says", "primary", "metric", "expect", "margin", "factor", "verdict", "effect")
-    rest = ("n", "seeds_needed", "post_hoc", "early", "answer")
+    rest = ("n", "test", "level", "trade_off", "post_hoc", "early", "headline")
     return {
         **{name: verdict[name] for name in kept},
         "interval_low": low,
@@ -85,9 +85,9 @@ def _raw(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
-        headings=["hypothesis", "says", "verdict", "answer", "n"],
+        headings=["hypothesis", "says", "verdict", "headline", "n"],
         rows=[
-            [verdict["id"], verdict["says"], verdict["verdict"], verdict["answer"], num_pairs(verdict["n"])]
+            [verdict["id"], verdict["says"], verdict["verdict"], verdict["headline"], num_pairs(verdict["n"])]
             for verdict in verdicts
         ],
     )

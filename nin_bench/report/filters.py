@@ -1,5 +1,6 @@
 """What the Markdown page makes of values of report.json: the filters of its templates."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -54,17 +55,10 @@ def _picture(figure: Mapping[str, str]) -> text.Markdown:
 
 
 def _effect(verdict: Mapping[str, Any]) -> str:
-    """What decided: an effect in the metric's unit, or who did better how often."""
-    if ranking := verdict["details"].get("ranking"):
-        return f"by rank: {ranking['wins']} won, {ranking['ties']} tied, {ranking['losses']} lost"
     return _shown(verdict)[0]
 
 
 def _interval(verdict: Mapping[str, Any]) -> str:
-    """Of the effect; of the share of pairs in which the claim holds, where ranks decided."""
-    if ranking := verdict["details"].get("ranking"):
-        low, high = ranking["held_interval"]
-        return f"holds in {100 * low:.0f} to {100 * high:.0f} % of pairs"
     return _shown(verdict)[1]
 
 
@@ -75,7 +69,9 @@ def _shown(verdict: Mapping[str, Any]) -> tuple[str, str]:
     factor, margin = verdict["factor"], verdict["margin"] or 0.0
     unit = None if factor else METRICS[verdict["metric"]].unit
     held_against = (factor, 1 / factor) if factor else (margin, -margin)
-    effect, interval = as_cells(unit, verdict["effect"], verdict["interval"], held_against)
+    low, high = (math.inf if end is None else end for end in verdict["interval"] or (None, None))
+    ends = (low, high) if verdict["interval"] else None
+    effect, interval = as_cells(unit, verdict["effect"], ends, held_against)
     return effect, interval or text.NOT_KNOWN
 
 

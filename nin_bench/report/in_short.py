@@ -1,13 +1,11 @@
-"""What a report comes to, claim by claim in a line each: what was found, and what would decide what is open."""
+"""What a report comes to, claim by claim in a line each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Verdict
-from nin_bench.metrics import METRICS
-from nin_bench.report.sentences import NO_MERIT, VERBS
-from nin_bench.report.verdict_text import describe_verdict
-from nin_bench.stats import MOST_SEEDS
+from nin_bench.report.verdict_text import CAVEATS, describe_verdict
 
 MOST_LINES = 12
 """Claims that are told, primary ones first; the verdicts have them all."""
@@ -31,13 +29,11 @@ class InShort:
     counted: list[Line]
     """Claims on counts, which are known before any training."""
     num_left_out: int
-    names_seeds: bool
-    """Whether any line says how many seeds it would take."""
     caveats: list[str]
     """What to bear in mind with some of them."""
 
 
-def in_short(verdicts: Sequence[Verdict]) -> InShort | None:
+def in_short(verdicts: Sequence[Verdict], names: Names) -> InShort | None:
     """Sum up verdicts, by rule.
 
     Returns:
@@ -45,39 +41,28 @@ def in_short(verdicts: Sequence[Verdict]) -> InShort | None:
     """
     if not verdicts:
         return None
-    counted = [verdict for verdict in verdicts if METRICS[verdict.metric].deterministic]
-    tested = [verdict for verdict in verdicts if verdict not in counted]
+    counted = [verdict for verdict in verdicts if verdict.is_counted]
+    tested = [verdict for verdict in verdicts if not verdict.is_counted]
     in_order = sorted(tested, key=lambda verdict: not verdict.primary) + counted
     told = in_order[:MOST_LINES]
+
+    def lines(of: list[Verdict]) -> list[Line]:
+        return [_line(verdict, names) for verdict in told if verdict in of]
+
     return InShort(
-        primary=[_line(verdict) for verdict in told if verdict in tested and verdict.primary],
-        secondary=[_line(verdict) for verdict in told if verdict in tested and not verdict.primary],
-        counted=[_line(verdict) for verdict in told if verdict in counted],
+        primary=lines([verdict for verdict in tested if verdict.primary]),
+        secondary=lines([verdict for verdict in tested if not verdict.primary]),
+        counted=lines(counted),
         num_left_out=len(in_order) - len(told),
-        names_seeds=any(verdict.seeds_needed is not None for verdict in told),
-        caveats=[NO_MERIT[name] for name in dict.fromkeys(verdict.metric for verdict in told) if name in NO_MERIT],
+        caveats=[CAVEATS[name] for name in dict.fromkeys(verdict.metric for verdict in told) if name in CAVEATS],
     )
 
 
-def _line(verdict: Verdict) -> Line:
-    hinges = verdict.stricter is not None and verdict.stricter.verdict != verdict.verdict
-    by_mark = {
-        "post hoc": verdict.post_hoc,
-        "early look": verdict.early,
-        "hinges on what counts as failed": hinges,
-    }
-    marks = [mark for mark, holds in by_mark.items() if holds]
+def _line(verdict: Verdict, names: Names) -> Line:
+    marks = {"trade-off": verdict.trade_off, "post hoc": verdict.post_hoc, "early look": verdict.early}
+    found = describe_verdict(verdict, names).headline.removesuffix(".")
     return Line(
         says=verdict.says.strip().rstrip("."),
         verdict=verdict.verdict,
-        found="; ".join([*marks, describe_verdict(verdict).finding, *_takes(verdict)]),
+        found="; ".join([*(mark for mark, holds in marks.items() if holds), found]),
     )
-
-
-def _takes(verdict: Verdict) -> list[str]:
-    if verdict.seeds_needed is not None and verdict.likely_verdict is not None:
-        return [f"{verdict.seeds_needed:,} seeds in all would likely {VERBS[verdict.likely_verdict]} it"]
-    by_seeds = METRICS[verdict.metric].kind == "quality"
-    if verdict.verdict == "undecided" and by_seeds and (verdict.interval or verdict.effect is None):
-        return [f"not even {MOST_SEEDS:,} seeds would decide it"]
-    return []

@@ -4,21 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nin_bench.metrics import Unit
+from nin_bench.metrics import UNITS, Unit
 from nin_bench.report.text import human_count
 from nin_bench.stats import Interval
-
-_SCALES: dict[Unit, tuple[float, str]] = {
-    "share": (100, " points"),
-    "nats": (1, " nats"),
-    "epochs": (1, " epochs"),
-    "count": (1, ""),
-    "seconds": (1, " s"),
-    "images/s": (1, " images/s"),
-    "bytes": (1e-6, " MB"),
-    "joules": (1, " J"),
-}
-"""What raw values are multiplied by, and what stands behind them."""
 
 _MOST_DECIMALS = 6
 
@@ -50,8 +38,10 @@ class Quantity:
         if interval is None:
             digits = 2 if unit == "share" else 3
             return cls(unit, 0 if unit == "count" else max(least, _places(effect * scale, digits)))
-        decimals = max(least, _places((interval[1] - interval[0]) * scale, 2))
-        pairs = [(end * scale, margin * scale) for end in interval for margin in held_against]
+        ends = [end for end in interval if math.isfinite(end)]  # one may be unbounded
+        width = interval[1] - interval[0] if len(ends) == 2 else abs(ends[0] - effect)
+        decimals = max(least, _places(width * scale, 2))
+        pairs = [(end * scale, margin * scale) for end in ends for margin in held_against]
         while decimals < _MOST_DECIMALS and any(
             end != margin and f"{end:z.{decimals}f}" == f"{margin:z.{decimals}f}" for end, margin in pairs
         ):
@@ -61,12 +51,12 @@ class Quantity:
     @property
     def scale(self) -> float:
         """What a raw value is multiplied by."""
-        return 1.0 if self.unit is None else _SCALES[self.unit][0]
+        return 1.0 if self.unit is None else UNITS[self.unit].scale
 
     @property
     def name(self) -> str:
         """What stands behind a number."""
-        return "" if self.unit is None else _SCALES[self.unit][1]
+        return "" if self.unit is None else UNITS[self.unit].suffix
 
     @property
     def step(self) -> str:
@@ -107,14 +97,17 @@ def as_cells(
     """
     quantity = Quantity.of(unit, effect, interval, held_against)
     if unit is None:
-        ends = interval and " to ".join(f"×{quantity.number(end)}" for end in interval)
+        ends = interval and " to ".join(
+            f"×{quantity.number(end)}" if math.isfinite(end) else "?" for end in interval
+        )
         return f"×{quantity.number(effect) if interval else f'{effect:.3g}'}", ends
     if unit == "count":
         sign = "+" if effect > 0 else "−" if effect < 0 else ""
         shown = f"{sign}{human_count(abs(effect))}"
     else:
         shown = quantity.signed(effect) + quantity.name
-    return shown, interval and " to ".join(map(quantity.signed, interval)) + quantity.name
+    ends = interval and " to ".join(quantity.signed(end) if math.isfinite(end) else "?" for end in interval)
+    return shown, ends and ends + quantity.name
 
 
 def _places(size: float, digits: int) -> int:

@@ -1,76 +1,87 @@
-"""What one machine measured of one variant: the form of an entry in a costs file, and the figures read out of one.
+"""What machines measured of one variant: `costs/<variant-id>.json`, and the figures read out of it.
 
-An entry is checked against `CostEntry` where its file is read, so that what is no number goes no further. What was
-not measured is None. Imports no torch.
+Each machine has an entry of its own; entries of different machines are never mixed. Entries with the same
+`measured_at` were measured in the same rounds, so that their samples can be paired by index. What was not measured
+is None. Imports no torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from statistics import median
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Entry = dict[str, Any]
-"""An entry as its file holds it; `CostEntry` has those of its fields that are read here."""
-
-Distribution = dict[str, Any]
-"""`median`, `quartiles` (first and third) and `samples`; `Rounds` where it is read."""
+from nin_bench.files import DamagedFileError
+from nin_bench.metrics import METRICS
+from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
 
 Kind = Literal["convolution", "pointwise", "dense", "other"]
-"""Of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or one without weights to multiply by."""
+"""The kind of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or any other."""
 
 Bound = Literal["arithmetic", "memory"]
 """Which of a machine's limits is a layer's roof."""
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+Precision = Literal["fp32", "bf16"]
+
+Positive = Annotated[int, Field(ge=1)]
 
 
-class _Part(BaseModel):
-    # fields that a newer version adds are left alone
-    model_config = ConfigDict(strict=True, frozen=True, use_attribute_docstrings=True)
-
-
-class Rounds(_Part):
-    """One value per round of measuring; a round is a fresh process."""
-
-    median: NonNegative
-    quartiles: list[NonNegative] = Field(min_length=2, max_length=2)
-    samples: list[NonNegative] = Field(min_length=1)
-
-
-class Machine(_Part):
-    """Where it was measured."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+class Machine(Part):
+    """A machine as `describe_machine` describes it."""
 
     fingerprint: str
-    """Of processor, cores, accelerator and software: entries of two are never mixed."""
+    """A hash of processor, cores, memory, accelerator and software."""
+    processor: str | None = None
+    num_cores: Count | None = None
+    memory_bytes: Count | None = None
     device: str
     """`cpu`, or the accelerator's name."""
+    software: dict[str, str | None] = Field(default={})
+    """Versions by package."""
 
 
-class Setting(_Part):
-    """What was measured."""
+class Workload(Part):
+    """How much work one sample of a variant times. As much is done before each phase to warm up, but one step."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+    num_steps: Positive
+    images_per_step: Positive
+    """The batch; fewer of its micro-batches if the whole batch takes longer than a phase should."""
+    num_predict_images: Positive
+    num_latencies: Positive
+    """Single images, predicted one by one."""
+    num_layer_images: Positive
+    """Images in each pass that times the layers."""
 
-    batch_size: Annotated[int, Field(ge=1)]
-    micro_batch: Annotated[int, Field(ge=1)] | None
-    precision: Literal["fp32", "bf16"]
+
+class Setting(Part):
+    """What was measured, and how."""
+
+    batch_size: Positive
+    micro_batch: Positive | None
+    evaluation_batch: Positive
+    precision: Precision
+    optimizer: str
+    channels: Positive
+    resolution: Positive
+    num_classes: Positive
+    num_threads: Positive | None
+    """None if the warm-up failed, as for `workload`."""
     num_rounds: Count
-    """0 where measuring failed."""
-    num_workers: Annotated[int, Field(ge=1)]
-    """That were busy for the busy figures."""
+    """0 if measuring failed."""
+    num_workers: Positive
+    """Workers at once for the busy figures."""
+    workload: Workload | None
 
 
-class Breakdown(_Part):
-    """A count, and its parts by kind of layer."""
+class Breakdown(Part):
+    """A count and its parts by kind of layer; what is left of the total belongs to layers of other kinds."""
 
     total: Count
     convolution: Count
+    """Convolutions with a window of more than one pixel."""
     pointwise: Count
+    """1×1 convolutions."""
     dense: Count
 
     @model_validator(mode="after")
@@ -80,108 +91,150 @@ class Breakdown(_Part):
         return self
 
 
-class BatchPeak(_Part):
-    """The memory of a training step by its batch, in bytes."""
+class Rounds(Part):
+    """One value per round; a round is a fresh process."""
 
-    batch_size: Annotated[int, Field(ge=1)]
-    micro_batch: Annotated[int, Field(ge=1)] | None
-    """None where the batch passes whole."""
-    peak_foretold: Count
+    median: NonNegative
+    quartiles: Annotated[Tuple[NonNegative], Field(min_length=2, max_length=2)]
+    """The first and the third."""
+    samples: Annotated[Tuple[NonNegative], Field(min_length=1)]
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self:
+        """Samples with their median and quartiles, which are interpolated linearly.
+
+        >>> Rounds.of([4.0, 1.0, 2.0, 3.0])
+        Rounds(median=2.5, quartiles=(1.75, 3.25), samples=(4.0, 1.0, 2.0, 3.0))
+        """
+        samples = tuple(values)
+        first, middle, third = (float(value) for value in np.percentile(samples, [25, 50, 75]))
+        return cls(median=middle, quartiles=(first, third), samples=samples)
+
+
+class KindSeconds(Part):
+    """Seconds per image of all layers of a kind together, one value per round."""
+
+    with_backward: bool
+    """Whether backward passes are included; they can only be timed if the layers form a chain."""
+    convolution: Rounds
+    pointwise: Rounds
+    dense: Rounds
+    other: Rounds
+
+
+class BatchPeak(Part):
+    """Peak memory of a training step, in bytes, by its batch."""
+
+    batch_size: Positive
+    micro_batch: Positive | None
+    """Images that pass at once; None if the batch passes whole."""
+    peak_estimate: Count
     """By the formula."""
-    peak: Count | None
-    """As measured, beyond `process`; None where it was not tried or the system does not tell."""
+    peak: Count | None = None
+    """As measured, beyond `process`; None if it was not tried or the system does not tell."""
 
 
-class Memory(_Part):
-    """Bytes: first the formula's parts and what they come to, then what was measured."""
+class MemoryBytes(Part):
+    """Bytes: first the formula's terms and what they add up to, then what was measured."""
 
     weights: Count
     low_precision_copies: Count
     gradients: Count
     optimizer: Count
     activations_per_image: Count
-    activations_fixed: Count
+    activations_fixed: int
+    input_per_image: Count
+    predict_per_image: Count
     train_sum: Count
-    """All parts together at this batch; they are not all alive at the same time."""
-    train_peak_foretold: Count
+    """All terms together at this batch; they are not all alive at the same time."""
+    train_peak_estimate: Count
     """The most that is alive at once in a training step, by the formula."""
+    predict_peak_estimate: Count
+    """The same for the batch of an evaluation."""
     process: Count | None
-    """Of a fresh worker before it builds anything."""
+    """A fresh worker before it builds a network."""
     train_peak: Count | None
-    """Of a CPU beyond `process`, of an accelerator its allocator's."""
+    """On a CPU beyond `process`; on an accelerator by its allocator."""
     predict_peak: Count | None
-    batches: list[BatchPeak] = []
-    """Of steps beside the recipe's own; older entries have none."""
+    batches: Tuple[BatchPeak]
+    """Training steps with other batches."""
 
 
-class Train(_Part):
-    """Training. Seconds are per batch."""
+class Train(Part):
+    """Speed of training. Seconds are per batch."""
 
     images_per_second: Rounds
     """With nothing else running."""
     busy_images_per_second: Rounds | None
-    """Of one worker with all of them busy."""
+    """Of one worker while all of them are busy."""
+    data_seconds: Rounds
     forward_seconds: Rounds
     backward_seconds: Rounds
     optimizer_seconds: Rounds
-    data_seconds: Rounds
 
 
-class Predict(_Part):
-    """Predicting, in large batches."""
+class Predict(Part):
+    """Speed of prediction in large batches."""
 
     images_per_second: Rounds
     busy_images_per_second: Rounds | None
 
 
-class Latency(_Part):
-    """Seconds that the prediction of a single image takes."""
+class Latency(Part):
+    """Seconds that the prediction of a single image takes; percentiles are of all rounds pooled."""
 
     p50: NonNegative
     p95: NonNegative
     p99: NonNegative
-    samples: list[Annotated[list[NonNegative], Field(min_length=1)]] = Field(min_length=1)
-    """Those of each round."""
+    samples: Annotated[Tuple[Annotated[Tuple[NonNegative], Field(min_length=1)]], Field(min_length=1)]
+    """The samples of each round."""
 
 
-class Energy(_Part):
+class Energy(Part):
     """Joules per image."""
 
     train: Rounds
     predict: Rounds
 
 
-class LoadRound(_Part):
-    """What else went on during a round; shares of the processor's time."""
+class Load(Part):
+    """What else the machine did during a sample, as shares of the time of all processors; None if unknown."""
 
     steal_share: NonNegative | None
-    """Taken by the host."""
+    """Time that a hypervisor gave to other guests."""
     other_cpu_share: NonNegative | None
-    """Used by other processes."""
+    """Time that other processes computed."""
     throttled: bool | None
+    """Whether the processor or the accelerator slowed down because of heat."""
 
 
-class Layer(_Part):
+class Layer(Part):
     """One layer: what it does for one image, and how long that takes."""
 
     name: str
+    type: str
     kind: Kind
+    num_params: Count
+    num_macs: Count
+    output_shape: Tuple[Count]
     forward_seconds: NonNegative | None
+    """The median over rounds, as for `backward_seconds`."""
     backward_seconds: NonNegative | None
-    flops: NonNegative
+    flops: Count
     """Of the forward pass; two for each MAC."""
+    bytes: NonNegative
+    """The least that could move: inputs, outputs, and the image's share of the weights, once each."""
     flops_per_byte: NonNegative
-    """Each byte read and written once, at this batch and precision."""
     share_of_roof: NonNegative | None
     bound: Bound | None
 
 
-class CostEntry(_Part):
+class CostEntry(Part):
     """What one machine measured of one variant."""
 
     machine: Machine
     measured_at: str
-    """When its measuring began: two entries with the same were measured in the same rounds."""
+    """When the measuring began: two entries with the same value were measured in the same rounds."""
     error: str | None
     """Why it could not be measured, or not in all rounds."""
     setting: Setting
@@ -189,7 +242,10 @@ class CostEntry(_Part):
     num_macs: Breakdown
     """Of one image's forward pass."""
     first_dense_weights: Count | None
-    memory_bytes: Memory
+    """Weights of the first dense layer without its bias; None without a dense layer."""
+    training_flops: Count
+    """Of one image, forward and backward."""
+    memory_bytes: MemoryBytes
     train: Train | None
     predict: Predict | None
     latency_seconds: Latency | None
@@ -197,102 +253,107 @@ class CostEntry(_Part):
     """From asking for a fresh worker until its first step."""
     energy_joules_per_image: Energy | None
     mfu: Rounds | None
-    """Share of the ceiling of its precision that training reaches."""
+    """Share of the arithmetic ceiling that training reaches, at the recipe's precision."""
     ceilings: dict[str, Rounds] | None
-    """Of this machine, by name: operations per second of matrix products, bytes per second of a copy."""
-    load: list[LoadRound]
-    layers: list[Layer]
+    """Of this machine: FLOPs per second of matrix products by precision, bytes per second of a copy."""
+    load: Tuple[Load]
+    """One for each round."""
+    layers: Tuple[Layer]
+    kind_seconds: KindSeconds | None
+    """None if the layers were not timed; older entries have none."""
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds that it holds; 0 if measuring failed."""
+        return self.setting.num_rounds
+
+    def samples(self, metric: str) -> list[float] | None:
+        """The values of a metric of `METRICS`, one per round; None if it was not measured.
+
+        A round's latency is the median of its images. What is counted, or measured once, is a list of one.
+        """
+        found: Any = self
+        path = METRICS[metric].cost
+        assert path is not None, f"{metric} is in no cost entry"
+        for name in path.split("."):
+            if found is None:
+                return None
+            found = getattr(found, name)
+        match found:
+            case None:
+                return None
+            case Rounds():
+                return list(found.samples)
+            case Latency():
+                return [median(of_round) for of_round in found.samples]
+            case _:
+                return [float(found)]
+
+    def headline(self) -> dict[str, Any]:
+        """Its main figures, each a number or None, by the names of the metrics; medians over rounds."""
+        measured = {name: self.samples(name) for name, metric in METRICS.items() if metric.kind == "measured"}
+        busy = self.train.busy_images_per_second if self.train else None
+        return {
+            "measured_at": self.measured_at,
+            "num_rounds": self.num_rounds,
+            "error": self.error,
+            "num_params": self.num_params.total,
+            "num_macs": self.num_macs.total,
+            **{name: None if values is None else median(values) for name, values in measured.items()},
+            "latency_p50_seconds": self.latency_seconds.p50 if self.latency_seconds else None,
+            "busy_train_images_per_second": busy.median if busy else None,
+            "mfu": self.mfu.median if self.mfu else None,
+        }
+
+    def is_enough(self, num_rounds: int, num_workers: int) -> bool:
+        """Whether measuring again would add nothing.
+
+        Args:
+            num_rounds: an entry with fewer rounds is not enough.
+            num_workers: how many cells run at a time. With several, the figures with all workers busy are wanted,
+                too, of as many workers or more; an entry that says why it lacks them is enough.
+        """
+        if self.num_rounds < num_rounds:
+            return False
+        if num_workers == 1 or self.error is not None:
+            return True
+        has_busy = self.train is not None and self.train.busy_images_per_second is not None
+        return has_busy and self.setting.num_workers >= num_workers
 
 
-def distribution(samples: Sequence[float]) -> Distribution:
-    """Samples with their median and quartiles, these interpolated linearly.
+class CostFile(Artefact):
+    """The content of a costs file: one entry for each machine that measured the variant."""
 
-    >>> distribution([4.0, 1.0, 2.0, 3.0])
-    {'median': 2.5, 'quartiles': [1.75, 3.25], 'samples': [4.0, 1.0, 2.0, 3.0]}
-    """
-    first, middle, third = (float(value) for value in np.percentile(samples, [25, 50, 75]))
-    return {"median": middle, "quartiles": [first, third], "samples": list(samples)}
+    SCHEMA: ClassVar[int] = 2
 
+    variant_id: Id
+    label: str
+    entries: Tuple[CostEntry]
 
-def num_rounds(entry: Entry | None) -> int:
-    """Rounds that an entry holds: 0 where measuring failed, or for no entry."""
-    return 0 if entry is None else int(entry["setting"]["num_rounds"])
+    def of_variant(self, variant_id: str) -> Self:
+        """The file itself.
 
+        Raises:
+            DamagedFileError: it holds the costs of another variant.
+        """
+        if self.variant_id != variant_id:
+            raise DamagedFileError(f"holds the costs of another variant, {self.variant_id}")
+        return self
 
-def is_measured(entry: Entry | None, wanted_rounds: int, num_workers: int) -> bool:
-    """Whether nothing would be gained by measuring again.
+    def entry_of(self, fingerprint: str) -> CostEntry | None:
+        """The entry of one machine; None if it has none."""
+        return next((entry for entry in self.entries if entry.machine.fingerprint == fingerprint), None)
 
-    Args:
-        entry: this machine's, if it has one.
-        wanted_rounds: an entry of fewer is not enough.
-        num_workers: how many cells run at a time. Where they are several, the figures with all of them busy are
-            wanted too, of as many workers or more; an entry that says why it lacks them is enough.
-    """
-    if entry is None or num_rounds(entry) < wanted_rounds:
-        return False
-    if num_workers == 1 or entry["error"] is not None:
-        return True
-    return bool(_of(entry, "train", "busy_images_per_second")) and entry["setting"]["num_workers"] >= num_workers
+    def with_entry(self, entry: CostEntry, *, is_whole: bool) -> Self:
+        """The file with one more entry, which replaces the one of the same machine.
 
-
-def cost_row(entry: Entry) -> dict[str, Any]:
-    """An entry's headline figures, each a number or None, under the names that metrics have."""
-    samples = {name: cost_samples(entry, name) for name in COST_SAMPLES}
-    mfu, busy = entry["mfu"], _of(entry, "train", "busy_images_per_second")
-    return {
-        "measured_at": entry["measured_at"],
-        "num_rounds": num_rounds(entry),
-        "error": entry["error"],
-        "num_params": entry["num_params"]["total"],
-        "num_macs": entry["num_macs"]["total"],
-        **{name: None if values is None else float(median(values)) for name, values in samples.items()},
-        "latency_p50_seconds": _of(entry, "latency_seconds", "p50"),
-        "busy_train_images_per_second": None if busy is None else busy["median"],
-        "mfu": None if mfu is None else mfu["median"],
-    }
-
-
-def cost_samples(entry: Entry, metric: str) -> list[float] | None:
-    """What an entry says of a metric, one value per round; None where it was not measured.
-
-    Peak memory is measured once, before the rounds, and is a list of one.
-    """
-    return COST_SAMPLES[metric](entry)
-
-
-def _of(entry: Entry, *place: str) -> Any:
-    """What lies there; None where it, or anything on the way, is null."""
-    found: Any = entry
-    for key in place:
-        if found is None:
-            return None
-        found = found[key]
-    return found
-
-
-def _samples_at(*place: str) -> Callable[[Entry], list[float] | None]:
-    def samples(entry: Entry) -> list[float] | None:
-        found = _of(entry, *place)
-        return None if found is None else [float(value) for value in found["samples"]]
-
-    return samples
-
-
-def _latency(entry: Entry) -> list[float] | None:
-    found = entry["latency_seconds"]
-    return None if found is None else [median(of_round) for of_round in found["samples"]]
-
-
-def _train_memory(entry: Entry) -> list[float] | None:
-    peak = entry["memory_bytes"]["train_peak"]
-    return None if peak is None else [float(peak)]
-
-
-COST_SAMPLES: dict[str, Callable[[Entry], list[float] | None]] = {
-    "train_images_per_second": _samples_at("train", "images_per_second"),
-    "predict_images_per_second": _samples_at("predict", "images_per_second"),
-    "latency_p50_seconds": _latency,
-    "train_memory_bytes": _train_memory,
-    "train_joules_per_image": _samples_at("energy_joules_per_image", "train"),
-}
-"""The metrics that are measured as costs, and where an entry has their samples."""
+        Args:
+            entry: what was measured.
+            is_whole: whether all was measured that was asked for. If not, an entry with more rounds stays, so that
+                a failed or interrupted measuring loses nothing.
+        """
+        earlier = self.entry_of(entry.machine.fingerprint)
+        if earlier is not None and not is_whole and earlier.num_rounds > entry.num_rounds:
+            return self
+        others = (other for other in self.entries if other is not earlier)
+        return self.model_copy(update={"entries": (*others, entry)})

@@ -16,16 +16,13 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
     quarantine,
-    read_json,
     read_regular,
     remove_file,
     remove_temporary_files,
     temporary_files,
     write_atomically,
-    write_json,
 )
-from nin_bench.results.cost_entry import Entry
-from nin_bench.results.cost_file import COSTS_SCHEMA, check_costs, with_entry
+from nin_bench.results.cost_entry import CostEntry, CostFile
 from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
 from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
 
@@ -216,33 +213,28 @@ class ResultsFolder:
             reason = str(error) or "no memory left"
             raise ResultsError(f"{path}: cannot be read: {reason}; try again with more memory") from error
 
-    def read_costs(self, variant_id: str) -> dict[str, Any] | None:
-        """A variant's costs, an entry for each machine that measured it; None where there are none.
+    def read_costs(self, variant_id: str) -> CostFile | None:
+        """A variant's costs, an entry for each machine that measured it; None if there are none.
 
         Raises:
             DamagedFileError: the file is torn, of another schema or of another variant.
         """
         try:
-            costs = read_json(self.costs_path(variant_id), COSTS_SCHEMA)
+            return CostFile.read(self.costs_path(variant_id)).of_variant(variant_id)
         except FileNotFoundError:
             return None
-        check_costs(costs, variant_id)
-        return costs
 
-    def read_costs_or_quarantine(self, variant_id: str) -> tuple[dict[str, Any] | None, str | None]:
+    def read_costs_or_quarantine(self, variant_id: str) -> tuple[CostFile | None, str | None]:
         """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
         path = self.costs_path(variant_id)
         return _or_quarantine(path, lambda: self.read_costs(variant_id), "its variant is measured again")
 
-    def write_cost(self, variant_id: str, label: str, entry: Entry, *, is_whole: bool) -> None:
-        """Store what this machine measured of a variant, as `with_entry` puts it beside the rest."""
+    def write_cost(self, variant_id: str, label: str, entry: CostEntry, *, is_whole: bool) -> None:
+        """Store what this machine measured of a variant, as `CostFile.with_entry` puts it beside the rest."""
         costs, _ = self.read_costs_or_quarantine(variant_id)
-        content = {
-            "variant_id": variant_id,
-            "label": label,
-            "entries": with_entry(costs, entry, is_whole=is_whole),
-        }
-        write_json(self.costs_path(variant_id), content, COSTS_SCHEMA)
+        entries = () if costs is None else costs.entries
+        file = CostFile(variant_id=variant_id, label=label, entries=entries)
+        file.with_entry(entry, is_whole=is_whole).write(self.costs_path(variant_id))
 
     def final_cells(self, grid: ResolvedGrid) -> set[str]:
         """Ids of the planned cells that have a final record; damaged ones count as absent."""

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nin_bench.files import DamagedFileError
-from nin_bench.results.cost_entry import Entry, cost_row
-from nin_bench.results.cost_file import entry_of
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.folder import ResultsFolder
 from nin_bench.results.schema import Record, ResolvedGrid
 
@@ -32,7 +31,7 @@ class Results:
     rows: list[dict[str, Any]]
     """One per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no record),
     error, then its metrics."""
-    cost_entries: dict[str, Entry]
+    cost_entries: dict[str, CostEntry]
     """By variant_id, all that was measured of a variant on the grid's machine: the one on which the grid was last
     run or measured."""
     left_out: list[str] = field(default_factory=list)
@@ -59,7 +58,7 @@ class Results:
         variants = self.grid.variants_by_id
         return _frame(
             [
-                {"variant_id": variant_id, "label": variants[variant_id].label, **cost_row(entry)}
+                {"variant_id": variant_id, "label": variants[variant_id].label, **entry.headline()}
                 for variant_id, entry in self.cost_entries.items()
             ],
             ("variant_id", "label"),
@@ -109,7 +108,7 @@ def load_results(folder: Path | str) -> Results:
     )
 
 
-def _cost_entries(results: ResultsFolder, grid: ResolvedGrid) -> tuple[dict[str, Entry], list[str]]:
+def _cost_entries(results: ResultsFolder, grid: ResolvedGrid) -> tuple[dict[str, CostEntry], list[str]]:
     """What the grid's machine measured of each variant, and a sentence for each file that was not used."""
     entries, left_out = {}, []
     fingerprint = grid.machine.fingerprint if grid.machine else ""
@@ -119,7 +118,7 @@ def _cost_entries(results: ResultsFolder, grid: ResolvedGrid) -> tuple[dict[str,
         except DamagedFileError as damage:
             left_out.append(f"costs/{variant_id}.json was left out: it {damage}.")
             continue
-        if costs is not None and (entry := entry_of(costs, fingerprint)) is not None:
+        if costs is not None and (entry := costs.entry_of(fingerprint)) is not None:
             entries[variant_id] = entry
     return entries, left_out
 

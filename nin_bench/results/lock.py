@@ -8,8 +8,8 @@ from nin_bench.results.schema import Hypothesis, Lock, ResolvedGrid
 
 
 def lock_digest(seeds: Sequence[int], hypotheses: Sequence[Hypothesis]) -> str:
-    """SHA-256 of what a lock fixes."""
-    fixed = {"seeds": list(seeds), "hypotheses": [one.model_dump() for one in hypotheses]}
+    """SHA-256 of what a lock fixes; a field that hypotheses gain later changes no earlier digest."""
+    fixed = {"seeds": list(seeds), "hypotheses": [one.model_dump(exclude_defaults=True) for one in hypotheses]}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,9 +17,10 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results.schema import SCHEMA, Record
 
 Predictions = dict[str, npt.NDArray[Any]]
-"""What was said of every test image: `predicted` (-1 for none), `probability`, `label`, all of one length."""
+"""What was said of every test image, all of one length: `predicted` (-1 for none), `credit` (1 over the number of
+classes that share the highest logit), `probability`, `label`."""
 
-_KINDS = {"predicted": "i", "probability": "f", "label": "i"}
+_KINDS = {"predicted": "i", "credit": "f", "probability": "f", "label": "i"}
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
 _MAX_HEADER_BYTES = 512
 """Of an array; a run's have 118. In thousands of bytes, brackets could exhaust the parser's memory."""
@@ -61,10 +62,9 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
         raise DamagedFileError(f"holds other arrays than {', '.join(_KINDS)}")
     if len({array.shape for array in found.values()}) != 1 or found["label"].ndim != 1:
         raise DamagedFileError("holds arrays that are not of one length")
-    probability = found["probability"]
-    if not ((probability >= 0) & (probability <= 1)).all():
+    if not all(((found[name] >= 0) & (found[name] <= 1)).all() for name in ("probability", "credit")):
         raise DamagedFileError("holds probabilities outside 0 to 1")
-    if not len(probability):
+    if not len(found["label"]):
         raise DamagedFileError("holds no prediction")
     return found
 
@@ -93,6 +93,7 @@ def check_predictions(predictions: Predictions, record: Record) -> None:
         DamagedFileError: their accuracy is not the record's.
     """
     recorded = record.metrics.test_accuracy
-    found = float((predictions["predicted"] == predictions["label"]).mean())
+    right = (predictions["predicted"] == predictions["label"]) * predictions["credit"]
+    found = float(right.mean(dtype=np.float64))
     if found != recorded:
         raise DamagedFileError(f"has an accuracy of {found:g}, and its record one of {shown(recorded)}")

@@ -16,7 +16,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
 
-SCHEMA = 1
+SCHEMA = 2
 """Of grid.json, records and predictions."""
 
 Outcome = Literal["trained", "diverged", "invalid", "out_of_memory", "crashed", "timed_out", "interrupted"]
@@ -79,7 +79,6 @@ class Metrics(Part):
     train_seconds: NonNegative | None = None
     observed_images_per_second: NonNegative | None = None
     """Seen in training, with whatever else ran beside it."""
-    train_images_per_second: NonNegative | None = None
     peak_memory_bytes: Count | None = None
     chance_loss: NonNegative | None = None
     """Entropy of the training labels, in nats: the loss of a constant guess."""
@@ -107,8 +106,6 @@ class Metrics(Part):
     num_dead_maps: Count | None = None
     dead_maps: Classes | None = None
     """Classes whose map is zero on every training image."""
-    healthy: bool | None = None
-    num_no_prediction: Count | None = None
     num_steps: Count | None = None
     failed_step: Count | None = None
     """The first step whose loss was not finite."""
@@ -144,7 +141,7 @@ class Attempt(Part):
     started_at: str | None = None
     finished_at: str | None = None
     seconds: NonNegative | None = None
-    foretold_seconds: NonNegative | None = None
+    estimated_seconds: NonNegative | None = None
 
 
 class Record(Artefact):
@@ -253,21 +250,30 @@ class Hypothesis(Part):
     """A claim about one variant against another."""
 
     id: str
-    says: str
-    """The claim, as a sentence."""
-    primary: bool
+    claim: str
+    """What is claimed, as a sentence."""
+    primary: bool = False
+    """Whether it shares one level with the other primary claims."""
     metric: MetricName
     compare: _Pair
     """Labels of the two variants; the claim is about the first, relative to the second."""
     expect: Literal["greater", "less", "equivalent"]
     margin: Annotated[float, Field(ge=0)] | None = None
+    """The smallest difference that matters, in the metric's unit."""
     factor: Annotated[float, Field(gt=1)] | None = None
+    """The smallest ratio that matters."""
+    against: _Pair | None = None
+    """Labels of two more variants, if the claim is about the difference of `compare` less theirs."""
+    over: str | None = None
+    """The axis whose values the claim is about, each for itself and all together; None for a single claim."""
+    kinds: _Pair | None = None
+    """Two kinds of layers, for a claim about their shares within one variant."""
 
 
 class OpenClaim(Part):
     """A claim that the grid cannot answer."""
 
-    says: str
+    claim: str
     reason: str
 
 
@@ -275,7 +281,8 @@ class Reference(Part):
     """A published value that a variant is held against."""
 
     id: str
-    says: str
+    claim: str
+    """What was published, as a sentence."""
     metric: MetricName
     model: str
     """Label of the variant."""
@@ -314,27 +321,27 @@ class Lock(Part):
 
 
 class UntilDecided(Part):
-    """Variants are trained until the primary claims are decided."""
+    """Seeds until every primary claim is decided."""
 
     at_most: Annotated[int, Field(ge=1)]
-    """Seeds of each variant."""
-    looks: Tuple[Annotated[int, Field(ge=1)]]
-    """Claims are judged when so many of the listed seeds have ended."""
+    """Seeds of a variant."""
+    looks: Annotated[Tuple[Count], Field(min_length=1)]
+    """Numbers of seeds after which the claims are judged."""
 
 
-class ClaimLook(Part):
+class TakenLook(Part):
     """What was decided when a claim was looked at; it is never decided again."""
 
     hypothesis: str
-    """Its id."""
+    """The claim's id."""
     claim: str
     """Digest of the claim as it stood; a claim that was changed since has not been looked at."""
     n: Annotated[int, Field(ge=1)]
-    """Listed seeds that had ended."""
+    """The first n listed seeds had ended for all of its variants."""
     seeds: Tuple[Count]
-    """Those of them with which all of its variants could be compared: what the verdict rests on."""
-    verdict: str
+    """Those of them with which its variants could be compared: what the verdict rests on."""
     decided: bool
+    verdict: str
     taken_at: str
 
 
@@ -353,9 +360,11 @@ class ResolvedGrid(Artefact):
     """The text of the grid file."""
     data: Values
     recipe: Values
+    class_names: Tuple[str] | None = None
+    """Of the dataset, in the order of its labels; None if the variants see several."""
     seeds: Tuple[Count]
     until_decided: UntilDecided | None = None
-    """None if every variant is trained with all seeds."""
+    """Whether the seeds end early, and where; None if all are trained."""
     baseline: str | None = None
     variants: Tuple[ResolvedVariant]
     cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
@@ -369,8 +378,8 @@ class ResolvedGrid(Artefact):
     """The last one."""
     earlier_locks: Tuple[Lock] = ()
     """Those before it, the first one first."""
-    looks: Tuple[ClaimLook] = ()
-    """In the order in which they were taken."""
+    looks: Tuple[TakenLook] = ()
+    """The looks that were taken, in their order."""
 
     @model_validator(mode="after")
     def _cells_are_of_variants(self) -> Self:

@@ -16,7 +16,7 @@ from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, T
 from nin_bench.results.folder import ResultsFolder
 from nin_bench.results.schema import Epoch, Outcome, ResolvedVariant, Values
 
-SCHEMA = 1
+SCHEMA = 2
 """Of search.json and of the summaries of studies."""
 
 Objective = Literal["validation_accuracy", "validation_loss"]

@@ -16,7 +16,7 @@ from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
-from nin_bench.runner.look_taking import Looks
+from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
 from nin_bench.runner.scheduler import describe_end
@@ -59,7 +59,7 @@ class CellQueue:
         num_workers: int,
         task: CellTask,
         planned: Sequence[PlannedCell],
-        looks: Looks | None = None,
+        looks: LookTaker | None = None,
     ) -> None:
         self.folder = folder
         self.options = options
@@ -179,7 +179,7 @@ class ActiveCell:
         """The record with the actual and the estimated seconds of its last attempt."""
         took = {
             "seconds": time.monotonic() - self.started_seconds,
-            "foretold_seconds": self.planned.estimate.seconds,
+            "estimated_seconds": self.planned.estimate.seconds,
         }
         *earlier, last = record.attempts
         return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})

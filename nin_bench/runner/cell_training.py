@@ -16,9 +16,11 @@ import numpy.typing as npt
 import torch
 
 from nin_bench.cell import Cell
-from nin_bench.cost import count_cost
-from nin_bench.data import Dataset, describe_data, load_dataset
+from nin_bench.cost import count_model
+from nin_bench.data import describe_data
+from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.metrics import has_failed
 from nin_bench.models import ImageSpec
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError
 from nin_bench.training.trainer import Chance, DivergedError, Epoch, Trainer, make_network
@@ -81,7 +83,7 @@ class CellTraining:
             self.outcome, self.error = "interrupted", "stopped before its end"
         except DivergedError as divergence:
             self.outcome, self.error = "diverged", str(divergence)
-            self.metrics["failed_step"] = divergence.step
+            self.metrics |= {"failed": True, "failed_step": divergence.step}
         except SpecError as refusal:
             self.outcome, self.error = "invalid", str(refusal)
         except ResultsError:
@@ -94,7 +96,7 @@ class CellTraining:
         """Load the images, build the network and draw its weights."""
         cell, metrics = self.cell, self.metrics
         image, dataset = self._data()
-        count = count_cost(cell.model.name, image, **cell.model.arguments)
+        count = count_model(cell.model.name, image, **cell.model.arguments)
         metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
 
         batches = dataset.batches(self.device)
@@ -156,16 +158,15 @@ class CellTraining:
         if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
             raise DivergedError(trainer.progress.num_steps, on_train.loss)
         on_test = trainer.evaluate(self._test_images(), self.should_stop)
-        metrics |= _named("train", on_train) | _named("test", on_test)
+        metrics |= _named("train", on_train) | _named("test", on_test) | on_test.scores()
         metrics |= {
+            "failed": has_failed(on_train.loss, metrics["chance_loss"]),
             "num_dead_maps": on_train.num_dead_maps,
             "dead_maps": on_train.dead_maps,
-            "num_no_prediction": on_test.num_no_prediction,
-            "healthy": _healthy(trainer.progress.escaped, on_train.num_dead_maps),
         }
         if self._validation:
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
-        return on_test.as_arrays()
+        return on_test.predictions
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""
@@ -202,7 +203,7 @@ class CellTraining:
         self.metrics |= {
             "num_steps": progress.num_steps,
             "train_seconds": progress.train_seconds,
-            "train_images_per_second": progress.images_per_second,
+            "observed_images_per_second": progress.images_per_second,
             "escaped": progress.escaped,
             "escape_epoch": progress.escape_epoch,
         }
@@ -214,11 +215,6 @@ class CellTraining:
             batches = self._dataset.test_batches(self.device)
             self._test = Images(batches, torch.arange(len(batches)))
         return self._test
-
-
-def _healthy(escaped: bool | None, num_dead_maps: int | None) -> bool | None:
-    """Whether a network escaped and lost none of its class maps; unknown where its escape is."""
-    return None if escaped is None else escaped and not num_dead_maps
 
 
 def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:

@@ -1,9 +1,9 @@
 """Measure variants in rounds that visit them in turn: a fresh process for each sample, nothing else beside it.
 
-First each variant rehearses: its memory, and how much work fills a sample. Then come the rounds (A B C A B C …),
-so that whatever drifts hits all alike, each with a sample of the device's own ceilings. Last, every variant in all
-slots at once, as a run trains them. Variants that cost the same, because they differ in their learning rate or the
-like, are measured once.
+First each variant warms up, which measures its memory and how much work fills a sample. Then come the rounds
+(A B C A B C …), so that a drift of the machine affects all variants alike, each with a sample of the device's own
+ceilings. Last, every variant runs in all slots at once, as when a grid trains. Variants that cost the same
+(because they differ in their learning rate or the like) are measured once.
 """
 
 import time
@@ -21,7 +21,7 @@ import torch
 from nin_bench.cell import Cell
 from nin_bench.cost.ceilings import Ceilings, measure_ceilings
 from nin_bench.cost.measuring import Workbench
-from nin_bench.cost.samples import Rehearsal, Sample, Speed, cost_identity
+from nin_bench.cost.samples import Sample, Speed, WarmUp, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
@@ -54,7 +54,7 @@ class SampleEnded:
 
     label: str
     stage: str
-    """`rehearsal`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
+    """`warm-up`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
     num_left: int
     """Samples still to be taken; where a variant failed, its own no longer count."""
     error: str | None = None
@@ -178,7 +178,7 @@ class CostBenchmark:
         self._on_event(BenchmarkStarted(num_variants, self._num_left()))
         with suppress(StoppedError):
             for network in self._networks:
-                self._rehearse(network)
+                self._warm_up(network)
             for network in self._fit():
                 self._try_batches(network)
             self._store()
@@ -190,15 +190,15 @@ class CostBenchmark:
                 self._store()
             self._store(is_whole=True)
 
-    def _rehearse(self, network: _Network) -> None:
-        (result,) = self._run(network, [methodcaller("rehearse")])
-        if isinstance(result, Rehearsal):
-            network.measured.rehearsal = result
-        self._note(network, "rehearsal", [result])
+    def _warm_up(self, network: _Network) -> None:
+        (result,) = self._run(network, [methodcaller("warm_up")])
+        if isinstance(result, WarmUp):
+            network.measured.warm_up = result
+        self._note(network, "warm-up", [result])
 
     def _try_batches(self, network: _Network) -> None:
         # A batch that the recipe's micro-batches are there to avoid may not fit: no failure of the variant's.
-        (peaks,) = self._run(network, [methodcaller("batch_peaks", network.counted.batches)])
+        (peaks,) = self._run(network, [methodcaller("batch_peaks", network.counted.memory_bytes.batches)])
         network.measured.batch_peaks = None if isinstance(peaks, Failure) else peaks
         self._note(network, "batches", [])
 
@@ -208,8 +208,8 @@ class CostBenchmark:
         networks = self._fit()
         ceilings = self._play([Call("ceilings", self._ceilings_task)]) if networks else []
         for network in networks:
-            assert network.measured.rehearsal is not None
-            (result,) = self._run(network, [methodcaller("sample", network.measured.rehearsal.workload)])
+            assert network.measured.warm_up is not None
+            (result,) = self._run(network, [methodcaller("sample", network.measured.warm_up.workload)])
             if isinstance(result, Sample):
                 taken.append((network, result))
             self._note(network, stage, [result])
@@ -221,10 +221,10 @@ class CostBenchmark:
         """Each variant in all slots at once, timed from the moment by which all will be ready."""
         for network in self._fit():
             measured = network.measured
-            assert measured.rehearsal is not None
+            assert measured.warm_up is not None
             ready_seconds = max(sample.ready_seconds for sample in measured.samples)
             not_before = time.monotonic() + _SLACK * ready_seconds
-            measure = methodcaller("busy_speed", measured.rehearsal.workload, not_before)
+            measure = methodcaller("busy_speed", measured.warm_up.workload, not_before)
             results = self._run(network, [measure] * len(self._executor.slots))
             if all(isinstance(result, Speed) for result in results):
                 measured.busy += results

@@ -9,7 +9,7 @@ from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
 from nin_bench.plan import PlannedCell
 from nin_bench.results import Record
-from nin_bench.results.schema import ClaimLook
+from nin_bench.results.schema import TakenLook
 from nin_bench.runner import cost_benchmark
 
 
@@ -74,7 +74,7 @@ class CellEnded:
 class LookTaken:
     """A claim was looked at, and the decision is kept."""
 
-    look: ClaimLook
+    look: TakenLook
     unneeded: Collection[str]
     """Ids of the planned cells that no open claim needs any more."""
 

@@ -6,12 +6,12 @@ from nin_bench.analysis.verdicts import judge_look
 from nin_bench.cell import Cell
 from nin_bench.looks import SeedsUntilDecided, WatchedClaim
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.results.schema import ClaimLook
+from nin_bench.results.schema import TakenLook
 from nin_bench.runner.events import Event, LookTaken
 from nin_bench.runner.record import now
 
 
-class Looks:
+class LookTaker:
     """The looks of one run.
 
     Args:
@@ -59,7 +59,7 @@ class Looks:
         assert look is not None
         grid = self._folder.read_grid()
         verdict = judge_look(load_results(self._folder.path), claim.id, look)
-        taken = ClaimLook(
+        taken = TakenLook(
             hypothesis=claim.id,
             claim=claim.digest,
             n=look.n,

@@ -13,12 +13,11 @@ from nin_bench.grid import Grid
 from nin_bench.looks import seeds_until_decided
 from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
-from nin_bench.results.cost_entry import Entry, is_measured
-from nin_bench.results.cost_file import entry_of
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark
 from nin_bench.runner.events import Estimated, Event, Planned
-from nin_bench.runner.look_taking import Looks
+from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.scheduler import Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
 
@@ -41,7 +40,7 @@ class VariantCost:
 
     variant_id: str
     label: str
-    entry: Entry | None
+    entry: CostEntry | None
     """None where the measuring ended before it was its turn."""
 
 
@@ -143,13 +142,13 @@ def measure_grid(
 
 def _looks(
     grid: Grid, folder: ResultsFolder, planned: Sequence[PlannedCell], on_event: Callable[[Event], None]
-) -> Looks | None:
+) -> LookTaker | None:
     """The looks at the grid's claims, those taken for which a killed run had no time; None without any."""
     resolved = folder.read_grid()
     if (seeds := seeds_until_decided(resolved)) is None:
         return None
     ended = folder.final_cells(resolved) - {one.cell.cell_id for one in planned if one.may_run}
-    looks = Looks(seeds, folder, grid.cells, ended, on_event)
+    looks = LookTaker(seeds, folder, grid.cells, ended, on_event)
     looks.take_due()
     return looks
 
@@ -162,15 +161,15 @@ def _unmeasured(
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_quarantine(variant_id)
         notes += [note] if note else []
-        entry = None if costs is None else entry_of(costs, session.machine["fingerprint"])
-        if not is_measured(entry, num_rounds, len(session.slots)):
+        entry = costs.entry_of(session.machine["fingerprint"]) if costs else None
+        if entry is None or not entry.is_enough(num_rounds, len(session.slots)):
             unmeasured.append(cell)
     return unmeasured, notes
 
 
-def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> Entry | None:
+def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> CostEntry | None:
     costs = folder.read_costs(variant_id)
-    return None if costs is None else entry_of(costs, machine["fingerprint"])
+    return costs.entry_of(machine["fingerprint"]) if costs else None
 
 
 def _measure(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nin_bench.catalog import RegistryCatalog, check_networks
-from nin_bench.data import load_dataset
+from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, shown
 from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant

@@ -22,10 +22,10 @@ from nin_bench.environment import without_folders
 from nin_bench.errors import InputError, ResultsError, printable
 from nin_bench.files import write_atomically
 from nin_bench.grid import MODEL, Catalog, Grid, Variant, with_params
+from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.metrics import has_learned
 from nin_bench.results import ResultsFolder
 from nin_bench.search.folder import num_done, read_search, read_study
-from nin_bench.yaml_source import parse_yaml
 
 SUFFIX = "_tuned"
 _DIGEST = "# Written by `nin_bench search`; it replaces this file unless it was edited: sha256 "

@@ -1,56 +1,53 @@
-"""Effects, intervals, equivalence, collapse and power, for two variants whose cells share their seeds.
+"""The exact paired test, shares, survival and power: pure functions over arrays. Imports no torch.
 
-Pure functions over arrays; they know no grid and import no torch.
+docs/statistics.md says how often they err, and how often they decide.
 """
 
-from nin_bench.stats.claims import ALPHA, Claim, Decision, Evidence, Expectation, Interval, holm_levels
-from nin_bench.stats.collapse import Ranking, ThreeParts, selection_bounds, three_parts
+from nin_bench.stats.claims import ALPHA, Claim, Decision, Expectation, Interval
 from nin_bench.stats.images import ImageError, image_error
-from nin_bench.stats.interaction import interaction
-from nin_bench.stats.paired import (
-    PairedDifference,
-    PairedShares,
-    paired_difference,
-    paired_shares,
+from nin_bench.stats.looks import Look, looks
+from nin_bench.stats.paired_test import (
+    PairedTest,
+    TestName,
+    is_heavy_tailed,
+    least_pairs,
+    paired_differences,
+    paired_test,
 )
-from nin_bench.stats.power import MOST_SEEDS, Chances, chances, detectable_difference, seeds_needed
-from nin_bench.stats.published import percentile_among
-from nin_bench.stats.ranks import least_pairs, pairs_needed, share_interval
+from nin_bench.stats.power import Chances, Failing, chances, detectable_difference
+from nin_bench.stats.shares import PairedShares, paired_shares, points_against, wilson_interval
 from nin_bench.stats.survival import Step, Survival, survival
-from nin_bench.stats.unpaired import UnpairedDifference, unpaired_difference, welch_interval
+from nin_bench.stats.unpaired import UnpairedDifference, percentile_among, unpaired_difference, welch_interval
 
 __all__ = [
     "ALPHA",
-    "MOST_SEEDS",
     "Chances",
     "Claim",
     "Decision",
-    "Evidence",
     "Expectation",
+    "Failing",
     "ImageError",
     "Interval",
-    "PairedDifference",
+    "Look",
     "PairedShares",
-    "Ranking",
+    "PairedTest",
     "Step",
     "Survival",
-    "ThreeParts",
+    "TestName",
     "UnpairedDifference",
     "chances",
     "detectable_difference",
-    "holm_levels",
     "image_error",
-    "interaction",
+    "is_heavy_tailed",
     "least_pairs",
-    "paired_difference",
+    "looks",
+    "paired_differences",
     "paired_shares",
-    "pairs_needed",
+    "paired_test",
     "percentile_among",
-    "seeds_needed",
-    "selection_bounds",
-    "share_interval",
+    "points_against",
     "survival",
-    "three_parts",
     "unpaired_difference",
     "welch_interval",
+    "wilson_interval",
 ]

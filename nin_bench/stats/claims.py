@@ -1,11 +1,5 @@
-"""From a test to a verdict: what is claimed of A − B, how the data weigh on it, and at which level it is decided.
+"""From a test to a verdict: what is claimed of A − B, and when an interval decides it."""
 
-A claim comes down to one-sided statements about the difference, "it lies above x" and "it lies below x", and every
-test gives p-values for those. At level alpha a claim is decided when its p-value for or against is at most
-alpha / 2: for the paired t-test, when the whole interval of confidence 1 − alpha lies on one side of the margin.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,9 +12,12 @@ Interval = tuple[float, float]
 ALPHA = 0.05
 """How often any verdict of a whole family of claims may be wrong."""
 
+DIGITS = 13
+"""Differences and margins are rounded to this many decimals: 0.91 − 0.90 equals 0.01."""
 
-class PairedTest(Protocol):
-    """Anything that tests where the difference A − B lies."""
+
+class Located(Protocol):
+    """A test of where the typical difference A − B lies."""
 
     def above(self, bound: float) -> float:
         """The one-sided p-value that speaks for a difference above the bound."""
@@ -30,22 +27,11 @@ class PairedTest(Protocol):
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """How surprising the data would be if the claim were false, and if it were true."""
+class PValues:
+    """How surprising the data would be if a claim were false, and if it were true; one-sided."""
 
-    support_p: float
-    refute_p: float
-
-    @property
-    def p(self) -> float:
-        """The smallest level at which the claim is decided, one way or the other."""
-        return min(1.0, 2 * min(self.support_p, self.refute_p))
-
-    def decide(self, alpha: float) -> Decision:
-        """The verdict at a level, that of the interval of confidence 1 − alpha."""
-        if self.p > alpha:
-            return "undecided"
-        return "supported" if self.support_p < self.refute_p else "refuted"
+    support: float
+    refute: float
 
 
 @dataclass(frozen=True)
@@ -59,10 +45,10 @@ class Claim:
     def decide(self, interval: Interval) -> Decision:
         """The verdict of an interval: decided where the whole of it lies on one side of what is claimed.
 
-        An interval that touches the margin decides nothing. For `equivalent` this is two one-sided tests, each at
-        half the interval's level (Schuirmann, 1987, with the interval of confidence 1 − level).
+        An interval that touches the margin decides nothing. For `equivalent` this is two one-sided tests
+        (Schuirmann, 1987), each at half the interval's level, as for the other claims.
         """
-        (low, high), margin = interval, np.round(self.margin, 10)
+        (low, high), margin = interval, float(np.round(self.margin, DIGITS))
         supported, refuted = {
             "greater": (low > margin, high < margin),
             "less": (high < -margin, low > -margin),
@@ -70,38 +56,15 @@ class Claim:
         }[self.expect]
         return "supported" if supported else "refuted" if refuted else "undecided"
 
-    def evidence(self, test: PairedTest) -> Evidence:
-        """Weigh the claim; equivalence by two one-sided tests, both of which must agree (Schuirmann, 1987)."""
+    def p_values(self, test: Located) -> PValues:
+        """Exact p-values for and against; the claim is decided where one is at most half its level."""
         above, below, margin = test.above, test.below, self.margin
         match self.expect:
             case "greater":
-                return Evidence(support_p=above(margin), refute_p=below(margin))
+                return PValues(support=above(margin), refute=below(margin))
             case "less":
-                return Evidence(support_p=below(-margin), refute_p=above(-margin))
+                return PValues(support=below(-margin), refute=above(-margin))
             case "equivalent":
-                return Evidence(
-                    support_p=max(above(-margin), below(margin)), refute_p=min(above(margin), below(-margin))
+                return PValues(
+                    support=max(above(-margin), below(margin)), refute=min(above(margin), below(-margin))
                 )
-
-
-def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
-    """The level at which each claim of a family is decided, so that the family errs at most alpha.
-
-    Holm's steps are alpha/m, alpha/(m − 1), …, in the order of the p-values; he stops at the first that exceeds
-    its step, and here all that follow are held to that same step. So a claim is decided at its level exactly when
-    Holm rejects it, and its interval of confidence 1 − level says what its verdict says.
-
-    Args:
-        p_values: `Evidence.p` of each claim; 1 for one that could not be tested.
-        alpha: of the whole family.
-
-    Source: Holm, 1979, Scandinavian Journal of Statistics 6, 65–70.
-    """
-    if not p_values:
-        return []
-    steps = alpha / (len(p_values) - np.arange(len(p_values)))
-    order = np.argsort(p_values, kind="stable")
-    num_decided = int(np.cumprod(np.take(p_values, order) <= steps).sum())
-    levels = np.empty(len(p_values))
-    levels[order] = np.minimum(steps, steps[min(num_decided, len(p_values) - 1)])
-    return [float(level) for level in levels]

@@ -5,7 +5,7 @@ test counts differences. For both, the interval is cut from the ordered values t
 and verdict agree by construction. For a ratio, give differences of logarithms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
@@ -14,16 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from nin_bench.stats.claims import ALPHA, Interval
+from nin_bench.stats.claims import ALPHA, DIGITS, Interval
 
 TestName = Literal["signed-rank", "sign"]
 Values = Sequence[float] | npt.NDArray[np.float64]
 
 MAX_SPREAD = 0.05
 """Where the accuracies of one variant spread over more than this, the sign test judges."""
-
-_DIGITS = 10
-"""Values are rounded to this many decimals. So equal numbers of images are equal numbers: 0.91 − 0.90 is 0.01."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,11 @@ class PairedTest:
 
     def above(self, bound: float) -> float:
         """One-sided p-value for a typical difference above the bound; what equals the bound speaks against it."""
-        return self._tail(int((self._counted <= np.round(bound, _DIGITS)).sum()))
+        return self._tail(int((self._counted <= np.round(bound, DIGITS)).sum()))
 
     def below(self, bound: float) -> float:
         """One-sided p-value for a typical difference below the bound; what equals the bound speaks against it."""
-        return self._tail(int((self._counted >= np.round(bound, _DIGITS)).sum()))
+        return self._tail(int((self._counted >= np.round(bound, DIGITS)).sum()))
 
     @cached_property
     def _counted(self) -> npt.NDArray[np.float64]:
@@ -67,7 +64,7 @@ class PairedTest:
         if self.test == "sign":
             return np.sort(differences)
         first, second = np.triu_indices(self.n)
-        return np.sort(np.round((differences[first] + differences[second]) / 2, _DIGITS))
+        return np.sort(np.round((differences[first] + differences[second]) / 2, DIGITS))
 
     def _tail(self, num_against: int) -> float:
         return float(null_distribution(self.test, self.n)[num_against])
@@ -80,7 +77,7 @@ def paired_test(differences: Values, *, heavy_tailed: bool) -> PairedTest:
         differences: A − B by pair, shape (n,), n at least 1, without NaN; see `paired_differences`.
         heavy_tailed: see `is_heavy_tailed`.
     """
-    found = np.round(np.asarray(differences, dtype=float), _DIGITS - 1) + 0.0  # no −0
+    found = np.round(np.asarray(differences, dtype=float), DIGITS - 1) + 0.0  # no −0
     assert found.shape == (found.size,), found.shape
     assert found.size > 0
     assert not np.isnan(found).any()
@@ -96,16 +93,14 @@ def paired_differences(a: Values, b: Values) -> npt.NDArray[np.float64]:
     return np.where(alike, 0.0, a) - np.where(alike, 0.0, b)
 
 
-def is_heavy_tailed(accuracies_a: Values, accuracies_b: Values, failed: Sequence[bool]) -> bool:
-    """Whether the sign test has to judge two variants.
+def is_heavy_tailed(accuracies: Sequence[Values], failed: Iterable[bool]) -> bool:
+    """Whether the sign test has to judge: some network failed, or accuracies of a variant spread over 5 points.
 
     Args:
-        accuracies_a: test accuracies of A's networks, at least one.
-        accuracies_b: those of B's.
-        failed: whether each network of the two failed or lost a class.
+        accuracies: of each variant's networks, test accuracies; NaN where not known.
+        failed: whether each network failed or lost a class.
     """
-    spread = max(np.ptp(accuracies_a), np.ptp(accuracies_b))
-    return any(failed) or not np.round(spread, _DIGITS) <= MAX_SPREAD
+    return any(failed) or any(np.round(np.ptp(values), DIGITS) > MAX_SPREAD for values in accuracies)
 
 
 def least_pairs(level: float = ALPHA) -> int:

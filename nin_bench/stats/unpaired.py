@@ -1,4 +1,4 @@
-"""Differences between samples that share nothing: Welch's test."""
+"""Samples that share nothing: Welch's test, and where a single value lies among others."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class UnpairedDifference:
     b: tuple[float, ...]
 
     @property
-    def mean(self) -> float:
+    def estimate(self) -> float:
         """The difference of the means."""
         return float(np.mean(self.a) - np.mean(self.b))
 
@@ -68,3 +68,8 @@ def welch_interval(
     freedom = (a + b) ** 2 / (a**2 / (n_a - 1) + b**2 / (n_b - 1))
     half = float(stats.t.isf(alpha / 2, freedom)) * math.sqrt(a + b)
     return mean_a - mean_b - half, mean_a - mean_b + half
+
+
+def percentile_among(value: float, values: Sequence[float]) -> float:
+    """The share of some values that lie below another, those equal to it counting half."""
+    return float(stats.percentileofscore(values, value, kind="mean")) / 100

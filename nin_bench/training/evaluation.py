@@ -1,6 +1,6 @@
 """Ask a network about images in evaluation mode: loss, predictions, and which class maps are dead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from nin_bench.data import ImageBatches
+from nin_bench.data.batches import ImageBatches
+from nin_bench.training import scores
 
 EVALUATION_BATCH = 250
+MAX_HELD = 2**20
+"""Logits that are held before their answers are read off them."""
+TOP = 5
+
+_KEPT: Mapping[str, type[np.generic]] = {
+    "predicted": np.int16,
+    "credit": np.float32,
+    "probability": np.float32,
+    "label": np.int16,
+}
+"""What is kept of every image, and small enough to be kept for every cell."""
 
 
 class StoppedError(Exception):
@@ -35,43 +48,74 @@ class Evaluation:
     """What a network says of a set of images, in evaluation mode."""
 
     loss: float
-    """Mean cross-entropy."""
-    predicted: Tensor
-    """(N,) int64 class of the largest logit, or -1 for none, as `predict` tells."""
-    probability: Tensor
-    """(N,) float32 probability given to the predicted class, 1/classes where there is none."""
-    labels: Tensor
-    """(N,) int64."""
+    """Mean cross-entropy, without label smoothing."""
+    predictions: Mapping[str, npt.NDArray[Any]]
+    """`predicted`, `credit`, `probability` and `label` of every image, as `answers` gives them, each (N,)."""
+    times_predicted: npt.NDArray[np.float64]
+    """(classes,) how often each class was predicted; tied classes share an image."""
+    top5_accuracy: float | None
+    """Share of images whose class is among the five highest logits; None with fewer than six classes."""
     dead_maps: list[int] | None
     """Class maps that are zero at every pixel of every image, by number; None for a network without class maps."""
 
     @property
     def num_dead_maps(self) -> int | None:
-        """How many those are; None likewise."""
+        """Number of dead class maps; None for a network without class maps."""
         return None if self.dead_maps is None else len(self.dead_maps)
 
     @property
     def accuracy(self) -> float:
-        """Share of images whose predicted class is right; an image without prediction is wrong."""
-        return (self.predicted == self.labels).double().mean().item()
+        """Share of right images; one whose highest logits tie counts as the chance of picking the right class."""
+        return scores.accuracy(self.predictions)
 
-    @property
-    def num_no_prediction(self) -> int:
-        """Images whose logits are all zero."""
-        return int((self.predicted == -1).sum())
-
-    def as_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Predicted class, its probability and the label, small enough to be kept for every cell."""
+    def scores(self) -> dict[str, Any]:
+        """The further metrics of a record's test images."""
         return {
-            "predicted": self.predicted.numpy().astype(np.int16),
-            "probability": self.probability.numpy(),
-            "label": self.labels.numpy().astype(np.int16),
+            **scores.score(self.predictions, self.times_predicted),
+            "test_top5_accuracy": self.top5_accuracy,
+            "test_calibration_error": scores.calibration_error(self.predictions),
         }
 
 
-def predict(logits: Tensor) -> Tensor:
-    """(N,) int64 class of the largest of (N, classes) logits; -1 where all are zero, so that none stands out."""
-    return logits.argmax(1).masked_fill((logits == 0).all(1), -1)
+def tied_for_top(logits: Tensor) -> Tensor:
+    """(N, classes) bool: which classes share the highest of (N, classes) logits; none if a logit is NaN."""
+    return logits == logits.amax(1, keepdim=True)
+
+
+def num_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Number of right images, a scalar; one whose highest logits tie counts as the chance of a right pick."""
+    tied = tied_for_top(logits)
+    return (tied.gather(1, labels[:, None]).squeeze(1) / tied.sum(1).clamp(min=1)).sum()
+
+
+def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What logits say of each image.
+
+    Args:
+        logits: (N, classes) float.
+        labels: (N,) int64.
+
+    Returns:
+        (N,) each: `predicted`, the class of the highest logit; where some tie the label if it is among them, else
+        the lowest of them; -1 if a logit is NaN. `credit`, 1 over the number of tied classes; 0 if a logit is NaN.
+        `probability` of the predicted class. `label`. `top5`, the chance that the label is among the five highest
+        logits. And (classes,) `times_predicted`.
+    """
+    column = labels[:, None]
+    tied = tied_for_top(logits)
+    num_tied, is_right = tied.sum(1), tied.gather(1, column).squeeze(1)
+    is_number = num_tied > 0
+    credit = torch.where(is_number, 1 / num_tied, 0.0)
+    own = logits.gather(1, column)
+    num_above, num_equal = (logits > own).sum(1), (logits == own).sum(1)
+    return {
+        "predicted": torch.where(is_right, labels, logits.argmax(1)).masked_fill(~is_number, scores.NO_PREDICTION),
+        "credit": credit,
+        "probability": logits.softmax(1).amax(1).nan_to_num(0.0),
+        "label": labels,
+        "top5": torch.where(is_number, ((TOP - num_above) / num_equal).clamp(0, 1), 0.0),
+        "times_predicted": (tied * credit[:, None]).sum(0),
+    }
 
 
 def evaluate(
@@ -89,7 +133,14 @@ def evaluate(
         StoppedError: `should_stop` answered yes.
     """
     model.eval()
-    loss_sum, predicted, probability, labels = 0.0, [], [], []
+    losses: list[Tensor] = []
+    held: list[tuple[Tensor, Tensor]] = []
+    said: list[dict[str, Tensor]] = []
+
+    def answer() -> None:
+        said.append(answers(*(torch.cat(parts) for parts in zip(*held, strict=True))))
+        held.clear()
+
     with torch.inference_mode(), _ClassMaps(model) as class_maps:
         for part in torch.split(images.indices, EVALUATION_BATCH):
             if should_stop():
@@ -98,15 +149,21 @@ def evaluate(
             with autocast:
                 logits = model(inputs)
             logits = logits.float()
-            loss_sum += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
-            predicted.append(predict(logits).cpu())
-            probability.append(logits.softmax(1).amax(1).cpu())
-            labels.append(targets.cpu())
+            losses.append(cross_entropy(logits, targets, reduction="sum"))
+            held.append((logits, targets))
+            if len(held) * logits.numel() >= MAX_HELD:
+                answer()
+        # Nothing is read before here, so that no batch waits for the one before it.
+        loss = sum(torch.stack(losses).tolist()) / len(images)
+        if held:
+            answer()
+        joined = {name: torch.cat([one[name] for one in said]).cpu().numpy() for name in (*_KEPT, "top5")}
+        times_predicted = torch.stack([one["times_predicted"] for one in said]).cpu().double().sum(0).numpy()
     return Evaluation(
-        loss=loss_sum / len(images),
-        predicted=torch.cat(predicted),
-        probability=torch.cat(probability),
-        labels=torch.cat(labels),
+        loss=loss,
+        predictions={name: joined[name].astype(dtype) for name, dtype in _KEPT.items()},
+        times_predicted=times_predicted,
+        top5_accuracy=float(joined["top5"].mean(dtype=np.float64)) if len(times_predicted) > TOP else None,
         dead_maps=class_maps.dead,
     )
 

@@ -1,40 +1,89 @@
-"""A recipe's initial weights, optimizer and learning rate, as PyTorch has them."""
+"""Tables of optimizers, schedules and initialisations. A new one is a name in `nin_bench.cell` and a row here."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from nin_bench.cell import Recipe
+from nin_bench.cell import Initialisation, Optimizer, Recipe, Schedule
+
+Parameters = Iterable[nn.Parameter]
 
 
-def initialise(model: nn.Module, recipe: Recipe) -> None:
-    """Draw the weights of convolutions and dense layers anew, as the recipe says; their biases become zero.
+def _sgd(parameters: Parameters, recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, **common)
 
-    `default` leaves PyTorch's own. Draws from torch's global generator.
+
+def _adam(parameters: Parameters, recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, **common)
+
+
+def _adamw(parameters: Parameters, recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, **common)
+
+
+OPTIMIZERS: dict[Optimizer, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+"""Each takes parameters, the recipe, and as keywords `lr` and `weight_decay`."""
+
+assert set(OPTIMIZERS) == set(get_args(Optimizer))
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all parameters, weight decay on all of them."""
+    make = OPTIMIZERS[recipe.optimizer]
+    return make(model.parameters(), recipe, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _constant(recipe: Recipe, epoch: float, share: float) -> float:
+    return recipe.lr
+
+
+def _cosine(recipe: Recipe, epoch: float, share: float) -> float:
+    """Falls to zero by half a cosine (Loshchilov and Hutter, 2017)."""
+    return _half_cosine(recipe.lr, 0.0, share)
+
+
+def _one_cycle(recipe: Recipe, epoch: float, share: float) -> float:
+    """Rises from lr/25 over the first 30 %, then falls to lr/250,000, each by half a cosine.
+
+    Source: Smith and Topin, 2018, with the defaults of PyTorch's OneCycleLR.
     """
-    draw: dict[str, Callable[[Tensor], object]] = {
-        "xavier_uniform": nn.init.xavier_uniform_,
-        "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
-        "normal": lambda weight: nn.init.normal_(weight, std=recipe.init_std),
-    }
-    if recipe.init == "default":
-        return
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            draw[recipe.init](layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    start, end, rise = recipe.lr / 25, recipe.lr / 250_000, 0.3
+    if share < rise:
+        return _half_cosine(start, recipe.lr, share / rise)
+    return _half_cosine(recipe.lr, end, (share - rise) / (1 - rise))
+
+
+def _step(recipe: Recipe, epoch: float, share: float) -> float:
+    """Is multiplied by `step_factor` every `step_epochs`."""
+    return recipe.lr * recipe.step_factor ** math.floor(epoch / recipe.step_epochs)
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+SCHEDULES: dict[Schedule, Callable[[Recipe, float, float], float]] = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+    "step": _step,
+}
+"""Each takes the recipe, the epochs since the warm-up, and the share of the epochs after it that have passed."""
+
+assert set(SCHEDULES) == set(get_args(Schedule))
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
     """The rate at a point of the training, in (fractions of) epochs passed.
 
-    Warm-up rises linearly from zero to `lr` over `warmup_epochs`; the schedule runs over the rest. `cosine`
-    falls to zero (Loshchilov and Hutter, 2017). `one_cycle` rises from lr/25 over the first 30 % and falls to
-    lr/250,000, both by a cosine, as PyTorch's OneCycleLR does by default (Smith and Topin, 2018). `step`
-    multiplies by `step_factor` every `step_epochs`.
+    Warm-up rises linearly from zero to `lr` over `warmup_epochs`; the schedule runs over the rest.
 
     >>> learning_rate(Recipe(epochs=10, lr=0.1, schedule="cosine"), 5.0)
     0.05
@@ -42,33 +91,32 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     if epoch < recipe.warmup_epochs:
         return recipe.lr * epoch / recipe.warmup_epochs
     passed = epoch - recipe.warmup_epochs
-    share = passed / (recipe.epochs - recipe.warmup_epochs)
-    if recipe.schedule == "cosine":
-        return _cosine(recipe.lr, 0.0, share)
-    if recipe.schedule == "one_cycle":
-        start, end, rise = recipe.lr / 25, recipe.lr / 250_000, 0.3
-        if share < rise:
-            return _cosine(start, recipe.lr, share / rise)
-        return _cosine(recipe.lr, end, (share - rise) / (1 - rise))
-    if recipe.schedule == "step":
-        return recipe.lr * recipe.step_factor ** math.floor(passed / recipe.step_epochs)
-    return recipe.lr
+    return SCHEDULES[recipe.schedule](recipe, passed, passed / (recipe.epochs - recipe.warmup_epochs))
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+Draw = Callable[[Tensor, Recipe], object]
+
+INITIALISATIONS: dict[Initialisation, Draw | None] = {
+    "default": None,
+    "xavier_uniform": lambda weight, recipe: nn.init.xavier_uniform_(weight),
+    "kaiming_normal": lambda weight, recipe: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "normal": lambda weight, recipe: nn.init.normal_(weight, std=recipe.init_std),
+}
+"""Each fills a layer's weights in place; None leaves them, and their biases, as PyTorch drew them."""
+
+assert set(INITIALISATIONS) == set(get_args(Initialisation))
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over all parameters, weight decay on all of them."""
-    parameters = model.parameters()
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
-    adaptive = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return adaptive(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+def initialise(model: nn.Module, recipe: Recipe) -> None:
+    """Draw the weights of convolutions and dense layers as the recipe says, and set their biases to zero.
+
+    Draws from torch's global generator.
+    """
+    draw = INITIALISATIONS[recipe.init]
+    if draw is None:
+        return
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            draw(layer.weight, recipe)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

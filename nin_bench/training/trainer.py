@@ -10,21 +10,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nin_bench.cell import Cell, Recipe
+from nin_bench.cell import Cell, Precision, Recipe
 from nin_bench.errors import SpecError
-from nin_bench.metrics import ESCAPE_MARGIN
+from nin_bench.metrics import is_above_chance
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, predict
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, num_right
 from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
 
 ESCAPE_WINDOW = 20
-"""Steps over which the running loss is averaged that has to lie `ESCAPE_MARGIN` below chance for an escape."""
+"""Steps over which the running loss is averaged that has to be above chance level for an escape."""
+
+AUTOCAST: dict[Precision, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+"""What convolutions and dense layers compute in; None in the weights' own."""
+
+assert set(AUTOCAST) == set(get_args(Precision))
 
 Epoch = dict[str, Any]
 """One row of the history: epoch, losses and accuracies, learning rate, seconds."""
@@ -59,13 +65,24 @@ class Chance:
         return cls(loss=torch.special.entr(shares).sum().item(), accuracy=shares.max().item())
 
 
+class Step(NamedTuple):
+    """What one optimizer step saw of its images, before it moved the weights."""
+
+    smoothed_loss: float
+    """Sum of the losses that are minimised, which label smoothing is part of."""
+    loss: float
+    """Sum of the losses without label smoothing."""
+    num_right: float
+    """Right images; one whose highest logits tie counts as the chance of a right pick."""
+
+
 @dataclass
 class EpochSoFar:
-    """Sums over the steps of the epoch under way."""
+    """Sums over the steps of the current epoch."""
 
     num_batches: int = 0
     loss_sum: float = 0.0
-    num_right: int = 0
+    num_right: float = 0.0
     seconds: float = 0.0
 
 
@@ -81,17 +98,17 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     """A row for each epoch that has ended."""
     recent_losses: list[float] = field(default_factory=list)
-    """Of the last steps, as many as a running loss is the mean of."""
-    under_way: EpochSoFar = field(default_factory=EpochSoFar)
+    """Losses of the last steps, without label smoothing; as many as a running loss is the mean of."""
+    current_epoch: EpochSoFar = field(default_factory=EpochSoFar)
 
     @property
     def train_seconds(self) -> float:
         """Time in training steps alone: no evaluation, no loading, and no step that was lost and done again."""
-        return sum((row["seconds"] for row in self.history), start=self.under_way.seconds)
+        return sum((row["seconds"] for row in self.history), start=self.current_epoch.seconds)
 
     @property
     def escaped(self) -> bool | None:
-        """Whether the running loss fell well below that of a constant guess; None before there is one."""
+        """Whether the running loss was ever above chance level; None before there is a running loss."""
         return self.escape_epoch is not None if self.num_steps >= ESCAPE_WINDOW else None
 
     @property
@@ -176,7 +193,8 @@ class Trainer:
 
     def autocast(self) -> torch.autocast:
         """The recipe's precision, for forward passes."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+        dtype = AUTOCAST[self.recipe.precision]
+        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def run_epoch(
         self,
@@ -197,7 +215,7 @@ class Trainer:
             DivergedError: the loss is NaN or infinite; nothing is done after that step.
             StoppedError: `should_stop` answered yes before a step.
         """
-        progress, sums = self.progress, self.progress.under_way
+        progress, sums = self.progress, self.progress.current_epoch
         epoch = len(progress.history)
         self.model.train()
         for indices in self._order(epoch)[sums.num_batches :]:
@@ -205,12 +223,12 @@ class Trainer:
                 raise StoppedError
             started = time.perf_counter()
             self._set_learning_rate(epoch + sums.num_batches / self.steps_per_epoch)
-            batch_loss, right = self.step(indices)
-            self._note_loss(batch_loss / len(indices))
+            step = self.step(indices)
+            self._note_losses(step.smoothed_loss / len(indices), step.loss / len(indices))
             progress.num_images += len(indices)
             sums.num_batches += 1
-            sums.loss_sum += batch_loss
-            sums.num_right += right
+            sums.loss_sum += step.loss
+            sums.num_right += step.num_right
             sums.seconds += time.perf_counter() - started
             after_step()
         row: Epoch = {
@@ -222,19 +240,19 @@ class Trainer:
             **at_end(),
         }
         progress.history.append(row)
-        progress.under_way = EpochSoFar()
+        progress.current_epoch = EpochSoFar()
         return row
 
-    def step(self, indices: Tensor) -> tuple[float, int]:
-        """One optimizer step on some images: (sum of their losses, number classified rightly).
+    def step(self, indices: Tensor) -> Step:
+        """One optimizer step on some images.
 
         Micro-batches sum to the gradient of the batch's mean loss.
         """
         generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", self.progress.num_steps))
         torch.manual_seed(seed_for(self.seed, "dropout", self.progress.num_steps))
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum = torch.zeros((), device=self.device)
-        num_right = torch.zeros((), dtype=torch.int64, device=self.device)
+        # Smoothed loss, loss, right images; in one tensor, so that the host waits for the device once.
+        sums = torch.zeros(3, device=self.device)
         for part in torch.split(indices, self.recipe.micro_batch or len(indices)):
             images, labels = self.train.batches.take(
                 part, augmentation=self.recipe.augmentation, generator=generator
@@ -243,10 +261,11 @@ class Trainer:
                 logits = self.forward(images)
             loss = self.loss(logits.float(), labels)
             (loss / len(indices)).backward()
-            loss_sum += loss.detach()
-            num_right += (predict(logits.detach()) == labels).sum()
+            loss, logits = loss.detach(), logits.detach()
+            hard = cross_entropy(logits.float(), labels, reduction="sum") if self.recipe.label_smoothing else loss
+            sums += torch.stack((loss, hard, num_right(logits, labels)))
         self.optimizer.step()
-        return loss_sum.item(), int(num_right.item())
+        return Step(*sums.tolist())
 
     def evaluate(self, images: Images, should_stop: Callable[[], bool] = lambda: False) -> Evaluation:
         """What the network says of some images, in the recipe's precision; `should_stop` as in `evaluate`."""
@@ -273,9 +292,10 @@ class Trainer:
         if {name: tensor.shape for name, tensor in state["model"].items()} != ours:
             raise ValueError("its weights are of another network")
         progress = state["progress"]
+        restored = Progress(**{**progress, "current_epoch": EpochSoFar(**progress["current_epoch"])})
         self.optimizer.load_state_dict(state["optimizer"])
         self.model.load_state_dict(state["model"])
-        self.progress = Progress(**{**progress, "under_way": EpochSoFar(**progress["under_way"])})
+        self.progress = restored
 
     def _order(self, epoch: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(seed_for(self.seed, "order", epoch))
@@ -286,14 +306,14 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, epoch)
 
-    def _note_loss(self, loss: float) -> None:
+    def _note_losses(self, smoothed_loss: float, loss: float) -> None:
+        """Note a step's mean losses, and whether the network escaped by them."""
         progress = self.progress
-        if not math.isfinite(loss):
-            raise DivergedError(progress.num_steps + 1, loss)
+        if not math.isfinite(smoothed_loss):
+            raise DivergedError(progress.num_steps + 1, smoothed_loss)
         progress.num_steps += 1
         progress.recent_losses = [*progress.recent_losses, loss][-ESCAPE_WINDOW:]
-        full = len(progress.recent_losses) == ESCAPE_WINDOW
-        if progress.escape_epoch is None and full:
+        if progress.escape_epoch is None and len(progress.recent_losses) == ESCAPE_WINDOW:
             running = sum(progress.recent_losses) / ESCAPE_WINDOW
-            if running < self.chance_loss - ESCAPE_MARGIN:
+            if is_above_chance(running, self.chance_loss):
                 progress.escape_epoch = progress.num_steps / self.steps_per_epoch

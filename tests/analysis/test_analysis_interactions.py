@@ -33,10 +33,13 @@ def test_a_full_product_gives_a_difference_of_differences(tmp_path):
     )
     [contrast] = product.contrasts
     # (.84 − .88) − (.80 − .90) = .06; (.85 − .90) − (.82 − .91) = .04; (.88 − .91) − (.83 − .92) = .06
-    assert contrast.effect == pytest.approx(0.16 / 3)
+    assert contrast.effect == pytest.approx(0.055)  # the median Walsh average of .04, .06, .06
     assert (contrast.first, contrast.second, contrast.n) == (("1", "2"), ("gap", "fc"), 3)
-    assert contrast.interval is not None
-    assert contrast.interval[0] < 0.16 / 3 < contrast.interval[1]
+    assert (contrast.interval, contrast.level, contrast.test) == (
+        None,
+        0.05,
+        "signed-rank",
+    )  # three seeds bound nothing
     assert [cell["n"] for cell in product.cells] == [3, 3, 3, 3]
 
 
@@ -50,16 +53,22 @@ def test_a_level_without_every_partner_is_left_out_and_named(tmp_path):
     assert (product.levels, product.left_out) == ((["1", "2"], ["gap", "fc"]), ["pointwise=3"])
 
 
-def test_a_collapsed_network_takes_its_seed_out(tmp_path):
+def test_a_failed_network_counts_with_its_accuracy(tmp_path):
     collapsed = record(metrics=metrics(0.1, **COLLAPSED))
-    one = {**SQUARE, "nin pointwise=2 head=gap": [collapsed, *cells(0.82, 0.83)]}
-    [product] = find(tmp_path, one)
-    assert (product.contrasts[0].n, product.contrasts[0].effect) == (2, pytest.approx(0.05))
-    (tmp_path / "all").mkdir()
-    [product] = find(tmp_path / "all", {**SQUARE, "nin pointwise=2 head=gap": [collapsed] * 3})
-    contrast = product.contrasts[0]
-    assert (contrast.n, contrast.effect, contrast.interval) == (0, None, None)
-    assert product.cells[2]["mean"] is None
+    grown = {label: made * 3 for label, made in SQUARE.items()}
+    grown["nin pointwise=2 head=gap"] = [collapsed, *grown["nin pointwise=2 head=gap"][1:]]
+    [product] = find(tmp_path, grown)
+    [contrast] = product.contrasts
+    assert (contrast.n, contrast.test, contrast.effect) == (9, "sign", pytest.approx(0.06))
+    # (.84 − .88) − (.10 − .90) = .76
+    assert contrast.interval == (pytest.approx(0.04), pytest.approx(0.06))
+    assert product.cells[2]["n"] == 8
+
+
+def test_several_contrasts_share_a_level(tmp_path):
+    more = {f"nin pointwise=3 head={head}": cells(0.7, 0.7, 0.7) for head in ("gap", "fc")}
+    [product] = find(tmp_path, {**SQUARE, **more})
+    assert [contrast.level for contrast in product.contrasts] == [0.025, 0.025]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from nin_bench.cell import Cell, DataSpec
-from nin_bench.data import describe_data, load_dataset
+from nin_bench.data import describe_data
+from nin_bench.data.dataset import load_dataset
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
 from nin_bench.runner.session import PRELOAD
 from nin_bench.runner.worker import prepare_process

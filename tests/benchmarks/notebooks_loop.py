@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from nin_bench.cell import DataSpec
-from nin_bench.data import load_dataset, resolve_data
+from nin_bench.data import resolve_data
+from nin_bench.data.dataset import load_dataset
 
 NUM_LOADERS = 4
 """The DataLoader's worker processes, as the notebooks have them."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nin_bench.cell import Recipe
-from nin_bench.data import ImageBatches
+from nin_bench.data.batches import ImageBatches
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Trainer

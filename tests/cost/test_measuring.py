@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.cost import count_training_flops, measuring
+from nin_bench.cost import count_model, measuring
 from nin_bench.cost.ceilings import measure_ceilings
 from nin_bench.cost.measuring import PHASE_EVALUATIONS, PHASE_SECONDS, PHASE_STEPS, Workbench
-from nin_bench.cost.samples import BatchSize, Rehearsal, Workload, cost_identity
+from nin_bench.cost.samples import WarmUp, cost_identity
 from nin_bench.models import ImageSpec, resolve_arguments
+from nin_bench.results.cost_entry import BatchPeak, Workload
 from nin_bench.training.evaluation import EVALUATION_BATCH, StoppedError
 
 
@@ -28,8 +29,8 @@ def workbench(of: Cell, should_stop: Any = lambda: False) -> Workbench:
     return Workbench(of, None, "cpu", should_stop, time.monotonic())
 
 
-def rehearse_mlp(hidden: int) -> Rehearsal:
-    return workbench(cell("mlp", hidden=hidden, recipe={"optimizer": "adam"})).rehearse()
+def warm_up_mlp(hidden: int) -> WarmUp:
+    return workbench(cell("mlp", hidden=hidden, recipe={"optimizer": "adam"})).warm_up()
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +44,9 @@ def _one_thread():
 @pytest.mark.parametrize("recipe", [{}, {"micro_batch": 12, "optimizer": "adam"}, {"precision": "bf16"}], ids=str)
 def test_a_sample_measures_everything_once(recipe):
     variant = cell(recipe=recipe, activation="relu")
-    rehearsal = workbench(variant).rehearse()
-    workload = rehearsal.workload
-    assert (rehearsal.num_threads, workload.images_per_step) == (1, 32)
+    warm_up = workbench(variant).warm_up()
+    workload = warm_up.workload
+    assert (warm_up.num_threads, workload.images_per_step) == (1, 32)
     assert workload.num_steps >= PHASE_STEPS
     assert workload.num_predict_images >= PHASE_EVALUATIONS * EVALUATION_BATCH
     assert workload.num_latencies >= PHASE_STEPS
@@ -67,20 +68,20 @@ def test_a_step_that_takes_too_long_is_measured_by_its_micro_batches(monkeypatch
     monkeypatch.setattr(measuring, "LONG_PHASE_SECONDS", 1e-9)  # everything takes too long
     monkeypatch.setattr(measuring, "PHASE_SECONDS", 1e-9)
     bench = workbench(cell(recipe={"micro_batch": 12}))
-    workload = bench.rehearse().workload
+    workload = bench.warm_up().workload
     assert workload == Workload(
         num_steps=1, images_per_step=12, num_predict_images=1, num_latencies=1, num_layer_images=2
     )
     sample = bench.sample(workload)
     # What is told is of the whole batch all the same, the optimizer's one step in it.
     assert sum(sample.step_seconds.values()) < 32 / sample.speed.train_images_per_second
-    whole = workbench(cell()).rehearse().workload
+    whole = workbench(cell()).warm_up().workload
     assert (whole.num_steps, whole.images_per_step) == (1, 32)  # without micro-batches there is no smaller piece
 
 
 def test_a_busy_worker_does_not_begin_before_the_others_are_ready():
     bench = workbench(cell("mlp", hidden=16))
-    workload = bench.rehearse().workload
+    workload = bench.warm_up().workload
     not_before = time.monotonic() + 0.3
     speed = bench.busy_speed(workload, not_before)
     assert time.monotonic() - not_before > PHASE_SECONDS
@@ -91,7 +92,7 @@ def test_a_busy_worker_does_not_begin_before_the_others_are_ready():
 def test_peak_memory_holds_at_least_what_has_to_be_held_and_grows_with_the_network():
     # Each in a fresh process, as a worker is: in an old one the kernel may take back pages meanwhile.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        small, large = pool.map(rehearse_mlp, (16, 8192))
+        small, large = pool.map(warm_up_mlp, (16, 8192))
     weights = 4 * (784 * 8192 + 8192 + 8192 * 10 + 10)
     if large.train_peak_bytes is None:
         pytest.skip("this system does not tell a process's peak")
@@ -101,14 +102,16 @@ def test_peak_memory_holds_at_least_what_has_to_be_held_and_grows_with_the_netwo
     assert small.train_peak_bytes < weights
 
 
-def peaks_of_lenet(batches: list[BatchSize]) -> list[int | None]:
-    return workbench(cell(recipe={"batch_size": 512}, activation="relu")).batch_peaks(batches)
+def peaks_of_lenet(batches: list[BatchPeak]) -> list[int | None]:
+    bench = workbench(cell(recipe={"batch_size": 512}, activation="relu"))
+    return [batch.peak for batch in bench.batch_peaks(batches)]
 
 
 def test_memory_grows_with_the_images_that_pass_at_once():
     batches = [
-        BatchSize(256, None, 0), BatchSize(512, None, 0), BatchSize(512, 64, 0), BatchSize(512, None, 2**50),
-    ]  # fmt: skip
+        BatchPeak(batch_size=batch_size, micro_batch=micro_batch, peak_estimate=estimate)
+        for batch_size, micro_batch, estimate in ((256, None, 0), (512, None, 0), (512, 64, 0), (512, None, 2**50))
+    ]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         half, whole, parts, not_tried = pool.submit(peaks_of_lenet, batches).result()
     if whole is None:
@@ -120,7 +123,7 @@ def test_memory_grows_with_the_images_that_pass_at_once():
 
 
 def test_a_batch_larger_than_the_training_set_is_the_training_set():
-    workload = workbench(cell("mlp", hidden=16, recipe={"batch_size": 100_000})).rehearse().workload
+    workload = workbench(cell("mlp", hidden=16, recipe={"batch_size": 100_000})).warm_up().workload
     # 1,797 digits, less 359 to test on and 200 to validate.
     assert workload.images_per_step == 1238
 
@@ -128,8 +131,8 @@ def test_a_batch_larger_than_the_training_set_is_the_training_set():
 def test_a_convolution_network_stays_below_the_ceiling():
     variant = cell("nin_mnist")
     bench = workbench(variant)
-    sample = bench.sample(bench.rehearse().workload)
-    flops = count_training_flops("nin_mnist", ImageSpec(1, 28, 10), **variant.model.arguments)
+    sample = bench.sample(bench.warm_up().workload)
+    flops = count_model("nin_mnist", ImageSpec(1, 28, 10), **variant.model.arguments).training_flops
     ceiling = measure_ceilings(torch.device("cpu")).fp32_flops_per_second
     assert 0 < flops * sample.speed.train_images_per_second / ceiling < 1
 
@@ -137,7 +140,7 @@ def test_a_convolution_network_stays_below_the_ceiling():
 def test_a_stop_is_heard_between_two_steps():
     answers = iter([False] * 5)
     with pytest.raises(StoppedError):
-        workbench(cell("mlp", hidden=16), lambda: next(answers, True)).rehearse()
+        workbench(cell("mlp", hidden=16), lambda: next(answers, True)).warm_up()
 
 
 def test_what_changes_no_step_changes_no_cost():

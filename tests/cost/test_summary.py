@@ -1,16 +1,14 @@
-import json
+from typing import Any
 
 import pytest
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.cost.ceilings import Ceilings
-from nin_bench.cost.clocks import LayerSeconds
-from nin_bench.cost.counters import Load
-from nin_bench.cost.samples import Rehearsal, Sample, Speed, Workload
+from nin_bench.cost.samples import Sample, Speed, WarmUp
 from nin_bench.cost.summary import Measurements, count_variant, make_entry
-from nin_bench.files import to_json
+from nin_bench.cost.timers import LayerSeconds
 from nin_bench.models import ImageSpec
-from nin_bench.results.cost_file import check_costs
+from nin_bench.results.cost_entry import Load, Workload
 
 IMAGE = ImageSpec(channels=1, resolution=8, num_classes=10)
 CELL = Cell(
@@ -20,38 +18,40 @@ CELL = Cell(
     seed=0,
 )
 WORKLOAD = Workload(num_steps=9, images_per_step=20, num_predict_images=500, num_latencies=2, num_layer_images=20)
-REHEARSAL = Rehearsal(WORKLOAD, num_threads=1, process_bytes=1000, train_peak_bytes=300, predict_peak_bytes=200)
+WARM_UP = WarmUp(WORKLOAD, num_threads=1, process_bytes=1000, train_peak_bytes=300, predict_peak_bytes=200)
 NAMES = ("flatten", "dense1", "dense1_relu", "output")
 
 
-def sample(speed: float, *, joules: float | None = None, backward: float | None = 2e-6) -> Sample:
+def sample(
+    speed: float, *, joules: float | None = None, forward: float = 1e-6, backward: float | None = 2e-6
+) -> Sample:
     return Sample(
         startup_seconds=0.5,
         ready_seconds=0.75,
         speed=Speed(train_images_per_second=speed, predict_images_per_second=10 * speed),
         step_seconds={"data": 1.0, "forward": 2.0, "backward": 4.0, "optimizer": 0.5},
         latency_seconds=[1 / speed, 3 / speed],
-        layers={name: LayerSeconds(forward=1e-6, backward=backward) for name in NAMES},
+        layers={name: LayerSeconds(forward, backward) for name in NAMES},
         train_joules_per_image=joules,
         predict_joules_per_image=None if joules is None else joules / 10,
         load=Load(steal_share=0.0, other_cpu_share=0.25, throttled=None),
     )
 
 
-def entry_of(measured: Measurements, ceilings: list[Ceilings]) -> dict:
+def entry_of(measured: Measurements, ceilings: list[Ceilings]) -> dict[str, Any]:
+    """An entry as its file holds it."""
     entry = make_entry(
         CELL, IMAGE, count_variant(CELL, IMAGE, "cpu"), measured, ceilings,
         machine={"fingerprint": "0123456789abcdef", "device": "cpu"},
         measured_at="2026-01-02T03:04:05+00:00", num_workers=2,
     )  # fmt: skip
-    check_costs({"variant_id": "v", "label": "mlp", "entries": [entry]}, "v")
-    return json.loads(to_json(entry))  # strict JSON, and nothing lost on the way
+    return entry.model_dump(mode="json")
 
 
 def test_what_follows_from_samples_by_hand():
     samples = [sample(100.0, joules=3.0), sample(400.0, joules=1.0), sample(200.0, joules=2.0)]
     busy = [Speed(90.0, 900.0), Speed(110.0, 1100.0)]
-    entry = entry_of(Measurements(REHEARSAL, samples, busy), [Ceilings(4e6, 9e6, 1e9), Ceilings(5e6, 8e6, 2e9)])
+    entry = entry_of(Measurements(WARM_UP, samples, busy), [Ceilings(4e6, 9e6, 1e9), Ceilings(5e6, 8e6, 2e9)])
     assert entry["train"]["images_per_second"] == {
         "median": 200.0, "quartiles": [150.0, 300.0], "samples": [100.0, 400.0, 200.0],
     }  # fmt: skip
@@ -79,7 +79,7 @@ def test_what_follows_from_samples_by_hand():
 
 
 def test_mfu_and_roof_by_hand():
-    entry = entry_of(Measurements(REHEARSAL, [sample(1000.0)]), [Ceilings(4e6, 9e6, 1e9), Ceilings(5e6, 8e6, 2e9)])
+    entry = entry_of(Measurements(WARM_UP, [sample(1000.0)]), [Ceilings(4e6, 9e6, 1e9), Ceilings(5e6, 8e6, 2e9)])
     # MACs: 320 and 50. Training: forward and the gradient of the weights for both, that of the input for the
     # second alone; two FLOPs each. The ceiling is the highest of the measuring, 5 MFLOP/s in fp32.
     assert entry["training_flops"] == 2 * (2 * 320 + 3 * 50)
@@ -114,10 +114,24 @@ def test_what_was_not_measured_is_null_and_what_is_counted_stays():
     assert refused["num_macs"]["total"] == 370
     assert [layer["forward_seconds"] for layer in refused["layers"]] == [None] * 4
     assert [layer["share_of_roof"] for layer in refused["layers"]] == [None] * 4
+    assert refused["kind_seconds"] is None
 
-    alone = entry_of(Measurements(REHEARSAL, [sample(1.0, backward=None)]), [])
+    alone = entry_of(Measurements(WARM_UP, [sample(1.0, backward=None)]), [])
     assert alone["train"]["busy_images_per_second"] is None
     assert alone["predict"]["busy_images_per_second"] is None
     assert alone["energy_joules_per_image"] is None
     assert alone["mfu"] is None
     assert [layer["backward_seconds"] for layer in alone["layers"]] == [None] * 4
+
+
+def test_seconds_by_kind_of_layer_in_every_round():
+    # Two dense layers; flatten and a ReLU are the others.
+    rounds = [sample(1.0, forward=1.0, backward=2.0), sample(1.0, forward=2.0, backward=3.0)]
+    seconds = entry_of(Measurements(WARM_UP, rounds), [])["kind_seconds"]
+    assert seconds["with_backward"]
+    assert seconds["dense"]["samples"] == seconds["other"]["samples"] == [6.0, 10.0]
+    assert seconds["convolution"]["samples"] == seconds["pointwise"]["samples"] == [0.0, 0.0]
+
+    forward_alone = [sample(1.0, forward=1.0, backward=None), sample(1.0, forward=2.0, backward=None)]
+    seconds = entry_of(Measurements(WARM_UP, forward_alone), [])["kind_seconds"]
+    assert (seconds["with_backward"], seconds["dense"]["samples"]) == (False, [2.0, 4.0])

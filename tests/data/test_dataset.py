@@ -1,5 +1,7 @@
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nin_bench.cell import DataSpec
-from nin_bench.data import Dataset, describe_data, load_dataset, resolve_data, sources
+from nin_bench.data import class_names, describe_data, resolve_data, sources
+from nin_bench.data.dataset import Dataset, load_dataset
+from nin_bench.data.sources import DATASETS
 from nin_bench.errors import InputError, SpecError
 from nin_bench.models.registry import ImageSpec
 
@@ -40,6 +44,28 @@ def data_dir(tmp_path: Path) -> Path:
             for number in numbers:
                 Image.new("RGB", (10 + number, 12), name).save(folder / f"{number}.png")
     return tmp_path
+
+
+def test_classes_have_the_names_that_their_dataset_gives_them(data_dir: Path):
+    names = {name: class_names(resolve_data(DataSpec(name=name), None), None) for name in DATASETS}
+    assert {name: len(found) for name, found in names.items()} == {
+        "fashion_mnist": 10, "mnist": 10, "kmnist": 10, "cifar10": 10, "cifar100": 100, "svhn": 10, "digits": 10,
+    }  # fmt: skip
+    assert all(len(set(found)) == len(found) for found in names.values())
+    assert (names["fashion_mnist"][9], names["cifar10"][0], names["digits"][9]) == ("Ankle boot", "airplane", "9")
+    assert (names["cifar100"][0], names["cifar100"][57], names["cifar100"][99]) == ("apple", "pear", "worm")
+    tiles = resolve_data(DataSpec(name="image_folder", folder="tiles", resolution=8, validation_size=0), data_dir)
+    assert class_names(tiles, data_dir) == ("blue", "red")
+
+
+def test_names_and_sizes_are_known_without_torch():
+    code = (
+        "import sys; from nin_bench.cell import DataSpec; from nin_bench import data;"
+        "spec = data.resolve_data(DataSpec(name='digits'), None);"
+        "print(len(data.class_names(spec, None)), data.count_images(spec, None), 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "10 (1238, 200, 359) False\n"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
         earlier_attempts=assignment.earlier_attempts,
     )
     predictions = {
-        "predicted": predicted, "probability": np.full(len(predicted), 0.5, np.float32), "label": predicted,
+        "predicted": predicted, "credit": np.ones(len(predicted), np.float32),
+        "probability": np.full(len(predicted), 0.5, np.float32), "label": predicted,
     }  # fmt: skip
     return CellResult(record, predictions if trained else None)
 

@@ -10,6 +10,7 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.grid import Grid
 from nin_bench.results import Record, ResultsFolder
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.record import make_record
 
 GRID = """\
@@ -45,7 +46,9 @@ class Stub:
         """As a finished run leaves it."""
         self.folder.write_grid(self.grid.resolved("cpu", CPU))
         for variant in self.grid.variants:
-            self.folder.write_cost(variant.variant_id, variant.label, cost_entry(), is_whole=True)
+            self.folder.write_cost(
+                variant.variant_id, variant.label, CostEntry.model_validate(cost_entry()), is_whole=True
+            )
         for cell in self.grid.cells:
             record, predictions = result_of(cell)
             self.folder.write_predictions(cell.cell_id, predictions)
@@ -64,13 +67,16 @@ def result_of(cell: Cell) -> tuple[Record, dict[str, Any]]:
     draw = np.random.default_rng(int(cell.cell_id, 16))
     label = draw.integers(0, 10, 359).astype(np.int16)
     predicted = np.where(draw.random(359) < 0.9, label, (label + 1) % 10).astype(np.int16)
-    predictions = {"predicted": predicted, "probability": draw.random(359, np.float32), "label": label}
+    predictions = {
+        "predicted": predicted, "credit": np.ones(359, np.float32), "probability": draw.random(359, np.float32),
+        "label": label,
+    }  # fmt: skip
     losses = {"train_loss": 0.4 + draw.random() / 10, "test_loss": 0.5 + draw.random() / 10}
     metrics = {
         **losses, "test_accuracy": float((predicted == label).mean()), "train_accuracy": 0.95,
         "validation_accuracy": 0.9, "validation_loss": 0.5, "num_params": 4810, "num_macs": 4736,
-        "chance_loss": 2.3, "chance_accuracy": 0.1, "escaped": True, "escape_epoch": 0.2, "healthy": True,
-        "num_dead_maps": 0, "num_steps": 20, "train_seconds": 1.5, "train_images_per_second": 800.0,
+        "chance_loss": 2.3, "chance_accuracy": 0.1, "escaped": True, "escape_epoch": 0.2, "failed": False,
+        "num_dead_maps": 0, "num_steps": 20, "train_seconds": 1.5, "observed_images_per_second": 800.0,
     }  # fmt: skip
     history = [{"epoch": 1, "train_loss": losses["train_loss"], "validation_accuracy": 0.9, "seconds": 1.5}]
     now = "2026-01-01T00:00:00+00:00"

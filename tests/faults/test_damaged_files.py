@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from costs_fixture import cost_entry
+from costs_fixture import cost_entry, write_costs
 from damage import CUTS, FLIPS, cuts, flips
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -275,7 +275,7 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
     counts = st.none() | st.integers(0, 2**63 - 1)
     pairs = st.dictionaries(st.tuples(class_number, class_number), st.integers(1, 2**63 - 1))
     special = {
-        **dict.fromkeys(("escaped", "failed", "healthy"), st.none() | st.booleans()),
+        **dict.fromkeys(("escaped", "failed"), st.none() | st.booleans()),
         **dict.fromkeys(("dead_maps", "lost_classes"), st.none() | st.sets(class_number).map(sorted)),
         **dict.fromkeys(("failed_step", "peak_memory_bytes"), counts),
         **dict.fromkeys(("test_macro_f1", "test_calibration_error"), shares),
@@ -332,7 +332,7 @@ def test_a_report_is_made_of_whatever_costs(stub, tmp_path, faults: Count):
         for place, key in data.draw(st.lists(st.sampled_from(numbers_in(entry)), min_size=1, max_size=20)):
             place[key] = data.draw(st.sampled_from([0, 1]) | st.integers(0, 2**63 - 1) | st.floats(0, 2.0**128))
         stub.folder.costs_path(variant.variant_id).unlink(missing_ok=True)
-        stub.folder.write_cost(variant.variant_id, variant.label, entry, is_whole=True)
+        write_costs(stub.folder.path, variant.variant_id, entry)
         seen += not load_results(stub.folder.path).left_out
         build_report(stub.folder.path, tmp_path / "page")
 

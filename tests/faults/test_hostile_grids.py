@@ -17,8 +17,8 @@ from nin_bench.catalog import RegistryCatalog, check_models
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
+from nin_bench.grid.yaml_source import MAX_BYTES
 from nin_bench.results import ResolvedGrid
-from nin_bench.yaml_source import MAX_BYTES
 
 Count = Callable[[str, int], None]
 
@@ -151,13 +151,14 @@ def test_generated_grids_are_loaded_or_refused_at_a_place_in_them(tmp_path, monk
             counts["loaded"] += 1
             check_loaded(grid)
             return
-        assert "\n" not in refusal
-        place = re.match(r"grid\.yaml:(\d+):(\d+): ", refusal)
-        if place is None:
-            assert re.match(r"grid\.yaml: (not text in UTF-8; save it so|longer than 64 KiB, )", refusal), refusal
-        else:
-            assert 1 <= int(place[1]) <= 1 + len(re.findall(r"\r\n|[\n\r\x85\u2028\u2029]", text)), refusal
-            assert 1 <= int(place[2]) <= 1 + len(text), refusal
+        *lines, last = refusal.splitlines()
+        for line in lines if re.fullmatch(r"and [\d,]+ more such errors", last) else [*lines, last]:
+            place = re.match(r"grid\.yaml:(\d+):(\d+): ", line)
+            if place is None:
+                assert re.match(r"grid\.yaml: (not text in UTF-8; save it so|longer than 64 KiB, )", line), line
+            else:
+                assert 1 <= int(place[1]) <= 1 + len(re.findall(r"\r\n|[\n\r\x85\u2028\u2029]", text)), line
+                assert 1 <= int(place[2]) <= 1 + len(text), line
 
     check()
     assert min(counts.values()) > sum(counts.values()) / 20, counts
@@ -211,7 +212,7 @@ HARMFUL = {
     "a key given thousands of times": (many(lambda _: "a: 1\n"), r":2:1: a: given twice, on line 1"),
     "thousands of fields": (many(lambda n: f"k{n}: 1\n"), r":1:1: lacks 'schema'"),
     "a number of a thousand digits": ("schema: " + "9" * 1000, r":1:9: schema: inf is not a schema"),
-    "a number of 60,000 digits": (HEAD + MODELS + "seeds: " + "9" * 60_000, r":5:8: seeds: inf is not a number"),
+    "a number of 60,000 digits": (HEAD + MODELS + "seeds: " + "9" * 60_000, r":5:8: seeds: inf is not"),
     "a trillion seeds": (HEAD + MODELS + "seeds: 1000000000000", r":1:1: 1,000,000,000,000 cells"),
     "axes whose product is beyond counting": (
         HEAD
@@ -221,7 +222,7 @@ HARMFUL = {
     ),
     "an axis of empty lists": (
         many(lambda n: "[],", HEAD + "models: [{name: mlp, hidden: [", "]}]"),
-        r":1:1: 21,82\d cells before exclusions",
+        r":4:31: models\[0\]\.hidden\[0\]: a list cannot stand here",
     ),
     "a layer of a billion units": (
         HEAD + "models: [{name: mlp, hidden: 999999999}]",
@@ -236,12 +237,12 @@ HARMFUL = {
     "an escape that no character has": ('a: "\\UFFFFFFFF"', r":1:7: not YAML: a number out of range"),
     "half a character": (HEAD + 'models: [{name: "\\ud800"}]', r":4:17: .*half a character"),
     "a name that climbs out": (
-        "schema: 1\nname: ../../etc\n",
-        r":2:7: name: '\.\./\.\./etc' cannot name a folder",
+        "schema: 1\nname: ../../etc\ndata: {name: digits}\n" + MODELS,
+        r":2:7: name: '\.\./\.\./etc' is not a short name",
     ),
     "a profile that climbs out": (
         HEAD + MODELS + "profiles: {../up: {}}",
-        r":5:12: profiles\.\.\./up: '\.\./up' cannot name a profile",
+        r":5:12: profiles\.\.\./up: '\.\./up' is not a short name",
     ),
     "a folder that climbs out": (
         HEAD.replace("digits", "image_folder, resolution: 8, folder: ../../etc") + MODELS,
@@ -268,8 +269,8 @@ def test_a_grid_that_means_harm_is_refused_at_its_place(tmp_path, monkeypatch, f
     with pytest.raises(InputError) as caught:
         Grid.load(Path("grid.yaml"), RegistryCatalog(tmp_path))
     told = str(caught.value)
-    assert "\n" not in told
-    assert len(told) < 1000
+    assert len(told.splitlines()) <= 11
+    assert len(told) < 2000
     assert re.match(rf"grid\.yaml{refusal}", told), told
     faults("hand-made malicious grids", 1)
 

@@ -115,13 +115,13 @@ def test_it_goes_on_from_wherever_it_was_stopped(uninterrupted, tmp_path, faults
     for moment in moments:
         place = Place(tmp_path / str(moment), whole.cell)
         stopped = place.run(stop_at(moment)).record
-        assert stopped["outcome"] == "interrupted"
+        assert stopped.outcome == "interrupted"
         assert place.checkpoints.paths()
         same((place, place.run()), (whole, expected))
         ready = place.messages[0]
         assert isinstance(ready, CellReady)
-        assert ready.metrics.num_steps == stopped["metrics"]["num_steps"]
-        assert [repeated(row) for row in ready.history] == [repeated(row) for row in stopped["history"]]
+        assert ready.metrics.num_steps == stopped.metrics["num_steps"]
+        assert [repeated(row) for row in ready.history] == [repeated(row) for row in stopped.history]
         assert ready.notes == []
     faults("a cell stopped at a step or a batch of an evaluation, and resumed", len(moments))
 
@@ -157,9 +157,9 @@ def test_times_add_up_over_attempts(tmp_path):
     record = place.run().record
     metrics = record.metrics
     assert metrics.train_seconds == sum(row.seconds for row in record.history)
-    assert metrics.train_seconds > stopped["train_seconds"] > 0
-    assert metrics.train_images_per_second == pytest.approx(2 * 60 / metrics.train_seconds)
-    assert metrics.peak_memory_bytes >= stopped["peak_memory_bytes"]
+    assert metrics.train_seconds > stopped.train_seconds > 0
+    assert metrics.observed_images_per_second == pytest.approx(2 * 60 / metrics.train_seconds)
+    assert metrics.peak_memory_bytes >= stopped.peak_memory_bytes
 
 
 # Damage

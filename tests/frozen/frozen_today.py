@@ -109,12 +109,12 @@ def models() -> Any:
 
 
 def answer(case: Mapping[str, Any]) -> str:
-    """The refusal of a grid, in a line; empty if it is not refused."""
+    """The refusal of a grid, a line for each mistake; empty if it is not refused."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("grid.yaml").write_text(case["grid"], encoding="utf-8", newline="")
         if case["catalog"] == "registry":
             status, _, err = command("plan", "--grid", "grid.yaml", "--device", "cpu", *case["options"])
-            return err.strip().splitlines()[-1] if status == 2 else ""
+            return err.strip() if status == 2 else ""
         try:
             Grid.load(Path("grid.yaml"), _tiny_catalog(), **case["options"])
         except InputError as error:
@@ -122,8 +122,14 @@ def answer(case: Mapping[str, Any]) -> str:
     return ""
 
 
+def place_among(refusal: str, frozen: dict[str, str | None]) -> dict[str, str | None]:
+    """Where a refusal is: of several mistakes, at the frozen one if that is among them, else at the first."""
+    places = [place(line) for line in refusal.splitlines() or [""]]
+    return frozen if frozen in places else places[0]
+
+
 def place(refusal: str) -> dict[str, str | None]:
-    """File or option, line and column, field, and suggested name of a refusal; the rest is wording."""
+    """File or option, line and column, field, and suggested name of a mistake; the rest is wording."""
     found = re.match(r"(--[a-z]+|[^\s:]+)(?::(\d+:\d+): (?:(\S+): )?)?", refusal)
     guess = re.search(r"did you mean '([^']*)'", refusal)
     file, at, field = found.groups() if found else (None, None, None)

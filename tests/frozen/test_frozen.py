@@ -8,7 +8,15 @@ from frozen_values import FOLDER, Table, differences, flat, message, stored
 
 MALFORMED = json.loads((FOLDER / "malformed.json").read_text(encoding="utf-8"))
 TOLERANCE = 0.02
-"""Relative, of the numbers of a training on another kind of processor than the one that was frozen."""
+"""Relative or absolute, of losses and sums of weights where the processor is not of the kind that was frozen."""
+TOLERANCE_OF_ACCURACY = 0.06
+"""Absolute: in bfloat16, 15 of 256 images may fall on the other side."""
+
+
+def is_near(path: str, old: float, new: float) -> bool:
+    if path.endswith("accuracy"):
+        return bool(new == pytest.approx(old, abs=TOLERANCE_OF_ACCURACY))
+    return bool(new == pytest.approx(old, rel=TOLERANCE, abs=TOLERANCE))
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +35,10 @@ def test_every_malformed_grid_is_refused_at_the_same_place(table):
     lines = []
     for number, case in enumerate(MALFORMED):
         answer = frozen_today.answer(case)
+        was = frozen_today.place(case["answer"])
         frozen, today = (
-            {f"{number}/{key}": value for key, value in frozen_today.place(text).items()}
-            for text in (case["answer"], answer)
+            {f"{number}/{key}": value for key, value in place.items()}
+            for place in (was, frozen_today.place_among(answer, was))
         )
         lines += [
             f"{line}\n    was:  {case['answer']}\n    is:   {answer or 'not refused'}\n    grid: {case['grid']!r}"
@@ -49,9 +58,6 @@ def test_bits_of_training_are_as_frozen(tmp_path, table):
         lines = differences("bits", cells, today, table)
     else:
         numbers = {path: value for path, value in cells.items() if isinstance(value, float)}
-        rounded = {
-            path: old if today.get(path) == pytest.approx(old, rel=TOLERANCE, abs=TOLERANCE) else today.get(path)
-            for path, old in numbers.items()
-        }
-        lines = differences("bits", numbers, rounded, table)
+        near = {path: old for path, old in numbers.items() if path in today and is_near(path, old, today[path])}
+        lines = differences("bits", numbers, today | near, table)
     assert not lines, message("bits", lines)

@@ -79,6 +79,18 @@ def load(tmp_path, monkeypatch, tiny) -> Callable[..., Grid]:
 
 
 @pytest.fixture
+def refusals(load) -> Callable[..., list[str]]:
+    """What a grid that cannot be loaded is answered with, a line for each mistake."""
+
+    def refusals(body: str, **options: object) -> list[str]:
+        with pytest.raises(InputError) as caught:
+            load(body, **options)
+        return str(caught.value).splitlines()
+
+    return refusals
+
+
+@pytest.fixture
 def refusal(load) -> Callable[..., str]:
     """What a grid that cannot be loaded is answered with."""
 

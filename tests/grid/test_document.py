@@ -2,7 +2,7 @@ import pytest
 
 from nin_bench.errors import InputError
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.yaml_source import MAX_BYTES
+from nin_bench.grid.yaml_source import MAX_BYTES
 
 GRID = """\
 schema: 1
@@ -86,21 +86,6 @@ def test_of_a_file_without_end_enough_is_read_to_refuse_it(tmp_path):
         ("schema: 2\nfuture: 1", "grid.yaml:1:9: schema: 2 is not a schema that this version reads; write 1"),
         ("schema: on", "grid.yaml:1:9: schema: true is not a schema that this version reads; write 1"),
         ("schema: [1]", "grid.yaml:1:9: schema: a list is not a schema that this version reads; write 1"),
-        ("schema: 1", "grid.yaml:1:1: lacks 'name'; add it"),
-        (
-            "schema: 1\nname: on",
-            "grid.yaml:2:7: name: true cannot name a folder; use small letters, digits, - and _, at most 64",
-        ),
-        (
-            "schema: 1\nname: ../x",
-            "grid.yaml:2:7: name: '../x' cannot name a folder; use small letters, digits, - and _, at most 64",
-        ),
-        (
-            "schema: 1\nname: x\nmodel:\n  - {name: nin}",
-            "grid.yaml:3:1: model: unknown field 'model'; did you mean 'models'? Known: assume, baseline, "
-            "caveats, data, exclude, hypotheses, models, name, open_claims, profiles, recipe, references, schema, "
-            "search, seeds",
-        ),
     ],
 )
 def test_what_is_no_grid_is_refused(text, message):
@@ -145,36 +130,6 @@ def test_an_unknown_profile_is_refused():
     assert str(caught.value) == (
         "--profile: unknown profile 'qiuck'; did you mean 'quick'? Known: auto, cpu, full, quick"
     )
-
-
-@pytest.mark.parametrize(
-    ("profiles", "message"),
-    [
-        ("[cpu]", "grid.yaml:3:11: profiles: a list is not a section; write a mapping of fields"),
-        (
-            "{full: {}}",
-            "grid.yaml:3:12: profiles.full: 'full' cannot name a profile; "
-            "use small letters, digits, - and _, not full or auto",
-        ),
-        (
-            "\n  My CPU:\n    seeds: 1",
-            "grid.yaml:4:3: profiles.My CPU: 'My CPU' cannot name a profile; "
-            "use small letters, digits, - and _, not full or auto",
-        ),
-        ("{cpu: 3}", "grid.yaml:3:17: profiles.cpu: 3 is not a profile; write a mapping of fields"),
-        (
-            "{cpu: {name: other}}",
-            "grid.yaml:3:18: profiles.cpu.name: unknown field 'name'; did you mean 'assume'? "
-            "Known: assume, baseline, caveats, data, exclude, hypotheses, models, open_claims, recipe, "
-            "references, search, seeds",
-        ),
-    ],
-)
-def test_a_wrong_profile_is_refused_whichever_is_chosen(profiles, message):
-    root = read_document(f"schema: 1\nname: tiny\nprofiles: {profiles}\n", "grid.yaml")
-    with pytest.raises(InputError) as caught:
-        with_profile(root, "auto", has_accelerator=False)
-    assert str(caught.value) == message
 
 
 def test_overrides_become_a_document():

@@ -1,6 +1,6 @@
 import pytest
 
-from nin_bench.grid import Hypothesis
+from nin_bench.results.schema import Hypothesis
 
 GRID = "models: [{name: net, depth: [1, 2]}]\nhypotheses:\n"
 SIDES = "[{depth: 2}, {depth: 1}]"
@@ -20,7 +20,7 @@ def test_a_hypothesis_names_its_variants(load):
     assert grid.hypotheses == (
         Hypothesis(
             id="two-beats-one",
-            says="Two are better.",
+            claim="Two are better.",
             primary=True,
             metric="test_accuracy",
             compare=("net depth=2", "net depth=1"),
@@ -29,7 +29,7 @@ def test_a_hypothesis_names_its_variants(load):
         ),
         Hypothesis(
             id="costs",
-            says="Two are better.",
+            claim="Two are better.",
             metric="num_params",
             compare=("net depth=2", "net depth=1"),
             expect="greater",
@@ -38,7 +38,7 @@ def test_a_hypothesis_names_its_variants(load):
     )
     assert grid.as_dict()["hypotheses"][1] == {
         "id": "costs",
-        "says": "Two are better.",
+        "claim": "Two are better.",
         "primary": False,
         "metric": "num_params",
         "compare": ["net depth=2", "net depth=1"],
@@ -51,7 +51,7 @@ def test_a_hypothesis_names_its_variants(load):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"says": ""}, "6:5: hypotheses[0]: lacks 'says'; add it"),
+        ({"says": ""}, "6:5: hypotheses[0]: lacks 'claim'; add it"),
         ({"compare": ""}, "6:5: hypotheses[0]: lacks 'compare'; add it"),
         ({"says": "''"}, "6:31: hypotheses[0].says: '' is not text; write a sentence"),
         (
@@ -62,8 +62,9 @@ def test_a_hypothesis_names_its_variants(load):
         (
             {"metric": "test_acuracy"},
             "6:56: hypotheses[0].metric: unknown metric 'test_acuracy'; did you mean 'test_accuracy'? Known: "
-            "escape_epoch, escaped, generalisation_gap, healthy, latency_p50_seconds, num_macs, num_params, "
-            "peak_memory_bytes, predict_images_per_second, seen_images_per_second, test_accuracy, test_loss, "
+            "escape_epoch, escaped, failed, generalisation_gap, latency_p50_seconds, num_macs, num_params, "
+            "observed_images_per_second, peak_memory_bytes, predict_images_per_second, test_accuracy, "
+            "test_balanced_accuracy, test_calibration_error, test_loss, test_macro_f1, test_top5_accuracy, "
             "train_accuracy, train_images_per_second, train_joules_per_image, train_loss, train_memory_bytes, "
             "train_seconds, train_tensor_bytes, validation_accuracy, validation_loss",
         ),
@@ -87,8 +88,12 @@ def test_a_hypothesis_names_its_variants(load):
             {"expect": "equivalent", "margin": "0"},
             "6:134: hypotheses[0].margin: 0 leaves nothing to be equivalent within; use a margin above 0",
         ),
-        ({"compare": "net"}, "6:80: hypotheses[0].compare: 'net' is not two patterns; write a list"),
-        ({"compare": "[{depth: 1}]"}, "6:80: hypotheses[0].compare: 1 patterns; compare exactly two"),
+        (
+            {"compare": "net"},
+            "6:80: hypotheses[0].compare: 'net' is not a list; put brackets around it, "
+            "or begin a line with a dash",
+        ),
+        ({"compare": "[{depth: 1}]"}, "6:80: hypotheses[0].compare: 1 given; give exactly 2"),
         (
             {"compare": "[{depth: 1}, {name: net, depth: 1}]"},
             "6:80: hypotheses[0].compare: both sides are 'net depth=1'; compare two variants",
@@ -106,7 +111,7 @@ def test_a_hypothesis_names_its_variants(load):
         (
             {"match": "{}"},
             "6:137: hypotheses[0].match: unknown field 'match'; Known: "
-            "compare, expect, factor, id, margin, metric, primary, says",
+            "claim, compare, expect, factor, id, margin, metric, primary",
         ),
     ],
 )
@@ -116,11 +121,11 @@ def test_a_wrong_hypothesis_is_answered_at_its_place(refusal, changes, message):
 
 def test_an_id_stands_for_one_hypothesis(refusal):
     assert refusal(GRID + claim() + claim(expect="less")) == (
-        "grid.yaml:7:10: hypotheses[1].id: 'two-beats-one' is used twice; give each hypothesis its own id"
+        "grid.yaml:7:10: hypotheses[1].id: 'two-beats-one' is used twice; give each of the hypotheses its own id"
     )
 
 
 def test_hypotheses_are_a_list(refusal):
     assert refusal("models: [{name: net}]\nhypotheses: {id: a}\n") == (
-        "grid.yaml:5:13: hypotheses: a mapping is not a list of hypotheses; write a list"
+        "grid.yaml:5:13: hypotheses: a mapping is not a list; put brackets around it, or begin a line with a dash"
     )

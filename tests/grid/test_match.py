@@ -99,9 +99,9 @@ def test_a_pattern_tells_the_matched_from_the_others(load):
         ("name: net, depth: 1, match: num_params",
          "grid.yaml:6:34: models[1].match: 'num_params' is not a match; write a mapping of fields"),
         ("name: net, depth: 1, head: fc, match: {num_params: {depth: 3}}",
-         "grid.yaml:6:57: models[1].match.num_params: net depth=1 head=fc comes no nearer to the 320 "
-         "num_params of net depth=3 than 1,020, at width 0.1; within 5% is asked for, so change "
-         "another argument of either, or match another variant"),
+         "grid.yaml:6:57: models[1].match.num_params: net depth=1 head=fc width=0.1 is the nearest to the 320 "
+         "num_params of net depth=3, and has 1,020; at most 5% may differ, so change another argument of "
+         "either, or match another variant"),
         ("name: net, depth: -1, match: {num_params: {depth: 3}}",
          "grid.yaml:6:24: models[1].depth: -1 is not a number of layers; use 0 or more"),
     ],
@@ -115,12 +115,13 @@ def test_a_match_of_several_is_refused(refusal):
     assert "matches 2 variants, must match exactly one of: net depth=3; net depth=4" in told
 
 
-def test_two_that_are_matched_to_each_other_are_refused(refusal):
-    told = refusal(
+def test_two_that_are_matched_to_each_other_are_refused(refusals):
+    told = refusals(
         models("name: flat", f"name: net, depth: 1, {TO_DEEP}",
                "name: net, depth: 3, match: {num_params: {depth: 1}}")
     )  # fmt: skip
-    assert told.startswith("grid.yaml:6:47: models[1].match.num_params: matches only variants that are matched")
+    assert len(told) == 2
+    assert told[0].startswith("grid.yaml:6:47: models[1].match.num_params: matches only variants that are matched")
 
 
 def test_a_target_that_is_excluded_is_refused(refusal):
@@ -133,7 +134,7 @@ def test_a_target_that_is_excluded_is_refused(refusal):
 
 def test_no_other_word_than_a_size_tells_the_matched(refusal):
     told = refusal(models("name: net") + "baseline: {match: params}\n")
-    assert told == "grid.yaml:6:19: baseline.match: 'params' is none of num_params, num_macs, null"
+    assert told.startswith("grid.yaml:6:19: baseline.match: unknown match 'params'; did you mean 'num_params'?")
 
 
 SEARCH = "search: {space: {model.relu: [true, false]}, trials: 2}\n"
@@ -178,15 +179,15 @@ def test_a_target_out_of_reach_gives_the_end(catalog):
     assert count(nearest_width(count, 1000)) == 7
 
 
-def test_what_is_counted_is_what_count_cost_counts(catalog):
+def test_what_is_counted_is_what_count_model_counts(catalog):
     from nin_bench.cell import DataSpec
-    from nin_bench.cost import count_cost
+    from nin_bench.cost import count_model
     from nin_bench.models import ImageSpec
 
     data = catalog.resolve_data(DataSpec(name="digits", resolution=67))
     image = ImageSpec(channels=1, resolution=67, num_classes=10)
     for name, arguments in [("nin", {"width": 0.3}), ("vgg11", {"width": 0.05, "hidden": 16, "batch_norm": True})]:
-        counted = count_cost(name, image, **arguments)
+        counted = count_model(name, image, **arguments)
         model = catalog.resolve_model(name, arguments)
         assert catalog.count(model, data, "num_params") == counted.num_params.total
         assert catalog.count(model, data, "num_macs") == counted.num_macs.total

@@ -40,6 +40,63 @@ def test_exclude_leaves_out_every_cell_that_matches(load, exclude, num_cells):
     assert len(load(GRID + f"exclude: {exclude}\n").cells) == num_cells
 
 
+IMPOSSIBLE = [
+    ("{optimizer: [sgd, adam], momentum: [0, 0.9]}", "{optimizer: adam, momentum: 0.9}", 3),
+    ("{batch_size: [16, 128], micro_batch: 64}", "{batch_size: 16}", 1),
+    ("{nesterov: [on, off], momentum: [0, 0.9]}", "{nesterov: on, momentum: [0, 0.1]}", 3),
+]
+
+
+@pytest.mark.parametrize(("recipe", "impossible", "num_cells"), IMPOSSIBLE)
+def test_what_is_excluded_need_not_be_possible(load, refusal, recipe, impossible, num_cells):
+    text = f"recipe: {recipe}\nmodels: [{{name: net}}]\n"
+    assert len(load(text + f"exclude: [{{recipe: {impossible}}}]\n").cells) == num_cells
+    assert refusal(text).startswith("grid.yaml:4:")
+    assert refusal(text + f"exclude: [{{recipe: {impossible}, seed: 1}}]\nseeds: 2\n").startswith("grid.yaml:4:")
+
+
+def test_data_that_cannot_be_is_excluded_by_what_the_grid_gives(load, refusal):
+    text = "models: [{name: flat}]\n"
+    head = "schema: 1\nname: tiny\ndata: {name: dots, folder: ['', some]}\n"
+    assert len(load(text + "exclude: [{data: {folder: ''}}]\n", head=head).cells) == 1
+    assert refusal(text, head=head) == ("grid.yaml:3:7: data: validation_size: missing; an empty folder needs one")
+
+
+def test_a_width_is_not_looked_for_where_its_variant_is_excluded(load):
+    text = (
+        "models:\n  - {name: net, depth: 3}\n"
+        "  - {name: net, depth: 1, head: [gap, fc], match: {num_params: {depth: 3}}}\n"
+    )
+    grid = load(text + "exclude: [{head: fc}]\n")  # whose head alone is larger
+    assert labels(grid) == ["net depth=3", "net depth=1 head=gap width=2.0"]
+
+
+def test_exclude_may_name_a_width_that_was_found(load):
+    text = (
+        "models:\n  - {name: net, depth: 3}\n  - {name: flat}\n"
+        "  - {name: net, depth: [0, 1], match: {num_params: {depth: 3}}}\n"
+    )
+    grid = load(text + "exclude: [{width: 2.0}, {width: 4.0, seed: 0}]\nseeds: 2\n")
+    assert [(cell.label, cell.seed) for cell in grid.cells] == [
+        ("net depth=3", 0), ("net depth=3", 1), ("flat", 0), ("flat", 1), ("net depth=0 width=4.0", 1),
+    ]  # fmt: skip
+    assert grid.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "hint"),
+    [
+        ("{name: flat, lr: 0.1}", "9:24: baseline.lr", "recipe, not of a model; write recipe: {lr: …}"),
+        ("{name: net, resolution: 8}", "9:23: baseline.resolution", "data, not of a model; write data: {"),
+        ("{epochs: 3}", "9:12: baseline.epochs", "recipe, not of a model; write recipe: {epochs: …}"),
+    ],
+)
+def test_a_field_of_another_section_is_told_where_it_goes(refusal, pattern, place, hint):
+    told = refusal(GRID + f"baseline: {pattern}\n")
+    assert told.startswith(f"grid.yaml:{place}: ")
+    assert hint in told
+
+
 def test_a_pattern_that_excludes_nothing_is_noted_at_its_place(load):
     exclude = "exclude:\n- {name: net, depth: 9}\n- {depth: 1}\n- {seed: [3, 4]}\n- {seed: [2, 3]}\n- {relu: 1}\n"
     assert load(GRID + exclude).notes == tuple(
@@ -84,16 +141,16 @@ def test_a_baseline_is_one_variant(load):
         ("net", "9:11: baseline: 'net' is not a pattern; write a mapping of fields"),
         ("[{name: net}]", "9:11: baseline: a list is not a pattern; write a mapping of fields"),
         ("{name: nett}", "9:18: baseline.name: unknown model 'nett'; did you mean 'net'? Known: flat, net"),
-        ("{name: on}", "9:18: baseline.name: true is not a model's name; write one name, in quotes if need be"),
+        ("{name: on}", "9:18: baseline.name: true is not text; put it in quotes if it is meant so"),
         (
             "{name: [[net]]}",
-            "9:19: baseline.name[0]: a list is not a model's name; write one name, in quotes if need be",
+            "9:19: baseline.name[0]: a list cannot stand here; give one value",
         ),
         ("{name: net, head: gpa}", "9:29: baseline.head: unknown head 'gpa'; did you mean 'gap'? Known: fc, gap"),
         ("{name: net, depth: [1, -1]}", "9:34: baseline.depth[1]: -1 is not a number of layers; use 0 or more"),
         (
             "{name: net, dpeth: 1}",
-            "9:30: baseline.dpeth: unknown net argument 'dpeth'; did you mean 'depth'? "
+            "9:23: baseline.dpeth: unknown net argument 'dpeth'; did you mean 'depth'? "
             "Known: depth, head, relu, width",
         ),
         (
@@ -103,7 +160,7 @@ def test_a_baseline_is_one_variant(load):
         ),
         (
             "{name: net, seed: 0}",
-            "9:29: baseline.seed: unknown net argument 'seed'; Known: depth, head, relu, width",
+            "9:23: baseline.seed: unknown net argument 'seed'; Known: depth, head, relu, width",
         ),
         (
             "{recipe: {rl: 0.1}}",
@@ -135,7 +192,10 @@ def test_a_baseline_is_one_of_what_exclude_leaves(refusal):
 @pytest.mark.parametrize(
     ("exclude", "message"),
     [
-        ("{name: net}", "9:10: exclude: a mapping is not a list of patterns; write a list"),
+        (
+            "{name: net}",
+            "9:10: exclude: a mapping is not a list; put brackets around it, or begin a line with a dash",
+        ),
         ("[net]", "9:11: exclude[0]: 'net' is not a pattern; write a mapping of fields"),
         (
             "[{name: net, head: gpa}]",
@@ -146,8 +206,8 @@ def test_a_baseline_is_one_of_what_exclude_leaves(refusal):
             "9:12: exclude[0].sed: unknown field 'sed'; did you mean 'seed'? "
             "Known: data, depth, head, match, name, recipe, relu, seed, width",
         ),
-        ("[{}]", "9:10: exclude: no cell is left; exclude fewer"),
-        ("[{name: net}, {name: flat}]", "9:10: exclude: no cell is left; exclude fewer"),
+        ("[{}]", "9:10: exclude: removes every cell; remove a pattern"),
+        ("[{name: net}, {name: flat}]", "9:10: exclude: removes every cell; remove a pattern"),
     ],
 )
 def test_a_wrong_exclude_is_answered_at_its_place(refusal, exclude, message):

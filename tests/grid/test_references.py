@@ -8,7 +8,7 @@ def test_a_reference_is_read_with_the_label_of_its_variant(load):
     grid = load(f"{MODELS}references: [{{{FIELDS}, n: 5, sd: 0.01, url: https://example.org/p, differs: much}}]\n")
     (entry,) = grid.as_dict()["references"]
     assert entry == {
-        "id": "paper", "says": "It is 0.9.", "metric": "test_accuracy", "model": "net depth=1", "value": 0.9,
+        "id": "paper", "claim": "It is 0.9.", "metric": "test_accuracy", "model": "net depth=1", "value": 0.9,
         "n": 5, "sd": 0.01, "source": "a paper", "url": "https://example.org/p", "differs": "much",
     }  # fmt: skip
 
@@ -48,12 +48,12 @@ def test_what_cannot_be_held_against_anything_is_refused(refusal, change, answer
 
 def test_an_id_is_given_once(refusal):
     told = refusal(f"{MODELS}references: [{{{FIELDS}}}, {{{FIELDS}}}]\n")
-    assert told.endswith("'paper' is used twice; give each reference its own id")
+    assert told.endswith("'paper' is used twice; give each of the references its own id")
 
 
 def test_open_claims_have_a_reason(load, refusal):
     grid = load(f"{MODELS}open_claims: [{{says: It is deep., reason: Nobody measured.}}]\n")
-    assert grid.as_dict()["open_claims"] == [{"says": "It is deep.", "reason": "Nobody measured."}]
+    assert grid.as_dict()["open_claims"] == [{"claim": "It is deep.", "reason": "Nobody measured."}]
     assert refusal(f"{MODELS}open_claims: [{{says: It is deep.}}]\n").endswith(
         "open_claims[0]: lacks 'reason'; add it"
     )
@@ -74,4 +74,6 @@ def test_no_pattern_of_a_reference_names_what_is_searched(refusal):
 
 def test_caveats_are_sentences(load, refusal):
     assert load(f"{MODELS}caveats: [Rates were guessed.]\n").as_dict()["caveats"] == ["Rates were guessed."]
-    assert refusal(f"{MODELS}caveats: [3]\n").endswith("caveats[0]: 3 is not a caveat; write a sentence")
+    assert refusal(f"{MODELS}caveats: [3]\n").endswith(
+        "caveats[0]: 3 is not text; put it in quotes if it is meant so"
+    )

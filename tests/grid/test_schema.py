@@ -6,8 +6,8 @@ import pytest
 
 from nin_bench.cell import DataSpec, Recipe
 from nin_bench.grid.schema import grid_schema, shipped_schema
+from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.models import list_models, model_arguments
-from nin_bench.yaml_source import parse_yaml
 
 HEAD = "schema: 1\nname: tiny\ndata: {name: digits}\nmodels: [{name: lenet}]\n"
 
@@ -37,7 +37,7 @@ def test_it_knows_every_model_argument_and_field_and_says_what_it_is(schema):
         assert model["description"]
         match = {"match"} & model["properties"].keys()
         assert ("width" in model_arguments(name)) == bool(match)
-        assert model["properties"].keys() - match == {"name", "recipe", *model_arguments(name)}
+        assert model["properties"].keys() - match == {"name", "label", "recipe", *model_arguments(name)}
     for name, spec in [("data", DataSpec), ("recipe", Recipe)]:
         properties = schema["$defs"][name]["properties"]
         assert properties.keys() == spec.model_fields.keys()

@@ -87,7 +87,7 @@ def test_a_field_is_read_in_the_recipe_s_own_type(load, text, expected):
         ("lr: {low: -1, high: 0.1}", "5:28: lr.low: -1 is not in range; use more than 0"),
         ("lr: {low: 0.1, high: '1'}", "5:39: lr.high: '1' is not a number; write digits"),
         ("lr: {low: 0.1, high: .inf}", "5:39: lr.high: inf is not a finite number"),
-        ("lr: {low: 0.1, high: 1, log: 10}", "5:47: lr.log: 10 is not true or false; "),
+        ("lr: {low: 0.1, high: 1, log: 10}", "5:47: lr.log: 10 is not true or false"),
         ("batch_size: {low: 1.5, high: 8}", "5:36: batch_size.low: 1.5 is not a whole number"),
         ("init: {low: default, high: normal}", "5:24: init: init is no number, so it has no range; "
          "list the choices, as ['default', …]"),

@@ -65,6 +65,66 @@ def test_an_own_value_takes_an_axis_place(load):
     assert labels(grid) == ["net lr=0.1", "net lr=0.2", "flat lr=0.3"]
 
 
+def test_a_template_labels_every_variant_from_its_own_fields(load):
+    grid = load(
+        "recipe: {lr: [0.1, 0.02]}\n"
+        "models:\n"
+        "  - {name: net, depth: [1, 2], label: 'NiN-{depth}, {head} {{at}} {recipe.lr}'}\n"
+        "  - {name: flat, label: 'flat on {data.name}, {data.resolution} pixels, {recipe.lr}, {match}'}\n"
+        "baseline: {name: net, depth: 1, recipe: {lr: 0.02}}\n"
+    )
+    assert labels(grid) == [
+        "NiN-1, gap {at} 0.1",
+        "NiN-1, gap {at} 0.02",
+        "NiN-2, gap {at} 0.1",
+        "NiN-2, gap {at} 0.02",
+        "flat on dots, 8 pixels, 0.1, null",
+        "flat on dots, 8 pixels, 0.02, null",
+    ]
+    assert grid.baseline == "NiN-1, gap {at} 0.02"
+    assert {cell.label for cell in grid.cells} == set(labels(grid))
+
+
+def test_a_label_changes_no_identity(load):
+    named = load("models: [{name: net, depth: [1, 2], label: 'deep {depth}'}]\n")
+    unnamed = load("models: [{name: net, depth: [1, 2]}]\n")
+    assert [cell.cell_id for cell in named.cells] == [cell.cell_id for cell in unnamed.cells]
+
+
+def test_a_template_may_name_the_width_that_was_found(load):
+    grid = load(
+        "models:\n  - {name: net, depth: 3}\n"
+        "  - {name: net, depth: 1, label: 'wide {width}', match: {num_params: {depth: 3}}}\n"
+    )
+    assert labels(grid) == ["net depth=3", "wide 2.0"]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("'{dpeth}'", "4:44: models[0].label: unknown placeholder 'dpeth'; did you mean 'depth'? Known: data."),
+        ("'{lr}'", "4:44: models[0].label: unknown placeholder 'lr'; "),
+        ("'{}'", "4:44: models[0].label: unknown placeholder ''; "),
+        ("'{depth:3d}'", "4:44: models[0].label: unknown placeholder 'depth:3d'; did you mean 'depth'"),
+        ("'{depth!r}'", "4:44: models[0].label: unknown placeholder 'depth!r'; did you mean 'depth'"),
+        ("'deep {depth'", "4:44: models[0].label: 'deep {depth' has a brace without its pair"),
+        ('"{depth}\\n"', "4:44: models[0].label: '1\\n' holds a character that cannot be printed"),
+        ("' '", "4:44: models[0].label: ' ' is not text; write a sentence"),
+        ("3", "4:44: models[0].label: 3 is not text; put it in quotes if it is meant so"),
+        ("deep", "4:44: models[0].label: 'deep' is also a label of line 4; the two differ in depth, so add "),
+    ],
+)  # fmt: skip
+def test_a_wrong_label_is_answered_at_its_place(refusals, label, message):
+    told = refusals(f"models: [{{name: net, depth: [1, 2], label: {label}}}]\n")
+    assert told[0].startswith(f"grid.yaml:{message}")
+    assert len(told) == 1
+
+
+def test_two_entries_with_one_label_are_told_with_both_lines(refusal):
+    told = refusal("models:\n  - {name: net, label: same}\n  - {name: flat, label: same}\n")
+    assert told.startswith("grid.yaml:6:25: models[1].label: 'same' is also a label of line 5; ")
+
+
 def test_values_are_resolved(load):
     (variant,) = load("models: [{name: net, width: 2}]\n").variants
     assert variant.model.arguments == {"depth": 2, "head": "gap", "relu": True, "width": 2.0}
@@ -82,28 +142,31 @@ def test_values_are_resolved(load):
         ("[{name: nett}]", "4:17: models[0].name: unknown model 'nett'; did you mean 'net'? Known: flat, net"),
         (
             "[{name: on}]",
-            "4:17: models[0].name: true is not a model's name; write one name, in quotes if need be",
+            "4:17: models[0].name: true is not text; put it in quotes if it is meant so",
         ),
         (
             "[{name: [net, flat]}]",
-            "4:17: models[0].name: a list is not a model's name; write one name, in quotes if need be",
+            "4:17: models[0].name: a list cannot stand here; give one value",
         ),
         ("[{depth: 1}]", "4:10: models[0]: lacks 'name'; add it"),
         ("[net]", "4:10: models[0]: 'net' is not a model; write a mapping of fields"),
-        ("{name: net}", "4:9: models: a mapping is not a list of models; write a list"),
-        ("net", "4:9: models: 'net' is not a list of models; write a list"),
-        ("[]", "4:9: models: empty; give at least one model"),
+        (
+            "{name: net}",
+            "4:9: models: a mapping is not a list; put brackets around it, or begin a line with a dash",
+        ),
+        ("net", "4:9: models: 'net' is not a list; put brackets around it, or begin a line with a dash"),
+        ("[]", "4:9: models: none given; give at least one"),
         (
             "[{name: net, dpeth: 1}]",
-            "4:29: models[0].dpeth: unknown net argument 'dpeth'; did you mean 'depth'? "
+            "4:22: models[0].dpeth: unknown net argument 'dpeth'; did you mean 'depth'? "
             "Known: depth, head, relu, width",
         ),
         (
             "[{name: net, depth: [1, 2, -1]}]",
             "4:36: models[0].depth[2]: -1 is not a number of layers; use 0 or more",
         ),
-        ("[{name: net, depth: [[1]]}]", "4:30: models[0].depth[0]: [1] is not a number of layers; use 0 or more"),
-        ("[{name: net, depth: []}]", "4:29: models[0].depth: an axis without values; give at least one"),
+        ("[{name: net, depth: [[1]]}]", "4:30: models[0].depth[0]: a list cannot stand here; give one value"),
+        ("[{name: net, depth: []}]", "4:29: models[0].depth: none given; give at least one"),
         (
             "[{name: net, recipe: adam}]",
             "4:30: models[0].recipe: 'adam' is not a section; write a mapping of fields",
@@ -118,7 +181,7 @@ def test_values_are_resolved(load):
         ),
         (
             "[{name: net, depth: [1, 2, 1]}]",
-            "4:10: models[0]: 'net depth=1' is the same experiment as 'net depth=1' on line 4; drop one",
+            "4:36: models[0].depth[2]: 1 is given twice; keep one",
         ),
         (
             "\n  - {name: net}\n  - {name: flat}\n  - {name: net, depth: 2, width: 1}",
@@ -135,7 +198,7 @@ def test_a_wrong_model_is_answered_at_its_place(refusal, models, message):
     [
         ("recipe.lr=-1", "-1 is not in range; use more than 0"),
         ("recipe.lr=[0.1, fast]", "'fast' is not a number; write digits, without quotes"),
-        ("recipe.lr=[]", "an axis without values; give at least one"),
+        ("recipe.lr=[]", "none given; give at least one"),
         ("recipe.lr=", "null is not a number; write digits, without quotes"),
         ("recipe.lr={low: 1}", "a mapping cannot stand here; give one value"),
         ("data.name=lnes", "unknown dataset 'lnes'; did you mean 'lines'? Known: dots, lines"),
@@ -154,7 +217,7 @@ def test_a_wrong_override_is_answered_with_itself(refusal, override, message):
     ("data", "message"),
     [
         ("data: {resolution: 8}\n", "grid.yaml:3:7: data: lacks 'name'; add it"),
-        ("", "grid.yaml:1:1: data: lacks 'name'; add it"),
+        ("", "grid.yaml:1:1: lacks 'data'; add it"),
         ("data: dots\n", "grid.yaml:3:7: data: 'dots' is not a section; write a mapping of fields"),
         (
             "data: {name: dost}\n",

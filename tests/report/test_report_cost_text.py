@@ -63,7 +63,7 @@ def test_a_column_that_nobody_has_a_figure_for_is_left_out(tmp_path):
 
 def test_memory_by_batch_is_told_where_batches_were_tried(tmp_path):
     def with_batches(*tried):
-        names = ("batch_size", "micro_batch", "peak_foretold", "peak")
+        names = ("batch_size", "micro_batch", "peak_estimate", "peak")
         batches = [dict(zip(names, one, strict=True)) for one in tried]
         return cost_entry(memory_bytes={**cost_entry()["memory_bytes"], "batches": batches})
 

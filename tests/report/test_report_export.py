@@ -9,14 +9,14 @@ from nin_bench.report.cost_text import Table
 from nin_bench.report.export import to_latex
 
 CLAIM = {
-    "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.01, "factor": None,
 }  # fmt: skip
 
 
 def test_tables_hold_what_the_page_says(tmp_path):
-    a = [record(metrics=metrics(accuracy)) for accuracy in (0.90, 0.92, 0.94)]
-    b = [record(metrics=metrics(accuracy)) for accuracy in (0.80, 0.81, 0.85)]
+    a = [record(metrics=metrics(accuracy)) for accuracy in (0.90, 0.92, 0.94) * 2]
+    b = [record(metrics=metrics(accuracy)) for accuracy in (0.80, 0.81, 0.85) * 2]
     counted = {**CLAIM, "id": "smaller", "metric": "num_params", "expect": "less"}
     folder = write_results(tmp_path / "results", {"a": a, "b": b}, hypotheses=[CLAIM, counted])
     tables = build_report(folder, tmp_path / "report").parent / "tables"
@@ -28,11 +28,11 @@ def test_tables_hold_what_the_page_says(tmp_path):
     verdict, exact = csv.DictReader((tables / "hypotheses.csv").read_text().splitlines())
     assert (verdict["verdict"], float(verdict["effect"])) == ("supported", pytest.approx(0.1))
     assert float(verdict["interval_low"]) == report["hypotheses"][0]["interval"][0]
-    assert (verdict["n"], exact["n"]) == ("3", "")  # a count rests on no pairs
+    assert (verdict["n"], exact["n"]) == ("6", "")  # a count rests on no pairs
     in_latex = (tables / "hypotheses.tex").read_text().splitlines()[4:6]
-    assert [line.split(" & ")[-1] for line in in_latex] == ["3 \\\\", "exact \\\\"]
+    assert [line.split(" & ")[-1] for line in in_latex] == ["6 \\\\", "exact \\\\"]
     assert (tables / "learned.tex").read_text().startswith("\\begin{tabular}{lrrrrrr")
-    assert "a & 3/3 & 3/3 & 3/3 & 92.0 $\\pm$ 2.0 (n=3)" in (tables / "learned.tex").read_text()
+    assert "a & 6/6 & 6/6 & 6/6 & 92.0 $\\pm$ 1.8 (n=6)" in (tables / "learned.tex").read_text()
 
     # tables that no longer follow are removed
     grid = json.loads((folder / "grid.json").read_text())

@@ -1,3 +1,4 @@
+import doctest
 from typing import Any
 
 import pytest
@@ -6,33 +7,126 @@ from costs_fixture import cost_entry, layer, rounds, write_costs
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results import ResultsFolder
-from nin_bench.results.cost_entry import COST_SAMPLES, CostEntry, cost_row, cost_samples, distribution, is_measured
+from nin_bench.results import cost_entry as module
+from nin_bench.results.cost_entry import CostEntry, CostFile, Rounds
+
+MEASURED = [name for name, metric in METRICS.items() if metric.kind == "measured"]
 
 
-def test_what_was_measured_is_read_as_it_stands():
-    entry = CostEntry.model_validate(cost_entry())
-    assert entry.train is not None
-    assert entry.train.images_per_second.median == 1000.0
-    assert entry.train.images_per_second.quartiles == [950.0, 1050.0]
-    assert entry.latency_seconds is not None
-    assert (entry.latency_seconds.p50, len(entry.latency_seconds.samples)) == (0.002, 5)
-    assert entry.machine.model_dump()["software"] == {"python": "3.11.9", "torch": "2.14.0", "nin_bench": "0.1.0"}
-    assert entry.energy_joules_per_image is None
+def entry(fingerprint: str = "a", num_rounds: int = 3, **parts: Any) -> CostEntry:
+    """What a machine with one worker and without an energy counter measured."""
+    speed = {"images_per_second": rounds(30.0, 10.0, 20.0), "busy_images_per_second": None}
+    usual = cost_entry()
+    changes = {
+        "machine": {"fingerprint": fingerprint, "device": "cpu"},
+        "setting": {**usual["setting"], "num_rounds": num_rounds, "num_workers": 1},
+        "memory_bytes": {**usual["memory_bytes"], "train_peak": 4096},
+        "train": {**usual["train"], **speed},
+        "predict": speed,
+        "latency_seconds": {
+            "p50": 0.2, "p95": 0.6, "p99": 0.8, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]],
+        },
+        "mfu": None,
+    }  # fmt: skip
+    return CostEntry.model_validate({**usual, **changes, **parts})
 
 
-def test_what_could_not_be_measured_is_null():
-    nothing = dict.fromkeys(
-        ("train", "predict", "latency_seconds", "startup_seconds", "energy_joules_per_image", "mfu", "ceilings")
-    )
-    untimed = layer("conv", "convolution", forward_seconds=None, backward_seconds=None, share_of_roof=None)
-    entry = CostEntry.model_validate(cost_entry(**nothing, error="out of memory", load=[], layers=[untimed]))
-    assert (entry.train, entry.error) == (None, "out of memory")
+def test_examples_in_the_docstrings_hold():
+    assert doctest.testmod(module).failed == 0
+
+
+def test_median_and_quartiles_by_hand():
+    # Sorted 1 2 4 8 16: the quartiles lie at places 1 and 3 of 0 to 4.
+    found = Rounds.of([16.0, 1.0, 8.0, 2.0, 4.0])
+    assert (found.median, found.quartiles, found.samples) == (4.0, (2.0, 8.0), (16.0, 1.0, 8.0, 2.0, 4.0))
+    # Between places, linearly: 0.25 * 3 = 0.75 of the way from 1 to 2.
+    assert Rounds.of([1.0, 2.0, 3.0, 4.0]).quartiles == (1.75, 3.25)
+    assert Rounds.of([5.0]) == Rounds(median=5.0, quartiles=(5.0, 5.0), samples=(5.0,))
+
+
+def test_an_entry_has_the_samples_of_each_metric():
+    known = entry()
+    assert {name: known.samples(name) for name in MEASURED} == {
+        "train_images_per_second": [30.0, 10.0, 20.0],
+        "predict_images_per_second": [30.0, 10.0, 20.0],
+        "latency_p50_seconds": [0.2, 0.5, 0.2],
+        "train_memory_bytes": [4096.0],
+        "train_joules_per_image": None,
+    }
+    counted = ("num_params", "num_macs", "train_tensor_bytes")
+    assert [known.samples(name) for name in counted] == [[1000.0], [50_000.0], [3_000_000.0]]
+
+
+def test_the_headline_has_none_for_what_was_not_measured():
+    assert entry().headline() == {
+        "measured_at": "2026-01-01T00:00:00+00:00", "num_rounds": 3, "error": None,
+        "num_params": 1000, "num_macs": 50_000,
+        "train_images_per_second": 20.0, "predict_images_per_second": 20.0, "latency_p50_seconds": 0.2,
+        "train_memory_bytes": 4096.0, "train_joules_per_image": None, "busy_train_images_per_second": None,
+        "mfu": None,
+    }  # fmt: skip
+    memory = {**cost_entry()["memory_bytes"], "train_peak": None}
+    failed = entry(
+        num_rounds=0, error="out_of_memory: 1 TB", train=None, predict=None, latency_seconds=None,
+        memory_bytes=memory,
+    ).headline()  # fmt: skip
+    assert (failed["error"], failed["num_params"]) == ("out_of_memory: 1 TB", 1000)
+    assert {failed[name] for name in MEASURED} == {None}
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted_rounds", "num_workers", "enough"),
+    [
+        (entry(), 3, 1, True),
+        (entry(), 4, 1, False),
+        (entry(), 3, 2, False),
+        (entry(error="out_of_memory: all workers at once"), 3, 2, True),
+        (CostEntry.model_validate(cost_entry()), 5, 1, True),
+        (CostEntry.model_validate(cost_entry()), 5, 2, True),
+        (CostEntry.model_validate(cost_entry()), 5, 3, False),
+    ],
+)
+def test_when_measuring_again_adds_nothing(
+    known: CostEntry, wanted_rounds: int, num_workers: int, *, enough: bool
+):
+    assert known.is_enough(wanted_rounds, num_workers) is enough
+
+
+# Files
+
+
+def costs(*entries: CostEntry) -> CostFile:
+    return CostFile(variant_id="v", label="nin", entries=entries)
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path):
+    written = costs(entry(), CostEntry.model_validate(cost_entry()))
+    written.write(tmp_path / "costs" / "v.json")
+    assert ResultsFolder(tmp_path).read_costs("v") == written
+
+
+def test_a_machine_measures_anew_and_others_are_kept():
+    ours, theirs, again = entry("a"), entry("b"), entry("a", measured_at="2026-01-02T00:00:00+00:00")
+    assert costs().with_entry(ours, is_whole=True) == costs(ours)
+    assert costs(ours).with_entry(theirs, is_whole=True) == costs(ours, theirs)
+    assert costs(ours, theirs).with_entry(again, is_whole=True) == costs(theirs, again)
+
+
+def test_a_measuring_that_was_cut_short_loses_nothing():
+    whole, short = entry(num_rounds=5), entry(num_rounds=2)
+    assert costs(whole).with_entry(short, is_whole=False) == costs(whole)
+    assert costs(short).with_entry(whole, is_whole=False) == costs(whole)
+    # Another machine's rounds say nothing of ours.
+    assert len(costs(whole).with_entry(entry("b", num_rounds=1), is_whole=False).entries) == 2
+    # Who asked for fewer rounds, and has them, has measured anew.
+    assert costs(whole).with_entry(short, is_whole=True) == costs(short)
 
 
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
         ({"train": {}}, "train.images_per_second"),
+        ({"train": [1]}, "train"),
         ({"mfu": rounds(-0.4)}, "mfu.median"),
         ({"mfu": {**rounds(0.4), "samples": []}}, "mfu.samples"),
         ({"mfu": {**rounds(0.4), "quartiles": [0.4]}}, "mfu.quartiles"),
@@ -40,7 +134,9 @@ def test_what_could_not_be_measured_is_null():
         ({"num_params": {"total": "many", "convolution": 0, "pointwise": 0, "dense": 0}}, "num_params.total"),
         ({"num_macs": {"total": 9, "convolution": 5, "pointwise": 3, "dense": 2}}, "num_macs"),
         ({"layers": [layer("conv", "attention")]}, "layers.0.kind"),
+        ({"machine": {"fingerprint": 7, "device": "cpu"}}, "machine.fingerprint"),
         ({"startup_seconds": 2.0}, "startup_seconds"),
+        ({"carbon_grams": 1}, "carbon_grams"),
     ],
 )
 def test_an_entry_in_which_something_is_wrong_damages_its_file(tmp_path, changes: dict[str, Any], place: str):
@@ -49,82 +145,7 @@ def test_an_entry_in_which_something_is_wrong_damages_its_file(tmp_path, changes
         ResultsFolder(tmp_path).read_costs("v00")
 
 
-def test_fields_of_a_newer_version_are_left_alone():
-    assert CostEntry.model_validate(cost_entry(carbon_grams={"train": 1})).num_params.total == 1000
-
-
-def lone_entry(num_rounds: int = 3, **parts: Any) -> dict[str, Any]:
-    """As a machine without an energy counter, and with one worker, writes it."""
-    speed = {"images_per_second": distribution([30.0, 10.0, 20.0]), "busy_images_per_second": None}
-    usual = cost_entry()
-    return {
-        **usual,
-        "measured_at": "2026-01-02T03:04:05+00:00",
-        "setting": {**usual["setting"], "num_rounds": num_rounds, "num_workers": 1},
-        "num_params": {**usual["num_params"], "total": 7},
-        "num_macs": {**usual["num_macs"], "total": 70},
-        "memory_bytes": {**usual["memory_bytes"], "train_peak": 4096},
-        "train": {**usual["train"], **speed},
-        "predict": speed,
-        "latency_seconds": {
-            "p50": 0.2, "p95": 0.6, "p99": 0.8, "samples": [[0.1, 0.3, 0.2], [0.4, 0.6, 0.5], [0.2, 0.2, 0.8]],
-        },
-        "mfu": None,
-        **parts,
-    }  # fmt: skip
-
-
-def test_median_and_quartiles_by_hand():
-    # Sorted 1 2 4 8 16: the quartiles lie at places 1 and 3 of 0 to 4.
-    assert distribution([16.0, 1.0, 8.0, 2.0, 4.0]) == {
-        "median": 4.0, "quartiles": [2.0, 8.0], "samples": [16.0, 1.0, 8.0, 2.0, 4.0],
-    }  # fmt: skip
-    # Between places, linearly: 0.25 * 3 = 0.75 of the way from 1 to 2.
-    assert distribution([1.0, 2.0, 3.0, 4.0])["quartiles"] == [1.75, 3.25]
-    assert distribution([5.0]) == {"median": 5.0, "quartiles": [5.0, 5.0], "samples": [5.0]}
-
-
-def test_what_an_entry_says_of_each_metric():
-    known = lone_entry()
-    assert {name: cost_samples(known, name) for name in COST_SAMPLES} == {
-        "train_images_per_second": [30.0, 10.0, 20.0],
-        "predict_images_per_second": [30.0, 10.0, 20.0],
-        "latency_p50_seconds": [0.2, 0.5, 0.2],
-        "train_memory_bytes": [4096.0],
-        "train_joules_per_image": None,
-    }
-    assert set(COST_SAMPLES) == {name for name, metric in METRICS.items() if metric.kind == "measured"}
-
-
-def test_the_headline_of_an_entry_has_null_for_what_was_not_measured():
-    assert cost_row(lone_entry()) == {
-        "measured_at": "2026-01-02T03:04:05+00:00", "num_rounds": 3, "error": None,
-        "num_params": 7, "num_macs": 70,
-        "train_images_per_second": 20.0, "predict_images_per_second": 20.0, "latency_p50_seconds": 0.2,
-        "train_memory_bytes": 4096.0, "train_joules_per_image": None, "busy_train_images_per_second": None,
-        "mfu": None,
-    }  # fmt: skip
-    failed = lone_entry(
-        num_rounds=0, error="out_of_memory: 1 TB", train=None, predict=None, latency_seconds=None,
-        memory_bytes={"train_peak": None},
-    )  # fmt: skip
-    row = cost_row(failed)
-    assert (row["error"], row["num_params"]) == ("out_of_memory: 1 TB", 7)
-    assert {row[name] for name in COST_SAMPLES} == {None}
-
-
-@pytest.mark.parametrize(
-    ("entry", "wanted_rounds", "num_workers", "enough"),
-    [
-        (None, 1, 1, False),
-        (lone_entry(), 3, 1, True),
-        (lone_entry(), 4, 1, False),
-        (lone_entry(), 3, 2, False),
-        (lone_entry(error="out_of_memory: all workers at once"), 3, 2, True),
-        (cost_entry(), 5, 1, True),
-        (cost_entry(), 5, 2, True),
-        (cost_entry(), 5, 3, False),
-    ],
-)
-def test_what_is_enough_to_need_no_measuring(entry, wanted_rounds: int, num_workers: int, *, enough: bool):
-    assert is_measured(entry, wanted_rounds, num_workers) is enough
+def test_a_file_of_another_variant_is_refused(tmp_path):
+    costs(entry()).write(tmp_path / "costs" / "w.json")
+    with pytest.raises(DamagedFileError, match="another variant, v"):
+        ResultsFolder(tmp_path).read_costs("w")

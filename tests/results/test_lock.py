@@ -6,7 +6,7 @@ from nin_bench.results.lock import lock_digest, locked
 from nin_bench.results.schema import Hypothesis, ResolvedGrid
 
 CLAIM = {
-    "id": "h", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "h", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.01,
 }  # fmt: skip
 SPEC = {"model": {"name": "mlp"}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
@@ -55,7 +55,7 @@ def test_an_unchanged_grid_keeps_its_lock_and_nobody_asks_what_is_known():
 
 
 @pytest.mark.parametrize(
-    "changed", [grid(margin=0.02), grid(says="B is worse."), grid(seeds=3), grid(ids=("v0", "v7"))]
+    "changed", [grid(margin=0.02), grid(claim="B is worse."), grid(seeds=3), grid(ids=("v0", "v7"))]
 )
 def test_a_change_is_locked_anew_and_every_earlier_lock_stays(changed: ResolvedGrid):
     first = lock_again(grid(), None, set(), "monday")

@@ -16,6 +16,7 @@ from nin_bench.runner.record import make_record
 def predictions(**changes: Any) -> dict[str, Any]:
     return {
         "predicted": np.array([-1, 3, 1, 1], np.int16),
+        "credit": np.array([0, 1, 1, 0.5], np.float32),
         "probability": np.array([0.1, 0.8, 1.0, 0.5], np.float32),
         "label": np.array([3, 3, 1, 0], np.int16),
         **changes,
@@ -73,7 +74,12 @@ def test_predictions_come_back():
 
 
 def test_predictions_from_before_they_named_their_cell_are_read():
-    assert set(unpack_predictions(packed(**predictions()), "c0")) == {"predicted", "probability", "label"}
+    assert set(unpack_predictions(packed(**predictions()), "c0")) == {
+        "predicted",
+        "credit",
+        "probability",
+        "label",
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,9 +91,9 @@ def test_predictions_from_before_they_named_their_cell_are_read():
         (packed(**predictions(label=np.array([Planted()] * 4))), "is no whole archive of arrays (Object arrays"),
         (pack_predictions(predictions(), "c0")[:-30], "is no whole archive of arrays"),
         (pack_predictions(predictions(), "c1"), "holds the predictions of another cell, 'c1'"),
-        (packed(**predictions(), schema=np.array(2)), "is of schema 2; this version reads 1"),
-        (packed(**predictions(), schema=np.array([[1]])), "is of schema a list; this version reads 1"),
-        (packed(label=np.array([1])), "holds other arrays than predicted, probability, label"),
+        (packed(**predictions(), schema=np.array(7)), "is of schema 7; this version reads 2"),
+        (packed(**predictions(), schema=np.array([[1]])), "is of schema a list; this version reads 2"),
+        (packed(label=np.array([1])), "holds other arrays than predicted, credit, probability, label"),
         (packed(**predictions(), logits=np.array([1.0])), "holds other arrays than"),
         (packed(**predictions(label=np.array(["3"] * 4))), "holds other arrays than"),
         (packed(**predictions(label=np.array([3, 3], np.int16))), "holds arrays that are not of one length"),
@@ -113,7 +119,7 @@ def test_predictions_that_no_run_writes_are_damaged(content, reason):
 
 
 def test_predictions_belong_to_the_record_with_their_accuracy():
-    found = predictions()  # two of four are right
+    found = predictions()  # two of four are right, one of them alone
     for metrics, reason in (
         ({"test_accuracy": 0.5}, None),
         ({"test_accuracy": 0.25}, "has an accuracy of 0.5, and its record one of 0.25"),

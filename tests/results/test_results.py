@@ -12,6 +12,7 @@ import pytest
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import FINAL_OUTCOMES, Record, ResolvedGrid, ResultsFolder, load_results
+from nin_bench.results.cost_entry import CostEntry
 
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
 GRID = {
@@ -59,10 +60,11 @@ def test_what_is_written_comes_back(folder):
     assert folder.read_record("c1") is None
 
 
-def cost_entry(fingerprint: str, num_macs: int = 70) -> dict[str, Any]:
+def cost_entry(fingerprint: str, num_macs: int = 70) -> CostEntry:
     counts = {"total": num_macs, "convolution": 0, "pointwise": 0, "dense": num_macs}
     machine = {"fingerprint": fingerprint, "device": "cpu"}
-    return costs_fixture.cost_entry(machine=machine, num_macs=counts, error="timed_out: took longer")
+    entry = costs_fixture.cost_entry(machine=machine, num_macs=counts, error="timed_out: took longer")
+    return CostEntry.model_validate(entry)
 
 
 def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
@@ -71,8 +73,8 @@ def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
     folder.write_cost("v0", "mlp", cost_entry("theirs", num_macs=71), is_whole=True)
     folder.write_cost("v0", "mlp", cost_entry("ours", num_macs=72), is_whole=True)
     costs = folder.read_costs("v0")
-    assert (costs["variant_id"], costs["label"]) == ("v0", "mlp")
-    assert costs["entries"] == [cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72)]
+    assert (costs.variant_id, costs.label) == ("v0", "mlp")
+    assert costs.entries == (cost_entry("theirs", num_macs=71), cost_entry("ours", num_macs=72))
 
     # A grid that was last run before machines were noted has no costs of its own.
     assert load_results(folder.path).costs.empty
@@ -104,6 +106,7 @@ def test_damaged_costs_are_left_out_by_reading_and_quarantined_by_writing(folder
 def test_predictions_come_back_and_can_be_dropped(folder):
     said = {
         "predicted": np.array([-1, 3], np.int16),
+        "credit": np.array([0.0, 1.0], np.float32),
         "probability": np.array([0.1, 0.8], np.float32),
         "label": np.array([3, 3], np.int16),
     }
@@ -129,7 +132,7 @@ def test_predictions_come_back_and_can_be_dropped(folder):
     ],
 )
 def test_a_record_that_is_not_what_its_place_says_is_damaged(folder, changes, reason):
-    content = {"schema": 1, **plain(0, **changes)}
+    content = {"schema": Record.SCHEMA, **plain(0, **changes)}
     folder.record_path("c0").parent.mkdir()
     folder.record_path("c0").write_text(json.dumps(content))
     with pytest.raises(DamagedFileError, match=reason):
@@ -203,7 +206,7 @@ def test_a_torn_record_is_quarantined_and_told(folder):
     assert folder.read_record_or_quarantine("c0") == (None, None)
 
 
-@pytest.mark.parametrize("content", [None, "", "{", '{"schema": 1}', '{"schema": 7, "cells": []}'])
+@pytest.mark.parametrize("content", [None, "", "{", '{"schema": 2}', '{"schema": 7, "cells": []}'])
 def test_a_folder_without_a_readable_grid_is_refused_with_a_remedy(tmp_path, content):
     if content is not None:
         (tmp_path / "grid.json").write_text(content)

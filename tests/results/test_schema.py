@@ -61,7 +61,7 @@ def variant(**changes: Any) -> list[dict[str, Any]]:
 
 
 HYPOTHESIS = {
-    "id": "h", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "h", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.01, "factor": None,
 }  # fmt: skip
 

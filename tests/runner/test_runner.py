@@ -576,7 +576,7 @@ def test_a_records_attempt_has_its_estimate_and_its_time(bench):
     assert told.estimate == RunEstimate(2, 1, 1, pytest.approx(seconds), 500_000_000)
     assert told.machine == describe_machine("cpu")
     (attempt,) = bench.record().attempts
-    assert attempt.foretold_seconds == pytest.approx(seconds)
+    assert attempt.estimated_seconds == pytest.approx(seconds)
     assert 0 < attempt.seconds < 600
 
 
@@ -584,5 +584,5 @@ def test_what_was_never_measured_has_no_estimate(bench):
     bench.run(ONE_CELL)
     assert bench.told(Estimated) == []
     (attempt,) = bench.record().attempts
-    assert attempt.foretold_seconds is None
+    assert attempt.estimated_seconds is None
     assert attempt.seconds > 0

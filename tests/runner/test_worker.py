@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 from cells import make_cell, repeated
+from pydantic import ValidationError
 
 from nin_bench.cell import Cell, DataSpec
-from nin_bench.data import Dataset
+from nin_bench.data.dataset import Dataset
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
-from nin_bench.metrics import METRICS as TITLES
+from nin_bench.metrics import METRICS
 from nin_bench.results import Record
-from nin_bench.results.schema import Epoch, Metrics
+from nin_bench.results.schema import Epoch
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CheckpointPolicy, EpochDone
 from nin_bench.runner.record import make_record
 from nin_bench.runner.worker import run_cell, run_cell_task
-from nin_bench.training.trainer import Trainer
+from nin_bench.training.trainer import Step, Trainer
 
 NUM_TEST = 359
 """Of the 1,797 digits; the other 1,438 are for training, 200 of them for validation unless told otherwise."""
@@ -74,22 +75,29 @@ def test_what_a_trained_cell_measured():
     assert metrics.num_steps == 2 * 20  # 1,238 images in batches of 64, the last one smaller
     assert metrics.test_accuracy > 0.8
     assert 0 < metrics.test_loss < 1
-    assert metrics.train_images_per_second == pytest.approx(2 * 1238 / metrics.train_seconds)
+    assert metrics.observed_images_per_second == pytest.approx(2 * 1238 / metrics.train_seconds)
     assert metrics.peak_memory_bytes > 10_000_000
-    assert (metrics.escaped, metrics.healthy) == (True, True)
+    assert (metrics.escaped, metrics.failed) == (True, False)
     assert metrics.num_dead_maps is metrics.dead_maps is None  # it has no class maps
     assert metrics.chance_loss == pytest.approx(np.log(10), abs=1e-3)
     assert metrics.chance_accuracy == pytest.approx(0.1, abs=0.01)
     assert metrics.chance_loss == pytest.approx(math.log(10), abs=1e-3)  # the digits are nearly balanced
     assert 0.1 <= metrics.chance_accuracy < 0.11
     assert 1 <= metrics.escape_epoch < 2
-    assert (metrics.num_no_prediction, metrics.failed_step) == (0, None)
+    assert (metrics.num_tied, metrics.lost_classes, metrics.num_lost_classes) == (0, (), 0)
+    assert metrics.failed_step is None
 
 
-def test_every_metric_that_a_hypothesis_may_name_is_recorded():
-    of_costs = {metric.name for metric in TITLES.values() if metric.kind == "measured"} | {"train_tensor_bytes"}
-    derived = {"generalisation_gap", "seen_images_per_second"}
-    assert set(TITLES) - of_costs - derived <= set(Metrics.model_fields)
+def test_a_trained_cell_records_every_metric_that_records_hold():
+    metrics = run_cell(make_cell(hidden=32)).record.metrics
+    assert [
+        name for name, metric in METRICS.items() if metric.record and metric.of_record(dict(metrics)) is None
+    ] == []
+
+
+def test_a_metric_that_no_record_holds_is_no_part_of_one():
+    with pytest.raises(ValidationError, match="test_kappa"):
+        make_record(make_cell(), "trained", started_at="", metrics={"test_kappa": 0.5})
 
 
 def test_metrics_follow_from_the_predictions_and_the_history():
@@ -98,10 +106,14 @@ def test_metrics_follow_from_the_predictions_and_the_history():
     assert predictions is not None
     assert {name: (array.dtype, array.shape) for name, array in predictions.items()} == {
         "predicted": (np.int16, (NUM_TEST,)),
+        "credit": (np.float32, (NUM_TEST,)),
         "probability": (np.float32, (NUM_TEST,)),
         "label": (np.int16, (NUM_TEST,)),
     }
-    assert metrics.test_accuracy == np.mean(predictions["predicted"] == predictions["label"])
+    right = predictions["predicted"] == predictions["label"]
+    assert metrics.test_accuracy == np.mean(right * predictions["credit"], dtype=float)
+    assert sum(count for true, guess, count in metrics.confusion if true == guess) == right.sum()
+    assert sum(count for _, _, count in metrics.confusion) == NUM_TEST
     assert ((predictions["probability"] > 0.1) & (predictions["probability"] <= 1)).all()
     assert metrics.validation_accuracy == result.record.history[-1].validation_accuracy
     assert metrics.validation_loss == result.record.history[-1].validation_loss
@@ -163,10 +175,11 @@ def test_without_validation_images_their_metrics_are_null():
     assert all(row.validation_accuracy is None for row in record.history)
 
 
-def test_a_run_too_short_to_tell_is_neither_healthy_nor_unhealthy():
+def test_a_run_too_short_for_a_running_loss_may_have_failed_and_has_not_been_seen_to_escape():
     metrics = run_cell(make_cell("nin_mnist", recipe={"batch_size": 400}, width=0.25)).record.metrics
     assert metrics.num_steps == 8
-    assert (metrics.escaped, metrics.escape_epoch, metrics.healthy) == (None, None, None)
+    assert (metrics.escaped, metrics.escape_epoch) == (None, None)
+    assert metrics.failed is (metrics.train_loss >= 0.95 * metrics.chance_loss)
     assert metrics.num_dead_maps is not None
 
 
@@ -180,8 +193,8 @@ def failed(result_of: Cell, outcome: str, **options: object) -> Record:
     assert (record.outcome, result.predictions) == (outcome, None)
     assert record.attempts[-1].outcome == outcome
     assert record.metrics.test_accuracy is None
-    assert record.metrics.healthy is None
-    assert Record.parse(json.loads(to_json(record.model_dump()))) == record
+    assert record.metrics.failed is (True if outcome == "diverged" else None)
+    assert json.loads(to_json(record)) == record
     return record
 
 
@@ -197,7 +210,7 @@ def test_a_cell_that_diverges_says_at_which_step():
 def test_weights_that_the_last_step_broke_are_a_divergence_too(monkeypatch):
     step = Trainer.step
 
-    def breaking(trainer: Trainer, indices: torch.Tensor) -> tuple[float, int]:
+    def breaking(trainer: Trainer, indices: torch.Tensor) -> Step:
         told = step(trainer, indices)
         if trainer.progress.num_steps == 19:
             with torch.no_grad():
@@ -210,18 +223,23 @@ def test_weights_that_the_last_step_broke_are_a_divergence_too(monkeypatch):
     assert record.history[0].validation_loss is None
 
 
-def test_a_network_that_collapsed_is_trained_and_not_healthy():
+def test_a_network_that_collapsed_is_trained_and_failed_at_chance_level():
     # One huge step, then every map is dead behind the last ReLU and nothing moves any more.
     cell = make_cell("nin_mnist", recipe={"lr": 1e5, "momentum": 0.0}, width=0.1, dropout=0.0)
     record = run_cell(cell).record
     assert record.outcome == "trained"
     metrics = record.metrics
-    assert (metrics.escaped, metrics.escape_epoch, metrics.healthy) == (False, None, False)
+    assert (metrics.escaped, metrics.escape_epoch, metrics.failed) == (False, None, True)
     assert metrics.num_dead_maps == 10
-    assert metrics.dead_maps == (*range(10),)
-    assert all(row.dead_maps == (*range(10),) for row in record.history)
-    assert metrics.num_no_prediction == NUM_TEST
-    assert metrics.test_accuracy == 0.0
+    assert metrics.dead_maps == [*range(10)]
+    assert all(row["dead_maps"] == [*range(10)] for row in record.history)
+    assert (metrics.num_tied, metrics.confusion) == (NUM_TEST, [])
+    assert metrics.lost_classes == [*range(10)]
+    for name in ("test_accuracy", "test_balanced_accuracy", "train_accuracy"):
+        assert metrics[name] == pytest.approx(0.1)
+    assert metrics.test_top5_accuracy == pytest.approx(0.5)
+    assert metrics.test_calibration_error == pytest.approx(0.0, abs=1e-6)
+    assert record.history[-1].train_accuracy == pytest.approx(0.1)
     assert metrics.test_loss == pytest.approx(np.log(10))
 
 
@@ -269,7 +287,7 @@ def test_any_other_failure_is_a_crash_told_in_one_line_without_folders(monkeypat
     error = record.attempts[0].error
     assert error.startswith("FileNotFoundError: [Errno 2] No such file: 'x.gz' (in fail, test_worker.py:")
     assert record.metrics.num_steps == 0
-    assert record.metrics.train_images_per_second is None
+    assert record.metrics.observed_images_per_second is None
 
 
 def test_damaged_data_is_a_crash_since_a_later_try_may_find_it_mended(monkeypatch):

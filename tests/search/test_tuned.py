@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nin_bench.search.question import load_search
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Scalar
@@ -12,6 +11,7 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.studies import StudySummary
+from nin_bench.search.config import load_search
 from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned
 
 ROOT = Path(__file__).parent.parent.parent

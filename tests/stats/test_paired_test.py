@@ -84,9 +84,9 @@ def test_interval_and_p_values_say_the_same(
     # accuracies as floats: their differences are off in the last bits
     a, b = np.array(counts) / 10_000 + 0.9, np.full(len(counts), 0.9)
     test, claim = paired_test(paired_differences(a, b), heavy_tailed=heavy_tailed), Claim(expect, margin / 10_000)
-    evidence, decision = claim.evidence(test), claim.decide(test.interval(level))
-    assert (decision == "supported") == (evidence.support_p <= level / 2)
-    assert (decision == "refuted") == (evidence.refute_p <= level / 2)
+    weighed, decision = claim.p_values(test), claim.decide(test.interval(level))
+    assert (decision == "supported") == (weighed.support <= level / 2)
+    assert (decision == "refuted") == (weighed.refute <= level / 2)
     low, high = test.interval(level)
     assert low <= test.estimate <= high
 
@@ -168,7 +168,7 @@ def test_five_pairs_decide_nothing_and_six_that_agree_do() -> None:
 def test_failures_or_a_wide_spread_call_for_the_sign_test(
     a: list[float], b: list[float], failed: list[bool], heavy: bool
 ) -> None:
-    assert is_heavy_tailed(a, b, failed) == heavy
+    assert is_heavy_tailed([a, b], failed) == heavy
 
 
 def test_the_null_distribution_is_a_count_of_signs() -> None:

@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torch.optim import lr_scheduler
 
 from nin_bench.cell import Recipe
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.training.optimization import initialise, learning_rate
+from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
 from nin_bench.training.trainer import seed_for
 
 
@@ -34,6 +35,42 @@ def torch_rates(make: object, num_steps: int, lr: float = 0.1) -> list[float]:
         optimizer.step()
         scheduler.step()
     return found
+
+
+# The tables
+
+
+@pytest.mark.parametrize("field", ["optimizer", "schedule", "init", "augmentation", "precision"])
+def test_an_unknown_name_falls_through_to_no_default(field):
+    with pytest.raises(ValidationError, match=field):
+        Recipe(**{field: "rmsprop"})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "theirs"),
+    [
+        (Recipe(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01), torch.optim.SGD),
+        (Recipe(lr=0.1, optimizer="adam", weight_decay=0.01), torch.optim.Adam),
+        (Recipe(lr=0.1, optimizer="adamw", weight_decay=0.01), torch.optim.AdamW),
+    ],
+    ids=lambda value: getattr(value, "optimizer", ""),
+)
+def test_an_optimizer_moves_weights_as_pytorchs_does(recipe, theirs):
+    settings = {"momentum": 0.9, "nesterov": True} if theirs is torch.optim.SGD else {}
+    moved = []
+    for make in (
+        lambda model: make_optimizer(model, recipe),
+        lambda model: theirs(model.parameters(), lr=0.1, weight_decay=0.01, **settings),
+    ):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        optimizer = make(model)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(2, 4)).square().sum().backward()
+            optimizer.step()
+        moved.append(model.weight.detach())
+    assert torch.equal(*moved)
 
 
 # The learning rate

@@ -1,18 +1,22 @@
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from nin_bench.cell import DataSpec, Recipe
-from nin_bench.data import Dataset, ImageBatches, load_dataset, resolve_data
+from nin_bench.data import resolve_data
+from nin_bench.data.batches import ImageBatches
+from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
-from nin_bench.training.evaluation import Evaluation, Images, StoppedError, predict
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, num_right
 from nin_bench.training.optimization import initialise, learning_rate
-from nin_bench.training.trainer import Chance, DivergedError, Progress, Trainer, check_micro_batch, seed_for
+from nin_bench.training.trainer import Chance, DivergedError, Progress, Step, Trainer, check_micro_batch, seed_for
 
 LN_10 = 2.302585092994046
 QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
@@ -99,7 +103,7 @@ def order_of(subject: Trainer) -> list[int]:
     seen: list[int] = []
     step = subject.step
 
-    def noted(indices: torch.Tensor) -> tuple[float, int]:
+    def noted(indices: torch.Tensor) -> Step:
         seen.extend(indices.tolist())
         return step(indices)
 
@@ -130,9 +134,9 @@ def test_dropout_and_augmentation_differ_from_step_to_step(digits):
         subject = trainer(digits, recipe, "nin_mnist", width=0.25, final_relu=False, dropout=dropout)
         losses = set()
         for _ in range(3):
-            loss, _ = subject.step(indices)
-            subject._note_loss(loss / 50)
-            losses.add(loss)
+            step = subject.step(indices)
+            subject._note_losses(step.smoothed_loss / 50, step.loss / 50)
+            losses.add(step.loss)
         assert len(losses) == 3
 
 
@@ -147,10 +151,9 @@ def test_micro_batches_sum_to_the_gradient_of_the_whole_batch(digits):
         subject = trainer(digits, recipe, "nin_mnist", width=0.25, dropout=0.0)
         told = subject.step(indices)
         gradients.append(([parameter.grad for parameter in subject.model.parameters()], told))
-    (whole, (loss, right)), (parts, (loss_of_parts, right_of_parts)) = gradients
+    (whole, step), (parts, step_of_parts) = gradients
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
-    assert loss_of_parts == pytest.approx(loss)
-    assert right_of_parts == right
+    assert step_of_parts == pytest.approx(step)
 
 
 def test_the_loss_of_a_step_is_the_cross_entropy_with_smoothed_labels(digits):
@@ -162,8 +165,9 @@ def test_the_loss_of_a_step_is_the_cross_entropy_with_smoothed_labels(digits):
         log_probability = subject.model(inputs).log_softmax(1)
     # 0.8 of each label stays where it is, 0.2 is spread over the ten classes, its own among them.
     right, every = log_probability.gather(1, labels[:, None]).sum(), log_probability.sum()
-    loss, _ = subject.step(indices)
-    assert loss == pytest.approx(-(0.8 * right + 0.02 * every).item(), rel=1e-5)
+    step = subject.step(indices)
+    assert step.smoothed_loss == pytest.approx(-(0.8 * right + 0.02 * every).item(), rel=1e-5)
+    assert step.loss == pytest.approx(-right.item(), rel=1e-5)
 
 
 def test_one_step_of_plain_sgd_is_the_gradient_times_the_rate(digits):
@@ -250,9 +254,9 @@ def test_nothing_of_a_forward_pass_and_its_loss_stays_behind_on_the_cpu(name):
         with subject.autocast():
             logits = subject.forward(inputs)
         loss = subject.loss(logits.float(), targets)
-        num_right = (predict(logits) == targets).sum()
+        right = num_right(logits, targets)
     assert logits.shape == (4, 10)
-    assert {tensor.device.type for tensor in (inputs, targets, logits, loss, num_right)} == {"cuda"}
+    assert {tensor.device.type for tensor in (inputs, targets, logits, loss, right)} == {"cuda"}
 
 
 @pytest.mark.gpu
@@ -327,16 +331,16 @@ def after(digits: Dataset, losses: list[float]) -> Progress:
     """What is known after steps with these losses, ten of them an epoch."""
     subject = trainer(digits, Recipe(epochs=1, batch_size=100), size=1000)
     for loss in losses:
-        subject._note_loss(loss)
+        subject._note_losses(loss, loss)
     return subject.progress
 
 
 def test_escape_needs_twenty_steps_and_says_when_their_mean_fell_far_enough(digits):
     assert after(digits, [1.0] * 19).escape_epoch is None
     assert after(digits, [1.0] * 20).escape_epoch == 2.0
-    # 2.303 - 0.1 = 2.2026; twenty losses of which k are 2.0, the others 2.3, have a mean of 2.3 - 0.015 k.
-    assert after(digits, [2.3] * 20 + [2.0] * 6).escape_epoch is None
-    assert after(digits, [2.3] * 20 + [2.0] * 7).escape_epoch == 2.7
+    # 0.95 ln 10 = 2.1875; twenty losses of which k are 2.0, the others 2.3, have a mean of 2.3 - 0.015 k.
+    assert after(digits, [2.3] * 20 + [2.0] * 7).escape_epoch is None
+    assert after(digits, [2.3] * 20 + [2.0] * 8).escape_epoch == 2.8
 
 
 def test_whether_it_escaped_is_not_known_before_twenty_steps(digits):
@@ -370,9 +374,31 @@ def test_chance_is_the_best_constant_guess():
 # Evaluation
 
 
-def test_predictions_of_hand_made_logits():
-    logits = torch.tensor([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, -2.0], [3.0, 3.0, 0.0]])
-    assert predict(logits).tolist() == [1, -1, 1, 0]
+NAN = float("nan")
+LOGITS = torch.tensor([
+    [0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, -2.0], [3.0, 3.0, 0.0], [3.0, 3.0, 0.0], [3.0, 3.0, 0.0],
+    [NAN, 1.0, 0.0],
+])  # fmt: skip
+
+
+def test_answers_of_hand_made_logits():
+    labels = torch.tensor([1, 2, 0, 0, 1, 2, 1])
+    found = answers(LOGITS, labels)
+    # The label where it is among the highest, else the lowest class of those; none where there is no number.
+    assert found["predicted"].tolist() == [1, 2, 1, 0, 1, 0, -1]
+    assert found["credit"].tolist() == pytest.approx([1, 1 / 3, 1, 1 / 2, 1 / 2, 1 / 2, 0])
+    assert found["times_predicted"].tolist() == pytest.approx([1 / 3 + 3 / 2, 1 + 1 / 3 + 1 + 3 / 2, 1 / 3])
+    assert found["probability"].tolist()[1:] == pytest.approx(
+        [1 / 3, 1 / (1 + math.exp(-1) + math.exp(-2)), *[1 / (2 + math.exp(-3))] * 3, 0.0]
+    )
+    assert num_right(LOGITS, labels).item() == pytest.approx(1 + 1 / 3 + 0 + 1 / 2 + 1 / 2 + 0 + 0)
+
+
+def test_the_five_highest_are_picked_at_random_where_the_fifth_ties():
+    logits = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0, 0.0, 0.0], [0.0] * 6])
+    for label, expected in [(0, [1, 1, 5 / 6]), (5, [0, 2 / 3, 5 / 6])]:
+        found = answers(logits, torch.full((3,), label))
+        assert found["top5"].tolist() == pytest.approx(expected)
 
 
 def dead_nin(dead: list[int], **arguments: object) -> nn.Module:
@@ -395,14 +421,15 @@ def test_dead_maps_are_counted(digits):
     evaluation = evaluation_of(dead_nin([0, 3, 7]), digits)
     assert evaluation.dead_maps == [0, 3, 7]
     assert evaluation.num_dead_maps == 3
-    assert evaluation.num_no_prediction == 0
-    assert not set(evaluation.predicted.tolist()) & {0, 3, 7}
+    assert set(evaluation.predictions["credit"].tolist()) == {1.0}
+    assert not set(evaluation.predictions["predicted"].tolist()) & {0, 3, 7}
+    assert {0, 3, 7} <= set(evaluation.scores()["lost_classes"])
 
 
 def test_dead_maps_are_seen_behind_a_dense_layer_too(digits):
     evaluation = evaluation_of(dead_nin([1, 2], head="fc_maps"), digits)
     assert evaluation.dead_maps == [1, 2]
-    assert evaluation.num_no_prediction == 0
+    assert evaluation.scores()["num_tied"] == 0
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("mlp", {}), ("nin_mnist", {"head": "fc_linear", "width": 0.25})])
@@ -427,26 +454,26 @@ def test_a_map_that_lives_on_a_single_image_is_not_dead(digits):
     evaluation = Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
     assert len(seen) > 1
     assert evaluation.dead_maps == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    assert evaluation.num_no_prediction == len(images) - 1
-    assert evaluation.predicted[0] == 4
+    assert evaluation.scores()["num_tied"] == len(images) - 1
+    assert evaluation.predictions["predicted"][0] == 4
 
 
-def test_an_image_without_a_score_is_no_prediction_and_no_credit_to_class_0(digits):
+def test_a_network_without_a_score_stands_at_chance(digits):
     evaluation = evaluation_of(dead_nin(list(range(10))), digits)
     assert evaluation.num_dead_maps == 10
-    assert evaluation.num_no_prediction == len(some(digits)) > 0
-    assert evaluation.accuracy == 0.0
+    assert evaluation.scores()["num_tied"] == len(some(digits)) > 0
+    assert evaluation.accuracy == pytest.approx(0.1)
     assert evaluation.loss == pytest.approx(LN_10)
-    assert evaluation.probability.tolist() == pytest.approx([0.1] * len(some(digits)))
-    assert (evaluation.labels == 0).any()
+    assert evaluation.predictions["probability"].tolist() == pytest.approx([0.1] * len(some(digits)))
+    assert np.array_equal(evaluation.predictions["predicted"], evaluation.predictions["label"])
 
 
-def test_a_training_step_credits_no_image_without_a_score_either(digits):
+def test_a_training_step_credits_chance_where_no_image_has_a_score_too(digits):
     images = some(digits)
     subject = Trainer(dead_nin(list(range(10))), QUICK, images, seed=0, chance_loss=LN_10)
-    loss_sum, num_right = subject.step(images.indices)
-    assert num_right == 0
-    assert loss_sum / len(images) == pytest.approx(LN_10)
+    step = subject.step(images.indices)
+    assert step.num_right / len(images) == pytest.approx(0.1)
+    assert step.loss / len(images) == pytest.approx(LN_10)
 
 
 def test_an_evaluation_is_in_evaluation_mode_and_without_smoothing(digits):
@@ -459,13 +486,13 @@ def test_an_evaluation_is_in_evaluation_mode_and_without_smoothing(digits):
     with torch.no_grad():
         logits = subject.model(inputs)
     assert evaluation.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
-    assert torch.equal(evaluation.predicted, predict(logits))
-    assert torch.equal(evaluation.labels, labels)
-    torch.testing.assert_close(evaluation.probability, logits.softmax(1).amax(1))
+    assert evaluation.predictions["predicted"].tolist() == logits.argmax(1).tolist()
+    assert evaluation.predictions["label"].tolist() == labels.tolist()
+    assert evaluation.predictions["probability"] == pytest.approx(logits.softmax(1).amax(1).numpy())
 
 
 def test_predictions_are_kept_small(digits):
-    arrays = evaluation_of(dead_nin([0]), digits).as_arrays()
+    arrays = evaluation_of(dead_nin([0]), digits).predictions
     assert {name: str(array.dtype) for name, array in arrays.items()} == {
-        "predicted": "int16", "probability": "float32", "label": "int16",
+        "predicted": "int16", "credit": "float32", "probability": "float32", "label": "int16",
     }  # fmt: skip

@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 from markupsafe import Markup, escape
 
-from nin_bench.analysis.findings import Outcome
+from nin_bench.analysis.verdicts import Outcome
 from nin_bench.report.text import BREAK
 
 _VERDICTS = get_args(Outcome)

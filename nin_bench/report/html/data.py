@@ -136,7 +136,7 @@ def _accuracy_span(report: Mapping[str, Any]) -> Interval | None:
     """As in the figure of accuracies against costs."""
     trained = [cell["metrics"] for cell in report["cells"] if cell["outcome"] == "trained"]
     known = [one for one in trained if isinstance(one.get("test_accuracy"), int | float)]
-    drawn = [one for one in known if one.get("healthy")] or known
+    drawn = [one for one in known if one.get("failed") is False] or known
     spreads = (Spread(**row["test_accuracy_given_healthy"]) for row in report["comparison"])
     return accuracy_span([one["test_accuracy"] for one in drawn], ends_of_bars(spreads))
 
@@ -175,7 +175,8 @@ def _effect(row: Row, names: Names) -> dict[str, Any]:
     """A claim's line in the plot of effects."""
     verdict = row.verdict
     return {
-        **{name: getattr(row, name) for name in ("panel", "value", "interval", "holds", "decides")},
+        **{name: getattr(row, name) for name in ("panel", "value", "holds", "decides")},
+        "interval": row.interval if row.interval and all(map(math.isfinite, row.interval)) else None,
         **{name: getattr(verdict, name) for name in ("id", "says", "verdict", "n")},
         "contrast": names.contrast(*verdict.compare),
         "compare": [names[label] for label in verdict.compare],

@@ -6,14 +6,14 @@ one; 1.1's `on`, `off`, `yes` and `no` stay booleans.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 from yaml.reader import ReaderError
 
-from nin_bench.errors import InputError, shown, unknown_name
+from nin_bench.errors import InputError, shown
 
 MAX_BYTES = 64 * 1024
 """A larger file is no grid written by a person, and the pure parser takes 10 s a megabyte."""
@@ -61,6 +61,18 @@ _INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
+class PlacedError(InputError):
+    """Wrong input, and where it stands; an option stands before the file, on line 0."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message, line, column)
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 @dataclass(frozen=True)
 class Node:
     """A YAML value and where it stands: a scalar, or a dict or list of further nodes."""
@@ -75,15 +87,15 @@ class Node:
     key: "Node | None" = field(default=None, repr=False)
     """The name of the field whose value this is, where it stands."""
 
-    def error(self, message: str) -> InputError:
-        """What is wrong here, as one line that opens with file, line, column and field."""
+    def error(self, message: str) -> PlacedError:
+        """An error at this value: one line that opens with file, line, column and field."""
         if self.source.startswith("--"):  # an option names its field, and is one line
-            return InputError(f"{self.source}: {message}")
+            return PlacedError(f"{self.source}: {message}", 0, 0)
         path = f"{self.path}: " if self.path else ""
-        return InputError(f"{self.source}:{self.line}:{self.column}: {path}{message}")
+        return PlacedError(f"{self.source}:{self.line}:{self.column}: {path}{message}", self.line, self.column)
 
-    def key_error(self, message: str) -> InputError:
-        """What is wrong with the name of the field whose value this is, at the name's place."""
+    def key_error(self, message: str) -> PlacedError:
+        """An error at the name of the field whose value this is."""
         return (self.key or self).error(message)
 
     def plain(self) -> Any:
@@ -94,28 +106,20 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def mapping(self, what: str, known: Iterable[str] | None = None) -> dict[str, "Node"]:
-        """The value as a mapping, its keys all known.
+    def at(self, *loc: str | int) -> "Node":
+        """The value at a place below this one, or the nearest above it that the text holds."""
+        node = self
+        for part in loc:
+            if isinstance(node.value, dict):
+                node = node.value.get(part, node)
+            elif isinstance(node.value, list) and isinstance(part, int):
+                node = node.value[part]
+        return node
 
-        Raises:
-            InputError: it is no mapping, or has a field that is not `known`.
-        """
-        if not isinstance(self.value, dict):
-            raise self.error(f"{shown(self.value)} is not {what}; write a mapping of fields")
-        if known is not None:
-            names = list(known)
-            for name, node in self.value.items():
-                if name not in names and ":" in name:
-                    raise node.key_error(f"{shown(name)} is no field; put a space after the colon")
-                if name not in names:
-                    raise node.key_error(unknown_name("field", name, names))
-        return self.value
-
-    def sequence(self, what: str) -> list["Node"]:
-        """The value as a list; anything else is refused."""
-        if not isinstance(self.value, list):
-            raise self.error(f"{shown(self.value)} is not {what}; write a list")
-        return self.value
+    def section(self, name: str) -> "Node":
+        """The mapping under a name; an empty one, at this place, if there is none."""
+        node = self.value.get(name) if isinstance(self.value, dict) else None
+        return node or replace(self, value={}, path=name)
 
     def merged(self, over: "Node") -> "Node":
         """This mapping with another laid over it: mappings key by key, lists and scalars replaced whole."""

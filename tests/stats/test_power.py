@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nin_bench.stats.chances import Failing, chances, detectable_difference
 from nin_bench.stats.claims import Claim
 from nin_bench.stats.looks import Look, looks
 from nin_bench.stats.paired_test import paired_test
+from nin_bench.stats.power import Failing, chances, detectable_difference
 
 NUM_REPEATS = 1_500
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from nin_bench.cell import Recipe
-from nin_bench.cost.clocks import StepClock, time_layers
-from nin_bench.data import ImageBatches
+from nin_bench.cost.timers import StepTimer, time_layers
+from nin_bench.data.batches import ImageBatches
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Trainer
@@ -27,23 +27,23 @@ def no_wait() -> None:
 
 
 @pytest.mark.parametrize("micro_batch", [None, 5])
-def test_the_parts_of_a_step_are_all_heard_and_no_longer_than_the_step(micro_batch):
+def test_the_parts_of_a_step_are_all_timed_and_no_longer_than_the_step(micro_batch):
     torch.manual_seed(0)
     alone, timed = trainer_of(lenet(), micro_batch=micro_batch), None
     torch.manual_seed(0)
     timed = trainer_of(lenet(), micro_batch=micro_batch)
     start = time.perf_counter()
-    with StepClock(timed, no_wait) as clock:
+    with StepTimer(timed, no_wait) as timer:
         result = timed.step(torch.arange(12))
     seconds = time.perf_counter() - start
-    assert list(clock.seconds) == ["data", "forward", "backward", "optimizer"]
-    assert min(clock.seconds.values()) > 0
-    assert sum(clock.seconds.values()) < seconds
-    # Listening changes nothing, and stops.
-    heard = dict(clock.seconds)
+    assert list(timer.seconds) == ["data", "forward", "backward", "optimizer"]
+    assert min(timer.seconds.values()) > 0
+    assert sum(timer.seconds.values()) < seconds
+    # Timing changes nothing, and stops.
+    heard = dict(timer.seconds)
     assert result == alone.step(torch.arange(12))
     timed.step(torch.arange(12))
-    assert clock.seconds == heard
+    assert timer.seconds == heard
 
 
 def test_every_layer_is_timed_in_place_relu_and_flatten_included():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nin_bench.errors import InputError
-from nin_bench.yaml_source import MAX_BYTES, Node, parse_yaml
+from nin_bench.grid.yaml_source import MAX_BYTES, Node, parse_yaml
 
 NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20)
 SCALARS = (
@@ -221,13 +221,6 @@ def test_a_slip_in_the_syntax_is_answered_where_it_is_with_what_to_do(text, plac
     assert refusal(f"{text}\n") == f"grid.yaml:{place}: not YAML: {message}"
 
 
-def test_a_field_that_swallowed_its_value_is_told_of_the_space():
-    node = parse_yaml("{lr:0.1, epochs: 2}", "grid.yaml")
-    with pytest.raises(InputError) as caught:
-        node.mapping("a section", ["lr", "epochs"])
-    assert str(caught.value) == "grid.yaml:1:2: lr:0.1: 'lr:0.1' is no field; put a space after the colon"
-
-
 def test_deep_nesting_exhausts_nothing():
     assert "nested more than 16 deep" in refusal("- " * 30_000)
     assert "nested more than 16 deep" in refusal("{a: " * 15_000)
@@ -240,26 +233,13 @@ def test_at_most_64_kib_are_read():
     assert refusal("a: 1\n#" + comment) == "grid.yaml: longer than 64 KiB, which is too long for a grid"
 
 
-def test_a_mapping_answers_for_its_fields():
-    node = parse_yaml("a: 1\nmdoels: 2", "grid.yaml")
-    assert list(node.mapping("a grid")) == ["a", "mdoels"]
-    with pytest.raises(InputError) as caught:
-        node.mapping("a grid", ["a", "models"])
-    assert str(caught.value) == (
-        "grid.yaml:2:1: mdoels: unknown field 'mdoels'; did you mean 'models'? Known: a, models"
-    )
-
-
-def test_what_is_no_mapping_or_list_is_refused():
-    node = parse_yaml("a: 1\nb: [1]", "grid.yaml")
-    with pytest.raises(InputError, match=r"^grid.yaml:1:4: a: 1 is not a pattern; write a mapping of fields$"):
-        node.value["a"].mapping("a pattern")
-    with pytest.raises(
-        InputError, match=r"^grid.yaml:2:4: b: a list is not a pattern; write a mapping of fields$"
-    ):
-        node.value["b"].mapping("a pattern")
-    with pytest.raises(InputError, match=r"^grid.yaml:1:4: a: 1 is not a list of models; write a list$"):
-        node.value["a"].sequence("a list of models")
+def test_a_place_is_found_by_fields_and_positions_and_what_is_not_there_is_passed_over():
+    node = parse_yaml("a: {b: [1, {c: 2}]}", "grid.yaml")
+    assert node.at("a", "b", 1, "c").value == 2
+    assert node.at("a", "(list)", "b", 0).value == 1
+    assert node.at("a", "d") is node.value["a"]
+    assert node.section("a") is node.value["a"]
+    assert (node.section("d").value, node.section("d").path) == ({}, "d")
 
 
 def test_merging_goes_key_by_key_and_replaces_lists_whole():

@@ -1,0 +1,504 @@
+"""A grid's file as one pydantic model. Where a field is an axis, a list of values stands in place of a value.
+
+Nothing inside a section is required that a profile may give: what is missing of the whole is said on expanding it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
+
+from nin_bench.cell import (
+    DataSpec,
+    ModelSpec,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Recipe,
+    Scalar,
+    Spec,
+)
+from nin_bench.errors import SpecError, shown, unknown_name
+from nin_bench.grid.refusals import AT_NAME, Loc, wrong, wrong_fields
+from nin_bench.metrics import METRICS
+
+SCHEMA = 1
+
+Size = Literal["num_params", "num_macs"]
+"""What a network can be matched in."""
+
+SIZES: tuple[Size, ...] = get_args(Size)
+
+
+class Catalog(Protocol):
+    """What a grid asks of those who know the names; all answer a wrong value with SpecError."""
+
+    def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
+        """The registered model with every argument typed and filled in."""
+
+    def resolve_data(self, spec: DataSpec) -> DataSpec:
+        """The dataset with its resolution and validation size filled in."""
+
+    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
+        """How many parameters, or MACs per image, the network has."""
+
+
+# Values
+
+
+def _value_or_list(value: object) -> str:
+    return "(list)" if isinstance(value, list) else "(value)"
+
+
+T = TypeVar("T")
+
+# With a callable to choose by, an error comes once, and not once for each form that a field may have.
+Axis = Annotated[
+    Annotated[T, Tag("(value)")] | Annotated[list[T], Field(min_length=1), Tag("(list)")],
+    Discriminator(_value_or_list),
+]
+"""A value, or a list of values that the grid takes in turn."""
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, list | dict):
+        raise wrong(f"{shown(value)} cannot stand here; give one value")
+    return value
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    again = [n for n, seed in enumerate(seeds) if seed in seeds[:n]] if len(set(seeds)) < len(seeds) else []
+    if again:
+        raise wrong_fields([((n,), f"{seeds[n]} is given twice; keep one") for n in again])
+    return seeds
+
+
+Argument = Annotated[
+    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["boolean", "integer", "number", "string", "null"]})
+]
+"""Of a model; the registry knows what it may be."""
+
+FolderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Sentence = Annotated[str, Field(pattern=r"\S")]
+
+if TYPE_CHECKING:
+    MetricName = str
+    SpreadName = str
+else:
+    MetricName = Literal[tuple(METRICS)]
+    SpreadName = Literal[tuple(name for name, metric in METRICS.items() if metric.kind == "quality")]
+
+
+class Section(Spec):
+    """A part of the file: a mapping whose fields are all known."""
+
+
+def axes_of(spec: type[Spec], base: type[Section] = Section) -> type[Section]:
+    """The spec with an axis in place of every value, none of them required."""
+    axis: Any = Axis
+    fields: dict[str, Any] = {}
+    for name, info in spec.model_fields.items():
+        default = None if info.is_required() else info.default
+        fields[name] = (axis[info.rebuild_annotation()], Field(default=default, description=info.description))
+    return create_model(f"{spec.__name__}Axes", __base__=base, __doc__=spec.__doc__, **fields)
+
+
+class _Data(Section):
+    @model_validator(mode="after")
+    def _registered(self, info: ValidationInfo) -> Self:
+        catalog: Any = info.context
+        given: Any = getattr(self, "name", None)
+        problems: list[tuple[Loc, str]] = []
+        for number, name in enumerate(given if isinstance(given, list) else [given] if given else []):
+            try:
+                catalog.resolve_data(DataSpec(name=name))
+            except SpecError as error:
+                if error.field == "name":
+                    problems.append((("name", number), error.message))
+        if problems:
+            raise wrong_fields(problems)
+        return self
+
+
+if TYPE_CHECKING:
+
+    class DataAxes(Section):
+        """Which images, at which size."""
+
+    class RecipeAxes(Section):
+        """How a model is trained."""
+
+else:
+    DataAxes, RecipeAxes = axes_of(DataSpec, _Data), axes_of(Recipe)
+
+
+# Models and patterns
+
+
+class WithArguments(Section):
+    """A section that names a model's arguments beside its own fields."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Axis[Argument]] = Field(init=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Every argument's value, or list of values."""
+        return self.model_extra or {}
+
+
+def _wrong_arguments(catalog: Any, name: str, at: Loc, arguments: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
+    """What the registry refuses, each value judged by itself."""
+    try:
+        known = catalog.resolve_model(name, {}).arguments
+    except SpecError as error:
+        yield at, error.message
+        return
+    for key, values in arguments.items():
+        if key not in known:
+            yield (key, AT_NAME), misplaced(key) or unknown_name(f"{name} argument", key, known)
+            continue
+        for number, value in enumerate(values if isinstance(values, list) else [values]):
+            try:
+                catalog.resolve_model(name, {key: value})
+            except SpecError as error:
+                yield ((key, number) if isinstance(values, list) else (key,)), error.message
+
+
+def misplaced(key: str) -> str:
+    """Where a field of recipe or data belongs that stands among a model's arguments; "" if it is none."""
+    for section, spec in (("recipe", Recipe), ("data", DataSpec)):
+        if key in spec.model_fields:
+            return f"{key!r} is a field of {section}, not of a model; write {section}: {{{key}: …}}"
+    return ""
+
+
+class Pattern(WithArguments):
+    """Matches what is equal in every field it names, or in the field's list."""
+
+    name: Axis[str] = ""
+    match: Axis[Size | None] = None
+    """What its width was matched in; null is a variant that was not."""
+    recipe: RecipeAxes = RecipeAxes()
+    data: DataAxes = DataAxes()
+
+    @model_validator(mode="after")
+    def _registered(self, info: ValidationInfo) -> Self:
+        names = self.name if isinstance(self.name, list) else [self.name]
+        problems = [
+            problem
+            for number, name in enumerate(names if "name" in self.model_fields_set else ())
+            for problem in _wrong_arguments(info.context, name, ("name", number), self.arguments)
+        ]
+        if problems:
+            raise wrong_fields(problems)
+        return self
+
+    def wanted(self) -> dict[str, list[Scalar]]:
+        """The values that match, by field; those of recipe and data as `recipe.lr`."""
+        given: dict[str, Any] = {key: getattr(self, key) for key in self.model_fields_set - {"recipe", "data"}}
+        for section, axes in (("recipe", self.recipe), ("data", self.data)):
+            given |= {f"{section}.{key}": getattr(axes, key) for key in axes.model_fields_set}
+        given |= self.arguments
+        return {key: value if isinstance(value, list) else [value] for key, value in given.items()}
+
+
+class CellPattern(Pattern):
+    """A pattern that may name seeds, too."""
+
+    seed: Axis[NonNegativeInt] = 0
+
+
+class MatchEntry(Section):
+    """Chooses the width at which a network is as large as the one variant that a pattern matches."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    num_params: Pattern | None = None
+    num_macs: Pattern | None = None
+
+    @model_validator(mode="after")
+    def _names_one_size(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            count = len(self.model_fields_set)
+            raise wrong(f"names {count} sizes; give one of {', '.join(SIZES)}, and a pattern")
+        return self
+
+    @property
+    def target(self) -> tuple[Size, Pattern]:
+        """What is matched, and the pattern of the variant that it is matched to."""
+        (size,) = (size for size in SIZES if size in self.model_fields_set)
+        return size, getattr(self, size)
+
+
+class ModelEntry(WithArguments):
+    """An entry of `models`: a model's name and arguments, each of them a value or an axis."""
+
+    name: str
+    label: Sentence | None = None
+    """The variants' name for people: `NiN-{pointwise}, lr {recipe.lr}` is filled from each variant's fields."""
+    recipe: RecipeAxes = RecipeAxes()
+    """Goes over the grid's."""
+    match: MatchEntry | None = None
+    """What the width is found by, where it is not given."""
+
+    @model_validator(mode="after")
+    def _registered(self, info: ValidationInfo) -> Self:
+        problems = list(_wrong_arguments(info.context, self.name, ("name",), self.arguments))
+        if self.match and "width" in self.arguments:
+            problems.append((("width", AT_NAME), "given, and found by match as well; leave one of the two out"))
+        if problems:
+            raise wrong_fields(problems)
+        return self
+
+
+# Claims
+
+
+class HypothesisEntry(Section):
+    """A claim about one variant against another, written before the run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
+    )
+
+    id: FolderName
+    """Its own short name."""
+    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
+    """The claim, as a sentence."""
+    primary: bool = False
+    """Whether the claims that are primary share one level of 5 %."""
+    metric: MetricName
+    """What is compared."""
+    compare: Annotated[list[Pattern], Field(min_length=2, max_length=2)]
+    """Two patterns, each of one variant; the claim is about the first, relative to the second."""
+    expect: Literal["greater", "less", "equivalent"]
+    margin: NonNegativeFloat | None = None
+    """The smallest difference that matters, in the metric's unit."""
+    factor: PositiveFloat | None = None
+    """The smallest ratio that matters, above 1."""
+
+    @model_validator(mode="after")
+    def _can_be_decided(self) -> Self:
+        if problems := list(self._problems()):
+            raise wrong_fields([((field,), message) for field, message in problems])
+        return self
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        if self.margin is None and self.factor is None:
+            yield "margin", "none is given, nor a factor; give a margin (a difference) or a factor (a ratio)"
+        if self.margin is not None and self.factor is not None:
+            yield "factor", "given beside a margin; keep one of them"
+        if self.factor is not None and self.factor <= 1:
+            yield "factor", f"{self.factor:g} is no factor; use a number above 1"
+        if self.expect == "equivalent" and self.margin == 0:
+            yield "margin", "0 leaves nothing to be equivalent within; use a margin above 0"
+        if self.margin is not None:
+            yield from _no_share(self.metric, "margin", self.margin, below=1)
+
+
+def _no_share(metric: str, field: str, value: float, below: float) -> Iterator[tuple[str, str]]:
+    """What is wrong with a number of a metric that is a share, where points were meant."""
+    if METRICS[metric].unit == "share" and not 0 <= value < below:
+        yield field, f"{value:g}, but {metric} is a share, from 0 to 1; one point is 0.01"
+
+
+class OpenClaim(Section):
+    """A claim that belongs to the question, and that this grid cannot answer."""
+
+    says: Sentence
+    """The claim, as a sentence."""
+    reason: Sentence
+    """Why it stays open here, and what would answer it."""
+
+
+class Assumption(Section):
+    """How a metric spreads over seeds, where no record tells it yet; `plan` reckons with it."""
+
+    sd: PositiveFloat
+    """Standard deviation of one variant over its seeds, in the metric's unit; of logarithms for a factor."""
+    correlation: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    """Of two variants over the seeds that they share."""
+
+    @property
+    def sd_of_differences(self) -> float:
+        """Standard deviation of the paired differences of two such variants."""
+        return float(self.sd * (2 * (1 - self.correlation)) ** 0.5)
+
+
+class ReferenceEntry(Section):
+    """A published value, and the variant that it is held against."""
+
+    id: FolderName
+    """Its own short name."""
+    says: Sentence
+    """What was published, as a sentence."""
+    metric: MetricName
+    """What was measured."""
+    model: Pattern
+    """A pattern, of one variant."""
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    """In the metric's unit; the mean, where several networks were trained."""
+    n: PositiveInt = 1
+    """Networks that it is the mean of."""
+    sd: NonNegativeFloat | None = None
+    """Their standard deviation, with n - 1 degrees of freedom."""
+    source: Sentence
+    """Where it was published."""
+    url: str | None = None
+    """Its address."""
+    differs: Sentence | None = None
+    """What was not the same there."""
+
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> Self:
+        problems: list[tuple[str, str]] = list(_no_share(self.metric, "value", self.value, below=1 + 1e-9))
+        if self.sd is not None and self.n == 1:
+            problems.append(("sd", f"{self.sd:g}, but one network has no spread; give n as well, or leave it out"))
+        if self.sd == 0:
+            problems.append(("sd", "0 says that seeds change nothing; leave it out"))
+        if self.url is not None and not self.url.startswith(("https://", "http://")):
+            message = f"{shown(self.url)} is no address; begin it with https://, or leave it out"
+            problems.append(("url", message))
+        if problems:
+            raise wrong_fields([((field,), message) for field, message in problems])
+        return self
+
+
+# The search
+
+
+class RangeEntry(Section):
+    """Numbers between two ends, both included."""
+
+    low: Argument = None
+    high: Argument = None
+    log: bool = False
+    """Whether equal factors, not equal differences, are equally far apart."""
+
+
+class SearchSettings(Section):
+    """How every variant is searched, and how the best trial is told."""
+
+    seeds: PositiveInt = 1
+    """Networks trained in every trial, whose mean is its value."""
+    epochs: PositiveInt | None = None
+    """Of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
+    sampler: Literal["grid", "qmc", "tpe", "random"] = "grid"
+    """The sampler that proposes values; `grid` takes the same evenly spaced ones for all variants."""
+    sampler_seed: int = 0
+    """Of every sampler but `grid`."""
+    pruner: Literal["none", "median", "hyperband"] = "none"
+    """Ends a poor trial early; then variants spend different budgets."""
+    objective: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
+    """What a trial is judged by, after its last epoch."""
+
+
+Searched = Annotated[
+    Annotated[RangeEntry, Tag("(value)")] | Annotated[list[Argument], Tag("(list)")],
+    Discriminator(_value_or_list),
+]
+
+
+class SearchEntry(SearchSettings):
+    """What `search` tries for every variant alike."""
+
+    space: dict[str, Searched] = {}
+    """Fields of the recipe, and `model.` with an argument that all models have."""
+    trials: PositiveInt | None = None
+    """Of every variant, in all: a search that goes on does the rest."""
+
+
+# The whole
+
+Seeds = Annotated[
+    Annotated[PositiveInt, Tag("(value)")]
+    | Annotated[
+        list[NonNegativeInt],
+        Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_distinct),
+        Tag("(list)"),
+    ],
+    Discriminator(_value_or_list),
+]
+
+
+class GridBody(Section):
+    """What a profile may lay over the grid: mappings key by key, lists replaced whole."""
+
+    data: DataAxes = DataAxes()
+    """Which images, at which size."""
+    recipe: RecipeAxes = RecipeAxes()
+    """How all models are trained."""
+    seeds: Seeds = 1
+    """How many seeds, counted from 0, or a list of them."""
+    models: Annotated[list[ModelEntry], Field(min_length=1)] = []
+    """What is compared; a list in place of a value is an axis."""
+    exclude: list[CellPattern] = []
+    """Every cell that matches one of these is left out, before combinations are checked."""
+    baseline: Pattern | None = None
+    """The variant that the report marks as the one to hold others against."""
+    hypotheses: list[HypothesisEntry] = []
+    """What is claimed, before the run."""
+    open_claims: list[OpenClaim] = []
+    """What belongs to the question, and this grid cannot answer."""
+    caveats: list[Sentence] = []
+    """What a reader of the report has to know: how rates were chosen, what may mislead."""
+    references: list[ReferenceEntry] = []
+    """Published values that variants are held against."""
+    assume: dict[SpreadName, Assumption] = {}
+    """By metric, the spread over seeds that `plan` reckons with where no record tells it."""
+    search: SearchEntry | None = None
+    """What `search` tunes, for every variant alike."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems: list[tuple[Loc, str]] = []
+        for section, entries in (("hypotheses", self.hypotheses), ("references", self.references)):
+            problems += _repeated(section, entries)
+        for metric, assumption in self.assume.items():
+            for _, message in _no_share(metric, "sd", assumption.sd, below=1):
+                problems.append((("assume", metric, "sd"), message))
+        if problems:
+            raise wrong_fields(problems)
+        return self
+
+
+def _repeated(section: str, entries: Sequence[HypothesisEntry | ReferenceEntry]) -> Iterator[tuple[Loc, str]]:
+    ids = [entry.id for entry in entries]
+    for number, one in enumerate(ids):
+        if one in ids[:number]:
+            yield (section, number, "id"), f"{one!r} is used twice; give each of the {section} its own id"
+
+
+ProfileName = Annotated[FolderName, AfterValidator(lambda name: _profile_name(name))]
+
+
+def _profile_name(name: str) -> str:
+    if name in ("full", "auto"):
+        raise wrong(f"{name!r} cannot name a profile, since it stands for one already; use another name")
+    return name
+
+
+class GridFile(GridBody):
+    """A whole grid, its profile laid over it."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: FolderName
+    """Names the results folder."""
+    data: DataAxes
+    models: Annotated[list[ModelEntry], Field(min_length=1)]
+    profiles: dict[ProfileName, GridBody] = {}
+    """By name, what is laid over the grid."""
