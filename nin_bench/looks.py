@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nin_bench.metrics import METRICS
-from nin_bench.results.schema import Hypothesis, ResolvedGrid
+from nin_bench.results.schema import Hypothesis, ResolvedGrid, TakenLook
 from nin_bench.stats.looks import Look, looks
 
 
@@ -21,9 +21,17 @@ class WatchedClaim:
     schedule: Sequence[Look]
     digest: str = ""
     """Of the claim as it stands."""
-    num_taken: int = 0
-    """Looks that have been taken."""
-    decided: bool = False
+    taken: list[TakenLook] = field(default_factory=list)
+
+    @property
+    def num_taken(self) -> int:
+        """Looks that have been taken."""
+        return len(self.taken)
+
+    @property
+    def decided(self) -> bool:
+        """Whether one of them decided it."""
+        return any(look.decided for look in self.taken)
 
     @property
     def next_look(self) -> Look | None:
@@ -31,12 +39,6 @@ class WatchedClaim:
         if self.decided or self.num_taken == len(self.schedule):
             return None
         return self.schedule[self.num_taken]
-
-    def take(self, *, decided: bool) -> None:
-        """The next look has been taken."""
-        assert self.next_look is not None
-        self.num_taken += 1
-        self.decided = decided
 
 
 @dataclass
@@ -93,7 +95,6 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
     """The schedule of a grid, with the looks that were taken; None if every variant is trained with all seeds."""
     if grid.until_decided is None:
         return None
-    schedule = looks(len(grid.seeds))
     ids = {variant.label: variant.variant_id for variant in grid.variants}
     claims = []
     for hypothesis in grid.hypotheses:
@@ -106,13 +107,20 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
                 id=hypothesis.id,
                 is_primary=hypothesis.primary,
                 variant_ids={ids[label] for label in hypothesis.compare},
-                schedule=schedule,
+                schedule=looks(len(_seeds_of(grid, hypothesis.id))),
                 digest=digest,
-                num_taken=len(taken),
-                decided=any(look.decided for look in taken),
+                taken=taken,
             )
         )
-    return SeedsUntilDecided(grid.seeds, schedule, claims)
+    return SeedsUntilDecided(grid.seeds, looks(len(grid.seeds)), claims)
+
+
+def _seeds_of(grid: ResolvedGrid, name: str) -> Sequence[int]:
+    """The seeds that were planned when a claim was first locked; its looks stay where they were."""
+    for lock in grid.locks:
+        if any(one.id == name for one in lock.hypotheses):
+            return lock.seeds
+    return grid.seeds
 
 
 def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
@@ -123,5 +131,5 @@ def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
         variant_ids: by label.
     """
     compared = [variant_ids[label] for label in hypothesis.compare]
-    fixed = hypothesis.model_dump(exclude={"says", "compare"}, exclude_defaults=True) | {"compare": compared}
+    fixed = hypothesis.model_dump(exclude={"claim", "compare"}, exclude_defaults=True) | {"compare": compared}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()

@@ -55,22 +55,21 @@ class LookTaker:
             self._take(claim)
 
     def _take(self, claim: WatchedClaim) -> None:
-        look = claim.next_look
+        look, grid = claim.next_look, self._folder.read_grid()
         assert look is not None
-        grid = self._folder.read_grid()
-        verdict = judge_look(load_results(self._folder.path), claim.id, look)
+        verdict = judge_look(load_results(self._folder.path), claim)
         taken = TakenLook(
             hypothesis=claim.id,
             claim=claim.digest,
             n=look.n,
             seeds=tuple(verdict.pairs),
             verdict=verdict.verdict,
-            decided=verdict.verdict != "undecided",
+            decided=verdict.verdict in ("supported", "refuted"),
             taken_at=now(),
         )
         # Kept before anything follows from it: a run that is killed here does not decide again.
         self._folder.write_grid(grid.model_copy(update={"looks": (*grid.looks, taken)}))
-        claim.take(decided=taken.decided)
+        claim.taken.append(taken)
         unneeded = [cell_id for place, cell_id in self._cell_ids.items() if not self._seeds.may_be_needed(*place)]
         self._on_event(LookTaken(taken, unneeded))
 
