@@ -149,10 +149,8 @@ def judge(results: Results) -> list[Verdict]:
             verdict = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
         else:
             look = claim.schedule[max(claim.num_taken, 1) - 1]
-            counted = claim.taken[-1].seeds if claim.taken else seeds[: look.n]
-            verdict = _judge_look(
-                evidence.test(entry, counted), level, look, claim, post_hoc=not lock.holds(entry)
-            )
+            case = evidence.test(entry, claim.taken[-1].seeds if claim.taken else seeds[: look.n])
+            verdict = _judge_look(case, level, look, claim, post_hoc=not lock.holds(entry))
         found.append(verdict)
     return found
 
