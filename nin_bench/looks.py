@@ -106,7 +106,7 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
             WatchedClaim(
                 id=hypothesis.id,
                 is_primary=hypothesis.primary,
-                variant_ids={ids[label] for label in hypothesis.compare},
+                variant_ids={ids[label] for label in _compared(hypothesis)},
                 schedule=looks(len(_seeds_of(grid, hypothesis.id))),
                 digest=digest,
                 taken=taken,
@@ -130,6 +130,15 @@ def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
         hypothesis: the claim.
         variant_ids: by label.
     """
-    compared = [variant_ids[label] for label in hypothesis.compare]
-    fixed = hypothesis.model_dump(exclude={"claim", "compare"}, exclude_defaults=True) | {"compare": compared}
+    labels = {"compare", "minus", "points"}
+    compared = [variant_ids[label] for label in _compared(hypothesis)]
+    fixed = hypothesis.model_dump(exclude={"claim", *labels}, exclude_defaults=True) | {"compare": compared}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def _compared(hypothesis: Hypothesis) -> list[str]:
+    """Labels of all variants that a claim compares, at each value of the axis that it is judged over."""
+    pairs = [hypothesis.compare, hypothesis.minus]
+    for point in hypothesis.points:
+        pairs += [point.compare, point.minus]
+    return [label for pair in pairs if pair for label in pair]

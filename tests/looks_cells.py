@@ -1,4 +1,4 @@
-"""A grid whose seeds are trained until its claims are decided, and cells that are no networks but have accuracies."""
+"""A grid whose seeds are trained until its claims are decided; its cells have accuracies, but no networks."""
 
 import hashlib
 import os

@@ -15,7 +15,7 @@ from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
-from nin_bench.runner.cost_benchmark import CostBenchmark
+from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.scheduler import Scheduler
@@ -83,6 +83,7 @@ def run_grid(
         ResultsError: the folder cannot be written, is in use, or belongs to another question. What is in it is
             whole, and the next run goes on from it.
     """
+    num_rounds = options.num_rounds or rounds_for(grid)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
     specs = [one.cell.data for one in planned if one.may_run]
     with open_session(grid, folder, options, specs, preload=task.preload) as session:
@@ -94,9 +95,9 @@ def run_grid(
         planned = plan_cells(grid, folder, fresh=options.fresh, looks=seeds_until_decided(folder.read_grid()))
         planned = [_tidied(one, folder, options.fresh) for one in planned]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
-        to_measure, damaged = _unmeasured(todo, folder, session, options.num_rounds)
+        to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
-        _measure(to_measure, folder, session, options, on_event)
+        _measure(to_measure, folder, session, options, num_rounds, on_event)
         count_images = RegistryCatalog(options.data_dir).count_images
         planned = estimate_cells(planned, folder, session.machine["fingerprint"], len(session.slots), count_images)
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
@@ -126,13 +127,14 @@ def measure_grid(
         InputError: a network cannot be built, the data cannot be had, the device is not there.
         ResultsError: the folder cannot be written, is in use, or belongs to another question.
     """
+    num_rounds = options.num_rounds or rounds_for(grid)
     load_plan(grid, folder, options.data_dir)
     variants = {cell.variant_id: cell for cell in grid.selected}
     with open_session(grid, folder, options, [cell.data for cell in variants.values()]) as session:
-        to_measure, notes = _unmeasured(variants.values(), folder, session, options.num_rounds)
+        to_measure, notes = _unmeasured(variants.values(), folder, session, num_rounds)
         if options.fresh:
             to_measure = list(variants.values())
-        _measure(to_measure, folder, session, options, on_event)
+        _measure(to_measure, folder, session, options, num_rounds, on_event)
         costs = [
             VariantCost(variant_id, cell.label, _entry(folder, variant_id, session.machine))
             for variant_id, cell in variants.items()
@@ -177,6 +179,7 @@ def _measure(
     folder: ResultsFolder,
     session: RunSession,
     options: RunOptions,
+    num_rounds: int,
     on_event: Callable[[Event], None],
 ) -> None:
     if cells:
@@ -184,7 +187,7 @@ def _measure(
             cells,
             folder,
             session.executor,
-            num_rounds=options.num_rounds,
+            num_rounds=num_rounds,
             timeout_seconds=options.timeout_seconds,
             machine=session.machine,
             data_dir=options.data_dir,
