@@ -52,7 +52,7 @@ def test_every_entry_gives_way_to_its_variants_and_all_else_stays(tune):
         "  - name: lenet\n"
         "    activation: relu   # not sigmoid\n"
         "    recipe: {lr: 0.5, weight_decay: 1.0e-4}\n"
-        "# what is session against what\n"
+        "# what is held against what\n"
         "baseline: {name: lenet}\n"
         f"{SEARCH}"
     )
@@ -72,7 +72,7 @@ def test_every_entry_gives_way_to_its_variants_and_all_else_stays(tune):
         "  # the other\n"
         "  # found 3\n"
         "  - {name: lenet, activation: relu, recipe: {lr: 0.03, weight_decay: 0.0001}}\n"
-        "# what is session against what\n"
+        "# what is held against what\n"
         "baseline: {name: lenet}\n"
         f"{SEARCH}"
     )
