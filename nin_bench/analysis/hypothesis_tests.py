@@ -86,7 +86,7 @@ class Evidence:
         """Look it up in a results folder as read."""
         cells = results.cells
         labels = {variant["variant_id"]: variant["label"] for variant in results.grid["variants"]}
-        chance = chance_level(results, "chance_accuracy")
+        chance = chance_level(results).accuracy
         values = known_metrics(cells).assign(
             chance_accuracy=numbers(cells, "chance_accuracy").fillna(math.nan if chance is None else chance),
             num_lost_classes=numbers(cells, "num_lost_classes"),

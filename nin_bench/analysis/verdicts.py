@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest, contrast_of
@@ -21,6 +21,19 @@ from nin_bench.stats import (
 
 Outcome = Literal["supported", "refuted", "undecided", "not testable"]
 TestName = Literal["signed-rank", "sign", "Newcombe and McNemar", "counts"]
+
+
+Bounds = tuple[float | None, float | None]
+"""An interval, of which an end is None where the pairs do not bound it."""
+
+
+def ends_of(bounds: Bounds | None, *, is_factor: bool) -> Interval | None:
+    """The ends of an interval; one that is not bounded is infinite, or 0 for a factor."""
+    if bounds is None:
+        return None
+    low, high = bounds
+    lowest = 0.0 if is_factor else -math.inf
+    return lowest if low is None else low, math.inf if high is None else high
 
 
 @dataclass(frozen=True)
@@ -68,10 +81,9 @@ class Verdict:
     effect: float | None
     """The estimate of A less B in the metric's unit, or of A over B where a factor is claimed; None where it is
     infinite, because most networks failed, or where there is none."""
-    interval: Interval | None
-    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is infinite.
-
-    None where neither end is bounded, and for counts."""
+    interval: Bounds | None
+    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is None; so is
+    all of it if neither end is bounded, and for counts."""
     n: int | None
     """Pairs that the verdict rests on, of seeds or of rounds; None where two counts decide, and no pair."""
     test: TestName | None
@@ -123,9 +135,10 @@ class Verdict:
         """Whether it is about counts, which no seed changes."""
         return METRICS[self.metric].deterministic
 
-    def as_dict(self) -> dict[str, Any]:
-        """Its plain values."""
-        return asdict(self)
+    @property
+    def ends(self) -> Interval | None:
+        """The interval; an end that the pairs do not bound is infinite, or 0 for a factor."""
+        return ends_of(self.interval, is_factor=self.factor is not None)
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ class PointVerdict:
     value: Any
     verdict: Outcome
     effect: float | None
-    interval: Interval | None
+    interval: Bounds | None
     """At `level`."""
     level: float
     """The claim's level divided by the number of values, so that their intervals hold together."""
@@ -212,7 +225,7 @@ class _Finding:
 
     verdict: Outcome
     effect: float | None = None
-    interval: Interval | None = None
+    interval: Bounds | None = None
     test: TestName | None = None
     p_support: float | None = None
     p_refute: float | None = None
@@ -233,7 +246,7 @@ def _find(case: HypothesisTest, level: float) -> _Finding:
             verdict = shares.decide(claim, level)
             return _Finding(verdict, shares.difference, interval, "Newcombe and McNemar")
         case PairedTest() as test:
-            interval, weighed = test.interval(level), claim.p_values(test)
+            interval, weighed = test.interval(level), test.p_values(claim)
             return _Finding(
                 verdict=claim.decide(interval),
                 effect=_finite(_scaled(test.estimate, ratio)),
@@ -269,6 +282,8 @@ def _finite(effect: float) -> float | None:
     return effect if math.isfinite(effect) else None
 
 
-def _bounded(interval: Interval, ratio: bool) -> Interval | None:
-    """An interval; None where neither end is bounded."""
-    return None if interval == ((0.0 if ratio else -math.inf), math.inf) else interval
+def _bounded(interval: Interval, ratio: bool) -> Bounds | None:
+    """An interval; None for an end that is not bounded, and for all of it where neither is."""
+    low, high = interval
+    ends = None if low == (0.0 if ratio else -math.inf) else low, None if math.isinf(high) else high
+    return None if ends == (None, None) else ends

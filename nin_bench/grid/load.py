@@ -14,7 +14,7 @@ from nin_bench.errors import InputError, some_of
 from nin_bench.grid.claims import Hypothesis, Reference, resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
 from nin_bench.grid.file import Assumption, Catalog, GridFile, OpenClaim, UntilDecided
-from nin_bench.grid.match import find_widths
+from nin_bench.grid.match import find_widths, same_networks
 from nin_bench.grid.patterns import Exclusion, PatternIndex
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, search_seeds
@@ -70,7 +70,7 @@ class Grid:
     assume: dict[str, Assumption]
     """By metric."""
     notes: tuple[str, ...]
-    """What is not wrong, and yet hardly meant: patterns of `exclude` that match no cell."""
+    """What is not wrong, and yet hardly meant: patterns that exclude nothing, widths that change nothing."""
     search: SearchSpec | None
     """What `search` tries for every variant; None where the grid does not say."""
     overrides: tuple[str, ...]
@@ -166,7 +166,7 @@ class Grid:
             caveats=tuple(file.caveats),
             references=tuple(references),
             assume=file.assume,
-            notes=exclusion.notes(),
+            notes=(*exclusion.notes(), *same_networks(variants, catalog)),
             search=search,
             overrides=tuple(overrides),
         )

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import MissingCell
-from nin_bench.analysis.verdicts import Shares, Verdict
+from nin_bench.analysis.verdicts import Shares, Verdict, ends_of
 from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.report.text import human_bytes, number_ranges
 from nin_bench.report.units import Quantity, as_cells
 from nin_bench.stats import least_pairs
-
-_OPENINGS = {"supported": "Yes", "refuted": "No", "undecided": "Not decided"}
 
 CAVEATS = {
     "generalisation_gap": "A smaller gap can also mean that the network learned less; compare the accuracies.",
@@ -41,12 +38,6 @@ def describe_verdict(verdict: Verdict, names: Names) -> VerdictText:
     return VerdictText(wording.headline(), " ".join(evidence), _remarks(verdict, names))
 
 
-def verdict_as_dict(verdict: Verdict, names: Names) -> dict[str, Any]:
-    """A verdict as report.json holds it: its values and its words."""
-    text = describe_verdict(verdict, names)
-    return {**verdict.as_dict(), "headline": text.headline, "evidence": text.evidence, "remarks": text.remarks}
-
-
 @dataclass(frozen=True)
 class _Wording:
     """How one verdict is said."""
@@ -61,27 +52,26 @@ class _Wording:
         verdict = self.verdict
         if verdict.verdict == "not testable":
             return f"Not testable: {verdict.reason}."
-        return f"{_OPENINGS[verdict.verdict]}: {self._found()}{self._where()}."
+        if verdict.verdict == "undecided" or verdict.minus is not None or verdict.effect is None:
+            return self._range()
+        if verdict.factor is None and self._quantity.is_zero(verdict.effect):
+            return f"{self.a} and {self.b} have {self._side(verdict.effect)}{self._where()}."
+        apart = " of" if verdict.factor is not None else " than"
+        return f"{self.a} has {self._side(verdict.effect)}{apart} {self.b}{self._where()}."
 
-    def _found(self) -> str:
-        verdict = self.verdict
-        if verdict.verdict != "undecided":
-            if verdict.effect is None:
-                return "most networks failed"
-            if verdict.minus is not None:
-                return f"the one difference in {self.title} less the other is {self._effect()}"
-            apart = " of" if verdict.factor is not None else " than"
-            same = "" if verdict.factor is None and self._quantity.is_zero(verdict.effect) else f"{apart} {self.b}"
-            return self._side(verdict.effect) + same
-        if verdict.interval is not None:
-            low, high = map(self._end, verdict.interval)
-            return f"anything from {low} to {high}{self._quantity.name} {self.title} fits the {self._pairs()}"
-        least = least_pairs(verdict.level)
+    def _range(self) -> str:
+        """What the pairs leave possible, in a sentence."""
+        verdict, least = self.verdict, least_pairs(self.verdict.level)
+        if verdict.ends is not None:
+            low, high = map(self._end, verdict.ends)
+            what = "ratio" if verdict.factor is not None else "difference"
+            title = self.title.removeprefix("of the ")
+            return f"The {what} in {title} is between {low} and {high}{self._quantity.name}{self._where()}."
         if (verdict.n or 0) < least:
             return (
-                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}"
+                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}."
             )
-        return f"so many networks failed that the {self._pairs()} bound nothing"
+        return f"So many networks failed that {self._pairs()} bound nothing."
 
     def _side(self, effect: float) -> str:
         """An effect with its direction and the metric's name."""
@@ -114,7 +104,9 @@ class _Wording:
         for point in verdict.points:
             found = point.reason or "no finite estimate"
             if point.effect is not None:
-                effect, interval = as_cells(self.unit, point.effect, point.interval, self._margins)
+                effect, interval = as_cells(
+                    self.unit, point.effect, ends_of(point.interval, is_factor=self.unit is None), self._margins
+                )
                 found = f"{effect} ({interval})" if interval else effect
             said.append(f"{point.value}: {point.verdict}, {found}, n={point.n}")
         level = f"{100 * (1 - verdict.points[0].level):.4g} %"
@@ -142,10 +134,10 @@ class _Wording:
         if verdict.effect is None:
             shown = "no finite estimate"
         else:
-            shown, _ = as_cells(self.unit, verdict.effect, verdict.interval, self._margins)
-        if verdict.interval is None:
+            shown, _ = as_cells(self.unit, verdict.effect, verdict.ends, self._margins)
+        if verdict.ends is None:
             return shown
-        low, high = map(self._end, verdict.interval)
+        low, high = map(self._end, verdict.ends)
         return f"{shown} ({100 * (1 - verdict.level):.4g} % interval {low} to {high})"
 
     def _number(self, value: float) -> str:
@@ -167,7 +159,9 @@ class _Wording:
             }[expect]
         margin = self.verdict.margin or 0.0
         quantity = Quantity(self.verdict.unit, 0)
-        size = f"{quantity.scale * margin:,.6g}{quantity.name}"
+        scaled = quantity.scale * margin
+        name = " point" if quantity.name == " points" and scaled == 1 else quantity.name if scaled else ""
+        size = f"{scaled:,.6g}{name}"
         sign = "−" if margin else ""
         return {"greater": f"above {size}", "less": f"below {sign}{size}", "equivalent": f"within ±{size}"}[expect]
 
@@ -199,7 +193,7 @@ class _Wording:
 
     @property
     def _quantity(self) -> Quantity:
-        return Quantity.of(self.unit, self.verdict.effect or 0.0, self.verdict.interval, self._margins)
+        return Quantity.of(self.unit, self.verdict.effect or 0.0, self.verdict.ends, self._margins)
 
 
 def _remarks(verdict: Verdict, names: Names) -> list[str]:
