@@ -8,7 +8,7 @@ All tensors of the network are counted. What kernels borrow while they run (work
 dataset and the process around them come on top, and are measured.
 
 This is the only module that uses fake tensors. It relies on PyTorch internals in three places: the exception by
-which a fake tensor refuses to give its value, `UntypedStorage._cdata` as the identity of a storage, and the name of
+which a fake tensor refuses to give its value, `UntypedStorage._cdata` as a storage's identity, and the name of
 a leaf's autograd node. An assertion fails if one of them changes.
 """
 
