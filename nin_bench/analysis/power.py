@@ -102,7 +102,7 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
         seeds.setdefault(cell.label, set()).add(cell.seed)
     found = []
     for one in grid.hypotheses:
-        level = ALPHA / len(family) if one in family else ALPHA
+        level, kind = ALPHA / len(family) if one in family else ALPHA, METRICS[one.metric].kind
         planned = Power(
             id=one.id,
             metric=one.metric,
@@ -110,7 +110,7 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
             num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one.model_dump()).labels))),
             level=level,
             least_pairs=least_pairs(level * looks(len(grid.seeds))[-1].share if grid.until_decided else level),
-            untested=_UNTESTED.get(METRICS[one.metric].kind),
+            untested=_UNTESTED.get("measured" if one.kinds and kind == "observed" else kind),
         )
         at = looks(planned.num_seeds) if grid.until_decided else [Look(planned.num_seeds, 1.0)]
         spread = spread_of(one, grid, read)

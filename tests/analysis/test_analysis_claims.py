@@ -116,7 +116,7 @@ def test_kinds_of_layers_are_compared_by_their_shares(tmp_path: Path) -> None:
     assert by_time.effect == pytest.approx(-0.4, abs=0.005)
     assert (by_margin.family_size, by_time.family_size) == (1, 1)  # counts take no share of the level
     assert words(folder) == VerdictText(
-        headline="Yes: 22.0 points less of the MACs per image than convolution.",
+        headline="pointwise has 22.0 points less of the MACs per image than convolution.",
         evidence="MACs per image, pointwise − convolution: 38 % against 60 %, −22.0 points; "
         "claimed: below −10 points.",
         remarks=[],

@@ -96,6 +96,8 @@ def test_a_pattern_tells_the_matched_from_the_others(load):
          "Known: num_macs, num_params"),
         ("name: net, depth: 1, match: {}",
          "grid.yaml:6:34: models[1].match: names 0 sizes; give one of num_params, num_macs, and a pattern"),
+        ("name: net, depth: 1, match: {num_params: null}",
+         "grid.yaml:6:47: models[1].match.num_params: null is not a pattern; write a mapping of fields"),
         ("name: net, depth: 1, match: num_params",
          "grid.yaml:6:34: models[1].match: 'num_params' is not a match; write a mapping of fields"),
         ("name: net, depth: 1, head: fc, match: {num_params: {depth: 3}}",
