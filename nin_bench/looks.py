@@ -98,15 +98,15 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
     ids = {variant.label: variant.variant_id for variant in grid.variants}
     claims = []
     for hypothesis in grid.hypotheses:
-        if METRICS[hypothesis.metric].kind not in ("quality", "rate"):
-            continue  # no seed changes it
+        if not needs_seeds(hypothesis):
+            continue
         digest = claim_digest(hypothesis, ids)
         taken = [look for look in grid.looks if (look.hypothesis, look.claim) == (hypothesis.id, digest)]
         claims.append(
             WatchedClaim(
                 id=hypothesis.id,
                 is_primary=hypothesis.primary,
-                variant_ids={ids[label] for label in _compared(hypothesis)},
+                variant_ids={ids[label] for label in compared_labels(hypothesis)},
                 schedule=looks(len(_seeds_of(grid, hypothesis.id))),
                 digest=digest,
                 taken=taken,
@@ -123,6 +123,11 @@ def _seeds_of(grid: ResolvedGrid, name: str) -> Sequence[int]:
     return grid.seeds
 
 
+def needs_seeds(hypothesis: Hypothesis) -> bool:
+    """Whether a claim is judged over seeds; no seed changes counts, nor what is measured apart from training."""
+    return METRICS[hypothesis.metric].kind in ("quality", "rate")
+
+
 def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
     """SHA-256 of what a look at a claim decides on; its wording may change, and labels may.
 
@@ -131,12 +136,12 @@ def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
         variant_ids: by label.
     """
     labels = {"compare", "minus", "points"}
-    compared = [variant_ids[label] for label in _compared(hypothesis)]
+    compared = [variant_ids[label] for label in compared_labels(hypothesis)]
     fixed = hypothesis.model_dump(exclude={"claim", *labels}, exclude_defaults=True) | {"compare": compared}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
-def _compared(hypothesis: Hypothesis) -> list[str]:
+def compared_labels(hypothesis: Hypothesis) -> list[str]:
     """Labels of all variants that a claim compares, at each value of the axis that it is judged over."""
     pairs = [hypothesis.compare, hypothesis.minus]
     for point in hypothesis.points:

@@ -1,6 +1,6 @@
 """What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -115,6 +115,24 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
     if record is None:
         return PlannedCell(cell, "missing")
     return PlannedCell(cell, "outdated", outcome) if is_outdated else PlannedCell(cell, "retry", outcome, record)
+
+
+def expected_cells(
+    grid: Grid, planned: Sequence[PlannedCell], expected_seeds: Mapping[str, float]
+) -> list[PlannedCell]:
+    """The cells that a run is expected to train, where seeds are trained until claims are decided.
+
+    Args:
+        grid: what is asked.
+        planned: its cells.
+        expected_seeds: of each variant, by its id.
+    """
+    order = {seed: number for number, seed in enumerate(grid.seeds)}
+    return [
+        one
+        for one in planned
+        if one.has_to_run or (one.may_run and order[one.cell.seed] < round(expected_seeds[one.cell.variant_id]))
+    ]
 
 
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:

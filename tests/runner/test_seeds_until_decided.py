@@ -9,6 +9,7 @@ import looks_cells
 import pytest
 from looks_cells import GRID, LOOKS, NUM_TRAINED
 
+from nin_bench import cli
 from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.grid import Grid
@@ -138,3 +139,16 @@ def test_a_plan_says_what_is_needed_now_later_or_not_at_all(bench):
     assert needs() == {
         8: {"done": 12, "no": 4}, 16: {"done": 16}, 32: {"done": 16}, 64: {"done": 8, "no": 8},
     }  # fmt: skip
+
+
+def test_a_plan_says_what_is_expected_and_what_is_the_most(bench, monkeypatch, capsys):
+    bench.grid()
+    monkeypatch.chdir(bench.path)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["plan", "--grid", "grid.yaml", "--device", "cpu"])
+    assert ended.value.code in (0, None)
+    lines = capsys.readouterr().out.splitlines()
+    # As assumed, claims are true by twice their margins, and need nearly all of the seeds.
+    assert "64 cells: 32 to run, 56 as expected, 56 at most, 0 done" in lines
+    assert "mlp hidden=8   seed 8  missing, if a claim is undecided" in lines
+    assert "mlp hidden=64  seed 8  missing, not needed" in lines
