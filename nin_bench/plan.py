@@ -11,7 +11,7 @@ from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
-from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder, is_of
+from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 
 State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
@@ -82,13 +82,13 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
         record = folder.read_record(cell.cell_id)
     except DamagedFileError:
         record = None
-    outcome = record["outcome"] if record else None
-    is_outdated = record is not None and not is_of(record, cell.as_dict())
+    outcome = record.outcome if record else None
+    is_outdated = record is not None and not record.is_of(cell)
     if outcome in FINAL_OUTCOMES and not is_outdated:
         return PlannedCell(cell, "done", outcome)
     if (saved := Checkpoints(folder.checkpoints_path, cell).newest_record()) is not None:
         record = None if is_outdated else record
-        return PlannedCell(cell, "continue", outcome, record, num_epochs_saved=len(saved["history"]))
+        return PlannedCell(cell, "continue", outcome, record, num_epochs_saved=len(saved.history))
     if record is None:
         return PlannedCell(cell, "missing")
     return PlannedCell(cell, "outdated", outcome) if is_outdated else PlannedCell(cell, "retry", outcome, record)
@@ -103,13 +103,14 @@ def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
     stored = folder.find_grid()
     if stored is None:
         return
-    if stored.get("name") != grid.name:
+    if stored.name != grid.name:
         raise ResultsError(
-            f"{folder.path}: holds results of the grid {stored.get('name')!r}, not of {grid.name!r}; "
+            f"{folder.path}: holds results of the grid {stored.name!r}, not of {grid.name!r}; "
             "choose another folder with --results"
         )
-    for section, planned in (("data", grid.data), ("recipe", grid.recipe)):
-        earlier = _DEFAULTS[section] | stored.get(section, {})  # a field that it lacks is younger than the folder
+    for section, kept, planned in (("data", stored.data, grid.data), ("recipe", stored.recipe, grid.recipe)):
+        earlier: dict[str, Any] = dict(_DEFAULTS[section])  # a field that it lacks is younger than the folder
+        earlier |= {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
         changed = [key for key in earlier | planned if earlier.get(key) != planned.get(key)]
         if changed:
             told = ", ".join(f"{key}: {earlier.get(key)!r}, now {planned.get(key)!r}" for key in changed)

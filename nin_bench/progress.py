@@ -101,7 +101,7 @@ class _Lines:
             case EpochEnded():
                 self.epoch(event.cell.cell_id, event.row["epoch"], _epoch_note(event.row))
             case CellEnded():
-                interrupted = event.record["outcome"] == "interrupted"
+                interrupted = event.record.outcome == "interrupted"
                 self.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)
             case SearchPlanned():
                 self.say_heading()
@@ -266,12 +266,12 @@ def _measuring_line(event: BenchmarkStarted) -> str:
 
 def _outcome(event: CellEnded) -> str:
     record = event.record
-    accuracy = record["metrics"].get("test_accuracy")
+    accuracy = record.metrics.test_accuracy
     reached = "" if accuracy is None else f", test accuracy {accuracy:.1%}"
-    why = record["attempts"][-1]["error"]
+    why = record.attempts[-1].error
     cause = f": {why.splitlines()[0]}" if why else ""
     again = "; will be tried again" if event.will_retry else ""
-    return f"{record['outcome']}{reached}{cause}{again}"
+    return f"{record.outcome}{reached}{cause}{again}"
 
 
 def _epoch_note(row: Mapping[str, Any]) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 
 from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
-from nin_bench.grid import Grid, Hypothesis
+from nin_bench.grid import Grid
 from nin_bench.metrics import METRICS
+from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs, looks
 
 POWER = 0.8
@@ -107,7 +108,7 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
             id=one.id,
             metric=one.metric,
             factor=one.factor is not None,
-            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one.model_dump()).labels))),
+            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one).labels))),
             level=level,
             least_pairs=least_pairs(level * looks(len(grid.seeds))[-1].share if grid.until_decided else level),
             untested=_UNTESTED.get("measured" if one.kinds and kind == "observed" else kind),
@@ -127,7 +128,7 @@ def _with_chances(
     known = replace(planned, spread=spread, failures=failures, detectable_sds=sds)
     if spread is None:
         return known
-    claim, scenarios = claim_of(hypothesis.model_dump()), []
+    claim, scenarios = claim_of(hypothesis), []
     for truth, why in _truths(claim, spread):
         found = chances(
             claim,

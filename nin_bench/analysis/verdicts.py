@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest, contrast_of
-from nin_bench.analysis.lock import Entry, Level, Lock, levels
+from nin_bench.analysis.lock import Level, Lock, levels
 from nin_bench.analysis.pairs import MissingCell
 from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
+from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import (
     Expectation,
     Interval,
@@ -164,9 +165,9 @@ def judge(results: Results) -> list[Verdict]:
     """
     grid, lock, evidence = results.grid, Lock.read(results.grid), Evidence.of(results)
     found = []
-    for entry, level in zip(grid["hypotheses"], levels(lock, grid["hypotheses"]), strict=True):
+    for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True):
         seeds = lock.seeds_of(entry)
-        added = sorted(set(grid["seeds"]) - set(seeds))
+        added = sorted(set(grid.seeds) - set(seeds))
         judged = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
         found.append(replace(judged, points=_judge_points(entry, seeds, evidence, level)))
     return found
@@ -177,14 +178,14 @@ def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequenc
     found = _find(case, level.alpha)
     shares = {name: pairs.shares(name) if pairs else None for name in ("failed", "lost_classes")}
     return Verdict(
-        id=entry["id"],
-        says=entry["says"],
-        primary=bool(entry["primary"]),
+        id=entry.id,
+        says=entry.claim,
+        primary=entry.primary,
         metric=case.metric.name,
-        compare=(entry["compare"][0], entry["compare"][1]),
-        expect=entry["expect"],
-        margin=entry.get("margin"),
-        factor=entry.get("factor"),
+        compare=(entry.compare[0], entry.compare[1]),
+        expect=entry.expect,
+        margin=entry.margin,
+        factor=entry.factor,
         n=case.n,
         level=level.alpha,
         family_size=level.family_size,
@@ -199,22 +200,22 @@ def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequenc
         missing=pairs.missing if pairs else [],
         seeds_added=list(added) if pairs else [],
         values=test.values if isinstance(test, Counts) else None,
-        minus=entry.get("minus") and (entry["minus"][0], entry["minus"][1]),
-        kinds=entry.get("kinds") and (entry["kinds"][0], entry["kinds"][1]),
-        over=entry.get("over"),
+        minus=entry.minus and (entry.minus[0], entry.minus[1]),
+        kinds=entry.kinds and (entry.kinds[0], entry.kinds[1]),
+        over=entry.over,
         **vars(found),
     )
 
 
 def _judge_points(
-    entry: Entry, seeds: Sequence[int], evidence: Evidence, level: Level
+    entry: Hypothesis, seeds: Sequence[int], evidence: Evidence, level: Level
 ) -> tuple[PointVerdict, ...]:
     found = []
-    for point in entry.get("points") or ():
-        case, alpha = evidence.test(entry, seeds, contrast_of(point)), level.alpha / len(entry["points"])
+    for point in entry.points:
+        case, alpha = evidence.test(entry, seeds, contrast_of(point)), level.alpha / len(entry.points)
         one, reason = _find(case, alpha), case.test if isinstance(case.test, str) else None
         found.append(
-            PointVerdict(point["value"], one.verdict, one.effect, one.interval, alpha, case.n, one.test, reason)
+            PointVerdict(point.value, one.verdict, one.effect, one.interval, alpha, case.n, one.test, reason)
         )
     return tuple(found)
 

@@ -1,6 +1,5 @@
 """The question: a YAML file, read into variants, cells and hypotheses. Imports no torch."""
 
-from nin_bench.grid.claims import Hypothesis, Reference
 from nin_bench.grid.file import Assumption, Catalog, OpenClaim, Size
 from nin_bench.grid.load import Grid
 from nin_bench.grid.search import MODEL, Choice, Range, SearchSpec, trial_variant, with_params
@@ -12,11 +11,9 @@ __all__ = [
     "Catalog",
     "Choice",
     "Grid",
-    "Hypothesis",
     "Match",
     "OpenClaim",
     "Range",
-    "Reference",
     "SearchSpec",
     "Size",
     "Variant",

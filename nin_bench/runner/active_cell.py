@@ -14,6 +14,7 @@ from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
@@ -104,9 +105,9 @@ class ActiveCell:
         return self.cell.cell_id
 
     @property
-    def earlier_attempts(self) -> Sequence[Mapping[str, Any]]:
+    def earlier_attempts(self) -> Sequence[Attempt]:
         """Those of the record that this attempt goes on from."""
-        return self.planned.record["attempts"] if self.planned.record else ()
+        return self.planned.record.attempts if self.planned.record else ()
 
     def task(self) -> Task:
         """Train the cell from its last checkpoint on."""
@@ -147,7 +148,7 @@ class ActiveCell:
         result = end.result if end.how == "returned" else CellResult(self._record_of_death(end))
         assert isinstance(result, CellResult)
         record = self._timed(result.record)
-        outcome: str = record["outcome"]
+        outcome: str = record.outcome
         is_final = outcome in FINAL_OUTCOMES
         # A final record is replaced only by another one.
         if is_final or self.planned.state != "again":
@@ -166,18 +167,19 @@ class ActiveCell:
         """The record with the actual and the estimated seconds of its last attempt."""
         took = {
             "seconds": time.monotonic() - self.started_seconds,
-            "foretold_seconds": self.planned.estimate.seconds,
+            "estimated_seconds": self.planned.estimate.seconds,
         }
-        *earlier, last = record["attempts"]
-        return {**record, "attempts": [*earlier, {**last, **took}]}
+        *earlier, last = record.attempts
+        return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})
 
     def _record_of_death(self, end: Ended) -> Record:
         """The record of a cell whose worker died: the cause, and the last that was sent or saved."""
         outcome, error = describe_end(end, self.queue.options.timeout_seconds)
-        metrics, history = self.metrics, self.history
+        metrics: Metrics | Mapping[str, Any] = self.metrics
+        history: Sequence[Epoch | Mapping[str, Any]] = self.history
         saved = Checkpoints(self.queue.folder.checkpoints_path, self.cell).newest_record()
-        if saved is not None and (saved["metrics"]["num_steps"] or 0) > (metrics.get("num_steps") or 0):
-            metrics, history = saved["metrics"], saved["history"]
+        if saved is not None and (saved.metrics.num_steps or 0) > (self.metrics.get("num_steps") or 0):
+            metrics, history = saved.metrics, saved.history
         return make_record(
             self.cell,
             outcome,
@@ -195,8 +197,8 @@ class ActiveCell:
             folder.write_predictions(self.key, predictions)
         else:
             folder.remove_predictions(self.key)
-        if record["outcome"] != "trained" or not self.queue.options.keep_weights:
+        if record.outcome != "trained" or not self.queue.options.keep_weights:
             folder.remove_weights(self.key)
         folder.write_record(record)
-        if record["outcome"] in FINAL_OUTCOMES:  # only now is nothing lost without them
+        if record.outcome in FINAL_OUTCOMES:  # only now is nothing lost without them
             Checkpoints(folder.checkpoints_path, self.cell).remove()

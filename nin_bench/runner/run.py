@@ -51,7 +51,7 @@ class MeasureSummary:
     num_skipped: int
     """Variants that this machine had measured before."""
     notes: Sequence[str]
-    """A sentence for each damaged file that was set aside."""
+    """A sentence for each damaged file that was quarantined."""
     signal_number: int | None
     """The signal that ended it early."""
 
@@ -88,7 +88,7 @@ def run_grid(
         notes = [
             told
             for cell in grid.selected
-            if (told := folder.read_record_or_set_aside(cell.cell_id)[1]) is not None
+            if (told := folder.read_record_or_quarantine(cell.cell_id)[1]) is not None
         ]
         planned = [_tidied(one, folder, options.fresh) for one in plan_cells(grid, folder, fresh=options.fresh)]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
@@ -141,10 +141,10 @@ def measure_grid(
 def _unmeasured(
     cells: Iterable[Cell], folder: ResultsFolder, session: RunSession, num_rounds: int
 ) -> tuple[list[Cell], list[str]]:
-    """A cell of each variant that this machine has not measured as wanted, and what was set aside on the way."""
+    """A cell of each variant that this machine has not measured as wanted, and what was quarantined on the way."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
-        costs, note = folder.read_costs_or_set_aside(variant_id)
+        costs, note = folder.read_costs_or_quarantine(variant_id)
         notes += [note] if note else []
         entry = costs.entry_of(session.machine["fingerprint"]) if costs else None
         if entry is None or not entry.is_enough(num_rounds, len(session.slots)):
@@ -187,7 +187,7 @@ def _tidied(planned: PlannedCell, folder: ResultsFolder, fresh: bool) -> Planned
     if fresh or planned.state == "done":
         checkpoints.remove()
     saved = checkpoints.newest_record() if planned.state == "continue" else None
-    if saved is None or (planned.record and len(saved["attempts"]) <= len(planned.record["attempts"])):
+    if saved is None or (planned.record and len(saved.attempts) <= len(planned.record.attempts)):
         return planned
     folder.write_record(saved)
-    return replace(planned, outcome=saved["outcome"], record=saved)
+    return replace(planned, outcome=saved.outcome, record=saved)

@@ -52,7 +52,7 @@ def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Chosen]:
     """
     search = read_search(folder)
     assert search is not None, "searching comes first"
-    return {variant.variant_id: _chosen(grid, variant, folder, search["chance_loss"]) for variant in grid.variants}
+    return {variant.variant_id: _chosen(grid, variant, folder, search.chance_loss) for variant in grid.variants}
 
 
 def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder, chance_loss: float) -> Chosen:
@@ -60,14 +60,15 @@ def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder, chance_loss: fl
     study = read_study(folder, variant.variant_id)
     if study is None:
         return Chosen({}, "not searched: its recipe is as it was")
-    told = f"study {study['study_name']}: {num_done(study)} of {grid.search.trials} trials"
-    best = study["best"]
-    runs = next(trial["runs"] for trial in study["trials"] if trial["number"] == best["number"]) if best else []
-    trained = [run for run in runs if run["outcome"] == "trained"]
-    if all(has_learned(run["escaped"], run["history"][-1], chance_loss) is False for run in trained):
+    told = f"study {study.study_name}: {num_done(study)} of {grid.search.trials} trials"
+    best = study.best_trial
+    trained = [run for run in best.runs if run.outcome == "trained"] if best else []
+    if all(has_learned(run.escaped, dict(run.history[-1]), chance_loss) is False for run in trained):
         return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
-    value = f"{best['value']:.2%}" if grid.search.objective == "validation_accuracy" else f"{best['value']:.4f}"
-    return Chosen(best["params"], f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(runs)})")
+    assert best is not None
+    assert best.value is not None
+    value = f"{best.value:.2%}" if grid.search.objective == "validation_accuracy" else f"{best.value:.4f}"
+    return Chosen(best.params, f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(best.runs)})")
 
 
 def check_tunable(grid: Grid, catalog: Catalog) -> None:

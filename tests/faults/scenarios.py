@@ -60,7 +60,7 @@ def _run(place: str, task: CellTask, **options: Any) -> None:
 
     def listen(event: Event) -> None:
         if isinstance(event, CellEnded):
-            outcome = event.record["outcome"]
+            outcome = event.record.outcome
             os.write(acknowledged, f"{event.cell.cell_id} {outcome}\n".encode())
 
     options = {"device": "cpu", "workers": 2, "data_dir": Path(place), "measure": False, **options}
@@ -88,7 +88,7 @@ def run_cell_noting_steps(channel: Channel, slot: Slot, assignment: Assignment) 
 
     def noted_save(checkpoints: Checkpoints, record: Any, state: Any) -> None:
         save(checkpoints, record, state)
-        note("saved", record["metrics"]["num_steps"])
+        note("saved", record.metrics.num_steps)
 
     Trainer.step, Checkpoints.save = noted_step, noted_save  # type: ignore[method-assign]
     return run_cell_task(channel, slot, assignment)

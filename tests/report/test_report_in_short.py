@@ -15,7 +15,7 @@ CLOSE = [0.905, 0.921, 0.899, 0.911, 0.903] * 2  # HIGH less this: .007 -.007 .0
 
 def claim(name: str, **changes: Any) -> dict[str, Any]:
     return {
-        "id": name, "says": f"{name}.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": name, "claim": f"{name}.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 
@@ -37,7 +37,7 @@ def written(folder: Path, *claims: dict[str, Any]) -> Path:
 
 def summed(folder: Path, *claims: dict[str, Any]) -> InShort:
     results = load_results(written(folder, *claims))
-    found = in_short(judge(results), Names.of(results.grid["variants"]))
+    found = in_short(judge(results), Names.of(results.grid.variants))
     assert found is not None
     return found
 

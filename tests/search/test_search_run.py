@@ -83,7 +83,7 @@ def test_the_search_as_resolved_is_kept(bench, load):
         "objective": "validation_accuracy", "direction": "maximize",
     }  # fmt: skip
     assert {key: search[key] for key in ("schema", "name", "profile", "question", "storage", "source")} == {
-        "schema": 1, "name": "tiny", "profile": "full", "question": "which width at its own rate?",
+        "schema": 2, "name": "tiny", "profile": "full", "question": "which width at its own rate?",
         "storage": "sqlite", "source": TWO_SEEDS,
     }  # fmt: skip
     assert [(one["variant_id"], one["study_name"]) for one in search["variants"]] == [
@@ -91,7 +91,7 @@ def test_the_search_as_resolved_is_kept(bench, load):
     ]
     assert set(search) == {
         "schema", "name", "profile", "question", "source", "data", "recipe", "search", "storage", "variants",
-        "baseline", "environment", "chance_loss",
+        "baseline", "environment", "chance_loss", "digest",
     }  # fmt: skip
     assert [one["num_params"] for one in search["variants"]] == [(64 + 1) * 16 + 170, (64 + 1) * 32 + 330]
     # the digits' classes are nearly as frequent

@@ -1,4 +1,3 @@
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ from nin_bench.cell import Scalar
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import search_path, study_path
+from nin_bench.results.studies import StudySummary
+from nin_bench.search.config import load_search
 from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned
 
 ROOT = Path(__file__).parent.parent.parent
@@ -276,7 +276,8 @@ def test_nothing_that_a_name_holds_leaves_its_comment(load, catalog):
 def study(trials: list[dict[str, Any]], best: int | None) -> dict[str, Any]:
     chosen = next((trial for trial in trials if trial["number"] == best), None)
     return {
-        "schema": 1,
+        "variant_id": "v0",
+        "label": "mlp",
         "study_name": "tiny/full/mlp",
         "trials": trials,
         "best": chosen and {key: chosen[key] for key in ("number", "params", "value")},
@@ -287,19 +288,22 @@ def trial(
     number: int, value: float | None, *runs: tuple[str, bool | None, float], state: str = "complete"
 ) -> dict[str, Any]:
     told = [
-        {"outcome": outcome, "escaped": escaped, "history": [{"train_loss": loss, "validation_loss": loss}]}
+        {
+            "seed": 10_000,
+            "outcome": outcome,
+            "escaped": escaped,
+            "history": [{"epoch": 1, "train_loss": loss, "validation_loss": loss}],
+        }
         for outcome, escaped, loss in runs
     ]
     return {"number": number, "state": state, "params": {"lr": 0.5}, "value": value, "runs": told}
 
 
-def keep(folder: ResultsFolder, variant_id: str, kept: dict[str, Any] | None) -> None:
+def keep(folder: ResultsFolder, grid: Grid, kept: dict[str, Any] | None) -> None:
     """What a search leaves in a folder."""
-    path = study_path(folder, variant_id)
-    path.parent.mkdir(parents=True)
-    search_path(folder).write_text(json.dumps({"schema": 1, "chance_loss": 2.303}))
+    load_search(grid, folder, RegistryCatalog(), None).write(folder.search_path)
     if kept is not None:
-        path.write_text(json.dumps(kept))
+        StudySummary.parse(kept).write(folder.study_path(grid.variants[0].variant_id))
 
 
 WELL = ("trained", True, 0.5)
@@ -334,7 +338,7 @@ def test_what_a_study_found_is_told_with_its_trials(load, tmp_path, kept, expect
     grid = load(f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}")
     folder = ResultsFolder(tmp_path / "results")
     (variant,) = grid.variants
-    keep(folder, variant.variant_id, kept)
+    keep(folder, grid, kept)
     assert read_choices(grid, folder) == {variant.variant_id: expected}
 
 
@@ -343,10 +347,10 @@ def test_a_loss_is_told_as_one(load, tmp_path):
         f"{HEAD}models: [{{name: mlp}}]\n{SEARCH.replace('trials: 2', 'trials: 2, objective: validation_loss')}"
     )
     folder = ResultsFolder(tmp_path)
-    keep(folder, grid.variants[0].variant_id, study([trial(0, 0.41237, WELL)], 0))
+    keep(folder, grid, study([trial(0, 0.41237, WELL)], 0))
     (chosen,) = read_choices(grid, folder).values()
     assert chosen.comment == "study tiny/full/mlp: 1 of 2 trials, validation loss 0.4124 (n=1)"
-    study_path(folder, grid.variants[0].variant_id).write_text("{}")
+    folder.study_path(grid.variants[0].variant_id).write_text("{}")
     with pytest.raises(ResultsError, match=r"json is of schema null; .* remove it and search again"):
         read_choices(grid, folder)
 
