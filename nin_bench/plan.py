@@ -134,10 +134,10 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
 def outdated_notes(planned: Iterable[PlannedCell]) -> list[str]:
     """A sentence for each reason why cells are outdated."""
     counts = Counter(one.reason for one in planned if one.reason)
-    remedy = "they train anew, and --accept-code-changes keeps them"
+    remedy = "; a run trains anew, unless given --accept-code-changes"
     return [
         f"{count} {'cell is' if count == 1 else 'cells are'} outdated: {reason}"
-        + (f"; {remedy}" if reason.startswith("the code") else "")
+        + (remedy if reason.startswith("the code") else "")
         for reason, count in counts.items()
     ]
 

@@ -297,8 +297,8 @@ def test_a_record_of_other_code_is_outdated_and_says_what_changed(load, folder):
     assert planned[lenet.cell_id].reason == "the code of lenet has changed (layers.conv_rows; lenet.lenet)"
     assert planned[mlp.cell_id].reason == "the code of mlp has changed"
     assert outdated_notes(planned.values())[0] == (
-        "1 cell is outdated: the code of lenet has changed (layers.conv_rows; lenet.lenet); they train anew, and "
-        "--accept-code-changes keeps them"
+        "1 cell is outdated: the code of lenet has changed (layers.conv_rows; lenet.lenet); a run trains anew, "
+        "unless given --accept-code-changes"
     )
     # Accepted, or of a model whose code is not known.
     assert states(plan_cells(load(), folder)).count("done") == 2
