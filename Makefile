@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test test-faults test-gpu lint check-reports audit format bench schema clean
+.PHONY: quickstart test test-faults test-long test-gpu lint check-reports audit format bench schema clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
@@ -13,6 +13,10 @@ test: $(VENV)/installed-test
 
 test-faults: $(VENV)/installed-test
 	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
+
+# The simulations behind docs/statistics.md: some minutes.
+test-long: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m long tests/long
 
 # What only an accelerator can show; `test` skips it where there is none.
 test-gpu: $(VENV)/installed-test

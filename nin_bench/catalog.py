@@ -1,6 +1,6 @@
 """Answer a grid's questions of models and data, and check that every network can be built. Needs torch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 
 from nin_bench.cell import DataSpec, ModelSpec
 from nin_bench.cost import count_model
-from nin_bench.data import count_images, describe_data, resolve_data
+from nin_bench.data import class_names, count_images, describe_data, resolve_data
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
 from nin_bench.grid import Grid, Size, Variant
@@ -34,6 +34,10 @@ class RegistryCatalog:
     def resolve_data(self, spec: DataSpec) -> DataSpec:
         """The dataset with its resolution and validation size filled in; SpecError for a wrong one."""
         return resolve_data(spec, self.data_dir)
+
+    def class_names(self, data: DataSpec) -> Sequence[str]:
+        """The names of a resolved dataset's classes, by number."""
+        return class_names(data, self.data_dir)
 
     def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
         """Parameters or MACs per image, as `count_model` counts them; SpecError where there is no such network."""

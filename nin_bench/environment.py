@@ -16,7 +16,18 @@ from typing import Any
 
 from nin_bench import __version__
 
+_CUDNN_FLAGS = ("enabled", "deterministic", "benchmark", "allow_tf32")
 _SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+_CHANGES_BITS = re.compile(
+    r"(ONEDNN|DNNL|MKL|OMP|KMP|GOMP|OPENBLAS|BLIS|CUBLAS|CUBLASLT|CUDNN|MIOPEN|ROCBLAS|HIPBLAS|HIPBLASLT)_\w+"
+    r"|ATEN_CPU_CAPABILITY|NVIDIA_TF32_OVERRIDE|TORCH_ALLOW_TF32_CUBLAS_OVERRIDE|TORCH_LINALG_PREFER_CUSOLVER"
+)
+"""Environment variables by which libraries choose other kernels, precisions or numbers of threads."""
+_REDIRECTS_GIT = frozenset({
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE",
+})  # fmt: skip
+"""Environment variables that make git look at another repository; hooks and tools set them for what they run."""
 _FOLDERS = re.compile(
     r"""(?<=['"])/[^'"\n]*/"""  # of a quoted path, all but its last part
     r"""|(?<![\w/:.])/(?:[^/\s'"]+/)+"""  # of a bare one; neither a URL nor a fraction
@@ -25,7 +36,12 @@ _FOLDERS = re.compile(
 
 @cache
 def describe_environment() -> dict[str, Any]:
-    """Processor, cores, memory, operating system, versions and commit, as a record keeps them."""
+    """Processor, cores, memory, operating system, versions, variables and commit, as a record keeps them.
+
+    `variables` are those of the environment that can change the bits of a result. `commit` is None if it is not
+    known, and `commit_note` then says why.
+    """
+    commit, note = _commit()
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -34,8 +50,39 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "software": {name: found for name in _SOFTWARE if (found := _version(name)) is not None},
         "nin_bench": _version("nin-bench"),
-        "commit": _commit(),
+        "variables": {
+            name: without_folders(value)
+            for name, value in sorted(os.environ.items())
+            if _CHANGES_BITS.fullmatch(name)
+        },
+        "commit": commit,
+        **({} if note is None else {"commit_note": note}),
     }
+
+
+def describe_torch(device: str) -> dict[str, Any]:
+    """PyTorch's settings in this process that can change the bits of a result, as a record keeps them.
+
+    Args:
+        device: a torch device of this machine.
+    """
+    import torch
+
+    found: dict[str, Any] = {
+        "num_threads": torch.get_num_threads(),
+        "num_interop_threads": torch.get_num_interop_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkldnn": torch.backends.mkldnn.enabled,
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    if device.startswith("cuda"):
+        found |= {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+            **{f"cudnn_{name}": getattr(torch.backends.cudnn, name) for name in _CUDNN_FLAGS},
+        }
+    return found
 
 
 def describe_machine(device: str) -> dict[str, Any]:
@@ -115,20 +162,25 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def _commit() -> str | None:
-    """The checkout's commit, with `+` where files differ from it; None for an installed package."""
+def _commit() -> tuple[str | None, str | None]:
+    """The checkout's commit, with `+` where files differ from it; or None, and why it is not known."""
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
-        return None
+        return None, "the package is not in a git checkout"
     try:
         head = _git(root, "rev-parse", "HEAD")
-        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""), None
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().partition("\n")[0] or f"git ended with {error.returncode}"
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = f"git could not be asked: {error}"
+    return None, without_folders(" ".join(reason.split()))
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-    )
+    """What git says of the repository that holds `root`, whatever the environment redirects it to."""
+    variables = {name: value for name, value in os.environ.items() if name not in _REDIRECTS_GIT}
+    variables |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}  # English reasons; and other commands wait for no lock
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()

@@ -30,7 +30,7 @@ class MultipleInputError(InputError):
     def __str__(self) -> str:
         left = len(self.errors) - self.MOST
         lines = [str(error) for error in self.errors[: self.MOST]]
-        return "\n".join([*lines, f"and {left:,} more such errors"] if left > 0 else lines)
+        return "\n".join([*lines, f"and {left:,} more"] if left > 0 else lines)
 
 
 class SpecError(InputError):

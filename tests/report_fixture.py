@@ -33,17 +33,16 @@ def metrics(test_accuracy: float, *, healthy: bool | None = True, **others: Any)
         "test_accuracy": test_accuracy, "test_loss": 0.3, "train_accuracy": min(1, test_accuracy + 0.02),
         "train_loss": 0.25, "validation_accuracy": test_accuracy - 0.01, "validation_loss": 0.31,
         "num_params": 1_992_166, "num_macs": 762_297_352, "train_seconds": 90.0,
-        "train_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
-        "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "num_lost_classes": 0,
-        "num_no_prediction": 0,
+        "observed_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
+        "escape_epoch": 0.4, "num_dead_maps": 0, "num_lost_classes": 0,
+        "failed": None if healthy is None else not healthy, "num_tied": 0,
         "num_steps": 2256, "failed_step": None, "chance_loss": math.log(10), "chance_accuracy": 0.1, **others,
     }  # fmt: skip
 
 
 COLLAPSED = {
     "train_accuracy": 0.1, "train_loss": math.log(10), "failed": True, "num_lost_classes": 9, "escaped": False,
-    "escape_epoch": None, "num_dead_maps": 10, "healthy": False,
-    "num_no_prediction": 10_000,
+    "escape_epoch": None, "num_dead_maps": 10, "num_tied": 10_000,
 }  # fmt: skip
 
 
@@ -186,7 +185,7 @@ def write_showcase(folder: Path, **grid: Any) -> Path:
         "healthy": False,
         "num_lost_classes": 3,
         "num_dead_maps": 3,
-        "num_no_prediction": 812,
+        "num_tied": 812,
         "escape_epoch": 5.2,
     }
     counts = {"num_params": 57_659_246, "num_macs": 632_000_000}

@@ -9,10 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import nin_bench
 from nin_bench import environment
-from nin_bench.environment import describe_environment, describe_machine, device_name, without_folders
+from nin_bench.environment import (
+    describe_environment,
+    describe_machine,
+    describe_torch,
+    device_name,
+    without_folders,
+)
 
 
 def test_the_environment_tells_machine_software_and_commit():
@@ -70,15 +77,65 @@ def test_the_commit_of_a_checkout_and_whether_files_differ(tmp_path, monkeypatch
     module.write_text("")
     monkeypatch.setattr(environment, "__file__", str(module))
     describe = describe_environment.__wrapped__
-    assert describe()["commit"] is None
+    assert (describe()["commit"], describe()["commit_note"]) == (None, "the package is not in a git checkout")
     subprocess.run([*git, "init", "-q"], check=True)
-    assert describe()["commit"] is None  # no commit yet
+    found = describe()  # no commit yet
+    assert found["commit"] is None
+    assert "ambiguous argument 'HEAD'" in found["commit_note"]
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     assert describe()["commit"] == head
+    assert "commit_note" not in describe()
+
+    # Another repository that the environment names, as a hook's does, is not asked.
+    other = tmp_path / "other"
+    subprocess.run(["git", "init", "-q", str(other)], check=True)
+    for name, place in (
+        ("GIT_DIR", other / ".git"),
+        ("GIT_INDEX_FILE", other / "index"),
+        ("GIT_WORK_TREE", other),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, str(place))
+            assert describe()["commit"] == head, name
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        found = describe()
+        assert found["commit"] is None
+        assert found["commit_note"].startswith("fatal: detected dubious ownership in repository")
+        assert str(tmp_path) not in json.dumps(found)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        assert describe()["commit_note"].startswith("git could not be asked: ")
+
     module.write_text("changed = True")
     assert describe()["commit"] == f"{head}+"
+
+
+def test_variables_that_change_bits_are_told_and_no_others(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("MKL_", "OMP_"))]:
+        monkeypatch.delenv(name)
+    given = {
+        "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_NUM_THREADS": "1", "NVIDIA_TF32_OVERRIDE": "0",
+    }  # fmt: skip
+    for name, value in {**given, "MKLROOT": "/opt/mkl", "SECRET_TOKEN": "x"}.items():
+        monkeypatch.setenv(name, value)
+    found = describe_environment.__wrapped__()["variables"]
+    assert found.items() >= given.items()
+    assert not {"MKLROOT", "SECRET_TOKEN"} & set(found)
+
+
+def test_pytorchs_settings_are_those_of_this_process():
+    found = describe_torch("cpu")
+    assert found["num_threads"] == torch.get_num_threads()
+    assert found["deterministic_algorithms"] is torch.are_deterministic_algorithms_enabled()
+    assert found["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+    assert not [name for name in found if name.startswith("cud")]
+    cuda = describe_torch("cuda:0")
+    assert cuda["cudnn_deterministic"] is torch.backends.cudnn.deterministic
+    assert json.loads(json.dumps(cuda)) == cuda
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,23 @@ function or recipe was changed keeps its name.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict
 from scipy import stats
 
 from nin_bench.analysis.cells import is_trained, numbers
 from nin_bench.analysis.costs import RELATIVE
 from nin_bench.analysis.hypothesis_tests import Evidence
-from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import Network
 from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
+from nin_bench.results.artefact import Artefact
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import (
@@ -35,11 +36,21 @@ from nin_bench.stats import (
     unpaired_difference,
 )
 
-SCHEMA = 1
 _VARIES = ("seconds", "_per_second", "memory_bytes", "joules")
 """What no two runs repeat; all else that a record holds of a network does."""
 _COUNTS = ("num_params", "num_macs")
 _ACCURACY = METRICS["test_accuracy"]
+
+
+@dataclass(frozen=True)
+class CostRatio:
+    """A measured cost in B over that in A."""
+
+    estimate: float
+    interval: Interval | None
+    """95 %, Welch's, of logarithms."""
+    num_rounds: tuple[int, int]
+    """In A and B."""
 
 
 @dataclass(frozen=True)
@@ -73,37 +84,85 @@ class Move:
     """Cells of one id that ran to their end in both."""
     counts: dict[str, tuple[int | None, int | None]]
     """Parameters and MACs, in A and B."""
-    costs: dict[str, dict[str, Any]]
-    """B over A by metric, of what both measured: estimate, interval (95 %, Welch's, of logarithms), num_rounds."""
+    costs: dict[str, CostRatio]
+    """By metric, of what both measured."""
 
 
-def describe_moves(a: Results, b: Results) -> dict[str, Any]:
-    """Everything that a comparison says, by the names of compare.json."""
+@dataclass(frozen=True)
+class About:
+    """What a folder holds."""
+
+    name: str
+    profile: str
+    seeds: list[int]
+    num_cells: int
+    num_trained: int
+    left_out: list[str]
+    """A sentence for each file that was not used."""
+
+
+@dataclass(frozen=True)
+class ChangedField:
+    """A field of model, data or recipe that is not what it was."""
+
+    field: str
+    a: Any
+    b: Any
+    labels: list[str]
+    """Of the variants, in B."""
+
+
+@dataclass(frozen=True)
+class ChangedEnvironment:
+    """What records of the two hold under one (dotted) name of the environment, where that differs."""
+
+    name: str
+    a: list[Any]
+    b: list[Any]
+
+
+class FolderComparison(Artefact):
+    """Everything that a comparison of two results folders shows: `compare.json`."""
+
+    SCHEMA: ClassVar[int] = 2
+    MAX_BYTES: ClassVar[int] = 256 * 2**20
+
+    model_config = ConfigDict(strict=False)
+
+    a: About
+    b: About
+    moves: list[Move]
+    only_in_a: list[str]
+    """Labels of variants."""
+    only_in_b: list[str]
+    settings: list[ChangedField]
+    environment: list[ChangedEnvironment]
+
+
+def compare_results(a: Results, b: Results) -> FolderComparison:
+    """Compute what moved from one results folder to another."""
     pairs = _matched(a, b)
     matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
-    names = Names.of(b.grid.variants)
-    return {
-        "schema": SCHEMA,
-        "a": _about(a),
-        "b": _about(b),
-        "names": names.by_label,
-        "moves": [asdict(move) for move in _moves(a, b, pairs)],
-        "only_in_a": [one.label for one in a.grid.variants if one.variant_id not in matched_a],
-        "only_in_b": [one.label for one in b.grid.variants if one.variant_id not in matched_b],
-        "settings": _settings(pairs),
-        "environment": _environments(a, b),
-        "left_out": {"a": a.left_out, "b": b.left_out},
-    }
+    return FolderComparison(
+        a=_about(a),
+        b=_about(b),
+        moves=_moves(a, b, pairs),
+        only_in_a=[one.label for one in a.grid.variants if one.variant_id not in matched_a],
+        only_in_b=[one.label for one in b.grid.variants if one.variant_id not in matched_b],
+        settings=_settings(pairs),
+        environment=_environments(a, b),
+    )
 
 
-def _about(results: Results) -> dict[str, Any]:
-    return {
-        "name": results.grid.name,
-        "profile": results.grid.profile,
-        "seeds": results.grid.seeds,
-        "num_cells": len(results.cells),
-        "num_trained": int(is_trained(results.cells).sum()),
-    }
+def _about(results: Results) -> About:
+    return About(
+        name=results.grid.name,
+        profile=results.grid.profile,
+        seeds=list(results.grid.seeds),
+        num_cells=len(results.cells),
+        num_trained=int(is_trained(results.cells).sum()),
+        left_out=results.left_out,
+    )
 
 
 def _matched(a: Results, b: Results) -> list[tuple[ResolvedVariant, ResolvedVariant]]:
@@ -225,41 +284,40 @@ def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not any(part in name for part in _VARIES)}
 
 
-def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:
+    found: dict[str, CostRatio] = {}
     for metric in RELATIVE:
         samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
         if not all(samples) or min(map(min, samples)) <= 0:
             continue
         test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())
         interval = test.interval()
-        found[metric] = {
-            "estimate": math.exp(test.estimate),
-            "interval": interval and (math.exp(interval[0]), math.exp(interval[1])),
-            "num_rounds": (len(samples[0]), len(samples[1])),
-        }
+        found[metric] = CostRatio(
+            estimate=math.exp(test.estimate),
+            interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
+            num_rounds=(len(samples[0]), len(samples[1])),
+        )
     return found
 
 
-def _settings(pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[dict[str, Any]]:
+def _settings(pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[ChangedField]:
     """Fields of matched variants that are not what they were, with the variants that they are of."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ChangedField] = {}
     for before, after in pairs:
         sides = [dict(flatten(one.model_dump(include={"model", "data", "recipe"}))) for one in (before, after)]
         for name in dict.fromkeys([*sides[0], *sides[1]]):
             values = [side.get(name) for side in sides]
             if values[0] != values[1]:
                 key = json.dumps([name, values])
-                found.setdefault(key, {"field": name, "a": values[0], "b": values[1], "labels": []})
-                found[key]["labels"].append(after.label)
+                found.setdefault(key, ChangedField(name, values[0], values[1], [])).labels.append(after.label)
     return list(found.values())
 
 
-def _environments(a: Results, b: Results) -> list[dict[str, Any]]:
+def _environments(a: Results, b: Results) -> list[ChangedEnvironment]:
     """What differs between the machines and the software of the two."""
     sides = [environments(record.environment for record in one.records) for one in (a, b)]
     return [
-        {"name": name, "a": sides[0].get(name, []), "b": sides[1].get(name, [])}
+        ChangedEnvironment(name, sides[0].get(name, []), sides[1].get(name, []))
         for name in dict.fromkeys([*sides[0], *sides[1]])
         if sides[0].get(name) != sides[1].get(name)
     ]

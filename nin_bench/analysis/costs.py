@@ -6,7 +6,7 @@ same measuring are compared by the ratios within its rounds: a drift of the mach
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,29 +14,15 @@ import numpy as np
 from nin_bench.analysis.names import Names
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
-from nin_bench.results.cost_entry import CostEntry, Load
+from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedGrid
 from nin_bench.stats import Interval, paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
 """Of layers, with the names that people read; `other` has no weights to multiply by."""
 
-DISTURBED = 0.05
-"""The share of the processor's time beyond which what others took of a round is worth a sentence."""
-UNSTEADY = 0.1
-"""By how much more the highest of a ceiling's samples may be than the lowest before that is worth one."""
-
 RELATIVE = ("train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes")
 """The metrics that the tables also give relative to the baseline."""
-
-_NOT_REPORTED: dict[str, Any] = {
-    "machine": True,
-    "training_flops": True,
-    "latency_seconds": {"samples"},
-    "memory_bytes": {"input_per_image", "predict_per_image", "predict_peak_estimate"},
-    "layers": {"__all__": {"type", "num_params", "num_macs", "output_shape", "bytes"}},
-}
-"""What report.json leaves out of an entry."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +47,13 @@ class CostRow:
     """The label without what its model's variants have in common."""
     baseline: bool
     entry: CostEntry
-    seconds: dict[str, float] | None
+    seconds_by_kind: dict[str, float] | None
     """Seconds per image in the layers' forward passes and, where those were timed, backward passes, by kind; None
     where some layer was not timed at all."""
-    ratios: dict[str, Ratio]
+    seconds_with_backward: bool
+    """Whether backward passes were timed layer by layer."""
+    relative_to_baseline: dict[str, Ratio]
     """To the baseline, by metric of `RELATIVE`; those that can be given."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As report.json holds it: what the costs file says, without the machine, and what follows from it."""
-        return {
-            "variant_id": self.variant_id,
-            "label": self.label,
-            "name": self.name,
-            "baseline": self.baseline,
-            **self.entry.model_dump(exclude=_NOT_REPORTED),
-            "seconds_by_kind": self.seconds,
-            "seconds_with_backward": _with_backward(self.entry),
-            "relative_to_baseline": {name: asdict(ratio) for name, ratio in self.ratios.items()},
-        }
 
 
 @dataclass(frozen=True)
@@ -92,31 +67,19 @@ class MachineCosts:
     """In the grid's order."""
     missing: list[str]
     """Labels of the variants that it has not measured."""
-    remarks: list[str]
-    """What a reader has to know of the measurements."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As report.json holds it."""
-        return {
-            "of_grid": self.of_grid,
-            "machine": self.machine,
-            "rows": [row.as_dict() for row in self.rows],
-            "missing": self.missing,
-            "remarks": self.remarks,
-        }
 
 
 def compare_costs(results: Results) -> list[MachineCosts]:
     """What each machine measured of the grid's variants, the grid's own machine first, then who measured most."""
-    found = []
+    found, names = [], Names.of(results.grid.variants)
     if results.cost_entries:
-        found.append(_of_machine(results.cost_entries, results.grid, of_grid=True))
+        found.append(_of_machine(results.cost_entries, results.grid, names, of_grid=True))
     others: dict[str, dict[str, CostEntry]] = {}
     for variant_id in results.grid.variants_by_id:
         for entry in _entries(results, variant_id):
             if entry != results.cost_entries.get(variant_id):
                 others.setdefault(entry.machine.fingerprint, {})[variant_id] = entry
-    apart = [_of_machine(entries, results.grid, of_grid=False) for _, entries in sorted(others.items())]
+    apart = [_of_machine(entries, results.grid, names, of_grid=False) for _, entries in sorted(others.items())]
     return found + sorted(apart, key=lambda costs: len(costs.rows), reverse=True)
 
 
@@ -138,9 +101,10 @@ def _entries(results: Results, variant_id: str) -> Sequence[CostEntry]:
     return costs.entries if costs else []
 
 
-def _of_machine(entries: Mapping[str, CostEntry], grid: ResolvedGrid, *, of_grid: bool) -> MachineCosts:
+def _of_machine(
+    entries: Mapping[str, CostEntry], grid: ResolvedGrid, names: Names, *, of_grid: bool
+) -> MachineCosts:
     variants = {variant.variant_id: variant.label for variant in grid.variants}
-    names = Names.of(grid.variants)
     measured = {key: entries[key] for key in variants if key in entries}
     baseline = next((key for key in measured if variants[key] == grid.baseline), None)
     rows = [
@@ -157,7 +121,6 @@ def _of_machine(entries: Mapping[str, CostEntry], grid: ResolvedGrid, *, of_grid
         machine=next(iter(measured.values())).machine.model_dump(),
         rows=rows,
         missing=[label for key, label in variants.items() if key not in measured],
-        remarks=_remarks(rows),
     )
 
 
@@ -171,8 +134,9 @@ def _row(
         name=name,
         baseline=is_baseline,
         entry=entry,
-        seconds=_seconds_by_kind(entry),
-        ratios=_ratios(entry, baseline) if baseline and not is_baseline else {},
+        seconds_by_kind=_seconds_by_kind(entry),
+        seconds_with_backward=_with_backward(entry),
+        relative_to_baseline=_ratios(entry, baseline) if baseline and not is_baseline else {},
     )
 
 
@@ -206,60 +170,3 @@ def _seconds_by_kind(entry: CostEntry) -> dict[str, float] | None:
 
 def _with_backward(entry: CostEntry) -> bool:
     return any(layer.backward_seconds is not None for layer in entry.layers)
-
-
-def _remarks(rows: Sequence[CostRow]) -> list[str]:
-    found = []
-    if disturbance := describe_disturbance([round_ for row in rows for round_ in row.entry.load]):
-        found.append(disturbance)
-    if unsteady := _unsteady_ceilings([row.entry for row in rows]):
-        found.append(unsteady)
-    if any(row.baseline for row in rows) and len({row.entry.measured_at for row in rows}) > 1:
-        found.append(
-            "Not all variants were measured together: only those measured in the baseline's are given "
-            "relative to it."
-        )
-    found += [
-        f"{row.label} could not be measured: {(row.entry.error or 'no reason was kept').splitlines()[0]}."
-        for row in rows
-        if row.entry.train is None
-    ]
-    if not any(row.entry.energy_joules_per_image for row in rows):
-        found.append("Energy was not measured: this machine has no counter that could be read.")
-    if any(row.seconds and not _with_backward(row.entry) for row in rows):
-        found.append("Time by kind of layer is of forward passes: backward passes were not timed layer by layer.")
-    return found
-
-
-def _unsteady_ceilings(entries: Sequence[CostEntry]) -> str | None:
-    """That the machine was not equally fast in all rounds, in a sentence; None where it about was."""
-    ceilings = [rounds.samples for entry in entries for rounds in (entry.ceilings or {}).values()]
-    spread = max((max(samples) / min(samples) - 1 for samples in ceilings if min(samples) > 0), default=0.0)
-    if spread <= UNSTEADY:
-        return None
-    return (
-        f"The machine's ceilings differed by up to {100 * spread:.0f} % between rounds: something slowed it "
-        "meanwhile, and MFU and shares of a roof, which are of the highest, may be told too low."
-    )
-
-
-def describe_disturbance(rounds: Sequence[Load]) -> str | None:
-    """What else went on, in a sentence; None where it hardly matters."""
-    steal = [round_.steal_share or 0.0 for round_ in rounds]
-    others = [round_.other_cpu_share or 0.0 for round_ in rounds]
-    throttled = [bool(round_.throttled) for round_ in rounds]
-    disturbed = [
-        max(shares) > DISTURBED or slowed for *shares, slowed in zip(steal, others, throttled, strict=True)
-    ]
-    if not any(disturbed):
-        return None
-    causes = [
-        *([f"other guests of its host took up to {100 * max(steal):.0f} % of the processor's time (steal)"]
-          if max(steal) > DISTURBED else []),
-        *([f"other processes took up to {100 * max(others):.0f} %"] if max(others) > DISTURBED else []),
-        *([f"the processor was throttled in {sum(throttled)}"] if any(throttled) else []),
-    ]  # fmt: skip
-    return (
-        f"Something else took part in {sum(disturbed)} of {len(rounds)} measurements: {', '.join(causes)}. "
-        "Medians and ratios within rounds bear some of that, not all."
-    )

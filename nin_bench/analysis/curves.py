@@ -1,48 +1,63 @@
 """What the cells of a variant did epoch by epoch, as one line."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from nin_bench.analysis.cells import is_healthy, numbers
 from nin_bench.results import Results
 
-
-def chance_level(results: Results, name: str) -> float | None:
-    """What a guess that never looks at the image reaches, or None where no record tells.
-
-    Args:
-        results: the results folder as read.
-        name: `chance_loss` or `chance_accuracy`; each seed draws its own training images, so the median over
-            records stands for all.
-    """
-    known = numbers(results.cells, name).dropna()
-    return float(known.median()) if len(known) else None
+CURVES = ("validation_accuracy", "train_loss")
+"""The history columns that are shown epoch by epoch."""
 
 
-def known_epochs(results: Results, name: str) -> pd.DataFrame:
-    """Every recorded epoch that has a value in a history column.
+@dataclass(frozen=True)
+class Chance:
+    """What a guess reaches that never looks at the image; None if no record tells."""
+
+    loss: float | None
+    """In nats."""
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """An epoch of a variant, over those of its healthy cells that have it."""
+
+    variant_id: str
+    label: str
+    epoch: int
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def chance_level(results: Results) -> Chance:
+    """The median over records: each seed draws its own training images."""
+    loss, accuracy = (numbers(results.cells, f"chance_{name}").dropna() for name in ("loss", "accuracy"))
+    return Chance(*(float(known.median()) if len(known) else None for known in (loss, accuracy)))
+
+
+def find_histories(results: Results) -> dict[str, pd.DataFrame]:
+    """Every recorded epoch that has a value, by history column.
 
     Returns:
-        Columns cell_id, variant_id, label, epoch, value; empty if nothing is known.
+        Tables with columns cell_id, variant_id, label, epoch and value; empty if nothing is known.
     """
     history = results.history
-    known = history[["cell_id", "variant_id", "label"]].assign(
-        epoch=numbers(history, "epoch"), value=numbers(history, name)
-    )
-    return known.dropna().astype({"epoch": int})
+    places = history[["cell_id", "variant_id", "label"]].assign(epoch=numbers(history, "epoch"))
+    return {name: places.assign(value=numbers(history, name)).dropna().astype({"epoch": int}) for name in CURVES}
 
 
-def learning_curves(results: Results, epochs: pd.DataFrame) -> pd.DataFrame:
-    """A history column per variant and epoch, over healthy cells: collapse would pull any mean to nowhere.
+def learning_curves(results: Results, history: pd.DataFrame) -> list[CurvePoint]:
+    """A point per variant and epoch, over healthy cells: one that collapsed would pull any mean to nowhere.
 
     Args:
         results: the results folder as read.
-        epochs: `known_epochs` of the column.
-
-    Returns:
-        Columns variant_id, label, epoch, mean, low, high, n (cells that have the epoch); empty if nothing
-        is known.
+        history: a table of `find_histories`.
     """
     healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
-    known = epochs[epochs["cell_id"].isin(healthy)]
-    groups = known.groupby(["variant_id", "label", "epoch"], sort=False)["value"]
-    return groups.agg(mean="mean", low="min", high="max", n="count").reset_index()
+    groups = history[history["cell_id"].isin(healthy)].groupby(["variant_id", "label", "epoch"], sort=False)
+    table = groups["value"].agg(mean="mean", low="min", high="max", n="count").reset_index()
+    return [CurvePoint(**{str(name): value for name, value in row.items()}) for row in table.to_dict("records")]

@@ -1,4 +1,4 @@
-"""What cells were foretold to take before they ran, beside what they took."""
+"""What cells were estimated to take before they ran, beside what they took."""
 
 from dataclasses import dataclass
 
@@ -11,32 +11,32 @@ from nin_bench.results.schema import ResolvedVariant
 
 
 @dataclass(frozen=True)
-class ForetoldRow:
-    """One variant's cells that trained in one go and whose time was foretold."""
+class EstimateRow:
+    """One variant's cells that trained in one go and whose time was estimated."""
 
     variant_id: str
     label: str
-    foretold_seconds: float
-    """Mean over those cells; all of one run are foretold alike."""
+    estimated_seconds: float
+    """Mean over those cells; all of one run have the same estimate."""
     actual_seconds: Spread
     """From the start of a cell's process to its record."""
     ratio: float
-    """Actual over foretold."""
+    """Actual over estimated."""
 
 
-def compare_foretold(results: Results) -> list[ForetoldRow]:
-    """Foretold and actual seconds by variant, in the grid's order.
+def compare_estimates(results: Results) -> list[EstimateRow]:
+    """Estimated and actual seconds by variant, in the grid's order.
 
-    A cell that took several attempts is left out: what was foretold is a whole one.
+    A cell that took several attempts is left out: the estimate is of a whole one.
     """
     cells: dict[str, list[tuple[float, float]]] = {}
     for record in results.records:
         if record.outcome == "trained" and len(record.attempts) == 1:
-            foretold, actual = (
+            estimated, actual = (
                 number(getattr(record.attempts[0], name)) for name in ("estimated_seconds", "seconds")
             )
-            if foretold > 0 and actual > 0:  # NaN is neither
-                cells.setdefault(record.cell_id, []).append((foretold, actual))
+            if estimated > 0 and actual > 0:  # NaN is neither
+                cells.setdefault(record.cell_id, []).append((estimated, actual))
     by_variant: dict[str, list[tuple[float, float]]] = {}
     for cell in results.grid.cells:
         by_variant.setdefault(cell.variant_id, []).extend(cells.get(cell.cell_id, []))
@@ -47,13 +47,13 @@ def compare_foretold(results: Results) -> list[ForetoldRow]:
     ]
 
 
-def _row(variant: ResolvedVariant, pairs: list[tuple[float, float]]) -> ForetoldRow:
-    foretold, actual = np.array(pairs).T
+def _row(variant: ResolvedVariant, pairs: list[tuple[float, float]]) -> EstimateRow:
+    estimated, actual = np.array(pairs).T
     sd = float(actual.std(ddof=1)) if len(actual) > 1 else None
-    return ForetoldRow(
+    return EstimateRow(
         variant_id=variant.variant_id,
         label=variant.label,
-        foretold_seconds=float(foretold.mean()),
+        estimated_seconds=float(estimated.mean()),
         actual_seconds=Spread(mean=float(actual.mean()), sd=sd, n=len(actual)),
-        ratio=float(actual.mean() / foretold.mean()),
+        ratio=float(actual.mean() / estimated.mean()),
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nin_bench.analysis.cells import known_metrics, numbers
 from nin_bench.analysis.costs import paired_samples
@@ -13,20 +14,26 @@ from nin_bench.analysis.pairs import NO_RECORD, Contrast, Network, Pairs
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.results.schema import Hypothesis
+from nin_bench.results.schema import ClaimPoint, Hypothesis
 from nin_bench.stats import Claim, PairedShares, PairedTest, paired_shares, paired_test
+
+LAYER_KINDS = ("convolution", "pointwise", "dense", "other")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Two numbers that no seed changes."""
+    """A difference between numbers that no seed changes."""
 
-    a: float
-    b: float
+    distance: float
+    """A less B; of logarithms for a ratio."""
+    values: tuple[float, float] | None
+    """A and B; None where more than two variants are compared."""
 
     def effect(self, *, ratio: bool) -> float:
         """A less B, or A over B."""
-        return self.a / self.b if ratio else self.a - self.b
+        if ratio:
+            return self.values[0] / self.values[1] if self.values else math.exp(self.distance)
+        return self.distance
 
 
 Test = PairedTest | PairedShares | Counts
@@ -43,8 +50,6 @@ class HypothesisTest:
     """Why there is none, where nothing can be said."""
     pairs: Pairs | None = None
     """The networks that are compared; None for counts and costs."""
-    num_rounds: int = 0
-    """Rounds of measuring, where a cost is compared."""
 
     @property
     def ratio(self) -> bool:
@@ -54,7 +59,7 @@ class HypothesisTest:
     @property
     def by_round(self) -> bool:
         """Whether pairs are rounds of measuring."""
-        return self.metric.kind == "measured"
+        return self.pairs is None and isinstance(self.test, PairedTest)
 
     @property
     def n(self) -> int | None:
@@ -81,7 +86,7 @@ class Evidence:
         """Look it up in a results folder as read."""
         cells = results.cells
         labels = {variant.variant_id: variant.label for variant in results.grid.variants}
-        chance = chance_level(results, "chance_accuracy")
+        chance = chance_level(results).accuracy
         values = known_metrics(cells).assign(
             chance_accuracy=numbers(cells, "chance_accuracy").fillna(math.nan if chance is None else chance),
             num_lost_classes=numbers(cells, "num_lost_classes"),
@@ -103,44 +108,76 @@ class Evidence:
             seeds: those that count.
             contrast: the variants to compare, where they are not those of the whole hypothesis.
         """
-        metric, claim = METRICS[entry.metric], claim_of(entry)
+        metric, claim, ratio = METRICS[entry.metric], claim_of(entry), entry.factor is not None
         contrast = contrast or contrast_of(entry)
-        planned = {label for label, _ in self.cells}
-        if unknown := sorted(set(contrast.labels) - planned):
-            return HypothesisTest(entry, metric, claim, f"no cell of {' or '.join(unknown)} was planned")
+
+        def resting_on(test: Test | str, pairs: Pairs | None = None) -> HypothesisTest:
+            return HypothesisTest(entry, metric, claim, test, pairs)
+
+        if unknown := sorted(set(contrast.labels) - {label for label, _ in self.cells}):
+            return resting_on(f"no cell of {' or '.join(unknown)} was planned")
+        if entry.kinds:
+            return resting_on(self._kinds(entry, ratio=ratio))
         if metric.kind == "observed":
-            why = f"{metric.title} was seen while cells trained side by side, not measured on its own"
-            return HypothesisTest(entry, metric, claim, why)
+            return resting_on(f"{metric.title} was seen while cells trained side by side, not measured on its own")
         if metric.deterministic:
-            return HypothesisTest(entry, metric, claim, self._counts(metric, contrast, seeds))
-        ratio = entry.factor is not None
+            return resting_on(self._counts(metric, contrast, seeds, ratio=ratio))
         if metric.kind == "measured":
-            test = self._rounds(metric, contrast, ratio=ratio)
-            return HypothesisTest(entry, metric, claim, test, num_rounds=0 if isinstance(test, str) else test.n)
+            return resting_on(self._rounds(metric, contrast, ratio=ratio))
         pairs = Pairs.read(contrast, metric, seeds, self.cells)
         if metric.kind == "rate":
-            return HypothesisTest(entry, metric, claim, _rate(pairs, metric, ratio=ratio), pairs)
-        return HypothesisTest(entry, metric, claim, pairs.test(metric, ratio=ratio), pairs)
+            return resting_on(_rate(pairs, metric, ratio=ratio), pairs)
+        return resting_on(pairs.test(metric, ratio=ratio), pairs)
 
-    def _counts(self, metric: Metric, contrast: Contrast, seeds: Sequence[int]) -> Counts | str:
-        if len(contrast.pairs) > 1:
-            return f"{metric.title} are counts, which one pair of variants is compared by"
-        a, b = (self.count(metric, label, seeds) for label in contrast.pairs[0])
-        return f"{metric.name} is not known for both variants" if a is None or b is None else Counts(a, b)
+    def _counts(self, metric: Metric, contrast: Contrast, seeds: Sequence[int], *, ratio: bool) -> Counts | str:
+        known = {label: self.count(metric, label, seeds) for label in contrast.labels}
+        counts = {label: np.array([count]) for label, count in known.items() if count is not None}
+        if len(counts) < len(known):
+            return f"{metric.name} is not known for all of its variants"
+        if ratio and min(count[0] for count in counts.values()) <= 0:
+            return f"a factor needs values above 0, and {metric.name} has others"
+        a, b = (float(counts[label][0]) for label in contrast.pairs[0])
+        return Counts(float(contrast.of(counts, ratio=ratio)[0]), (a, b) if len(contrast.pairs) == 1 else None)
 
     def _rounds(self, metric: Metric, contrast: Contrast, *, ratio: bool) -> PairedTest | str:
         """Differences within rounds, of logarithms where a ratio is claimed."""
-        if len(contrast.pairs) > 1:
-            return f"{metric.title} is compared for one pair of variants at a time"
-        a, b = (self.costs.get(label) for label in contrast.pairs[0])
-        samples = paired_samples(a, b, metric.name) if a and b else []
-        if not samples:
-            return f"{metric.title} was not measured apart from training, for both variants in the same rounds"
-        table = np.array(samples, dtype=float)
-        if ratio and table.min() <= 0:
+        values: dict[str, npt.NDArray[np.float64]] = {}
+        for a, b in contrast.pairs:
+            costs_a, costs_b = self.costs.get(a), self.costs.get(b)
+            samples = paired_samples(costs_a, costs_b, metric.name) if costs_a and costs_b else []
+            if not samples:
+                return f"{metric.title} was not measured apart from training, for both variants in the same rounds"
+            values[a], values[b] = np.array(samples).T
+        num_rounds = min(len(column) for column in values.values())
+        values = {label: column[:num_rounds] for label, column in values.items()}
+        if ratio and min(column.min() for column in values.values()) <= 0:
             return f"a factor needs values above 0, and {metric.name} has others"
-        table = np.log(table) if ratio else table
-        return paired_test(table[:, 0] - table[:, 1], heavy_tailed=False)
+        return paired_test(contrast.of(values, ratio=ratio), heavy_tailed=False)
+
+    def _kinds(self, entry: Hypothesis, *, ratio: bool) -> Counts | PairedTest | str:
+        """Two kinds of one variant's layers, by their shares of a count or, by round, of the layers' time."""
+        label, metric = entry.compare[0], METRICS[entry.metric]
+        assert entry.kinds is not None
+        costs, (a, b) = self.costs.get(label), entry.kinds
+        if costs is None:
+            return f"no costs of {label} were measured"
+        if metric.deterministic:
+            breakdown = getattr(costs, metric.name)
+            known = {name: getattr(breakdown, name) for name in ("convolution", "pointwise", "dense")}
+            parts = {name: np.array([count]) for name, count in known.items()}
+            parts["other"] = np.array([breakdown.total - sum(known.values())])
+        elif costs.kind_seconds is None:
+            return f"layers of {label} were not timed in rounds"
+        else:
+            parts = {name: np.array(getattr(costs.kind_seconds, name).samples) for name in LAYER_KINDS}
+        total = np.sum(list(parts.values()), axis=0)
+        shares = {name: part / total for name, part in parts.items()}
+        if ratio and min(shares[a].min(), shares[b].min()) <= 0:
+            return f"a factor needs values above 0, and {label} has no such layers"
+        distance = Contrast.difference(a, b).of(shares, ratio=ratio)
+        if metric.deterministic:
+            return Counts(float(distance[0]), (float(shares[a][0]), float(shares[b][0])))
+        return paired_test(distance, heavy_tailed=False)
 
     def count(self, metric: Metric, label: str, seeds: Sequence[int]) -> float | None:
         """A variant's count, from its records or, where those lack it, its costs; None where neither tells."""
@@ -156,11 +193,13 @@ def claim_of(entry: Hypothesis) -> Claim:
     return Claim(entry.expect, math.log(entry.factor) if entry.factor else entry.margin or 0.0)
 
 
-def contrast_of(entry: Hypothesis) -> Contrast:
-    """The variants that a hypothesis compares."""
+def contrast_of(entry: Hypothesis | ClaimPoint) -> Contrast:
+    """The variants that a hypothesis compares; over an axis, the mean of what it compares at each value."""
+    if isinstance(entry, Hypothesis) and entry.points:
+        return Contrast.mean([contrast_of(point) for point in entry.points])
     a, b = entry.compare
-    if entry.against:
-        c, d = entry.against
+    if entry.minus:
+        c, d = entry.minus
         return Contrast.interaction((a, b), (c, d))
     return Contrast.difference(a, b)
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
 
 import pandas as pd
 
@@ -41,6 +40,19 @@ class Interaction:
 
 
 @dataclass(frozen=True)
+class ProductCell:
+    """A variant of a product, and the test accuracy of its healthy networks."""
+
+    levels: tuple[str, str]
+    label: str
+    mean: float | None
+    sd: float | None
+    n: int
+    """Healthy networks."""
+    num_trained: int
+
+
+@dataclass(frozen=True)
 class Product:
     """A full product of two axes of one model."""
 
@@ -51,8 +63,8 @@ class Product:
     """The model's other axes, at the value that they have here."""
     left_out: list[str]
     """Levels that were not combined with every level of the other axis."""
-    cells: list[dict[str, Any]]
-    """By levels: label, mean, sd and n of test accuracy given healthy, num_trained."""
+    cells: list["ProductCell"]
+    """One for each pair of levels."""
     contrasts: list[Interaction]
 
 
@@ -101,12 +113,12 @@ def _product(
         held=held,
         left_out=[f"{axes[side]}={level}" for side in (0, 1) for level in seen[side] if level not in levels[side]],
         cells=[
-            {
-                "levels": [a, b],
-                "label": labels[a, b],
+            ProductCell(
+                levels=(a, b),
+                label=labels[a, b],
                 **asdict(Spread.of(accuracies[a, b].dropna().tolist())),
-                "num_trained": len(accuracies[a, b]),
-            }
+                num_trained=len(accuracies[a, b]),
+            )
             for a in levels[0]
             for b in levels[1]
         ],

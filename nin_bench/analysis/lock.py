@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nin_bench.metrics import METRICS
 from nin_bench.results import schema
@@ -43,7 +42,10 @@ class Lock:
             self.intact
             and bool(locked)
             and entry.id not in locked[0][0].already_trained
-            and all(_identity(was, lock.variants or self.variant_ids) == self._now(entry) for lock, was in locked)
+            and all(
+                with_labels(was, lock.variants or self.variant_ids) == with_labels(entry, self.variant_ids)
+                for lock, was in locked
+            )
         )
 
     def given_up(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
@@ -63,9 +65,6 @@ class Lock:
 
     def _locked(self, name: str) -> list[tuple[schema.Lock, Hypothesis]]:
         return [(lock, entry) for lock in self.locks for entry in lock.hypotheses if entry.id == name]
-
-    def _now(self, entry: Hypothesis) -> dict[str, Any]:
-        return _identity(entry, self.variant_ids)
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,15 @@ def _is_tested(entry: Hypothesis) -> bool:
     return not METRICS[entry.metric].deterministic
 
 
-def _identity(entry: Hypothesis, variant_ids: Mapping[str, str]) -> dict[str, Any]:
-    """What makes a hypothesis another one: every field, with variants in place of labels."""
-    plain = entry.model_dump(exclude_none=True)
-    compared = {
-        field: [variant_ids.get(label, label) for label in plain[field]]
-        for field in ("compare", "against")
-        if field in plain
-    }
-    return plain | compared
+def with_labels(entry: Hypothesis, labels: Mapping[str, str]) -> Hypothesis:
+    """A hypothesis with other names for its variants; a variant that has none keeps its own."""
+
+    def renamed(pair: tuple[str, str] | None) -> tuple[str, str] | None:
+        return pair and (labels.get(pair[0], pair[0]), labels.get(pair[1], pair[1]))
+
+    points = tuple(
+        point.model_copy(update={"compare": renamed(point.compare), "minus": renamed(point.minus)})
+        for point in entry.points
+    )
+    update = {"compare": renamed(entry.compare), "minus": renamed(entry.minus), "points": points}
+    return entry.model_copy(update=update)

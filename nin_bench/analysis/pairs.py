@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -105,9 +105,27 @@ class Contrast:
         return cls((first, second), (1.0, -1.0))
 
     @classmethod
-    def mean(cls, pairs: Sequence[tuple[str, str]]) -> "Contrast":
-        """The mean of several differences at the same seed."""
-        return cls(tuple(pairs), (1 / len(pairs),) * len(pairs))
+    def mean(cls, contrasts: Sequence["Contrast"]) -> "Contrast":
+        """The mean of several contrasts at the same seed."""
+        return cls(
+            tuple(pair for one in contrasts for pair in one.pairs),
+            tuple(weight / len(contrasts) for one in contrasts for weight in one.weights),
+        )
+
+    def of(self, values: Mapping[str, Array], *, ratio: bool) -> Array:
+        """The weighted sum of differences, of logarithms for a ratio; infinite ones that cancel out make 0.
+
+        Args:
+            values: of each variant, all of one shape; others are not looked at.
+            ratio: whether A over B is asked for; all values are above 0 then.
+        """
+        if ratio:
+            values = {label: np.log(values[label]) for label in self.labels}
+        total = np.zeros_like(values[self.labels[0]])
+        with np.errstate(invalid="ignore"):
+            for (a, b), weight in zip(self.pairs, self.weights, strict=True):
+                total = total + weight * paired_differences(values[a], values[b])
+        return np.where(np.isnan(total), 0.0, total)
 
 
 @dataclass(frozen=True)
@@ -160,16 +178,22 @@ class Pairs:
         """The exact test of the differences, of logarithms where a ratio is asked for; or why there is none."""
         if not self.seeds:
             return "there is no seed at which all of its variants can be compared"
-        values = {label: self._values(label, metric) for label in self.contrast.labels}
-        if ratio:
-            if min(column.min() for column in values.values()) <= 0:
-                return f"a factor needs values above 0, and {metric.name} has others"
-            values = {label: np.log(column) for label, column in values.items()}
-        total = np.zeros(len(self.seeds))
-        with np.errstate(invalid="ignore"):
-            for (a, b), weight in zip(self.contrast.pairs, self.contrast.weights, strict=True):
-                total = total + weight * paired_differences(values[a], values[b])
-        return paired_test(np.where(np.isnan(total), 0.0, total), heavy_tailed=self._heavy_tailed)
+        values = {
+            label: np.array([networks[label].judged(metric) for networks in self.networks])
+            for label in self.contrast.labels
+        }
+        if ratio and min(column.min() for column in values.values()) <= 0:
+            return f"a factor needs values above 0, and {metric.name} has others"
+        return paired_test(self.contrast.of(values, ratio=ratio), heavy_tailed=self._heavy_tailed)
+
+    def without_failures(self) -> "Pairs":
+        """The seeds at which no network failed or lost a class."""
+        sound = [not any(one.failed or one.lost_classes for one in pair.values()) for pair in self.networks]
+        return replace(
+            self,
+            seeds=[seed for seed, keep in zip(self.seeds, sound, strict=True) if keep],
+            networks=[pair for pair, keep in zip(self.networks, sound, strict=True) if keep],
+        )
 
     def shares(self, name: Literal["failed", "lost_classes"]) -> PairedShares | None:
         """How often networks of A and B failed, or lost a class; None for more than one difference."""
@@ -177,9 +201,6 @@ class Pairs:
             return None
         a, b = self.contrast.pairs[0]
         return paired_shares(*([getattr(networks[label], name) for networks in self.networks] for label in (a, b)))
-
-    def _values(self, label: str, metric: Metric) -> Array:
-        return np.array([networks[label].judged(metric) for networks in self.networks])
 
     @property
     def _heavy_tailed(self) -> bool:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nin_bench.analysis.hypothesis_tests import claim_of
+from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
 from nin_bench.grid import Grid
 from nin_bench.metrics import METRICS
 from nin_bench.results.schema import Hypothesis
-from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs
+from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs, looks
 
 POWER = 0.8
 """The chance of a verdict that is called enough."""
@@ -38,6 +38,8 @@ class Scenario:
     why: str
     supported: float
     refuted: float
+    expected_seeds: float
+    """Until the verdict, on average; all that are planned, unless seeds are trained until claims are decided."""
 
     @property
     def decided(self) -> float:
@@ -58,7 +60,7 @@ class Power:
     level: float
     """At which it is decided: 5 % divided by the number of primary claims with a test, for each of those."""
     least_pairs: int
-    """The fewest pairs that can decide anything at this level."""
+    """The fewest pairs that can decide anything at this level; at the last look, where there are several."""
     untested: str | None = None
     """Why there are no chances. Nothing below is known then."""
     spread: Spread | None = None
@@ -101,40 +103,43 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
         seeds.setdefault(cell.label, set()).add(cell.seed)
     found = []
     for one in grid.hypotheses:
-        level = ALPHA / len(family) if one in family else ALPHA
+        level, kind = ALPHA / len(family) if one in family else ALPHA, METRICS[one.metric].kind
         planned = Power(
             id=one.id,
             metric=one.metric,
             factor=one.factor is not None,
-            num_seeds=len(seeds[one.compare[0]] & seeds[one.compare[1]]),
+            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one).labels))),
             level=level,
-            least_pairs=least_pairs(level),
-            untested=_UNTESTED.get(METRICS[one.metric].kind),
+            least_pairs=least_pairs(level * looks(len(grid.seeds))[-1].share if grid.until_decided else level),
+            untested=_UNTESTED.get("measured" if one.kinds and kind == "observed" else kind),
         )
-        found.append(planned if planned.untested else _with_chances(planned, one, *spread_of(one, grid, read)))
+        at = looks(planned.num_seeds) if grid.until_decided else [Look(planned.num_seeds, 1.0)]
+        spread = spread_of(one, grid, read)
+        found.append(planned if planned.untested else _with_chances(planned, one, at, *spread))
     return found
 
 
 def _with_chances(
-    planned: Power, hypothesis: Hypothesis, spread: Spread | None, failures: Failures | None
+    planned: Power, hypothesis: Hypothesis, at: Sequence[Look], spread: Spread | None, failures: Failures | None
 ) -> Power:
     as_said: Callable[[float], float] = math.exp if planned.factor else float
-    sds = detectable_difference(n=planned.num_seeds, sd=1.0, level=planned.level, power=POWER)
+    last = planned.level * at[-1].share
+    sds = detectable_difference(n=planned.num_seeds, sd=1.0, level=last, power=POWER)
     known = replace(planned, spread=spread, failures=failures, detectable_sds=sds)
     if spread is None:
         return known
-    claim, scenarios = claim_of(hypothesis.model_dump()), []
+    claim, scenarios = claim_of(hypothesis), []
     for truth, why in _truths(claim, spread):
         found = chances(
             claim,
-            looks=[Look(planned.num_seeds, 1.0)],
+            looks=at,
             sd=spread.sd,
             difference=truth,
             level=planned.level,
             failing=Failing(*failures.shares) if failures else Failing(),
             higher_is_better=METRICS[planned.metric].higher_is_better,
         )
-        scenarios.append(Scenario(as_said(truth), why, found.supported, found.refuted))
+        scenarios.append(Scenario(as_said(truth), why, found.supported, found.refuted, found.expected_pairs))
     detectable = None if sds is None else as_said(sds * spread.sd)
     return replace(known, detectable=detectable, scenarios=tuple(scenarios))
 

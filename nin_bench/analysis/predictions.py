@@ -1,7 +1,7 @@
 """What stored predictions tell: the test images' own uncertainty, and which classes are taken for which."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -75,14 +75,14 @@ class Stored:
         return found
 
 
-def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
+def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, ImageError]:
     """By hypothesis on test accuracy: what the test images leave open, over the pairs of healthy networks."""
     records = {
         (place.label, place.seed): record
         for record in stored.results.records
         for place in [stored.places[record.cell_id]]
     }
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ImageError] = {}
     for verdict in verdicts:
         if verdict.metric != "test_accuracy" or verdict.verdict == "not testable":
             continue
@@ -90,7 +90,7 @@ def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, dict[
             [records[label, seed] for label in verdict.compare] for seed in verdict.pairs
         ])  # fmt: skip
         if error is not None:
-            found[verdict.id] = asdict(error)
+            found[verdict.id] = error
     return found
 
 

@@ -38,7 +38,11 @@ class Comparison:
     of ours or, by their spread, of the published."""
     percentile: float | None
     """The share of our networks below a single published one; None where that is a mean."""
-    sentence: str
+    num_below: int
+    """Measured values below the published one."""
+    num_equal: int
+    mixed: bool
+    """Whether the published accuracies vary too much to be those of networks that all learned."""
 
 
 def compare_references(results: Results) -> list[Comparison]:
@@ -79,15 +83,9 @@ def _compare(reference: Reference, known: Evidence, results: Results) -> Compari
         difference=None if measured.mean is None else measured.mean - reference.value,
         interval=interval,
         percentile=percentile,
-        sentence=_sentence(
-            metric,
-            reference.value,
-            values,
-            interval,
-            percentile,
-            num_collapsed,
-            published.sd if mixed else None,
-        ),
+        num_below=sum(value < reference.value for value in values),
+        num_equal=sum(value == reference.value for value in values),
+        mixed=mixed,
     )
 
 
@@ -112,41 +110,3 @@ def _values(metric: Metric, label: str, known: Evidence, results: Results) -> li
         cells = [known.cells[label, seed] for seed in seeds]
         values = [cell[metric.name] for cell in cells if cell.outcome == "trained"]
     return [value for value in values if value == value]  # NaN, what is not known, is not itself
-
-
-def _sentence(
-    metric: Metric,
-    published: float,
-    values: list[float],
-    interval: Interval | None,
-    percentile: float | None,
-    num_collapsed: int,
-    mixed_sd: float | None,
-) -> str:
-    if not values:
-        return "Nothing was measured to hold against it."
-    if metric.deterministic:
-        return "The two counts are equal." if values[0] == published else "The two counts differ."
-    failed = (
-        f"{num_collapsed} of our {len(values)} networks collapsed, so that their mean describes none of them, "
-        "and no interval is given."
-        if num_collapsed
-        else ""
-    )
-    if mixed_sd is not None:
-        failed = (
-            f"A deviation of {100 * mixed_sd:.1f} points is that of networks some of which failed, so that the "
-            f"published mean describes none of them: no test is made. {failed}".rstrip()
-        )
-    if percentile is not None:
-        below = sum(value < published for value in values)
-        equal = sum(value == published for value in values)
-        ties = f", and is equal to {equal}" if equal else ""
-        lies = f"it lies above {below} of our {len(values)}{ties} (percentile {100 * percentile:.0f})"
-        return f"A single published run: {lies}. {failed}".rstrip()
-    if interval is not None:
-        low, high = interval
-        if low > 0 or high < 0:
-            return f"The whole interval lies {'above' if low > 0 else 'below'} zero: the means differ."
-        return "The interval reaches across zero: no difference is told from luck, which is not the same as equal."
-    return failed or "Without a spread on both sides there is no interval: the two stand side by side."

@@ -1,4 +1,4 @@
-"""The setting of a report, what was held fixed in it, and the caveats that follow."""
+"""The setting of a run, and what was held fixed in it."""
 
 import json
 from collections import Counter
@@ -6,8 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nin_bench.analysis.tables import VariantRow
 from nin_bench.results import Results
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    """A value that some variants have of a field that differs between variants."""
+
+    section: str
+    field: str
+    value: Any
+    labels: list[str]
 
 
 @dataclass(frozen=True)
@@ -20,8 +29,8 @@ class Setting:
     """Fields that are the same in every variant."""
     recipe: dict[str, Any]
     """Likewise."""
-    differing: list[dict[str, Any]]
-    """The other fields of data and recipe: section, field, value and the labels of its variants."""
+    differing: list["FieldValue"]
+    """The other fields of data and recipe, one for each value."""
     environment: dict[str, list[Any]]
     """Every value that records hold under a (dotted) name, the commonest first."""
 
@@ -42,17 +51,17 @@ def describe_setting(results: Results) -> Setting:
 
 def compare_sections(
     variants: Sequence[Mapping[str, Any]],
-) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[dict[str, dict[str, Any]], list[FieldValue]]:
     """Tell the fields of data and recipe that all variants share from those that differ.
 
     Args:
         variants: mappings with a label, data and recipe.
 
     Returns:
-        The shared fields by section, and the others: section, field, value and the labels of its variants.
+        The shared fields by section, and the values of the others.
     """
     fixed: dict[str, dict[str, Any]] = {}
-    differing: list[dict[str, Any]] = []
+    differing: list[FieldValue] = []
     for section in ("data", "recipe"):
         fields = dict.fromkeys(field for entry in variants for field in entry[section])
         fixed[section] = {}
@@ -66,10 +75,7 @@ def compare_sections(
             if len(values) == 1:
                 fixed[section][field] = next(iter(values.values()))
             else:
-                differing += [
-                    {"section": section, "field": field, "value": values[key], "labels": labels[key]}
-                    for key in values
-                ]
+                differing += [FieldValue(section, field, values[key], labels[key]) for key in values]
     return fixed, differing
 
 
@@ -90,44 +96,3 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def caveats(results: Results, rows: Sequence[VariantRow], setting: Setting) -> list[str]:
-    """What a reader has to know before believing the page: what the grid's author says first."""
-    found = list(results.grid.caveats)
-    if most := max((row.trained for row in rows), default=0):
-        workers = setting.environment.get("workers", [])
-        beside = f" with {workers[0]} workers side by side" if len(workers) == 1 and workers[0] != 1 else ""
-        found += [
-            f"Images per second and minutes are of training steps alone, seen while training{beside} and not "
-            "measured on their own: no claim about speed follows from them.",
-            "The deviation is over seeds, on one and the same test set, whose own uncertainty comes on top.",
-        ]
-        if most == 1:
-            found.append("One seed each: a difference between two variants cannot be told from luck.")
-        elif most < 5:
-            found.append(f"At most {most} seeds each: only large differences can be told from luck.")
-    if any(row.healthy.of < row.trained for row in rows):
-        found.append("Some cells trained too few steps to tell whether their networks escaped chance level.")
-    if any(row.healthy.count < row.healthy.of for row in rows):
-        found.append(
-            "Test accuracy over all trained cells mixes networks that learned with those that collapsed; "
-            "given healthy, it leaves the failures out and flatters a variant that often fails. "
-            "Read both beside the counts."
-        )
-    if num_missing := int((results.cells["outcome"] == "missing").sum()):
-        found.append(
-            f"{num_missing} of {len(results.cells)} planned cells have no record: all of this is preliminary."
-        )
-    if "lr" in setting.recipe:
-        found.append(
-            f"Every variant was trained with the same learning rate, {setting.recipe['lr']:g}; "
-            "one that needs another is shown below its best."
-        )
-    else:
-        found.append("Learning rates differ between variants; the records do not tell how they were chosen.")
-    if any(variant.recipe.test_every_epoch for variant in results.grid.variants):
-        found.append("The test images were read after every epoch, as a diagnostic; no choice used it.")
-    if mixed := [name for name, values in setting.environment.items() if len(values) > 1]:
-        found.append(f"The records come from more than one machine or version: {', '.join(mixed)} differ.")
-    return found

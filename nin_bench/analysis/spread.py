@@ -7,7 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from nin_bench.analysis.hypothesis_tests import Evidence
+from nin_bench.analysis.hypothesis_tests import Evidence, contrast_of
+from nin_bench.analysis.lock import with_labels
+from nin_bench.analysis.pairs import Pairs
 from nin_bench.grid import Assumption, Grid
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results, ResultsFolder, load_results
@@ -71,44 +73,41 @@ class Pilot:
 
     def spread(self, hypothesis: Hypothesis, grid: Grid) -> tuple[Spread | None, Failures | None]:
         """What its cells show; nothing where they are none of the hypothesis', or too few."""
-        labels = self._labels(hypothesis, grid)
-        if labels is None:
+        entry = self._entry(hypothesis, grid)
+        if entry is None:
             return None, None
         seeds = sorted({cell.seed for cell in self.results.grid.cells})
-        pairs = self.evidence.test(hypothesis.model_copy(update={"compare": tuple(labels)}), seeds).pairs
+        pairs = self.evidence.test(entry, seeds).pairs
         if pairs is None or not pairs.seeds:
             return None, None
-        metric = METRICS[hypothesis.metric]
-        bad = np.array([[one.failed or one.lost_classes for one in pair.values()] for pair in pairs.networks])
-        a, b = np.array([[one.judged(metric) for one in pair.values()] for pair in pairs.networks])[
-            ~bad.any(axis=1)
-        ].T
-        failures = Failures(len(bad), (int(bad[:, 0].sum()), int(bad[:, 1].sum())))
-        if hypothesis.factor is not None:
-            positive = (a > 0) & (b > 0)
-            a, b = np.log(a[positive]), np.log(b[positive])
-        differences = np.round(a - b, 9)
-        if len(differences) < LEAST_PAIRS or not np.ptp(differences):
+        failures, sound = _failures(pairs), pairs.without_failures()
+        test = sound.test(METRICS[hypothesis.metric], ratio=hypothesis.factor is not None)
+        if isinstance(test, str) or test.n < LEAST_PAIRS or not np.ptp(test.differences):
             return None, failures
         name = f"{self.results.grid.name}/{self.results.grid.profile}"
-        sd = float(differences.std(ddof=1))
-        return Spread(sd, "pilot", name, len(differences), float(differences.mean())), failures
+        sd, mean = float(np.std(test.differences, ddof=1)), float(np.mean(test.differences))
+        return Spread(sd, "pilot", name, test.n, mean), failures
 
-    def _labels(self, hypothesis: Hypothesis, grid: Grid) -> list[str] | None:
-        """What its variants are called here; or, in another profile, those that its namesake compares."""
+    def _entry(self, hypothesis: Hypothesis, grid: Grid) -> Hypothesis | None:
+        """The hypothesis with its variants' labels here; or, in another profile, its namesake."""
         ids = {variant.label: variant.variant_id for variant in grid.variants}
         here = {variant.variant_id: variant.label for variant in self.results.grid.variants}
-        wanted = [ids[label] for label in hypothesis.compare]
-        if all(variant_id in here for variant_id in wanted):
-            return [here[variant_id] for variant_id in wanted]
-        return next(
-            (
-                list(entry.compare)
-                for entry in self.results.grid.hypotheses
-                if (entry.id, entry.metric) == (hypothesis.id, hypothesis.metric)
-            ),
-            None,
-        )
+        if all(ids[label] in here for label in contrast_of(hypothesis).labels):
+            return with_labels(
+                hypothesis, {label: here.get(variant_id, label) for label, variant_id in ids.items()}
+            )
+        named = (one for one in self.results.grid.hypotheses if one.id == hypothesis.id)
+        return next((one for one in named if one.metric == hypothesis.metric), None)
+
+
+def _failures(pairs: Pairs) -> Failures | None:
+    if len(pairs.contrast.labels) > 2:
+        return None
+    a, b = (
+        sum(networks[label].failed or networks[label].lost_classes for networks in pairs.networks)
+        for label in pairs.contrast.labels
+    )
+    return Failures(len(pairs.seeds), (a, b))
 
 
 def spread_of(

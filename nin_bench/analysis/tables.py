@@ -6,9 +6,8 @@ Nothing is rounded here, and collapsed cells are never averaged with healthy one
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -83,13 +82,29 @@ class Trouble:
     seed: int
     outcome: str
     collapsed: bool
-    cause: str
+    num_epochs: int
+    """Whole epochs that it trained."""
+    train_loss: float | None
+    """Of the last of them."""
+    escape_epoch: float | None
+    num_dead_maps: int | None
+    num_tied: int | None
+    """Test images whose highest outputs tie."""
+    failed_step: int | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class MissingSeeds:
+    """The planned cells of a variant that have no record."""
+
+    label: str
+    seeds: list[int]
 
 
 def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
-    cells = results.cells
-    names = Names.of(results.grid.variants)
+    cells, names = results.cells, Names.of(results.grid.variants)
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
 
@@ -164,7 +179,7 @@ def _accuracy(row: VariantRow) -> float | None:
 
 
 def troubles(results: Results) -> list[Trouble]:
-    """Every cell that failed or collapsed, in the grid's order, with its cause in a sentence."""
+    """Every cell that failed or collapsed, in the grid's order, with what is known of the cause."""
     cells = results.cells
     unwell = cells[health(cells) == 0]
     last_epochs = (
@@ -174,7 +189,6 @@ def troubles(results: Results) -> list[Trouble]:
     )
     found = []
     for cell in unwell.to_dict("records"):
-        collapsed = cell["outcome"] == "trained"
         last_epoch = last_epochs.get(cell["cell_id"], {})
         found.append(
             Trouble(
@@ -182,43 +196,24 @@ def troubles(results: Results) -> list[Trouble]:
                 label=cell["label"],
                 seed=int(cell["seed"]),
                 outcome=cell["outcome"],
-                collapsed=collapsed,
-                cause=_why_collapsed(cell, last_epoch) if collapsed else _why_failed(cell, last_epoch),
+                collapsed=cell["outcome"] == "trained",
+                num_epochs=_whole(last_epoch.get("epoch")) or 0,
+                train_loss=_known(last_epoch.get("train_loss")),
+                escape_epoch=_known(cell.get("escape_epoch")),
+                num_dead_maps=_whole(cell.get("num_dead_maps")),
+                num_tied=_whole(cell.get("num_tied", cell.get("num_no_prediction"))),
+                failed_step=_whole(cell.get("failed_step")),
+                error=error if isinstance(error := cell.get("error"), str) else None,
             )
         )
     return found
 
 
-def _why_collapsed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> str:
-    reasons = []
-    escape_epoch, loss = _known(cell.get("escape_epoch")), _known(last_epoch.get("train_loss"))
-    if escape_epoch is not None:
-        reasons.append(f"left chance level in epoch {math.ceil(escape_epoch)}")
-    else:
-        at = "" if loss is None else f" (training loss ended at {loss:.3f})"
-        reasons.append(f"never left chance level{at}")
-    if dead := _whole(cell.get("num_dead_maps")):
-        reasons.append(f"{dead} class {'map' if dead == 1 else 'maps'} dead")
-    if tied := _whole(cell.get("num_tied")):
-        reasons.append(f"no prediction for {tied:,} test {'image' if tied == 1 else 'images'}")
-    return "; ".join(reasons)
-
-
-def _why_failed(cell: Mapping[Any, Any], last_epoch: Mapping[Any, Any]) -> str:
-    epochs = _whole(last_epoch.get("epoch")) or 0
-    step = _whole(cell.get("failed_step"))
-    place = ("" if step is None else f"at step {step:,}, ") + f"after {epochs} whole "
-    error = cell.get("error")
-    return f"{place}{'epoch' if epochs == 1 else 'epochs'}" + (
-        f": {error}" if isinstance(error, str) and error else ""
-    )
-
-
-def missing_seeds(results: Results) -> list[dict[str, Any]]:
-    """The planned cells without a record, as a label and its seeds for each variant that has any."""
+def missing_seeds(results: Results) -> list[MissingSeeds]:
+    """The planned cells without a record, for each variant that has any."""
     missing = results.cells[results.cells["outcome"] == "missing"]
     groups = missing.groupby(["variant_id", "label"], sort=False)["seed"]
-    return [{"label": label, "seeds": [int(seed) for seed in seeds]} for (_, label), seeds in groups]
+    return [MissingSeeds(str(label), [int(seed) for seed in seeds]) for (_, label), seeds in groups]
 
 
 def count_outcomes(results: Results) -> dict[str, int]:

@@ -4,14 +4,15 @@ Some cells never get there: they count as not having done so until their last ep
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from nin_bench.analysis.cells import is_trained, number, numbers
 from nin_bench.results import Results
-from nin_bench.stats import Survival, survival
+from nin_bench.results.schema import ResolvedVariant
+from nin_bench.stats import Step, Survival, survival
 
 SHORT_OF = 0.01
 """How much below the baseline's median cell the target lies."""
@@ -23,19 +24,33 @@ class Reached:
 
     variant_id: str
     label: str
-    survival: Survival
+    n: int
+    num_reached: int
+    steps: tuple[Step, ...]
+    """Share of cells that had, from time to time; the first at time 0."""
+    horizon: float
+    """Until when it was looked for."""
+    median: float | None
+    """When half of them had; None where less than half ever did."""
+    median_interval: tuple[float | None, float | None]
+    """Of 95 %; an end is None where so few cells set none."""
+    restricted_mean: float
+    """The mean time until the horizon, counting the horizon for who had not by then."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """As report.json holds it."""
-        found = self.survival
-        return {
-            "variant_id": self.variant_id,
-            "label": self.label,
-            **asdict(found),
-            "median": found.median,
-            "median_interval": found.median_interval,
-            "restricted_mean": found.restricted_mean,
-        }
+    @classmethod
+    def of(cls, variant: ResolvedVariant, found: Survival) -> "Reached":
+        """Of a variant, by its estimate."""
+        return cls(
+            variant_id=variant.variant_id,
+            label=variant.label,
+            n=found.n,
+            num_reached=found.num_reached,
+            steps=found.steps,
+            horizon=found.horizon,
+            median=found.median,
+            median_interval=found.median_interval,
+            restricted_mean=found.restricted_mean,
+        )
 
 
 @dataclass(frozen=True)
@@ -45,20 +60,16 @@ class Target:
     accuracy: float
     of: str | None
     """The label of the baseline; None where the grid has none, and all cells set the target."""
-    rows: list[Reached]
+    variants: list[Reached]
     """In the grid's order; variants of which no epoch is known are left out."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """As report.json holds it."""
-        return {"accuracy": self.accuracy, "of": self.of, "variants": [row.as_dict() for row in self.rows]}
 
-
-def find_target(results: Results, epochs: pd.DataFrame) -> Target | None:
+def find_target(results: Results, history: pd.DataFrame) -> Target | None:
     """The target and who reached it: the baseline's median final validation accuracy, less a point.
 
     Args:
         results: the results folder as read.
-        epochs: `known_epochs` of validation accuracy.
+        history: of validation accuracy, by `find_histories`.
 
     Returns:
         None where no validation accuracy is known, or where the target is no better than a guess.
@@ -73,8 +84,8 @@ def find_target(results: Results, epochs: pd.DataFrame) -> Target | None:
     accuracy = float(final.median()) - SHORT_OF
     if accuracy <= float(numbers(cells, "chance_accuracy").fillna(0).max()):
         return None
-    first = epochs[epochs["value"] >= accuracy].groupby("cell_id")["epoch"].min()
-    known = cells[cells["cell_id"].isin(set(epochs["cell_id"]))]
+    first = history[history["value"] >= accuracy].groupby("cell_id")["epoch"].min()
+    known = cells[cells["cell_id"].isin(set(history["cell_id"]))]
     return Target(accuracy, label, _by_variant(results, known, first.to_dict()))
 
 
@@ -103,5 +114,5 @@ def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, 
             until = planned[key] if outcome in ("trained", "diverged") else last.get(cell_id, 0)
             reached.append(at == at)  # NaN is not
             times.append(at if at == at else float(until))
-        found.append(Reached(key, variant.label, survival(times, reached, horizon=float(planned[key]))))
+        found.append(Reached.of(variant, survival(times, reached, horizon=float(planned[key]))))
     return found

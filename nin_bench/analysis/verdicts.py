@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest
+from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest, contrast_of
 from nin_bench.analysis.lock import Level, Lock, levels
 from nin_bench.analysis.pairs import MissingCell
-from nin_bench.metrics import METRICS
+from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
+from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import (
     Expectation,
     Interval,
@@ -21,6 +22,19 @@ from nin_bench.stats import (
 
 Outcome = Literal["supported", "refuted", "undecided", "not testable"]
 TestName = Literal["signed-rank", "sign", "Newcombe and McNemar", "counts"]
+
+
+Bounds = tuple[float | None, float | None]
+"""An interval, of which an end is None where the pairs do not bound it."""
+
+
+def ends_of(bounds: Bounds | None, *, is_factor: bool) -> Interval | None:
+    """The ends of an interval; one that is not bounded is infinite, or 0 for a factor."""
+    if bounds is None:
+        return None
+    low, high = bounds
+    lowest = 0.0 if is_factor else -math.inf
+    return lowest if low is None else low, math.inf if high is None else high
 
 
 @dataclass(frozen=True)
@@ -68,10 +82,9 @@ class Verdict:
     effect: float | None
     """The estimate of A less B in the metric's unit, or of A over B where a factor is claimed; None where it is
     infinite, because most networks failed, or where there is none."""
-    interval: Interval | None
-    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is infinite.
-
-    None where neither end is bounded, and for counts."""
+    interval: Bounds | None
+    """Of the effect, at the claim's level: what decided. An end that the pairs do not bound is None; so is
+    all of it if neither end is bounded, and for counts."""
     n: int | None
     """Pairs that the verdict rests on, of seeds or of rounds; None where two counts decide, and no pair."""
     test: TestName | None
@@ -104,15 +117,45 @@ class Verdict:
     """Seeds that were added after the claim was locked, and do not count."""
     values: tuple[float, float] | None = None
     """The two counts, where counts decide."""
+    minus: tuple[str, str] | None = None
+    """Two more variants: the claim is about the difference within `compare`, less the difference within these."""
+    kinds: tuple[str, str] | None = None
+    """Two kinds of one variant's layers, of which the shares are compared."""
+    over: str | None = None
+    """The axis over whose values the effect is a mean."""
+    points: tuple["PointVerdict", ...] = ()
+    """The claim at each of these values."""
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of its effect, unless a factor is claimed."""
+        return "share" if self.kinds else METRICS[self.metric].unit
 
     @property
     def is_counted(self) -> bool:
         """Whether it is about counts, which no seed changes."""
         return METRICS[self.metric].deterministic
 
-    def as_dict(self) -> dict[str, Any]:
-        """Its plain values."""
-        return asdict(self)
+    @property
+    def ends(self) -> Interval | None:
+        """The interval; an end that the pairs do not bound is infinite, or 0 for a factor."""
+        return ends_of(self.interval, is_factor=self.factor is not None)
+
+
+@dataclass(frozen=True)
+class PointVerdict:
+    """What the records say on a claim at one value of its axis."""
+
+    value: Any
+    verdict: Outcome
+    effect: float | None
+    interval: Bounds | None
+    """At `level`."""
+    level: float
+    """The claim's level divided by the number of values, so that their intervals hold together."""
+    n: int | None
+    test: TestName | None
+    reason: str | None
 
 
 def judge(results: Results) -> list[Verdict]:
@@ -125,7 +168,8 @@ def judge(results: Results) -> list[Verdict]:
     for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True):
         seeds = lock.seeds_of(entry)
         added = sorted(set(grid.seeds) - set(seeds))
-        found.append(_judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added))
+        judged = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
+        found.append(replace(judged, points=_judge_points(entry, seeds, evidence, level)))
     return found
 
 
@@ -152,12 +196,28 @@ def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequenc
         early=pairs is not None and pairs.num_ended < pairs.num_planned,
         reason=test if isinstance(test, str) else None,
         by_round=case.by_round,
-        pairs=pairs.seeds if pairs else list(range(1, case.num_rounds + 1)),
+        pairs=pairs.seeds if pairs else list(range(1, (case.n or 0) + 1)),
         missing=pairs.missing if pairs else [],
         seeds_added=list(added) if pairs else [],
-        values=(test.a, test.b) if isinstance(test, Counts) else None,
+        values=test.values if isinstance(test, Counts) else None,
+        minus=entry.minus and (entry.minus[0], entry.minus[1]),
+        kinds=entry.kinds and (entry.kinds[0], entry.kinds[1]),
+        over=entry.over,
         **vars(found),
     )
+
+
+def _judge_points(
+    entry: Hypothesis, seeds: Sequence[int], evidence: Evidence, level: Level
+) -> tuple[PointVerdict, ...]:
+    found = []
+    for point in entry.points:
+        case, alpha = evidence.test(entry, seeds, contrast_of(point)), level.alpha / len(entry.points)
+        one, reason = _find(case, alpha), case.test if isinstance(case.test, str) else None
+        found.append(
+            PointVerdict(point.value, one.verdict, one.effect, one.interval, alpha, case.n, one.test, reason)
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -166,7 +226,7 @@ class _Finding:
 
     verdict: Outcome
     effect: float | None = None
-    interval: Interval | None = None
+    interval: Bounds | None = None
     test: TestName | None = None
     p_support: float | None = None
     p_refute: float | None = None
@@ -178,17 +238,16 @@ def _find(case: HypothesisTest, level: float) -> _Finding:
         case str():
             return _Finding("not testable")
         case Counts() as counts:
-            effect = counts.effect(ratio=ratio)
-            distance = math.log(effect) if ratio else effect
             # a count that equals the margin is none beyond it
-            held = claim.decide((distance, distance))
+            held = claim.decide((counts.distance, counts.distance))
+            effect = counts.effect(ratio=ratio)
             return _Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
         case PairedShares() as shares:
             interval = shares.interval(level)
             verdict = shares.decide(claim, level)
             return _Finding(verdict, shares.difference, interval, "Newcombe and McNemar")
         case PairedTest() as test:
-            interval, weighed = test.interval(level), claim.p_values(test)
+            interval, weighed = test.interval(level), test.p_values(claim)
             return _Finding(
                 verdict=claim.decide(interval),
                 effect=_finite(_scaled(test.estimate, ratio)),
@@ -224,6 +283,8 @@ def _finite(effect: float) -> float | None:
     return effect if math.isfinite(effect) else None
 
 
-def _bounded(interval: Interval, ratio: bool) -> Interval | None:
-    """An interval; None where neither end is bounded."""
-    return None if interval == ((0.0 if ratio else -math.inf), math.inf) else interval
+def _bounded(interval: Interval, ratio: bool) -> Bounds | None:
+    """An interval; None for an end that is not bounded, and for all of it where neither is."""
+    low, high = interval
+    ends = None if low == (0.0 if ratio else -math.inf) else low, None if math.isinf(high) else high
+    return None if ends == (None, None) else ends

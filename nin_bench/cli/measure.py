@@ -57,8 +57,14 @@ def measure(
     device: DeviceOption = "auto",
     timeout: TimeoutOption = None,
     rounds: Annotated[
-        int, typer.Option("--rounds", metavar="N", min=1, help="Processes that measure each variant.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=1,
+            help="Processes that measure each variant; default: 8, or 20 if a hypothesis is about a speed.",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what this machine has measured.")] = False,
     gigabytes: Annotated[
         float | None,
@@ -155,7 +161,7 @@ def _print_costs(costs: "Sequence[VariantCost]") -> None:
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
-    from nin_bench.analysis.costs import describe_disturbance
+    from nin_bench.report.remarks import describe_disturbance
 
     return describe_disturbance([load for cost in costs if cost.entry for load in cost.entry.load])
 

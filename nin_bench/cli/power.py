@@ -39,7 +39,10 @@ def _lines(power: "Power") -> list[str]:
     lines = [f"{planned}: detectable {_shown(power, power.detectable)} beyond the margin ({spread})"]
     for scenario in power.scenarios:
         truth = _shown(power, scenario.truth, sign="+")
-        lines.append(f"if the truth is {truth} ({scenario.why}): decided with a chance of {scenario.decided:.0%}")
+        sooner = scenario.expected_seeds < power.num_seeds
+        after = f", after {scenario.expected_seeds:.0f} seeds on average" if sooner else ""
+        chance = f"decided with a chance of {scenario.decided:.0%}{after}"
+        lines.append(f"if the truth is {truth} ({scenario.why}): {chance}")
     if power.failures and any(power.failures.num_failed):
         a, b = power.failures.num_failed
         lines.append(

@@ -72,9 +72,9 @@ def search(
     import optuna
 
     from nin_bench.analysis.search.studies import read_search
+    from nin_bench.analysis.search.warnings import search_warnings
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.progress import progress_on
-    from nin_bench.report.search.warnings import search_warnings
     from nin_bench.search.config import load_search
     from nin_bench.search.folder import num_done
     from nin_bench.search.run import SearchOptions, search_grid

@@ -1,27 +1,96 @@
 """Hypotheses and references, the patterns in them resolved to variants."""
 
-from nin_bench.grid.file import HypothesisEntry, ReferenceEntry
-from nin_bench.grid.patterns import PatternIndex
+from typing import Any
+
+from nin_bench.errors import shown, unknown_name
+from nin_bench.grid.file import HypothesisEntry, Pattern, ReferenceEntry
+from nin_bench.grid.patterns import PatternIndex, comparable, the_only
 from nin_bench.grid.refusals import Refusals
+from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
-from nin_bench.results.schema import Hypothesis, Reference
+from nin_bench.results.schema import ClaimPoint, Hypothesis, Reference
 
 
 def resolve_hypothesis(entry: HypothesisEntry, node: Node, index: PatternIndex) -> Hypothesis:
-    """A hypothesis with the variants that its patterns match; InputError where one matches none, or several."""
+    """A hypothesis with the variants that its patterns match.
+
+    Raises:
+        InputError: a pattern matches none, or several; both sides are the same; `over` names no axis.
+    """
+    given = entry.model_dump(include={"id", "primary", "metric", "over", "expect", "margin", "factor"})
+    if entry.of and entry.kinds:
+        label = index.the_one(entry.of, node.at("of")).label
+        return Hypothesis(
+            claim=entry.claim, compare=(label, label), kinds=(entry.kinds[0], entry.kinds[1]), **given
+        )
+    if entry.over:
+        _check_axis(entry.over, node.at("over"), index)
     refusals = Refusals()
-    labels = []
-    for number, pattern in enumerate(entry.compare):
-        with refusals.gather():
-            labels.append(index.the_one(pattern, node.at("compare", number)).label)
+    sides: dict[str, list[_Side]] = {}
+    for field, patterns in (("compare", entry.compare), ("minus", entry.minus)):
+        for number, pattern in enumerate(patterns or ()):
+            with refusals.gather():
+                side = _side(pattern, node.at(field, number), index, entry.over)
+                sides.setdefault(field, []).append(side)
     refusals.raise_any()
-    if labels[0] == labels[1]:
-        raise node.at("compare").error(f"both sides are {labels[0]!r}; compare two variants")
-    given = entry.model_dump(exclude={"claim", "compare"})
-    return Hypothesis(claim=entry.claim, compare=(labels[0], labels[1]), **given)
+    first = sides["compare"][0]
+    for field, pair in sides.items():
+        for number, side in enumerate(pair):
+            for value in [one for one in (*first, *side) if one not in first or one not in side]:
+                message = (
+                    f"one side has a variant with {entry.over} = {shown(value[1])}, another has none; exclude it"
+                )
+                raise node.at(field, number).error(message)
+        for value in first:
+            if pair[0][value] is pair[1][value]:
+                raise node.at(field).error(f"both sides are {pair[0][value].label!r}; compare two variants")
+    points = [
+        ClaimPoint(value=value[1], **{field: (a[value].label, b[value].label) for field, (a, b) in sides.items()})
+        for value in first
+    ]
+    if points[0].minus == points[0].compare:
+        raise node.at("minus").error("the same two as in compare; take away another difference")
+    return Hypothesis(
+        claim=entry.claim,
+        compare=points[0].compare,
+        minus=points[0].minus,
+        points=tuple(points) if entry.over else (),
+        **given,
+    )
+
+
+_Side = dict[tuple[bool, Any], Variant]
+"""The variants of one side of a claim by their value on its axis, as `comparable` gives it; None without one."""
+
+
+def _side(pattern: Pattern, node: Node, index: PatternIndex, axis: str | None) -> _Side:
+    """The one variant that a pattern matches or, over an axis, the one for each of its values."""
+    if axis is None:
+        return {comparable(None): index.the_one(pattern, node)}
+    if axis in pattern.wanted():
+        raise node.error(f"names {axis}, whose values `over` takes in turn; leave it out")
+    index.check(pattern, node)
+    found: dict[tuple[bool, Any], list[Variant]] = {}
+    for position in index.matching(pattern):
+        variant = index.variants[position]
+        found.setdefault(comparable(variant.values.get(axis)), []).append(variant)
+    if len(found) < 2:
+        raise node.error(f"matches variants with {len(found)} values of {axis}; match one for each of several")
+    return {
+        value: the_only(alike, node, index.variants, f" with {axis} = {shown(value[1])}")
+        for value, alike in found.items()
+    }
+
+
+def _check_axis(axis: str, node: Node, index: PatternIndex) -> None:
+    """Refuse to judge over what is the same in all variants; InputError with what is not."""
+    fields = dict.fromkeys(key for variant in index.variants for key in variant.values)
+    axes = [key for key in fields if len({comparable(variant.values.get(key)) for variant in index.variants}) > 1]
+    if axis not in axes:
+        raise node.error(unknown_name("axis", axis, axes))
 
 
 def resolve_reference(entry: ReferenceEntry, node: Node, index: PatternIndex) -> Reference:
-    """A reference with the variant that its pattern matches; InputError where it matches none, or several."""
+    """A reference with the variant that its pattern matches; InputError where one matches none, or several."""
     variant = index.the_one(entry.model, node.at("model"))
     return Reference(model=variant.label, claim=entry.says, **entry.model_dump(exclude={"model", "says"}))

@@ -31,7 +31,7 @@ from nin_bench.cell import (
     Spec,
 )
 from nin_bench.errors import SpecError, shown, unknown_name
-from nin_bench.grid.refusals import AT_NAME, Loc, wrong, wrong_fields
+from nin_bench.grid.refusals import AT_NAME, Loc, refuse, wrong
 from nin_bench.metrics import METRICS
 
 SCHEMA = 1
@@ -50,6 +50,9 @@ class Catalog(Protocol):
 
     def resolve_data(self, spec: DataSpec) -> DataSpec:
         """The dataset with its resolution and validation size filled in."""
+
+    def class_names(self, data: DataSpec) -> Sequence[str]:
+        """The names of a resolved dataset's classes, by number."""
 
     def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
         """How many parameters, or MACs per image, the network has."""
@@ -72,6 +75,11 @@ Axis = Annotated[
 """A value, or a list of values that the grid takes in turn."""
 
 
+def listed(value: Any) -> list[Any]:
+    """The values of an axis, one that is no list as a list of itself."""
+    return value if isinstance(value, list) else [value]
+
+
 def _scalar(value: object) -> object:
     if isinstance(value, list | dict):
         raise wrong(f"{shown(value)} cannot stand here; give one value")
@@ -79,9 +87,8 @@ def _scalar(value: object) -> object:
 
 
 def _distinct(seeds: list[int]) -> list[int]:
-    again = [n for n, seed in enumerate(seeds) if seed in seeds[:n]] if len(set(seeds)) < len(seeds) else []
-    if again:
-        raise wrong_fields([((n,), f"{seeds[n]} is given twice; keep one") for n in again])
+    first = dict(reversed([(seed, n) for n, seed in enumerate(seeds)]))
+    refuse(((n,), f"{seed} is given twice; keep one") for n, seed in enumerate(seeds) if first[seed] != n)
     return seeds
 
 
@@ -118,18 +125,16 @@ def axes_of(spec: type[Spec], base: type[Section] = Section) -> type[Section]:
 class _Data(Section):
     @model_validator(mode="after")
     def _registered(self, info: ValidationInfo) -> Self:
-        catalog: Any = info.context
-        given: Any = getattr(self, "name", None)
-        problems: list[tuple[Loc, str]] = []
-        for number, name in enumerate(given if isinstance(given, list) else [given] if given else []):
+        refuse(self._unknown_names(info.context) if "name" in self.model_fields_set else ())
+        return self
+
+    def _unknown_names(self, catalog: Any) -> Iterator[tuple[Loc, str]]:
+        for number, name in enumerate(listed(getattr(self, "name", None))):
             try:
                 catalog.resolve_data(DataSpec(name=name))
-            except SpecError as error:
+            except SpecError as error:  # what else is wrong may be given elsewhere, and is said on expanding
                 if error.field == "name":
-                    problems.append((("name", number), error.message))
-        if problems:
-            raise wrong_fields(problems)
-        return self
+                    yield ("name", number), error.message
 
 
 if TYPE_CHECKING:
@@ -170,11 +175,11 @@ def _wrong_arguments(catalog: Any, name: str, at: Loc, arguments: Mapping[str, A
         if key not in known:
             yield (key, AT_NAME), misplaced(key) or unknown_name(f"{name} argument", key, known)
             continue
-        for number, value in enumerate(values if isinstance(values, list) else [values]):
+        for number, value in enumerate(listed(values)):
             try:
                 catalog.resolve_model(name, {key: value})
             except SpecError as error:
-                yield ((key, number) if isinstance(values, list) else (key,)), error.message
+                yield (key, number), error.message
 
 
 def misplaced(key: str) -> str:
@@ -196,14 +201,8 @@ class Pattern(WithArguments):
 
     @model_validator(mode="after")
     def _registered(self, info: ValidationInfo) -> Self:
-        names = self.name if isinstance(self.name, list) else [self.name]
-        problems = [
-            problem
-            for number, name in enumerate(names if "name" in self.model_fields_set else ())
-            for problem in _wrong_arguments(info.context, name, ("name", number), self.arguments)
-        ]
-        if problems:
-            raise wrong_fields(problems)
+        for number, name in enumerate(listed(self.name) if "name" in self.model_fields_set else ()):
+            refuse(_wrong_arguments(info.context, name, ("name", number), self.arguments))
         return self
 
     def wanted(self) -> dict[str, list[Scalar]]:
@@ -212,7 +211,7 @@ class Pattern(WithArguments):
         for section, axes in (("recipe", self.recipe), ("data", self.data)):
             given |= {f"{section}.{key}": getattr(axes, key) for key in axes.model_fields_set}
         given |= self.arguments
-        return {key: value if isinstance(value, list) else [value] for key, value in given.items()}
+        return {key: listed(value) for key, value in given.items()}
 
 
 class CellPattern(Pattern):
@@ -226,21 +225,23 @@ class MatchEntry(Section):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    num_params: Pattern | None = None
-    num_macs: Pattern | None = None
+    num_params: Pattern = Pattern()
+    num_macs: Pattern = Pattern()
+
+    @property
+    def _sizes(self) -> list[Size]:
+        return [size for size in SIZES if size in self.model_fields_set]
 
     @model_validator(mode="after")
     def _names_one_size(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            count = len(self.model_fields_set)
-            raise wrong(f"names {count} sizes; give one of {', '.join(SIZES)}, and a pattern")
+        if len(self._sizes) != 1:
+            raise wrong(f"names {len(self._sizes)} sizes; give one of {', '.join(SIZES)}, and a pattern")
         return self
 
     @property
     def target(self) -> tuple[Size, Pattern]:
         """What is matched, and the pattern of the variant that it is matched to."""
-        (size,) = (size for size in SIZES if size in self.model_fields_set)
-        return size, getattr(self, size)
+        return self._sizes[0], getattr(self, self._sizes[0])
 
 
 class ModelEntry(WithArguments):
@@ -259,19 +260,32 @@ class ModelEntry(WithArguments):
         problems = list(_wrong_arguments(info.context, self.name, ("name",), self.arguments))
         if self.match and "width" in self.arguments:
             problems.append((("width", AT_NAME), "given, and found by match as well; leave one of the two out"))
-        if problems:
-            raise wrong_fields(problems)
+        refuse(problems)
         return self
 
 
 # Claims
 
 
+Two = Annotated[list[Pattern], Field(min_length=2, max_length=2)]
+
+LayerKind = Literal["convolution", "pointwise", "dense", "other"]
+
+SHARED_OUT = ("num_params", "num_macs", "train_seconds")
+"""What a claim about kinds of layers shares out among them: time is that of the layers in a training step."""
+
+
 class HypothesisEntry(Section):
-    """A claim about one variant against another, written before the run."""
+    """A claim, written before the run: about two variants, two pairs of them, or two kinds of layers of one."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
+        json_schema_extra={
+            "allOf": [
+                {"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]},
+                {"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
+                {"oneOf": [{"required": ["compare"]}, {"required": ["of", "kinds"]}]},
+            ]
+        }
     )
 
     id: FolderName
@@ -279,24 +293,53 @@ class HypothesisEntry(Section):
     claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """The claim, as a sentence."""
     primary: bool = False
-    """Whether the claims that are primary share one level of 5 %."""
+    """Whether it shares one level of 5 % with the other primary claims."""
     metric: MetricName
     """What is compared."""
-    compare: Annotated[list[Pattern], Field(min_length=2, max_length=2)]
+    compare: Two | None = None
     """Two patterns, each of one variant; the claim is about the first, relative to the second."""
+    minus: Two | None = None
+    """Two more patterns: the claim is about the difference within `compare`, less the difference within these."""
+    over: str | None = None
+    """An axis, as `pointwise` or `data.train_size`: the claim is judged for each of its values, and together."""
+    of: Pattern | None = None
+    """In place of `compare`: a pattern of the one variant whose `kinds` of layers are compared."""
+    kinds: Annotated[list[LayerKind], Field(min_length=2, max_length=2)] | None = None
+    """Two kinds of layers; the claim is about the first kind's share of the metric, relative to the second's."""
     expect: Literal["greater", "less", "equivalent"]
+    """What is claimed of the first side, relative to the second."""
     margin: NonNegativeFloat | None = None
-    """The smallest difference that matters, in the metric's unit."""
+    """The smallest difference that matters, in the metric's unit; of shares, 0.01 is one point."""
     factor: PositiveFloat | None = None
     """The smallest ratio that matters, above 1."""
 
     @model_validator(mode="after")
     def _can_be_decided(self) -> Self:
-        if problems := list(self._problems()):
-            raise wrong_fields([((field,), message) for field, message in problems])
+        refuse(((field,), message) for field, message in (*self._side_problems(), *self._size_problems()))
         return self
 
-    def _problems(self) -> Iterator[tuple[str, str]]:
+    def _side_problems(self) -> Iterator[tuple[str, str]]:
+        if self.of is None and self.kinds is None:
+            if self.compare is None:
+                yield "compare", "missing; give two patterns, or the pattern of one variant (of) and two kinds"
+        elif self.of is None:
+            yield "of", "missing; give a pattern of the variant whose kinds of layers are compared"
+        elif self.kinds is None:
+            yield "kinds", f"missing; give two of {', '.join(get_args(LayerKind))}"
+        else:
+            for field in ("compare", "minus", "over"):
+                if getattr(self, field) is not None:
+                    yield field, "does not go with kinds, which compares layers of one variant; leave it out"
+            if self.kinds[0] == self.kinds[1]:
+                yield "kinds", f"both are {self.kinds[0]!r}; give two kinds"
+            if self.metric not in SHARED_OUT:
+                yield "metric", f"{self.metric} is not shared out among layers; use {', '.join(SHARED_OUT)}"
+        if self.minus is not None and METRICS[self.metric].kind in ("measured", "observed"):
+            yield "minus", f"{self.metric} is not known by seed, so differences have no difference; leave it out"
+        if self.minus is not None and self.factor is not None:
+            yield "factor", "goes with no difference of differences; give a margin"
+
+    def _size_problems(self) -> Iterator[tuple[str, str]]:
         if self.margin is None and self.factor is None:
             yield "margin", "none is given, nor a factor; give a margin (a difference) or a factor (a ratio)"
         if self.margin is not None and self.factor is not None:
@@ -305,7 +348,12 @@ class HypothesisEntry(Section):
             yield "factor", f"{self.factor:g} is no factor; use a number above 1"
         if self.expect == "equivalent" and self.margin == 0:
             yield "margin", "0 leaves nothing to be equivalent within; use a margin above 0"
-        if self.margin is not None:
+        if self.margin is not None and self.kinds and self.margin >= 1:
+            yield (
+                "margin",
+                f"{self.margin:g}, but kinds are compared by their shares, from 0 to 1; one point is 0.01",
+            )
+        elif self.margin is not None:
             yield from _no_share(self.metric, "margin", self.margin, below=1)
 
 
@@ -364,17 +412,17 @@ class ReferenceEntry(Section):
 
     @model_validator(mode="after")
     def _can_be_compared(self) -> Self:
-        problems: list[tuple[str, str]] = list(_no_share(self.metric, "value", self.value, below=1 + 1e-9))
-        if self.sd is not None and self.n == 1:
-            problems.append(("sd", f"{self.sd:g}, but one network has no spread; give n as well, or leave it out"))
-        if self.sd == 0:
-            problems.append(("sd", "0 says that seeds change nothing; leave it out"))
-        if self.url is not None and not self.url.startswith(("https://", "http://")):
-            message = f"{shown(self.url)} is no address; begin it with https://, or leave it out"
-            problems.append(("url", message))
-        if problems:
-            raise wrong_fields([((field,), message) for field, message in problems])
+        refuse(((field,), message) for field, message in self._problems())
         return self
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        yield from _no_share(self.metric, "value", self.value, below=1 + 1e-9)
+        if self.sd is not None and self.n == 1:
+            yield "sd", f"{self.sd:g}, but one network has no spread; give n as well, or leave it out"
+        if self.sd == 0:
+            yield "sd", "0 says that seeds change nothing; leave it out"
+        if self.url is not None and not self.url.startswith(("https://", "http://")):
+            yield "url", f"{shown(self.url)} is no address; begin it with https://, or leave it out"
 
 
 # The search
@@ -392,7 +440,7 @@ class RangeEntry(Section):
 class SearchSettings(Section):
     """How every variant is searched, and how the best trial is told."""
 
-    seeds: PositiveInt = 1
+    seeds: PositiveInt = 3
     """Networks trained in every trial, whose mean is its value."""
     epochs: PositiveInt | None = None
     """Of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
@@ -423,15 +471,29 @@ class SearchEntry(SearchSettings):
 
 # The whole
 
+
+class UntilDecided(Section):
+    """Seeds until the primary claims are decided."""
+
+    until: Literal["decided"]
+    at_most: Annotated[int, Field(ge=2)]
+    """The most seeds to train; claims are looked at after half of them, three quarters and all."""
+
+
+def _seeds_form(value: object) -> str:
+    return "(rule)" if isinstance(value, dict) else _value_or_list(value)
+
+
 Seeds = Annotated[
     Annotated[PositiveInt, Tag("(value)")]
+    | Annotated[UntilDecided, Tag("(rule)")]
     | Annotated[
         list[NonNegativeInt],
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_distinct),
         Tag("(list)"),
     ],
-    Discriminator(_value_or_list),
+    Discriminator(_seeds_form),
 ]
 
 
@@ -443,7 +505,7 @@ class GridBody(Section):
     recipe: RecipeAxes = RecipeAxes()
     """How all models are trained."""
     seeds: Seeds = 1
-    """How many seeds, counted from 0, or a list of them."""
+    """How many seeds, counted from 0; a list of them; or as many as it takes: {until: decided, at_most: 24}."""
     models: Annotated[list[ModelEntry], Field(min_length=1)] = []
     """What is compared; a list in place of a value is an axis."""
     exclude: list[CellPattern] = []
@@ -465,31 +527,27 @@ class GridBody(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems: list[tuple[Loc, str]] = []
-        for section, entries in (("hypotheses", self.hypotheses), ("references", self.references)):
-            problems += _repeated(section, entries)
-        for metric, assumption in self.assume.items():
-            for _, message in _no_share(metric, "sd", assumption.sd, below=1):
-                problems.append((("assume", metric, "sd"), message))
-        if problems:
-            raise wrong_fields(problems)
+        refuse(self._problems())
         return self
 
-
-def _repeated(section: str, entries: Sequence[HypothesisEntry | ReferenceEntry]) -> Iterator[tuple[Loc, str]]:
-    ids = [entry.id for entry in entries]
-    for number, one in enumerate(ids):
-        if one in ids[:number]:
-            yield (section, number, "id"), f"{one!r} is used twice; give each of the {section} its own id"
-
-
-ProfileName = Annotated[FolderName, AfterValidator(lambda name: _profile_name(name))]
+    def _problems(self) -> Iterator[tuple[Loc, str]]:
+        for section in ("hypotheses", "references"):
+            ids = [entry.id for entry in getattr(self, section)]
+            for number, one in enumerate(ids):
+                if one in ids[:number]:
+                    yield (section, number, "id"), f"{one!r} is used twice; give each of the {section} its own id"
+        for metric, assumption in self.assume.items():
+            for field, message in _no_share(metric, "sd", assumption.sd, below=1):
+                yield ("assume", metric, field), message
 
 
 def _profile_name(name: str) -> str:
     if name in ("full", "auto"):
         raise wrong(f"{name!r} cannot name a profile, since it stands for one already; use another name")
     return name
+
+
+ProfileName = Annotated[FolderName, AfterValidator(_profile_name)]
 
 
 class GridFile(GridBody):

@@ -13,19 +13,28 @@ from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
 from nin_bench.grid.claims import resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.grid.file import Assumption, Catalog, GridFile, OpenClaim
-from nin_bench.grid.match import find_widths
+from nin_bench.grid.file import Assumption, Catalog, GridFile, OpenClaim, UntilDecided
+from nin_bench.grid.match import find_widths, same_networks
 from nin_bench.grid.patterns import Exclusion, PatternIndex
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, search_seeds
 from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
+from nin_bench.metrics import METRICS
 from nin_bench.results.schema import Hypothesis, Reference, ResolvedGrid
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
 MOST_CELLS = 100_000
 """More than this is refused even so: expanding them would take memory by the gigabyte."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Seeds until decided: at most how many, and after how many of them the claims are looked at."""
+
+    at_most: int
+    looks: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,15 @@ class Grid:
     expect: str
     source: str
     """The file's text."""
+    class_names: tuple[str, ...] | None
+    """By number; None if variants differ in their dataset's classes."""
     data: dict[str, Any]
     """What all models share: defaults filled in, axes as lists."""
     recipe: dict[str, Any]
     """Likewise; a model's own recipe goes over it."""
     seeds: tuple[int, ...]
+    until_decided: Looks | None
+    """When claims are looked at, if seeds are trained until they are decided."""
     variants: tuple[Variant, ...]
     cells: tuple[Cell, ...]
     """All that is planned, variant by variant."""
@@ -58,7 +71,7 @@ class Grid:
     assume: dict[str, Assumption]
     """By metric."""
     notes: tuple[str, ...]
-    """What is not wrong, and yet hardly meant: patterns of `exclude` that match no cell."""
+    """What is not wrong, and yet hardly meant: patterns that exclude nothing, widths that change nothing."""
     search: SearchSpec | None
     """What `search` tries for every variant; None where the grid does not say."""
     overrides: tuple[str, ...]
@@ -104,12 +117,13 @@ class Grid:
         file = validated(GridFile, root.merged(over), catalog)
         data, recipe = root.section("data").merged(over.section("data")), root.section("recipe")
         recipe_over = over.section("recipe")
-        planned = file.seeds if isinstance(file.seeds, list) else range(file.seeds)
+        planned = _planned(file.seeds)
         entries = [
             Entry(entry, node, data, recipe.merged(node.section("recipe")).merged(recipe_over))
             for entry, node in zip(file.models, root.at("models").value, strict=True)
         ]
         _check_size(entries, len(planned), root, allow_many=allow_many)
+        until = _until_decided(file, root) if isinstance(file.seeds, UntilDecided) else None
         exclusion = Exclusion(file.exclude, root.at("exclude"), planned)
         expanded = _expand(entries, exclusion, catalog)
         if not expanded:
@@ -139,9 +153,11 @@ class Grid:
             question=header_comment(text, "Question"),
             expect=header_comment(text, "Expect"),
             source=text,
+            class_names=_class_names(variants, catalog),
             data=_shared([variant.data.model_dump() for variant in variants]),
             recipe={**Recipe().model_dump(), **recipe.merged(recipe_over).plain()},
             seeds=tuple(planned),
+            until_decided=until,
             variants=variants,
             cells=cells,
             selected=_selected(cells, planned, seeds, only),
@@ -151,7 +167,7 @@ class Grid:
             caveats=tuple(file.caveats),
             references=tuple(references),
             assume=file.assume,
-            notes=exclusion.notes(),
+            notes=(*exclusion.notes(), *same_networks(variants, catalog)),
             search=search,
             overrides=tuple(overrides),
         )
@@ -213,6 +229,26 @@ def _trials(count: int) -> Node:
     return replace(node, value={"search": replace(node, value={"trials": node})})
 
 
+def _planned(seeds: int | list[int] | UntilDecided) -> Sequence[int]:
+    """The seeds; a range where they are counted, since that count may be found too large yet."""
+    if isinstance(seeds, list):
+        return seeds
+    return range(seeds.at_most if isinstance(seeds, UntilDecided) else seeds)
+
+
+def _until_decided(file: GridFile, root: Node) -> Looks:
+    """When the claims are looked at; InputError where no claim waits for seeds."""
+    from nin_bench.stats.looks import looks  # whose package takes a while to import
+
+    assert isinstance(file.seeds, UntilDecided)
+    if not any(one.primary and METRICS[one.metric].kind in ("quality", "rate") for one in file.hypotheses):
+        raise root.at("seeds").error(
+            "until decided, but no primary hypothesis is judged over seeds; add one, or give a number of seeds"
+        )
+    at_most = file.seeds.at_most
+    return Looks(at_most, tuple(look.n for look in looks(at_most)))
+
+
 def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_many: bool) -> None:
     """Refuse more cells than can be meant, before any is made, and axes that repeat a value."""
     count = sum(entry.num_variants for entry in entries) * num_seeds
@@ -261,6 +297,11 @@ def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every field with its value, or, where variants differ, with the list of their values."""
     values = {key: list(dict.fromkeys(section[key] for section in sections)) for key in sections[0]}
     return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
+
+
+def _class_names(variants: Sequence[Variant], catalog: Catalog) -> tuple[str, ...] | None:
+    found = {tuple(catalog.class_names(data)) for data in {variant.data for variant in variants}}
+    return found.pop() if len(found) == 1 else None
 
 
 def _selected(

@@ -7,6 +7,7 @@ the variant's label and id say what is trained.
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 
 from nin_bench.cell import DataSpec, ModelSpec
@@ -20,6 +21,9 @@ from nin_bench.grid.yaml_source import Node
 MOST_RESIDUE = 0.05
 """More than this share of the target left over is refused: verdicts on such a network would be read as if its size
 were held equal, and it is not."""
+
+MOST_COUNTED = 100
+"""Networks that are counted to find equal ones."""
 
 _STEP = 10_000
 """Widths are tried to four decimals, at which even 1,000 channels change one by one."""
@@ -114,6 +118,38 @@ def _match(
             "or match another variant"
         )
     return match
+
+
+def same_networks(variants: Sequence[Variant], catalog: Catalog) -> list[str]:
+    """A note for each width at which a network is the same as at a smaller one, since both round to its channels.
+
+    The count of parameters never falls as the width grows, so that an equal count is an equal network. Grids with
+    more than 100 widths are left aside: counting them would take longer than reading the grid.
+    """
+    widths: dict[tuple[object, ...], dict[float, Variant]] = {}
+    for variant in variants:
+        others = {key: value for key, value in variant.model.arguments.items() if key != "width"}
+        if len(others) < len(variant.model.arguments):
+            alike = widths.setdefault((variant.model.name, repr(others), variant.data), {})
+            alike.setdefault(variant.values["width"], variant)
+    several = [alike for alike in widths.values() if len(alike) > 1]
+    notes = []
+    for alike in several if sum(map(len, several)) <= MOST_COUNTED else ():
+        counted: dict[int, Variant] = {}
+        for _, variant in sorted(alike.items()):
+            with suppress(SpecError):  # it cannot be built, which is refused at its place
+                first = counted.setdefault(catalog.count(variant.model, variant.data, "num_params"), variant)
+                if first is not variant:
+                    node = variant.fields.get("width", variant.entry)
+                    notes.append(
+                        str(
+                            node.error(
+                                f"{variant.label} is the same network as {first.label}: both widths "
+                                "round to the same channels"
+                            )
+                        )
+                    )
+    return notes
 
 
 def nearest_width(count: Callable[[float], int], target: int) -> float:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from nin_bench.cell import Scalar
 from nin_bench.errors import some_of, unknown_name
-from nin_bench.grid.file import CellPattern, Pattern, misplaced
+from nin_bench.grid.file import CellPattern, Pattern, listed, misplaced
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
@@ -96,9 +96,7 @@ class Exclusion:
                 if not self._checked:
                     index.check(pattern, self._node.at(number))
                 found = index.matching(pattern)
-                seeds: list[int | None] = [None]
-                if "seed" in pattern.model_fields_set:
-                    seeds = [*(pattern.seed if isinstance(pattern.seed, list) else [pattern.seed])]
+                seeds = listed(pattern.seed) if "seed" in pattern.model_fields_set else [None]
                 for seed in seeds:
                     out.setdefault(seed, set()).update(found)
                 self._used[number] |= bool(found) and bool({None, *self._seeds} & set(seeds))

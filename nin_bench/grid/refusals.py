@@ -1,6 +1,6 @@
 """Pydantic's errors in our words, each at its file, line, column and field."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
@@ -83,10 +83,18 @@ def wrong(message: str) -> PydanticCustomError:
     return PydanticCustomError("refused", "{message}", {"message": message})
 
 
-def wrong_fields(problems: Sequence[tuple[Loc, str]]) -> ValidationError:
-    """What a section's validator raises for fields that are wrong together, or by the registry's word."""
+def refuse(problems: Iterable[tuple[Loc, str]]) -> None:
+    """Refuse the fields of a section that are wrong together, or by the registry's word; called by its validators.
+
+    Args:
+        problems: where each is, from the section on, and what is wrong; nothing is done if there are none.
+
+    Raises:
+        ValidationError: pydantic adds the section's own place.
+    """
     details = [InitErrorDetails(type=wrong(message), loc=loc, input=None) for loc, message in problems]
-    return ValidationError.from_exception_data("grid", details)
+    if details:
+        raise ValidationError.from_exception_data("grid", details)
 
 
 def validated(model: type[ModelT], root: Node, context: object) -> ModelT:

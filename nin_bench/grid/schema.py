@@ -14,7 +14,7 @@ _NAMES = {
     "DataSpecAxes": "data", "RecipeAxes": "recipe", "ModelEntry": "model", "Pattern": "pattern",
     "CellPattern": "exclusion", "HypothesisEntry": "hypothesis", "ReferenceEntry": "reference",
     "SearchEntry": "search", "GridBody": "profile", "MatchEntry": "match", "RangeEntry": "range",
-    "OpenClaim": "open_claim", "Assumption": "assumption",
+    "OpenClaim": "open_claim", "UntilDecided": "until_decided", "Assumption": "assumption",
 }  # fmt: skip
 """What the schema calls the parts of the grid's model."""
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -37,7 +37,6 @@ def grid_schema() -> dict[str, Any]:
     claim = parts["hypothesis"]
     claim["properties"]["says"] = claim["properties"]["claim"]
     claim["required"].remove("claim")
-    claim["allOf"] = [{"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]}]
     fields = {key: value for key, value in parts["recipe"]["properties"].items() if key not in NEVER_SEARCHED}
     space = parts["search"]["properties"]["space"]
     space |= {

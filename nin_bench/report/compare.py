@@ -1,12 +1,12 @@
 """The page that compares two results folders."""
 
 from pathlib import Path
-from typing import Any
 
-from nin_bench.analysis.compare import describe_moves
-from nin_bench.files import to_json, write_atomically
+from nin_bench.analysis.compare import compare_results
+from nin_bench.analysis.grid_file import check_grid_file
+from nin_bench.files import write_atomically
 from nin_bench.report.compare_text import COMPARE_FILTERS
-from nin_bench.report.page import plain, render_page
+from nin_bench.report.page import render_page
 from nin_bench.results import load_results
 
 
@@ -24,8 +24,10 @@ def compare_folders(before: Path, after: Path, out: Path) -> Path:
     Raises:
         ResultsError: one of them has no readable grid.json, or `out` cannot be written.
     """
-    said: dict[str, Any] = plain(describe_moves(load_results(before), load_results(after)))
-    write_atomically(out / "compare.json", to_json(said))
+    check_grid_file(before)
+    check_grid_file(after)
+    comparison = compare_results(load_results(before), load_results(after))
+    comparison.write(out / "compare.json")
     page = out / "compare.md"
-    write_atomically(page, render_page("compare.md.j2", said, COMPARE_FILTERS))
+    write_atomically(page, render_page("compare.md.j2", dict(comparison), COMPARE_FILTERS))
     return page

@@ -1,29 +1,25 @@
 """What moved between two results folders, as a page shows it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nin_bench.analysis.tables import Spread
+from nin_bench.analysis.compare import CostRatio, Move
 from nin_bench.report import text
 from nin_bench.report.page import field_value
 
 
-def _spread(spread: Mapping[str, Any]) -> str:
-    return text.percent_spread(Spread(**spread))
-
-
-def _difference(move: Mapping[str, Any]) -> str:
-    if move["difference"] is None:
+def _difference(move: Move) -> str:
+    if move.difference is None:
         return text.NOT_KNOWN
-    points = [100 * value for value in (move["difference"], *(move["interval"] or ()))]
+    points = [100 * value for value in (move.difference, *(move.interval or ()))]
     mean, *ends = (f"{value:+.2f}".replace("-", "−") for value in points)
     interval = f" ({ends[0]} to {ends[1]})" if ends else ""
-    return f"{mean}{interval}, n={move['n']}{'' if move['paired'] else ', not paired'}"
+    return f"{mean}{interval}, n={move.n}{'' if move.paired else ', not paired'}"
 
 
-def _failed(move: Mapping[str, Any]) -> str:
-    return " → ".join(f"{tally['count']}/{tally['of']}" for tally in move["failed"])
+def _failed(move: Move) -> str:
+    return " → ".join(f"{tally.count}/{tally.of}" for tally in move.failed)
 
 
 def _count(pair: Sequence[int | None]) -> str:
@@ -31,19 +27,19 @@ def _count(pair: Sequence[int | None]) -> str:
     return a if pair[0] == pair[1] else f"{a} → {b}"
 
 
-def _ratio(found: Mapping[str, Any] | None) -> str:
-    return text.NOT_KNOWN if found is None else text.ratio(found["estimate"], found["interval"])
+def _ratio(found: CostRatio | None) -> str:
+    return text.NOT_KNOWN if found is None else text.ratio(found.estimate, found.interval)
 
 
 COMPARE_FILTERS: dict[str, Callable[..., Any]] = {
-    "accuracy_spread": _spread,
+    "accuracy_spread": text.percent_spread,
     "difference": _difference,
     "failed": _failed,
     "change": _count,
     "ratio_to_a": _ratio,
     "values": lambda values: " / ".join(map(field_value, values)) if values else "none",
     "tally_verdicts": lambda moves: ", ".join(
-        f"{count} {verdict}" for verdict, count in Counter(move["verdict"] for move in moves).most_common()
+        f"{count} {verdict}" for verdict, count in Counter(move.verdict for move in moves).most_common()
     ),
 }
 """Of the comparison's template."""

@@ -56,7 +56,7 @@ def draw_cost_shares(rows: Sequence[CostRow]) -> Picture | None:
         bars: tuple[tuple[str, list[Counts], Callable[[float], str]], ...] = (
             ("parameters", [by_kind(row.entry.num_params) for row in rows], human_count),
             ("MACs per image", [by_kind(row.entry.num_macs) for row in rows], human_count),
-            ("measured time per image", [row.seconds for row in rows], _human_seconds),
+            ("measured time per image", [row.seconds_by_kind for row in rows], _human_seconds),
         )
         for ax, (title, parts, shown) in zip(panels, bars, strict=True):
             for place, counts in enumerate(parts):

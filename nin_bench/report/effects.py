@@ -101,13 +101,13 @@ def _row(verdict: Verdict) -> Row | None:
         return None
     if verdict.factor is not None:
         holds = _holds(verdict, 1 / verdict.factor, verdict.factor)
-        return Row(verdict, _FACTOR, verdict.effect, verdict.interval, holds)
-    unit = METRICS[verdict.metric].unit
+        return Row(verdict, _FACTOR, verdict.effect, verdict.ends, holds)
+    unit = verdict.unit
     label = {"share": "difference A − B, points", "count": f"{METRICS[verdict.metric].title}, A − B"}.get(
         unit, f"difference A − B, {unit}"
     )
     margin = verdict.margin or 0.0
-    return Row(verdict, label, verdict.effect, verdict.interval, _holds(verdict, -margin, margin))
+    return Row(verdict, label, verdict.effect, verdict.ends, _holds(verdict, -margin, margin))
 
 
 def _holds(verdict: Verdict, low: float, high: float) -> tuple[float | None, float | None]:

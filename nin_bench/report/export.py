@@ -1,17 +1,21 @@
 """The tables of a report for other programs: raw values as CSV, what the page shows as LaTeX (booktabs)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.verdicts import Verdict
 from nin_bench.errors import printable
 from nin_bench.files import write_atomically
 from nin_bench.report.comparison import comparison_tables
 from nin_bench.report.cost_text import Table
 from nin_bench.report.page import make_folder
 from nin_bench.report.text import num_pairs
+from nin_bench.report.verdict_text import VerdictText, describe_verdict
 
 _MATHS = {"−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$"}
 """What pdflatex has no letter for."""
@@ -19,24 +23,24 @@ _MATHS = {"−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$"}
 _NAMES = ("comparison.csv", "hypotheses.csv", "learned.tex", "sizes.tex", "speeds.tex", "hypotheses.tex")
 
 
-def write_tables(report: Mapping[str, Any], folder: Path) -> None:
+def write_tables(analysis: Analysis, folder: Path) -> None:
     """Write comparison.csv and hypotheses.csv, raw; learned, sizes, speeds and hypotheses.tex, rounded.
 
     Args:
-        report: what report.json holds.
+        analysis: what they show.
         folder: where they go; it is made. Tables of an earlier report that this one lacks are removed.
 
     Raises:
         ResultsError: the folder cannot be written.
     """
-    files = {"comparison.csv": _csv(report["comparison"])}
+    files = {"comparison.csv": _csv([asdict(row) for row in analysis.comparison])}
     named = ("learned.tex", "sizes.tex", "speeds.tex")
     files |= {
-        name: to_latex(table) for name, table in zip(named, comparison_tables(report), strict=True) if table.rows
+        name: to_latex(table) for name, table in zip(named, comparison_tables(analysis), strict=True) if table.rows
     }
-    if report["hypotheses"]:
-        files["hypotheses.csv"] = _csv([_raw(verdict) for verdict in report["hypotheses"]], ("n",))
-        files["hypotheses.tex"] = to_latex(_verdicts(report["hypotheses"]))
+    if verdicts := [(verdict, describe_verdict(verdict, analysis.names)) for verdict in analysis.hypotheses]:
+        files["hypotheses.csv"] = _csv([_raw(verdict, said) for verdict, said in verdicts], ("n",))
+        files["hypotheses.tex"] = to_latex(_verdicts(verdicts))
     make_folder(folder, without=set(_NAMES) - files.keys())
     for name, content in files.items():
         write_atomically(folder / name, content)
@@ -68,26 +72,26 @@ def _csv(rows: Sequence[Mapping[str, Any]], whole: Sequence[str] = ()) -> str:
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
-def _raw(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    low, high = verdict["interval"] or (None, None)
-    a, b = verdict["compare"]
+def _raw(verdict: Verdict, said: VerdictText) -> dict[str, Any]:
+    low, high = verdict.interval or (None, None)
     kept = ("id", "says", "primary", "metric", "expect", "margin", "factor", "verdict", "effect")
-    rest = ("n", "test", "level", "trade_off", "post_hoc", "early", "headline")
+    rest = ("n", "test", "level", "trade_off", "post_hoc", "early")
     return {
-        **{name: verdict[name] for name in kept},
+        **{name: getattr(verdict, name) for name in kept},
         "interval_low": low,
         "interval_high": high,
-        **{name: verdict[name] for name in rest},
-        "a": a,
-        "b": b,
+        **{name: getattr(verdict, name) for name in rest},
+        "headline": said.headline,
+        "a": verdict.compare[0],
+        "b": verdict.compare[1],
     }
 
 
-def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+def _verdicts(verdicts: Sequence[tuple[Verdict, VerdictText]]) -> Table:
     return Table(
         headings=["hypothesis", "says", "verdict", "headline", "n"],
         rows=[
-            [verdict["id"], verdict["says"], verdict["verdict"], verdict["headline"], num_pairs(verdict["n"])]
-            for verdict in verdicts
+            [verdict.id, verdict.says, verdict.verdict, said.headline, num_pairs(verdict.n)]
+            for verdict, said in verdicts
         ],
     )

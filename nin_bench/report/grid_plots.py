@@ -44,7 +44,7 @@ class Panel:
 
 def interaction_panels(products: Sequence[Product]) -> list[Panel]:
     """The products that have a healthy network, at most `MOST_PRODUCTS`."""
-    known = [one for one in products if any(cell["mean"] is not None for cell in one.cells)]
+    known = [one for one in products if any(cell.mean is not None for cell in one.cells)]
     return [_panel(product) for product in known[:MOST_PRODUCTS]]
 
 
@@ -52,14 +52,14 @@ def _panel(product: Product) -> Panel:
     along = 0 if len(product.levels[0]) >= len(product.levels[1]) else 1
     lines = []
     for level, style in styles(product.levels[1 - along]).items():
-        cells = [cell for cell in product.cells if cell["levels"][1 - along] == level]
+        cells = [cell for cell in product.cells if cell.levels[1 - along] == level]
         lines.append(
             Line(
                 name=f"{product.axes[1 - along]}={level}",
                 style=style,
-                means=[cell["mean"] for cell in cells],
-                half_intervals=[_half_interval(cell["sd"], cell["n"]) for cell in cells],
-                counts=[cell["n"] for cell in cells],
+                means=[cell.mean for cell in cells],
+                half_intervals=[_half_interval(cell.sd, cell.n) for cell in cells],
+                counts=[cell.n for cell in cells],
             )
         )
     held = "".join(f" {key}={value}" for key, value in product.held.items())

@@ -1,54 +1,27 @@
-"""What every page of a report shares: values made plain, the template's filters, figures written whole."""
+"""What every page of a report shares: the template's filters, figures written whole."""
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-import pandas as pd
 
-from nin_bench.analysis import tables
 from nin_bench.errors import ResultsError
-from nin_bench.files import write_atomically
+from nin_bench.files import to_json, write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
 from nin_bench.report.signature import sign_png, sign_svg
+from nin_bench.results.artefact import Artefact
 
 
-def plain(value: Any) -> Any:
-    """Values that strict JSON can hold: not a number becomes null, what UTF-8 cannot hold a question mark."""
-    # what most are is asked first
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    return value
-
-
-def digest_of(content: str, *epochs: pd.DataFrame) -> str:
+def digest_of(analysis: Artefact) -> str:
     """By what a figure is known to have been drawn from a report's data: a SHA-256 in hexadecimal.
 
     It is of the report as a whole, so that nobody has to keep a list of what each figure draws.
-
-    Args:
-        content: the report's JSON.
-        epochs: what figures draw beside it: single cells' curves, with columns cell_id, epoch and value.
     """
-    digest = hashlib.sha256(content.encode())
-    for table in epochs:
-        digest.update("\n".join(table["cell_id"]).encode())
-        digest.update(table[["epoch", "value"]].to_numpy("<f8").tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(to_json(analysis.model_dump()).encode()).hexdigest()
 
 
 def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collection[str], digest: str) -> None:
@@ -147,6 +120,6 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "fields": _fields,
     "field_value": field_value,
     "number_ranges": text.number_ranges,
-    "percent_spread": lambda spread, sign="": text.percent_spread(tables.Spread(**spread), sign),
-    "quantity_spread": lambda spread, divisor=1: text.quantity_spread(tables.Spread(**spread), divisor),
+    "percent_spread": text.percent_spread,
+    "quantity_spread": text.quantity_spread,
 }

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from nin_bench.analysis.cells import health, is_healthy, is_trained, numbers
+from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.curves import CurvePoint
 from nin_bench.analysis.tables import VariantRow, cost_of
 from nin_bench.report.look import (
     BELOW,
@@ -35,7 +36,6 @@ from nin_bench.report.look import (
 )
 from nin_bench.report.spans import accuracy_span, ends_of_bars
 from nin_bench.report.text import human_count
-from nin_bench.results import Results
 
 MAX_DRAWN = 24
 """Variants that a figure holds and still can be read; the table has them all."""
@@ -50,38 +50,31 @@ _COSTS = {
     "num_macs": "MACs per image (forward)",
     "train_seconds": "training seconds per cell",
 }
+_AXIS_LABELS = {"validation_accuracy": "validation accuracy", "train_loss": "training loss (nats)"}
+_POINT = [field.name for field in fields(CurvePoint)]
 _FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
 
 
-def draw_learning_curves(
-    results: Results,
-    rows: Sequence[VariantRow],
-    epochs: pd.DataFrame,
-    curves: pd.DataFrame,
-    name: str,
-    axis_label: str,
-    chance: tuple[float, str] | None,
-) -> Picture | None:
+def draw_learning_curves(analysis: Analysis, name: str, chance: tuple[float, str] | None) -> Picture | None:
     """A panel per variant: mean and range of its healthy seeds, every seed, and the other variants faintly.
 
     Args:
-        results: whose cells are healthy.
-        rows: the variants to draw.
-        epochs: `known_epochs` of the history column: the single seeds.
-        curves: `learning_curves` of the same.
-        name: the column; one that ends in `accuracy` is drawn in percent.
-        axis_label: what the column is.
+        analysis: what is drawn.
+        name: the history column; one that ends in `accuracy` is drawn in percent.
         chance: the value of guessing, and what to call it.
 
     Returns:
         None if no cell has recorded the column.
     """
-    if not rows or epochs.empty:
+    rows, history = analysis.comparison[:MAX_DRAWN], histories(analysis, name)
+    if not rows or history.empty:
         return None
     look = styles([row.variant_id for row in rows])
-    unwell = set(results.cells.loc[health(results.cells) == 0, "cell_id"])
+    unwell = {cell.cell_id for cell in analysis.cells if cell.healthy is False}
+    curves = pd.DataFrame(map(asdict, analysis.learning_curves[name]), columns=_POINT)
+    curves = curves.astype({"epoch": float, "mean": float, "low": float, "high": float})  # also without a row
     curves = curves[curves["variant_id"].isin(look)]
-    history = epochs[epochs["variant_id"].isin(look)]
+    history = history[history["variant_id"].isin(look)]
     last_epoch = int(history["epoch"].max()) if len(history) else 1
     span = None
     if name.endswith("accuracy"):
@@ -95,7 +88,7 @@ def draw_learning_curves(
     history = history[history["cell_id"].isin(told_apart)]
     history = history.assign(unwell=history["cell_id"].isin(unwell))
     with theme():
-        figure, panels = grid_of_panels(len(rows), "epoch", axis_label)
+        figure, panels = grid_of_panels(len(rows), "epoch", _AXIS_LABELS[name])
         # once for all panels and before anything is drawn: whatever is added to one asks all that share its axes
         panels[0].set_xlim(1 - edge, last_epoch + edge)
         everything = [*history["value"], *curves["low"], *curves["high"], *(chance or ())[:1]]
@@ -140,28 +133,37 @@ def draw_learning_curves(
         return render(figure)
 
 
-def draw_accuracy_against_costs(
-    results: Results, rows: Sequence[VariantRow], fronts: Mapping[str, Sequence[VariantRow]]
-) -> Picture | None:
+def histories(analysis: Analysis, name: str) -> pd.DataFrame:
+    """What single cells recorded in a history column: a table of cell_id, variant_id, epoch and value."""
+    known = [
+        (cell.cell_id, cell.variant_id, epoch, value)
+        for cell in analysis.cells
+        for epoch, value in enumerate(cell.history[name], start=1)
+        if value is not None
+    ]
+    return pd.DataFrame(known, columns=["cell_id", "variant_id", "epoch", "value"])
+
+
+def draw_accuracy_against_costs(analysis: Analysis) -> Picture | None:
     """Test accuracy against parameters, MACs and training time, with every seed and the Pareto front.
 
     The accuracy axis spans the means and the bulk of the healthy cells (`accuracy_span`); a cell below it is a
     hollow triangle on its edge.
 
-    Args:
-        results: where the single seeds come from.
-        rows: the variants to draw.
-        fronts: the Pareto front by cost; it may run through variants that are not drawn.
-
     Returns:
         None if no cell has both an accuracy and a cost.
     """
-    cells = results.cells
-    cells = cells.assign(
-        accuracy=numbers(cells, "test_accuracy").where(is_trained(cells)), healthy=is_healthy(cells)
-    )
+    rows = analysis.comparison[:MAX_DRAWN]
+    by_label = {row.label: row for row in analysis.comparison}
+    fronts = {cost: [by_label[label] for label in front] for cost, front in analysis.pareto_front.items()}
     look = styles([row.variant_id for row in rows])
-    cells = cells[cells["variant_id"].isin(look) & cells["accuracy"].notna()]
+    accuracies = [
+        (cell.variant_id, cell.metrics.get("test_accuracy"), cell.healthy is True)
+        for cell in analysis.cells
+        if cell.outcome == "trained" and cell.variant_id in look
+    ]
+    cells = pd.DataFrame(accuracies, columns=["variant_id", "accuracy", "healthy"])
+    cells = cells.dropna(subset="accuracy").astype({"accuracy": float, "healthy": bool})
     costs = {cost: label for cost, label in _COSTS.items() if any(cost_of(row, cost) for row in rows)}
     if not costs or cells.empty:
         return None

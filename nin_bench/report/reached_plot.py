@@ -8,7 +8,6 @@ from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.target import Reached
 from nin_bench.report.look import Picture, figure_of_strips, head_notes, render, styles, theme
 from nin_bench.report.spans import epochs_shown
-from nin_bench.stats import Survival
 
 
 def draw_reached(rows: Sequence[VariantRow], found: Sequence[Reached], heading: str) -> Picture | None:
@@ -24,7 +23,7 @@ def draw_reached(rows: Sequence[VariantRow], found: Sequence[Reached], heading: 
     """
     if not rows or not found:
         return None
-    by_variant = {reached.variant_id: reached.survival for reached in found}
+    by_variant = {reached.variant_id: reached for reached in found}
     horizon = max(1.0, *(survival.horizon for survival in by_variant.values()))
     end = epochs_shown([survival.steps[-1].time for survival in by_variant.values()], horizon)
     with theme():
@@ -56,7 +55,7 @@ def draw_reached(rows: Sequence[VariantRow], found: Sequence[Reached], heading: 
         return render(figure)
 
 
-def _bounds(survival: Survival) -> tuple[list[float], list[float]]:
+def _bounds(survival: Reached) -> tuple[list[float], list[float]]:
     """Of the share at each step."""
     low, high = zip(*(step.interval for step in survival.steps), strict=True)
     return list(low), list(high)

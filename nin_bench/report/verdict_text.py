@@ -3,17 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import MissingCell
-from nin_bench.analysis.verdicts import Shares, Verdict
-from nin_bench.metrics import METRICS, Metric
+from nin_bench.analysis.verdicts import Shares, Verdict, ends_of
+from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.report.text import human_bytes, number_ranges
 from nin_bench.report.units import Quantity, as_cells
 from nin_bench.stats import least_pairs
-
-_OPENINGS = {"supported": "Yes", "refuted": "No", "undecided": "Not decided"}
 
 CAVEATS = {
     "generalisation_gap": "A smaller gap can also mean that the network learned less; compare the accuracies.",
@@ -35,14 +32,10 @@ class VerdictText:
 
 def describe_verdict(verdict: Verdict, names: Names) -> VerdictText:
     """Put a verdict and its evidence into words."""
-    wording = _Wording(verdict, METRICS[verdict.metric], *names.contrast(*verdict.compare))
-    return VerdictText(wording.headline(), wording.evidence(), _remarks(verdict, names))
-
-
-def verdict_as_dict(verdict: Verdict, names: Names) -> dict[str, Any]:
-    """A verdict as report.json holds it: its values and its words."""
-    text = describe_verdict(verdict, names)
-    return {**verdict.as_dict(), "headline": text.headline, "evidence": text.evidence, "remarks": text.remarks}
+    wording = _Wording(verdict, METRICS[verdict.metric], *(verdict.kinds or names.contrast(*verdict.compare)))
+    less = "" if verdict.minus is None else " less {} − {}".format(*names.contrast(*verdict.minus))
+    evidence = [wording.evidence(less), *wording.points()]
+    return VerdictText(wording.headline(), " ".join(evidence), _remarks(verdict, names))
 
 
 @dataclass(frozen=True)
@@ -59,31 +52,30 @@ class _Wording:
         verdict = self.verdict
         if verdict.verdict == "not testable":
             return f"Not testable: {verdict.reason}."
-        return f"{_OPENINGS[verdict.verdict]}: {self._found()}{self._where()}."
+        if verdict.verdict == "undecided" or verdict.minus is not None or verdict.effect is None:
+            return self._range()
+        if verdict.factor is None and self._quantity.is_zero(verdict.effect):
+            return f"{self.a} and {self.b} have {self._side(verdict.effect)}{self._where()}."
+        apart = " of" if verdict.factor is not None else " than"
+        return f"{self.a} has {self._side(verdict.effect)}{apart} {self.b}{self._where()}."
 
-    def _found(self) -> str:
-        verdict = self.verdict
-        if verdict.verdict != "undecided":
-            if verdict.effect is None:
-                return "most networks failed"
-            apart = " of" if verdict.factor is not None else " than"
-            same = "" if verdict.factor is None and self._quantity.is_zero(verdict.effect) else f"{apart} {self.b}"
-            return self._side(verdict.effect) + same
-        if verdict.interval is not None:
-            low, high = map(self._end, verdict.interval)
-            return (
-                f"anything from {low} to {high}{self._quantity.name} {self.metric.title} fits the {self._pairs()}"
-            )
-        least = least_pairs(verdict.level)
+    def _range(self) -> str:
+        """What the pairs leave possible, in a sentence."""
+        verdict, least = self.verdict, least_pairs(self.verdict.level)
+        if verdict.ends is not None:
+            low, high = map(self._end, verdict.ends)
+            what = "ratio" if verdict.factor is not None else "difference"
+            title = self.title.removeprefix("of the ")
+            return f"The {what} in {title} is between {low} and {high}{self._quantity.name}{self._where()}."
         if (verdict.n or 0) < least:
             return (
-                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}"
+                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}."
             )
-        return f"so many networks failed that the {self._pairs()} bound nothing"
+        return f"So many networks failed that {self._pairs()} bound nothing."
 
     def _side(self, effect: float) -> str:
         """An effect with its direction and the metric's name."""
-        title, quantity = self.metric.title, self._quantity
+        title, quantity = self.title, self._quantity
         if self.verdict.factor is not None:
             return f"{quantity.number(effect)} times the {title}"
         if quantity.is_zero(effect):
@@ -91,15 +83,43 @@ class _Wording:
         size = f"{quantity.number(abs(effect))}{quantity.name}"
         if self.metric.kind == "rate":
             return f"a {title} {size} {'higher' if effect > 0 else 'lower'}"
-        return f"{size} {'more' if effect > 0 else 'fewer' if self.metric.unit == 'count' else 'less'} {title}"
+        return f"{size} {'more' if effect > 0 else 'fewer' if self.unit == 'count' else 'less'} {title}"
 
-    def evidence(self) -> str:
+    @property
+    def title(self) -> str:
+        """What the effect is of, as a sentence names it."""
+        return f"of the {self.metric.title}" if self.verdict.kinds else self.metric.title
+
+    @property
+    def unit(self) -> Unit | None:
+        """The effect's unit; None for a factor."""
+        return None if self.verdict.factor is not None else self.verdict.unit
+
+    def points(self) -> list[str]:
+        """A claim over an axis, value by value."""
+        verdict = self.verdict
+        if not verdict.points:
+            return []
+        said = []
+        for point in verdict.points:
+            found = point.reason or "no finite estimate"
+            if point.effect is not None:
+                effect, interval = as_cells(
+                    self.unit, point.effect, ends_of(point.interval, is_factor=self.unit is None), self._margins
+                )
+                found = f"{effect} ({interval})" if interval else effect
+            said.append(f"{point.value}: {point.verdict}, {found}, n={point.n}")
+        level = f"{100 * (1 - verdict.points[0].level):.4g} %"
+        return [f"By {verdict.over}, intervals of {level}: {'; '.join(said)}."]
+
+    def evidence(self, less: str) -> str:
         verdict, sign = self.verdict, "/" if self.verdict.factor is not None else "−"
-        compared = f"{self.metric.title}, {self.a} {sign} {self.b}"
+        mean = "" if verdict.over is None else f", mean over {verdict.over}"
+        compared = f"{self.title.removeprefix('of the ')}, {self.a} {sign} {self.b}{less}{mean}"
         if verdict.verdict == "not testable":
             return f"{compared}; claimed: {self._claimed()}."
         if verdict.values is not None:
-            a, b = (f"{n:,.0f}" if self.metric.unit == "count" else human_bytes(n) for n in verdict.values)
+            a, b = map(self._number, verdict.values)
             return f"{compared}: {a} against {b}, {self._effect()}; claimed: {self._claimed()}."
         said = [f"{compared}: {self._effect()}", f"n={verdict.n}", f"{verdict.test} test"]
         said.append(f"claimed: {self._claimed()}")
@@ -114,12 +134,20 @@ class _Wording:
         if verdict.effect is None:
             shown = "no finite estimate"
         else:
-            unit = None if verdict.factor is not None else self.metric.unit
-            shown, _ = as_cells(unit, verdict.effect, verdict.interval, self._margins)
-        if verdict.interval is None:
+            shown, _ = as_cells(self.unit, verdict.effect, verdict.ends, self._margins)
+        if verdict.ends is None:
             return shown
-        low, high = map(self._end, verdict.interval)
+        low, high = map(self._end, verdict.ends)
         return f"{shown} ({100 * (1 - verdict.level):.4g} % interval {low} to {high})"
+
+    def _number(self, value: float) -> str:
+        """A count, a size or a share."""
+        match self.verdict.unit:
+            case "count":
+                return f"{value:,.0f}"
+            case "share":
+                return f"{100 * value:.3g} %"
+        return human_bytes(value)
 
     def _claimed(self) -> str:
         factor, expect = self.verdict.factor, self.verdict.expect
@@ -130,8 +158,10 @@ class _Wording:
                 "equivalent": f"between ×1/{factor:g} and ×{factor:g}",
             }[expect]
         margin = self.verdict.margin or 0.0
-        scaled = Quantity(self.metric.unit, 0).scale * margin
-        size = f"{scaled:,.6g}{Quantity(self.metric.unit, 0).name}"
+        quantity = Quantity(self.verdict.unit, 0)
+        scaled = quantity.scale * margin
+        name = " point" if quantity.name == " points" and scaled == 1 else quantity.name if scaled else ""
+        size = f"{scaled:,.6g}{name}"
         sign = "−" if margin else ""
         return {"greater": f"above {size}", "less": f"below {sign}{size}", "equivalent": f"within ±{size}"}[expect]
 
@@ -163,8 +193,7 @@ class _Wording:
 
     @property
     def _quantity(self) -> Quantity:
-        unit = None if self.verdict.factor is not None else self.metric.unit
-        return Quantity.of(unit, self.verdict.effect or 0.0, self.verdict.interval, self._margins)
+        return Quantity.of(self.unit, self.verdict.effect or 0.0, self.verdict.ends, self._margins)
 
 
 def _remarks(verdict: Verdict, names: Names) -> list[str]:

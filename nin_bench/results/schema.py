@@ -58,7 +58,7 @@ Confusion = Annotated[
     AfterValidator(_sorted_pairs),
 ]
 MetricName = Annotated[str, AfterValidator(_known_metric)]
-_Pair = Annotated[Tuple[str], Field(min_length=2, max_length=2)]
+_Pair = Annotated[tuple[str, str], Strict(False)]
 
 
 # Records
@@ -246,6 +246,14 @@ class PlannedId(Part):
     seed: Count
 
 
+class ClaimPoint(Part):
+    """A claim at one value of the axis that it is judged over."""
+
+    value: Scalar
+    compare: _Pair
+    minus: _Pair | None = None
+
+
 class Hypothesis(Part):
     """A claim about one variant against another."""
 
@@ -256,18 +264,21 @@ class Hypothesis(Part):
     """Whether it shares one level with the other primary claims."""
     metric: MetricName
     compare: _Pair
-    """Labels of the two variants; the claim is about the first, relative to the second."""
+    """Labels of the two variants; the claim is about the first, relative to the second. The same one twice where
+    `kinds` are compared; those of the first value where the claim is `over` an axis."""
+    minus: _Pair | None = None
+    """Two more: the claim is about the difference within `compare`, less the difference within these."""
+    over: str | None = None
+    """An axis: the claim is judged for each of its values, and for all together."""
+    points: Tuple[ClaimPoint] = ()
+    """The claim at each value of `over`, in the grid's order."""
+    kinds: _Pair | None = None
+    """Two kinds of layers; the claim is about the first kind's share of the metric, relative to the second's."""
     expect: Literal["greater", "less", "equivalent"]
     margin: Annotated[float, Field(ge=0)] | None = None
     """The smallest difference that matters, in the metric's unit."""
     factor: Annotated[float, Field(gt=1)] | None = None
     """The smallest ratio that matters."""
-    against: _Pair | None = None
-    """Labels of two more variants, if the claim is about the difference of `compare` less theirs."""
-    over: str | None = None
-    """The axis whose values the claim is about, each for itself and all together; None for a single claim."""
-    kinds: _Pair | None = None
-    """Two kinds of layers, for a claim about their shares within one variant."""
 
 
 class OpenClaim(Part):

@@ -146,6 +146,10 @@ class CellTraining:
         self._note_progress()
         return row
 
+    def evaluate_on_train(self) -> None:
+        """Say how the network does on its training images, and whether it failed."""
+        self._note_training(self._evaluate_on_train())
+
     def evaluate(self) -> Mapping[str, npt.NDArray[Any]]:
         """Say how the network does on training and test images; the latter are read here, once.
 
@@ -154,19 +158,30 @@ class CellTraining:
         """
         trainer, metrics = self._trainer, self.metrics
         assert trainer is not None, "prepare comes first"
+        on_train = self._evaluate_on_train()
+        on_test = trainer.evaluate(self._test_images(), self.should_stop, keep_answers=True)
+        assert on_test.answers is not None
+        self._note_training(on_train)
+        metrics |= _named("test", on_test) | on_test.answers.scores()
+        if self._validation:
+            metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
+        return on_test.answers.predictions
+
+    def _evaluate_on_train(self) -> Evaluation:
+        trainer = self._trainer
+        assert trainer is not None, "prepare comes first"
         on_train = trainer.evaluate(trainer.train, self.should_stop)
         if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
             raise DivergedError(trainer.progress.num_steps, on_train.loss)
-        on_test = trainer.evaluate(self._test_images(), self.should_stop)
-        metrics |= _named("train", on_train) | _named("test", on_test) | on_test.scores()
-        metrics |= {
-            "failed": has_failed(on_train.loss, metrics["chance_loss"]),
+        return on_train
+
+    def _note_training(self, on_train: Evaluation) -> None:
+        self.metrics |= _named("train", on_train)
+        self.metrics |= {
+            "failed": has_failed(on_train.loss, self.metrics["chance_loss"]),
             "num_dead_maps": on_train.num_dead_maps,
             "dead_maps": on_train.dead_maps,
         }
-        if self._validation:
-            metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
-        return on_test.predictions
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""

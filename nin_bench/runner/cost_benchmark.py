@@ -26,6 +26,8 @@ from nin_bench.cost.summary import Counted, Measurements, count_variant, make_en
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Ended, Executor, Slot, Task
+from nin_bench.grid import Grid
+from nin_bench.metrics import METRICS
 from nin_bench.models import ImageSpec
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import describe_failure
@@ -34,10 +36,19 @@ from nin_bench.runner.scheduler import Call, Scheduler, describe_end
 from nin_bench.runner.worker import prepare_process
 from nin_bench.training.evaluation import StoppedError
 
-NUM_ROUNDS = 5
+NUM_ROUNDS = 8
+"""With eight pairs of rounds the exact test can decide one of four claims that share 5 %; with seven it cannot."""
+NUM_CLAIM_ROUNDS = 20
+"""Rounds if a hypothesis rests on a measured metric."""
 NUM_BUSY_ROUNDS = 2
 _SLACK = 1.5
 """How much longer a worker may take to be ready among others than it took alone."""
+
+
+def rounds_for(grid: Grid) -> int:
+    """How many rounds a grid needs: more if one of its hypotheses rests on a measured metric."""
+    is_claimed = any(METRICS[hypothesis.metric].kind == "measured" for hypothesis in grid.hypotheses)
+    return NUM_CLAIM_ROUNDS if is_claimed else NUM_ROUNDS
 
 
 @dataclass(frozen=True)

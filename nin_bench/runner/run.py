@@ -14,7 +14,7 @@ from nin_bench.plan import PlannedCell, estimate_cells, outdated_notes, plan_cel
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
-from nin_bench.runner.cost_benchmark import CostBenchmark
+from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.scheduler import Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
@@ -81,6 +81,7 @@ def run_grid(
         ResultsError: the folder cannot be written, is in use, or belongs to another question. What is in it is
             whole, and the next run goes on from it.
     """
+    num_rounds = options.num_rounds or rounds_for(grid)
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
     specs = [one.cell.data for one in planned if one.has_to_run]
@@ -94,9 +95,9 @@ def run_grid(
         notes += outdated_notes(planned)
         planned = [_tidied(one, folder, options.fresh) for one in planned]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
-        to_measure, damaged = _unmeasured(todo, folder, session, options.num_rounds)
+        to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
-        _measure(to_measure, folder, session, options, on_event)
+        _measure(to_measure, folder, session, options, num_rounds, on_event)
         count_images = RegistryCatalog(options.data_dir).count_images
         planned = estimate_cells(planned, folder, session.machine["fingerprint"], len(session.slots), count_images)
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
@@ -125,13 +126,14 @@ def measure_grid(
         InputError: a network cannot be built, the data cannot be had, the device is not there.
         ResultsError: the folder cannot be written, is in use, or belongs to another question.
     """
+    num_rounds = options.num_rounds or rounds_for(grid)
     load_plan(grid, folder, options.data_dir)
     variants = {cell.variant_id: cell for cell in grid.selected}
     with open_session(grid, folder, options, [cell.data for cell in variants.values()]) as session:
-        to_measure, notes = _unmeasured(variants.values(), folder, session, options.num_rounds)
+        to_measure, notes = _unmeasured(variants.values(), folder, session, num_rounds)
         if options.fresh:
             to_measure = list(variants.values())
-        _measure(to_measure, folder, session, options, on_event)
+        _measure(to_measure, folder, session, options, num_rounds, on_event)
         costs = [
             VariantCost(variant_id, cell.label, _entry(folder, variant_id, session.machine))
             for variant_id, cell in variants.items()
@@ -163,6 +165,7 @@ def _measure(
     folder: ResultsFolder,
     session: RunSession,
     options: RunOptions,
+    num_rounds: int,
     on_event: Callable[[Event], None],
 ) -> None:
     if cells:
@@ -170,7 +173,7 @@ def _measure(
             cells,
             folder,
             session.executor,
-            num_rounds=options.num_rounds,
+            num_rounds=num_rounds,
             timeout_seconds=options.timeout_seconds,
             machine=session.machine,
             data_dir=options.data_dir,

@@ -24,7 +24,6 @@ from nin_bench.plan import check_same_question
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.lock import locked
-from nin_bench.runner.cost_benchmark import NUM_ROUNDS
 from nin_bench.runner.record import now
 
 logger = logging.getLogger(__name__)
@@ -57,8 +56,9 @@ class RunOptions:
     """Take records for done that are of other code of their model than today's."""
     keep_weights: bool = False
     """Keep the weights of every cell that is trained."""
-    num_rounds: int = NUM_ROUNDS
-    """Of a measuring; a variant that this machine has measured in fewer is measured again."""
+    num_rounds: int | None = None
+    """Rounds of the cost benchmark; None is as many as the grid's hypotheses need. A variant that this machine has
+    measured in fewer is measured again."""
 
 
 class Interruptible(Protocol):

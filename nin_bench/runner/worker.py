@@ -9,7 +9,7 @@ import torch
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints, write_weights
-from nin_bench.environment import device_name
+from nin_bench.environment import describe_torch, device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
 from nin_bench.models.code import code_digest
@@ -78,7 +78,7 @@ def run_cell(
         cell: what to train.
         data_dir: where datasets lie; None looks in the usual places.
         device: a torch device.
-        environment: kept in the record, with the device added.
+        environment: kept in the record, with the device and PyTorch's settings added.
         policy: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
             is not safe yet.
         earlier_attempts: of the cell's record, which the new one keeps.
@@ -91,7 +91,7 @@ def run_cell(
     run = _CellRun(
         CellTraining(cell, data_dir=data_dir, device=device, should_stop=should_stop),
         policy,
-        environment={**(environment or {}), "device": device_name(device)},
+        environment={**(environment or {}), "device": device_name(device), "torch": describe_torch(device)},
         earlier_attempts=earlier_attempts,
     )
     return run.to_its_end(on_message)

@@ -12,7 +12,6 @@ from typing import TypeVar
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Slot
-from nin_bench.metrics import has_learned
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.worker import prepare_process
 from nin_bench.search.events import TrialEpoch, TrialResult
@@ -22,6 +21,9 @@ T = TypeVar("T")
 WORST_LOSS = 10.0
 """What a network that does not train is told as, in multiples of a constant guess's loss: far beyond any real one,
 yet finite, so that every sampler can go on from it."""
+
+_KEPT = ("failed", "escaped", "escape_epoch", "num_steps")
+"""Metrics of a network that a study keeps."""
 
 _LOST = frozenset({"crashed", "out_of_memory", "interrupted", "invalid"})
 """Outcomes that say nothing of the values tried."""
@@ -57,6 +59,7 @@ def run_trial_task(
             channel.send(message)
         elif not channel.ask(message) and not channel.should_stop():
             return trial.result(pruned=True)
+    trial.each(CellTraining.evaluate_on_train)
     return trial.result(pruned=False)
 
 
@@ -92,21 +95,11 @@ class _Trial:
 
     def _value_of(self, training: CellTraining, *, at_end: bool) -> float:
         is_loss = self.objective == "validation_loss"
-        chance_loss = training.metrics["chance_loss"]
-        worst = WORST_LOSS * chance_loss if is_loss else 0.0
-        if training.outcome != "trained":
-            return worst
-        if at_end and self._failed(training):
+        worst = WORST_LOSS * training.metrics["chance_loss"] if is_loss else 0.0
+        if training.outcome != "trained" or (at_end and training.metrics["failed"]):
             return worst
         value: float | None = training.history[-1][self.objective]
         return worst if value is None else min(value, worst) if is_loss else value
-
-    def _failed(self, training: CellTraining) -> bool:
-        """Whether a network that was trained to its end diverged, or is at chance level."""
-        if training.outcome != "trained":
-            return training.outcome == "diverged"
-        metrics = training.metrics
-        return has_learned(metrics["escaped"], training.history[-1], metrics["chance_loss"]) is False
 
     def result(self, *, pruned: bool) -> TrialResult:
         lost = self.error is not None
@@ -121,8 +114,7 @@ class _Trial:
                     "seed": training.cell.seed,
                     "outcome": training.outcome,
                     "value": None if lost else self._value_of(training, at_end=not pruned),
-                    "failed": None if lost or pruned else self._failed(training),
-                    **{key: training.metrics.get(key) for key in ("escaped", "escape_epoch", "num_steps")},
+                    **{key: training.metrics.get(key) for key in _KEPT},
                     "history": training.history,
                 }
                 for training in self.trainings

@@ -1,7 +1,7 @@
 """From a test to a verdict: what is claimed of A − B, and when an interval decides it."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -14,24 +14,6 @@ ALPHA = 0.05
 
 DIGITS = 13
 """Differences and margins are rounded to this many decimals: 0.91 − 0.90 equals 0.01."""
-
-
-class Located(Protocol):
-    """A test of where the typical difference A − B lies."""
-
-    def above(self, bound: float) -> float:
-        """The one-sided p-value that speaks for a difference above the bound."""
-
-    def below(self, bound: float) -> float:
-        """The one-sided p-value that speaks for a difference below the bound."""
-
-
-@dataclass(frozen=True)
-class PValues:
-    """How surprising the data would be if a claim were false, and if it were true; one-sided."""
-
-    support: float
-    refute: float
 
 
 @dataclass(frozen=True)
@@ -55,16 +37,3 @@ class Claim:
             "equivalent": (-margin < low and high < margin, low > margin or high < -margin),
         }[self.expect]
         return "supported" if supported else "refuted" if refuted else "undecided"
-
-    def p_values(self, test: Located) -> PValues:
-        """Exact p-values for and against; the claim is decided where one is at most half its level."""
-        above, below, margin = test.above, test.below, self.margin
-        match self.expect:
-            case "greater":
-                return PValues(support=above(margin), refute=below(margin))
-            case "less":
-                return PValues(support=below(-margin), refute=above(-margin))
-            case "equivalent":
-                return PValues(
-                    support=max(above(-margin), below(margin)), refute=min(above(margin), below(-margin))
-                )

@@ -14,13 +14,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from nin_bench.stats.claims import ALPHA, DIGITS, Interval
+from nin_bench.stats.claims import ALPHA, DIGITS, Claim, Interval
 
 TestName = Literal["signed-rank", "sign"]
 Values = Sequence[float] | npt.NDArray[np.float64]
 
 MAX_SPREAD = 0.05
 """Where the accuracies of one variant spread over more than this, the sign test judges."""
+
+
+@dataclass(frozen=True)
+class PValues:
+    """How surprising the data would be if a claim were false, and if it were true; one-sided."""
+
+    support: float
+    refute: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,18 @@ class PairedTest:
     def below(self, bound: float) -> float:
         """One-sided p-value for a typical difference below the bound; what equals the bound speaks against it."""
         return self._tail(int((self._counted >= np.round(bound, DIGITS)).sum()))
+
+    def p_values(self, claim: Claim) -> PValues:
+        """Of a claim; it is decided where one is at most half its level, which is what its interval says, too."""
+        margin = claim.margin
+        match claim.expect:
+            case "greater":
+                return PValues(support=self.above(margin), refute=self.below(margin))
+            case "less":
+                return PValues(support=self.below(-margin), refute=self.above(-margin))
+            case "equivalent":
+                within = max(self.above(-margin), self.below(margin))
+                return PValues(support=within, refute=min(self.above(margin), self.below(-margin)))
 
     @cached_property
     def _counted(self) -> npt.NDArray[np.float64]:

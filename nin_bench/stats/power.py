@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 DRAWS = 4_000
 """Simulated experiments: a chance near one half is known to 0.8 points."""
 MOST_SIMULATED = 60
-"""Pairs; beyond, the t-interval stands in, at signed ranks' efficiency of 3/π (Hodges and Lehmann, 1956)."""
+"""Pairs."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def detectable_difference(*, n: int, sd: float, level: float = ALPHA, power: flo
     Returns:
         None where so few pairs can decide nothing.
     """
-    low, _ = _intervals(n, end_rank("signed-rank", n, level), level)
+    low, _ = _simulated(n, level)
     reach = -float(np.quantile(low, 1 - power, method="lower"))
     return sd * reach if math.isfinite(reach) else None
 
@@ -107,8 +107,7 @@ def _by_ranks(claim: Claim, looks: Sequence[Look], sd: float, difference: float,
     supported = refuted = 0
     margin = claim.margin
     for look in looks:
-        bounds = _intervals(look.n, end_rank("signed-rank", look.n, level * look.share), level * look.share)
-        low, high = (difference + sd * bound for bound in bounds)
+        low, high = (difference + sd * bound for bound in _simulated(look.n, level * look.share))
         holds, fails = {
             "greater": (low > margin, high < margin),
             "less": (high < -margin, low > -margin),
@@ -122,15 +121,10 @@ def _by_ranks(claim: Claim, looks: Sequence[Look], sd: float, difference: float,
 
 
 @cache
-def _intervals(n: int, k: int, level: float) -> tuple[Array, Array]:
-    """Signed-rank intervals of simulated standard normal differences; (−∞, ∞) where there is none."""
+def _intervals(n: int, k: int) -> tuple[Array, Array]:
+    """Intervals of simulated standard normal differences, from the k-th Walsh average to the k-th last."""
     if k == 0:
         return np.full(DRAWS, -np.inf), np.full(DRAWS, np.inf)
-    if n > MOST_SIMULATED:
-        draw = np.random.default_rng(0)
-        half = stats.t.isf(level / 2, n - 1) * np.sqrt(draw.chisquare(n - 1, DRAWS) / (n - 1))
-        centre, error = draw.normal(size=DRAWS), math.sqrt(math.pi / 3 / n)
-        return error * (centre - half), error * (centre + half)
     first, second = np.triu_indices(n)
     found = []
     for part in np.split(_draws()[:, :n], 20):
@@ -138,6 +132,14 @@ def _intervals(n: int, k: int, level: float) -> tuple[Array, Array]:
         found.append(averages[:, [k - 1, len(first) - k]])
     low, high = np.concatenate(found).T
     return low, high
+
+
+def _simulated(n: int, level: float) -> tuple[Array, Array]:
+    """The intervals of n pairs; beyond `MOST_SIMULATED` they narrow by the root of n."""
+    most = min(n, MOST_SIMULATED)
+    scale = math.sqrt(most / n)
+    low, high = _intervals(most, end_rank("signed-rank", most, level))
+    return scale * low, scale * high
 
 
 @cache

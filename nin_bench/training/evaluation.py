@@ -1,5 +1,6 @@
 """Ask a network about images in evaluation mode: loss, predictions, and which class maps are dead."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,32 +45,18 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What a network says of a set of images, in evaluation mode."""
+class Answers:
+    """What a network says of each image of a set."""
 
-    loss: float
-    """Mean cross-entropy, without label smoothing."""
     predictions: Mapping[str, npt.NDArray[Any]]
     """`predicted`, `credit`, `probability` and `label` of every image, as `answers` gives them, each (N,)."""
     times_predicted: npt.NDArray[np.float64]
     """(classes,) how often each class was predicted; tied classes share an image."""
     top5_accuracy: float | None
     """Share of images whose class is among the five highest logits; None with fewer than six classes."""
-    dead_maps: list[int] | None
-    """Class maps that are zero at every pixel of every image, by number; None for a network without class maps."""
-
-    @property
-    def num_dead_maps(self) -> int | None:
-        """Number of dead class maps; None for a network without class maps."""
-        return None if self.dead_maps is None else len(self.dead_maps)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right images; one whose highest logits tie counts as the chance of picking the right class."""
-        return scores.accuracy(self.predictions)
 
     def scores(self) -> dict[str, Any]:
-        """The further metrics of a record's test images."""
+        """The metrics of a record's test images beside loss and accuracy."""
         return {
             **scores.score(self.predictions, self.times_predicted),
             "test_top5_accuracy": self.top5_accuracy,
@@ -77,15 +64,38 @@ class Evaluation:
         }
 
 
-def tied_for_top(logits: Tensor) -> Tensor:
-    """(N, classes) bool: which classes share the highest of (N, classes) logits; none if a logit is NaN."""
-    return logits == logits.amax(1, keepdim=True)
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network does on a set of images, in evaluation mode."""
+
+    loss: float
+    """Mean cross-entropy, without label smoothing."""
+    accuracy: float
+    """Share of right images; one whose highest logits tie counts as the chance of picking the right class."""
+    dead_maps: list[int] | None
+    """Class maps that are zero at every pixel of every image, by number; None for a network without class maps."""
+    answers: Answers | None = None
+    """None unless they were asked for."""
+
+    @property
+    def num_dead_maps(self) -> int | None:
+        """Number of dead class maps; None for a network without class maps."""
+        return None if self.dead_maps is None else len(self.dead_maps)
 
 
-def num_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Number of right images, a scalar; one whose highest logits tie counts as the chance of a right pick."""
-    tied = tied_for_top(logits)
-    return (tied.gather(1, labels[:, None]).squeeze(1) / tied.sum(1).clamp(min=1)).sum()
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """What each image adds to the number of right ones.
+
+    Args:
+        logits: (N, classes) float.
+        labels: (N,) int64.
+
+    Returns:
+        (N,) float32: 1 if the label alone has the highest logit, 1/k if k classes share it and the label is one of
+        them, else 0; 0 if a logit is NaN.
+    """
+    tied = logits == logits.amax(1, keepdim=True)
+    return tied.gather(1, labels[:, None]).squeeze(1) / tied.sum(1).clamp(min=1)
 
 
 def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -98,11 +108,11 @@ def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     Returns:
         (N,) each: `predicted`, the class of the highest logit; where some tie the label if it is among them, else
         the lowest of them; -1 if a logit is NaN. `credit`, 1 over the number of tied classes; 0 if a logit is NaN.
-        `probability` of the predicted class. `label`. `top5`, the chance that the label is among the five highest
-        logits. And (classes,) `times_predicted`.
+        `probability` of the predicted class. `label`. `right`: see there. `top5`, the chance that the label is in
+        the highest five. And (1, classes) `times_predicted`.
     """
     column = labels[:, None]
-    tied = tied_for_top(logits)
+    tied = logits == logits.amax(1, keepdim=True)
     num_tied, is_right = tied.sum(1), tied.gather(1, column).squeeze(1)
     is_number = num_tied > 0
     credit = torch.where(is_number, 1 / num_tied, 0.0)
@@ -113,21 +123,28 @@ def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         "credit": credit,
         "probability": logits.softmax(1).amax(1).nan_to_num(0.0),
         "label": labels,
+        "right": is_right * credit,
         "top5": torch.where(is_number, ((TOP - num_above) / num_equal).clamp(0, 1), 0.0),
-        "times_predicted": (tied * credit[:, None]).sum(0),
+        "times_predicted": (tied * credit[:, None]).sum(0, keepdim=True),
     }
 
 
 def evaluate(
-    model: nn.Module, images: Images, autocast: torch.autocast, should_stop: Callable[[], bool] = lambda: False
+    model: nn.Module,
+    images: Images,
+    autocast: torch.autocast,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    keep_answers: bool = False,
 ) -> Evaluation:
-    """Loss and predictions for every image, in evaluation mode and without label smoothing.
+    """How a network does on images, in evaluation mode and without label smoothing.
 
     Args:
         model: the network; left in evaluation mode.
         images: on the network's device.
         autocast: the precision of forward passes.
         should_stop: is asked before every batch.
+        keep_answers: whether to keep what it says of each image.
 
     Raises:
         StoppedError: `should_stop` answered yes.
@@ -135,11 +152,13 @@ def evaluate(
     model.eval()
     losses: list[Tensor] = []
     held: list[tuple[Tensor, Tensor]] = []
-    said: list[dict[str, Tensor]] = []
+    found: dict[str, list[Tensor]] = defaultdict(list)
 
-    def answer() -> None:
-        said.append(answers(*(torch.cat(parts) for parts in zip(*held, strict=True))))
+    def read_held() -> None:
+        logits, labels = (torch.cat(parts) for parts in zip(*held, strict=True))
         held.clear()
+        for name, values in (answers if keep_answers else _right_alone)(logits, labels).items():
+            found[name].append(values)
 
     with torch.inference_mode(), _ClassMaps(model) as class_maps:
         for part in torch.split(images.indices, EVALUATION_BATCH):
@@ -152,19 +171,30 @@ def evaluate(
             losses.append(cross_entropy(logits, targets, reduction="sum"))
             held.append((logits, targets))
             if len(held) * logits.numel() >= MAX_HELD:
-                answer()
-        # Nothing is read before here, so that no batch waits for the one before it.
+                read_held()
+        # The host reads nothing before here, so that no batch waits for the one before it.
         loss = sum(torch.stack(losses).tolist()) / len(images)
         if held:
-            answer()
-        joined = {name: torch.cat([one[name] for one in said]).cpu().numpy() for name in (*_KEPT, "top5")}
-        times_predicted = torch.stack([one["times_predicted"] for one in said]).cpu().double().sum(0).numpy()
+            read_held()
+        joined = {name: torch.cat(values).cpu().numpy() for name, values in found.items()}
     return Evaluation(
         loss=loss,
+        accuracy=float(joined["right"].mean(dtype=np.float64)),
+        dead_maps=class_maps.dead,
+        answers=_answers(joined) if keep_answers else None,
+    )
+
+
+def _right_alone(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    return {"right": right(logits, labels)}
+
+
+def _answers(joined: Mapping[str, npt.NDArray[Any]]) -> Answers:
+    times_predicted = joined["times_predicted"].sum(0, dtype=np.float64)
+    return Answers(
         predictions={name: joined[name].astype(dtype) for name, dtype in _KEPT.items()},
         times_predicted=times_predicted,
         top5_accuracy=float(joined["top5"].mean(dtype=np.float64)) if len(times_predicted) > TOP else None,
-        dead_maps=class_maps.dead,
     )
 
 

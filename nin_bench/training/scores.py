@@ -18,15 +18,6 @@ NO_PREDICTION = -1
 Array = npt.NDArray[Any]
 
 
-def accuracy(predictions: Mapping[str, Array]) -> float:
-    """Share of right images; one whose highest logits tie counts as the chance of picking the right class.
-
-    Args:
-        predictions: `predicted`, `credit` and `label`, each (N,), as a predictions file keeps them.
-    """
-    return float(_right(predictions).mean())
-
-
 def _right(predictions: Mapping[str, Array]) -> npt.NDArray[np.float64]:
     """What each image adds to the number of right ones, (N,)."""
     right = (predictions["predicted"] == predictions["label"]) * predictions["credit"].astype(np.float64)

@@ -21,7 +21,7 @@ from nin_bench.cell import Cell, Precision, Recipe
 from nin_bench.errors import SpecError
 from nin_bench.metrics import is_above_chance
 from nin_bench.models import ImageSpec, build_model
-from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, num_right
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, right
 from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
 
 ESCAPE_WINDOW = 20
@@ -263,13 +263,15 @@ class Trainer:
             (loss / len(indices)).backward()
             loss, logits = loss.detach(), logits.detach()
             hard = cross_entropy(logits.float(), labels, reduction="sum") if self.recipe.label_smoothing else loss
-            sums += torch.stack((loss, hard, num_right(logits, labels)))
+            sums += torch.stack((loss, hard, right(logits, labels).sum()))
         self.optimizer.step()
         return Step(*sums.tolist())
 
-    def evaluate(self, images: Images, should_stop: Callable[[], bool] = lambda: False) -> Evaluation:
-        """What the network says of some images, in the recipe's precision; `should_stop` as in `evaluate`."""
-        return evaluate(self.model, images, self.autocast(), should_stop)
+    def evaluate(
+        self, images: Images, should_stop: Callable[[], bool] = lambda: False, *, keep_answers: bool = False
+    ) -> Evaluation:
+        """How the network does on some images, in the recipe's precision; the rest as in `evaluate`."""
+        return evaluate(self.model, images, self.autocast(), should_stop, keep_answers=keep_answers)
 
     def state(self) -> dict[str, Any]:
         """All that a training depends on beside its cell, in plain values and the tensors themselves, not copies.

@@ -18,7 +18,7 @@ BETTER = f"{{id: better, says: b, primary: true, metric: test_accuracy, {SIDES},
 def load(tmp_path: Path, catalog: RegistryCatalog) -> Callable[..., Grid]:
     """A grid with these hypotheses; the first is `BETTER` unless told otherwise."""
 
-    def load(*hypotheses: str, seeds: int = 8, more: str = "") -> Grid:
+    def load(*hypotheses: str, seeds: int | str = 8, more: str = "") -> Grid:
         path = tmp_path / "grid.yaml"
         listed = "".join(f"  - {one}\n" for one in hypotheses or [BETTER])
         path.write_text(f"{HEAD}seeds: {seeds}\n{more}hypotheses:\n{listed}")

@@ -4,10 +4,9 @@ import pytest
 from costs_fixture import CPU, around, cost_entry, write_costs
 from report_fixture import COLLAPSED, ENVIRONMENT, learning, metrics, record, write_results
 
-from nin_bench.analysis.compare import describe_moves
+from nin_bench.analysis.compare import compare_results
 from nin_bench.errors import ResultsError
 from nin_bench.report.compare import compare_folders
-from nin_bench.report.page import plain
 from nin_bench.results import load_results
 
 BEFORE = [0.90, 0.91, 0.92, 0.905, 0.915]
@@ -21,8 +20,7 @@ def moves(tmp_path, before, after, **grid):
     """Write two folders, and say what moved from one to the other, by label."""
     a = write_results(tmp_path / "a", before, **grid)
     b = write_results(tmp_path / "b", after, **grid)
-    said = plain(describe_moves(load_results(a), load_results(b)))
-    json.dumps(said, allow_nan=False)
+    said = json.loads(json.dumps(compare_results(load_results(a), load_results(b)).model_dump(), allow_nan=False))
     return {move["label"]: move for move in said["moves"]}, said
 
 
@@ -90,7 +88,7 @@ def test_a_variant_that_was_changed_is_known_by_its_name(tmp_path):
     for cell in (b / "cells").iterdir():
         made = json.loads(cell.read_text())
         cell.write_text(json.dumps({**made, "environment": {**ENVIRONMENT, "processor": "Another CPU"}}))
-    said = plain(describe_moves(load_results(a), load_results(b)))
+    said = json.loads(json.dumps(compare_results(load_results(a), load_results(b)).model_dump(), allow_nan=False))
     assert [move["label"] for move in said["moves"]] == ["x"]
     assert said["moves"][0]["verdict"] == "cannot be told"  # one pair has no spread
     assert (said["only_in_a"], said["only_in_b"]) == (["gone"], ["new"])

@@ -6,6 +6,7 @@ from costs_fixture import CPU, OTHER_CPU, around, cost_entry, layer, rounds, wri
 from report_fixture import metrics, record, write_results
 
 from nin_bench.analysis.costs import CostRow, MachineCosts, compare_costs
+from nin_bench.report.remarks import describe_measuring
 from nin_bench.results import Results, load_results
 
 
@@ -44,11 +45,11 @@ def test_the_ratio_to_the_baseline_is_paired_by_round(tmp_path):
     # both drift by a factor of four; the ratios are 2, 2, 2.2, 1.8, 2 and 2
     a, b = training(100, 200, 400, 100, 100, 100), training(200, 400, 880, 180, 200, 200)
     costs = costs_of(folder_with(tmp_path, a, b))
-    ratio = row(costs, "b").ratios["train_images_per_second"]
+    ratio = row(costs, "b").relative_to_baseline["train_images_per_second"]
     assert ratio.estimate == pytest.approx(2)
     assert ratio.interval == pytest.approx((1.8, 2.2))  # six rounds: the whole range has 1 − 2/64
     assert ratio.n == 6
-    assert row(costs, "a").ratios == {}
+    assert row(costs, "a").relative_to_baseline == {}
     assert (row(costs, "a").baseline, row(costs, "b").baseline) == (True, False)
 
 
@@ -56,28 +57,30 @@ def test_latencies_are_compared_by_the_medians_of_rounds(tmp_path):
     slow = {"p50": 0.4, "p95": 0.5, "p99": 0.6, "samples": [[0.1, 0.4, 0.9], [0.2, 0.2]]}
     fast = {"p50": 0.1, "p95": 0.2, "p99": 0.3, "samples": [[0.2], [0.1]]}
     costs = costs_of(folder_with(tmp_path, {"latency_seconds": fast}, {"latency_seconds": slow}))
-    assert row(costs, "b").ratios["latency_p50_seconds"].estimate == pytest.approx(2.0)  # .4 / .2 and .2 / .1
+    assert row(costs, "b").relative_to_baseline["latency_p50_seconds"].estimate == pytest.approx(
+        2.0
+    )  # .4 / .2 and .2 / .1
 
 
 def test_one_round_has_a_ratio_and_no_interval(tmp_path):
     costs = costs_of(folder_with(tmp_path, training(100), training(50)))
-    ratio = row(costs, "b").ratios["train_images_per_second"]
+    ratio = row(costs, "b").relative_to_baseline["train_images_per_second"]
     assert (ratio.estimate, ratio.interval, ratio.n) == (pytest.approx(0.5), None, 1)
 
 
 def test_rounds_of_two_measurings_are_not_paired(tmp_path):
     later = {"measured_at": "2026-02-01T00:00:00+00:00"}
     costs = costs_of(folder_with(tmp_path, {}, {}, later))
-    assert set(row(costs, "b").ratios) == {
+    assert set(row(costs, "b").relative_to_baseline) == {
         "train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes",
     }  # fmt: skip
-    assert row(costs, "c").ratios == {}
-    assert any("measured together" in remark for remark in costs.remarks)
+    assert row(costs, "c").relative_to_baseline == {}
+    assert any("measured together" in remark for remark in describe_measuring(costs))
 
 
 def test_without_a_baseline_nothing_is_relative(tmp_path):
     costs = costs_of(folder_with(tmp_path, {}, {}, baseline=None))
-    assert [row.ratios for row in costs.rows] == [{}, {}]
+    assert [row.relative_to_baseline for row in costs.rows] == [{}, {}]
 
 
 def test_time_sits_in_kinds_of_layer(tmp_path):
@@ -88,19 +91,19 @@ def test_time_sits_in_kinds_of_layer(tmp_path):
         layer("relu", "other", forward_seconds=0.125, backward_seconds=None),
     ]
     costs = costs_of(folder_with(tmp_path, {"layers": layers}))
-    assert costs.rows[0].seconds == {"convolution": 4.5, "pointwise": 0.75, "dense": 0.0, "other": 0.125}
+    assert costs.rows[0].seconds_by_kind == {"convolution": 4.5, "pointwise": 0.75, "dense": 0.0, "other": 0.125}
 
 
 def test_time_of_forward_passes_alone_is_said(tmp_path):
     layers = [layer("conv", "convolution", backward_seconds=None), layer("fc", "dense", backward_seconds=None)]
     costs = costs_of(folder_with(tmp_path, {"layers": layers}))
-    assert costs.rows[0].seconds == {"convolution": 1e-3, "pointwise": 0.0, "dense": 1e-3, "other": 0.0}
-    assert any("forward passes" in remark for remark in costs.remarks)
+    assert costs.rows[0].seconds_by_kind == {"convolution": 1e-3, "pointwise": 0.0, "dense": 1e-3, "other": 0.0}
+    assert any("forward passes" in remark for remark in describe_measuring(costs))
 
 
 def test_an_untimed_layer_leaves_the_rest_without_a_sum(tmp_path):
     layers = [layer("conv", "convolution"), layer("fc", "dense", forward_seconds=None)]
-    assert costs_of(folder_with(tmp_path, {"layers": layers})).rows[0].seconds is None
+    assert costs_of(folder_with(tmp_path, {"layers": layers})).rows[0].seconds_by_kind is None
 
 
 def quiet(**changes: Any) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def quiet(**changes: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_what_else_went_on_is_said_when_it_matters(tmp_path, load, said):
-    remarks = costs_of(folder_with(tmp_path, {"load": load})).remarks
+    remarks = describe_measuring(costs_of(folder_with(tmp_path, {"load": load})))
     told = [remark for remark in remarks if remark.startswith("Something else")]
     assert told == [] if said is None else told[0].startswith(said)
 
@@ -130,7 +133,7 @@ def test_a_machine_that_was_not_equally_fast_in_all_rounds_is_told(tmp_path):
         "fp32_flops_per_second": rounds(100.0, 80.0, 90.0),
         "copy_bytes_per_second": rounds(10.0, 9.5, 9.9),
     }
-    unsteady = costs_of(folder_with(tmp_path, {"ceilings": ceilings}, {})).remarks
+    unsteady = describe_measuring(costs_of(folder_with(tmp_path, {"ceilings": ceilings}, {})))
     (told,) = (remark for remark in unsteady if "ceilings" in remark)
     assert told.startswith("The machine's ceilings differed by up to 25 % between rounds")
 
@@ -140,17 +143,19 @@ def test_a_variant_that_could_not_be_measured_is_named(tmp_path):
     costs = costs_of(
         folder_with(tmp_path, {}, {**nothing, "error": "out of memory\nin full", "load": [], "layers": []})
     )
-    assert "b could not be measured: out of memory." in costs.remarks
-    assert row(costs, "b").ratios == {"train_memory_bytes": row(costs, "b").ratios["train_memory_bytes"]}
+    assert "b could not be measured: out of memory." in describe_measuring(costs)
+    assert row(costs, "b").relative_to_baseline == {
+        "train_memory_bytes": row(costs, "b").relative_to_baseline["train_memory_bytes"]
+    }
 
 
 def test_energy_that_nobody_has_is_said_to_be_missing(tmp_path):
     energy = {"energy_joules_per_image": {"train": around(0.5), "predict": around(0.1)}}
     without, having = folder_with(tmp_path / "1", {}), folder_with(tmp_path / "2", {}, energy)
-    assert costs_of(without).remarks == [
+    assert describe_measuring(costs_of(without)) == [
         "Energy was not measured: this machine has no counter that could be read."
     ]
-    assert costs_of(having).remarks == []
+    assert describe_measuring(costs_of(having)) == []
 
 
 def test_another_machine_s_costs_stand_apart(tmp_path):

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from report_fixture import metrics, record, write_results
 
-from nin_bench.analysis.estimates import ForetoldRow, compare_foretold
+from nin_bench.analysis.estimates import EstimateRow, compare_estimates
 from nin_bench.analysis.tables import Spread
 from nin_bench.results import load_results
 
@@ -22,9 +22,9 @@ def test_cells_are_held_against_what_was_foretold(tmp_path):
             "c": [record(metrics=metrics(0.9)), made(None, 50.0)],
         },
     )
-    assert compare_foretold(load_results(folder)) == [
-        ForetoldRow("v00", "a", 100.0, Spread(mean=110.0, sd=pytest.approx(20.0), n=3), pytest.approx(1.1)),
-        ForetoldRow("v01", "b", 40.0, Spread(mean=50.0, sd=None, n=1), 1.25),
+    assert compare_estimates(load_results(folder)) == [
+        EstimateRow("v00", "a", 100.0, Spread(mean=110.0, sd=pytest.approx(20.0), n=3), pytest.approx(1.1)),
+        EstimateRow("v01", "b", 40.0, Spread(mean=50.0, sd=None, n=1), 1.25),
     ]
 
 
@@ -40,4 +40,4 @@ def test_cells_are_held_against_what_was_foretold(tmp_path):
     ids=["broke off", "several attempts", "text", "nothing foretold", "no time taken"],
 )
 def test_what_cannot_be_compared_is_left_out(tmp_path, cell):
-    assert compare_foretold(load_results(write_results(tmp_path / "r", {"a": [cell]}))) == []
+    assert compare_estimates(load_results(write_results(tmp_path / "r", {"a": [cell]}))) == []

@@ -12,7 +12,7 @@ def cells(*accuracies):
 
 def find(tmp_path, variants, **grid):
     results = load_results(write_results(tmp_path / "results", variants, **grid))
-    return find_interactions(results, Names.of(results.grid["variants"]))
+    return find_interactions(results, Names.of(results.grid.variants))
 
 
 SQUARE = {
@@ -40,7 +40,7 @@ def test_a_full_product_gives_a_difference_of_differences(tmp_path):
         0.05,
         "signed-rank",
     )  # three seeds bound nothing
-    assert [cell["n"] for cell in product.cells] == [3, 3, 3, 3]
+    assert [cell.n for cell in product.cells] == [3, 3, 3, 3]
 
 
 def test_contrasts_begin_at_the_baseline(tmp_path):
@@ -62,7 +62,7 @@ def test_a_failed_network_counts_with_its_accuracy(tmp_path):
     assert (contrast.n, contrast.test, contrast.effect) == (9, "sign", pytest.approx(0.06))
     # (.84 − .88) − (.10 − .90) = .76
     assert contrast.interval == (pytest.approx(0.04), pytest.approx(0.06))
-    assert product.cells[2]["n"] == 8
+    assert product.cells[2].n == 8
 
 
 def test_several_contrasts_share_a_level(tmp_path):

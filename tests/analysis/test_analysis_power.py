@@ -96,6 +96,15 @@ def test_what_seeds_do_not_decide_is_said(load, metric, reason):
     assert (found.untested, found.scenarios, found.can_decide) == (reason, (), False)
 
 
+def test_claims_of_other_forms_have_their_chances_too(load):
+    interaction = claim("a").replace(SIDES, f"{SIDES}, minus: [{{hidden: 32}}, {{hidden: 16}}]")
+    kinds = claim("b", "train_seconds").replace(SIDES, "of: {hidden: 16}, kinds: [dense, other]")
+    one, other = power_analysis(load(interaction, kinds), [])
+    assert (one.num_seeds, one.untested) == (8, None)
+    assert one.scenarios[0].decided > 0
+    assert other.untested == "decided by rounds of measuring, to which seeds add nothing"
+
+
 def test_only_seeds_planned_for_both_count(load):
     grid = load(claim("a"), more="exclude: [{hidden: 16, seed: [0, 1]}, {hidden: 32, seed: [1, 2]}]\n")
     assert power_analysis(grid, [])[0].num_seeds == 5
@@ -108,3 +117,12 @@ def test_five_seeds_decide_nothing_and_in_a_family_it_takes_more_than_six(load):
     assert six.scenarios[0].decided > 0
     first, *_ = power_analysis(load(*(claim(name, primary=True) for name in "abcde")), [])
     assert first.least_pairs == 8
+
+
+def test_seeds_until_decided_are_fewer_on_average_and_decide_as_often(load):
+    once = load(claim("a", primary=True), seeds=24)
+    until = load(claim("a", primary=True), seeds="{until: decided, at_most: 24}")
+    (at_once,), (in_looks,) = (power_analysis(grid, [])[0].scenarios for grid in (once, until))
+    assert (at_once.expected_seeds, once.until_decided) == (24, None)
+    assert 12 < in_looks.expected_seeds < 23
+    assert in_looks.decided == pytest.approx(at_once.decided, abs=0.03)

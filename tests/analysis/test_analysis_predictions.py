@@ -19,9 +19,9 @@ CLAIM = {
 def test_the_images_own_error_is_that_of_pairs(tmp_path):
     found = stored(tmp_path, {"a": [PERFECT, PERFECT], "b": [ONE_WRONG, SILENT]}, hypotheses=[CLAIM])
     errors = image_errors(found, judge(found.results))["better"]
-    assert (errors["num_seeds"], errors["num_images"], errors["difference"]) == (2, 8, pytest.approx(3 / 16))
+    assert (errors.num_seeds, errors.num_images, errors.difference) == (2, 8, pytest.approx(3 / 16))
     by_image = [0.5, 0, 0, 0, 0, 0, 0.5, 0.5]
-    assert errors["images_error"] == pytest.approx(np.std(by_image, ddof=1) / np.sqrt(8))
+    assert errors.images_error == pytest.approx(np.std(by_image, ddof=1) / np.sqrt(8))
 
 
 def test_confusions_are_shares_of_a_class(tmp_path):

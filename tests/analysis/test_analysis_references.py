@@ -6,6 +6,7 @@ from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench.analysis.references import Comparison, compare_references
 from nin_bench.report.build import build_report
+from nin_bench.report.remarks import describe_reference
 from nin_bench.results import load_results
 
 
@@ -30,15 +31,15 @@ def test_a_published_mean_and_spread_give_an_interval(tmp_path):
     # variances .0001 / 3 and .000025 / 82, so 2.04 degrees of freedom and t = 4.25
     assert found.interval == pytest.approx((0.02 - 0.0246, 0.02 + 0.0246), abs=2e-4)
     assert found.percentile is None
-    assert found.sentence.startswith("The interval reaches across zero")
+    assert describe_reference(found).startswith("The interval reaches across zero")
     far = compared(tmp_path / "far", [0.89, 0.90, 0.91], value=0.8, n=82, sd=0.005)
-    assert far.sentence == "The whole interval lies above zero: the means differ."
+    assert describe_reference(far) == "The whole interval lies above zero: the means differ."
 
 
 def test_a_single_published_run_has_a_percentile_among_ours(tmp_path):
     found = compared(tmp_path, [0.87, 0.88, 0.89, 0.90])
     assert (found.percentile, found.interval) == (0.375, None)
-    assert found.sentence == (
+    assert describe_reference(found) == (
         "A single published run: it lies above 1 of our 4, and is equal to 1 (percentile 38)."
     )
 
@@ -46,40 +47,43 @@ def test_a_single_published_run_has_a_percentile_among_ours(tmp_path):
 def test_a_mean_without_spread_stands_side_by_side(tmp_path):
     found = compared(tmp_path, [0.87, 0.89], n=3)
     assert (found.difference, found.interval, found.percentile) == (pytest.approx(0), None, None)
-    assert found.sentence.endswith("the two stand side by side.")
+    assert describe_reference(found).endswith("the two stand side by side.")
 
 
 def test_where_networks_collapsed_there_is_no_interval(tmp_path):
     found = compared(tmp_path, [0.89, 0.90, None], n=82, sd=0.005)
     assert (found.measured.n, found.num_collapsed, found.interval) == (3, 1, None)
-    assert found.sentence.startswith("1 of our 3 networks collapsed")
+    assert describe_reference(found).startswith("1 of our 3 networks collapsed")
 
 
 def test_where_published_networks_failed_there_is_no_test(tmp_path):
     # sd² / (mean (1 - mean)): .0552 / .1948 = .28, and .0025 / .16 = .016
     found = compared(tmp_path / "some at chance", [0.89, 0.90, 0.91], value=0.735, n=74, sd=0.235)
     assert (found.difference, found.interval) == (pytest.approx(0.165), None)
-    assert found.sentence == (
+    assert describe_reference(found) == (
         "A deviation of 23.5 points is that of networks some of which failed, so that the published mean "
         "describes none of them: no test is made."
     )
     assert compared(tmp_path / "none", [0.89, 0.90, 0.91], value=0.8, n=74, sd=0.05).interval is not None
     gap = compared(tmp_path / "gap", [0.89, 0.90], metric="generalisation_gap", value=0.001, n=9, sd=0.02)
-    assert "which failed" not in gap.sentence
+    assert "which failed" not in describe_reference(gap)
 
 
 def test_counts_are_equal_or_not(tmp_path):
     assert (
-        compared(tmp_path / "a", [0.9], metric="num_params", value=1_992_166).sentence
+        describe_reference(compared(tmp_path / "a", [0.9], metric="num_params", value=1_992_166))
         == "The two counts are equal."
     )
-    assert compared(tmp_path / "b", [0.9], metric="num_params", value=1).sentence == "The two counts differ."
+    assert (
+        describe_reference(compared(tmp_path / "b", [0.9], metric="num_params", value=1))
+        == "The two counts differ."
+    )
 
 
 def test_without_cells_nothing_is_held_against_it(tmp_path):
     found = compared(tmp_path, [], n=82, sd=0.005)
     assert (found.measured.n, found.difference, found.interval) == (0, None, None)
-    assert found.sentence == "Nothing was measured to hold against it."
+    assert describe_reference(found) == "Nothing was measured to hold against it."
 
 
 def test_the_page_says_it(tmp_path):

@@ -4,9 +4,11 @@ from dataclasses import replace
 import pytest
 from report_fixture import COLLAPSED, DATA, RECIPE, metrics, record, write_results, write_showcase
 
-from nin_bench.analysis.curves import chance_level, known_epochs, learning_curves
-from nin_bench.analysis.setting import caveats, describe_setting
+from nin_bench.analysis.analysis import analyse
+from nin_bench.analysis.curves import chance_level, find_histories, learning_curves
+from nin_bench.analysis.setting import FieldValue, describe_setting
 from nin_bench.analysis.tables import (
+    MissingSeeds,
     Spread,
     Tally,
     compare_variants,
@@ -15,6 +17,7 @@ from nin_bench.analysis.tables import (
     pareto_front,
     troubles,
 )
+from nin_bench.report.remarks import caveats, describe_trouble
 from nin_bench.results import load_results
 
 
@@ -82,7 +85,7 @@ def test_what_is_not_known_is_neither_healthy_nor_collapsed(tmp_path):
     assert [row.escaped for row in rows] == [Tally(count=1, of=1), Tally(count=0, of=0)]
     assert [row.test_accuracy_given_healthy.n for row in rows] == [1, 0]
     assert troubles(results) == []
-    told = caveats(results, rows, describe_setting(results))
+    told = caveats(analyse(results))
     assert "Some cells trained too few steps to tell whether their networks escaped chance level." in told
 
 
@@ -90,9 +93,9 @@ def test_chance_is_the_median_over_records(tmp_path):
     cells = [record(metrics=metrics(0.9, chance_accuracy=share)) for share in (0.10, 0.11, 0.15)]
     results = load_results(write_results(tmp_path / "r", {"a": [*cells, None]}))
 
-    assert chance_level(results, "chance_accuracy") == 0.11
-    assert chance_level(results, "chance_loss") == math.log(10)
-    assert chance_level(load_results(write_results(tmp_path / "none", {"a": [None]})), "chance_loss") is None
+    assert chance_level(results).accuracy == 0.11
+    assert chance_level(results).loss == math.log(10)
+    assert chance_level(load_results(write_results(tmp_path / "none", {"a": [None]}))).loss is None
 
 
 @pytest.mark.parametrize(("escape_epoch", "epoch"), [(0.03, 1), (1.0, 1), (1.01, 2)])
@@ -100,22 +103,21 @@ def test_a_network_escapes_within_an_epoch_and_not_after_it(tmp_path, escape_epo
     made = record(metrics=metrics(0.6, healthy=False, num_dead_maps=1, escape_epoch=escape_epoch))
     [trouble] = troubles(load_results(write_results(tmp_path / "r", {"a": [made]})))
 
-    assert trouble.cause == f"left chance level in epoch {epoch}; 1 class map dead"
+    assert describe_trouble(trouble) == f"left chance level in epoch {epoch}; 1 class map dead"
 
 
 def test_curves_average_healthy_cells_only(tiny):
-    curves = learning_curves(tiny, known_epochs(tiny, "validation_accuracy"))
+    curves = learning_curves(tiny, find_histories(tiny)["validation_accuracy"])
 
-    assert curves[["label", "epoch", "n"]].to_numpy().tolist() == [
-        ["a", 1, 3],
-        ["a", 2, 3],
-        ["b", 1, 1],
-        ["b", 2, 1],
+    assert [(point.label, point.epoch, point.n) for point in curves] == [
+        ("a", 1, 3),
+        ("a", 2, 3),
+        ("b", 1, 1),
+        ("b", 2, 1),
     ]
-    assert curves["mean"].tolist() == pytest.approx([0.6, 0.8, 0.4, 0.6])
-    assert curves["low"].tolist() == pytest.approx([0.5, 0.7, 0.4, 0.6])
-    assert curves["high"].tolist() == pytest.approx([0.7, 0.9, 0.4, 0.6])
-    assert learning_curves(tiny, known_epochs(tiny, "test_accuracy")).empty
+    assert [point.mean for point in curves] == pytest.approx([0.6, 0.8, 0.4, 0.6])
+    assert [point.low for point in curves] == pytest.approx([0.5, 0.7, 0.4, 0.6])
+    assert [point.high for point in curves] == pytest.approx([0.7, 0.9, 0.4, 0.6])
 
 
 def test_pareto_front_drops_what_is_dearer_and_no_better(tiny):
@@ -150,18 +152,20 @@ def test_troubles_are_told_by_name_and_cause(tmp_path):
         ("alexnet", 0, "diverged", False),
         ("vgg11 width=0.25", 1, "crashed", False),
     ]
-    assert found[0].cause.startswith("never left chance level (training loss ended at 2.30")
-    assert found[0].cause.endswith("; 10 class maps dead; no prediction for 10,000 test images")
-    assert found[3].cause == ("left chance level in epoch 6; 3 class maps dead; no prediction for 812 test images")
-    assert found[4].cause == "at step 612, after 3 whole epochs: training loss is nan"
-    assert found[5].cause == "after 0 whole epochs: worker ended with signal 9 (SIGKILL)"
+    assert describe_trouble(found[0]).startswith("never left chance level (training loss ended at 2.30")
+    assert describe_trouble(found[0]).endswith("; 10 class maps dead; no prediction for 10,000 test images")
+    assert describe_trouble(found[3]) == (
+        "left chance level in epoch 6; 3 class maps dead; no prediction for 812 test images"
+    )
+    assert describe_trouble(found[4]) == "at step 612, after 3 whole epochs: training loss is nan"
+    assert describe_trouble(found[5]) == "after 0 whole epochs: worker ended with signal 9 (SIGKILL)"
 
 
 def test_outcomes_and_missing_cells_are_counted(tmp_path):
     results = load_results(write_showcase(tmp_path / "showcase"))
 
     assert count_outcomes(results) == {"trained": 24, "crashed": 1, "diverged": 1, "missing": 1}
-    assert missing_seeds(results) == [{"label": "vgg11 width=0.25", "seeds": [2]}]
+    assert missing_seeds(results) == [MissingSeeds("vgg11 width=0.25", [2])]
 
 
 def test_setting_tells_what_differs(tmp_path):
@@ -180,11 +184,11 @@ def test_setting_tells_what_differs(tmp_path):
     assert "lr" not in setting.recipe
     assert setting.recipe["epochs"] == 12
     assert setting.differing == [
-        {"section": "recipe", "field": "lr", "value": 0.1, "labels": ["a"]},
-        {"section": "recipe", "field": "lr", "value": 0.01, "labels": ["b"]},
+        FieldValue("recipe", "lr", 0.1, ["a"]),
+        FieldValue("recipe", "lr", 0.01, ["b"]),
     ]
     assert setting.environment["software.torch"] == ["2.14.0"]
-    told = caveats(results, compare_variants(results), setting)
+    told = caveats(analyse(results))
     assert "Learning rates differ between variants; the records do not tell how they were chosen." in told
     assert "One seed each: a difference between two variants cannot be told from luck." in told
 
@@ -197,13 +201,13 @@ def test_records_of_two_machines_are_told(tmp_path):
     setting = describe_setting(results)
 
     assert setting.environment["processor"] == ["Example CPU", "Another CPU"]
-    told = caveats(results, compare_variants(results), setting)
+    told = caveats(analyse(results))
     assert "The records come from more than one machine or version: processor differ." in told
 
 
 def test_what_the_grid_s_author_says_opens_the_caveats(tmp_path):
     folder = write_results(tmp_path / "r", {"a": [record(metrics=metrics(0.9))]}, caveats=["Rates were guessed."])
     results = load_results(folder)
-    told = caveats(results, compare_variants(results), describe_setting(results))
+    told = caveats(analyse(results))
     assert told[0] == "Rates were guessed."
     assert len(told) > 1

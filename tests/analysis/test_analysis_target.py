@@ -1,7 +1,7 @@
 import pytest
 from report_fixture import COLLAPSED, metrics, record, write_results
 
-from nin_bench.analysis.curves import known_epochs
+from nin_bench.analysis.curves import find_histories
 from nin_bench.analysis.target import find_escapes, find_target
 from nin_bench.results import load_results
 
@@ -22,7 +22,7 @@ def load(tmp_path, variants, **grid):
 
 
 def target_of(results):
-    return find_target(results, known_epochs(results, "validation_accuracy"))
+    return find_target(results, find_histories(results)["validation_accuracy"])
 
 
 def test_the_target_is_a_point_below_the_baseline_s_median_cell(tmp_path):
@@ -33,7 +33,7 @@ def test_the_target_is_a_point_below_the_baseline_s_median_cell(tmp_path):
     target = target_of(load(tmp_path, variants, baseline="base"))
     assert target is not None
     assert (target.accuracy, target.of) == (pytest.approx(0.81), "base")
-    base, other = (row.survival for row in target.rows)
+    base, other = target.variants
     # .82 and .90 in epoch 2; the first never, in 12 planned epochs
     assert [(step.time, step.share) for step in base.steps] == [(0, 0), (2, pytest.approx(2 / 3))]
     assert (base.num_reached, base.median, base.horizon) == (2, 2, 12)
@@ -66,7 +66,7 @@ def test_a_cell_that_broke_off_is_followed_to_its_last_epoch(tmp_path):
     }
     [found] = find_escapes(load(tmp_path, variants))
     # three at risk at 0.5; the broken-off one is gone by 3.0, and then the other escapes
-    assert [(step.time, step.share) for step in found.survival.steps] == [
+    assert [(step.time, step.share) for step in found.steps] == [
         (0, 0), (0.5, pytest.approx(1 / 3)), (3, pytest.approx(1)),
     ]  # fmt: skip
-    assert (found.survival.n, found.survival.num_reached) == (3, 2)
+    assert (found.n, found.num_reached) == (3, 2)

@@ -16,12 +16,13 @@ import yaml
 from frozen_values import FOLDER
 
 from nin_bench import cli
+from nin_bench.analysis.analysis import analyse
+from nin_bench.analysis.search.analysis import analyse_search
+from nin_bench.analysis.search.studies import read_search
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.models import list_models
-from nin_bench.report import build
-from nin_bench.report.search import build as search_build
 from nin_bench.results import load_results
 
 ROOT = FOLDER.parents[1]
@@ -65,10 +66,10 @@ def report(name: str) -> tuple[Any, dict[str, str]]:
     """What report.json holds of a results folder, figures left out, and the ids of its labels."""
     folder = FOLDERS[name]
     if not (folder / "grid.json").exists():
-        return search_build.describe(search_build.Findings.of(search_build.read_search(folder)), []), {}
+        return analyse_search(read_search(folder)).model_dump(), {}
     results = load_results(folder)
-    labels = {variant.label: variant.variant_id for variant in results.grid.variants}
-    return build.describe(build.Findings.of(results), []), labels
+    labels = {variant["label"]: variant["variant_id"] for variant in results.grid["variants"]}
+    return analyse(results).model_dump(), labels
 
 
 def plan(name: str) -> Any:

@@ -50,6 +50,9 @@ class TinyCatalog:
             }
         )
 
+    def class_names(self, data: DataSpec) -> list[str]:
+        return ["thick", "thin"] if data.name == "lines" else ["few", "many"]
+
     def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
         if model.name == "flat":
             return 100

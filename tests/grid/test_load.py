@@ -46,6 +46,27 @@ def test_seeds_are_counted_or_listed(load, seeds, expected):
     assert load("models: [{name: flat}]\n" + seeds).seeds == expected
 
 
+CLAIM = (
+    "hypotheses: [{id: a, claim: b, metric: METRIC, compare: [{depth: 2}, {depth: 1}], expect: less, margin: 0, "
+    "primary: PRIMARY}]\n"
+)
+UNTIL = "models: [{name: net, depth: [1, 2]}]\nseeds: {until: decided, at_most: 24}\n"
+
+
+def test_seeds_may_be_trained_until_the_claims_are_decided(load):
+    grid = load(UNTIL + CLAIM.replace("METRIC", "test_loss").replace("PRIMARY", "true"))
+    assert grid.seeds == tuple(range(24))
+    assert len(grid.cells) == 48
+    assert (grid.until_decided.at_most, grid.until_decided.looks) == (24, (12, 18, 24))
+    assert load(MODELS).until_decided is None
+
+
+@pytest.mark.parametrize(("metric", "primary"), [("test_loss", "false"), ("num_params", "true")])
+def test_without_a_primary_claim_over_seeds_nothing_is_decided(refusal, metric, primary):
+    told = refusal(UNTIL + CLAIM.replace("METRIC", metric).replace("PRIMARY", primary))
+    assert told.startswith("grid.yaml:5:8: seeds: until decided, but no primary hypothesis is judged over seeds; ")
+
+
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [
@@ -53,7 +74,17 @@ def test_seeds_are_counted_or_listed(load, seeds, expected):
         ("-1", "5:8: seeds: -1 is not in range; use 1 or more"),
         ("2.0", "5:8: seeds: 2.0 is not a whole number; write digits, without quotes"),
         ("on", "5:8: seeds: true is not a whole number; write digits, without quotes"),
-        ("{a: 1}", "5:8: seeds: a mapping cannot stand here; give one value"),
+        ("{until: decided}", "5:8: seeds: lacks 'at_most'; add it"),
+        ("{until: bored, at_most: 8}", "5:16: seeds.until: unknown until 'bored'; Known: decided"),
+        ("{until: decided, at_most: 1}", "5:34: seeds.at_most: 1 is not in range; use 2 or more"),
+        (
+            "{until: decided, most: 8, at_most: 8}",
+            "5:25: seeds.most: unknown field 'most'; did you mean 'at_most'? Known: at_most, until",
+        ),
+        (
+            "{until: decided, at_most: 100000000}",
+            "1:1: 100,000,000 cells before exclusions, over 100,000; shorten an axis",
+        ),
         ("[]", "5:8: seeds: none given; give at least one"),
         ("[0, -1]", "5:12: seeds[1]: -1 is not in range; use 0 or more"),
         ("[0, 1.5]", "5:12: seeds[1]: 1.5 is not a whole number; write digits, without quotes"),
@@ -124,6 +155,12 @@ def test_of_many_seeds_a_few_are_named(refusal):
     assert refusal("models: [{name: flat}]\nseeds: 5000\n", seeds=[5000]) == (
         "--seeds: 5000 is not among the grid's: 0; 1; 2; 3; 4; 5; 6; 7; 8; 9; 10; 11; and 4988 more; add it there"
     )
+
+
+def test_classes_are_named_where_all_variants_have_the_same(load):
+    text = "models: [{name: flat}]\n"
+    assert load(text).class_names == ("few", "many")
+    assert load(text, overrides=["data.name=[dots, lines]"]).class_names is None
 
 
 def test_a_profile_changes_what_is_asked(load):

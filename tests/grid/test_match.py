@@ -96,6 +96,8 @@ def test_a_pattern_tells_the_matched_from_the_others(load):
          "Known: num_macs, num_params"),
         ("name: net, depth: 1, match: {}",
          "grid.yaml:6:34: models[1].match: names 0 sizes; give one of num_params, num_macs, and a pattern"),
+        ("name: net, depth: 1, match: {num_params: null}",
+         "grid.yaml:6:47: models[1].match.num_params: null is not a pattern; write a mapping of fields"),
         ("name: net, depth: 1, match: num_params",
          "grid.yaml:6:34: models[1].match: 'num_params' is not a match; write a mapping of fields"),
         ("name: net, depth: 1, head: fc, match: {num_params: {depth: 3}}",
@@ -135,6 +137,20 @@ def test_a_target_that_is_excluded_is_refused(refusal):
 def test_no_other_word_than_a_size_tells_the_matched(refusal):
     told = refusal(models("name: net") + "baseline: {match: params}\n")
     assert told.startswith("grid.yaml:6:19: baseline.match: unknown match 'params'; did you mean 'num_params'?")
+
+
+def test_widths_that_round_to_the_same_channels_are_noted(load):
+    # 8 channels at width 1: 1.01 and 1.05 are 8, too, 1.1 is 9
+    grid = load(
+        "recipe: {lr: [0.1, 0.2]}\n" + models("name: net, width: [1.05, 1, 1.1, 1.01]", "name: net, depth: 0")
+    )
+    assert grid.notes == tuple(
+        f"grid.yaml:6:{column}: models[0].width[{n}]: net width={width} lr=0.1 is the same network as net width=1 "
+        "lr=0.1: both widths round to the same channels"
+        for n, column, width in ((3, 39, 1.01), (0, 25, 1.05))
+    )
+    assert len(grid.variants) == 10
+    assert load(models("name: net, width: [1, 2]", "name: net, depth: 5, width: 1.01")).notes == ()
 
 
 SEARCH = "search: {space: {model.relu: [true, false]}, trials: 2}\n"

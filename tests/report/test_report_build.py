@@ -133,14 +133,6 @@ def test_json_holds_the_page_unrounded(showcase):
     ]
     assert nin["test_accuracy_given_healthy"]["mean"] == pytest.approx(sum(healthy) / 2, rel=1e-12)
     assert report["chance"] == {"loss": math.log(10), "accuracy": 0.1}
-    assert [figure["name"] for figure in report["figures"]] == [
-        "learning_curves",
-        "training_loss",
-        "accuracy_against_costs",
-        "escape",
-        "epochs_to_target",
-        "interactions",
-    ]
     assert report["hypotheses"] == []
 
 
@@ -190,18 +182,16 @@ CLAIM = {
 SIX = [record(metrics=metrics(accuracy)) for accuracy in (0.90, 0.91, 0.92, 0.93, 0.94, 0.95)]
 
 
-def test_where_networks_failed_the_table_says_that_ranks_decided(tmp_path):
+def test_a_claim_about_networks_that_failed_has_its_effect(tmp_path):
     failed = record(metrics=metrics(0.1, **COLLAPSED))
     folder = write_results(tmp_path / "results", {"a": SIX, "b": [failed] * 6}, hypotheses=[CLAIM])
 
     page = build_report(folder, tmp_path / "report").read_text()
     [verdict] = read_strictly(tmp_path / "report" / "report.json")["hypotheses"]
 
-    assert (
-        "| better | A is better. | **supported** | by rank: 6 won, 0 tied, 0 lost "
-        "| holds in 54 to 100 % of pairs | 6 |"
-    ) in page
-    assert (verdict["effect"], verdict["interval"], verdict["n"]) == (None, None, 6)
+    assert "| better | A is better. | **supported** | +82.5 points | +80.0 to +85.0 points | 6 |" in page
+    assert (verdict["effect"], verdict["n"]) == (pytest.approx(0.825), 6)
+    assert verdict["interval"] == pytest.approx([0.8, 0.85])
 
 
 def test_what_became_of_the_lock_is_said(tmp_path):
@@ -418,11 +408,10 @@ def test_costs_are_in_the_json_unrounded(measured):
     assert (own["of_grid"], own["machine"], own["missing"]) == (True, CPU, ["vgg11 width=0.25"])
     assert (other["of_grid"], [row["label"] for row in other["rows"]]) == (False, ["nin pointwise=0 head=gap"])
     alexnet = next(row for row in own["rows"] if row["label"] == "alexnet")
-    assert alexnet["num_params"]["total"] == 46_764_746
+    assert alexnet["entry"]["num_params"]["total"] == 46_764_746
     assert alexnet["relative_to_baseline"]["train_images_per_second"]["n"] == 5
-    assert len(alexnet["train"]["images_per_second"]["samples"]) == 5
-    assert len(alexnet["layers"]) == 9
-    assert [figure["name"] for figure in report["figures"]][-2:] == ["cost_shares", "roofline"]
+    assert len(alexnet["entry"]["train"]["images_per_second"]["samples"]) == 5
+    assert len(alexnet["entry"]["layers"]) == 9
     assert (measured / "figures" / "roofline.svg").exists()
 
 
@@ -436,17 +425,17 @@ def test_costs_that_were_measured_before_any_training_are_shown(tmp_path):
     assert "| b\\|c | ×1.00 | ×1.00 | ×1.00 | 40.0 (39.6 to 40.4) |" in page
 
 
-def test_foretold_and_actual_time_stand_side_by_side(tmp_path):
-    attempt = {"outcome": "trained", "error": None, "estimated_seconds": 100.0}
+def test_estimated_and_actual_time_stand_side_by_side(tmp_path):
+    attempt = {"outcome": "trained", "error": None, "foretold_seconds": 100.0}
     cells = [
         {**record(metrics=metrics(0.9)), "attempts": [{**attempt, "seconds": seconds}]} for seconds in (110, 130)
     ]
     folder = write_results(tmp_path / "results", {"a": cells})
     page = build_report(folder, tmp_path / "report").read_text()
-    assert "## Foretold and actual time\n" in page
+    assert "## Estimated and actual time\n" in page
     assert "| a | 100 | 120 ± 14 (n=2) | 1.20 |\n" in page
-    [row] = read_strictly(tmp_path / "report" / "report.json")["foretold"]
-    assert (row["foretold_seconds"], row["ratio"]) == (100.0, 1.2)
+    [row] = read_strictly(tmp_path / "report" / "report.json")["estimates"]
+    assert (row["estimated_seconds"], row["ratio"]) == (100.0, 1.2)
 
 
 def test_matched_controls_tell_what_is_left_of_the_difference(tmp_path):

@@ -13,7 +13,7 @@ def rows_of(tmp_path, *entries, baseline="a"):
     for number, entry in enumerate(entries):
         write_costs(folder, f"v{number:02}", entry)
     [costs] = compare_costs(load_results(folder))
-    return costs.as_dict()["rows"]
+    return costs.rows
 
 
 def test_tables_say_what_was_measured(tmp_path):

@@ -1,24 +1,13 @@
 import pytest
 from report_fixture import learning, metrics, record, write_results
 
-from nin_bench.report.build import Findings, describe
-from nin_bench.report.effects import effect_rows
+from nin_bench.analysis.analysis import analyse
 from nin_bench.report.html import data
 from nin_bench.results import load_results
 
 
 def page_data(folder):
-    findings = Findings.of(load_results(folder))
-    report = describe(findings, [])
-    return data.page_data(
-        report,
-        findings.epochs,
-        findings.costs,
-        effect_rows(findings.verdicts),
-        findings.interactions,
-        findings.notable_confusions,
-        findings.names,
-    )
+    return data.page_data(analyse(load_results(folder)))
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from report_fixture import COLLAPSED, learning, metrics, record, write_results
 
+from nin_bench.analysis.analysis import analyse
 from nin_bench.report import look
-from nin_bench.report.build import Findings, draw_figures
+from nin_bench.report.build import draw_figures
 from nin_bench.report.captions import FIGURES
 from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.results import load_results
@@ -17,7 +18,7 @@ def words(picture):
 
 
 def draw(folder):
-    return draw_figures(Findings.of(load_results(folder)))
+    return draw_figures(analyse(load_results(folder)))
 
 
 def test_drawing_leaves_no_setting_behind(tmp_path):
@@ -42,10 +43,10 @@ def test_the_front_is_over_all_variants_drawn_or_not(tmp_path):
         for number in range(MAX_DRAWN)
     }
     variants["best"] = [record(metrics=metrics(0.99, num_params=10, num_macs=10))]
-    findings = Findings.of(load_results(write_results(tmp_path / "r", variants)))
+    analysis = analyse(load_results(write_results(tmp_path / "r", variants)))
 
-    assert [row.label for row in findings.fronts["num_params"]] == ["best"]
-    assert b"Pareto front" not in draw_figures(findings)["accuracy_against_costs"].svg  # one variant is no line
+    assert analysis.pareto_front["num_params"] == ["best"]
+    assert b"Pareto front" not in draw_figures(analysis)["accuracy_against_costs"].svg  # one variant is no line
 
 
 def test_what_costs_nothing_has_no_place_on_the_axis_of_costs(tmp_path):
@@ -53,7 +54,7 @@ def test_what_costs_nothing_has_no_place_on_the_axis_of_costs(tmp_path):
     results = load_results(
         write_results(tmp_path / "r", {"free": [record(metrics=free)], "dear": [record(metrics=dear)]})
     )
-    assert "accuracy_against_costs" in draw_figures(Findings.of(results))
+    assert "accuracy_against_costs" in draw_figures(analyse(results))
 
 
 def test_a_front_of_one_variant_says_that_nothing_is_traded(tmp_path):

@@ -121,12 +121,12 @@ def test_json_holds_the_page_unrounded(tmp_path: Path) -> None:
     assert len(budget["expected_best"]) == 6
     assert study["trials"][3]["runs"][0] == {
         "seed": 10_000, "outcome": "trained", "escaped": True, "learned": True,
-        "last_epoch": {
+        "history": [{
             "train_loss": pytest.approx(0.6282841), "validation_accuracy": 0.8612345,
             "validation_loss": pytest.approx(0.6282841),
-        },
+        }],
     }  # fmt: skip
-    assert report["search"]["space"] == {"lr": {"low": 0.001, "high": 1.0, "log": True}}
+    assert report["settings"]["space"] == {"lr": {"low": 0.001, "high": 1.0, "log": True}}
     assert report["axis"] == {"name": "lr", "low": 0.001, "high": 1.0, "log": True}
 
 
@@ -310,7 +310,7 @@ import sys
 from pathlib import Path
 from nin_bench.report.search.build import build_search_report
 from nin_bench.analysis.search.studies import read_search
-from nin_bench.report.search.warnings import search_warnings
+from nin_bench.analysis.search.warnings import search_warnings
 
 search_warnings(read_search(Path("s")))
 build_search_report(Path("s"), Path("report"))

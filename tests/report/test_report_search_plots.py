@@ -16,17 +16,18 @@ from search_fixture import (
     write_two_parameters,
 )
 
+from nin_bench.analysis.search.analysis import analyse_search
 from nin_bench.analysis.search.rates import rate_curves, search_axis
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.look import Picture
 from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.search.build import Findings, draw_figures
+from nin_bench.report.search.build import draw_figures
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.plots import draw_learning
 
 
 def draw(folder: Path) -> dict[str, Picture]:
-    return draw_figures(Findings.of(read_search(folder)))
+    return draw_figures(analyse_search(read_search(folder)))
 
 
 def words(picture: Picture) -> list[str]:
@@ -35,10 +36,9 @@ def words(picture: Picture) -> list[str]:
 
 
 def curves(folder: Path, trials: list[Made], **settings: Any) -> list[str]:
-    search = read_search(write_search(folder, {"a": trials}, **settings))
-    axis = search_axis(search.settings)
-    assert axis is not None
-    picture = draw_curves(search, axis, rate_curves(search))
+    analysis = analyse_search(read_search(write_search(folder, {"a": trials}, **settings)))
+    assert analysis.axis is not None
+    picture = draw_curves(analysis, analysis.axis)
     assert picture is not None
     return words(picture)
 

@@ -8,7 +8,7 @@ import pytest
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner.cost_benchmark import NUM_BUSY_ROUNDS, BenchmarkStarted, SampleEnded
+from nin_bench.runner.cost_benchmark import NUM_BUSY_ROUNDS, BenchmarkStarted, SampleEnded, rounds_for
 from nin_bench.runner.events import CellStarted, Event, Planned
 from nin_bench.runner.run import MeasureSummary, measure_grid, run_grid
 from nin_bench.runner.session import RunOptions
@@ -218,3 +218,22 @@ def test_a_run_measures_what_it_is_about_to_train_and_nothing_else(bench):
     run_grid(bench.grid(GRID, only="*32"), bench.folder, without, bench.listen)
     assert not bench.told(BenchmarkStarted)
     assert len(load_results(bench.folder.path).cost_entries) == 1
+
+
+CLAIM = """
+hypotheses:
+  - {{id: h, says: "Sixteen units are enough.", metric: {metric}, compare: [{{hidden: 16}}, {{hidden: 32}}],
+     expect: greater, factor: 1.1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "num_rounds"),
+    [
+        (GRID, 8),
+        (GRID + CLAIM.format(metric="train_images_per_second"), 20),
+        (GRID + CLAIM.format(metric="num_params"), 8),
+    ],
+)
+def test_a_claim_on_a_measured_metric_calls_for_more_rounds(bench, text: str, num_rounds: int):
+    assert rounds_for(bench.grid(text)) == num_rounds

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.data.dataset import Dataset
+from nin_bench.environment import describe_torch
 from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
@@ -55,13 +56,13 @@ def test_a_record_in_full():
         "seed": 0,
     }
     assert (cell.data.resolution, cell.data.validation_size) == (8, 200)
-    (attempt,) = record.attempts
-    assert (attempt.outcome, attempt.error) == ("trained", None)
-    assert attempt.started_at <= attempt.finished_at
-    assert record.environment == {"workers": 2, "device": "cpu"}
-    assert [row.epoch for row in record.history] == [1, 2]
-    assert set(record.history[0].known()) == {
-        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr",
+    (attempt,) = record["attempts"]
+    assert (attempt["outcome"], attempt["error"]) == ("trained", None)
+    assert attempt["started_at"] <= attempt["finished_at"]
+    assert record["environment"] == {"workers": 2, "device": "cpu", "torch": describe_torch("cpu")}
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert set(record["history"][0]) == {
+        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "dead_maps", "lr",
         "seconds",
     }  # fmt: skip
     assert rows_of(told) == record.history
@@ -364,8 +365,9 @@ def test_as_a_task_a_cell_tells_its_epochs_and_computes_on_one_thread():
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-    assert rows_of(channel.messages) == result.record.history
-    assert result.record.environment == {"cores": 2, "device": "cpu"}
+    assert rows_of(channel.messages) == result.record["history"]
+    assert (result.record["environment"]["cores"], result.record["environment"]["device"]) == (2, "cpu")
+    assert result.record["environment"]["torch"]["num_threads"] == 1
 
 
 def test_the_data_directory_is_handed_on(tmp_path: Path):

@@ -12,5 +12,6 @@ models:
 search:
   space: {lr: {low: 1.0e-2, high: 1.0, log: true}}
   trials: 3
+  seeds: 1
 """
 ONE = GRID.replace("[16, 32]", "16")

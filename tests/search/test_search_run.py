@@ -24,7 +24,7 @@ from nin_bench.search.events import SearchEvent, SearchPlanned, TrialEnded, Tria
 from nin_bench.search.storage import open_storage
 
 ENDLESS = ONE.replace("epochs: 2", "epochs: 100000")
-TWO_SEEDS = GRID.replace("trials: 3", "trials: 3\n  seeds: 2")
+TWO_SEEDS = GRID.replace("  seeds: 1", "  seeds: 2")
 
 
 def kill_the_worker(event: SearchEvent) -> None:
@@ -361,7 +361,7 @@ def test_a_grid_without_a_search_is_refused(bench):
         ("momentum: 0.9", "momentum: 0.8", "recipe.momentum 0.9, now 0.8"),
         ("name: digits", "name: digits, normalize: dataset", "data.normalize 'none', now 'dataset'"),
         ("trials: 3", "trials: 2", "search.trials 3, now 2"),
-        ("trials: 3", "trials: 4\n  seeds: 2", "search.trials 3, now 4, other search.seeds"),
+        ("trials: 3\n  seeds: 1", "trials: 4\n  seeds: 2", "search.trials 3, now 4, other search.seeds"),
     ],
 )
 def test_another_search_in_the_same_folder_is_refused_and_nothing_is_overwritten(bench, old, new, differs):

@@ -284,7 +284,7 @@ def test_the_median_pruner_ends_what_lies_below_the_median(open_study):
     [
         ("high: 1.0", "high: 0.5", "space"),
         ("trials: 3", "trials: 3\n  epochs: 1", "epochs"),
-        ("trials: 3", "trials: 3\n  seeds: 2", "seeds"),
+        ("  seeds: 1", "  seeds: 2", "seeds"),
         ("trials: 3", "trials: 3\n  objective: validation_loss", "objective"),
         ("trials: 3", "trials: 3\n  pruner: median", "pruner"),
         ("trials: 3", "trials: 3\n  sampler: tpe", "sampler"),

@@ -100,6 +100,7 @@ def test_networks_that_diverge_or_never_escape_count_as_the_worst(catalog, objec
     result, told = run([well, stuck, diverged], objective)
     assert [run["outcome"] for run in result.runs] == ["trained", "trained", "diverged"]
     assert [run["escaped"] for run in result.runs] == [True, False, None]
+    assert [run["failed"] for run in result.runs] == [False, True, True]
     assert (result.error, result.diverged, result.escaped) == (None, True, False)
     good, *bad = (run["value"] for run in result.runs)
     chance = math.log(10) if objective == "validation_loss" else 1.0  # the digits' classes are nearly as frequent
@@ -119,7 +120,7 @@ def test_a_network_that_falls_back_to_chance_level_counts_as_the_worst(catalog, 
     chosen = cells(catalog, [7], 2.0, epochs=4, batch_size=16, schedule="one_cycle")
     result, told = run(chosen, objective)
     (fell_back,) = result.runs
-    assert (fell_back["outcome"], fell_back["escaped"], result.escaped) == ("trained", True, True)
+    assert (fell_back["outcome"], fell_back["escaped"], fell_back["failed"]) == ("trained", True, True)
     assert fell_back["history"][-1]["train_loss"] > math.log(10)
     assert result.value == fell_back["value"] == pytest.approx(worst * math.log(10), rel=0.01)
     assert told[-1].value == fell_back["history"][-1][objective]  # before the end it might still recover
@@ -159,6 +160,7 @@ def test_a_trial_does_not_ask_after_its_last_epoch(catalog):
 def test_a_trial_that_is_pruned_at_chance_level_is_not_known_to_be_stuck(catalog):
     result, _ = run(cells(catalog, lr=NEVER_LEARNS, epochs=5), answers=[False])
     assert result.pruned
+    assert result.runs[0]["failed"] is None
     assert result.runs[0]["value"] == result.runs[0]["history"][0]["validation_accuracy"]
 
 

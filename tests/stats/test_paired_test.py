@@ -84,7 +84,7 @@ def test_interval_and_p_values_say_the_same(
     # accuracies as floats: their differences are off in the last bits
     a, b = np.array(counts) / 10_000 + 0.9, np.full(len(counts), 0.9)
     test, claim = paired_test(paired_differences(a, b), heavy_tailed=heavy_tailed), Claim(expect, margin / 10_000)
-    weighed, decision = claim.p_values(test), claim.decide(test.interval(level))
+    weighed, decision = test.p_values(claim), claim.decide(test.interval(level))
     assert (decision == "supported") == (weighed.support <= level / 2)
     assert (decision == "refuted") == (weighed.refute <= level / 2)
     low, high = test.interval(level)

@@ -14,7 +14,7 @@ from nin_bench.data.batches import ImageBatches
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
-from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, num_right
+from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, right
 from nin_bench.training.optimization import initialise, learning_rate
 from nin_bench.training.trainer import Chance, DivergedError, Progress, Step, Trainer, check_micro_batch, seed_for
 
@@ -254,9 +254,9 @@ def test_nothing_of_a_forward_pass_and_its_loss_stays_behind_on_the_cpu(name):
         with subject.autocast():
             logits = subject.forward(inputs)
         loss = subject.loss(logits.float(), targets)
-        right = num_right(logits, targets)
+        shares = right(logits, targets)
     assert logits.shape == (4, 10)
-    assert {tensor.device.type for tensor in (inputs, targets, logits, loss, right)} == {"cuda"}
+    assert {tensor.device.type for tensor in (inputs, targets, logits, loss, shares)} == {"cuda"}
 
 
 @pytest.mark.gpu
@@ -387,11 +387,14 @@ def test_answers_of_hand_made_logits():
     # The label where it is among the highest, else the lowest class of those; none where there is no number.
     assert found["predicted"].tolist() == [1, 2, 1, 0, 1, 0, -1]
     assert found["credit"].tolist() == pytest.approx([1, 1 / 3, 1, 1 / 2, 1 / 2, 1 / 2, 0])
-    assert found["times_predicted"].tolist() == pytest.approx([1 / 3 + 3 / 2, 1 + 1 / 3 + 1 + 3 / 2, 1 / 3])
+    assert found["times_predicted"].squeeze().tolist() == pytest.approx(
+        [1 / 3 + 3 / 2, 1 + 1 / 3 + 1 + 3 / 2, 1 / 3]
+    )
     assert found["probability"].tolist()[1:] == pytest.approx(
         [1 / 3, 1 / (1 + math.exp(-1) + math.exp(-2)), *[1 / (2 + math.exp(-3))] * 3, 0.0]
     )
-    assert num_right(LOGITS, labels).item() == pytest.approx(1 + 1 / 3 + 0 + 1 / 2 + 1 / 2 + 0 + 0)
+    assert right(LOGITS, labels).tolist() == pytest.approx([1, 1 / 3, 0, 1 / 2, 1 / 2, 0, 0])
+    assert torch.equal(right(LOGITS, labels), found["right"])
 
 
 def test_the_five_highest_are_picked_at_random_where_the_fifth_ties():
@@ -414,22 +417,22 @@ def dead_nin(dead: list[int], **arguments: object) -> nn.Module:
 
 def evaluation_of(model: nn.Module, dataset: Dataset) -> Evaluation:
     images = some(dataset)
-    return Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
+    return Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images, keep_answers=True)
 
 
 def test_dead_maps_are_counted(digits):
     evaluation = evaluation_of(dead_nin([0, 3, 7]), digits)
     assert evaluation.dead_maps == [0, 3, 7]
     assert evaluation.num_dead_maps == 3
-    assert set(evaluation.predictions["credit"].tolist()) == {1.0}
-    assert not set(evaluation.predictions["predicted"].tolist()) & {0, 3, 7}
-    assert {0, 3, 7} <= set(evaluation.scores()["lost_classes"])
+    assert set(evaluation.answers.predictions["credit"].tolist()) == {1.0}
+    assert not set(evaluation.answers.predictions["predicted"].tolist()) & {0, 3, 7}
+    assert {0, 3, 7} <= set(evaluation.answers.scores()["lost_classes"])
 
 
 def test_dead_maps_are_seen_behind_a_dense_layer_too(digits):
     evaluation = evaluation_of(dead_nin([1, 2], head="fc_maps"), digits)
     assert evaluation.dead_maps == [1, 2]
-    assert evaluation.scores()["num_tied"] == 0
+    assert evaluation.answers.scores()["num_tied"] == 0
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("mlp", {}), ("nin_mnist", {"head": "fc_linear", "width": 0.25})])
@@ -451,21 +454,21 @@ def test_a_map_that_lives_on_a_single_image_is_not_dead(digits):
 
     seen: list[int] = []
     model.get_submodule("class_block").register_forward_hook(only_on_the_first)
-    evaluation = Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images)
+    evaluation = Trainer(model, QUICK, images, seed=0, chance_loss=LN_10).evaluate(images, keep_answers=True)
     assert len(seen) > 1
     assert evaluation.dead_maps == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    assert evaluation.scores()["num_tied"] == len(images) - 1
-    assert evaluation.predictions["predicted"][0] == 4
+    assert evaluation.answers.scores()["num_tied"] == len(images) - 1
+    assert evaluation.answers.predictions["predicted"][0] == 4
 
 
 def test_a_network_without_a_score_stands_at_chance(digits):
     evaluation = evaluation_of(dead_nin(list(range(10))), digits)
     assert evaluation.num_dead_maps == 10
-    assert evaluation.scores()["num_tied"] == len(some(digits)) > 0
+    assert evaluation.answers.scores()["num_tied"] == len(some(digits)) > 0
     assert evaluation.accuracy == pytest.approx(0.1)
     assert evaluation.loss == pytest.approx(LN_10)
-    assert evaluation.predictions["probability"].tolist() == pytest.approx([0.1] * len(some(digits)))
-    assert np.array_equal(evaluation.predictions["predicted"], evaluation.predictions["label"])
+    assert evaluation.answers.predictions["probability"].tolist() == pytest.approx([0.1] * len(some(digits)))
+    assert np.array_equal(evaluation.answers.predictions["predicted"], evaluation.answers.predictions["label"])
 
 
 def test_a_training_step_credits_chance_where_no_image_has_a_score_too(digits):
@@ -480,19 +483,20 @@ def test_an_evaluation_is_in_evaluation_mode_and_without_smoothing(digits):
     images = some(digits)
     recipe = Recipe(label_smoothing=0.3)
     subject = trainer(digits, recipe, "nin_mnist", width=0.25, dropout=0.9)
-    evaluation = subject.evaluate(images)
+    evaluation = subject.evaluate(images, keep_answers=True)
+    assert subject.evaluate(images).answers is None
     subject.model.eval()
     inputs, labels = images.batches.take(images.indices)
     with torch.no_grad():
         logits = subject.model(inputs)
     assert evaluation.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
-    assert evaluation.predictions["predicted"].tolist() == logits.argmax(1).tolist()
-    assert evaluation.predictions["label"].tolist() == labels.tolist()
-    assert evaluation.predictions["probability"] == pytest.approx(logits.softmax(1).amax(1).numpy())
+    assert evaluation.answers.predictions["predicted"].tolist() == logits.argmax(1).tolist()
+    assert evaluation.answers.predictions["label"].tolist() == labels.tolist()
+    assert evaluation.answers.predictions["probability"] == pytest.approx(logits.softmax(1).amax(1).numpy())
 
 
 def test_predictions_are_kept_small(digits):
-    arrays = evaluation_of(dead_nin([0]), digits).predictions
+    arrays = evaluation_of(dead_nin([0]), digits).answers.predictions
     assert {name: str(array.dtype) for name, array in arrays.items()} == {
         "predicted": "int16", "credit": "float32", "probability": "float32", "label": "int16",
     }  # fmt: skip

@@ -2,24 +2,27 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from nin_bench.analysis.costs import KINDS, CostRow, MachineCosts
-from nin_bench.analysis.interactions import Product
+from nin_bench.analysis.analysis import Analysis, Cell
+from nin_bench.analysis.costs import KINDS, CostRow
+from nin_bench.analysis.curves import CurvePoint
 from nin_bench.analysis.names import Names
-from nin_bench.analysis.predictions import Confusion
-from nin_bench.analysis.tables import Spread
+from nin_bench.analysis.tables import cost_of
+from nin_bench.analysis.target import Reached
 from nin_bench.errors import printable
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.report.cost_plots import by_kind, copy_bandwidth, kind_styles, layer_points, roofs_of
-from nin_bench.report.effects import Row
-from nin_bench.report.grid_plots import interaction_panels
+from nin_bench.report.effects import Row, effect_rows
+from nin_bench.report.grid_plots import interaction_panels, notable
 from nin_bench.report.look import Style, styles
-from nin_bench.report.plots import MAX_DRAWN
+from nin_bench.report.plots import MAX_DRAWN, histories
+from nin_bench.report.remarks import describe_trouble
 from nin_bench.report.spans import accuracy_span, ends_of_bars, epochs_shown
 from nin_bench.stats import Interval
 
@@ -39,66 +42,48 @@ Table = dict[str, list[Any]]
 """Columns of equal length."""
 
 
-def page_data(
-    report: Mapping[str, Any],
-    epochs: Mapping[str, pd.DataFrame],
-    costs: Sequence[MachineCosts],
-    effects: Sequence[Row],
-    products: Sequence[Product],
-    confusions: Sequence[Confusion],
-    names: Names,
-) -> dict[str, Any]:
-    """What is embedded in the page.
-
-    Args:
-        report: the content of report.json.
-        epochs: `known_epochs` by history column: what single cells recorded.
-        costs: `compare_costs`.
-        effects: `effect_rows`.
-        products: `find_interactions`.
-        confusions: those to draw, `notable`.
-        names: of the variants.
-    """
-    rows = report["comparison"][:MAX_DRAWN]
-    looks = styles([row["variant_id"] for row in rows])
-    cells, fronts = report["cells"][:MAX_CELLS], report["pareto_front"]
-    own_costs = [row for machine in costs if machine.of_grid for row in machine.rows[:MAX_DRAWN]]
+def page_data(analysis: Analysis) -> dict[str, Any]:
+    """What is embedded in the page."""
+    rows = analysis.comparison[:MAX_DRAWN]
+    looks = styles([row.variant_id for row in rows])
+    cells, fronts, names = analysis.cells[:MAX_CELLS], analysis.pareto_front, analysis.names
+    by_label = {row.label: row for row in analysis.comparison}
+    recorded = {name: histories(analysis, name) for name in analysis.learning_curves}
+    own_costs = [row for machine in analysis.costs if machine.of_grid for row in machine.rows[:MAX_DRAWN]]
     found: dict[str, Any] = _embedded({
         "variants": [
             {
-                "id": row["variant_id"],
-                "name": names[row["label"]],
-                **_look(looks[row["variant_id"]]),
-                "costs": {cost: _single(row[cost]) for cost in fronts},
-                "accuracy": row["test_accuracy_given_healthy"],
+                "id": row.variant_id,
+                "name": row.name,
+                **_look(looks[row.variant_id]),
+                "costs": {cost: cost_of(row, cost) for cost in fronts},
+                "accuracy": asdict(row.test_accuracy_given_healthy),
             }
             for row in rows
         ],
-        "chance": report["chance"],
-        "accuracy_span": _accuracy_span(report),
-        "curve_spans": {"validation_accuracy": _curve_span(report, epochs["validation_accuracy"], looks)},
+        "chance": asdict(analysis.chance),
+        "accuracy_span": _accuracy_span(analysis),
+        "curve_spans": {"validation_accuracy": _curve_span(analysis, recorded["validation_accuracy"], looks)},
         "costs": [
             {
                 "name": cost,
                 "title": _titled(METRICS[cost]),
                 "front": [
-                    (_single(row[cost]), row["test_accuracy_given_healthy"]["mean"])
+                    (cost_of(by_label[label], cost), by_label[label].test_accuracy_given_healthy.mean)
                     for label in front
-                    for row in report["comparison"]
-                    if row["label"] == label
                 ],
             }
             for cost, front in fronts.items()
         ],
-        "curves": {name: _by_variant(points, looks) for name, points in report["learning_curves"].items()},
+        "curves": {name: _by_variant(points, looks) for name, points in analysis.learning_curves.items()},
         "reached": {
-            "escape": _reached(report["escapes"], looks),
-            "epochs_to_target": _reached(report["target"]["variants"] if report["target"] else [], looks),
+            "escape": _reached(analysis.escapes, looks),
+            "epochs_to_target": _reached(analysis.target.variants if analysis.target else [], looks),
         },
-        "effects": [_effect(row, names) for row in effects],
+        "effects": [_effect(row, names) for row in effect_rows(analysis.hypotheses)],
         "cells": _cells(cells, names),
-        "causes": {trouble["cell_id"]: trouble["cause"] for trouble in report["troubles"]},
-        "cell_curves": _cell_curves([cell["cell_id"] for cell in cells], epochs),
+        "causes": {trouble.cell_id: describe_trouble(trouble) for trouble in analysis.troubles},
+        "cell_curves": _cell_curves([cell.cell_id for cell in cells], recorded),
         "kinds": [
             {"name": kind, "title": title, **_look(look)}
             for (kind, title), look in zip(KINDS.items(), kind_styles().values(), strict=True)
@@ -114,11 +99,11 @@ def page_data(
                     for line in panel.lines
                 ],
             }
-            for panel in interaction_panels(products)
+            for panel in interaction_panels(analysis.interactions)
         ],
         "confusions": [
             {"name": names[one.label], "n": one.num_cells, "classes": one.classes, "matrix": one.matrix}
-            for one in confusions
+            for one in notable(analysis.confusions, analysis.comparison)
             if one.matrix is not None
         ],
         "shares": [_shares(row) for row in own_costs],
@@ -132,19 +117,19 @@ def _look(style: Style) -> dict[str, str]:
     return {"color": to_hex(style.color), "symbol": _SYMBOLS[style.marker]}
 
 
-def _accuracy_span(report: Mapping[str, Any]) -> Interval | None:
+def _accuracy_span(analysis: Analysis) -> Interval | None:
     """As in the figure of accuracies against costs."""
-    trained = [cell["metrics"] for cell in report["cells"] if cell["outcome"] == "trained"]
-    known = [one for one in trained if isinstance(one.get("test_accuracy"), int | float)]
-    drawn = [one for one in known if one.get("failed") is False] or known
-    spreads = (Spread(**row["test_accuracy_given_healthy"]) for row in report["comparison"])
-    return accuracy_span([one["test_accuracy"] for one in drawn], ends_of_bars(spreads))
+    trained = [cell for cell in analysis.cells if cell.outcome == "trained"]
+    known = [cell for cell in trained if cell.metrics.get("test_accuracy") is not None]
+    drawn = [cell for cell in known if cell.healthy] or known
+    spreads = (row.test_accuracy_given_healthy for row in analysis.comparison)
+    return accuracy_span([cell.metrics["test_accuracy"] for cell in drawn], ends_of_bars(spreads))
 
 
-def _curve_span(report: Mapping[str, Any], known: pd.DataFrame, drawn: Mapping[str, Any]) -> Interval | None:
+def _curve_span(analysis: Analysis, known: pd.DataFrame, drawn: Mapping[str, Any]) -> Interval | None:
     """As in the figure of validation accuracy by epoch."""
-    points = report["learning_curves"]["validation_accuracy"]
-    last_means = {point["variant_id"]: point["mean"] for point in points if point["variant_id"] in drawn}
+    points = analysis.learning_curves["validation_accuracy"]
+    last_means = {point.variant_id: point.mean for point in points if point.variant_id in drawn}
     return accuracy_span(known.loc[known["variant_id"].isin(list(drawn)), "value"].tolist(), last_means.values())
 
 
@@ -159,15 +144,14 @@ def _embedded(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
 
-def _by_variant(points: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, Table]:
-    """Rows of report.json as columns for each variant that is drawn."""
+def _by_variant(points: Sequence[CurvePoint], drawn: Mapping[str, Any]) -> dict[str, Table]:
+    """Points as columns for each variant that is drawn."""
     tables: dict[str, Table] = {}
     for point in points:
-        if point["variant_id"] in drawn:
-            table = tables.setdefault(point["variant_id"], {})
-            for name, value in point.items():
-                if name not in {"variant_id", "label"}:
-                    table.setdefault(name, []).append(value)
+        if point.variant_id in drawn:
+            table = tables.setdefault(point.variant_id, {})
+            for name in ("epoch", "mean", "low", "high", "n"):
+                table.setdefault(name, []).append(getattr(point, name))
     return tables
 
 
@@ -184,41 +168,35 @@ def _effect(row: Row, names: Names) -> dict[str, Any]:
     }
 
 
-def _reached(found: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> dict[str, Any]:
+def _reached(found: Sequence[Reached], drawn: Mapping[str, Any]) -> dict[str, Any]:
     """The share of each variant's cells that got there, step by step."""
-    rows = [row for row in found if row["variant_id"] in drawn]
-    horizon = max([1.0, *(row["horizon"] for row in rows)])
+    rows = [row for row in found if row.variant_id in drawn]
+    horizon = max([1.0, *(row.horizon for row in rows)])
     by_variant = {
-        row["variant_id"]: {
-            "time": [step["time"] for step in row["steps"]],
-            "share": [step["share"] for step in row["steps"]],
-            "interval": [step["interval"] for step in row["steps"]],
-            **{name: row[name] for name in ("n", "num_reached")},
+        row.variant_id: {
+            **{name: [getattr(step, name) for step in row.steps] for name in ("time", "share", "interval")},
+            "n": row.n,
+            "num_reached": row.num_reached,
         }
         for row in rows
     }
-    until = epochs_shown((row["steps"][-1]["time"] for row in rows), horizon)
+    until = epochs_shown((row.steps[-1].time for row in rows), horizon)
     return {"variants": by_variant, "until": until, "horizon": horizon}
 
 
-def _cells(cells: Sequence[Mapping[str, Any]], names: Names) -> dict[str, Any]:
+def _cells(cells: Sequence[Cell], names: Names) -> dict[str, Any]:
     """Columns, so that nothing is named anew for each cell."""
-    metrics = dict.fromkeys(name for cell in cells for name in cell["metrics"])
+    metrics = dict.fromkeys(name for cell in cells for name in cell.metrics)
     return {
-        **{key: [cell[key] for cell in cells] for key in ("cell_id", "variant_id", "seed", "outcome")},
-        "variant": [names[cell["label"]] for cell in cells],
-        "metrics": {name: [_scalar(cell["metrics"].get(name)) for cell in cells] for name in metrics},
+        **{key: [getattr(cell, key) for cell in cells] for key in ("cell_id", "variant_id", "seed", "outcome")},
+        "variant": [names[cell.label] for cell in cells],
+        "metrics": {name: [_scalar(cell.metrics.get(name)) for cell in cells] for name in metrics},
     }
 
 
 def _titled(metric: Metric) -> str:
     """As an axis is named."""
     return metric.title + ("" if metric.unit == "count" else f" ({metric.unit})")
-
-
-def _single(cost: Any) -> Any:
-    """A count, or the mean of what cells measured."""
-    return cost["mean"] if isinstance(cost, dict) else cost
 
 
 def _scalar(value: Any) -> Any:
@@ -259,7 +237,7 @@ def _shares(row: CostRow) -> dict[str, Any]:
         "name": row.name,
         "num_params": by_kind(row.entry.num_params),
         "num_macs": by_kind(row.entry.num_macs),
-        "seconds": row.seconds,
+        "seconds": row.seconds_by_kind,
     }
 
 

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from nin_bench.analysis.analysis import Analysis
 from nin_bench.errors import printable
 from nin_bench.report.html.body import Section, render_sections
 from nin_bench.report.plots import MAX_DRAWN
@@ -52,17 +53,20 @@ _PLOTLY_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 _FROM_LIBRARIES = re.compile(rb'(?<=id="plotly">).*?(?=</script>)|(?<=sha256-)[\w+/=]*', re.DOTALL)
 
 
-def render_html(report: Mapping[str, Any], markdown: str, data: Mapping[str, Any]) -> str:
+def render_html(
+    analysis: Analysis, figures: Sequence[Mapping[str, str]], markdown: str, data: Mapping[str, Any]
+) -> str:
     """The content of report.html.
 
     Args:
-        report: the content of report.json.
+        analysis: what the page shows.
+        figures: `describe_figures`.
         markdown: the content of report.md, whose text the page repeats.
-        data: `page_data` of the same report.
+        data: `page_data` of the same analysis.
     """
     captions = {
-        figure["caption"]: _caption(figure["name"], len(report["comparison"]))
-        for figure in report["figures"]
+        figure["caption"]: _caption(figure["name"], len(analysis.comparison))
+        for figure in figures
         if figure["name"] in _CAPTIONS
     }
     sections = render_sections(markdown, captions)
@@ -78,11 +82,11 @@ def render_html(report: Mapping[str, Any], markdown: str, data: Mapping[str, Any
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment.get_template("report.html.j2").render(
-        title=printable(f"{report['name']} · {report['profile']}"),
+        title=printable(f"{analysis.name} · {analysis.profile}"),
         sections=sections,
         cells=_CELLS,
         data=data,
-        num_records=len(report["cells"]),
+        num_records=len(analysis.cells),
         policy=_policy(scripts=[plotly, script], styles=[style, ""]),
         plotly=Markup(plotly),
         plotly_style_ids=_PLOTLY_STYLE.findall(plotly),

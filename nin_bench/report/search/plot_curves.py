@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, RatePoint
-from nin_bench.analysis.search.studies import Run, Search, Study, Trial
+from nin_bench.analysis.search.studies import Run, Study, Trial
 from nin_bench.report.look import (
     BELOW,
     FAINT,
@@ -46,18 +47,17 @@ _ROOM_BELOW = 0.15
 """How much accuracy below the best of all the axis shows: with more, one point could not be seen."""
 
 
-def draw_curves(search: Search, axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
+def draw_curves(analysis: SearchAnalysis, axis: Axis) -> Picture | None:
     """Validation accuracy over the axis, a panel per variant, with every seed and the other variants faintly.
 
     Args:
-        search: where the single seeds come from.
+        analysis: its curves and single seeds.
         axis: what accuracy is drawn over.
-        curves: one per variant, in the search's order.
 
     Returns:
         None if no trial has run.
     """
-    drawn = list(zip(curves, search.studies, strict=True))[:MAX_DRAWN]
+    drawn = list(zip(analysis.curves, analysis.studies, strict=True))[:MAX_DRAWN]
     if not any(curve.points for curve, _ in drawn):
         return None
     with theme():

@@ -5,7 +5,7 @@ import pytest
 from search_fixture import RATES, Made, failed, pruned, sweep, trial, write_search, write_search_showcase
 
 from nin_bench.analysis.search.studies import read_search
-from nin_bench.report.search.warnings import SearchWarning, find_warnings, search_warnings
+from nin_bench.analysis.search.warnings import SearchWarning, find_warnings, search_warnings
 
 GOOD = [0.70, 0.80, 0.85, 0.80, 0.70, 0.60]
 """Over six rates from .001 to 1: a peak in the middle, and all of them learn."""
