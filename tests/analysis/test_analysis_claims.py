@@ -17,7 +17,7 @@ BASE = [0.900, 0.904, 0.896, 0.902, 0.898, 0.901, 0.899, 0.903]
 
 def claim(**changes: Any) -> dict[str, Any]:
     return {
-        "id": "c", "says": "It is so.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": "c", "claim": "It is so.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 
@@ -32,7 +32,7 @@ def judged(folder: Path, variants: dict[str, list[Any]], *claims: dict[str, Any]
 
 def words(folder: Path) -> VerdictText:
     results = load_results(folder)
-    return describe_verdict(judge(results)[0], Names.of(results.grid["variants"]))
+    return describe_verdict(judge(results)[0], Names.of(results.grid.variants))
 
 
 SQUARE = {"a": cells(0.05), "b": cells(0.01), "c": cells(0.02), "d": cells(0.0)}

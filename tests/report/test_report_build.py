@@ -426,7 +426,7 @@ def test_costs_that_were_measured_before_any_training_are_shown(tmp_path):
 
 
 def test_estimated_and_actual_time_stand_side_by_side(tmp_path):
-    attempt = {"outcome": "trained", "error": None, "foretold_seconds": 100.0}
+    attempt = {"outcome": "trained", "error": None, "estimated_seconds": 100.0}
     cells = [
         {**record(metrics=metrics(0.9)), "attempts": [{**attempt, "seconds": seconds}]} for seconds in (110, 130)
     ]

@@ -17,7 +17,7 @@ HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910, 0.913], [0.890, 0.894, 0.885, 0.
 
 def claim(**changes: Any) -> dict[str, Any]:
     return {
-        "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": [A, B],
+        "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": [A, B],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 
