@@ -121,10 +121,11 @@ def open_session(
         )
         seen = {class_names(variant.data, options.data_dir) for variant in grid.variants}
         names = seen.pop() if len(seen) == 1 else None
-        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine, names).model_copy(
-            update={"code": {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}}
-        )
-        folder.write_grid(locked(resolved, folder.find_grid(), lambda: folder.final_cells(resolved), now()))
+        stored = folder.find_grid()
+        code = {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}
+        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine, names)
+        resolved = resolved.model_copy(update={"looks": stored.looks if stored else (), "code": code})
+        folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
         with stop_on_signals(session.executor, session):
             yield session
 
