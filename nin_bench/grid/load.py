@@ -262,10 +262,7 @@ def _expand(
     left = exclusion.seeds_left([draft.variant for draft in every])
     kept = [draft for draft, seeds in zip(every, left, strict=True) if seeds]
     refusals = Refusals()
-    for draft in kept:
-        with refusals.gather():
-            if draft.problem:
-                raise draft.problem
+    refusals.add(*(draft.problem for draft in kept if draft.problem))
     refusals.raise_any()
     if any(draft.entry.file.match for draft in kept):
         variants = find_widths(every, kept, catalog)

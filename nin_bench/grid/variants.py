@@ -162,6 +162,11 @@ class Entry:
             ]
         return told
 
+    def written_label(self, fields: Point) -> str:
+        """The label of a variant with these fields, if there is no template."""
+        told = [f"{name}={_text(fields[key].value)}" for name, key in self._told if key in fields]
+        return " ".join([self.file.name, *told])
+
     def labelled(self, variant: Variant) -> Variant:
         """The variant with its label, from the entry's template or from what the grid writes of it.
 
@@ -169,9 +174,7 @@ class Entry:
             InputError: the template has a placeholder that is none of the variant's fields.
         """
         if self.file.label is None:
-            fields = variant.fields
-            told = [f"{name}={_text(fields[key].value)}" for name, key in self._told if key in fields]
-            return replace(variant, label=" ".join([self.file.name, *told]))
+            return replace(variant, label=self.written_label(variant.fields))
         node, values, text = self.node.at("label"), variant.values, ""
         try:
             parts = list(string.Formatter().parse(self.file.label))
@@ -235,16 +238,14 @@ def drafts(entry: Entry, data: Sequence[Option[DataSpec]], catalog: Catalog) -> 
                 _placed(error, arguments, entry.node),
             )
         for one, recipe in product(data, recipes):
-            variant = Variant(
-                model=model,
-                data=one.spec,
-                recipe=recipe.spec,
-                label="",
-                entry=entry.node,
-                fields={**arguments, **one.point, **recipe.point, **written},
-                match=match,
+            fields = {**arguments, **one.point, **recipe.point, **written}
+            label = entry.written_label(fields)
+            variant = Variant(model, one.spec, recipe.spec, label, entry.node, fields, match)
+            yield Draft(
+                entry.labelled(variant) if entry.file.label else variant,
+                entry,
+                problem or one.problem or recipe.problem,
             )
-            yield Draft(entry.labelled(variant), entry, problem or one.problem or recipe.problem)
 
 
 def _placed(error: SpecError, point: Point, place: Node) -> InputError:
@@ -272,18 +273,18 @@ def check_distinct(variants: Sequence[Variant]) -> None:
     for variant in variants:
         first = by_id.setdefault(variant.variant_id, variant)
         alike = by_label.setdefault(variant.label, variant)
-        with refusals.gather():
-            if first is not variant:
-                raise variant.entry.error(
-                    f"{variant.label!r} is the same experiment as {first.label!r} on line {first.entry.line}; "
-                    "drop one"
-                )
-            if alike is not variant:
-                differs = [key for key, value in variant.values.items() if alike.values.get(key) != value]
-                raise variant.entry.at("label").error(
-                    f"{variant.label!r} is also a label of line {alike.entry.line}; the two differ in "
-                    f"{', '.join(differs)}, so add {{{differs[0]}}} to the label"
-                )
+        if first is not variant:
+            same = (
+                f"{variant.label!r} is the same experiment as {first.label!r} on line {first.entry.line}; drop one"
+            )
+            refusals.add(variant.entry.error(same))
+        elif alike is not variant:
+            differs = [key for key, value in variant.values.items() if alike.values.get(key) != value]
+            also = (
+                f"{variant.label!r} is also a label of line {alike.entry.line}; the two differ in "
+                f"{', '.join(differs)}, so add {{{differs[0]}}} to the label"
+            )
+            refusals.add(variant.entry.at("label").error(also))
     refusals.raise_any()
 
 
