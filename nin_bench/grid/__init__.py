@@ -1,7 +1,8 @@
 """The question: a YAML file, read into variants, cells and hypotheses. Imports no torch."""
 
 from nin_bench.grid.claims import Hypothesis, Reference
-from nin_bench.grid.file import Assumption, Catalog, OpenClaim, Size
+from nin_bench.grid.entries import Catalog, Size
+from nin_bench.grid.file import Assumption, OpenClaim
 from nin_bench.grid.load import Grid
 from nin_bench.grid.search import MODEL, Choice, Range, SearchSpec, trial_variant, with_params
 from nin_bench.grid.variants import Match, Variant

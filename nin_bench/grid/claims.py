@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from nin_bench.cell import Scalar, Spec
 from nin_bench.errors import shown, unknown_name
-from nin_bench.grid.file import HypothesisEntry, LayerKind, Pattern, ReferenceEntry
+from nin_bench.grid.entries import Pattern
+from nin_bench.grid.file import HypothesisEntry, LayerKind, ReferenceEntry
 from nin_bench.grid.patterns import PatternIndex, comparable, the_only
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant

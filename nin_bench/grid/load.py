@@ -13,7 +13,8 @@ from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
 from nin_bench.grid.claims import Hypothesis, Reference, resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.grid.file import Assumption, Catalog, GridFile, OpenClaim, UntilDecided
+from nin_bench.grid.entries import Catalog
+from nin_bench.grid.file import Assumption, GridFile, OpenClaim, UntilDecided
 from nin_bench.grid.match import find_widths, same_networks
 from nin_bench.grid.patterns import Exclusion, PatternIndex
 from nin_bench.grid.refusals import Refusals, validated

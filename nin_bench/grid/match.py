@@ -12,7 +12,7 @@ from functools import cache
 
 from nin_bench.cell import DataSpec, ModelSpec
 from nin_bench.errors import SpecError
-from nin_bench.grid.file import Catalog, Pattern, Size
+from nin_bench.grid.entries import Catalog, Pattern, Size
 from nin_bench.grid.patterns import PatternIndex, the_only
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Draft, Match, Variant

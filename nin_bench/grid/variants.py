@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe, Spec
 from nin_bench.errors import InputError, SpecError, shown, unknown_name
-from nin_bench.grid.file import Catalog, ModelEntry, Size
+from nin_bench.grid.entries import Catalog, ModelEntry, Size
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.yaml_source import Node
 
