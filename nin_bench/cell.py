@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from nin_bench.errors import SpecError
 
@@ -49,6 +49,15 @@ class ModelSpec(Spec):
     defaults: dict[str, Scalar] = Field(default={}, exclude=True, repr=False)
     """The registry's defaults, kept so that they can be left out of the identity."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, value: Any) -> Any:
+        """Take name, revision and arguments as files have them, side by side."""
+        if not isinstance(value, dict) or isinstance(value.get("arguments"), dict):
+            return value
+        own = {key: value[key] for key in ("name", "revision") if key in value}
+        return {**own, "arguments": {key: one for key, one in value.items() if key not in own}}
+
     def identity(self) -> dict[str, Any]:
         """Name, revision, and the arguments that differ from the registry's defaults."""
         changed = {
@@ -58,8 +67,9 @@ class ModelSpec(Spec):
         }
         return {"name": self.name, "revision": self.revision, **changed}
 
+    @model_serializer
     def as_dict(self) -> dict[str, Any]:
-        """Name, revision and every argument, flat, as a record keeps them."""
+        """Name, revision and every argument, side by side, as files have them."""
         return {"name": self.name, "revision": self.revision, **self.arguments}
 
 
@@ -156,8 +166,8 @@ class Cell(Spec):
     data: DataSpec
     recipe: Recipe
     seed: NonNegativeInt
-    label: str = ""
-    """The variant's name for people; no part of the identity."""
+    label: str = Field(default="", exclude=True)
+    """The variant's name for people; no part of the identity, nor of what files keep of a cell."""
 
     def identity(self) -> dict[str, Any]:
         """What can change the cell's result, nothing else."""
@@ -172,12 +182,7 @@ class Cell(Spec):
 
     def as_dict(self) -> dict[str, Any]:
         """The whole resolved cell, defaults included, as a record keeps it."""
-        return {
-            "model": self.model.as_dict(),
-            "data": self.data.model_dump(),
-            "recipe": self.recipe.model_dump(),
-            "seed": self.seed,
-        }
+        return self.model_dump()
 
     @property
     def cell_id(self) -> str:

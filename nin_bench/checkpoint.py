@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nin_bench.cell import Cell
-from nin_bench.errors import shown
-from nin_bench.files import DamagedFileError, atomic_stream, open_regular, remove_file, set_aside
-from nin_bench.results import Record, is_of
-from nin_bench.results.stored import check_record
+from nin_bench.files import DamagedFileError, atomic_stream, open_regular, parse_json, quarantine, remove_file
+from nin_bench.results import Record
 
-SCHEMA = 1
+SCHEMA = Record.SCHEMA
 NUM_KEPT = 2
 """The last one, and the one before it for when the last is damaged."""
 MAX_HEADER_BYTES = 16 * 2**20
@@ -58,8 +56,8 @@ class Checkpoints:
         Raises:
             ResultsError: the system refused; those there were are still there.
         """
-        header = json.dumps({"schema": SCHEMA, **record}, allow_nan=False).encode()
-        path = self.folder / f"{self.cell.cell_id}.{record['metrics']['num_steps']}.ckpt"
+        header = json.dumps({"schema": SCHEMA, **record.model_dump()}, allow_nan=False).encode()
+        path = self.folder / f"{self.cell.cell_id}.{record.metrics.num_steps}.ckpt"
         with atomic_stream(path, len(header) + _num_bytes(state)) as stream:
             digest = _sha256(header)
             # The state's digest is known when the state is written, so its place is held.
@@ -72,19 +70,19 @@ class Checkpoints:
 
     def newest_record(self) -> Record | None:
         """`newest_record` of this cell."""
-        return newest_record(self.folder, self.cell.cell_id, self.cell.as_dict())
+        return newest_record(self.folder, self.cell.cell_id, self.cell)
 
     def restore(self, use: Callable[[State], None]) -> list[str]:
-        """Hand the newest sound state to `use`; one that is damaged, or that `use` refuses, is set aside.
+        """Hand the newest sound state to `use`; one that is damaged, or that `use` refuses, is quarantined.
 
         Args:
             use: takes the state; raises ValueError, and has changed nothing, where that is not what it needs.
 
         Returns:
-            A sentence for each that was set aside. Whether any was left, `use` knows.
+            A sentence for each that was quarantined. Whether any was left, `use` knows.
 
         Raises:
-            ResultsError: the system refused to read one or to set it aside.
+            ResultsError: the system refused to read one or to quarantine it.
         """
         notes = []
         for path in self.paths():
@@ -93,8 +91,8 @@ class Checkpoints:
                 break
             except (DamagedFileError, ValueError, LookupError, TypeError, AttributeError) as error:
                 reason = str(error) if isinstance(error, DamagedFileError) else f"cannot be gone on from ({error})"
-                kept = set_aside(path, reason)
-                notes.append(f"checkpoints/{path.name} {reason}; set aside as {kept.name}")
+                kept = quarantine(path, reason)
+                notes.append(f"checkpoints/{path.name} {reason}; quarantined as {kept.name}")
         return notes
 
     def remove(self) -> None:
@@ -115,17 +113,17 @@ class Checkpoints:
         import torch
 
         with open_regular(path) as stream:
-            _check_is_of(_read_verified(stream), self.cell.cell_id, self.cell.as_dict())
+            _check_is_of(_read_verified(stream), self.cell.cell_id, self.cell)
             try:
                 state: State = torch.load(stream, map_location="cpu", weights_only=True)
+            except (MemoryError, torch.OutOfMemoryError, OSError):  # no fault of the checkpoint's
+                raise
             except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
-                if isinstance(error, MemoryError | OSError) or "memory" in str(error):
-                    raise  # no fault of the checkpoint's
                 raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
             return state
 
 
-def newest_record(folder: Path, cell_id: str, planned: Mapping[str, Any]) -> Record | None:
+def newest_record(folder: Path, cell_id: str, planned: Cell) -> Record | None:
     """The header of a cell's newest checkpoint whose header is whole and of it; states are not looked at.
 
     Args:
@@ -154,9 +152,9 @@ def _paths(folder: Path, cell_id: str) -> list[Path]:
     return sorted(found, key=lambda path: int(found[path][1]), reverse=True)
 
 
-def _check_is_of(record: Record, cell_id: str, planned: Mapping[str, Any]) -> None:
-    check_record(record, cell_id)
-    if not is_of(record, planned):
+def _check_is_of(record: Record, cell_id: str, planned: Cell) -> None:
+    record.check_id(cell_id)
+    if not record.is_of(planned):
         raise DamagedFileError("is of another experiment: a default has changed since")
 
 
@@ -169,7 +167,7 @@ def check_checkpoint(path: Path) -> None:
         ResultsError: the system refused to read it.
     """
     with open_regular(path) as stream:
-        check_record(_read_verified(stream), path.name.partition(".")[0])
+        _read_verified(stream).check_id(path.name.partition(".")[0])
 
 
 def _read_verified(stream: BufferedReader) -> Record:
@@ -196,14 +194,7 @@ def _read_header(stream: BufferedReader) -> tuple[Record, bytes]:
     line = stream.readline(MAX_HEADER_BYTES)
     if len(digests) != 3 or not line.endswith(b"\n") or _sha256(line[:-1]) != digests[0]:
         raise DamagedFileError("is not whole: its header has another SHA-256")
-    try:
-        header = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"has a header that is no JSON ({error})") from error
-    found = header.pop("schema", None) if isinstance(header, dict) else None
-    if found != SCHEMA:
-        raise DamagedFileError(f"is of schema {shown(found)}; this version reads {SCHEMA}")
-    return header, digests[1]
+    return Record.parse(parse_json(line, SCHEMA)), digests[1]
 
 
 def write_weights(path: Path, weights: State) -> None:

@@ -2,21 +2,26 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from nin_bench.cell import Cell
 from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
-from nin_bench.files import DamagedFileError, set_aside
-from nin_bench.results import PARTS, Record, ResultsFolder, is_of, planned_cells
+from nin_bench.files import DamagedFileError, quarantine, quarantine_path
+from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
-from nin_bench.results.stored import check_predictions
+from nin_bench.results.predictions import check_predictions
+from nin_bench.results.studies import SearchConfig, StudySummary
+
+RUN_PARTS = tuple(part for part in PARTS if part != "studies")
 
 State = Literal["repaired", "noted", "open"]
-"""`repaired`: mended or set aside. `noted`: worth telling, and not wrong. `open`: a person has to decide."""
+"""`repaired`: mended or quarantined. `noted`: worth knowing, and not wrong. `open`: a person has to decide."""
 
 
 @dataclass(frozen=True)
@@ -32,44 +37,67 @@ class Finding:
     state: State
 
 
-def examine(path: Path) -> list[Finding]:
-    """Go through a results folder, set aside what is damaged and clear away what a killed process left.
+def examine(path: Path, *, dry_run: bool = False) -> list[Finding]:
+    """Go through a results folder, quarantine what is damaged and clear away what a killed process left.
 
     Nothing whole is touched: records of cells that the grid does not plan stay, as does what lies behind a link.
+
+    Args:
+        path: the folder, of a run, of a search, or of both.
+        dry_run: whether to change nothing, and say what would be done.
 
     Raises:
         ResultsError: no results folder, in use (it says by whom), or it cannot be written.
     """
-    if not any(os.path.lexists(path / name) for name in ("grid.json", *PARTS)):
+    if not any(os.path.lexists(path / name) for name in ("grid.json", "search.json", *PARTS)):
         raise ResultsError(f"{path}: not a results folder (no grid.json); give one <root>/<grid>/<profile>")
-    left = os.path.lexists(path / HOLDER) and lock_holder(path) is None
-    with sole_writer(path):
-        killed = Finding(HOLDER, "was left by a process that was killed", "removed", "repaired")
-        return [*([killed] if left else []), *_Examination(ResultsFolder(path)).findings()]
+    holder = lock_holder(path)
+    if dry_run and holder is not None:
+        raise ResultsError(f"{path}: in use by {holder}; wait until it ends")
+    left = os.path.lexists(path / HOLDER) and holder is None
+    with nullcontext() if dry_run else sole_writer(path):
+        examination = _Examination(ResultsFolder(path), dry_run)
+        killed = Finding(HOLDER, "was left by a process that was killed", examination.would("removed"), "repaired")
+        return [*([killed] if left else []), *examination.findings()]
 
 
 class _Examination:
     """What is known so far of one folder."""
 
-    def __init__(self, folder: ResultsFolder) -> None:
+    def __init__(self, folder: ResultsFolder, dry_run: bool) -> None:
         self.folder = folder
+        self.dry_run = dry_run
         self.misplaced = {wrong.part: wrong for wrong in folder.misplaced()}
         self.records: dict[str, Record] = {}
         """Those that are whole, by their cell's id."""
         self.unreadable: set[str] = set()
         """Ids of cells whose records the system refuses."""
-        self.planned: dict[str, dict[str, Any]] = {}
-        """`planned_cells`; empty where the grid is not known."""
+        self.planned: Mapping[str, Cell] = {}
+        """`ResolvedGrid.planned_cells`; empty if the grid is not known."""
+        self.search: SearchConfig | None = None
         self.contradicted: dict[str, str] = {}
         """Cells whose predictions and record are both whole, and not of each other; what differs."""
 
     def findings(self) -> Iterator[Finding]:
-        for removed in self.folder.remove_leftovers():
-            yield self._finding(removed, "was being written when its process was killed", "removed", "repaired")
+        leftovers = self.folder.leftovers() if self.dry_run else self.folder.remove_leftovers()
+        for removed in leftovers:
+            found = "was being written when its process was killed"
+            yield self._finding(removed, found, self.would("removed"), "repaired")
         for part, wrong in self.misplaced.items():
             yield Finding(part, wrong.found, wrong.remedy, "open")
+        searched = os.path.lexists(self.folder.search_path) or bool(self._files("studies", ".json"))
+        if not searched or any(os.path.lexists(self.folder.path / name) for name in ("grid.json", *RUN_PARTS)):
+            yield from self._examine_run()
+        if searched:
+            yield from self._examine_search()
+
+    def would(self, done: str) -> str:
+        """What is done; in a dry run, what would be."""
+        return f"would be {done}" if self.dry_run else done
+
+    def _examine_run(self) -> Iterator[Finding]:
         try:
-            self.planned = planned_cells(self.folder.read_grid_file())
+            self.planned = ResolvedGrid.read(self.folder.grid_path).planned_cells
         except FileNotFoundError:
             yield self._no_grid("is missing")
         except DamagedFileError as damage:
@@ -85,6 +113,28 @@ class _Examination:
             yield from self._missing_predictions()
         yield from self._examine("costs", ".json", self.folder.read_costs)
 
+    def _examine_search(self) -> Iterator[Finding]:
+        path = self.folder.search_path
+        try:
+            self.search = SearchConfig.read(path)
+        except FileNotFoundError:
+            yield self._finding(path, "is missing", "put a copy back, or search its grid again", "open")
+        except DamagedFileError as damage:
+            yield self._quarantined(path, str(damage), "the next search writes it anew")
+        except ResultsError as refusal:
+            yield self._refused(path, refusal)
+        yield from self._examine("studies", ".json", self._read_study)
+        if self.search is not None:
+            for path in self._files("studies", ".json"):
+                if path.stem not in self.search.variants_by_id:
+                    found = "is of a variant that this search does not plan"
+                    yield self._finding(path, found, "left alone", "noted")
+
+    def _read_study(self, variant_id: str) -> None:
+        study = StudySummary.read(self.folder.study_path(variant_id))
+        if self.search is not None and variant_id in self.search.variants_by_id:
+            study.check_is_of(self.search.variants_by_id[variant_id], self.search)
+
     def _no_grid(self, found: str) -> Finding:
         return self._finding(
             self.folder.grid_path,
@@ -94,19 +144,29 @@ class _Examination:
         )
 
     def _examine(self, part: str, suffix: str, read: Callable[[str], object]) -> Iterator[Finding]:
-        """Read every file of a folder, and set aside those that are damaged."""
-        for path in [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}")):
+        """Read every file of a folder, and quarantine those that are damaged."""
+        for path in self._files(part, suffix):
             identity = path.name.removesuffix(suffix)
             try:
                 read(identity)
             except DamagedFileError as damage:
-                kept = set_aside(path, str(damage))
-                again = "; its cell runs again" if part == "cells" and identity in self.planned else ""
-                yield self._finding(path, str(damage), f"set aside as {kept.name}{again}", "repaired")
+                runs_again = part == "cells" and identity in self.planned
+                yield self._quarantined(path, str(damage), "its cell runs again" if runs_again else "")
             except ResultsError as refusal:
                 self.unreadable.add(identity)
-                found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
-                yield self._finding(path, found, remedy, "open")
+                yield self._refused(path, refusal)
+
+    def _files(self, part: str, suffix: str) -> list[Path]:
+        return [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}"))
+
+    def _quarantined(self, path: Path, reason: str, then: str) -> Finding:
+        kept = quarantine_path(path) if self.dry_run else quarantine(path, reason)
+        done = self.would(f"quarantined as {kept.name}")
+        return self._finding(path, reason, f"{done}; {then}" if then else done, "repaired")
+
+    def _refused(self, path: Path, refusal: ResultsError) -> Finding:
+        found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
+        return self._finding(path, found, remedy, "open")
 
     def _read_record(self, cell_id: str) -> None:
         if record := self.folder.read_record(cell_id):
@@ -122,8 +182,8 @@ class _Examination:
         record = self.records.get(cell_id)
         if record is None:
             raise DamagedFileError("belongs to no record")
-        if record["outcome"] != "trained":
-            raise DamagedFileError(f"belongs to no record: that of its cell says {record['outcome']}")
+        if record.outcome != "trained":
+            raise DamagedFileError(f"belongs to no record: that of its cell says {record.outcome}")
         try:
             check_predictions(predictions, record)
         except DamagedFileError as contradiction:
@@ -140,7 +200,7 @@ class _Examination:
             path = self.folder.record_path(cell_id)
             if cell_id not in self.planned:
                 yield self._finding(path, "is of a cell that this grid does not plan", "left alone", "noted")
-            elif not is_of(record, self.planned[cell_id]):
+            elif not record.is_of(self.planned[cell_id]):
                 yield self._finding(
                     path, "is of another experiment: a default has changed", "the next run replaces it", "noted"
                 )
@@ -149,7 +209,7 @@ class _Examination:
         lacking = [
             cell_id
             for cell_id, record in self.records.items()
-            if record["outcome"] == "trained" and not self.folder.predictions_path(cell_id).exists()
+            if record.outcome == "trained" and not self.folder.predictions_path(cell_id).exists()
         ]
         if lacking:
             yield Finding(
@@ -163,7 +223,7 @@ class _Examination:
         """The options of `run` that train these cells again, and no others."""
         seeds: dict[str, list[int]] = {}
         for cell in (self.planned[cell_id] for cell_id in cell_ids if cell_id in self.planned):
-            seeds.setdefault(cell["label"], []).append(cell["seed"])
+            seeds.setdefault(cell.label, []).append(cell.seed)
         return some_of(
             [
                 f"run --fresh --only {shlex.quote(escape(label))} --seeds {','.join(map(str, of_label))}"

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage set aside.
+"""Files that are whole or absent: atomic writes, strict JSON with a digest, damage quarantined.
 
 What is read may come from anybody: only regular files are opened, links are not followed, and what they hold is
 bounded in size and depth before anyone else sees it.
@@ -146,7 +146,9 @@ def write_json(path: Path, content: Mapping[str, Any], schema: int) -> None:
 
 
 def read_json(path: Path, schema: int, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """Read a JSON mapping of a known schema: plain values, finite numbers of 64 bits, whole characters.
+    """Read a JSON mapping of a known schema, less schema and digest.
+
+    Its values are plain, its numbers finite and of 64 bits at most, its characters whole.
 
     Raises:
         DamagedFileError: not JSON, not a mapping, of another schema, too large or too deep, unlike the digest in
@@ -154,8 +156,17 @@ def read_json(path: Path, schema: int, max_bytes: int = MAX_BYTES) -> dict[str, 
         FileNotFoundError: there is no such file.
         ResultsError: the system refused to read it.
     """
+    return parse_json(read_regular(path, max_bytes), schema)
+
+
+def parse_json(content: bytes, schema: int) -> dict[str, Any]:
+    """The mapping that a JSON file holds, less its schema and digest.
+
+    Raises:
+        DamagedFileError: as `read_json`.
+    """
     try:
-        text = read_regular(path, max_bytes).decode()
+        text = content.decode()
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"is not whole JSON ({error})") from error
@@ -169,6 +180,7 @@ def read_json(path: Path, schema: int, max_bytes: int = MAX_BYTES) -> dict[str, 
     # Files from before there were digests, and those written by other hands, have none.
     if (digest := value.pop("digest", None)) is not None and digest != _digest(value):
         raise DamagedFileError("was changed after it was written: its content has another digest")
+    del value["schema"]
     return value
 
 
@@ -242,21 +254,27 @@ def _check_characters(value: dict[str, Any]) -> None:
 # Damage
 
 
-def set_aside(path: Path, reason: str) -> Path:
+def quarantine(path: Path, reason: str) -> Path:
     """Rename a damaged file to `<name>.corrupt`, numbered if that name is taken, and return the new path.
 
-    Why it was set aside stands beside it, in `<name>.corrupt.txt`.
+    Why it was quarantined stands beside it, in `<name>.corrupt.txt`.
     """
-    goal = path.with_name(f"{path.name}.corrupt")
-    number = 1
-    while os.path.lexists(goal):
-        number += 1
-        goal = path.with_name(f"{path.name}.corrupt{number}")
+    goal = quarantine_path(path)
     write_atomically(goal.with_name(f"{goal.name}.txt"), f"{path.name} {reason}\n")
     try:
         path.rename(goal)
     except OSError as error:
         raise ResultsError(
-            f"{path}: {reason}, and cannot be set aside: {error.strerror or error}; mend the permissions"
+            f"{path}: {reason}, and cannot be quarantined: {error.strerror or error}; mend the permissions"
         ) from error
+    return goal
+
+
+def quarantine_path(path: Path) -> Path:
+    """The name that `quarantine` would give a file."""
+    goal = path.with_name(f"{path.name}.corrupt")
+    number = 1
+    while os.path.lexists(goal):
+        number += 1
+        goal = path.with_name(f"{path.name}.corrupt{number}")
     return goal

@@ -27,7 +27,7 @@ def make_cell(
     )
 
 
-def repeated(values: dict[str, Any]) -> dict[str, Any]:
+def repeated(values: Any) -> dict[str, Any]:
     """Metrics, or a row of a history, without what time and memory decide."""
     varying = ("seconds", "per_second", "memory_bytes", "joules")
-    return {key: value for key, value in values.items() if not key.endswith(varying)}
+    return {key: value for key, value in dict(values).items() if not key.endswith(varying)}

@@ -14,6 +14,7 @@ def predicted(folder, cell_id, answers, labels=LABELS):
         cell_id,
         {
             "predicted": np.array(answers, dtype=np.int16),
+            "credit": (np.array(answers) >= 0).astype(np.float32),
             "probability": np.full(len(answers), 0.5, dtype=np.float32),
             "label": labels.astype(np.int16),
         },

@@ -1,6 +1,5 @@
 """Results folders made by hand: what `load_results` reads, without training anything."""
 
-import hashlib
 import json
 import math
 import re
@@ -10,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from nin_bench.results.lock import lock_digest
+from nin_bench.results.schema import SCHEMA, Hypothesis
+
 DATA = {
-    "name": "fashion_mnist", "folder": None, "resolution": 131, "normalize": "none",
+    "name": "fashion_mnist", "folder": None, "content": None, "resolution": 131, "normalize": "none",
     "train_size": 6000, "validation_size": 2000,
 }  # fmt: skip
 RECIPE = {
@@ -25,23 +27,22 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
-def metrics(test_accuracy: float, **others: Any) -> dict[str, Any]:
+def metrics(test_accuracy: float, *, healthy: bool | None = True, **others: Any) -> dict[str, Any]:
     """A healthy cell's metrics, unless told otherwise."""
     return {
         "test_accuracy": test_accuracy, "test_loss": 0.3, "train_accuracy": min(1, test_accuracy + 0.02),
         "train_loss": 0.25, "validation_accuracy": test_accuracy - 0.01, "validation_loss": 0.31,
         "num_params": 1_992_166, "num_macs": 762_297_352, "train_seconds": 90.0,
-        "train_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
-        "escape_epoch": 0.4, "num_dead_maps": 0, "healthy": True, "num_lost_classes": 0,
-        "num_no_prediction": 0,
+        "observed_images_per_second": 800.0, "peak_memory_bytes": 500_000_000, "escaped": True,
+        "escape_epoch": 0.4, "num_dead_maps": 0, "num_lost_classes": 0,
+        "failed": None if healthy is None else not healthy, "num_tied": 0,
         "num_steps": 2256, "failed_step": None, "chance_loss": math.log(10), "chance_accuracy": 0.1, **others,
     }  # fmt: skip
 
 
 COLLAPSED = {
     "train_accuracy": 0.1, "train_loss": math.log(10), "failed": True, "num_lost_classes": 9, "escaped": False,
-    "escape_epoch": None, "num_dead_maps": 10, "healthy": False,
-    "num_no_prediction": 10_000,
+    "escape_epoch": None, "num_dead_maps": 10, "num_tied": 10_000,
 }  # fmt: skip
 
 
@@ -63,8 +64,8 @@ def record(
 
 def locked(seeds: list[int], hypotheses: list[dict[str, Any]], **others: Any) -> dict[str, Any]:
     """What a first run stores of its seeds and hypotheses."""
+    digest = lock_digest(seeds, [Hypothesis.model_validate(entry) for entry in hypotheses])
     fixed = {"seeds": seeds, "hypotheses": hypotheses}
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     return {"digest": digest, "locked_at": "2026-01-01T00:00:00+00:00", **others, **fixed}
 
 
@@ -98,7 +99,7 @@ def write_results(
         for seed in range(len(variants[label]))
     ]
     content: dict[str, Any] = {
-        "schema": 1, "name": "onexone", "profile": "cpu",
+        "schema": SCHEMA, "name": "onexone", "profile": "cpu",
         "question": "how many 1×1 layers does a NiN block need, and what does a fully connected head cost?",
         "expect": "45 cells", "source": "", "device_kind": "cpu", "data": DATA, "recipe": RECIPE,
         "seeds": list(range(num_seeds)), "baseline": None,
@@ -111,11 +112,15 @@ def write_results(
         **grid,
     }  # fmt: skip
     content.setdefault("lock", locked(content["seeds"], content["hypotheses"]))
+    written = content["variants"]
     (folder / "cells").mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(content))
     for cell, made in zip(planned, [made for records in variants.values() for made in records], strict=True):
         if made is not None:
-            content = {"schema": 1, **cell, **made}
+            variant = next(one for one in written if one["variant_id"] == cell["variant_id"])
+            named = {key: cell[key] for key in ("cell_id", "variant_id", "label")}
+            resolved = {**{key: variant[key] for key in ("model", "data", "recipe")}, "seed": cell["seed"]}
+            content = {"schema": SCHEMA, **named, "cell": resolved, **made}
             (folder / "cells" / f"{cell['cell_id']}.json").write_text(json.dumps(content))
     return folder
 
@@ -163,7 +168,7 @@ def write_showcase(folder: Path, **grid: Any) -> Path:
             counts = {
                 "num_params": num_params, "num_macs": num_macs, "escape_epoch": float(draw.uniform(0.1, 2.5)),
                 "train_seconds": num_macs / 7e6 * draw.uniform(0.95, 1.05),
-                "train_images_per_second": 8e10 / num_macs * draw.uniform(0.95, 1.05),
+                "observed_images_per_second": 8e10 / num_macs * draw.uniform(0.95, 1.05),
             }  # fmt: skip
             made = record(metrics=metrics(reached, **counts), history=learning(12, reached, seed, tau))
             variants[label].append(made)
@@ -180,7 +185,7 @@ def write_showcase(folder: Path, **grid: Any) -> Path:
         "healthy": False,
         "num_lost_classes": 3,
         "num_dead_maps": 3,
-        "num_no_prediction": 812,
+        "num_tied": 812,
         "escape_epoch": 5.2,
     }
     counts = {"num_params": 57_659_246, "num_macs": 632_000_000}

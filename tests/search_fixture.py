@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from report_fixture import DATA, ENVIRONMENT, RECIPE, model_of
 
+from nin_bench.results.studies import SCHEMA
+
 SEEDS = [10_000, 10_001]
 RATES = [10 ** (-3 + 0.6 * step) for step in range(6)]
 """Six log-spaced rates from 0.001 to 1."""
@@ -113,7 +115,7 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
     ]  # fmt: skip
     section = {**SETTINGS, "run_epochs": {made["variant_id"]: 12 for made in variants}, **settings}
     content = {
-        "schema": 1, **top, "profile": "cpu", "source": "schema: 1\n", "data": DATA, "recipe": RECIPE,
+        "schema": SCHEMA, **top, "profile": "cpu", "source": "schema: 1\n", "data": DATA, "recipe": RECIPE,
         "search": section, "chance_loss": math.log(10), "variants": variants, "environment": ENVIRONMENT,
     }  # fmt: skip
     (folder / "studies").mkdir(parents=True)
@@ -121,7 +123,7 @@ def write_search(folder: Path, studies: Mapping[str, Sequence[Made] | None], **s
     for variant, trials in zip(variants, studies.values(), strict=True):
         if trials is not None:
             study = {
-                "schema": 1, **{key: variant[key] for key in ("variant_id", "label", "study_name")},
+                "schema": SCHEMA, **{key: variant[key] for key in ("variant_id", "label", "study_name")},
                 "trials": trials, "best": best_of(trials, section["direction"]),
             }  # fmt: skip
             (folder / "studies" / f"{variant['variant_id']}.json").write_text(json.dumps(study))

@@ -14,6 +14,7 @@ from cells import make_cell
 from nin_bench.checkpoint import Checkpoints, check_checkpoint, write_weights
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
+from nin_bench.results import Record
 from nin_bench.runner.record import make_record
 
 CELL = make_cell(hidden=16)
@@ -98,13 +99,12 @@ def test_cells_share_a_folder_without_seeing_each_other(checkpoints):
 def test_the_header_is_the_record_that_the_cell_would_have(checkpoints):
     save(checkpoints, 41)
     record = checkpoints.newest_record()
-    assert (record["cell_id"], record["outcome"]) == (CELL.cell_id, "interrupted")
-    assert record["cell"] == CELL.as_dict()
-    assert record["metrics"]["num_steps"] == 41
-    assert [row["epoch"] for row in record["history"]] == [1, 2]
-    assert record == make_record(
-        CELL, "interrupted", started_at="", metrics=record["metrics"], history=record["history"]
-    ) | {"attempts": record["attempts"]}
+    assert (record.cell_id, record.outcome) == (CELL.cell_id, "interrupted")
+    assert record.cell.as_dict() == CELL.as_dict()
+    assert record.metrics.num_steps == 41
+    assert [row.epoch for row in record.history] == [1, 2]
+    made = make_record(CELL, "interrupted", started_at="", metrics=record.metrics, history=record.history)
+    assert record.model_dump() == made.model_copy(update={"attempts": record.attempts}).model_dump()
 
 
 def test_a_plan_reads_headers_without_waiting_for_torch(checkpoints):
@@ -116,7 +116,7 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 
 cell = Cell.model_validate_json('''{CELL.model_dump_json()}''')
-assert Checkpoints(Path(sys.argv[1]), cell).newest_record()["metrics"]["num_steps"] == 20
+assert Checkpoints(Path(sys.argv[1]), cell).newest_record().metrics.num_steps == 20
 assert "torch" not in sys.modules
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
@@ -176,6 +176,10 @@ class Malice:
         return (Path.touch, (self.goal,))
 
 
+class out_of_memory:  # noqa: N801
+    """A class that no checkpoint holds, whose name says "memory"."""
+
+
 def malicious_state(goal: Path) -> bytes:
     path = goal.with_name("malice.pt")
     torch.save({"trainer": Malice(goal)}, path)
@@ -194,7 +198,7 @@ def damage(kind: str, path: Path) -> None:
     elif kind == "state":
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     elif kind == "newer":
-        forge(path, {**header, "schema": 2}, state)
+        forge(path, {**header, "schema": Record.SCHEMA + 1}, state)
     elif kind == "foreign":
         forge(path, {**header, "cell_id": "0" * 16}, state)
     elif kind == "outdated":
@@ -206,6 +210,9 @@ def damage(kind: str, path: Path) -> None:
         forge(path, [1], state)  # type: ignore[arg-type]
     elif kind == "no state":
         forge(path, header, b"not torch's")
+    elif kind == "memory":  # torch names the class in its refusal, and memory did not run out
+        torch.save({"trainer": out_of_memory()}, path)
+        forge(path, header, path.read_bytes())
     elif kind == "malice":
         forge(path, header, malicious_state(path.parent.parent / "made"))
     else:
@@ -221,26 +228,27 @@ REASONS = {
     "empty": "is not whole: its header has another SHA-256",
     "header": "is not whole: its header has another SHA-256",
     "state": "is not whole: its state has another SHA-256",
-    "newer": "is of schema 2; this version reads 1",
+    "newer": f"is of schema {Record.SCHEMA + 1}; this version reads {Record.SCHEMA}",
     "foreign": "is the record of another cell, '0000000000000000'",
     "outdated": "is of another experiment: a default has changed since",
-    "no record": "lacks its metrics, its history or its attempts",
-    "no mapping": "is of schema null; this version reads 1",
+    "no record": "is not as a run writes it (history: input should be a valid tuple)",
+    "no mapping": "holds a list, not a mapping",
     "no state": "holds no state (UnpicklingError)",
     "malice": "holds no state (UnpicklingError)",
+    "memory": "holds no state (UnpicklingError)",
     "link": "is a link, and links are not followed",
     "pipe": "is no regular file",
 }
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(checkpoints, kind):
+def test_a_damaged_checkpoint_is_quarantined_and_the_one_before_it_used(checkpoints, kind):
     save(checkpoints, 20, {"step": 20})
     damaged = save(checkpoints, 40, {"step": 40})
     damage(kind, damaged)
     state, notes = restored(checkpoints)
     assert state == {"step": 20}
-    assert notes == [f"checkpoints/{damaged.name} {REASONS[kind]}; set aside as {damaged.name}.corrupt"]
+    assert notes == [f"checkpoints/{damaged.name} {REASONS[kind]}; quarantined as {damaged.name}.corrupt"]
     assert os.path.lexists(damaged.with_name(f"{damaged.name}.corrupt"))
     reason = damaged.with_name(f"{damaged.name}.corrupt.txt").read_text()
     assert reason == f"{damaged.name} {REASONS[kind]}\n"
@@ -258,7 +266,7 @@ def test_when_both_are_damaged_nothing_is_left(checkpoints):
     assert checkpoints.newest_record() is None
 
 
-def test_a_state_that_its_user_refuses_is_set_aside_too(checkpoints):
+def test_a_state_that_its_user_refuses_is_quarantined_too(checkpoints):
     save(checkpoints, 20, {"step": 20})
     save(checkpoints, 40, {"other": 40})
     used = []
@@ -288,7 +296,7 @@ def test_a_checkpoint_is_examined_whoever_s_it_is(checkpoints):
 def test_a_header_is_read_past_a_damaged_one(checkpoints):
     save(checkpoints, 20)
     damage("header", save(checkpoints, 40))
-    assert checkpoints.newest_record()["metrics"]["num_steps"] == 20
+    assert checkpoints.newest_record().metrics.num_steps == 20
     assert steps(checkpoints) == ["40", "20"], "a plan changes nothing"
 
 

@@ -295,7 +295,7 @@ def test_a_plan_takes_the_spread_from_a_pilot(call, tmp_path):
         (0.90, 0.92, 0.94, None, 0.91, 0.91, 0.91, 0.91)
     ]  # fmt: skip
     hypothesis = {
-        "id": "small-does", "says": "s", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": "small-does", "claim": "s", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "equivalent", "margin": 0.02,
     }  # fmt: skip
     write_results(tmp_path / "pilot", {"a": made[:4], "b": made[4:]}, hypotheses=[hypothesis], name="tiny")
@@ -580,8 +580,8 @@ def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call, number, s
     done = call(*arguments)
     assert done.status == 0
     records = load_results("results/tiny/full").records
-    assert [record["outcome"] for record in records] == ["trained"] * 4
-    assert sum(len(record["attempts"]) for record in records) == 4 + interrupted["interrupted"]
+    assert [record.outcome for record in records] == ["trained"] * 4
+    assert sum(len(record.attempts) for record in records) == 4 + interrupted["interrupted"]
     assert Path("reports/tiny/full/report.md").exists()
 
 

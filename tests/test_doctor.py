@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cells import make_cell
 from report_fixture import metrics, record, write_results
+from search_fixture import sweep, write_search
 
 from nin_bench import cli
 from nin_bench.checkpoint import Checkpoints
@@ -23,6 +24,7 @@ from nin_bench.runner.record import make_record
 
 RIGHT = {
     "predicted": np.array([1, 2, 3, -1], np.int16),
+    "credit": np.array([1, 1, 1, 0], np.float32),
     "probability": np.array([0.5, 0.9, 1.0, 0.1], np.float32),
     "label": np.array([1, 2, 3, 4], np.int16),
 }
@@ -59,26 +61,66 @@ def test_a_sound_folder_is_left_as_it_is(folder):
 
 def test_the_references_that_ship_are_sound(tmp_path):
     shipped = Path(__file__).parent.parent / "results" / "reference"
-    for number, grid in enumerate(sorted(shipped.glob("*/*/grid.json"))):
-        shutil.copytree(grid.parent, tmp_path / str(number))
+    folders = sorted({path.parent for name in ("grid", "search") for path in shipped.glob(f"*/*/{name}.json")})
+    assert folders
+    for number, folder in enumerate(folders):
+        shutil.copytree(folder, tmp_path / str(number))
         assert examine(tmp_path / str(number)) == []
 
 
-def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_untouched(folder):
+@pytest.fixture
+def searched(tmp_path: Path) -> Path:
+    """A search of two variants, and no run."""
+    return write_search(tmp_path / "s", {"a": sweep([0.5] * 6), "b": sweep([0.6] * 6)})
+
+
+def test_a_search_alone_is_examined(searched):
+    assert examine(searched) == []
+    (searched / "studies" / "v00.json").write_text("{")
+    content = json.loads((searched / "studies" / "v01.json").read_text())
+    (searched / "studies" / "v07.json").write_text(json.dumps({**content, "variant_id": "v07"}))
+    (searched / "studies" / "v01.json").write_text(json.dumps({**content, "study_name": "another"}))
+    found = examine(searched)
+    assert [(finding.file, finding.state) for finding in found] == [
+        ("studies/v00.json", "repaired"), ("studies/v01.json", "repaired"), ("studies/v07.json", "noted"),
+    ]  # fmt: skip
+    assert found[1].found == "holds another study, 'another'"
+    assert [finding.file for finding in examine(searched)] == ["studies/v07.json"]
+
+
+def test_a_damaged_search_file_is_quarantined_and_a_missing_one_is_for_a_person(searched):
+    content = json.loads((searched / "search.json").read_text())
+    (searched / "search.json").write_text(json.dumps({**content, "name": "changed", "digest": "0" * 64}))
+    assert [(finding.file, finding.state) for finding in examine(searched)] == [("search.json", "repaired")]
+    assert [(finding.file, finding.state) for finding in examine(searched)] == [("search.json", "open")]
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(folder):
+    folder.record_path("c00s0").write_text("{")
+    (folder.path / "cells" / f".x.json.{'0' * 32}.tmp").touch()
+    before = {path: path.is_file() and path.read_bytes() for path in folder.path.rglob("*")}
+    told = examine(folder.path, dry_run=True)
+    assert {path: path.is_file() and path.read_bytes() for path in folder.path.rglob("*")} == before
+    assert told[1].done == "would be quarantined as c00s0.json.corrupt; its cell runs again"
+    done = examine(folder.path)
+    assert [(one.file, one.found, one.state) for one in told] == [(one.file, one.found, one.state) for one in done]
+
+
+def test_damaged_records_are_quarantined_with_their_predictions_and_the_rest_is_untouched(folder):
     before = files(folder)
     folder.record_path("c00s0").write_text('{"schema": 1, "cell')
-    rewrite(folder.record_path("c01s0"), schema=2)
+    rewrite(folder.record_path("c01s0"), schema=9)
     found = examine(folder.path)
     assert [(finding.file, finding.state) for finding in found] == [
         ("cells/c00s0.json", "repaired"), ("cells/c01s0.json", "repaired"),
         ("predictions/c00s0.npz", "repaired"), ("predictions/c01s0.npz", "repaired"),
     ]  # fmt: skip
     assert found[0].found.startswith("is not whole JSON (")
-    assert found[0].done == "set aside as c00s0.json.corrupt; its cell runs again"
-    assert found[1].found == "is of schema 2; this version reads 1"
-    assert (found[2].found, found[2].done) == ("belongs to no record", "set aside as c00s0.npz.corrupt")
+    assert found[0].done == "quarantined as c00s0.json.corrupt; its cell runs again"
+    assert found[1].found == "is of schema 9; this version reads 2"
+    assert (found[2].found, found[2].done) == ("belongs to no record", "quarantined as c00s0.npz.corrupt")
     after = files(folder)
-    assert after["cells/c01s0.json.corrupt.txt"] == b"c01s0.json is of schema 2; this version reads 1\n"
+    assert after["cells/c01s0.json.corrupt.txt"] == b"c01s0.json is of schema 9; this version reads 2\n"
     assert after["cells/c00s0.json.corrupt"] == b'{"schema": 1, "cell'
     kept = {name: content for name, content in after.items() if ".corrupt" not in name}
     assert kept.items() <= before.items()
@@ -86,7 +128,7 @@ def test_damaged_records_are_set_aside_with_their_predictions_and_the_rest_is_un
     assert examine(folder.path) == []
 
 
-def test_predictions_that_are_not_of_their_records_are_set_aside(folder):
+def test_predictions_that_are_not_of_their_records_are_quarantined(folder):
     folder.predictions_path("c00s1").write_bytes(b"PK")
     folder.predictions_path("c01s0").rename(folder.predictions_path("c01s1"))
     folder.write_predictions("c77s0", RIGHT)
@@ -179,23 +221,23 @@ def test_what_a_report_left_half_written_is_cleared_away(folder):
     assert examine(folder.path) == []
 
 
-def test_predictions_of_a_cell_that_failed_since_are_set_aside(folder):
+def test_predictions_of_a_cell_that_failed_since_are_quarantined(folder):
     folder.write_predictions("c01s1", RIGHT)
     (finding,) = examine(folder.path)
     assert finding.found == "belongs to no record: that of its cell says crashed"
 
 
-def test_damaged_costs_are_set_aside(folder):
+def test_damaged_costs_are_quarantined(folder):
     folder.costs_path("v0").parent.mkdir(exist_ok=True)
-    folder.costs_path("v0").write_text('{"schema": 1, "variant_id": "v1"}')
+    folder.costs_path("v0").write_text('{"schema": 2, "variant_id": "v1"}')
     (finding,) = examine(folder.path)
     assert (finding.file, finding.state) == ("costs/v0.json", "repaired")
     assert finding.found == "holds the costs of another variant, 'v1'"
-    assert finding.done == "set aside as v0.json.corrupt"
+    assert finding.done == "quarantined as v0.json.corrupt"
     assert examine(folder.path) == []
 
 
-def test_damaged_checkpoints_are_set_aside(folder):
+def test_damaged_checkpoints_are_quarantined(folder):
     cell = make_cell()
     checkpoints = Checkpoints(folder.checkpoints_path, cell)
     for num_steps in (1, 2):
@@ -205,7 +247,7 @@ def test_damaged_checkpoints_are_set_aside(folder):
     newest, older = checkpoints.paths()
     newest.write_bytes(newest.read_bytes()[:-1])
     found = f"checkpoints/{newest.name}", "is not whole: its state has another SHA-256"
-    assert examine(folder.path) == [Finding(*found, f"set aside as {newest.name}.corrupt", "repaired")]
+    assert examine(folder.path) == [Finding(*found, f"quarantined as {newest.name}.corrupt", "repaired")]
     assert checkpoints.paths() == [older]
 
 
@@ -240,7 +282,8 @@ with sole_writer(folder.path):
 def test_records_of_other_cells_and_of_other_defaults_are_told_and_left(folder):
     stranger = json.loads(folder.record_path("c00s0").read_text()) | {"cell_id": "c99"}
     folder.record_path("c99").write_text(json.dumps(stranger))
-    rewrite(folder.record_path("c00s1"), cell={"recipe": {"lr": 0.7}})
+    cell = json.loads(folder.record_path("c00s1").read_text())["cell"]
+    rewrite(folder.record_path("c00s1"), cell=cell | {"recipe": cell["recipe"] | {"lr": 0.7}})
     before = files(folder)
     other, foreign, _ = examine(folder.path)
     assert (other.file, other.found) == (
@@ -252,7 +295,7 @@ def test_records_of_other_cells_and_of_other_defaults_are_told_and_left(folder):
     assert files(folder) == before
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1, "name": "onexone"}'])
+@pytest.mark.parametrize("content", [None, "{", '{"schema": 9}', '{"schema": 2, "name": "onexone"}'])
 def test_without_a_grid_a_person_has_to_decide_and_records_stay(folder, content):
     folder.grid_path.unlink()
     if content is not None:
@@ -332,10 +375,10 @@ def test_the_command_tells_what_it_found_and_did(folder, capsys):
     status, out = call(capsys, "doctor", path)
     assert (status, out.splitlines()) == (0, [
         "predictions/c00s0.npz: is no whole archive of arrays (File is not a zip file); "
-        "set aside as c00s0.npz.corrupt",
+        "quarantined as c00s0.npz.corrupt",
         "predictions: lacks those of 1 trained cells: c00s0; the records stand without them; "
         "to make them again: run --fresh --only a --seeds 0",
-        "1 mended or set aside, 1 good to know",
+        "1 mended or quarantined, 1 good to know",
     ])  # fmt: skip
     folder.grid_path.write_text("{")
     status, out = call(capsys, "doctor", path, "--json")

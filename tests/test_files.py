@@ -16,10 +16,10 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
     atomic_stream,
+    quarantine,
     read_json,
     read_regular,
     remove_file,
-    set_aside,
     temporary_files,
     to_json,
     write_atomically,
@@ -174,13 +174,13 @@ def test_json_comes_back(tmp_path):
     path = tmp_path / "record.json"
     content = {"loss": 0.1, "label": "1×1 \x1b", "rows": [{"epoch": 1}, None], "step": -(2**63)}
     write_json(path, content, 1)
-    assert read_json(path, 1) == {"schema": 1, **content}
+    assert read_json(path, 1) == content
 
 
 def test_json_without_a_digest_is_read(tmp_path):
     path = tmp_path / "record.json"
     write_atomically(path, to_json({"schema": 1, "loss": 0.1}))
-    assert read_json(path, 1) == {"schema": 1, "loss": 0.1}
+    assert read_json(path, 1) == {"loss": 0.1}
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.25", "0.24"), ("two", "tvo"), ('"b"', '"c"')])
@@ -198,7 +198,7 @@ def test_json_may_be_written_another_way_as_long_as_it_says_the_same(tmp_path):
     path = tmp_path / "record.json"
     write_json(path, {"loss": 0.25, "rows": [1, 2]}, 1)
     path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
-    assert read_json(path, 1) == {"schema": 1, "loss": 0.25, "rows": [1, 2]}
+    assert read_json(path, 1) == {"loss": 0.25, "rows": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_damaged_files_are_kept_under_numbered_names_with_their_reasons(tmp_path
     path = tmp_path / "record.json"
     for number in range(3):
         path.write_text(str(number))
-        set_aside(path, f"is number {number}")
+        quarantine(path, f"is number {number}")
     assert {kept.name: kept.read_text() for kept in tmp_path.iterdir()} == {
         "record.json.corrupt": "0", "record.json.corrupt.txt": "record.json is number 0\n",
         "record.json.corrupt2": "1", "record.json.corrupt2.txt": "record.json is number 1\n",

@@ -8,9 +8,10 @@ from nin_bench.catalog import RegistryCatalog, check_models, load_plan
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.files import write_json
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell, check_same_question, estimate_cells, plan_cells
-from nin_bench.results import ResultsFolder
+from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner.record import make_record
 
 GRID = """\
@@ -41,15 +42,8 @@ def folder(tmp_path) -> ResultsFolder:
     return ResultsFolder(tmp_path / "results" / "tiny" / "full")
 
 
-def record(cell, outcome: str = "trained") -> dict[str, Any]:
-    return {
-        "cell_id": cell.cell_id,
-        "cell": cell.as_dict(),
-        "outcome": outcome,
-        "attempts": [{"outcome": outcome, "error": None}],
-        "metrics": {},
-        "history": [],
-    }
+def record(cell, outcome: str = "trained") -> Record:
+    return Record.parse(make_record(cell, outcome, started_at="").model_dump())  # as it is read
 
 
 def states(planned: list[PlannedCell]) -> list[str]:
@@ -183,6 +177,13 @@ def test_seeds_run_in_the_outer_loop_and_in_the_grids_order(load, folder):
     assert not folder.path.exists()
 
 
+def retold(stored: Record, section: str, **changes: object) -> Record:
+    """The record of a cell with other values in one section."""
+    plain = stored.model_dump()
+    plain["cell"][section] |= changes
+    return Record.parse(plain)
+
+
 def test_only_what_is_selected_is_planned(load, folder):
     planned = plan_cells(load(seeds=[0], only="mlp*"), folder)
     assert [(one.cell.seed, one.cell.label) for one in planned] == [
@@ -208,6 +209,7 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "seed": 1,
         "state": "done",
         "outcome": "trained",
+        "need": "now",
         "num_epochs_saved": None,
         "estimated_seconds": None,
         "estimated_memory_bytes": None,
@@ -230,9 +232,7 @@ def test_a_cell_with_a_checkpoint_continues_unless_it_is_done(load, folder):
         save(folder, cell, num_epochs=1)
     folder.write_record(record(cells[1], "interrupted"))
     folder.write_record(record(cells[2], "trained"))
-    outdated = record(cells[3], "trained")
-    outdated["cell"]["recipe"]["momentum"] = 0.5
-    folder.write_record(outdated)
+    folder.write_record(retold(record(cells[3], "trained"), "recipe", momentum=0.5))
     (damaged,) = folder.checkpoints_path.glob(f"{cells[4].cell_id}.*")
     damaged.write_bytes(damaged.read_bytes()[:150])
     planned = plan_cells(load(), folder)
@@ -260,33 +260,22 @@ def test_a_damaged_record_is_missing(load, folder):
 
 def test_a_record_of_another_default_is_outdated(load, folder):
     cell, *_ = load().selected
-    for section, field in [
-        ("recipe", "momentum"),
-        ("data", "normalize"),
-        ("model", "width"),
-        ("model", "revision"),
+    for section, changes in [
+        ("recipe", {"momentum": 0.5}),
+        ("data", {"normalize": "dataset"}),
+        ("model", {"width": 7.0}),
+        ("model", {"revision": 9}),
     ]:
-        stored = record(cell)
-        stored["cell"][section][field] = "another"
-        folder.write_record(stored)
+        folder.write_record(retold(record(cell), section, **changes))
         assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["outdated"]
 
 
-@pytest.mark.parametrize(
-    ("stored", "state"),
-    [
-        ({}, "done"),  # it does not tell, and is taken by its id
-        ({"seed": 99}, "outdated"),
-        ({"recipe": {"younger": 1}}, "outdated"),
-        ([], "missing"),  # damaged
-        (None, "missing"),
-        ({"model": None}, "missing"),
-    ],
-)
-def test_a_record_is_of_the_cell_that_it_tells(load, folder, stored, state):
+def test_a_record_whose_cell_cannot_be_read_is_missing(load, folder):
     cell, *_ = load().selected
-    folder.write_record({**record(cell), "cell": stored})
-    assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == [state]
+    plain = record(cell).model_dump()
+    for told in ({}, [], None, {**plain["cell"], "model": None}, {**plain["cell"], "recipe": {"younger": 1}}):
+        write_json(folder.record_path(cell.cell_id), {**plain, "cell": told}, Record.SCHEMA)
+        assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["missing"]
 
 
 def test_what_is_done_is_wanted_again_afresh(load, folder):
@@ -302,15 +291,16 @@ def test_what_is_done_is_wanted_again_afresh(load, folder):
 def test_a_record_from_before_a_field_was_there_is_still_done(load, folder):
     cell, *_ = load().selected
     stored = record(cell)
+    plain = stored.model_dump()
     for section, field in [("recipe", "label_smoothing"), ("data", "folder"), ("model", "batch_norm")]:
-        del stored["cell"][section][field]
-    folder.write_record(stored)
+        del plain["cell"][section][field]
+    folder.write_record(Record.parse(plain))
     assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["done"]
 
 
 def test_a_folder_takes_more_seeds_models_and_hypotheses(load, folder):
     check_same_question(load(), folder)  # there is no folder yet
-    folder.write_grid(load().as_dict())
+    folder.write_grid(load().resolved("cpu"))
     check_same_question(load(), folder)
     more = GRID.replace("[1, 0]", "5") + (
         "  - {name: mlp, recipe: {epochs: 9}}\n"
@@ -334,7 +324,7 @@ def test_a_folder_takes_more_seeds_models_and_hypotheses(load, folder):
     ],
 )
 def test_a_folder_takes_no_other_data_or_recipe(load, folder, line, changed, message):
-    folder.write_grid(load().as_dict())
+    folder.write_grid(load().resolved("cpu"))
     with pytest.raises(ResultsError) as caught:
         check_same_question(load(GRID.replace(line, changed)), folder)
     remedy = "to try things out, choose another folder with --results; else undo the change, or remove the folder"
@@ -342,7 +332,7 @@ def test_a_folder_takes_no_other_data_or_recipe(load, folder, line, changed, mes
 
 
 def test_a_folder_takes_no_other_grid(load, folder):
-    folder.write_grid(load(GRID.replace("name: tiny", "name: other")).as_dict())
+    folder.write_grid(load(GRID.replace("name: tiny", "name: other")).resolved("cpu"))
     with pytest.raises(ResultsError) as caught:
         check_same_question(load(), folder)
     assert str(caught.value) == (
@@ -351,9 +341,9 @@ def test_a_folder_takes_no_other_grid(load, folder):
 
 
 def test_a_folder_from_before_a_field_was_there_is_of_the_same_question(load, folder):
-    stored = load().as_dict()
-    stored["recipe"] = {key: value for key, value in stored["recipe"].items() if key != "label_smoothing"}
-    folder.write_grid(stored)
+    stored = load().resolved("cpu")
+    recipe = {key: value for key, value in stored.recipe.items() if key != "label_smoothing"}
+    folder.write_grid(stored.model_copy(update={"recipe": recipe}))
     check_same_question(load(), folder)
 
 
@@ -370,7 +360,7 @@ def test_a_micro_batch_beside_batch_normalisation_is_refused_at_its_place(load):
 
 
 def test_a_folder_whose_grid_is_torn_is_refused(load, folder):
-    folder.write_grid(load().as_dict())
+    folder.write_grid(load().resolved("cpu"))
     folder.grid_path.write_text("{")
     with pytest.raises(ResultsError, match=r"grid\.json"):
         check_same_question(load(), folder)
@@ -381,7 +371,7 @@ def test_a_plan_is_checked_and_writes_nothing(load, folder):
     assert not folder.path.exists()
     with pytest.raises(InputError, match="too small"):
         load_plan(load(overrides=["data.resolution=4"]), folder)
-    folder.write_grid(load(overrides=["recipe.epochs=5"]).as_dict())
+    folder.write_grid(load(overrides=["recipe.epochs=5"]).resolved("cpu"))
     with pytest.raises(ResultsError, match="another recipe"):
         load_plan(load(), folder)
 

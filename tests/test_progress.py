@@ -19,6 +19,7 @@ from nin_bench.plan import PlannedCell
 from nin_bench.progress import estimate_line, memory_warning, progress_on
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
+from nin_bench.runner.record import make_record
 from nin_bench.search.events import (
     SearchPlanned,
     TrialEnded,
@@ -44,7 +45,8 @@ def cell(seed: int, epochs: int = 2) -> Cell:
 def ended(
     seed: int, outcome: str, error: str | None = None, *, accuracy: float | None = None, will_retry: bool = False
 ) -> CellEnded:
-    record = {"outcome": outcome, "attempts": [{"error": error}], "metrics": {"test_accuracy": accuracy}}
+    metrics = {"test_accuracy": accuracy}
+    record = make_record(cell(seed), outcome, started_at="", error=error, metrics=metrics)
     return CellEnded(cell(seed), record, will_retry)
 
 
@@ -61,7 +63,7 @@ STORY: list[Event] = [
             PlannedCell(cell(3), "done", "trained"),
         ],
         SLOTS,
-        ["cells/0.json was set aside"],
+        ["cells/0.json was quarantined"],
     ),
     CellStarted(cell(0), "cpu"),
     CellStarted(cell(1), "cpu"),
@@ -95,7 +97,7 @@ def lines_of(events: list[Event]) -> list[str]:
 def test_without_a_terminal_each_event_is_a_plain_line(clock):
     assert lines_of(STORY) == [
         "tiny, profile full",
-        "cells/0.json was set aside",
+        "cells/0.json was quarantined",
         "3 of 4 cells to run (1 done before, 1 to try again, 1 outdated) on 2 × cpu",
         "nin head=[gap] seed 0: started on cpu",
         "nin head=[gap] seed 1: started on cpu",
@@ -166,9 +168,9 @@ def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
 RESUMED: list[Event] = [
     Planned([PlannedCell(cell(0, 4), "continue", "interrupted", num_epochs_saved=2)], SLOTS, []),
     CellStarted(cell(0, 4), "cpu"),
-    CellResumed(cell(0, 4), is_resumed=True, num_epochs=1, notes=["checkpoints/0.8.ckpt was set aside"]),
+    CellResumed(cell(0, 4), is_resumed=True, num_epochs=1, notes=["checkpoints/0.8.ckpt was quarantined"]),
     EpochEnded(cell(0, 4), {"epoch": 2, "train_loss": 2.0}),
-    CellResumed(cell(0, 4), is_resumed=False, num_epochs=0, notes=["checkpoints/0.4.ckpt was set aside"]),
+    CellResumed(cell(0, 4), is_resumed=False, num_epochs=0, notes=["checkpoints/0.4.ckpt was quarantined"]),
 ]
 
 
@@ -176,10 +178,10 @@ def test_a_cell_that_goes_on_says_from_where(clock):
     assert lines_of(RESUMED)[1:] == [
         "1 of 1 cells to run (0 done before, 1 to go on from a checkpoint) on 2 × cpu",
         "nin head=[gap] seed 0: started on cpu",
-        "checkpoints/0.8.ckpt was set aside",
+        "checkpoints/0.8.ckpt was quarantined",
         "nin head=[gap] seed 0: goes on after epoch 1/4",
         "nin head=[gap] seed 0: epoch 2/4, loss 2.000",
-        "checkpoints/0.4.ckpt was set aside",
+        "checkpoints/0.4.ckpt was quarantined",
         "nin head=[gap] seed 0: starts over",
     ]
 

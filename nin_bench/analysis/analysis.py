@@ -3,7 +3,6 @@
 A section of the report is a function here, or in a module beside this one, and a field of `Analysis`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,6 +32,7 @@ from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
 from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.results import Results
 from nin_bench.results.artefact import Artefact
+from nin_bench.results.schema import ResolvedGrid
 from nin_bench.stats import ImageError
 
 COSTS = ("num_params", "num_macs", "train_seconds")
@@ -88,7 +88,8 @@ class Cell:
     @property
     def healthy(self) -> bool | None:
         """Whether its network is healthy; None if it trained too few steps to tell."""
-        return self.metrics.get("healthy") if self.outcome == "trained" else False
+        failed = self.metrics["failed"]
+        return (None if failed is None else not failed) if self.outcome == "trained" else False
 
 
 class Analysis(Artefact):
@@ -146,26 +147,26 @@ class Analysis(Artefact):
 def analyse(results: Results) -> Analysis:
     """Compute everything that follows from a results folder."""
     grid, stored = results.grid, Stored(results)
-    names, lock = Names.of(grid["variants"]), Lock.read(grid)
+    names, lock = Names.of(grid.variants), Lock.read(grid)
     rows, verdicts, histories = compare_variants(results), judge(results), find_histories(results)
     looked_at = {row.label for row in rows[:MOST_VARIANTS]}
     looked_at |= {label for verdict in verdicts for label in verdict.compare}
     lost_classes, losing_networks = find_lost_classes(stored, looked_at)
     unwell = troubles(results)
     return Analysis(
-        name=grid["name"],
-        profile=grid["profile"],
-        question=grid["question"],
+        name=grid.name,
+        profile=grid.profile,
+        question=grid.question,
         num_cells=len(results.cells),
         outcomes=count_outcomes(results),
         num_collapsed=sum(trouble.collapsed for trouble in unwell),
-        seeds=grid["seeds"],
-        baseline=grid.get("baseline"),
+        seeds=list(grid.seeds),
+        baseline=grid.baseline,
         names=names,
-        lock=LockState(intact=lock.intact, given_up=lock.given_up(grid["hypotheses"])),
+        lock=LockState(intact=lock.intact, given_up=lock.given_up(grid.hypotheses)),
         hypotheses=verdicts,
         test_set_errors=image_errors(stored, verdicts),
-        open_claims=[OpenClaim(**claim) for claim in grid.get("open_claims", [])],
+        open_claims=[OpenClaim(one.claim, one.reason) for one in grid.open_claims],
         setting=describe_setting(results),
         chance=chance_level(results),
         matches=_matches(grid),
@@ -184,24 +185,24 @@ def analyse(results: Results) -> Analysis:
         losing_networks=losing_networks,
         troubles=unwell,
         missing=missing_seeds(results),
-        caveats=grid.get("caveats", []),
+        caveats=list(grid.caveats),
         left_out=[*results.left_out, *stored.left_out],
     )
 
 
-def _matches(grid: Mapping[str, Any]) -> list[MatchedVariant]:
-    matched = [variant for variant in grid["variants"] if variant.get("match")]
-    return [MatchedVariant(label=variant["label"], **variant["match"]) for variant in matched]
+def _matches(grid: ResolvedGrid) -> list[MatchedVariant]:
+    matched = [(variant.label, variant.match) for variant in grid.variants if variant.match]
+    return [MatchedVariant(label=label, **match.model_dump()) for label, match in matched]
 
 
 def _cells(results: Results) -> list[Cell]:
-    planned = {cell["cell_id"]: cell for cell in results.grid["cells"]}
+    planned = {cell.cell_id: cell for cell in results.grid.cells}
     return [
         Cell(
-            **{name: planned[record["cell_id"]][name] for name in ("cell_id", "variant_id", "label", "seed")},
-            outcome=record["outcome"],
-            metrics=record["metrics"],
-            history={name: [row.get(name) for row in record["history"]] for name in CURVES},
+            **planned[record.cell_id].model_dump(),
+            outcome=record.outcome,
+            metrics=record.metrics.model_dump(exclude={"confusion"}),
+            history={name: [getattr(row, name) for row in record.history] for name in CURVES},
         )
         for record in results.records
     ]

@@ -34,8 +34,7 @@ def is_trained(cells: pd.DataFrame) -> pd.Series:
 
 def health(cells: pd.DataFrame) -> pd.Series:
     """0 for a network that failed, 1 for any other, NaN where that is not known, as of a cell without a record."""
-    # Records from before there was `failed` have `healthy`.
-    known = (1 - numbers(cells, "failed")).fillna(numbers(cells, "healthy")).where(is_trained(cells), 0.0)
+    known = (1 - numbers(cells, "failed")).where(is_trained(cells), 0.0)
     return known.where(cells["outcome"] != "missing")
 
 
@@ -59,8 +58,6 @@ def metric_values(cells: pd.DataFrame, name: str) -> pd.Series:
         return failed(cells)
     assert metric.record is not None, f"{name} is in no record"
     values = numbers(cells, metric.record)
-    if name == "observed_images_per_second":  # which records from before had under another name
-        values = values.fillna(numbers(cells, "train_images_per_second"))
     return values if metric.minus is None else values - numbers(cells, metric.minus)
 
 

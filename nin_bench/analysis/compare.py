@@ -25,6 +25,7 @@ from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
 from nin_bench.results.artefact import Artefact
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import (
     ALPHA,
     Interval,
@@ -141,13 +142,13 @@ class FolderComparison(Artefact):
 def compare_results(a: Results, b: Results) -> FolderComparison:
     """Compute what moved from one results folder to another."""
     pairs = _matched(a, b)
-    matched_a, matched_b = ({pair[side]["variant_id"] for pair in pairs} for side in (0, 1))
+    matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
     return FolderComparison(
         a=_about(a),
         b=_about(b),
         moves=_moves(a, b, pairs),
-        only_in_a=[one["label"] for one in a.grid["variants"] if one["variant_id"] not in matched_a],
-        only_in_b=[one["label"] for one in b.grid["variants"] if one["variant_id"] not in matched_b],
+        only_in_a=[one.label for one in a.grid.variants if one.variant_id not in matched_a],
+        only_in_b=[one.label for one in b.grid.variants if one.variant_id not in matched_b],
         settings=_settings(pairs),
         environment=_environments(a, b),
     )
@@ -155,24 +156,23 @@ def compare_results(a: Results, b: Results) -> FolderComparison:
 
 def _about(results: Results) -> About:
     return About(
-        name=results.grid["name"],
-        profile=results.grid["profile"],
-        seeds=results.grid["seeds"],
+        name=results.grid.name,
+        profile=results.grid.profile,
+        seeds=list(results.grid.seeds),
         num_cells=len(results.cells),
         num_trained=int(is_trained(results.cells).sum()),
         left_out=results.left_out,
     )
 
 
-def _matched(a: Results, b: Results) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    by_id = {one["variant_id"]: one for one in a.grid["variants"]}
-    taken = {one["variant_id"] for one in b.grid["variants"]}
-    by_label = {one["label"]: one for one in a.grid["variants"] if one["variant_id"] not in taken}
-    found = [(by_id.get(one["variant_id"]) or by_label.get(one["label"]), one) for one in b.grid["variants"]]
+def _matched(a: Results, b: Results) -> list[tuple[ResolvedVariant, ResolvedVariant]]:
+    by_id, taken = a.grid.variants_by_id, set(b.grid.variants_by_id)
+    by_label = {one.label: one for one in a.grid.variants if one.variant_id not in taken}
+    found = [(by_id.get(one.variant_id) or by_label.get(one.label), one) for one in b.grid.variants]
     return [(before, after) for before, after in found if before is not None]
 
 
-def _moves(a: Results, b: Results, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Move]:
+def _moves(a: Results, b: Results, pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[Move]:
     known_a, known_b = Evidence.of(a), Evidence.of(b)
     sides = [(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
     return [_move(before, after, ALPHA / len(sides)) for before, after in sides]
@@ -201,19 +201,17 @@ class _Side:
         return Tally(sum(network.failed for network in self.networks.values()), len(self.networks))
 
     @classmethod
-    def of(cls, results: Results, evidence: Evidence, variant: Mapping[str, Any]) -> "_Side":
-        cells = results.cells[results.cells["variant_id"] == variant["variant_id"]]
+    def of(cls, results: Results, evidence: Evidence, variant: ResolvedVariant) -> "_Side":
+        cells = results.cells[results.cells["variant_id"] == variant.variant_id]
         trained = cells[is_trained(cells)]
         ids = set(trained["cell_id"])
-        networks = {
-            seed: network for (label, seed), network in evidence.cells.items() if label == variant["label"]
-        }
+        networks = {seed: network for (label, seed), network in evidence.cells.items() if label == variant.label}
         return cls(
-            label=variant["label"],
+            label=variant.label,
             networks={seed: one for seed, one in networks.items() if one.why_missing(_ACCURACY) is None},
-            records={record["cell_id"]: record for record in results.records if record["cell_id"] in ids},
+            records={record.cell_id: record for record in results.records if record.cell_id in ids},
             counts={name: _first(trained, name) for name in _COUNTS},
-            cost=results.cost_entries.get(variant["variant_id"]),
+            cost=results.cost_entries.get(variant.variant_id),
         )
 
 
@@ -278,7 +276,7 @@ def _fisher(a: Tally, b: Tally) -> float:
 
 def _repeats(a: Record, b: Record) -> bool:
     """Whether two records are of the same network, bit for bit."""
-    networks = [[_lasting(values) for values in (record["metrics"], *record["history"])] for record in (a, b)]
+    networks = [[_lasting(dict(values)) for values in (record.metrics, *record.history)] for record in (a, b)]
     return networks[0] == networks[1]
 
 
@@ -302,29 +300,22 @@ def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:
     return found
 
 
-def _settings(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[ChangedField]:
+def _settings(pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[ChangedField]:
     """Fields of matched variants that are not what they were, with the variants that they are of."""
     found: dict[str, ChangedField] = {}
     for before, after in pairs:
-        sides = [
-            dict(flatten({part: one[part] for part in ("model", "data", "recipe")})) for one in (before, after)
-        ]
+        sides = [dict(flatten(one.model_dump(include={"model", "data", "recipe"}))) for one in (before, after)]
         for name in dict.fromkeys([*sides[0], *sides[1]]):
             values = [side.get(name) for side in sides]
             if values[0] != values[1]:
                 key = json.dumps([name, values])
-                found.setdefault(key, ChangedField(name, values[0], values[1], [])).labels.append(after["label"])
+                found.setdefault(key, ChangedField(name, values[0], values[1], [])).labels.append(after.label)
     return list(found.values())
 
 
 def _environments(a: Results, b: Results) -> list[ChangedEnvironment]:
     """What differs between the machines and the software of the two."""
-    sides = [
-        environments(
-            record["environment"] for record in one.records if isinstance(record.get("environment"), dict)
-        )
-        for one in (a, b)
-    ]
+    sides = [environments(record.environment for record in one.records) for one in (a, b)]
     return [
         ChangedEnvironment(name, sides[0].get(name, []), sides[1].get(name, []))
         for name in dict.fromkeys([*sides[0], *sides[1]])

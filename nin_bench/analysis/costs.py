@@ -15,6 +15,7 @@ from nin_bench.analysis.names import Names
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.schema import ResolvedGrid
 from nin_bench.stats import Interval, paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
@@ -70,14 +71,14 @@ class MachineCosts:
 
 def compare_costs(results: Results) -> list[MachineCosts]:
     """What each machine measured of the grid's variants, the grid's own machine first, then who measured most."""
-    found, names = [], Names.of(results.grid["variants"])
+    found, names = [], Names.of(results.grid.variants)
     if results.cost_entries:
         found.append(_of_machine(results.cost_entries, results.grid, names, of_grid=True))
     others: dict[str, dict[str, CostEntry]] = {}
-    for variant in results.grid["variants"]:
-        for entry in _entries(results, variant["variant_id"]):
-            if entry != results.cost_entries.get(variant["variant_id"]):
-                others.setdefault(entry.machine.fingerprint, {})[variant["variant_id"]] = entry
+    for variant_id in results.grid.variants_by_id:
+        for entry in _entries(results, variant_id):
+            if entry != results.cost_entries.get(variant_id):
+                others.setdefault(entry.machine.fingerprint, {})[variant_id] = entry
     apart = [_of_machine(entries, results.grid, names, of_grid=False) for _, entries in sorted(others.items())]
     return found + sorted(apart, key=lambda costs: len(costs.rows), reverse=True)
 
@@ -101,11 +102,11 @@ def _entries(results: Results, variant_id: str) -> Sequence[CostEntry]:
 
 
 def _of_machine(
-    entries: Mapping[str, CostEntry], grid: Mapping[str, Any], names: Names, *, of_grid: bool
+    entries: Mapping[str, CostEntry], grid: ResolvedGrid, names: Names, *, of_grid: bool
 ) -> MachineCosts:
-    variants = {variant["variant_id"]: variant["label"] for variant in grid["variants"]}
+    variants = {variant.variant_id: variant.label for variant in grid.variants}
     measured = {key: entries[key] for key in variants if key in entries}
-    baseline = next((key for key in measured if variants[key] == grid.get("baseline")), None)
+    baseline = next((key for key in measured if variants[key] == grid.baseline), None)
     rows = [
         _row(
             (key, variants[key], names[variants[key]]),

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from nin_bench.analysis.cells import known_metrics, numbers
 from nin_bench.analysis.costs import paired_samples
 from nin_bench.analysis.curves import chance_level
-from nin_bench.analysis.lock import Entry
 from nin_bench.analysis.pairs import NO_RECORD, Contrast, Network, Pairs
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.schema import ClaimPoint, Hypothesis
 from nin_bench.stats import Claim, PairedShares, PairedTest, paired_shares, paired_test
 
 LAYER_KINDS = ("convolution", "pointwise", "dense", "other")
@@ -43,7 +43,7 @@ Test = PairedTest | PairedShares | Counts
 class HypothesisTest:
     """A hypothesis, the pairs that speak on it, and the test that judges it."""
 
-    entry: Entry
+    entry: Hypothesis
     metric: Metric
     claim: Claim
     test: Test | str
@@ -54,7 +54,7 @@ class HypothesisTest:
     @property
     def ratio(self) -> bool:
         """Whether A over B is claimed."""
-        return self.entry.get("factor") is not None
+        return self.entry.factor is not None
 
     @property
     def by_round(self) -> bool:
@@ -85,7 +85,7 @@ class Evidence:
     def of(cls, results: Results) -> "Evidence":
         """Look it up in a results folder as read."""
         cells = results.cells
-        labels = {variant["variant_id"]: variant["label"] for variant in results.grid["variants"]}
+        labels = {variant.variant_id: variant.label for variant in results.grid.variants}
         chance = chance_level(results).accuracy
         values = known_metrics(cells).assign(
             chance_accuracy=numbers(cells, "chance_accuracy").fillna(math.nan if chance is None else chance),
@@ -100,7 +100,7 @@ class Evidence:
             costs={labels[variant_id]: entry for variant_id, entry in results.cost_entries.items()},
         )
 
-    def test(self, entry: Entry, seeds: Sequence[int], contrast: Contrast | None = None) -> HypothesisTest:
+    def test(self, entry: Hypothesis, seeds: Sequence[int], contrast: Contrast | None = None) -> HypothesisTest:
         """The test of a hypothesis, or why there is none.
 
         Args:
@@ -108,7 +108,7 @@ class Evidence:
             seeds: those that count.
             contrast: the variants to compare, where they are not those of the whole hypothesis.
         """
-        metric, claim, ratio = METRICS[entry["metric"]], claim_of(entry), entry.get("factor") is not None
+        metric, claim, ratio = METRICS[entry.metric], claim_of(entry), entry.factor is not None
         contrast = contrast or contrast_of(entry)
 
         def resting_on(test: Test | str, pairs: Pairs | None = None) -> HypothesisTest:
@@ -116,7 +116,7 @@ class Evidence:
 
         if unknown := sorted(set(contrast.labels) - {label for label, _ in self.cells}):
             return resting_on(f"no cell of {' or '.join(unknown)} was planned")
-        if entry.get("kinds"):
+        if entry.kinds:
             return resting_on(self._kinds(entry, ratio=ratio))
         if metric.kind == "observed":
             return resting_on(f"{metric.title} was seen while cells trained side by side, not measured on its own")
@@ -154,10 +154,11 @@ class Evidence:
             return f"a factor needs values above 0, and {metric.name} has others"
         return paired_test(contrast.of(values, ratio=ratio), heavy_tailed=False)
 
-    def _kinds(self, entry: Entry, *, ratio: bool) -> Counts | PairedTest | str:
+    def _kinds(self, entry: Hypothesis, *, ratio: bool) -> Counts | PairedTest | str:
         """Two kinds of one variant's layers, by their shares of a count or, by round, of the layers' time."""
-        label, metric = entry["compare"][0], METRICS[entry["metric"]]
-        costs, (a, b) = self.costs.get(label), entry["kinds"]
+        label, metric = entry.compare[0], METRICS[entry.metric]
+        assert entry.kinds is not None
+        costs, (a, b) = self.costs.get(label), entry.kinds
         if costs is None:
             return f"no costs of {label} were measured"
         if metric.deterministic:
@@ -187,19 +188,18 @@ class Evidence:
         return counted
 
 
-def claim_of(entry: Entry) -> Claim:
+def claim_of(entry: Hypothesis) -> Claim:
     """What a hypothesis claims of a difference; of the logarithm of the ratio, where it claims a factor."""
-    margin = math.log(entry["factor"]) if entry.get("factor") else entry.get("margin") or 0.0
-    return Claim(entry["expect"], margin)
+    return Claim(entry.expect, math.log(entry.factor) if entry.factor else entry.margin or 0.0)
 
 
-def contrast_of(entry: Entry) -> Contrast:
+def contrast_of(entry: Hypothesis | ClaimPoint) -> Contrast:
     """The variants that a hypothesis compares; over an axis, the mean of what it compares at each value."""
-    if points := entry.get("points"):
-        return Contrast.mean([contrast_of(point) for point in points])
-    a, b = entry["compare"]
-    if entry.get("minus"):
-        c, d = entry["minus"]
+    if isinstance(entry, Hypothesis) and entry.points:
+        return Contrast.mean([contrast_of(point) for point in entry.points])
+    a, b = entry.compare
+    if entry.minus:
+        c, d = entry.minus
         return Contrast.interaction((a, b), (c, d))
     return Contrast.difference(a, b)
 

@@ -74,7 +74,7 @@ def find_interactions(results: Results, names: Names) -> list[Product]:
     models: dict[str, dict[str, Mapping[str, str]]] = {}
     for label, model in names.models.items():
         models.setdefault(model, {})[label] = names.fields[label]
-    baseline = results.grid.get("baseline") or ""
+    baseline = results.grid.baseline or ""
     evidence = Evidence.of(results)
     for model, variants in models.items():
         axes = names.axes[model]
@@ -122,7 +122,7 @@ def _product(
             for a in levels[0]
             for b in levels[1]
         ],
-        contrasts=_contrasts(levels, labels, evidence, results.grid["seeds"], start, axes),
+        contrasts=_contrasts(levels, labels, evidence, results.grid.seeds, start, axes),
     )
 
 

@@ -34,7 +34,7 @@ class LostClasses:
     """The share of test images that belong to the lost classes: each is classified wrongly."""
     no_prediction: float | None
     """The share of test images on which every map was silent."""
-    accuracy: float
+    accuracy: float | None
     accuracy_of_others: float | None
     """On the test images of the other classes."""
 
@@ -58,8 +58,8 @@ def find_lost_classes(stored: Stored, labels: Collection[str]) -> tuple[list[Los
     """
     found, known = [], Counter[str]()
     for record in stored.results.records:
-        label = stored.places[record["cell_id"]]["label"]
-        if record["outcome"] != "trained" or label not in labels:
+        label = stored.places[record.cell_id].label
+        if record.outcome != "trained" or label not in labels:
             continue
         lost, is_known = _look(stored, record)
         known[label] += is_known
@@ -70,9 +70,9 @@ def find_lost_classes(stored: Stored, labels: Collection[str]) -> tuple[list[Los
 
 
 def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
-    metrics, predictions, place = record["metrics"], stored.of(record), stored.places[record["cell_id"]]
-    num_dead, dead = metrics.get("num_dead_maps"), metrics.get("dead_maps")
-    dead = [] if num_dead == 0 else dead
+    metrics, predictions, place = record.metrics, stored.of(record), stored.places[record.cell_id]
+    num_dead = metrics.num_dead_maps
+    dead = [] if num_dead == 0 else None if metrics.dead_maps is None else list(metrics.dead_maps)
     lost: list[int] | None = dead
     silent = share = others = None
     num_classes = max(dead or [0]) + 1
@@ -90,26 +90,26 @@ def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
         return None, lost is not None
     if dead is None and num_dead and lost is not None and len(lost) == num_dead:
         dead = lost  # a dead map is never the largest
-    names = class_names(dataset_of(stored.results, place["variant_id"]), num_classes)
+    names = class_names(dataset_of(stored.results, place.variant_id), num_classes)
     return LostClasses(
-        cell_id=record["cell_id"],
-        label=place["label"],
-        seed=place["seed"],
-        healthy=metrics.get("healthy"),
+        cell_id=record.cell_id,
+        label=place.label,
+        seed=place.seed,
+        healthy=None if metrics.failed is None else not metrics.failed,
         classes=None if lost is None else [names[number] for number in lost],
         dead_maps=None if dead is None else [names[number] for number in dead],
         died_after=_died_after(record, dead, names),
         images_lost=share,
         no_prediction=silent,
-        accuracy=metrics["test_accuracy"],
+        accuracy=metrics.test_accuracy,
         accuracy_of_others=others,
     ), True
 
 
 def _died_after(record: Record, dead: Sequence[int] | None, names: Sequence[str]) -> dict[str, int] | None:
     """The first epoch from which each class's map stays dead; none of one that validation images woke."""
-    by_epoch = [row.get("dead_maps") for row in record["history"]]
-    if not dead or not by_epoch or any(maps is None for maps in by_epoch):
+    by_epoch = [row.dead_maps for row in record.history if row.dead_maps is not None]
+    if not dead or not by_epoch or len(by_epoch) < len(record.history):
         return None
     found = {}
     for number in dead:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nin_bench.results.schema import ResolvedVariant
+
 
 @dataclass(frozen=True)
 class Names:
@@ -31,11 +33,12 @@ class Names:
     def contrast(self, a: str, b: str) -> tuple[str, str]:
         """Two variants by the fields in which they differ; their names, if they are of two models.
 
+        >>> both = {"data": {"name": "digits"}, "recipe": {}}
         >>> variants = [
-        ...     {"label": f"nin {n}", "model": {"name": "nin", "pointwise": n}, "data": {}, "recipe": {}}
+        ...     {"variant_id": f"v{n}", "label": f"nin {n}", "model": {"name": "nin", "pointwise": n}, **both}
         ...     for n in (1, 2)
         ... ]
-        >>> Names.of(variants).contrast("nin 2", "nin 1")
+        >>> Names.of([ResolvedVariant.model_validate(one) for one in variants]).contrast("nin 2", "nin 1")
         ('pointwise=2', 'pointwise=1')
         """
         first, second = self.fields.get(a, {}), self.fields.get(b, {})
@@ -46,15 +49,11 @@ class Names:
         return words_a, words_b
 
     @classmethod
-    def of(cls, variants: Sequence[Mapping[str, Any]]) -> "Names":
-        """Name the variants of a grid.
-
-        Args:
-            variants: with `label`, `model`, `data` and `recipe`, as grid.json has them.
-        """
-        by_model: dict[str, list[Mapping[str, Any]]] = {}
+    def of(cls, variants: Sequence[ResolvedVariant]) -> "Names":
+        """Name the variants of a grid."""
+        by_model: dict[str, list[ResolvedVariant]] = {}
         for variant in variants:
-            by_model.setdefault(variant["model"]["name"], []).append(variant)
+            by_model.setdefault(variant.model.name, []).append(variant)
         fields: dict[str, dict[str, str]] = {}
         axes: dict[str, list[str]] = {}
         not_repeated: dict[str, list[str]] = {}
@@ -63,29 +62,26 @@ class Names:
             axes[model] = _axes([arguments[i] | settings[i] for i in range(len(own))])
             told = dict.fromkeys([*_axes(arguments), *axes[model], *_differing(settings)])
             for variant, values in zip(own, map(dict.__or__, arguments, settings), strict=True):
-                fields[variant["label"]] = {name: values.get(name, "none") for name in told}
+                fields[variant.label] = {name: values.get(name, "none") for name in told}
             if shared := [f"{name}={arguments[0][name]}" for name in _shared(arguments)]:
                 not_repeated[model] = shared
-        by_label = {
-            one["label"]: one["label"] if one.get("own_label") else _name(one, fields[one["label"]])
-            for one in variants
-        }
+        by_label = {one.label: one.label if one.own_label else _name(one, fields[one.label]) for one in variants}
         if len(set(by_label.values())) < len(by_label):
             by_label = {label: label for label in by_label}
-        models = {one["label"]: one["model"]["name"] for one in variants}
+        models = {one.label: one.model.name for one in variants}
         return cls(by_label, models, {label: fields[label] for label in by_label}, axes, not_repeated)
 
 
-def _name(variant: Mapping[str, Any], fields: Mapping[str, str]) -> str:
-    return " ".join([variant["model"]["name"], *(f"{name}={value}" for name, value in fields.items())])
+def _name(variant: ResolvedVariant, fields: Mapping[str, str]) -> str:
+    return " ".join([variant.model.name, *(f"{name}={value}" for name, value in fields.items())])
 
 
-def _arguments(variant: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _word(value) for name, value in variant["model"].items() if name not in {"name", "revision"}}
+def _arguments(variant: ResolvedVariant) -> dict[str, str]:
+    return {name: _word(value) for name, value in variant.model.arguments.items()}
 
 
-def _settings(variant: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _word(value) for part in ("data", "recipe") for name, value in variant[part].items()}
+def _settings(variant: ResolvedVariant) -> dict[str, str]:
+    return {name: _word(value) for part in (variant.data, variant.recipe) for name, value in part}
 
 
 def _word(value: Any) -> str:

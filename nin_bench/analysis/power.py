@@ -12,8 +12,10 @@ from typing import Any
 
 from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
-from nin_bench.grid import Grid, Hypothesis
+from nin_bench.grid import Grid
+from nin_bench.looks import compared_labels, needs_seeds
 from nin_bench.metrics import METRICS
+from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs, looks
 
 POWER = 0.8
@@ -102,20 +104,36 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
         seeds.setdefault(cell.label, set()).add(cell.seed)
     found = []
     for one in grid.hypotheses:
-        level = ALPHA / len(family) if one in family else ALPHA
+        level, kind = ALPHA / len(family) if one in family else ALPHA, METRICS[one.metric].kind
         planned = Power(
             id=one.id,
             metric=one.metric,
             factor=one.factor is not None,
-            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one.model_dump()).labels))),
+            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one).labels))),
             level=level,
             least_pairs=least_pairs(level * looks(len(grid.seeds))[-1].share if grid.until_decided else level),
-            untested=_UNTESTED.get(METRICS[one.metric].kind),
+            untested=_UNTESTED.get("measured" if one.kinds and kind == "observed" else kind),
         )
         at = looks(planned.num_seeds) if grid.until_decided else [Look(planned.num_seeds, 1.0)]
         spread = spread_of(one, grid, read)
         found.append(planned if planned.untested else _with_chances(planned, one, at, *spread))
     return found
+
+
+def expected_seeds(grid: Grid, powers: Sequence[Power]) -> dict[str, float]:
+    """How many seeds each variant is expected to need, by its id, where they are trained until claims are decided.
+
+    Supposes the first scenario of each primary claim; one of which no spread is known takes all seeds.
+    """
+    assert grid.until_decided is not None
+    ids = {variant.label: variant.variant_id for variant in grid.variants}
+    expected = dict.fromkeys(ids.values(), float(grid.until_decided.looks[0]))
+    for one, power in zip(grid.hypotheses, powers, strict=True):
+        if one.primary and needs_seeds(one):
+            seeds = power.scenarios[0].expected_seeds if power.scenarios else power.num_seeds
+            for label in compared_labels(one):
+                expected[ids[label]] = max(expected[ids[label]], seeds)
+    return expected
 
 
 def _with_chances(
@@ -127,7 +145,7 @@ def _with_chances(
     known = replace(planned, spread=spread, failures=failures, detectable_sds=sds)
     if spread is None:
         return known
-    claim, scenarios = claim_of(hypothesis.model_dump()), []
+    claim, scenarios = claim_of(hypothesis), []
     for truth, why in _truths(claim, spread):
         found = chances(
             claim,

@@ -14,7 +14,8 @@ from nin_bench.analysis.verdicts import Verdict
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Record, Results, ResultsFolder
-from nin_bench.results.stored import Predictions, check_predictions
+from nin_bench.results.predictions import Predictions, check_predictions
+from nin_bench.results.schema import PlannedId
 from nin_bench.stats import ImageError, image_error
 
 MOST_VARIANTS = 24
@@ -52,13 +53,13 @@ class Stored:
     """A sentence for each file that was not used."""
 
     @cached_property
-    def places(self) -> dict[str, dict[str, Any]]:
+    def places(self) -> dict[str, PlannedId]:
         """Label, seed and variant of each planned cell, by its id."""
-        return {cell["cell_id"]: cell for cell in self.results.grid["cells"]}
+        return {cell.cell_id: cell for cell in self.results.grid.cells}
 
     def of(self, record: Record) -> Predictions | None:
         """What a record's network said of the test images; None where nothing whole is stored."""
-        cell_id = record["cell_id"]
+        cell_id = record.cell_id
         try:
             found = ResultsFolder(self.results.folder).read_predictions(cell_id)
             if found is not None:
@@ -77,9 +78,9 @@ class Stored:
 def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, ImageError]:
     """By hypothesis on test accuracy: what the test images leave open, over the pairs of healthy networks."""
     records = {
-        (place["label"], place["seed"]): record
+        (place.label, place.seed): record
         for record in stored.results.records
-        for place in [stored.places[record["cell_id"]]]
+        for place in [stored.places[record.cell_id]]
     }
     found: dict[str, ImageError] = {}
     for verdict in verdicts:
@@ -97,7 +98,7 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
     correct: list[list[npt.NDArray[np.bool_]]] = []
     labels: npt.NDArray[Any] | None = None
     for pair in pairs:
-        if not all(record["metrics"].get("healthy") for record in pair):
+        if not all(record.metrics.failed is False for record in pair):
             continue
         predicted = [stored.of(record) for record in pair]
         known = [one for one in predicted if one is not None]
@@ -118,8 +119,8 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
     """Confusions by variant; those of which no healthy cell's predictions are stored are left out."""
     healthy: dict[str, list[Record]] = {}
     for record in stored.results.records:
-        if record["outcome"] == "trained" and record["metrics"].get("healthy"):
-            healthy.setdefault(stored.places[record["cell_id"]]["variant_id"], []).append(record)
+        if record.outcome == "trained" and record.metrics.failed is False:
+            healthy.setdefault(stored.places[record.cell_id].variant_id, []).append(record)
     found = []
     for row in rows[:MOST_VARIANTS]:
         predictions = [stored.of(record) for record in healthy.get(row.variant_id, [])[:MOST_SEEDS]]
@@ -168,7 +169,5 @@ def num_classes_in(predictions: Predictions) -> int:
 
 def dataset_of(results: Results, variant_id: str) -> str | None:
     """The name of the dataset that a variant sees."""
-    return next(
-        (entry["data"].get("name") for entry in results.grid["variants"] if entry["variant_id"] == variant_id),
-        None,
-    )
+    variant = results.grid.variants_by_id.get(variant_id)
+    return variant.data.name if variant else None

@@ -1,14 +1,13 @@
 """Published values beside measured ones: how far apart, and how sure that is, as far as the published allow."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from nin_bench.analysis.cells import number
 from nin_bench.analysis.hypothesis_tests import Evidence
 from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
+from nin_bench.results.schema import Reference
 from nin_bench.stats import Interval, percentile_among, welch_interval
 
 _MOSTLY_ALIKE = 0.1
@@ -49,13 +48,13 @@ class Comparison:
 def compare_references(results: Results) -> list[Comparison]:
     """Hold each of the grid's references against the cells of its variant, in the grid's order."""
     known = Evidence.of(results)
-    return [_compare(reference, known, results) for reference in results.grid.get("references", [])]
+    return [_compare(reference, known, results) for reference in results.grid.references]
 
 
-def _compare(reference: Mapping[str, Any], known: Evidence, results: Results) -> Comparison:
-    metric, label = METRICS[reference["metric"]], reference["model"]
+def _compare(reference: Reference, known: Evidence, results: Results) -> Comparison:
+    metric, label = METRICS[reference.metric], reference.model
     values = _values(metric, label, known, results)
-    published = Spread(reference["value"], reference["sd"], reference["n"])
+    published = Spread(reference.value, reference.sd, reference.n)
     measured = Spread.of(values)
     trained = [cell for (of, _), cell in known.cells.items() if of == label and cell.outcome == "trained"]
     num_collapsed = sum(cell["healthy"] == 0 for cell in trained) if metric.kind == "quality" else 0
@@ -69,23 +68,23 @@ def _compare(reference: Mapping[str, Any], known: Evidence, results: Results) ->
             measured.mean, measured.sd, measured.n, published.mean, published.sd, published.n
         )
     if over_seeds and published.n == 1 and values:
-        percentile = percentile_among(reference["value"], values)
+        percentile = percentile_among(reference.value, values)
     return Comparison(
-        id=reference["id"],
-        says=reference["says"],
+        id=reference.id,
+        says=reference.claim,
         metric=metric.name,
         label=label,
-        source=reference["source"],
-        url=reference["url"],
-        differs=reference["differs"],
+        source=reference.source,
+        url=reference.url,
+        differs=reference.differs,
         published=published,
         measured=measured,
         num_collapsed=num_collapsed,
-        difference=None if measured.mean is None else measured.mean - reference["value"],
+        difference=None if measured.mean is None else measured.mean - reference.value,
         interval=interval,
         percentile=percentile,
-        num_below=sum(value < reference["value"] for value in values),
-        num_equal=sum(value == reference["value"] for value in values),
+        num_below=sum(value < reference.value for value in values),
+        num_equal=sum(value == reference.value for value in values),
         mixed=mixed,
     )
 

@@ -38,16 +38,14 @@ class Setting:
 def describe_setting(results: Results) -> Setting:
     """Data, recipe and machine: what every variant shares, and what differs between them."""
     grid = results.grid
-    fixed, differing = compare_sections(grid["variants"])
+    fixed, differing = compare_sections([variant.model_dump() for variant in grid.variants])
     return Setting(
-        device_kind=grid["device_kind"],
-        seeds=list(grid["seeds"]),
+        device_kind=grid.device_kind,
+        seeds=list(grid.seeds),
         data=fixed["data"],
         recipe=fixed["recipe"],
         differing=differing,
-        environment=environments(
-            record["environment"] for record in results.records if isinstance(record.get("environment"), dict)
-        ),
+        environment=environments(record.environment for record in results.records),
     )
 
 

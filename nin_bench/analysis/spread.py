@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from nin_bench.analysis.grid_file import check_grid_file
 from nin_bench.analysis.hypothesis_tests import Evidence, contrast_of
-from nin_bench.analysis.lock import Entry, with_labels
+from nin_bench.analysis.lock import with_labels
 from nin_bench.analysis.pairs import Pairs
-from nin_bench.grid import Assumption, Grid, Hypothesis
+from nin_bench.grid import Assumption, Grid
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results, ResultsFolder, load_results
+from nin_bench.results.schema import Hypothesis
 
 LEAST_PAIRS = 3
 """Of a pilot: fewer say next to nothing of a spread."""
@@ -68,7 +68,6 @@ class Pilot:
     @classmethod
     def read(cls, folder: Path) -> "Pilot":
         """Read one; ResultsError where it cannot be used."""
-        check_grid_file(folder)
         results = load_results(folder)
         return cls(results, Evidence.of(results))
 
@@ -77,7 +76,7 @@ class Pilot:
         entry = self._entry(hypothesis, grid)
         if entry is None:
             return None, None
-        seeds = sorted({cell["seed"] for cell in self.results.grid["cells"]})
+        seeds = sorted({cell.seed for cell in self.results.grid.cells})
         pairs = self.evidence.test(entry, seeds).pairs
         if pairs is None or not pairs.seeds:
             return None, None
@@ -85,19 +84,20 @@ class Pilot:
         test = sound.test(METRICS[hypothesis.metric], ratio=hypothesis.factor is not None)
         if isinstance(test, str) or test.n < LEAST_PAIRS or not np.ptp(test.differences):
             return None, failures
-        name = f"{self.results.grid['name']}/{self.results.grid['profile']}"
+        name = f"{self.results.grid.name}/{self.results.grid.profile}"
         sd, mean = float(np.std(test.differences, ddof=1)), float(np.mean(test.differences))
         return Spread(sd, "pilot", name, test.n, mean), failures
 
-    def _entry(self, hypothesis: Hypothesis, grid: Grid) -> Entry | None:
+    def _entry(self, hypothesis: Hypothesis, grid: Grid) -> Hypothesis | None:
         """The hypothesis with its variants' labels here; or, in another profile, its namesake."""
         ids = {variant.label: variant.variant_id for variant in grid.variants}
-        here = {variant["variant_id"]: variant["label"] for variant in self.results.grid["variants"]}
-        entry = hypothesis.model_dump()
-        if all(ids[label] in here for label in contrast_of(entry).labels):
-            return with_labels(entry, {label: here.get(variant_id, label) for label, variant_id in ids.items()})
-        named = ((one["id"], one["metric"], one) for one in self.results.grid["hypotheses"])
-        return next((one for *name, one in named if name == [hypothesis.id, hypothesis.metric]), None)
+        here = {variant.variant_id: variant.label for variant in self.results.grid.variants}
+        if all(ids[label] in here for label in contrast_of(hypothesis).labels):
+            return with_labels(
+                hypothesis, {label: here.get(variant_id, label) for label, variant_id in ids.items()}
+            )
+        named = (one for one in self.results.grid.hypotheses if one.id == hypothesis.id)
+        return next((one for one in named if one.metric == hypothesis.metric), None)
 
 
 def _failures(pairs: Pairs) -> Failures | None:

@@ -104,7 +104,7 @@ class MissingSeeds:
 
 def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
-    cells, names = results.cells, Names.of(results.grid["variants"])
+    cells, names = results.cells, Names.of(results.grid.variants)
     variant = cells["variant_id"]
     trained, healthy = is_trained(cells), is_healthy(cells)
 
@@ -133,9 +133,9 @@ def compare_variants(results: Results) -> list[VariantRow]:
     return [
         VariantRow(
             variant_id=key,
-            label=entry["label"],
-            name=names[entry["label"]],
-            baseline=entry["label"] == results.grid.get("baseline"),
+            label=entry.label,
+            name=names[entry.label],
+            baseline=entry.label == results.grid.baseline,
             planned=planned[key],
             trained=num_trained[key],
             escaped=escaped[key],
@@ -148,8 +148,8 @@ def compare_variants(results: Results) -> list[VariantRow]:
             train_images_per_second=speeds[key],
             train_seconds=seconds[key],
         )
-        for entry in results.grid["variants"]
-        if (key := entry["variant_id"]) in planned
+        for entry in results.grid.variants
+        if (key := entry.variant_id) in planned
     ]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nin_bench.analysis.cells import is_trained, number, numbers
 from nin_bench.results import Results
+from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import Step, Survival, survival
 
 SHORT_OF = 0.01
@@ -37,11 +38,11 @@ class Reached:
     """The mean time until the horizon, counting the horizon for who had not by then."""
 
     @classmethod
-    def of(cls, variant: Mapping[str, Any], found: Survival) -> "Reached":
+    def of(cls, variant: ResolvedVariant, found: Survival) -> "Reached":
         """Of a variant, by its estimate."""
         return cls(
-            variant_id=variant["variant_id"],
-            label=variant["label"],
+            variant_id=variant.variant_id,
+            label=variant.label,
             n=found.n,
             num_reached=found.num_reached,
             steps=found.steps,
@@ -75,7 +76,7 @@ def find_target(results: Results, history: pd.DataFrame) -> Target | None:
     """
     cells = results.cells
     trained = is_trained(cells)
-    label = results.grid.get("baseline")
+    label = results.grid.baseline
     of_baseline = cells["label"] == label
     final = numbers(cells, "validation_accuracy").where(trained & (of_baseline if label else True)).dropna()
     if final.empty:
@@ -99,12 +100,12 @@ def find_escapes(results: Results) -> list[Reached]:
 
 def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, float]) -> list[Reached]:
     """Estimate for each variant; a cell that ended for good is followed to its last planned epoch."""
-    planned = {variant["variant_id"]: variant["recipe"]["epochs"] for variant in results.grid["variants"]}
+    planned = {variant.variant_id: variant.recipe.epochs for variant in results.grid.variants}
     last = results.history.groupby("cell_id")["epoch"].max().to_dict() if len(results.history) else {}
     found = []
     groups = {str(key): group for key, group in cells.groupby("variant_id", sort=False)}
-    for variant in results.grid["variants"]:
-        key = variant["variant_id"]
+    for variant in results.grid.variants:
+        key = variant.variant_id
         if key not in groups:
             continue
         times, reached = [], []

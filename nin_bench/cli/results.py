@@ -85,14 +85,17 @@ def status(
     from nin_bench.results import load_results
     from nin_bench.results.folder_lock import lock_holder
 
+    if not (folder / "grid.json").exists() and (folder / "search.json").exists():
+        _print_search_status(folder, as_json)
+        return
     results = load_results(folder)
     outcomes = Counter(row["outcome"] for row in results.rows)
     saved = _epochs_saved(results)
     holder = lock_holder(folder)
     if as_json:
         document = {
-            "grid": results.grid["name"],
-            "profile": results.grid["profile"],
+            "grid": results.grid.name,
+            "profile": results.grid.profile,
             "in_use_by": holder,
             "num_cells": len(results.rows),
             "outcomes": dict(outcomes),
@@ -108,7 +111,7 @@ def status(
         }
         print_json(document)
         return
-    tell(f"{results.grid['name']}, profile {results.grid['profile']}: {len(results.rows)} cells")
+    tell(f"{results.grid.name}, profile {results.grid.profile}: {len(results.rows)} cells")
     if holder is not None:
         tell(f"  in use by {holder}")
     for outcome, count in outcomes.most_common():
@@ -121,9 +124,43 @@ def status(
         _print_cells(results, saved)
 
 
+def _print_search_status(folder: Path, as_json: bool) -> None:
+    """Of a folder that holds a search and no run."""
+    from nin_bench.results import ResultsFolder
+    from nin_bench.results.folder_lock import lock_holder
+    from nin_bench.results.studies import read_studies
+
+    config, studies, left_out = read_studies(ResultsFolder(folder))
+    holder = lock_holder(folder)
+    trials = config.search.trials
+    done = {key: studies[key].num_done if key in studies else 0 for key in config.variants_by_id}
+    if as_json:
+        document = {
+            "grid": config.name,
+            "profile": config.profile,
+            "in_use_by": holder,
+            "num_trials": trials,
+            "left_out": left_out,
+            "studies": [
+                {"variant_id": variant.variant_id, "label": variant.label, "num_done": done[variant.variant_id]}
+                for variant in config.variants
+            ],
+        }
+        print_json(document)
+        return
+    tell(f"{config.name}, profile {config.profile}: a search of {len(config.variants)} variants")
+    if holder is not None:
+        tell(f"  in use by {holder}")
+    width = max(len(variant.label) for variant in config.variants)
+    for variant in config.variants:
+        tell(f"  {variant.label:{width}}  {done[variant.variant_id]} of {trials} trials")
+    for sentence in left_out:
+        tell(f"  {sentence}")
+
+
 def _epochs_saved(results: "Results") -> dict[str, int]:
     """Of the cells that the next run would continue: how many epochs their checkpoints hold, by their ids."""
-    from nin_bench.results import FINAL_OUTCOMES, ResultsFolder, planned_cells
+    from nin_bench.results import FINAL_OUTCOMES, ResultsFolder
 
     folder = ResultsFolder(results.folder).checkpoints_path
     begun = {path.name.partition(".")[0] for path in folder.glob("*.ckpt")}
@@ -131,18 +168,18 @@ def _epochs_saved(results: "Results") -> dict[str, int]:
         return {}
     from nin_bench.checkpoint import newest_record
 
-    planned = planned_cells(results.grid)
+    planned = results.grid.planned_cells
     going_on = [row["cell_id"] for row in results.rows if row["outcome"] not in FINAL_OUTCOMES]
     return {
-        cell_id: len(record["history"])
+        cell_id: len(record.history)
         for cell_id in going_on
         if cell_id in begun and (record := newest_record(folder, cell_id, planned[cell_id])) is not None
     }
 
 
 def _print_cells(results: "Results", saved: Mapping[str, int]) -> None:
-    epochs = {variant["variant_id"]: variant["recipe"].get("epochs") for variant in results.grid["variants"]}
-    width = max((len(cell["label"]) for cell in results.grid["cells"]), default=0)
+    epochs = {variant.variant_id: variant.recipe.epochs for variant in results.grid.variants}
+    width = max((len(cell.label) for cell in results.grid.cells), default=0)
     for cell in results.rows:
         why = f": {cell['error'].splitlines()[0]}" if isinstance(cell["error"], str) and cell["error"] else ""
         known = saved.get(cell["cell_id"])
@@ -150,11 +187,15 @@ def _print_cells(results: "Results", saved: Mapping[str, int]) -> None:
         tell(f"{cell['label']:{width}}  seed {cell['seed']}  {cell['outcome']}{goes_on}{why}")
 
 
-def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Check a results folder, mend or set aside what can be; exit with 1 where a person has to decide."""
+def doctor(
+    folder: FolderArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a results folder, mend or quarantine what can be; exit with 1 if a person has to decide."""
     from nin_bench.doctor import State, examine
 
-    findings = examine(folder)
+    findings = examine(folder, dry_run=dry_run)
     states = Counter(finding.state for finding in findings)
     if as_json:
         print_json(
@@ -167,8 +208,10 @@ def doctor(folder: FolderArgument, as_json: JsonOption = False) -> None:
         for finding in findings:
             tell(f"{finding.file}: {finding.found}; {finding.done}")
         said: dict[State, str] = {
-            "repaired": "mended or set aside", "open": "for you to decide", "noted": "good to know",
-        }  # fmt: skip
+            "repaired": "to mend or quarantine" if dry_run else "mended or quarantined",
+            "open": "for you to decide",
+            "noted": "good to know",
+        }
         told = [f"{states[state]} {words}" for state, words in said.items() if states[state]]
         tell(", ".join(told) or "all is well")
     sys.exit(1 if states["open"] else 0)

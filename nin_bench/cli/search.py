@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,7 @@ from nin_bench.errors import InputError
 if TYPE_CHECKING:
     from nin_bench.grid import Grid, Variant
     from nin_bench.results import ResultsFolder
+    from nin_bench.results.studies import StudySummary
 
 
 def search(
@@ -135,7 +136,7 @@ def _setting(grid: "Grid") -> str:
     )
 
 
-def _studies(grid: "Grid", folder: "ResultsFolder") -> "list[tuple[Variant, dict[str, Any] | None]]":
+def _studies(grid: "Grid", folder: "ResultsFolder") -> "list[tuple[Variant, StudySummary | None]]":
     """The selected variants, and what the folder keeps of the study of each."""
     from nin_bench.search.folder import read_study
 
@@ -170,18 +171,17 @@ def _print_table(grid: "Grid", folder: "ResultsFolder") -> None:
         tell(f"{variant.label:{width}}  {done}  {_best(study, grid.search.objective)}")
 
 
-def _best(study: "dict[str, Any] | None", objective: str) -> str:
-    if study is None or (best := study["best"]) is None:
+def _best(study: "StudySummary | None", objective: str) -> str:
+    if study is None or (best := study.best_trial) is None:
         return "no trial ran to its end"
 
     def shown(value: float) -> str:
         return f"{value:.1%}" if objective == "validation_accuracy" else f"{value:.3f}"
 
-    (trial,) = (trial for trial in study["trials"] if trial["number"] == best["number"])
-    values = [run["value"] for run in trial["runs"]]
+    values = [run.value for run in best.runs if run.value is not None]
+    assert best.value is not None
     spread = f" ({shown(min(values))} to {shown(max(values))}, n={len(values)})" if len(values) > 1 else ""
     params = ", ".join(
-        f"{name}={value:.3g}" if type(value) is float else f"{name}={value}"
-        for name, value in best["params"].items()
+        f"{name}={value:.3g}" if type(value) is float else f"{name}={value}" for name, value in best.params.items()
     )
-    return f"{objective.replace('_', ' ')} {shown(best['value'])}{spread} with {params}"
+    return f"{objective.replace('_', ' ')} {shown(best.value)}{spread} with {params}"

@@ -1,6 +1,5 @@
 """The question: a YAML file, read into variants, cells and hypotheses. Imports no torch."""
 
-from nin_bench.grid.claims import Hypothesis, Reference
 from nin_bench.grid.entries import Catalog, Size
 from nin_bench.grid.file import Assumption, OpenClaim
 from nin_bench.grid.load import Grid
@@ -13,11 +12,9 @@ __all__ = [
     "Catalog",
     "Choice",
     "Grid",
-    "Hypothesis",
     "Match",
     "OpenClaim",
     "Range",
-    "Reference",
     "SearchSpec",
     "Size",
     "Variant",

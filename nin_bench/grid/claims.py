@@ -1,69 +1,15 @@
 """Hypotheses and references, the patterns in them resolved to variants."""
 
-from typing import Any, Literal
+from typing import Any
 
-from nin_bench.cell import Scalar, Spec
 from nin_bench.errors import shown, unknown_name
 from nin_bench.grid.entries import Pattern
-from nin_bench.grid.file import HypothesisEntry, LayerKind, ReferenceEntry
+from nin_bench.grid.file import HypothesisEntry, ReferenceEntry
 from nin_bench.grid.patterns import PatternIndex, comparable, the_only
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
-
-Pair = tuple[str, str]
-"""Labels of two variants."""
-
-
-class Point(Spec):
-    """A claim at one value of the axis that it is judged over."""
-
-    value: Scalar
-    compare: Pair
-    minus: Pair | None = None
-
-
-class Hypothesis(Spec):
-    """A claim about one variant against another."""
-
-    id: str
-    says: str
-    """The claim, as a sentence."""
-    primary: bool = False
-    """Whether it shares one level with the other primary claims."""
-    metric: str
-    compare: Pair
-    """The two variants; the claim is about the first, relative to the second. The same one twice where `kinds` are
-    compared; those of the first value where the claim is `over` an axis."""
-    minus: Pair | None = None
-    """Two more: the claim is about the difference within `compare`, less the difference within these."""
-    over: str | None = None
-    """An axis: the claim is judged for each of its values, and for all together."""
-    points: tuple[Point, ...] = ()
-    """The claim at each value of `over`, in the grid's order."""
-    kinds: tuple[LayerKind, LayerKind] | None = None
-    """Two kinds of layers; the claim is about the first kind's share of the metric, relative to the second's."""
-    expect: Literal["greater", "less", "equivalent"]
-    margin: float | None = None
-    """The smallest difference that matters, in the metric's unit."""
-    factor: float | None = None
-    """The smallest ratio that matters, above 1."""
-
-
-class Reference(Spec):
-    """A published value, and the variant that it is held against."""
-
-    id: str
-    says: str
-    metric: str
-    model: str
-    """Label of the variant."""
-    value: float
-    n: int
-    sd: float | None
-    source: str
-    url: str | None
-    differs: str | None
+from nin_bench.results.schema import ClaimPoint, Hypothesis, Reference
 
 
 def resolve_hypothesis(entry: HypothesisEntry, node: Node, index: PatternIndex) -> Hypothesis:
@@ -76,7 +22,7 @@ def resolve_hypothesis(entry: HypothesisEntry, node: Node, index: PatternIndex) 
     if entry.of and entry.kinds:
         label = index.the_one(entry.of, node.at("of")).label
         return Hypothesis(
-            says=entry.claim, compare=(label, label), kinds=(entry.kinds[0], entry.kinds[1]), **given
+            claim=entry.claim, compare=(label, label), kinds=(entry.kinds[0], entry.kinds[1]), **given
         )
     if entry.over:
         _check_axis(entry.over, node.at("over"), index)
@@ -100,13 +46,13 @@ def resolve_hypothesis(entry: HypothesisEntry, node: Node, index: PatternIndex) 
             if pair[0][value] is pair[1][value]:
                 raise node.at(field).error(f"both sides are {pair[0][value].label!r}; compare two variants")
     points = [
-        Point(value=value[1], **{field: (a[value].label, b[value].label) for field, (a, b) in sides.items()})
+        ClaimPoint(value=value[1], **{field: (a[value].label, b[value].label) for field, (a, b) in sides.items()})
         for value in first
     ]
     if points[0].minus == points[0].compare:
         raise node.at("minus").error("the same two as in compare; take away another difference")
     return Hypothesis(
-        says=entry.claim,
+        claim=entry.claim,
         compare=points[0].compare,
         minus=points[0].minus,
         points=tuple(points) if entry.over else (),
@@ -148,4 +94,4 @@ def _check_axis(axis: str, node: Node, index: PatternIndex) -> None:
 def resolve_reference(entry: ReferenceEntry, node: Node, index: PatternIndex) -> Reference:
     """A reference with the variant that its pattern matches; InputError where one matches none, or several."""
     variant = index.the_one(entry.model, node.at("model"))
-    return Reference(model=variant.label, **entry.model_dump(exclude={"model"}))
+    return Reference(model=variant.label, claim=entry.says, **entry.model_dump(exclude={"model", "says"}))

@@ -3,15 +3,15 @@
 A list in place of a value is an axis; the grid is the product of its axes, less what `exclude` matches.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
-from nin_bench.grid.claims import Hypothesis, Reference, resolve_hypothesis, resolve_reference
+from nin_bench.grid.claims import resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
 from nin_bench.grid.entries import Catalog
 from nin_bench.grid.file import Assumption, GridFile, OpenClaim, UntilDecided
@@ -22,6 +22,7 @@ from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, sear
 from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
+from nin_bench.results.schema import Hypothesis, Reference, ResolvedGrid
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
@@ -177,6 +178,22 @@ class Grid:
         """The seeds of a search, none of them among the run's."""
         return search_seeds(self.search.seeds, self.seeds) if self.search else ()
 
+    def resolved(
+        self,
+        device_kind: str,
+        machine: Mapping[str, Any] | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> ResolvedGrid:
+        """The grid as grid.json keeps it, not locked yet.
+
+        Args:
+            device_kind: what it runs on, `cpu` or `cuda`.
+            machine: what `describe_machine` says of it.
+            class_names: of the dataset, if all variants see one.
+        """
+        run = {"device_kind": device_kind, "machine": machine, "class_names": class_names}
+        return ResolvedGrid.model_validate({**self.as_dict(), **run})
+
     def as_dict(self) -> dict[str, Any]:
         """Everything a report needs to know of the grid, as plain values."""
         ids = {variant.label: variant.variant_id for variant in self.variants}
@@ -189,6 +206,7 @@ class Grid:
             "data": self.data,
             "recipe": self.recipe,
             "seeds": list(self.seeds),
+            "until_decided": self.until_decided and asdict(self.until_decided),
             "baseline": self.baseline,
             "variants": [variant.as_dict() for variant in self.variants],
             "cells": [
@@ -201,7 +219,7 @@ class Grid:
                 for cell in self.cells
             ],
             "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in self.hypotheses],
-            "open_claims": [claim.model_dump() for claim in self.open_claims],
+            "open_claims": [{"claim": one.says, "reason": one.reason} for one in self.open_claims],
             "caveats": list(self.caveats),
             "references": [reference.model_dump() for reference in self.references],
         }

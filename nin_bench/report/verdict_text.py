@@ -12,8 +12,6 @@ from nin_bench.report.text import human_bytes, number_ranges
 from nin_bench.report.units import Quantity, as_cells
 from nin_bench.stats import least_pairs
 
-_OPENINGS = {"supported": "Yes", "refuted": "No", "undecided": "Not decided"}
-
 CAVEATS = {
     "generalisation_gap": "A smaller gap can also mean that the network learned less; compare the accuracies.",
 }
@@ -54,27 +52,26 @@ class _Wording:
         verdict = self.verdict
         if verdict.verdict == "not testable":
             return f"Not testable: {verdict.reason}."
-        return f"{_OPENINGS[verdict.verdict]}: {self._found()}{self._where()}."
+        if verdict.verdict == "undecided" or verdict.minus is not None or verdict.effect is None:
+            return self._range()
+        if verdict.factor is None and self._quantity.is_zero(verdict.effect):
+            return f"{self.a} and {self.b} have {self._side(verdict.effect)}{self._where()}."
+        apart = " of" if verdict.factor is not None else " than"
+        return f"{self.a} has {self._side(verdict.effect)}{apart} {self.b}{self._where()}."
 
-    def _found(self) -> str:
-        verdict = self.verdict
-        if verdict.verdict != "undecided":
-            if verdict.effect is None:
-                return "most networks failed"
-            if verdict.minus is not None:
-                return f"the one difference in {self.title} less the other is {self._effect()}"
-            apart = " of" if verdict.factor is not None else " than"
-            same = "" if verdict.factor is None and self._quantity.is_zero(verdict.effect) else f"{apart} {self.b}"
-            return self._side(verdict.effect) + same
+    def _range(self) -> str:
+        """What the pairs leave possible, in a sentence."""
+        verdict, least = self.verdict, least_pairs(self.verdict.level)
         if verdict.ends is not None:
             low, high = map(self._end, verdict.ends)
-            return f"anything from {low} to {high}{self._quantity.name} {self.title} fits the {self._pairs()}"
-        least = least_pairs(verdict.level)
+            what = "ratio" if verdict.factor is not None else "difference"
+            title = self.title.removeprefix("of the ")
+            return f"The {what} in {title} is between {low} and {high}{self._quantity.name}{self._where()}."
         if (verdict.n or 0) < least:
             return (
-                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}"
+                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}."
             )
-        return f"so many networks failed that the {self._pairs()} bound nothing"
+        return f"So many networks failed that {self._pairs()} bound nothing."
 
     def _side(self, effect: float) -> str:
         """An effect with its direction and the metric's name."""
@@ -162,7 +159,9 @@ class _Wording:
             }[expect]
         margin = self.verdict.margin or 0.0
         quantity = Quantity(self.verdict.unit, 0)
-        size = f"{quantity.scale * margin:,.6g}{quantity.name}"
+        scaled = quantity.scale * margin
+        name = " point" if quantity.name == " points" and scaled == 1 else quantity.name if scaled else ""
+        size = f"{scaled:,.6g}{name}"
         sign = "−" if margin else ""
         return {"greater": f"above {size}", "less": f"below {sign}{size}", "equivalent": f"within ±{size}"}[expect]
 

@@ -1,17 +1,17 @@
 """What a run leaves in its results folder: written whole, checked when read. Imports no torch."""
 
-from nin_bench.results.folder import FINAL_OUTCOMES, PARTS, ResultsFolder
+from nin_bench.results.folder import PARTS, ResultsFolder
 from nin_bench.results.load import Results, load_results
-from nin_bench.results.stored import Predictions, Record, is_of, planned_cells
+from nin_bench.results.predictions import Predictions
+from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
 
 __all__ = [
     "FINAL_OUTCOMES",
     "PARTS",
     "Predictions",
     "Record",
+    "ResolvedGrid",
     "Results",
     "ResultsFolder",
-    "is_of",
     "load_results",
-    "planned_cells",
 ]

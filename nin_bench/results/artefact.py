@@ -51,8 +51,7 @@ class Artefact(Part):
             FileNotFoundError: there is no such file.
             ResultsError: the system refused to read it.
         """
-        content = read_json(path, cls.SCHEMA, cls.MAX_BYTES)
-        return cls.parse({name: value for name, value in content.items() if name != "schema"})
+        return cls.parse(read_json(path, cls.SCHEMA, cls.MAX_BYTES))
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Self:

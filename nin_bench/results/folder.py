@@ -15,27 +15,16 @@ import numpy.typing as npt
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
     DamagedFileError,
-    read_json,
+    quarantine,
     read_regular,
     remove_file,
     remove_temporary_files,
-    set_aside,
+    temporary_files,
     write_atomically,
-    write_json,
 )
 from nin_bench.results.cost_entry import CostEntry, CostFile
-from nin_bench.results.stored import (
-    SCHEMA,
-    Predictions,
-    Record,
-    check_grid,
-    check_record,
-    pack_predictions,
-    unpack_predictions,
-)
-
-FINAL_OUTCOMES = frozenset({"trained", "diverged", "invalid"})
-"""Outcomes that another try would not change: `run` skips such cells and tries the others again."""
+from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
+from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
 
 PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
 """The folders in a results folder."""
@@ -45,8 +34,6 @@ _Read = TypeVar("_Read")
 REPORT_PARTS = ("report", "report/figures", "report/tables")
 """Those of a report that is written into it."""
 
-MAX_GRID_BYTES = 64 * 2**20
-"""A grid.json of some 300,000 cells."""
 MAX_PREDICTIONS_BYTES = 64 * 2**20
 """More than the predictions of any test set take."""
 
@@ -94,6 +81,15 @@ class ResultsFolder:
         """Where a variant's costs lie."""
         return self.path / "costs" / f"{variant_id}.json"
 
+    @property
+    def search_path(self) -> Path:
+        """What was searched."""
+        return self.path / "search.json"
+
+    def study_path(self, variant_id: str) -> Path:
+        """Where the summary of a variant's study lies."""
+        return self.path / "studies" / f"{variant_id}.json"
+
     def check_writable(self) -> None:
         """Write and remove a file wherever a run will write, before it trains anything.
 
@@ -125,10 +121,16 @@ class ResultsFolder:
 
     def remove_leftovers(self) -> list[Path]:
         """Remove what was being written when its process was killed; only whoever holds the folder's lock may."""
-        folders = (self.path, *(self.path / name for name in (*PARTS, *REPORT_PARTS)))
-        return [removed for folder in folders for removed in remove_temporary_files(folder)]
+        return [removed for folder in self._folders() for removed in remove_temporary_files(folder)]
 
-    def read_grid(self) -> dict[str, Any]:
+    def leftovers(self) -> list[Path]:
+        """What `remove_leftovers` would remove."""
+        return [path for folder in self._folders() for path in temporary_files(folder)]
+
+    def _folders(self) -> list[Path]:
+        return [self.path, *(self.path / name for name in (*PARTS, *REPORT_PARTS))]
+
+    def read_grid(self) -> ResolvedGrid:
         """The grid that the folder was last run with.
 
         Raises:
@@ -141,7 +143,7 @@ class ResultsFolder:
             )
         return grid
 
-    def find_grid(self) -> dict[str, Any] | None:
+    def find_grid(self) -> ResolvedGrid | None:
         """The grid that the folder was last run with, or None where it was never run.
 
         Raises:
@@ -150,24 +152,13 @@ class ResultsFolder:
         for wrong in self.misplaced():
             raise ResultsError(f"{self.path / wrong.part}: {wrong.found}; {wrong.remedy}")
         try:
-            return self.read_grid_file()
+            return ResolvedGrid.read(self.grid_path)
         except FileNotFoundError:
             return None
         except DamagedFileError as error:
             raise ResultsError(
                 f"{self.grid_path} {error}; move it away and run its grid again: its records stay"
             ) from error
-
-    def read_grid_file(self) -> dict[str, Any]:
-        """The content of grid.json.
-
-        Raises:
-            DamagedFileError: the file is torn, of another schema or not what a run writes.
-            FileNotFoundError: there is none.
-        """
-        grid = read_json(self.grid_path, SCHEMA, MAX_GRID_BYTES)
-        check_grid(grid)
-        return grid
 
     def read_record(self, cell_id: str) -> Record | None:
         """A cell's record, or None where there is none.
@@ -176,23 +167,23 @@ class ResultsFolder:
             DamagedFileError: the file is torn, of another schema or of another cell.
         """
         try:
-            record = read_json(self.record_path(cell_id), SCHEMA)
+            record = Record.read(self.record_path(cell_id))
         except FileNotFoundError:
             return None
-        check_record(record, cell_id)
+        record.check_id(cell_id)
         return record
 
-    def read_record_or_set_aside(self, cell_id: str) -> tuple[Record | None, str | None]:
+    def read_record_or_quarantine(self, cell_id: str) -> tuple[Record | None, str | None]:
         """A cell's record; a damaged one is renamed, counts as absent, and is told in a sentence."""
-        return _or_set_aside(self.record_path(cell_id), lambda: self.read_record(cell_id), "its cell runs again")
+        return _or_quarantine(self.record_path(cell_id), lambda: self.read_record(cell_id), "its cell runs again")
 
-    def write_grid(self, grid: Mapping[str, Any]) -> None:
+    def write_grid(self, grid: ResolvedGrid) -> None:
         """Store the grid as resolved."""
-        write_json(self.grid_path, grid, SCHEMA)
+        grid.write(self.grid_path)
 
     def write_record(self, record: Record) -> None:
         """Store a record under its cell's id."""
-        write_json(self.record_path(record["cell_id"]), record, SCHEMA)
+        record.write(self.record_path(record.cell_id))
 
     def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
         """Store what was said of every test image."""
@@ -233,17 +224,27 @@ class ResultsFolder:
         except FileNotFoundError:
             return None
 
-    def read_costs_or_set_aside(self, variant_id: str) -> tuple[CostFile | None, str | None]:
+    def read_costs_or_quarantine(self, variant_id: str) -> tuple[CostFile | None, str | None]:
         """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
         path = self.costs_path(variant_id)
-        return _or_set_aside(path, lambda: self.read_costs(variant_id), "its variant is measured again")
+        return _or_quarantine(path, lambda: self.read_costs(variant_id), "its variant is measured again")
 
     def write_cost(self, variant_id: str, label: str, entry: CostEntry, *, is_whole: bool) -> None:
         """Store what this machine measured of a variant, as `CostFile.with_entry` puts it beside the rest."""
-        costs, _ = self.read_costs_or_set_aside(variant_id)
+        costs, _ = self.read_costs_or_quarantine(variant_id)
         entries = () if costs is None else costs.entries
         file = CostFile(variant_id=variant_id, label=label, entries=entries)
         file.with_entry(entry, is_whole=is_whole).write(self.costs_path(variant_id))
+
+    def final_cells(self, grid: ResolvedGrid) -> set[str]:
+        """Ids of the planned cells that have a final record; damaged ones count as absent."""
+        found = set()
+        for cell in grid.cells:
+            with suppress(DamagedFileError):
+                record = self.read_record(cell.cell_id)
+                if record is not None and record.outcome in FINAL_OUTCOMES:
+                    found.add(cell.cell_id)
+        return found
 
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
@@ -251,10 +252,10 @@ class ResultsFolder:
         return sorted(found - set(planned))
 
 
-def _or_set_aside(path: Path, read: Callable[[], _Read | None], then: str) -> tuple[_Read | None, str | None]:
-    """What is read from a file; a damaged one is set aside, and told with what comes of it."""
+def _or_quarantine(path: Path, read: Callable[[], _Read | None], then: str) -> tuple[_Read | None, str | None]:
+    """What is read from a file; a damaged one is quarantined, and told with what comes of it."""
     try:
         return read(), None
     except DamagedFileError as error:
-        kept = set_aside(path, str(error))
-        return None, f"{path.parent.name}/{path.name} {error}; set aside as {kept.name}, {then}"
+        kept = quarantine(path, str(error))
+        return None, f"{path.parent.name}/{path.name} {error}; quarantined as {kept.name}, {then}"

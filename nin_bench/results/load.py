@@ -3,7 +3,7 @@
 Imports no torch, and pandas only for the tables.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nin_bench.files import DamagedFileError
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.folder import ResultsFolder
-from nin_bench.results.stored import Record, is_of, planned_cells
+from nin_bench.results.schema import Record, ResolvedGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ class Results:
     """A results folder as read: what the report and a user's own analysis start from."""
 
     folder: Path
-    grid: dict[str, Any]
+    grid: ResolvedGrid
     records: list[Record]
     """Readable records of planned cells, in the grid's order."""
     rows: list[dict[str, Any]]
@@ -49,16 +49,16 @@ class Results:
         """One row per recorded epoch: cell_id, variant_id, label, seed, then what the epoch measured."""
         names = {row["cell_id"]: {key: row[key] for key in _NAMES} for row in self.rows}
         return _frame(
-            [{**names[record["cell_id"]], **epoch} for record in self.records for epoch in record["history"]]
+            [{**names[record.cell_id], **epoch.known()} for record in self.records for epoch in record.history]
         )
 
     @cached_property
     def costs(self) -> "pd.DataFrame":
         """One row per variant of `cost_entries`: variant_id, label, the headline figures, named as metrics are."""
-        labels = {variant["variant_id"]: variant["label"] for variant in self.grid["variants"]}
+        variants = self.grid.variants_by_id
         return _frame(
             [
-                {"variant_id": variant_id, "label": labels[variant_id], **entry.headline()}
+                {"variant_id": variant_id, "label": variants[variant_id].label, **entry.headline()}
                 for variant_id, entry in self.cost_entries.items()
             ],
             ("variant_id", "label"),
@@ -74,28 +74,27 @@ def load_results(folder: Path | str) -> Results:
     """
     results = ResultsFolder(Path(folder))
     grid = results.read_grid()
-    planned = planned_cells(grid)
     records, rows, left_out = [], [], []
-    for cell in grid["cells"]:
-        row = {key: cell[key] for key in _NAMES}
+    for cell in grid.cells:
+        row = {key: getattr(cell, key) for key in _NAMES}
+        file = f"cells/{cell.cell_id}.json"
         try:
-            record = results.read_record(cell["cell_id"])
+            record = results.read_record(cell.cell_id)
         except DamagedFileError as damage:
-            left_out.append(f"cells/{cell['cell_id']}.json was left out: it {damage}.")
+            left_out.append(f"{file} was left out: it {damage}.")
             record = None
-        if record is not None and not is_of(record, planned[cell["cell_id"]]):
+        if record is not None and not record.is_of(grid.planned_cells[cell.cell_id]):
             left_out.append(
-                f"cells/{cell['cell_id']}.json was left out: a default has changed since, so it is of another "
-                "experiment; the next run replaces it."
+                f"{file} was left out: a default has changed since, so it is of another experiment; the next run "
+                "replaces it."
             )
             record = None
         if record is None:
             rows.append({**row, "outcome": "missing", "error": None})
             continue
         records.append(record)
-        error = record["attempts"][-1].get("error")
-        rows.append({**row, "outcome": record["outcome"], "error": error, **record["metrics"]})
-    foreign = results.foreign_records(cell["cell_id"] for cell in grid["cells"])
+        rows.append({**row, "outcome": record.outcome, "error": record.attempts[-1].error, **dict(record.metrics)})
+    foreign = results.foreign_records(cell.cell_id for cell in grid.cells)
     if foreign:
         left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
     entries, damaged = _cost_entries(results, grid)
@@ -109,12 +108,11 @@ def load_results(folder: Path | str) -> Results:
     )
 
 
-def _cost_entries(results: ResultsFolder, grid: Mapping[str, Any]) -> tuple[dict[str, CostEntry], list[str]]:
+def _cost_entries(results: ResultsFolder, grid: ResolvedGrid) -> tuple[dict[str, CostEntry], list[str]]:
     """What the grid's machine measured of each variant, and a sentence for each file that was not used."""
     entries, left_out = {}, []
-    fingerprint = (grid.get("machine") or {}).get("fingerprint", "")
-    for variant in grid["variants"]:
-        variant_id = variant["variant_id"]
+    fingerprint = grid.machine.fingerprint if grid.machine else ""
+    for variant_id in grid.variants_by_id:
         try:
             costs = results.read_costs(variant_id)
         except DamagedFileError as damage:

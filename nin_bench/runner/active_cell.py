@@ -14,7 +14,9 @@ from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
+from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
 from nin_bench.runner.scheduler import describe_end
@@ -46,6 +48,7 @@ class CellQueue:
         num_workers: how many cells run at a time, for the records.
         task: what workers do with a cell.
         planned: the cells, those that are done too.
+        looks: say which cells are needed, where seeds are trained until claims are decided.
     """
 
     def __init__(
@@ -56,30 +59,38 @@ class CellQueue:
         num_workers: int,
         task: CellTask,
         planned: Sequence[PlannedCell],
+        looks: LookTaker | None = None,
     ) -> None:
         self.folder = folder
         self.options = options
         self.on_event = on_event
         self.environment = {**describe_environment(), "workers": num_workers}
         self.function = task.function
-        self.waiting = deque(ActiveCell(self, one) for one in planned if one.has_to_run)
+        self.waiting = deque(ActiveCell(self, one) for one in planned if one.may_run)
+        self.looks = looks
         # An outdated record is of another experiment.
         self.outcomes = {
             one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
             for one in planned
+            if one.state == "done" or one.may_run
         }
         """What each cell's record now says, `missing` if there is none."""
 
     def next_job(self, slot: Slot) -> "ActiveCell | None":
-        """The next cell to train."""
-        return self.waiting.popleft() if self.waiting else None
+        """The next cell to train, of those that are needed before the next look at a claim."""
+        for number, one in enumerate(self.waiting):
+            if self.looks is None or self.looks.is_needed(one.cell):
+                del self.waiting[number]
+                return one
+        return None
 
     def counts(self) -> Counter[str]:
-        """How many cells have each outcome."""
-        return Counter(self.outcomes.values())
+        """How many cells have each outcome, without those that turned out not to be needed."""
+        unneeded = {one.key for one in self.waiting if self.looks and not self.looks.is_needed(one.cell)}
+        return Counter(outcome for key, outcome in self.outcomes.items() if key not in unneeded)
 
 
-@dataclass
+@dataclass(eq=False)
 class ActiveCell:
     """A cell that waits for a worker or is in one, as the run knows it; a `Job`."""
 
@@ -104,9 +115,9 @@ class ActiveCell:
         return self.cell.cell_id
 
     @property
-    def earlier_attempts(self) -> Sequence[Mapping[str, Any]]:
+    def earlier_attempts(self) -> Sequence[Attempt]:
         """Those of the record that this attempt goes on from."""
-        return self.planned.record["attempts"] if self.planned.record else ()
+        return self.planned.record.attempts if self.planned.record else ()
 
     def task(self) -> Task:
         """Train the cell from its last checkpoint on."""
@@ -147,7 +158,7 @@ class ActiveCell:
         result = end.result if end.how == "returned" else CellResult(self._record_of_death(end))
         assert isinstance(result, CellResult)
         record = self._timed(result.record)
-        outcome: str = record["outcome"]
+        outcome: str = record.outcome
         is_final = outcome in FINAL_OUTCOMES
         # A final record is replaced only by another one.
         if is_final or self.planned.state != "again":
@@ -161,23 +172,26 @@ class ActiveCell:
                 ActiveCell(self.queue, replace(self.planned, record=earlier, estimate=Estimate()))
             )
         self.queue.on_event(CellEnded(self.cell, record, will_retry))
+        if self.queue.looks and not will_retry and outcome != "interrupted":
+            self.queue.looks.cell_ended(self.cell)
 
     def _timed(self, record: Record) -> Record:
         """The record with the actual and the estimated seconds of its last attempt."""
         took = {
             "seconds": time.monotonic() - self.started_seconds,
-            "foretold_seconds": self.planned.estimate.seconds,
+            "estimated_seconds": self.planned.estimate.seconds,
         }
-        *earlier, last = record["attempts"]
-        return {**record, "attempts": [*earlier, {**last, **took}]}
+        *earlier, last = record.attempts
+        return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})
 
     def _record_of_death(self, end: Ended) -> Record:
         """The record of a cell whose worker died: the cause, and the last that was sent or saved."""
         outcome, error = describe_end(end, self.queue.options.timeout_seconds)
-        metrics, history = self.metrics, self.history
+        metrics: Metrics | Mapping[str, Any] = self.metrics
+        history: Sequence[Epoch | Mapping[str, Any]] = self.history
         saved = Checkpoints(self.queue.folder.checkpoints_path, self.cell).newest_record()
-        if saved is not None and (saved["metrics"]["num_steps"] or 0) > (metrics.get("num_steps") or 0):
-            metrics, history = saved["metrics"], saved["history"]
+        if saved is not None and (saved.metrics.num_steps or 0) > (self.metrics.get("num_steps") or 0):
+            metrics, history = saved.metrics, saved.history
         return make_record(
             self.cell,
             outcome,
@@ -195,8 +209,8 @@ class ActiveCell:
             folder.write_predictions(self.key, predictions)
         else:
             folder.remove_predictions(self.key)
-        if record["outcome"] != "trained" or not self.queue.options.keep_weights:
+        if record.outcome != "trained" or not self.queue.options.keep_weights:
             folder.remove_weights(self.key)
         folder.write_record(record)
-        if record["outcome"] in FINAL_OUTCOMES:  # only now is nothing lost without them
+        if record.outcome in FINAL_OUTCOMES:  # only now is nothing lost without them
             Checkpoints(folder.checkpoints_path, self.cell).remove()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nin_bench.cell import Cell
 from nin_bench.results import Record
+from nin_bench.results.schema import Attempt
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Assignment:
     data_dir: Path | None
     environment: Mapping[str, Any]
     policy: CheckpointPolicy
-    earlier_attempts: Sequence[Mapping[str, Any]]
+    earlier_attempts: Sequence[Attempt]
 
 
 @dataclass(frozen=True)

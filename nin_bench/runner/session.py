@@ -1,11 +1,9 @@
 """What running and measuring a grid share: their options, the places for workers, a locked folder, signals."""
 
-import hashlib
-import json
 import logging
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from nin_bench.cell import DataSpec
+from nin_bench.data import class_names
 from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
@@ -23,6 +22,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import check_same_question
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.lock import locked
 from nin_bench.runner.record import now
 
 logger = logging.getLogger(__name__)
@@ -116,14 +116,12 @@ def open_session(
             LocalExecutor(slots, preload),
             describe_machine(slots[0].device),
         )
-        folder.write_grid(
-            {
-                **grid.as_dict(),
-                "device_kind": slots[0].device.partition(":")[0],
-                "machine": session.machine,
-                "lock": _lock(grid, folder),
-            }
-        )
+        seen = {class_names(variant.data, options.data_dir) for variant in grid.variants}
+        names = seen.pop() if len(seen) == 1 else None
+        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine, names)
+        stored = folder.find_grid()
+        resolved = resolved.model_copy(update={"looks": stored.looks if stored else ()})
+        folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
         with stop_on_signals(session.executor, session):
             yield session
 
@@ -156,24 +154,6 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
     if number and number not in every:
         raise InputError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
     return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
-
-
-def _lock(grid: Grid, folder: ResultsFolder) -> Mapping[str, Any]:
-    """The hypotheses and planned seeds as they stood at the first run; later changes are post hoc."""
-    stored = folder.find_grid()
-    if stored and (lock := stored.get("lock")):
-        return dict(lock)
-    fixed = {
-        "seeds": list(grid.seeds),
-        "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in grid.hypotheses],
-    }
-    text = json.dumps(fixed, sort_keys=True)
-    return {
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
-        "locked_at": now(),
-        "variants": {variant.label: variant.variant_id for variant in grid.variants},
-        **fixed,
-    }
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.environment import describe_torch, device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
+from nin_bench.results import Record
+from nin_bench.results.schema import Attempt
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.messages import (
     KEEP_NOTHING,
@@ -63,7 +65,7 @@ def run_cell(
     device: str = "cpu",
     environment: Mapping[str, Any] | None = None,
     policy: CheckpointPolicy = KEEP_NOTHING,
-    earlier_attempts: Sequence[Mapping[str, Any]] = (),
+    earlier_attempts: Sequence[Attempt] = (),
     on_message: Callable[[CellMessage], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
@@ -103,7 +105,7 @@ class _CellRun:
         policy: CheckpointPolicy,
         *,
         environment: Mapping[str, Any],
-        earlier_attempts: Sequence[Mapping[str, Any]],
+        earlier_attempts: Sequence[Attempt],
     ) -> None:
         self.training = training
         self.policy = policy
@@ -119,7 +121,7 @@ class _CellRun:
         with training.failures_noted():
             training.prepare()
             notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
-            # What could not be used was set aside, so whatever is left was gone on from.
+            # What could not be used was quarantined, so whatever is left was gone on from.
             is_resumed = bool(self.checkpoints and self.checkpoints.paths())
             on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
             while training.epochs_left:
@@ -144,7 +146,7 @@ class _CellRun:
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 
-    def record(self, outcome: str, error: str | None) -> dict[str, Any]:
+    def record(self, outcome: str, error: str | None) -> Record:
         return make_record(
             self.training.cell,
             outcome,

@@ -1,22 +1,22 @@
-"""What is searched, as search.json tells it, and whether it can be searched into a folder."""
+"""What is searched, as search.json keeps it, and whether it can be searched into a folder."""
 
 from typing import Any
 
 from nin_bench.catalog import RegistryCatalog, check_networks
+from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, shown
-from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import num_done, read_search, read_study, search_path
+from nin_bench.results.studies import SearchConfig
+from nin_bench.search.folder import num_done, read_search, read_study
 from nin_bench.search.storage import storage_kind
-from nin_bench.search.study import SCHEMA, study_name
+from nin_bench.search.study import study_name
 from nin_bench.search.tuned import check_tunable
+from nin_bench.training.trainer import Chance
 
 
-def load_search(
-    grid: Grid, folder: ResultsFolder, catalog: RegistryCatalog, storage: str | None
-) -> dict[str, Any]:
+def load_search(grid: Grid, folder: ResultsFolder, catalog: RegistryCatalog, storage: str | None) -> SearchConfig:
     """Check that a grid can be searched into a folder, and describe the search as search.json keeps it.
 
     Args:
@@ -33,17 +33,17 @@ def load_search(
         raise InputError(f"{grid.name}: has no `search` section; add one with a space and a number of trials")
     _check_variants(grid, grid.search, catalog)
     check_tunable(grid, catalog)
-    document = _describe(grid, grid.search, catalog, storage)
-    check_folder(folder, document)
-    return document
+    config = _describe(grid, grid.search, catalog, storage)
+    check_folder(folder, config)
+    return config
 
 
-def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage: str | None) -> dict[str, Any]:
+def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage: str | None) -> SearchConfig:
     """The search as resolved, for whoever reads its results."""
     run_epochs = {variant.variant_id: variant.recipe.epochs for variant in grid.variants}
     lengths = set(run_epochs.values())
-    return {
-        "schema": SCHEMA,
+    (spec,) = {variant.data for variant in grid.variants}  # several are refused
+    return SearchConfig.model_validate({
         "name": grid.name,
         "profile": grid.profile,
         "question": grid.question,
@@ -68,7 +68,8 @@ def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage:
         ],
         "baseline": next((one.variant_id for one in grid.variants if one.label == grid.baseline), None),
         "environment": describe_environment(),
-    }
+        "chance_loss": Chance.of(load_dataset(spec, catalog.data_dir).labels).loss,
+    })  # fmt: skip
 
 
 def _num_params(variant: Variant, search: SearchSpec, catalog: RegistryCatalog) -> int | None:
@@ -98,7 +99,7 @@ def _check_variants(grid: Grid, search: SearchSpec, catalog: RegistryCatalog) ->
     check_networks([*grid.variants, *tried], catalog.data_dir)
 
 
-def check_folder(folder: ResultsFolder, document: dict[str, Any]) -> None:
+def check_folder(folder: ResultsFolder, config: SearchConfig) -> None:
     """Refuse to lay one search over another, or to leave out some of what it did.
 
     Raises:
@@ -110,32 +111,32 @@ def check_folder(folder: ResultsFolder, document: dict[str, Any]) -> None:
     changed = [
         change
         for part in ("name", "data", "recipe", "search")
-        for change in _changes(part, _lasting(earlier, part), _lasting(document, part))
+        for change in _changes(part, _lasting(earlier, part), _lasting(config, part))
     ]
     if changed:
         raise ResultsError(
             f"{folder.path}: holds another search ({', '.join(changed)}); undo the change, or choose another "
             "folder with --results"
         )
-    asked = document["search"]["trials"]
-    for variant in document["variants"]:
-        done = num_done(read_study(folder, variant["variant_id"]))
+    asked = config.search.trials
+    for variant in config.variants:
+        done = num_done(read_study(folder, variant.variant_id))
         if done > asked:
             raise ResultsError(
-                f"{folder.path}: holds {done} trials of {variant['label']!r}, and {asked} are asked for; ask for "
+                f"{folder.path}: holds {done} trials of {variant.label!r}, and {asked} are asked for; ask for "
                 f"{done} or more, or choose another folder with --results"
             )
 
 
-def keep_search(folder: ResultsFolder, document: dict[str, Any], *, trains: bool) -> None:
+def keep_search(folder: ResultsFolder, config: SearchConfig, *, trains: bool) -> None:
     """Write search.json; a search that trains nothing leaves the environment that trials were trained in.
 
     Raises:
         ResultsError: it cannot be written.
     """
     earlier = None if trains else read_search(folder)
-    environment = (earlier or {}).get("environment", document["environment"])
-    write_atomically(search_path(folder), to_json({**document, "environment": environment}))
+    environment = (earlier or config).environment
+    config.model_copy(update={"environment": environment}).write(folder.search_path)
 
 
 def _changes(place: str, before: Any, after: Any) -> list[str]:
@@ -148,16 +149,15 @@ def _changes(place: str, before: Any, after: Any) -> list[str]:
         ]
     if before == after:
         return []
-    return [f"other {place}" if isinstance(after, list) else f"{place} {shown(before)}, now {shown(after)}"]
+    return [f"other {place}" if isinstance(after, tuple) else f"{place} {shown(before)}, now {shown(after)}"]
 
 
-def _lasting(document: dict[str, Any], part: str) -> Any:
+def _lasting(config: SearchConfig, part: str) -> Any:
     """What of a search must not change while it goes on: variants may come and go, and trials be added."""
-    value: Any = document.get(part)
-    search = document["search"]
+    value = config.model_dump(include={part})[part]
     if part == "recipe":
-        return {key: one for key, one in value.items() if key not in search["space"]}
+        return {key: one for key, one in value.items() if key not in config.search.space}
     if part == "search":
-        passing = {"run_epochs", "epochs"} | (set() if search["sampler"] == "grid" else {"trials"})
+        passing = {"run_epochs", "epochs"} | (set() if config.search.sampler == "grid" else {"trials"})
         return {key: one for key, one in value.items() if key not in passing}
     return value

@@ -15,11 +15,9 @@ from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from nin_bench.catalog import RegistryCatalog
-from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Task
-from nin_bench.files import to_json, write_atomically
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
@@ -36,11 +34,10 @@ from nin_bench.search.events import (
     TrialResult,
     TrialStarted,
 )
-from nin_bench.search.folder import num_done, read_study, study_path
+from nin_bench.search.folder import num_done, read_study
 from nin_bench.search.storage import open_storage, own_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import run_trial_task
-from nin_bench.training.trainer import Chance
 
 BEAT_SECONDS = 15.0
 """How often a search that shares its storage says that it is alive."""
@@ -93,10 +90,8 @@ def search_grid(
     """
     catalog = RegistryCatalog(options.data_dir)
     # What is wrong with the input is found before the folder is made: a refused search leaves nothing behind.
-    document = load_search(grid, folder, catalog, options.storage)
+    config = load_search(grid, folder, catalog, options.storage)
     slots = choose_slots(options.device, options.workers)
-    (spec,) = {variant.data for variant in grid.variants}  # several are refused
-    document["chance_loss"] = Chance.of(load_dataset(spec, options.data_dir).labels).loss
     shared = open_storage(options.storage) if options.storage else None
     url = options.storage or own_storage_url(folder.path)
     selected = {cell.variant_id for cell in grid.selected}
@@ -110,15 +105,15 @@ def search_grid(
         # What others share is no part of the folder: a study of theirs that refuses is met before it is made too.
         studies = studies_in(shared) if shared else None
         entered.enter_context(sole_writer(folder.path))
-        check_folder(folder, document)  # again: another search may have held the folder meanwhile
+        check_folder(folder, config)  # again: another search may have held the folder meanwhile
         if studies is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
-            keep_search(folder, document, trains=False)
+            keep_search(folder, config, trains=False)
             return SearchSummary()
         if studies is None:
             studies = studies_in(open_storage(url))
         for study in studies:
             _check_known(folder, study)
-        keep_search(folder, document, trains=any(study.num_done < study.spec.trials for study in studies))
+        keep_search(folder, config, trains=any(study.num_done < study.spec.trials for study in studies))
         left = {key: study.epochs for study in studies for key in study.keys_left}
         on_event(SearchPlanned(studies[0].spec, sum(study.spec.trials for study in studies), left, slots))
         with _heartbeat(studies) if searcher.shares else nullcontext():
@@ -138,7 +133,7 @@ def _check_known(folder: ResultsFolder, study: VariantStudy) -> None:
         ResultsError: the folder's summary holds more trials, as where the storage was removed, or is another one.
     """
     kept = read_study(folder, study.variant.variant_id)
-    num_kept = len(kept["trials"]) if kept else 0
+    num_kept = len(kept.trials) if kept else 0
     num_known = len(study.ended)
     if num_kept > num_known:
         raise ResultsError(
@@ -193,7 +188,7 @@ class _Search:
 
     def keep(self, study: VariantStudy) -> None:
         """Write the summary of a study."""
-        write_atomically(study_path(self.folder, study.variant.variant_id), to_json(study.summary()))
+        study.summary().write(self.folder.study_path(study.variant.variant_id))
 
 
 @dataclass

@@ -36,7 +36,7 @@ def pilot(tmp_path: Path) -> Callable[..., Path]:
             return record(metrics=metrics(0.1, **COLLAPSED) if accuracy is None else metrics(accuracy))
 
         hypothesis = {
-            "id": "better", "says": "b", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+            "id": "better", "claim": "b", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
             "expect": "greater", "margin": 0.01, "factor": None,
         }  # fmt: skip
         return write_results(

@@ -17,7 +17,7 @@ BASE = [0.900, 0.904, 0.896, 0.902, 0.898, 0.901, 0.899, 0.903]
 
 def claim(**changes: Any) -> dict[str, Any]:
     return {
-        "id": "c", "says": "It is so.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": "c", "claim": "It is so.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 
@@ -32,7 +32,7 @@ def judged(folder: Path, variants: dict[str, list[Any]], *claims: dict[str, Any]
 
 def words(folder: Path) -> VerdictText:
     results = load_results(folder)
-    return describe_verdict(judge(results)[0], Names.of(results.grid["variants"]))
+    return describe_verdict(judge(results)[0], Names.of(results.grid.variants))
 
 
 SQUARE = {"a": cells(0.05), "b": cells(0.01), "c": cells(0.02), "d": cells(0.0)}
@@ -116,7 +116,7 @@ def test_kinds_of_layers_are_compared_by_their_shares(tmp_path: Path) -> None:
     assert by_time.effect == pytest.approx(-0.4, abs=0.005)
     assert (by_margin.family_size, by_time.family_size) == (1, 1)  # counts take no share of the level
     assert words(folder) == VerdictText(
-        headline="Yes: 22.0 points less of the MACs per image than convolution.",
+        headline="pointwise has 22.0 points less of the MACs per image than convolution.",
         evidence="MACs per image, pointwise − convolution: 38 % against 60 %, −22.0 points; "
         "claimed: below −10 points.",
         remarks=[],

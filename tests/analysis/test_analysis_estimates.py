@@ -9,7 +9,7 @@ from nin_bench.results import load_results
 
 
 def made(foretold: Any, seconds: Any, outcome: str = "trained", tries: int = 1) -> dict[str, Any]:
-    attempt = {"outcome": outcome, "error": None, "foretold_seconds": foretold, "seconds": seconds}
+    attempt = {"outcome": outcome, "error": None, "estimated_seconds": foretold, "seconds": seconds}
     return {**record(outcome, metrics(0.9)), "attempts": [attempt] * tries}
 
 

@@ -12,7 +12,7 @@ def cells(*accuracies):
 
 def find(tmp_path, variants, **grid):
     results = load_results(write_results(tmp_path / "results", variants, **grid))
-    return find_interactions(results, Names.of(results.grid["variants"]))
+    return find_interactions(results, Names.of(results.grid.variants))
 
 
 SQUARE = {

@@ -3,7 +3,7 @@ from report_fixture import write_results
 
 from nin_bench.analysis.lost_classes import LosingNetworks, find_lost_classes
 from nin_bench.analysis.predictions import Stored
-from nin_bench.results import load_results
+from nin_bench.results import Record, load_results
 
 NEVER_TWO = [*PERFECT[:4], 0, 0, 1, -1]
 """Class 2 is never predicted."""
@@ -12,7 +12,7 @@ NEVER_TWO = [*PERFECT[:4], 0, 0, 1, -1]
 def test_a_dead_class_is_named_with_its_cost_and_its_epoch(tmp_path):
     found = stored(tmp_path, {"a": [PERFECT, NEVER_TWO]}, {"num_dead_maps": 1, "dead_maps": [2]})
     epochs = [{"epoch": 1, "dead_maps": [2]}, {"epoch": 2, "dead_maps": []}, {"epoch": 3, "dead_maps": [1, 2]}]
-    found.results.records[1]["history"] = epochs
+    found.results.records[1] = Record.parse({**found.results.records[1].model_dump(), "history": epochs})
     [lost], networks = find_lost_classes(found, ["a", "b", "gap", "fc"])
     assert (lost.label, lost.seed, lost.healthy, lost.classes) == ("a", 1, False, ["2"])
     assert (lost.dead_maps, lost.died_after) == (["2"], {"2": 3})
@@ -24,7 +24,8 @@ def test_a_dead_class_is_named_with_its_cost_and_its_epoch(tmp_path):
 def test_a_healthy_network_may_lose_a_class_with_any_head(tmp_path):
     dense = {"num_dead_maps": None, "dead_maps": None}
     found = stored(tmp_path, {"gap": [NEVER_TWO], "fc": [NEVER_TWO]})
-    found.results.records[1]["metrics"] |= dense
+    metrics = found.results.records[1].metrics.model_copy(update=dense)
+    found.results.records[1] = found.results.records[1].model_copy(update={"metrics": metrics})
     lost, networks = find_lost_classes(found, ["a", "b", "gap", "fc"])
     assert [(one.label, one.healthy, one.classes, one.dead_maps) for one in lost] == [
         ("gap", True, ["2"], []), ("fc", True, ["2"], None),

@@ -96,6 +96,15 @@ def test_what_seeds_do_not_decide_is_said(load, metric, reason):
     assert (found.untested, found.scenarios, found.can_decide) == (reason, (), False)
 
 
+def test_claims_of_other_forms_have_their_chances_too(load):
+    interaction = claim("a").replace(SIDES, f"{SIDES}, minus: [{{hidden: 32}}, {{hidden: 16}}]")
+    kinds = claim("b", "train_seconds").replace(SIDES, "of: {hidden: 16}, kinds: [dense, other]")
+    one, other = power_analysis(load(interaction, kinds), [])
+    assert (one.num_seeds, one.untested) == (8, None)
+    assert one.scenarios[0].decided > 0
+    assert other.untested == "decided by rounds of measuring, to which seeds add nothing"
+
+
 def test_only_seeds_planned_for_both_count(load):
     grid = load(claim("a"), more="exclude: [{hidden: 16, seed: [0, 1]}, {hidden: 32, seed: [1, 2]}]\n")
     assert power_analysis(grid, [])[0].num_seeds == 5

@@ -11,7 +11,7 @@ from nin_bench.data.sources import DATASETS
 from nin_bench.results import ResultsFolder, load_results
 
 CLAIM = {
-    "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.0, "factor": None,
 }  # fmt: skip
 

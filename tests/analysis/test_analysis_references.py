@@ -12,7 +12,7 @@ from nin_bench.results import load_results
 
 def reference(**fields: Any) -> dict[str, Any]:
     return {
-        "id": "paper", "says": "It is 0.88.", "metric": "test_accuracy", "model": "a", "value": 0.88, "n": 1,
+        "id": "paper", "claim": "It is 0.88.", "metric": "test_accuracy", "model": "a", "value": 0.88, "n": 1,
         "sd": None, "source": "a paper", "url": None, "differs": None, **fields,
     }  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_the_page_says_it(tmp_path):
             reference(n=82, sd=0.005, differs="The <size>.", url="https://example.org"),
             reference(id="count", metric="num_params", value=1_992_166),
         ],
-        open_claims=[{"says": "It is |deep|.", "reason": "Nobody measured."}],
+        open_claims=[{"claim": "It is |deep|.", "reason": "Nobody measured."}],
     )
     path = build_report(folder, tmp_path / "report")
     page = path.read_text()

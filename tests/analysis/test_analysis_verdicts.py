@@ -6,7 +6,6 @@ import pytest
 from costs_fixture import CPU, OTHER_CPU, around, cost_entry, rounds, write_costs
 from report_fixture import COLLAPSED, locked, metrics, record, write_results
 
-from nin_bench.analysis.lock import digest_of
 from nin_bench.analysis.pairs import MissingCell
 from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.results import load_results
@@ -20,7 +19,7 @@ Made = dict[str, Any] | None
 
 def hypothesis(**changes: Any) -> dict[str, Any]:
     return {
-        "id": "two-beats-one", "says": "Two 1×1 layers classify better than one.", "primary": True,
+        "id": "two-beats-one", "claim": "Two 1×1 layers classify better than one.", "primary": True,
         "metric": "test_accuracy", "compare": [A, B], "expect": "greater", "margin": 0.01, "factor": None,
         **changes,
     }  # fmt: skip
@@ -190,13 +189,6 @@ def test_a_lock_that_was_tampered_with_locks_nothing(tmp_path: Path) -> None:
     assert verdict.post_hoc
 
 
-def test_the_digest_is_the_one_that_runs_store() -> None:
-    # printf '{"hypotheses": [], "seeds": [0, 1]}' | sha256sum
-    assert digest_of({"seeds": [0, 1], "hypotheses": [], "locked_at": "…"}) == (
-        "232e204a82acb1c7bdfe33b27550e9831475397d14b3e0490bcd3186e9c45342"
-    )
-
-
 def test_only_planned_seeds_count(tmp_path: Path) -> None:
     lock = locked([0, 1, 2], [hypothesis()])
     [verdict] = verdicts(tmp_path / "r", trained(*ACCURACIES_A), trained(*ACCURACIES_B), hypothesis(), lock=lock)
@@ -280,6 +272,12 @@ def test_by_gap_and_time_to_escape_a_failed_network_is_worst(
 def test_networks_that_all_failed_are_equally_accurate(tmp_path: Path) -> None:
     [verdict] = verdicts(tmp_path / "r", collapsed(12), collapsed(12), hypothesis(expect="equivalent"))
     assert (verdict.verdict, verdict.effect, verdict.test) == ("supported", 0, "sign")
+
+
+def test_credit_in_single_precision_breaks_no_tie(tmp_path: Path) -> None:
+    silent = [record(metrics=metrics(0.10000000149011612, **COLLAPSED)) for _ in range(8)]
+    [verdict] = verdicts(tmp_path / "r", silent, diverged(8), hypothesis(margin=0.0))
+    assert (verdict.verdict, verdict.interval, verdict.p_support) == ("undecided", (0, 0), 1)
 
 
 def test_more_accurate_but_failing_more_often_is_a_trade_off(tmp_path: Path) -> None:

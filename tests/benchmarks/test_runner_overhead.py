@@ -33,7 +33,7 @@ def run_cells(grid: Grid, folder: Path) -> tuple[float, float]:
         if isinstance(event, CellStarted):
             starts.append(time.perf_counter())
         if isinstance(event, CellEnded):
-            assert event.record["outcome"] == "trained", event.record["attempts"]
+            assert event.record.outcome == "trained", event.record.attempts
             ends.append(time.perf_counter())
 
     began = time.perf_counter()

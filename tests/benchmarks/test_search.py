@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.metrics import has_learned
 from nin_bench.results import ResultsFolder
+from nin_bench.results.studies import TrialSummary
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.search.events import SearchEvent, TrialEnded, TrialEpoch, TrialResult
 from nin_bench.search.run import SearchOptions, search_grid
@@ -136,24 +137,25 @@ def test_overhead(benchmark, load, size: Size, tell, tmp_path: Path):
     options = SearchOptions(device="cpu", workers=1)
     summary = benchmark.pedantic(search_grid, args=(grid, folder, options, listen), rounds=1)
     (study,) = summary.studies
-    trials = study.summary()["trials"]
+    trials = study.summary().trials
     added = [
-        after - before - trial["device_seconds"]
+        after - before - trial.device_seconds
         for (before, after), trial in zip(pairwise(ended), trials[1:], strict=True)
     ]
     tell("what a search adds to a trial", statistics.median(added), "s", "≤ 0.2 s")
     tell("… the storage's part, SQLite", statistics.median(storage_seconds(grid, trials, tmp_path)), "s")
 
 
-def storage_seconds(grid: Grid, trials: list[dict[str, Any]], folder: Path) -> list[float]:
+def storage_seconds(grid: Grid, trials: Sequence[TrialSummary], folder: Path) -> list[float]:
     """What the same trials take to be asked for and told in an SQLite file alone."""
     study, seconds = open_study(grid, open_storage(own_storage_url(folder))), []
     for told in trials:
         started = time.perf_counter()
         trial = study.ask()
         assert trial is not None
-        for row in told["runs"][0]["history"]:
-            study.report(trial, TrialEpoch(row["epoch"], row["validation_accuracy"], [row]))
-        study.finish(trial, TrialResult(value=told["value"], runs=told["runs"]), {})
+        for row in told.runs[0].history:
+            assert row.validation_accuracy is not None
+            study.report(trial, TrialEpoch(row.epoch, row.validation_accuracy, [row.known()]))
+        study.finish(trial, TrialResult(value=told.value, runs=told.model_dump(mode="json")["runs"]), {})
         seconds.append(time.perf_counter() - started)
     return seconds

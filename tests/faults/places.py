@@ -67,11 +67,11 @@ class Place:
         records = load_results(self.results().path).records
         return [
             (
-                record["cell_id"],
-                record["outcome"],
-                repeated(record["metrics"]),
-                [repeated(row) for row in record["history"]],
-                {name: array.tolist() for name, array in self._predictions(record["cell_id"]).items()},
+                record.cell_id,
+                record.outcome,
+                repeated(record.metrics),
+                [repeated(row) for row in record.history],
+                {name: array.tolist() for name, array in self._predictions(record.cell_id).items()},
             )
             for record in records
         ]
@@ -95,12 +95,12 @@ class Place:
             except DamagedFileError as damage:
                 raise AssertionError(f"{path.name} {damage}") from damage
             assert record is not None
-            if record["outcome"] == "trained":
+            if record.outcome == "trained":
                 assert self._predictions(path.stem)
         for cell_id in self.acknowledged():
             record = self.results().read_record(cell_id)
             assert record is not None
-            assert record["outcome"] == "trained"
+            assert record.outcome == "trained"
 
     def temporary_files(self) -> set[str]:
         """What processes were writing when they were killed."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import looks_cells
 import stub_cells
 from broken_disk import BrokenDisk
 
@@ -49,6 +50,11 @@ def run_stubs(place: str) -> None:
     _run(place, STUB)
 
 
+def run_looks(place: str) -> None:
+    """Run the place's grid with cells that have accuracies, until its claims are decided."""
+    _run(place, CellTask(looks_cells.train, looks_cells.PRELOAD))
+
+
 def run_networks(place: str, checkpoint_seconds: float) -> None:
     """Run the place's grid; every step and every checkpoint goes to a file, with its time."""
     os.environ["STEP_LOG"] = str(Path(place) / "steps")
@@ -60,7 +66,7 @@ def _run(place: str, task: CellTask, **options: Any) -> None:
 
     def listen(event: Event) -> None:
         if isinstance(event, CellEnded):
-            outcome = event.record["outcome"]
+            outcome = event.record.outcome
             os.write(acknowledged, f"{event.cell.cell_id} {outcome}\n".encode())
 
     options = {"device": "cpu", "workers": 2, "data_dir": Path(place), "measure": False, **options}
@@ -88,7 +94,7 @@ def run_cell_noting_steps(channel: Channel, slot: Slot, assignment: Assignment) 
 
     def noted_save(checkpoints: Checkpoints, record: Any, state: Any) -> None:
         save(checkpoints, record, state)
-        note("saved", record["metrics"]["num_steps"])
+        note("saved", record.metrics.num_steps)
 
     Trainer.step, Checkpoints.save = noted_step, noted_save  # type: ignore[method-assign]
     return run_cell_task(channel, slot, assignment)

@@ -9,7 +9,7 @@ from costs_fixture import CPU, cost_entry
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.grid import Grid
-from nin_bench.results import ResultsFolder
+from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.record import make_record
 
@@ -44,7 +44,7 @@ class Stub:
 
     def write_all(self) -> None:
         """As a finished run leaves it."""
-        self.folder.write_grid({**self.grid.as_dict(), "device_kind": "cpu", "machine": CPU, "lock": None})
+        self.folder.write_grid(self.grid.resolved("cpu", CPU))
         for variant in self.grid.variants:
             self.folder.write_cost(
                 variant.variant_id, variant.label, CostEntry.model_validate(cost_entry()), is_whole=True
@@ -62,7 +62,7 @@ class Stub:
         }
 
 
-def result_of(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
+def result_of(cell: Cell) -> tuple[Record, dict[str, Any]]:
     """A record and predictions, the same for the same cell but for the record's times."""
     draw = np.random.default_rng(int(cell.cell_id, 16))
     label = draw.integers(0, 10, 359).astype(np.int16)

@@ -12,6 +12,7 @@ from costs_fixture import cost_entry, write_costs
 from damage import CUTS, FLIPS, cuts, flips
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from scale import scaled
 from stubs import Stub, result_of
 
@@ -21,7 +22,8 @@ from nin_bench.doctor import examine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import DamagedFileError, write_json
 from nin_bench.report.build import build_report
-from nin_bench.results import load_results
+from nin_bench.results import Record, ResolvedGrid, load_results
+from nin_bench.results.schema import MAX_CLASSES, SCHEMA, Metrics
 
 Count = Callable[[str, int], None]
 
@@ -55,12 +57,14 @@ def kinds(stub: Stub) -> Iterator[tuple[str, Path, Callable[[], Any]]]:
     first, variant = stub.ids[0], stub.grid.variants[0].variant_id
     yield "costs", stub.folder.costs_path(variant), lambda: stub.folder.read_costs(variant)
     yield "record", stub.folder.record_path(first), lambda: stub.folder.read_record(first)
-    yield "grid.json", stub.folder.grid_path, stub.folder.read_grid_file
+    yield "grid.json", stub.folder.grid_path, lambda: ResolvedGrid.read(stub.folder.grid_path)
     yield "predictions", stub.folder.predictions_path(first), lambda: stub.folder.read_predictions(first)
 
 
 def same(found: Any, written: Any) -> bool:
     """Whether all that was written was read; the name of the digest's own field may have been hit."""
+    if isinstance(written, BaseModel):
+        return found == written
     if not set(written) <= set(found):
         return False
     return all(
@@ -116,10 +120,10 @@ def test_a_file_of_another_cell_or_of_a_newer_version_is_damaged(stub, faults: C
     with pytest.raises(DamagedFileError, match="another variant"):
         folder.read_costs(stub.grid.variants[0].variant_id)
     faults("record, predictions, costs of another cell or variant", 3)
-    write_json(folder.record_path(first), result_of(stub.grid.cells[0])[0], 2)
-    write_json(folder.grid_path, stub.grid.as_dict(), 2)
-    for read in (lambda: folder.read_record(first), folder.read_grid_file):
-        with pytest.raises(DamagedFileError, match=r"is of schema 2; this version reads 1"):
+    write_json(folder.record_path(first), result_of(stub.grid.cells[0])[0].model_dump(), SCHEMA + 1)
+    write_json(folder.grid_path, stub.grid.resolved("cpu").model_dump(), SCHEMA + 1)
+    for read in (lambda: folder.read_record(first), lambda: ResolvedGrid.read(folder.grid_path)):
+        with pytest.raises(DamagedFileError, match=f"is of schema {SCHEMA + 1}; this version reads {SCHEMA}"):
             read()
     faults("record, grid.json of a newer version", 2)
 
@@ -160,7 +164,7 @@ class Planted:
 
 
 def changed(record: dict[str, Any], **changes: Any) -> bytes:
-    return json.dumps({"schema": 1, **record, **changes}).encode()
+    return json.dumps({"schema": SCHEMA, **record, **changes}).encode()
 
 
 def hostile_records(record: dict[str, Any]) -> Iterator[bytes]:
@@ -168,7 +172,7 @@ def hostile_records(record: dict[str, Any]) -> Iterator[bytes]:
     yield b"\x00" * 1000
     yield bytes(range(256))
     yield pickle.dumps(Planted())
-    yield b'{"schema": 1, "metrics": {"test_accuracy": NaN}}'
+    yield b'{"schema": %d, "metrics": {"test_accuracy": NaN}}' % SCHEMA
     yield changed(record).replace(b'"test_accuracy": ', b'"test_accuracy": 1e999, "was": ')
     yield changed(record).replace(b'"test_accuracy": ', b'"test_accuracy": -1e-999e5, "was": ')
     yield b'{"a":' * 100_000
@@ -193,7 +197,7 @@ def hostile_records(record: dict[str, Any]) -> Iterator[bytes]:
 
 def plant(stub: Stub, step: int = 1) -> list[str]:
     """Put every hostile record, or only every so-many-th, in some cell's place; the ids of those cells."""
-    contents = list(hostile_records(result_of(stub.grid.cells[0])[0]))[::step]
+    contents = list(hostile_records(result_of(stub.grid.cells[0])[0].model_dump(mode="json")))[::step]
     huge, pipe, folder, link, *others = stub.ids[: 4 + len(contents)]
     os.truncate(stub.folder.record_path(huge), 100 * 2**20)
     for cell_id in (pipe, folder, link):
@@ -249,7 +253,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
     assert status == 0, err
     good = len(stub.ids) - len(bad)
     assert out.splitlines()[-1] == f"results: results/tiny/full ({len(stub.ids)} trained; {good} done before)"
-    assert sum("set aside as" in line for line in err.splitlines()) == len(bad)
+    assert sum("quarantined as" in line for line in err.splitlines()) == len(bad)
     assert "Traceback" not in err
     after = stub.files()
     assert not any(name.endswith(".tmp") for name in after)
@@ -265,14 +269,23 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
 
 def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
     cells = [result_of(cell)[0] for cell in stub.grid.cells]
-    measures = st.none() | st.booleans() | st.floats(0, 2.0**128) | st.integers(0, 2**63 - 1)
+    measures = st.none() | st.floats(0, 2.0**128) | st.integers(0, 2**63 - 1)
+    shares = st.none() | st.floats(0, 1)
+    class_number = st.integers(0, MAX_CLASSES - 1)
     counts = st.none() | st.integers(0, 2**63 - 1)
-    classes = st.none() | st.sets(st.integers(0, 2**15 - 1)).map(sorted)
+    pairs = st.dictionaries(st.tuples(class_number, class_number), st.integers(1, 2**63 - 1))
+    special = {
+        **dict.fromkeys(("escaped", "failed"), st.none() | st.booleans()),
+        **dict.fromkeys(("dead_maps", "lost_classes"), st.none() | st.sets(class_number).map(sorted)),
+        **dict.fromkeys(("failed_step", "peak_memory_bytes"), counts),
+        **dict.fromkeys(("test_macro_f1", "test_calibration_error"), shares),
+        "confusion": st.none() | pairs.map(lambda found: [[*pair, found[pair]] for pair in sorted(found)]),
+    }
     any_metrics = st.fixed_dictionaries(
         {},
         optional={
-            name: counts if name.startswith("num_") else classes if name == "dead_maps" else measures
-            for name in cells[0]["metrics"]
+            name: special.get(name, counts if name.startswith("num_") else measures)
+            for name in Metrics.model_fields
             if not name.endswith("accuracy")
         },
     )
@@ -284,8 +297,11 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
         nonlocal seen
         seen += 1
         for record, metrics in zip(cells, odd, strict=True):
-            history = [{**record["history"][0], "train_loss": loss}]
-            stub.folder.write_record({**record, "metrics": record["metrics"] | metrics, "history": history})
+            plain = record.model_dump()
+            history = [{**plain["history"][0], "train_loss": loss}]
+            stub.folder.write_record(
+                Record.parse({**plain, "metrics": plain["metrics"] | metrics, "history": history})
+            )
         assert load_results(stub.folder.path).left_out == []
         build_report(stub.folder.path, tmp_path / "page")
 
@@ -333,7 +349,8 @@ def test_a_grid_file_that_means_harm_is_refused_in_one_line(stub, call, faults: 
     del whole["digest"]
     cell, variant = whole["cells"][0], whole["variants"][0]
     harmful = [
-        b"", b"{", b"\x00" * 100, pickle.dumps(Planted()), b"[" * 200_000, b'{"schema": 1}', b'{"schema": 7}',
+        b"", b"{", b"\x00" * 100, pickle.dumps(Planted()), b"[" * 200_000, b'{"schema": 7}',
+        b'{"schema": %d}' % SCHEMA,
         *(
             json.dumps({**whole, **changes}).encode()
             for changes in (

@@ -144,7 +144,7 @@ def records_of(place: Place) -> list[Any]:
     paths = results_in(str(place)).path.glob("cells/*.json")
     records = [results_in(str(place)).read_record(path.stem) for path in paths]
     return [
-        (record["outcome"], repeated(record["metrics"]), [repeated(row) for row in record["history"]])
+        (record.outcome, repeated(record.metrics), [repeated(row) for row in record.history])
         for record in records
         if record
     ]

@@ -27,10 +27,10 @@ from stubs import Stub, result_of
 
 from nin_bench.doctor import examine
 from nin_bench.errors import ResultsError
-from nin_bench.files import DamagedFileError, to_json
+from nin_bench.files import DamagedFileError
 from nin_bench.results import load_results
 from nin_bench.results.folder_lock import lock_holder
-from nin_bench.results.stored import pack_predictions
+from nin_bench.results.predictions import pack_predictions
 
 ROOT = Path(__file__).parents[2]
 CELLS = st.integers(0, 7)
@@ -79,7 +79,7 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Stub:
     prepared.mkdir(parents=True)
     for cell in made.grid.cells:
         record, predictions = result_of(cell)
-        (prepared / f"{cell.cell_id}.json").write_text(to_json(record))
+        record.write(prepared / f"{cell.cell_id}.json")
         (prepared / f"{cell.cell_id}.npz").write_bytes(pack_predictions(predictions, cell.cell_id))
     return made
 
@@ -94,7 +94,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
         def begin(self) -> None:
             shutil.rmtree(folder.path, ignore_errors=True)
             folder.check_writable()  # as every run does first
-            folder.write_grid({**stub.grid.as_dict(), "device_kind": "cpu"})
+            folder.write_grid(stub.grid.resolved("cpu"))
             self.holder: int | None = None
             self.killed = False
             self.version = 0
@@ -162,7 +162,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
             self.holder, self.killed = None, True
             with suppress(DamagedFileError):  # as it may have been before
                 record = folder.read_record(cell_id)
-                if record is not None and record["metrics"]["num_steps"] == self.version:
+                if record is not None and record.metrics.num_steps == self.version:
                     self.written(cell_id)
                 elif folder.predictions_path(cell_id) in self.damaged:
                     with suppress(DamagedFileError):  # new predictions, and the old record
@@ -223,7 +223,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
                 expected.append("missing" if damaged or version is None else "trained")
                 if version is not None and not damaged:
                     record: Any = folder.read_record(cell_id)
-                    assert record["metrics"]["num_steps"] == version
+                    assert record.metrics.num_steps == version
             results = load_results(folder.path)
             assert results.cells["outcome"].tolist() == expected
             told = [path for path in self.damaged if path.suffix == ".json"]

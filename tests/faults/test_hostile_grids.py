@@ -15,11 +15,10 @@ from scale import scaled
 
 from nin_bench.catalog import RegistryCatalog, check_models
 from nin_bench.errors import InputError
-from nin_bench.files import read_json, write_json
 from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
 from nin_bench.grid.yaml_source import MAX_BYTES
-from nin_bench.results.stored import check_grid
+from nin_bench.results import ResolvedGrid
 
 Count = Callable[[str, int], None]
 
@@ -189,10 +188,9 @@ def check_loaded(grid: Grid) -> None:
     assert grid.selected == grid.cells
     assert all(variant.label.isprintable() for variant in grid.variants)
     assert re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", grid.name)
-    write_json(Path("grid.json"), grid.as_dict(), 1)
-    stored = read_json(Path("grid.json"), 1)
-    check_grid(stored)
-    assert stored == {"schema": 1, **json.loads(json.dumps(grid.as_dict()))}
+    resolved = grid.resolved("cpu")
+    resolved.write(Path("grid.json"))
+    assert ResolvedGrid.read(Path("grid.json")) == resolved
 
 
 # Grids that mean harm, each written by hand

@@ -17,6 +17,7 @@ from stubs import GRID
 
 from nin_bench.doctor import examine
 from nin_bench.results import Record, ResultsFolder, load_results
+from nin_bench.results.schema import Epoch, Metrics
 
 Count = Callable[[str, int], None]
 
@@ -48,14 +49,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def table(folder: Path) -> dict[str, Any]:
     """Every cell's metrics and history, but for what a clock or the machine's memory tells."""
-    return {record["cell_id"]: repeating(record) for record in load_results(folder / "results/tiny/full").records}
+    return {record.cell_id: repeating(record) for record in load_results(folder / "results/tiny/full").records}
 
 
 def repeating(record: Record) -> Any:
-    def known(values: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in values.items() if not re.search("second|bytes", key)}
+    def known(values: Metrics | Epoch) -> dict[str, Any]:
+        return {key: value for key, value in values if not re.search("second|bytes", key)}
 
-    return known(record["metrics"]), [known(row) for row in record["history"]]
+    return known(record.metrics), [known(row) for row in record.history]
 
 
 @pytest.mark.parametrize("count", scaled([2], [2, 4, 8]))
@@ -78,7 +79,7 @@ def test_of_several_runs_one_has_the_folder_and_the_others_say_whose_it_is(tmp_p
             assert int(refused[1]) in pids
     assert table(tmp_path) == alone
     records = load_results(tmp_path / "results/tiny/full").records
-    assert [len(record["attempts"]) for record in records] == [1] * len(alone)
+    assert [len(record.attempts) for record in records] == [1] * len(alone)
     assert examine(tmp_path / "results/tiny/full") == []
     faults(f"runs on one folder: {count}", count)
 
@@ -103,12 +104,12 @@ def test_clocks_that_jump_by_a_day_change_no_result(tmp_path, alone, jumping_clo
     assert process.returncode == 0, err
     assert table(tmp_path) == alone
     folder = ResultsFolder(tmp_path / "results/tiny/full")
-    attempts = [record["attempts"][0] for record in load_results(folder.path).records]
+    attempts = [record.attempts[0] for record in load_results(folder.path).records]
     days_seen = {attempt[when][:10] for attempt in attempts for when in ("started_at", "finished_at")}
     assert len(days_seen) > 1
     for record in load_results(folder.path).records:
-        assert record["metrics"]["train_seconds"] > 0
-        assert all(row["seconds"] > 0 for row in record["history"])
+        assert record.metrics.train_seconds > 0
+        assert all(row.seconds > 0 for row in record.history)
     # Nor does it matter when a file was written.
     for number, path in enumerate(sorted(folder.path.rglob("*"))):
         os.utime(path, (86400 * number, 10**10 if number % 2 else 0))

@@ -74,9 +74,9 @@ class Place:
 def same(ours: tuple[Place, CellResult], theirs: tuple[Place, CellResult]) -> None:
     """Weights, metrics, history and predictions are those of the other, bit for bit."""
     (place, result), (other, expected) = ours, theirs
-    assert result.record["outcome"] == expected.record["outcome"] == "trained"
-    assert repeated(result.record["metrics"]) == repeated(expected.record["metrics"])
-    history, expected_history = result.record["history"], expected.record["history"]
+    assert result.record.outcome == expected.record.outcome == "trained"
+    assert repeated(result.record.metrics) == repeated(expected.record.metrics)
+    history, expected_history = result.record.history, expected.record.history
     assert [repeated(row) for row in history] == [repeated(row) for row in expected_history]
     weights, expected_weights = place.weights(), other.weights()
     assert weights.keys() == expected_weights.keys()
@@ -115,13 +115,13 @@ def test_it_goes_on_from_wherever_it_was_stopped(uninterrupted, tmp_path, faults
     for moment in moments:
         place = Place(tmp_path / str(moment), whole.cell)
         stopped = place.run(stop_at(moment)).record
-        assert stopped["outcome"] == "interrupted"
+        assert stopped.outcome == "interrupted"
         assert place.checkpoints.paths()
         same((place, place.run()), (whole, expected))
         ready = place.messages[0]
         assert isinstance(ready, CellReady)
-        assert ready.metrics["num_steps"] == stopped["metrics"]["num_steps"]
-        assert [repeated(row) for row in ready.history] == [repeated(row) for row in stopped["history"]]
+        assert ready.metrics.num_steps == stopped.metrics["num_steps"]
+        assert [repeated(row) for row in ready.history] == [repeated(row) for row in stopped.history]
         assert ready.notes == []
     faults("a cell stopped at a step or a batch of an evaluation, and resumed", len(moments))
 
@@ -133,7 +133,7 @@ def test_it_may_be_stopped_again_and_again(uninterrupted, tmp_path, faults):
     # What is said of an epoch's end is said at once: one batch of validation images, maybe two of test images.
     num_steps = max(scaled(4, 1), 3 if whole.cell.recipe.test_every_epoch else 1)
     count = 1
-    while len(place.run(stop_at(num_steps)).record["history"]) < 2:
+    while len(place.run(stop_at(num_steps)).record.history) < 2:
         count += 1
         assert count < 20
     same((place, place.run()), (whole, expected))
@@ -146,20 +146,20 @@ def test_it_goes_on_after_every_epoch(uninterrupted, tmp_path, faults):
     place = Place(tmp_path, whole.cell)
     for epoch in range(2):
         result = place.run(lambda epoch=epoch: len(place.messages) == 1 + (epoch == 0 or 1), seconds=0.0)
-        assert len(result.record["history"]) == epoch + 1
+        assert len(result.record.history) == epoch + 1
     same((place, place.run()), (whole, expected))
     faults("a cell resumed after every epoch", 2)
 
 
 def test_times_add_up_over_attempts(tmp_path):
     place = Place(tmp_path, CELLS["momentum"])
-    stopped = place.run(stop_at(3)).record["metrics"]
+    stopped = place.run(stop_at(3)).record.metrics
     record = place.run().record
-    metrics = record["metrics"]
-    assert metrics["train_seconds"] == sum(row["seconds"] for row in record["history"])
-    assert metrics["train_seconds"] > stopped["train_seconds"] > 0
-    assert metrics["observed_images_per_second"] == pytest.approx(2 * 60 / metrics["train_seconds"])
-    assert metrics["peak_memory_bytes"] >= stopped["peak_memory_bytes"]
+    metrics = record.metrics
+    assert metrics.train_seconds == sum(row.seconds for row in record.history)
+    assert metrics.train_seconds > stopped.train_seconds > 0
+    assert metrics.observed_images_per_second == pytest.approx(2 * 60 / metrics.train_seconds)
+    assert metrics.peak_memory_bytes >= stopped.peak_memory_bytes
 
 
 # Damage
@@ -208,7 +208,7 @@ def test_a_torn_checkpoint_costs_what_came_after_the_one_before(resumable, place
     for length in lengths:
         put_back(place, [(newest, content[:length]), older])
         ready = ends_as_if_nothing_had_been(place, expected)
-        assert ready.metrics["num_steps"] == 3
+        assert ready.metrics.num_steps == 3
         (note,) = ready.notes
         assert note.startswith(f"checkpoints/{newest} is not whole: ")
         assert (place.checkpoints.folder / f"{newest}.corrupt").stat().st_size == length
@@ -226,7 +226,7 @@ def test_a_flipped_bit_is_never_trained_on(resumable, place, faults):
         flipped[bit // 8] ^= 1 << bit % 8
         put_back(place, [(newest, bytes(flipped)), older])
         ready = ends_as_if_nothing_had_been(place, expected)
-        assert ready.metrics["num_steps"] == 3
+        assert ready.metrics.num_steps == 3
         assert len(ready.notes) == 1
     faults("a bit of a checkpoint flipped", len(bits))
 
@@ -246,7 +246,7 @@ def test_a_checkpoint_of_another_cell_is_not_gone_on_from(resumable, place, tmp_
     (path,) = other.checkpoints.paths()
     put_back(place, [(f"{cell.cell_id}.7.ckpt", path.read_bytes()), *files])
     ready = ends_as_if_nothing_had_been(place, expected)
-    assert ready.metrics["num_steps"] == 5
+    assert ready.metrics.num_steps == 5
     assert "is the record of another cell" in ready.notes[0]
     faults("a checkpoint of another cell", 1)
 
@@ -263,7 +263,7 @@ def test_a_checkpoint_of_a_network_that_has_changed_is_not_gone_on_from(resumabl
     put_back(place, files)
     record = place.checkpoints.newest_record()
     assert record is not None
-    wider.checkpoints.save({**whole.record, "metrics": record["metrics"]}, _state_in(place))
+    wider.checkpoints.save({**whole.record, "metrics": record.metrics}, _state_in(place))
     result = wider.run()
     same((wider, result), (wider, whole))
     ready = wider.messages[0]
@@ -311,8 +311,8 @@ def test_a_loss_that_is_no_number_ends_a_cell_at_its_step(monkeypatch, tmp_path,
         place = Place(tmp_path / str(step), make_cell("poisoned", at_step=step, data=SMALL, recipe=EPOCHS))
         for should_stop in ([stop_at(step - 1)] if step > 1 else []) + [lambda: False]:
             record = place.run(should_stop).record
-        assert record["outcome"] == "diverged"
-        assert (record["metrics"]["failed_step"], record["metrics"]["num_steps"]) == (step, step - 1)
-        assert record["attempts"][-1]["error"] == f"the training loss became nan at step {step}"
-        assert len(record["history"]) == (step - 1) // 5
+        assert record.outcome == "diverged"
+        assert (record.metrics.failed_step, record.metrics.num_steps) == (step, step - 1)
+        assert record.attempts[-1].error == f"the training loss became nan at step {step}"
+        assert len(record.history) == (step - 1) // 5
     faults("a loss that is no number, before it a stop", len(steps))

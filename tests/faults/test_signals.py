@@ -87,10 +87,10 @@ def test_a_second_signal_does_not_wait_for_a_worker_that_is_deaf(server, tmp_pat
     records = [place.results().read_record(path.stem) for path in place.path.rglob("cells/*.json")]
     assert 1 <= len(records) <= 2
     for record in records:
-        assert record["outcome"] == "interrupted"
-        assert record["attempts"][0]["error"] == "killed, since the run had to stop at once"
-    told = [record for record in records if record["history"]]
-    assert all(record["metrics"]["num_macs"] == 11 for record in told)
+        assert record.outcome == "interrupted"
+        assert record.attempts[0].error == "killed, since the run had to stop at once"
+    told = [record for record in records if record.history]
+    assert all(record.metrics.num_macs == 11 for record in told)
     faults(f"{number.name} twice, workers deaf", 1)
 
 

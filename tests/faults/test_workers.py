@@ -58,7 +58,7 @@ def run(
         task=CellTask(Bad(fault), PRELOAD),
     )
     records = (folder.read_record(cell.cell_id) for cell in grid.cells)
-    return summary, {record["cell"]["model"]["hidden"]: record for record in records if record}
+    return summary, {record.cell.model["hidden"]: record for record in records if record}
 
 
 HUNG_AFTER = 4
@@ -78,8 +78,8 @@ def test_a_worker_that_dies_is_a_crash_with_its_last_words(tmp_path, faults, nam
     fault, error = FAULTS[name]
     summary, records = run(tmp_path, fault, retries=1)
     assert summary.outcomes == {"trained": 2, "crashed": 1}
-    assert [attempt["outcome"] for attempt in records[16]["attempts"]] == ["crashed", "crashed"]
-    assert {attempt["error"] for attempt in records[16]["attempts"]} == {error}
+    assert [attempt.outcome for attempt in records[16].attempts] == ["crashed", "crashed"]
+    assert {attempt.error for attempt in records[16].attempts} == {error}
     assert records[8]["outcome"] == records[32]["outcome"] == "trained"
     faults(f"a worker with {name}", 2)
 
@@ -93,17 +93,17 @@ def test_a_worker_that_hangs_is_timed_out_and_what_it_told_is_kept(tmp_path, mon
         """No worker has to hang for as long as a slow machine takes to train the others."""
         if isinstance(event, CellStarted):
             clock.monotonic = time.monotonic
-        if isinstance(event, EpochEnded) and event.row["epoch"] == HUNG_AFTER:
+        if isinstance(event, EpochEnded) and event.row.epoch == HUNG_AFTER:
             clock.monotonic = lambda: time.monotonic() + 7200
 
     summary, records = run(tmp_path, fault, let_time_pass, workers=1, timeout_seconds=3600.0)
     assert summary.outcomes == {"trained": 2, "timed_out": 1}
     record = records[16]
-    assert record["attempts"][0]["error"] == "took longer than the limit of 3600 s"
-    assert (record["metrics"]["num_params"], record["metrics"]["num_macs"]) == (7, 11)
-    assert record["metrics"]["num_steps"] == 5
-    assert record["metrics"]["test_accuracy"] is None
-    assert [row["epoch"] for row in record["history"]] == [1, 2, 3, HUNG_AFTER]
+    assert record.attempts[0].error == "took longer than the limit of 3600 s"
+    assert (record.metrics.num_params, record.metrics.num_macs) == (7, 11)
+    assert record.metrics.num_steps == 5
+    assert record.metrics.test_accuracy is None
+    assert [row.epoch for row in record.history] == [1, 2, 3, HUNG_AFTER]
     faults(f"a worker that does {fault.__name__.replace('_', ' ')}", 1)
 
 
@@ -122,9 +122,9 @@ def save_and_die(channel: Channel, slot: Slot, assignment: Assignment) -> CellRe
 def test_what_a_checkpoint_knows_of_a_dead_cell_is_recorded(tmp_path, faults):
     _, records = run(tmp_path, save_and_die)
     record = records[16]
-    assert record["outcome"] == "crashed"
-    assert (record["metrics"]["num_params"], record["metrics"]["num_steps"]) == (7, 9)
-    assert [row["train_loss"] for row in record["history"]] == [0.25, 0.125]
+    assert record.outcome == "crashed"
+    assert (record.metrics.num_params, record.metrics.num_steps) == (7, 9)
+    assert [row.train_loss for row in record.history] == [0.25, 0.125]
     faults("a worker that saved and died", 1)
 
 
@@ -151,8 +151,8 @@ def test_memory_that_runs_out_is_told_with_what_was_asked(tmp_path, faults):
     summary, records = run(tmp_path, ask_for_too_much, retries=1)
     assert summary.outcomes == {"trained": 2, "out_of_memory": 1}
     record = records[16]
-    assert [attempt["outcome"] for attempt in record["attempts"]] == ["out_of_memory"] * 2
-    assert f"you tried to allocate {4 * 2**50} bytes" in record["attempts"][0]["error"]
-    assert record["cell"]["recipe"]["batch_size"] == 128
-    assert record["metrics"]["num_params"] == 64 * 16 + 16 + 16 * 10 + 10
+    assert [attempt.outcome for attempt in record.attempts] == ["out_of_memory"] * 2
+    assert f"you tried to allocate {4 * 2**50} bytes" in record.attempts[0].error
+    assert record.cell.recipe["batch_size"] == 128
+    assert record.metrics.num_params == 64 * 16 + 16 + 16 * 10 + 10
     faults("more memory asked than there is", 2)

@@ -5,7 +5,6 @@ obeys the rest: `finish CELL VERSION` writes predictions and record; `die N CELL
 with -9 before the Nth line of files.py that it comes to; `release` ends it. At its end, `ended STATUS` follows.
 """
 
-import json
 import os
 import signal
 import sys
@@ -15,9 +14,9 @@ from typing import Any
 
 from nin_bench import files
 from nin_bench.errors import ResultsError
-from nin_bench.results import ResultsFolder
+from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
-from nin_bench.results.stored import unpack_predictions
+from nin_bench.results.predictions import unpack_predictions
 
 
 def say(text: str) -> None:
@@ -29,10 +28,10 @@ def finish(folder: ResultsFolder, cell_id: str, version: str) -> None:
     """As a run does when a cell has ended; what it writes was prepared beside the folder."""
     prepared = folder.path.parent / "prepared"
     predictions = unpack_predictions((prepared / f"{cell_id}.npz").read_bytes(), cell_id)
-    record: dict[str, Any] = json.loads((prepared / f"{cell_id}.json").read_text())
-    record["metrics"]["num_steps"] = int(version)
+    record = Record.read(prepared / f"{cell_id}.json")
+    metrics = record.metrics.model_copy(update={"num_steps": int(version)})
     folder.write_predictions(cell_id, predictions)
-    folder.write_record(record)
+    folder.write_record(record.model_copy(update={"metrics": metrics}))
 
 
 def die_at(number: int) -> None:

@@ -68,7 +68,7 @@ def report(name: str) -> tuple[Any, dict[str, str]]:
     if not (folder / "grid.json").exists():
         return analyse_search(read_search(folder)).model_dump(), {}
     results = load_results(folder)
-    labels = {variant["label"]: variant["variant_id"] for variant in results.grid["variants"]}
+    labels = {variant.label: variant.variant_id for variant in results.grid.variants}
     return analyse(results).model_dump(), labels
 
 

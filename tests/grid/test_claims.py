@@ -1,6 +1,6 @@
 import pytest
 
-from nin_bench.grid import Hypothesis
+from nin_bench.results.schema import Hypothesis
 
 GRID = "models: [{name: net, depth: [1, 2]}]\nhypotheses:\n"
 SIDES = "[{depth: 2}, {depth: 1}]"
@@ -20,7 +20,7 @@ def test_a_hypothesis_names_its_variants(load):
     assert grid.hypotheses == (
         Hypothesis(
             id="two-beats-one",
-            says="Two are better.",
+            claim="Two are better.",
             primary=True,
             metric="test_accuracy",
             compare=("net depth=2", "net depth=1"),
@@ -29,7 +29,7 @@ def test_a_hypothesis_names_its_variants(load):
         ),
         Hypothesis(
             id="costs",
-            says="Two are better.",
+            claim="Two are better.",
             metric="num_params",
             compare=("net depth=2", "net depth=1"),
             expect="greater",
@@ -38,7 +38,7 @@ def test_a_hypothesis_names_its_variants(load):
     )
     assert grid.as_dict()["hypotheses"][1] == {
         "id": "costs",
-        "says": "Two are better.",
+        "claim": "Two are better.",
         "primary": False,
         "metric": "num_params",
         "compare": ["net depth=2", "net depth=1"],
@@ -244,7 +244,7 @@ def test_a_reference_is_read_with_the_label_of_its_variant(load):
     )
     (entry,) = grid.as_dict()["references"]
     assert entry == {
-        "id": "paper", "says": "It is 0.9.", "metric": "test_accuracy", "model": "net depth=1", "value": 0.9,
+        "id": "paper", "claim": "It is 0.9.", "metric": "test_accuracy", "model": "net depth=1", "value": 0.9,
         "n": 5, "sd": 0.01, "source": "a paper", "url": "https://example.org/p", "differs": "much",
     }  # fmt: skip
 
@@ -289,7 +289,7 @@ def test_an_id_is_given_once(refusal):
 
 def test_open_claims_have_a_reason(load, refusal):
     grid = load(f"{REFERRED}open_claims: [{{says: It is deep., reason: Nobody measured.}}]\n")
-    assert grid.as_dict()["open_claims"] == [{"says": "It is deep.", "reason": "Nobody measured."}]
+    assert grid.as_dict()["open_claims"] == [{"claim": "It is deep.", "reason": "Nobody measured."}]
     assert refusal(f"{REFERRED}open_claims: [{{says: It is deep.}}]\n").endswith(
         "open_claims[0]: lacks 'reason'; add it"
     )

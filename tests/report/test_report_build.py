@@ -129,7 +129,7 @@ def test_json_holds_the_page_unrounded(showcase):
     healthy = [
         cell["metrics"]["test_accuracy"]
         for cell in report["cells"]
-        if cell["label"] == nin["label"] and cell["metrics"]["healthy"]
+        if cell["label"] == nin["label"] and cell["metrics"]["failed"] is False
     ]
     assert nin["test_accuracy_given_healthy"]["mean"] == pytest.approx(sum(healthy) / 2, rel=1e-12)
     assert report["chance"] == {"loss": math.log(10), "accuracy": 0.1}
@@ -153,7 +153,7 @@ def test_the_same_records_give_the_same_bytes_wherever_they_lie(tmp_path):
 
 def test_verdicts_come_first(tmp_path):
     claim = {
-        "id": "smaller", "says": "a | b: <fewer> parameters.", "primary": True, "metric": "num_params",
+        "id": "smaller", "claim": "a | b: <fewer> parameters.", "primary": True, "metric": "num_params",
         "compare": ["a", "b"], "expect": "less", "margin": None, "factor": 2,
     }  # fmt: skip
     folder = write_results(
@@ -176,7 +176,7 @@ def test_verdicts_come_first(tmp_path):
 
 
 CLAIM = {
-    "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.01, "factor": None,
 }  # fmt: skip
 SIX = [record(metrics=metrics(accuracy)) for accuracy in (0.90, 0.91, 0.92, 0.93, 0.94, 0.95)]
@@ -426,7 +426,7 @@ def test_costs_that_were_measured_before_any_training_are_shown(tmp_path):
 
 
 def test_estimated_and_actual_time_stand_side_by_side(tmp_path):
-    attempt = {"outcome": "trained", "error": None, "foretold_seconds": 100.0}
+    attempt = {"outcome": "trained", "error": None, "estimated_seconds": 100.0}
     cells = [
         {**record(metrics=metrics(0.9)), "attempts": [{**attempt, "seconds": seconds}]} for seconds in (110, 130)
     ]

@@ -14,7 +14,7 @@ HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910] * 2, [0.890, 0.894, 0.885, 0.893
 
 def claim(name: str, **changes: Any) -> dict[str, Any]:
     return {
-        "id": name, "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": name, "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from nin_bench.report.cost_text import Table
 from nin_bench.report.export import to_latex
 
 CLAIM = {
-    "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+    "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
     "expect": "greater", "margin": 0.01, "factor": None,
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ CLOSE = [0.905, 0.921, 0.899, 0.911, 0.903] * 2  # HIGH less this: .007 -.007 .0
 
 def claim(name: str, **changes: Any) -> dict[str, Any]:
     return {
-        "id": name, "says": f"{name}.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
+        "id": name, "claim": f"{name}.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 
@@ -37,7 +37,7 @@ def written(folder: Path, *claims: dict[str, Any]) -> Path:
 
 def summed(folder: Path, *claims: dict[str, Any]) -> InShort:
     results = load_results(written(folder, *claims))
-    found = in_short(judge(results), Names.of(results.grid["variants"]))
+    found = in_short(judge(results), Names.of(results.grid.variants))
     assert found is not None
     return found
 
@@ -50,9 +50,9 @@ def test_what_was_found_is_told_claim_by_claim(tmp_path: Path) -> None:
         claim("A beats a close one", compare=["a", "close"], primary=False),
         claim("A is faster", metric="train_images_per_second", primary=False),
     )
-    assert found.primary == [Line("A is better", "supported", "Yes: 2.20 points more test accuracy than b")]
+    assert found.primary == [Line("A is better", "supported", "a has 2.20 points more test accuracy than b")]
     assert [line.verdict for line in found.secondary] == ["refuted", "not testable"]
-    assert found.counted == [Line("A is smaller", "supported", "Yes: 0.100 times the parameters of b")]
+    assert found.counted == [Line("A is smaller", "supported", "a has 0.100 times the parameters of b")]
     assert (found.num_left_out, found.caveats) == (0, [])
 
 
@@ -61,9 +61,9 @@ def test_what_was_counted_stands_apart_on_the_page(tmp_path: Path) -> None:
     page = build_report(written(tmp_path / "both", claim("A is better"), smaller), tmp_path / "out").read_text()
     assert (
         "**In short.** What the primary claims came to:\n\n"
-        "- A is better: **supported**; Yes: 2.20 points more test accuracy than b.\n\n"
+        "- A is better: **supported**; a has 2.20 points more test accuracy than b.\n\n"
         "Counted, so known before any training:\n\n"
-        "- A \\| is smaller: **supported**; Yes: 0.100 times the parameters of b.\n\n"
+        "- A \\| is smaller: **supported**; a has 0.100 times the parameters of b.\n\n"
         "<details>\n<summary>How to read this</summary>\n"
     ) in page
 

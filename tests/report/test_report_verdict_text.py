@@ -17,7 +17,7 @@ HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910, 0.913], [0.890, 0.894, 0.885, 0.
 
 def claim(**changes: Any) -> dict[str, Any]:
     return {
-        "id": "better", "says": "A is better.", "primary": True, "metric": "test_accuracy", "compare": [A, B],
+        "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": [A, B],
         "expect": "greater", "margin": 0.01, "factor": None, **changes,
     }  # fmt: skip
 
@@ -34,32 +34,32 @@ def text(folder: Path, a: list[Any], b: list[Any], **changes: Any) -> VerdictTex
 def described(folder: Path) -> VerdictText:
     results = load_results(folder)
     [verdict] = judge(results)
-    return describe_verdict(verdict, Names.of(results.grid["variants"]))
+    return describe_verdict(verdict, Names.of(results.grid.variants))
 
 
 def test_a_supported_claim(tmp_path: Path) -> None:
     assert text(tmp_path / "r", trained(HIGH), trained(LOW)) == VerdictText(
-        headline="Yes: 2.20 points more test accuracy than pointwise=1.",
+        headline="pointwise=2 has 2.20 points more test accuracy than pointwise=1.",
         evidence="test accuracy, pointwise=2 − pointwise=1: +2.20 points (95 % interval +2.00 to +2.40); n=6; "
-        "signed-rank test; claimed: above 1 points.",
+        "signed-rank test; claimed: above 1 point.",
         remarks=[],
     )
 
 
 def test_an_open_claim_says_what_fits(tmp_path: Path) -> None:
     found = text(tmp_path / "r", trained(HIGH), trained(LOW), margin=0.021)
-    assert found.headline == ("Not decided: anything from +2.00 to +2.40 points test accuracy fits the 6 seeds.")
+    assert found.headline == ("The difference in test accuracy is between +2.00 and +2.40 points.")
     five = text(tmp_path / "five", trained(HIGH[:5]), trained(LOW[:5]))
-    assert five.headline == "Not decided: 5 seeds can decide nothing at a level of 5 %; it takes 6."
+    assert five.headline == "5 seeds can decide nothing at a level of 5 %; it takes 6."
 
 
 def test_failures_stand_beside_a_verdict(tmp_path: Path) -> None:
     failed = record(metrics=metrics(0.1, **COLLAPSED))
     found = text(tmp_path / "r", [*trained(HIGH), *trained([0.912] * 12)], [*trained([0.89] * 15), *[failed] * 3],
                  expect="less")  # fmt: skip
-    assert found.headline == "No: 2.20 points more test accuracy than pointwise=1."
+    assert found.headline == "pointwise=2 has 2.20 points more test accuracy than pointwise=1."
     assert found.evidence.endswith(
-        "sign test; claimed: below −1 points; failed: 0 of 18 against 3 of 18 (difference −39 to +4 points, exact "
+        "sign test; claimed: below −1 point; failed: 0 of 18 against 3 of 18 (difference −39 to +4 points, exact "
         "McNemar p = 0.25); lost a class: 0 of 18 against 3 of 18 (difference −39 to +4 points, exact McNemar "
         "p = 0.25)."
     )
@@ -68,7 +68,7 @@ def test_failures_stand_beside_a_verdict(tmp_path: Path) -> None:
 def test_counts_and_costs(tmp_path: Path) -> None:
     a, b = trained([0.9], num_params=1_992_166), trained([0.9], num_params=46_764_746)
     counted = text(tmp_path / "r", a, b, metric="num_params", expect="less", margin=None, factor=20.0)
-    assert counted.headline == "Yes: 0.0426 times the parameters of pointwise=1."
+    assert counted.headline == "pointwise=2 has 0.0426 times the parameters of pointwise=1."
     assert counted.evidence == (
         "parameters, pointwise=2 / pointwise=1: 1,992,166 against 46,764,746, ×0.0426; claimed: below ×1/20."
     )
@@ -79,7 +79,10 @@ def test_counts_and_costs(tmp_path: Path) -> None:
         samples = rounds(*(speed * by for by in (1, 1.1, 0.9, 1, 1.2, 1)))
         write_costs(folder, variant, cost_entry(train={**cost_entry()["train"], "images_per_second": samples}))
     found = described(folder)
-    assert found.headline == "Yes: 3 times the training throughput of pointwise=1, on this machine, at this size."
+    assert (
+        found.headline
+        == "pointwise=2 has 3 times the training throughput of pointwise=1, on this machine, at this size."
+    )
 
 
 def test_remarks_tell_what_to_bear_in_mind(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_variants_that_cost_the_same_are_measured_once(bench):
     ]  # fmt: skip
 
 
-def test_a_torn_file_is_set_aside_and_its_variant_measured_again(bench):
+def test_a_torn_file_is_quarantined_and_its_variant_measured_again(bench):
     (cost,) = bench.measure(selection={"only": "*16"}).costs
     path = bench.folder.costs_path(cost.variant_id)
     path.write_bytes(path.read_bytes()[:100])

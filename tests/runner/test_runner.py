@@ -1,4 +1,3 @@
-import json
 import multiprocessing
 import os
 import shutil
@@ -18,8 +17,9 @@ from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.estimates import RunEstimate
 from nin_bench.grid import Grid
-from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.schema import Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
@@ -70,10 +70,10 @@ class Bench:
         (planned,) = self.told(Planned)
         return [cell.state for cell in planned.cells]
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         return load_results(self.folder.path).records
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         (record,) = self.records()
         return record
 
@@ -87,8 +87,8 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def attempts(record: dict[str, Any]) -> list[str]:
-    return [attempt["outcome"] for attempt in record["attempts"]]
+def attempts(record: Record) -> list[str]:
+    return [attempt.outcome for attempt in record.attempts]
 
 
 def kill_the_worker(event: Event) -> None:
@@ -105,17 +105,17 @@ def test_a_grid_is_run_to_its_records(bench):
     summary = bench.run()
     assert summary == RunSummary(Counter({"trained": 4}), num_skipped=0, signal_number=None)
     records = bench.records()
-    assert [(record["label"], record["cell"]["seed"]) for record in records] == [
+    assert [(record.label, record.cell.seed) for record in records] == [
         ("mlp hidden=16", 0), ("mlp hidden=16", 1), ("mlp hidden=32", 0), ("mlp hidden=32", 1),
     ]  # fmt: skip
     for record in records:
-        assert (record["outcome"], attempts(record), len(record["history"])) == ("trained", ["trained"], 1)
-        assert record["environment"]["workers"] == 2
-        assert record["environment"]["device"] == "cpu"
-        predictions = bench.folder.read_predictions(record["cell_id"])
+        assert (record.outcome, attempts(record), len(record.history)) == ("trained", ["trained"], 1)
+        assert record.environment["workers"] == 2
+        assert record.environment["device"] == "cpu"
+        predictions = bench.folder.read_predictions(record.cell_id)
         share_right = (predictions["predicted"] == predictions["label"]).mean()
-        assert record["metrics"]["test_accuracy"] == share_right > 0.5
-    text = json.dumps([bench.folder.read_grid(), records])
+        assert record.metrics.test_accuracy == share_right > 0.5
+    text = bench.folder.read_grid().model_dump_json() + "".join(record.model_dump_json() for record in records)
     assert str(bench.tmp_path) not in text
     assert str(Path.home()) not in text
 
@@ -129,9 +129,9 @@ def test_what_a_run_tells_of_itself(bench):
     order = [(event.cell.label, event.cell.seed) for event in bench.told(CellStarted)]
     assert order == [("mlp hidden=16", 0), ("mlp hidden=32", 0), ("mlp hidden=16", 1), ("mlp hidden=32", 1)]
     for told, record in zip(bench.told(CellEnded), bench.records(), strict=True):
-        assert bench.folder.read_record(told.cell.cell_id) == {"schema": 1, **told.record}
+        assert bench.folder.read_record(told.cell.cell_id) == told.record
         assert not told.will_retry
-        assert record["outcome"] == "trained"
+        assert record.outcome == "trained"
 
 
 def test_a_second_run_finds_all_done_and_changes_nothing(bench):
@@ -146,7 +146,7 @@ def test_a_second_run_finds_all_done_and_changes_nothing(bench):
 def test_a_narrowed_run_leaves_the_rest_for_later(bench):
     first = bench.run(selection={"seeds": [1], "only": "*16"})
     assert first == RunSummary(Counter({"trained": 1}))
-    assert len(bench.folder.read_grid()["cells"]) == 4
+    assert len(bench.folder.read_grid().cells) == 4
     assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
 
 
@@ -182,43 +182,43 @@ def test_results_do_not_depend_on_the_order_of_cells(bench, tmp_path_factory, wo
     bench.run(NETWORKS, workers=1)
     other.run(text, workers=workers)
 
-    theirs_by_id = {record["cell_id"]: record for record in other.records()}
+    theirs_by_id = {record.cell_id: record for record in other.records()}
     assert len(theirs_by_id) == 4
     for ours in bench.records():
-        theirs = theirs_by_id[ours["cell_id"]]
-        assert ours["cell"] == theirs["cell"]
-        assert repeated(ours["metrics"]) == repeated(theirs["metrics"])
-        assert [repeated(row) for row in ours["history"]] == [repeated(row) for row in theirs["history"]]
-        one, two = (a.folder.read_predictions(ours["cell_id"]) for a in (bench, other))
+        theirs = theirs_by_id[ours.cell_id]
+        assert ours.cell == theirs.cell
+        assert repeated(ours.metrics) == repeated(theirs.metrics)
+        assert [repeated(row) for row in ours.history] == [repeated(row) for row in theirs.history]
+        one, two = (a.folder.read_predictions(ours.cell_id) for a in (bench, other))
         assert all((one[name] == two[name]).all() for name in one)
 
 
 # Records that are not as they should be
 
 
-def test_a_torn_record_is_set_aside_and_its_cell_runs_again(bench):
+def test_a_torn_record_is_quarantined_and_its_cell_runs_again(bench):
     bench.run(ONE_CELL)
     whole = bench.record()
-    path = bench.folder.record_path(whole["cell_id"])
+    path = bench.folder.record_path(whole.cell_id)
     path.write_bytes(path.read_bytes()[:100])
     assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
     (planned,) = bench.told(Planned)
     (note,) = planned.notes
     assert note.startswith(f"cells/{path.name} is not whole JSON (")
-    assert note.endswith(f"set aside as {path.name}.corrupt, its cell runs again")
+    assert note.endswith(f"quarantined as {path.name}.corrupt, its cell runs again")
     assert path.with_name(f"{path.name}.corrupt").stat().st_size == 100
-    assert bench.record()["metrics"]["test_accuracy"] == whole["metrics"]["test_accuracy"]
+    assert bench.record().metrics.test_accuracy == whole.metrics.test_accuracy
 
 
 def test_a_record_from_before_a_default_changed_is_replaced(bench):
     bench.run(ONE_CELL)
     record = bench.record()
-    record["cell"]["recipe"]["init_std"] = 0.05
-    bench.folder.write_record({**record, "metrics": {}})
+    cell = record.cell.model_copy(update={"recipe": record.cell.recipe.model_copy(update={"init_std": 0.05})})
+    bench.folder.write_record(record.model_copy(update={"cell": cell, "metrics": Metrics()}))
     assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
     assert bench.states() == ["outdated"]
     assert attempts(bench.record()) == ["trained"]
-    assert bench.record()["metrics"]["test_accuracy"] > 0.5
+    assert bench.record().metrics.test_accuracy > 0.5
 
 
 def test_a_fresh_run_starts_over(bench):
@@ -230,11 +230,11 @@ def test_a_fresh_run_starts_over(bench):
 
 def test_a_cell_that_no_longer_ends_well_keeps_no_old_predictions(bench):
     bench.run(ONE_CELL)
-    cell_id = bench.record()["cell_id"]
+    cell_id = bench.record().cell_id
     assert bench.folder.read_predictions(cell_id) is not None
     bench.folder.record_path(cell_id).unlink()
     bench.run(ONE_CELL, on_event=kill_the_worker)
-    assert bench.record()["outcome"] == "crashed"
+    assert bench.record().outcome == "crashed"
     assert bench.folder.read_predictions(cell_id) is None
 
 
@@ -244,7 +244,7 @@ def test_a_fresh_attempt_that_fails_does_not_cost_the_good_record(bench):
     summary = bench.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
     assert summary == RunSummary(Counter({"trained": 1}))
     assert bench.record() == before
-    assert bench.folder.read_predictions(before["cell_id"]) is not None
+    assert bench.folder.read_predictions(before.cell_id) is not None
 
 
 # Cells that fail
@@ -253,7 +253,7 @@ def test_a_fresh_attempt_that_fails_does_not_cost_the_good_record(bench):
 def test_a_cell_that_fails_does_not_hold_up_the_rest(bench):
     text = GRID.replace("models:", "models:\n  - {name: mlp, hidden: 8, recipe: {lr: 1.0e+38}}")
     assert bench.run(text).outcomes == {"trained": 4, "diverged": 2}
-    assert [record["outcome"] for record in bench.records()] == ["diverged"] * 2 + ["trained"] * 4
+    assert [record.outcome for record in bench.records()] == ["diverged"] * 2 + ["trained"] * 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -262,7 +262,7 @@ def test_a_cell_that_crashed_is_tried_again_and_every_attempt_is_kept(bench, wor
     bench.run(ENDLESS, on_event=kill_the_worker, retries=2, workers=workers)
     assert bench.states() == ["retry"]
     assert [event.will_retry for event in bench.told(CellEnded)] == [True, True, False]
-    assert bench.record()["outcome"] == "crashed"
+    assert bench.record().outcome == "crashed"
     assert attempts(bench.record()) == ["crashed"] * 4
 
 
@@ -277,19 +277,18 @@ def test_a_worker_that_is_killed_is_a_crash_with_its_cause_and_its_epochs(bench)
     summary = bench.run(ENDLESS, on_event=kill_the_worker)
     assert summary.outcomes == {"crashed": 1}
     record = bench.record()
-    assert record["attempts"][0]["error"] == (
+    assert record.attempts[0].error == (
         "its process was killed by SIGKILL (the system may have run out of memory)"
     )
-    assert record["history"][0]["epoch"] == 1
-    assert record["metrics"]["test_accuracy"] is None
-    assert set(record["metrics"]) == set(bench.told(CellEnded)[0].record["metrics"])
+    assert record.history[0].epoch == 1
+    assert record.metrics.test_accuracy is None
 
 
 def test_a_cell_past_its_time_is_timed_out(bench):
     assert bench.run(ENDLESS, timeout_seconds=3.0).outcomes == {"timed_out": 1}
     record = bench.record()
-    assert record["attempts"][0]["error"] == "took longer than the limit of 3 s"
-    assert record["history"] != []
+    assert record.attempts[0].error == "took longer than the limit of 3 s"
+    assert record.history != ()
 
 
 # Stopping
@@ -312,8 +311,8 @@ def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench, number)
     assert signal.getsignal(number) is before
     assert not multiprocessing.active_children()
     for record in bench.records():
-        assert record["attempts"][-1]["error"] == "stopped before its end"
-    assert max(record["metrics"]["num_steps"] for record in bench.records()) >= 20
+        assert record.attempts[-1].error == "stopped before its end"
+    assert max(record.metrics.num_steps for record in bench.records()) >= 20
 
     done = bench.run(text, workers=2)
     assert done == RunSummary(Counter({"trained": 3}))
@@ -356,17 +355,17 @@ def test_a_stopped_cell_goes_on_where_it_was_and_leaves_no_checkpoint(bench, tmp
     assert stopped.outcomes == {"interrupted": 1}
     first = bench.record()
     assert len(checkpoints_of(bench)) >= 1
-    assert len(first["history"]) < 100
+    assert len(first.history) < 100
     bench.run(HUNDRED)
     assert bench.states() == ["continue"]
     (resumed,) = bench.told(CellResumed)
-    assert (resumed.is_resumed, resumed.num_epochs, resumed.notes) == (True, len(first["history"]), [])
+    assert (resumed.is_resumed, resumed.num_epochs, resumed.notes) == (True, len(first.history), [])
     record, expected = bench.record(), other.record()
     assert attempts(record) == ["interrupted", "trained"]
-    assert record["attempts"][0] == first["attempts"][0]
-    assert repeated(record["metrics"]) == repeated(expected["metrics"])
-    assert [repeated(row) for row in record["history"]] == [repeated(row) for row in expected["history"]]
-    assert record["history"][: len(first["history"])] == first["history"]
+    assert record.attempts[0] == first.attempts[0]
+    assert repeated(record.metrics) == repeated(expected.metrics)
+    assert [repeated(row) for row in record.history] == [repeated(row) for row in expected.history]
+    assert record.history[: len(first.history)] == first.history
     assert checkpoints_of(bench) == []
 
 
@@ -382,12 +381,12 @@ def test_an_attempt_that_left_a_checkpoint_and_no_record_is_recorded(bench):
     """As when the run itself was killed."""
     bench.run(HUNDRED, on_event=stop)
     before = bench.record()
-    bench.folder.record_path(before["cell_id"]).unlink()
+    bench.folder.record_path(before.cell_id).unlink()
     assert bench.run(ENDLESS.replace("100000", "100"), on_event=kill_the_worker).outcomes == {"crashed": 1}
     record = bench.record()
     assert attempts(record) == ["interrupted", "crashed"]
-    assert record["attempts"][0]["error"] == "killed before its end"
-    assert record["attempts"][0]["started_at"] == before["attempts"][0]["started_at"]
+    assert record.attempts[0].error == "killed before its end"
+    assert record.attempts[0].started_at == before.attempts[0].started_at
     assert bench.run(HUNDRED).outcomes == {"trained": 1}
     assert attempts(bench.record()) == ["interrupted", "crashed", "trained"]
 
@@ -404,7 +403,7 @@ def test_a_cell_that_crashed_goes_on_in_its_next_try_of_the_same_run(bench):
     (resumed,) = bench.told(CellResumed)
     assert resumed.num_epochs >= killed[0]
     assert attempts(bench.record()) == ["crashed", "trained"]
-    assert [row["epoch"] for row in bench.record()["history"]] == list(range(1, 101))
+    assert [row.epoch for row in bench.record().history] == list(range(1, 101))
 
 
 def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(bench):
@@ -414,8 +413,8 @@ def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(bench):
     bench.run(HUNDRED)
     (resumed,) = bench.told(CellResumed)
     assert not resumed.is_resumed
-    assert all("is not whole: its state has another SHA-256; set aside as " in note for note in resumed.notes)
-    assert bench.record()["outcome"] == "trained"
+    assert all("is not whole: its state has another SHA-256; quarantined as " in note for note in resumed.notes)
+    assert bench.record().outcome == "trained"
 
 
 def test_checkpoints_of_a_cell_that_is_done_are_cleared_away(bench):
@@ -446,11 +445,11 @@ def test_what_a_killed_process_was_writing_is_cleared_away_and_no_other_file(ben
 def test_weights_are_kept_where_they_are_wanted(bench):
     bench.run(GRID, keep_weights=True, selection={"seeds": [0]})
     kept = sorted(path.stem for path in (bench.folder.path / "weights").iterdir())
-    assert kept == sorted(record["cell_id"] for record in bench.records())
+    assert kept == sorted(record.cell_id for record in bench.records())
     assert checkpoints_of(bench) == []
     for record in bench.records():
-        weights = torch.load(bench.folder.weights_path(record["cell_id"]), weights_only=True)
-        assert sum(tensor.numel() for tensor in weights.values()) == record["metrics"]["num_params"]
+        weights = torch.load(bench.folder.weights_path(record.cell_id), weights_only=True)
+        assert sum(tensor.numel() for tensor in weights.values()) == record.metrics.num_params
     bench.run(GRID, fresh=True, selection={"seeds": [0], "only": "*16"})
     assert len(list((bench.folder.path / "weights").iterdir())) == 1, "those of another training are not kept"
 
@@ -506,13 +505,17 @@ hypotheses:
     margin: 0.01
 """
     bench.run(GRID + claims, selection={"seeds": [0]})
-    lock = bench.folder.read_grid()["lock"]
-    assert lock["seeds"] == [0, 1]
-    assert [claim["margin"] for claim in lock["hypotheses"]] == [0.01]
+    lock = bench.folder.read_grid().lock
+    assert lock.seeds == (0, 1)
+    assert [claim.margin for claim in lock.hypotheses] == [0.01]
+    assert (lock.num_cells_known, lock.already_trained) == (0, ())
+    bench.run(GRID + claims, selection={"seeds": [1]})
+    assert bench.folder.read_grid().locks == (lock,)
     bench.run(GRID + claims.replace("0.01", "0.001"), selection={"seeds": [0]})
     now = bench.folder.read_grid()
-    assert now["lock"] == lock
-    assert [claim["margin"] for claim in now["hypotheses"]] == [0.001]
+    assert now.earlier_locks == (lock,)
+    assert [claim.margin for claim in now.lock.hypotheses] == [0.001]
+    assert (now.lock.num_cells_known, now.lock.already_trained) == (4, ("wider-is-better",))
 
 
 @pytest.mark.parametrize("damaged", ["train", "test"])
@@ -572,14 +575,14 @@ def test_a_records_attempt_has_its_estimate_and_its_time(bench):
     (told,) = bench.told(Estimated)
     assert told.estimate == RunEstimate(2, 1, 1, pytest.approx(seconds), 500_000_000)
     assert told.machine == describe_machine("cpu")
-    (attempt,) = bench.record()["attempts"]
-    assert attempt["foretold_seconds"] == pytest.approx(seconds)
-    assert 0 < attempt["seconds"] < 600
+    (attempt,) = bench.record().attempts
+    assert attempt.estimated_seconds == pytest.approx(seconds)
+    assert 0 < attempt.seconds < 600
 
 
 def test_what_was_never_measured_has_no_estimate(bench):
     bench.run(ONE_CELL)
     assert bench.told(Estimated) == []
-    (attempt,) = bench.record()["attempts"]
-    assert attempt["foretold_seconds"] is None
-    assert attempt["seconds"] > 0
+    (attempt,) = bench.record().attempts
+    assert attempt.estimated_seconds is None
+    assert attempt.seconds > 0

@@ -91,7 +91,7 @@ def test_the_search_as_resolved_is_kept(bench, load):
     ]
     assert set(search) == {
         "schema", "name", "profile", "question", "source", "data", "recipe", "search", "storage", "variants",
-        "baseline", "environment", "chance_loss",
+        "baseline", "environment", "chance_loss", "digest",
     }  # fmt: skip
     assert [one["num_params"] for one in search["variants"]] == [(64 + 1) * 16 + 170, (64 + 1) * 32 + 330]
     # the digits' classes are nearly as frequent

@@ -10,6 +10,7 @@ from search_grid_text import GRID, ONE
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import ResultsError
+from nin_bench.results.studies import BestTrial, TrialRun
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.study import GRACE_SECONDS, Searcher, VariantStudy, draws_of
 
@@ -126,8 +127,8 @@ def test_fewer_trials_leave_the_rest_out_of_the_choice(open_study):
         complete(study, value=value)
     fewer = open_study(QMC, trials=3)
     assert fewer.ask() is None
-    assert fewer.best()["number"] == 1
-    assert [trial["number"] for trial in fewer.summary()["trials"]] == [0, 1, 2]
+    assert fewer.best().number == 1
+    assert [trial.number for trial in fewer.summary().trials] == [0, 1, 2]
     assert [trial.number for trial in fewer.ended] == [0, 1, 2, 3, 4]
 
 
@@ -152,7 +153,7 @@ def test_searches_that_share_a_study_never_run_a_draw_twice(open_study):
     ):
         study.finish(trial, TrialResult(value=0.5), {})
     assert (one.num_done, one.num_elsewhere) == (5, 0)
-    assert len(one.summary()["trials"]) == 6  # five, and the one that was lost; none that never trained
+    assert len(one.summary().trials) == 6  # five, and the one that was lost; none that never trained
 
 
 @pytest.mark.parametrize("text", [ONE, QMC, TPE], ids=["grid", "qmc", "tpe"])
@@ -217,11 +218,11 @@ def test_alone_every_running_trial_is_a_dead_search_s(open_study):
     study = open_study(token="two")
     study.recover()
     assert states(study) == ["FAIL", "WAITING"]
-    (told,) = study.summary()["trials"]
-    assert told == {
+    (told,) = study.summary().trials
+    assert told.model_dump() == {
         "number": 0, "state": "failed", "params": {"lr": 0.01}, "value": None, "diverged": False, "escaped": None,
         "error": "its search ended before it did", "epochs": None, "device_seconds": None,
-        "overhead_seconds": None, "started_at": None, "finished_at": None, "runs": [],
+        "overhead_seconds": None, "started_at": None, "finished_at": None, "runs": (),
     }  # fmt: skip
 
 
@@ -231,21 +232,43 @@ def test_alone_every_running_trial_is_a_dead_search_s(open_study):
 def test_the_summary_tells_every_trial_and_the_best(open_study):
     study = open_study()
     trial = study.ask()
-    runs = [{"seed": 10_000, "outcome": "trained", "value": 0.7, "escaped": True, "history": []}]
+    runs = [{"seed": 10_000, "outcome": "trained", "value": 0.7, "failed": False, "escaped": True, "history": []}]
     study.finish(trial, TrialResult(value=0.7, epochs=2, device_seconds=1.5, runs=runs), {"overhead_seconds": 0.1})
     for value in (0.9, 0.9):
         complete(study, value=value)
     summary = study.summary()
-    assert {key: summary[key] for key in ("schema", "label", "study_name")} == {
-        "schema": 1, "label": "mlp hidden=16", "study_name": f"tiny/full/{study.variant.variant_id}",
-    }  # fmt: skip
-    assert summary["variant_id"] == study.variant.variant_id
-    assert summary["trials"][0] == {
+    name = f"tiny/full/{study.variant.variant_id}"
+    assert (summary.label, summary.study_name) == ("mlp hidden=16", name)
+    assert summary.variant_id == study.variant.variant_id
+    assert summary.trials[0].model_dump(exclude={"runs"}) == {
         "number": 0, "state": "complete", "params": {"lr": 0.01}, "value": 0.7, "diverged": False, "escaped": True,
         "error": None, "epochs": 2, "device_seconds": 1.5, "overhead_seconds": 0.1, "started_at": None,
-        "finished_at": None, "runs": runs,
+        "finished_at": None,
     }  # fmt: skip
-    assert summary["best"] == {"number": 1, "params": {"lr": 0.1}, "value": 0.9}  # the first of equals
+    assert summary.trials[0].runs == (TrialRun.model_validate(runs[0]),)
+    assert summary.best == BestTrial(number=1, params={"lr": 0.1}, value=0.9)  # the first of equals
+    # Through 0.7, 0.9 and 0.9 at -2, -1 and 0: y = 0.9 - 0.1 x - 0.1 x², whose top is at -1/2.
+    assert summary.chosen == {"lr": 0.316}
+
+
+def test_a_rate_at_which_a_network_failed_keeps_the_choice_away(open_study):
+    study = open_study()
+    for value, failed in ((0.7, [False, False]), (0.9, [False, False]), (0.45, [False, True])):
+        runs = [
+            {"seed": seed, "outcome": "trained", "failed": one, "escaped": not one}
+            for seed, one in enumerate(failed)
+        ]
+        study.finish(study.ask(), TrialResult(value=value, runs=runs), {})
+    assert study.best().params == {"lr": 0.1}
+    assert study.chosen() == {"lr": 0.0316}  # half a step below the best, which lies beside the cliff
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+def test_of_drawn_values_the_best_trial_is_chosen(open_study, sampler):
+    study = open_study(ONE.replace("trials: 3", f"trials: 3\n  sampler: {sampler}"))
+    assert study.chosen() is None
+    values = [complete(study, value=value) for value in (0.5, 0.9, 0.7)]
+    assert study.chosen() == values[1]
 
 
 def test_the_best_loss_is_the_smallest_and_a_pruned_trial_is_never_best(open_study):
@@ -256,9 +279,9 @@ def test_the_best_loss_is_the_smallest_and_a_pruned_trial_is_never_best(open_stu
     trial = study.ask()
     study.report(trial, TrialEpoch(1, 0.1, []))
     study.finish(trial, TrialResult(pruned=True, epochs=1), {})
-    assert study.best() == {"number": 1, "params": {"lr": 0.1}, "value": 0.3}
-    assert study.summary()["trials"][2]["state"] == "pruned"
-    assert study.summary()["trials"][2]["value"] == 0.1
+    assert study.best() == BestTrial(number=1, params={"lr": 0.1}, value=0.3)
+    assert study.summary().trials[2].state == "pruned"
+    assert study.summary().trials[2].value == 0.1
     assert study.num_done == 3
 
 

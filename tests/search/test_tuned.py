@@ -1,4 +1,3 @@
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ from nin_bench.cell import Scalar
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import search_path, study_path
+from nin_bench.results.studies import StudySummary
+from nin_bench.search.config import load_search
 from nin_bench.search.tuned import Chosen, check_tunable, check_unedited, read_choices, tuned_text, write_tuned
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,7 +52,7 @@ def test_every_entry_gives_way_to_its_variants_and_all_else_stays(tune):
         "  - name: lenet\n"
         "    activation: relu   # not sigmoid\n"
         "    recipe: {lr: 0.5, weight_decay: 1.0e-4}\n"
-        "# what is session against what\n"
+        "# what is held against what\n"
         "baseline: {name: lenet}\n"
         f"{SEARCH}"
     )
@@ -72,7 +72,7 @@ def test_every_entry_gives_way_to_its_variants_and_all_else_stays(tune):
         "  # the other\n"
         "  # found 3\n"
         "  - {name: lenet, activation: relu, recipe: {lr: 0.03, weight_decay: 0.0001}}\n"
-        "# what is session against what\n"
+        "# what is held against what\n"
         "baseline: {name: lenet}\n"
         f"{SEARCH}"
     )
@@ -273,39 +273,33 @@ def test_nothing_that_a_name_holds_leaves_its_comment(load, catalog):
 # From studies
 
 
-def study(trials: list[dict[str, Any]], best: int | None) -> dict[str, Any]:
+def study(trials: list[dict[str, Any]], best: int | None, rate: float | None = None) -> dict[str, Any]:
     chosen = next((trial for trial in trials if trial["number"] == best), None)
     return {
-        "schema": 1,
+        "variant_id": "v0",
+        "label": "mlp",
         "study_name": "tiny/full/mlp",
         "trials": trials,
         "best": chosen and {key: chosen[key] for key in ("number", "params", "value")},
+        "chosen": chosen and {"lr": rate or chosen["params"]["lr"]},
     }
 
 
-def trial(
-    number: int, value: float | None, *runs: tuple[str, bool | None, float], state: str = "complete"
-) -> dict[str, Any]:
-    told = [
-        {"outcome": outcome, "escaped": escaped, "history": [{"train_loss": loss, "validation_loss": loss}]}
-        for outcome, escaped, loss in runs
-    ]
+def trial(number: int, value: float | None, *runs: tuple[str, bool], state: str = "complete") -> dict[str, Any]:
+    told = [{"seed": 10_000, "outcome": outcome, "failed": failed, "history": []} for outcome, failed in runs]
     return {"number": number, "state": state, "params": {"lr": 0.5}, "value": value, "runs": told}
 
 
-def keep(folder: ResultsFolder, variant_id: str, kept: dict[str, Any] | None) -> None:
+def keep(folder: ResultsFolder, grid: Grid, kept: dict[str, Any] | None) -> None:
     """What a search leaves in a folder."""
-    path = study_path(folder, variant_id)
-    path.parent.mkdir(parents=True)
-    search_path(folder).write_text(json.dumps({"schema": 1, "chance_loss": 2.303}))
+    load_search(grid, folder, RegistryCatalog(), None).write(folder.search_path)
     if kept is not None:
-        path.write_text(json.dumps(kept))
+        StudySummary.parse(kept).write(folder.study_path(grid.variants[0].variant_id))
 
 
-WELL = ("trained", True, 0.5)
-STUCK = ("trained", False, 2.303)
-FELL_BACK = ("trained", True, 2.303)
-DIVERGED = ("diverged", None, 0.5)
+WELL = ("trained", False)
+STUCK = ("trained", True)
+DIVERGED = ("diverged", True)
 
 
 @pytest.mark.parametrize(
@@ -316,11 +310,19 @@ DIVERGED = ("diverged", None, 0.5)
             Chosen({"lr": 0.5}, "study tiny/full/mlp: 2 of 2 trials, validation accuracy 86.12% (n=2)"),
         ),
         (
+            study([trial(0, 0.8612, WELL, WELL), trial(1, 0.8, WELL, WELL)], 0, rate=0.425),
+            Chosen(
+                {"lr": 0.425},
+                "study tiny/full/mlp: 2 of 2 trials, the top of a curve through their means; best of them "
+                "validation accuracy 86.12% (n=2) at lr=0.5",
+            ),
+        ),
+        (
             study([trial(0, 0.4, WELL, STUCK)], 0),
             Chosen({"lr": 0.5}, "study tiny/full/mlp: 1 of 2 trials, validation accuracy 40.00% (n=2)"),
         ),
         (
-            study([trial(0, 0.0, FELL_BACK, DIVERGED), trial(1, 0.0, STUCK, STUCK)], 0),
+            study([trial(0, 0.0, STUCK, DIVERGED), trial(1, 0.0, STUCK, STUCK)], 0),
             Chosen({}, "study tiny/full/mlp: 2 of 2 trials, in none of which it learned: its recipe is as it was"),
         ),
         (
@@ -334,7 +336,7 @@ def test_what_a_study_found_is_told_with_its_trials(load, tmp_path, kept, expect
     grid = load(f"{HEAD}models: [{{name: mlp, hidden: 16}}]\n{SEARCH}")
     folder = ResultsFolder(tmp_path / "results")
     (variant,) = grid.variants
-    keep(folder, variant.variant_id, kept)
+    keep(folder, grid, kept)
     assert read_choices(grid, folder) == {variant.variant_id: expected}
 
 
@@ -343,10 +345,10 @@ def test_a_loss_is_told_as_one(load, tmp_path):
         f"{HEAD}models: [{{name: mlp}}]\n{SEARCH.replace('trials: 2', 'trials: 2, objective: validation_loss')}"
     )
     folder = ResultsFolder(tmp_path)
-    keep(folder, grid.variants[0].variant_id, study([trial(0, 0.41237, WELL)], 0))
+    keep(folder, grid, study([trial(0, 0.41237, WELL)], 0))
     (chosen,) = read_choices(grid, folder).values()
     assert chosen.comment == "study tiny/full/mlp: 1 of 2 trials, validation loss 0.4124 (n=1)"
-    study_path(folder, grid.variants[0].variant_id).write_text("{}")
+    folder.study_path(grid.variants[0].variant_id).write_text("{}")
     with pytest.raises(ResultsError, match=r"json is of schema null; .* remove it and search again"):
         read_choices(grid, folder)
 

@@ -10,11 +10,12 @@ from nin_bench.analysis.names import Names
 from nin_bench.analysis.search.budget import Budget, budgets
 from nin_bench.analysis.search.importances import Importances, importances
 from nin_bench.analysis.search.rates import Axis, RateCurve, rate_curves, search_axis
-from nin_bench.analysis.search.studies import Search, Settings, Study
+from nin_bench.analysis.search.studies import Search, Study
 from nin_bench.analysis.search.warnings import SearchWarning, find_warnings
 from nin_bench.analysis.setting import FieldValue, compare_sections, environments
 from nin_bench.analysis.tables import Spread
 from nin_bench.results.artefact import Artefact
+from nin_bench.results.studies import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SearchAnalysis(Artefact):
     name: str
     profile: str
     question: str
-    settings: Settings
+    settings: SearchSettings
     """What the grid's `search` section asked for."""
     storage: str
     names: Names

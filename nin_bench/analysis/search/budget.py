@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nin_bench.analysis.search.rates import NEAR
-from nin_bench.analysis.search.studies import Search, Settings, Study
+from nin_bench.analysis.search.studies import Search, Study
+from nin_bench.results.studies import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def budgets(search: Search) -> list[Budget]:
     return [_budget(search.settings, study) for study in search.studies]
 
 
-def _budget(settings: Settings, study: Study) -> Budget:
+def _budget(settings: SearchSettings, study: Study) -> Budget:
     diverged = [trial for trial in study.complete if trial.diverged]
     told = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
     overheads = [trial.overhead_seconds for trial in study.counted if trial.overhead_seconds is not None]
@@ -116,7 +117,7 @@ def _trials_needed(expected: Sequence[float]) -> int:
     return next(k for k, value in enumerate(expected, start=1) if value >= expected[-1] - NEAR)
 
 
-def _best_so_far(study: Study, settings: Settings) -> list[float | None]:
+def _best_so_far(study: Study, settings: SearchSettings) -> list[float | None]:
     best: float | None = None
     found: list[float | None] = []
     better = max if settings.higher_is_better else min

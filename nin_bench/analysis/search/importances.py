@@ -11,8 +11,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import create_trial
 
-from nin_bench.analysis.search.studies import Range, Search, Settings, Study, Trial, is_number
+from nin_bench.analysis.search.studies import Search, Study, Trial, is_number
 from nin_bench.cell import Scalar
+from nin_bench.results.studies import Range, SearchSettings
 
 LEAST_TRIALS = 8
 """Below so many, a forest says nothing of the parameters."""
@@ -52,7 +53,7 @@ def importances(search: Search) -> list[Importances]:
     return [_importances(search.settings, study) for study in search.studies]
 
 
-def _importances(settings: Settings, study: Study) -> Importances:
+def _importances(settings: SearchSettings, study: Study) -> Importances:
     learned = [trial for trial in study.complete if trial.learned]
     shares = _shares(settings, study.complete)
     all_learned = len(learned) == len(study.complete)
@@ -66,7 +67,7 @@ def _importances(settings: Settings, study: Study) -> Importances:
     )
 
 
-def _shares(settings: Settings, trials: Sequence[Trial]) -> Shares | None:
+def _shares(settings: SearchSettings, trials: Sequence[Trial]) -> Shares | None:
     values = [trial.value or 0.0 for trial in trials]
     if len(trials) < LEAST_TRIALS or len(set(values)) < 2:
         return None
@@ -84,13 +85,13 @@ def _shares(settings: Settings, trials: Sequence[Trial]) -> Shares | None:
     return {name: float(found[name]) for name in settings.space}
 
 
-def _distribution(values: Range | list[Scalar]) -> BaseDistribution:
+def _distribution(values: Range | tuple[Scalar, ...]) -> BaseDistribution:
     if isinstance(values, Range):
         return FloatDistribution(_scaled_number(values.low, values), _scaled_number(values.high, values))
     return CategoricalDistribution(values)
 
 
-def _scaled(value: Scalar, values: Range | list[Scalar]) -> Scalar:
+def _scaled(value: Scalar, values: Range | tuple[Scalar, ...]) -> Scalar:
     if not isinstance(values, Range):
         return value
     assert is_number(value), value

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from statsmodels.stats.proportion import proportion_confint
 
-from nin_bench.analysis.search.studies import Range, Search, Settings, Study, Trial, is_number
+from nin_bench.analysis.search.studies import Search, Study, Trial, is_number
 from nin_bench.analysis.tables import Spread, Tally
+from nin_bench.results.studies import Range, SearchSettings
 from nin_bench.stats import ALPHA, Interval
 
 NEAR = 0.01
@@ -123,13 +124,13 @@ class RateCurve:
     """None where of no rate it is known who learned."""
 
 
-def search_axis(settings: Settings) -> Axis | None:
+def search_axis(settings: SearchSettings) -> Axis | None:
     """The learning rate, else the first parameter that is searched over numbers; None where none is."""
     axes = {name: found for name in settings.space if (found := axis_of(settings, name))}
     return axes.get("lr") or next(iter(axes.values()), None)
 
 
-def axis_of(settings: Settings, name: str) -> Axis | None:
+def axis_of(settings: SearchSettings, name: str) -> Axis | None:
     """Where a parameter is searched, if it is a number; three or more numbers to choose from count as a range."""
     searched = settings.space[name]
     if isinstance(searched, Range):
@@ -150,7 +151,7 @@ def rate_curves(search: Search) -> list[RateCurve]:
     return [_rate_curve(search.settings, variant.num_params, study, axis) for variant, study in variants]
 
 
-def _rate_curve(settings: Settings, num_params: int | None, study: Study, axis: Axis) -> RateCurve:
+def _rate_curve(settings: SearchSettings, num_params: int | None, study: Study, axis: Axis) -> RateCurve:
     groups: dict[float, list[Trial]] = {}
     for trial in sorted(study.counted, key=axis.of):
         groups.setdefault(axis.of(trial), []).append(trial)

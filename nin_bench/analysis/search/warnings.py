@@ -9,7 +9,8 @@ from typing import Literal
 
 from nin_bench.analysis.search.budget import budgets
 from nin_bench.analysis.search.rates import Axis, RateCurve, axis_of, rate_curves, search_axis
-from nin_bench.analysis.search.studies import Search, Settings, Study, Trial
+from nin_bench.analysis.search.studies import Search, Study, Trial
+from nin_bench.results.studies import SearchSettings
 
 EDGE = 0.05
 """A value lies on the edge of its range within this part of it, on the range's own scale."""
@@ -53,7 +54,7 @@ def find_warnings(search: Search) -> list[SearchWarning]:
 
 
 def _of_study(
-    settings: Settings, study: Study, axis: Axis | None, curve: RateCurve | None
+    settings: SearchSettings, study: Study, axis: Axis | None, curve: RateCurve | None
 ) -> Iterator[SearchWarning]:
     def warning(kind: Kind, sentence: str) -> SearchWarning:
         return SearchWarning(kind, [study.variant_id], f"{study.name}: {sentence}")
@@ -89,7 +90,7 @@ def _of_study(
         )
 
 
-def _on_the_edge(settings: Settings, best: Trial, name: str) -> str | None:
+def _on_the_edge(settings: SearchSettings, best: Trial, name: str) -> str | None:
     axis = axis_of(settings, name)
     if axis is None:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench.analysis.search.analysis import SearchAnalysis, analyse_search
-from nin_bench.analysis.search.studies import Range, read_search
+from nin_bench.analysis.search.studies import read_search
 from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
 from nin_bench.report import text
@@ -22,6 +22,7 @@ from nin_bench.report.plots import MAX_DRAWN
 from nin_bench.report.search import plots
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.sentences import caveats, ease_of_tuning
+from nin_bench.results.studies import Range
 
 FIGURES = {
     "search_curves": (

@@ -15,7 +15,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from nin_bench.analysis.search.budget import Budget
 from nin_bench.analysis.search.importances import Importances, Shares
 from nin_bench.analysis.search.rates import Axis, RateCurve, nearest_parts
-from nin_bench.analysis.search.studies import Settings
 from nin_bench.report.look import (
     FAINT,
     QUIET,
@@ -32,6 +31,7 @@ from nin_bench.report.look import (
     wrapped,
 )
 from nin_bench.report.plots import MAX_DRAWN
+from nin_bench.results.studies import SearchSettings
 
 LINE: Any = {"linewidth": 2, "markersize": 4}
 """The line that a panel is about; its marker is the variant's."""
@@ -84,7 +84,7 @@ def draw_learning(axis: Axis, curves: Sequence[RateCurve]) -> Picture | None:
         return render(figure)
 
 
-def draw_budget(settings: Settings, budgets: Sequence[Budget]) -> Picture | None:
+def draw_budget(settings: SearchSettings, budgets: Sequence[Budget]) -> Picture | None:
     """The expected best of k trials and the best so far, a panel per variant.
 
     Returns:

@@ -1,7 +1,7 @@
 // The list of cells, and one of them with its curves and what its record says.
 
 const CELL_COLUMNS = [
-  ["outcome", (at) => (data.cells.metrics.healthy?.[at] === false ? "collapsed" : data.cells.outcome[at].replace(/_/g, " "))],
+  ["outcome", (at) => (data.cells.metrics.failed?.[at] === true ? "collapsed" : data.cells.outcome[at].replace(/_/g, " "))],
   ["test accuracy, %", (at) => share("test_accuracy", at)],
   ["validation accuracy, %", (at) => share("validation_accuracy", at)],
   ["train accuracy, %", (at) => share("train_accuracy", at)],

@@ -185,6 +185,6 @@ const legendName = (label, width) => plotText(shortened(label, Math.max(16, Math
 
 // What the cells of a variant hold, by their place in the list.
 const cellsOf = (variantId) => data.cells.cell_id.flatMap((_, at) => (data.cells.variant_id[at] === variantId ? [at] : []));
-const isUnwell = (at) => data.cells.outcome[at] !== "trained" || data.cells.metrics.healthy?.[at] === false;
+const isUnwell = (at) => data.cells.outcome[at] !== "trained" || data.cells.metrics.failed?.[at] === true;
 const cellTitle = (at) => `${plotText(data.cells.variant[at])}, seed ${data.cells.seed[at]}`;
 
