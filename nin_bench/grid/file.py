@@ -50,7 +50,6 @@ class HypothesisEntry(Section):
     model_config = ConfigDict(
         json_schema_extra={
             "allOf": [
-                {"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]},
                 {"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
                 {"oneOf": [{"required": ["compare"]}, {"required": ["of", "kinds"]}]},
             ]
@@ -132,10 +131,10 @@ def _no_share(metric: str, field: str, value: float, below: float) -> Iterator[t
         yield field, f"{value:g}, but {metric} is a share, from 0 to 1; one point is 0.01"
 
 
-class OpenClaim(Section):
+class OpenClaimEntry(Section):
     """A claim that belongs to the question, and that this grid cannot answer."""
 
-    says: Sentence
+    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """The claim, as a sentence."""
     reason: Sentence
     """Why it stays open here, and what would answer it."""
@@ -160,7 +159,7 @@ class ReferenceEntry(Section):
 
     id: FolderName
     """Its own short name."""
-    says: Sentence
+    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """What was published, as a sentence."""
     metric: MetricName
     """What was measured."""
@@ -247,7 +246,7 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
-class UntilDecided(Section):
+class UntilEntry(Section):
     """Seeds until the primary claims are decided."""
 
     until: Literal["decided"]
@@ -261,7 +260,7 @@ def _seeds_form(value: object) -> str:
 
 Seeds = Annotated[
     Annotated[PositiveInt, Tag("(value)")]
-    | Annotated[UntilDecided, Tag("(rule)")]
+    | Annotated[UntilEntry, Tag("(rule)")]
     | Annotated[
         list[NonNegativeInt],
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
@@ -289,7 +288,7 @@ class GridBody(Section):
     """The variant that the report marks as the one to hold others against."""
     hypotheses: list[HypothesisEntry] = []
     """What is claimed, before the run."""
-    open_claims: list[OpenClaim] = []
+    open_claims: list[OpenClaimEntry] = []
     """What belongs to the question, and this grid cannot answer."""
     caveats: list[Sentence] = []
     """What a reader of the report has to know: how rates were chosen, what may mislead."""

@@ -6,7 +6,7 @@ A point that cannot be is kept as a draft with the reason, since `exclude` may l
 import math
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -14,35 +14,15 @@ from typing import Any, Generic, TypeVar, cast
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe, Spec
 from nin_bench.errors import InputError, SpecError, shown, unknown_name
-from nin_bench.grid.entries import Catalog, ModelEntry, Size
+from nin_bench.grid.entries import Catalog, ModelEntry
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.yaml_source import Node
+from nin_bench.results.schema import Match, ResolvedVariant
 
 Point = Mapping[str, Node]
 """One value per field, each with its place."""
 
 SpecT = TypeVar("SpecT", bound=Spec)
-
-
-@dataclass(frozen=True)
-class Match:
-    """What a variant's width was chosen for: to be as large as another variant."""
-
-    size: Size
-    to: str
-    """The other's label."""
-    width: float
-    target: int
-    reached: int
-
-    @property
-    def residue(self) -> float:
-        """What is left of the difference, relative to the target."""
-        return (self.reached - self.target) / self.target
-
-    def as_dict(self) -> dict[str, Any]:
-        """As grid.json keeps it."""
-        return {**asdict(self), "residue": self.residue}
 
 
 @dataclass(frozen=True)
@@ -89,15 +69,17 @@ class Variant:
                 return self.fields[field].error(f"{self.label}: {error.message}")
         return self.entry.error(f"{self.label}: {error}")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Id, label, the resolved values, and what its width was matched to."""
-        resolved = self.cell(0).as_dict()
-        del resolved["seed"]
-        if self.match:
-            resolved["match"] = self.match.as_dict()
-        if self.own_label:
-            resolved["own_label"] = True
-        return {"variant_id": self.variant_id, "label": self.label, **resolved}
+    def resolved(self) -> ResolvedVariant:
+        """The variant as files keep it."""
+        return ResolvedVariant(
+            variant_id=self.variant_id,
+            label=self.label,
+            own_label=self.own_label,
+            model=self.model.model_copy(update={"defaults": {}}),
+            data=self.data,
+            recipe=self.recipe,
+            match=self.match,
+        )
 
 
 @dataclass(frozen=True)
@@ -228,7 +210,10 @@ def drafts(entry: Entry, data: Sequence[Option[DataSpec]], catalog: Catalog) -> 
     Raises:
         InputError: the label is wrong.
     """
-    match = Match(entry.file.match.target[0], "", math.nan, 0, 0) if entry.file.match else None
+    match = None
+    if entry.file.match:
+        size = entry.file.match.target[0]
+        match = Match.model_construct(size=size, to="", width=math.nan, target=0, reached=0, residue=0.0)
     written = {"match": replace(entry.node.at("match"), value=entry.node.at("match").plain())} if match else {}
     recipes = options("recipe", entry.recipe, Recipe)
     for arguments in _points(entry.arguments):
