@@ -10,10 +10,12 @@ import pytest
 from looks_cells import GRID, LOOKS, NUM_TRAINED
 
 from nin_bench import cli
+from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell
+from nin_bench.report.verdict_text import describe_verdict
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.events import CellEnded, Event, LookTaken, Planned
@@ -74,6 +76,8 @@ def test_variants_are_trained_until_no_open_primary_claim_needs_them(bench):
     assert {name: (one.verdict, one.n, one.look.number) for name, one in verdicts.items()} == {
         "wider": ("supported", 12, 2), "widest": ("undecided", 16, 3), "aside": ("undecided", 8, 1),
     }  # fmt: skip
+    names = Names.of(bench.folder.read_grid().variants)
+    assert "Judged at look 2 of 3, with the first 12 seeds." in str(describe_verdict(verdicts["wider"], names))
     assert verdicts["wider"].level == pytest.approx(0.05 / 2 * 0.05)
     assert verdicts["aside"].level == pytest.approx(0.05 * 0.10)
 
