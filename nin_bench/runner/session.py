@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import torch
 
 from nin_bench.cell import DataSpec
-from nin_bench.data import class_names
 from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
@@ -119,11 +118,9 @@ def open_session(
             LocalExecutor(slots, preload),
             describe_machine(slots[0].device),
         )
-        seen = {class_names(variant.data, options.data_dir) for variant in grid.variants}
-        names = seen.pop() if len(seen) == 1 else None
         stored = folder.find_grid()
         code = {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}
-        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine, names)
+        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
         resolved = resolved.model_copy(update={"looks": stored.looks if stored else (), "code": code})
         folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
         with stop_on_signals(session.executor, session):
