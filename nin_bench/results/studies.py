@@ -110,6 +110,8 @@ class TrialRun(Part):
     outcome: Outcome
     value: float | None = None
     """The objective that it counts with; None if its trial was lost."""
+    failed: bool | None = None
+    """Whether it diverged, or ended at chance level; None if that is not known."""
     escaped: bool | None = None
     escape_epoch: NonNegative | None = None
     num_steps: Count | None = None
