@@ -58,6 +58,8 @@ class Variant:
     """The nodes that its values were read from; those of recipe and data as `recipe.lr`."""
     match: Match | None = None
     """What its width was found by, if it was not given."""
+    own_label: bool = False
+    """Whether the grid gives the label itself."""
 
     def cell(self, seed: int) -> Cell:
         """The variant with a seed."""
@@ -93,6 +95,8 @@ class Variant:
         del resolved["seed"]
         if self.match:
             resolved["match"] = self.match.as_dict()
+        if self.own_label:
+            resolved["own_label"] = True
         return {"variant_id": self.variant_id, "label": self.label, **resolved}
 
 
@@ -188,7 +192,7 @@ class Entry:
                 text += _text(values[key])
         if not text.isprintable():
             raise node.error(f"{shown(text)} holds a character that cannot be printed; leave it out")
-        return replace(variant, label=text)
+        return replace(variant, label=text, own_label=True)
 
     def with_width(self, variant: Variant, match: Match, catalog: Catalog) -> Variant:
         """The variant with the width that was found for it."""

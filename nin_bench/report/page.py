@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from nin_bench.errors import ResultsError
-from nin_bench.files import to_json, write_atomically
+from nin_bench.files import write_atomically
 from nin_bench.report import text
 from nin_bench.report.look import Picture
 from nin_bench.report.signature import sign_png, sign_svg
@@ -21,7 +21,7 @@ def digest_of(analysis: Artefact) -> str:
 
     It is of the report as a whole, so that nobody has to keep a list of what each figure draws.
     """
-    return hashlib.sha256(to_json(analysis.model_dump()).encode()).hexdigest()
+    return hashlib.sha256(analysis.model_dump_json().encode()).hexdigest()
 
 
 def write_figures(pictures: Mapping[str, Picture], folder: Path, known: Collection[str], digest: str) -> None:

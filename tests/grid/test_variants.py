@@ -89,6 +89,7 @@ def test_a_label_changes_no_identity(load):
     named = load("models: [{name: net, depth: [1, 2], label: 'deep {depth}'}]\n")
     unnamed = load("models: [{name: net, depth: [1, 2]}]\n")
     assert [cell.cell_id for cell in named.cells] == [cell.cell_id for cell in unnamed.cells]
+    assert all(variant.as_dict()["own_label"] for variant in named.variants)
 
 
 def test_a_template_may_name_the_width_that_was_found(load):
