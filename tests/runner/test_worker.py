@@ -63,8 +63,9 @@ def test_a_record_in_full():
     assert record.environment == {"workers": 2, "device": "cpu", "torch": describe_torch("cpu")}
     assert record.code_digest == code_digest("mlp")
     assert [row.epoch for row in record.history] == [1, 2]
-    assert {name for name, value in record.history[0] if value is not None} == {
-        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr", "seconds",
+    assert set(record.history[0].known()) == {
+        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr",
+        "seconds",
     }  # fmt: skip
     assert rows_of(told) == record.history
     assert Record.parse(json.loads(to_json(record.model_dump()))) == record
