@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench.analysis.analysis import Analysis, analyse
-from nin_bench.analysis.grid_file import check_grid_file
 from nin_bench.files import write_atomically
 from nin_bench.report import cost_plots, plots
 from nin_bench.report.captions import ALL_FIGURES, describe_figure
@@ -38,7 +37,6 @@ def build_report(folder: Path, out: Path) -> Path:
     Raises:
         ResultsError: there is no readable grid.json, or `out` cannot be written.
     """
-    check_grid_file(folder)
     analysis = analyse(load_results(folder))
     pictures = draw_figures(analysis)
     markdown = render_markdown(analysis, list(pictures))

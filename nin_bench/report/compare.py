@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from nin_bench.analysis.compare import compare_results
-from nin_bench.analysis.grid_file import check_grid_file
 from nin_bench.files import write_atomically
 from nin_bench.report.compare_text import COMPARE_FILTERS
 from nin_bench.report.page import render_page
@@ -24,8 +23,6 @@ def compare_folders(before: Path, after: Path, out: Path) -> Path:
     Raises:
         ResultsError: one of them has no readable grid.json, or `out` cannot be written.
     """
-    check_grid_file(before)
-    check_grid_file(after)
     comparison = compare_results(load_results(before), load_results(after))
     comparison.write(out / "compare.json")
     page = out / "compare.md"
