@@ -12,6 +12,7 @@ from nin_bench.data import class_names, count_images, describe_data, resolve_dat
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
 from nin_bench.grid import Grid, Size, Variant
+from nin_bench.looks import seeds_until_decided
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.plan import PlannedCell, check_same_question, plan_cells
 from nin_bench.results import ResultsFolder
@@ -95,4 +96,10 @@ def load_plan(
     """
     check_models(grid, data_dir)
     check_same_question(grid, folder)
-    return plan_cells(grid, folder, fresh=fresh)
+    if grid.until_decided is None:
+        return plan_cells(grid, folder, fresh=fresh)
+    resolved = grid.resolved("cpu")
+    if stored := folder.find_grid():
+        kept = {"looks": stored.looks, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
+        resolved = resolved.model_copy(update=kept)
+    return plan_cells(grid, folder, fresh=fresh, looks=seeds_until_decided(resolved))

@@ -1,6 +1,6 @@
 """What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
+from nin_bench.looks import SeedsUntilDecided
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 
@@ -18,6 +19,10 @@ State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
 a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: its record is of another resolved
 cell, since a default has changed."""
+
+Need = Literal["now", "if undecided", "no"]
+"""Whether a cell is needed, where seeds are trained until claims are decided. `if undecided`: only if a look
+before it leaves a claim open. `no`: every claim that it could serve is decided."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
@@ -33,13 +38,19 @@ class PlannedCell:
     """The earlier record, where a further attempt goes on from it."""
     num_epochs_saved: int | None = None
     """Epochs that its checkpoint holds, where it has one to go on from."""
+    need: Need = "now"
     estimate: Estimate = field(default_factory=Estimate)
     """What it will take on this machine, as far as `estimate_cells` could tell."""
 
     @property
     def has_to_run(self) -> bool:
-        """Whether a run would train this cell."""
-        return self.state != "done"
+        """Whether a run would train this cell, whatever looks at claims decide."""
+        return self.state != "done" and self.need == "now"
+
+    @property
+    def may_run(self) -> bool:
+        """Whether a run would train this cell, at least if looks at claims decide nothing."""
+        return self.state != "done" and self.need != "no"
 
     def as_dict(self) -> dict[str, Any]:
         """As `plan --json` prints it."""
@@ -50,13 +61,16 @@ class PlannedCell:
             "seed": self.cell.seed,
             "state": self.state,
             "outcome": self.outcome,
+            "need": self.need,
             "num_epochs_saved": self.num_epochs_saved,
             "estimated_seconds": self.estimate.seconds,
             "estimated_memory_bytes": self.estimate.memory_bytes,
         }
 
 
-def plan_cells(grid: Grid, folder: ResultsFolder, *, fresh: bool = False) -> list[PlannedCell]:
+def plan_cells(
+    grid: Grid, folder: ResultsFolder, *, fresh: bool = False, looks: SeedsUntilDecided | None = None
+) -> list[PlannedCell]:
     """What is done and what is missing of the selected cells, in the order in which they would run.
 
     Seeds run in the outer loop: a run that is cut short has compared all variants on its first seeds.
@@ -65,10 +79,19 @@ def plan_cells(grid: Grid, folder: ResultsFolder, *, fresh: bool = False) -> lis
         grid: what is asked.
         folder: what is known.
         fresh: whether cells that are done are wanted again.
+        looks: which seeds are needed, where that depends on claims.
     """
     order = {seed: number for number, seed in enumerate(grid.seeds)}
     planned = [_planned(cell, folder) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
-    return [_afresh(one) for one in planned] if fresh else planned
+    if fresh:
+        planned = [_afresh(one) for one in planned]
+    return [replace(one, need=_need(one.cell, looks)) for one in planned] if looks else planned
+
+
+def _need(cell: Cell, looks: SeedsUntilDecided) -> Need:
+    if looks.is_needed(cell.variant_id, cell.seed):
+        return "now"
+    return "if undecided" if looks.may_be_needed(cell.variant_id, cell.seed) else "no"
 
 
 def _afresh(planned: PlannedCell) -> PlannedCell:
@@ -92,6 +115,24 @@ def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
     if record is None:
         return PlannedCell(cell, "missing")
     return PlannedCell(cell, "outdated", outcome) if is_outdated else PlannedCell(cell, "retry", outcome, record)
+
+
+def expected_cells(
+    grid: Grid, planned: Sequence[PlannedCell], expected_seeds: Mapping[str, float]
+) -> list[PlannedCell]:
+    """The cells that a run is expected to train, where seeds are trained until claims are decided.
+
+    Args:
+        grid: what is asked.
+        planned: its cells.
+        expected_seeds: of each variant, by its id.
+    """
+    order = {seed: number for number, seed in enumerate(grid.seeds)}
+    return [
+        one
+        for one in planned
+        if one.has_to_run or (one.may_run and order[one.cell.seed] < round(expected_seeds[one.cell.variant_id]))
+    ]
 
 
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:

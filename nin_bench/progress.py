@@ -1,7 +1,7 @@
 """Show how a run, a measuring or a search goes: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -15,7 +15,16 @@ from nin_bench.errors import printable
 from nin_bench.estimates import RunEstimate
 from nin_bench.grid import SearchSpec
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
+from nin_bench.runner.events import (
+    CellEnded,
+    CellResumed,
+    CellStarted,
+    EpochEnded,
+    Estimated,
+    Event,
+    LookTaken,
+    Planned,
+)
 from nin_bench.search.events import (
     SearchEvent,
     SearchPlanned,
@@ -74,7 +83,7 @@ class _Lines:
                 self.say_heading()
                 for line in (*event.notes, _plan_line(event)):
                     self.say(line)
-                todo = {one.cell.cell_id: one for one in event.cells if one.has_to_run}
+                todo = {one.cell.cell_id: one for one in event.cells if one.may_run}
                 self.epochs = {key: one.cell.recipe.epochs for key, one in todo.items()}
                 self.left = {key: self.epochs[key] - (one.num_epochs_saved or 0) for key, one in todo.items()}
                 self.begin("cells")
@@ -100,6 +109,9 @@ class _Lines:
                 self.resume(event.cell, event.num_epochs, is_resumed=event.is_resumed)
             case EpochEnded():
                 self.epoch(event.cell.cell_id, event.row["epoch"], _epoch_note(event.row))
+            case LookTaken():
+                self.drop(event.unneeded)
+                self.say(f"claim {event.look.hypothesis} after {event.look.n} seeds: {event.look.verdict}")
             case CellEnded():
                 interrupted = event.record.outcome == "interrupted"
                 self.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)
@@ -151,6 +163,12 @@ class _Lines:
         self.num_ended += not (again or interrupted)
         self.show_end(key, f"{self.names[key]}: {outcome}", interrupted=interrupted)
 
+    def drop(self, keys: Collection[str]) -> None:
+        """Some cells will not be trained."""
+        self.epochs = {key: epochs for key, epochs in self.epochs.items() if key not in keys or key in self.names}
+        self.left = {key: left for key, left in self.left.items() if key in self.epochs}
+        self.show_whole()
+
     def time_left(self) -> str:
         """At the pace so far; empty while nothing is known of it, or nothing is left."""
         left = sum(self.left.values())
@@ -182,6 +200,9 @@ class _Lines:
     def show_end(self, key: str, line: str, *, interrupted: bool) -> None:
         left = "" if interrupted else self.time_left()
         self.say(f"[{self.num_ended}/{len(self.epochs)}{', ' if left else ''}{left}] {line}")
+
+    def show_whole(self) -> None:
+        pass
 
     def begin_samples(self, total: int) -> None:
         pass
@@ -221,8 +242,9 @@ class _Bars(_Lines):
         self.say(line)
 
     def show_whole(self) -> None:
-        done = sum(self.epochs.values()) - sum(self.left.values())
-        self.bars.update(self.whole, completed=done, note=self.time_left())
+        total = sum(self.epochs.values())
+        done = total - sum(self.left.values())
+        self.bars.update(self.whole, completed=done, total=total, note=self.time_left())
 
     def begin_samples(self, total: int) -> None:
         self.num_samples = total
@@ -240,11 +262,14 @@ class _Bars(_Lines):
 
 def _plan_line(event: Planned) -> str:
     todo = sum(planned.has_to_run for planned in event.cells)
+    done = sum(planned.state == "done" for planned in event.cells)
+    conditional = sum(planned.may_run for planned in event.cells) - todo
     continued = sum(planned.state == "continue" for planned in event.cells)
     retried = sum(planned.state == "retry" for planned in event.cells)
     outdated = sum(planned.state == "outdated" for planned in event.cells)
     details = [
-        f"{len(event.cells) - todo} done before",
+        *([f"up to {conditional} more until claims are decided"] if conditional else []),
+        f"{done} done before",
         *([f"{continued} to go on from a checkpoint"] if continued else []),
         *([f"{retried} to try again"] if retried else []),
         *([f"{outdated} outdated"] if outdated else []),

@@ -209,6 +209,7 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "seed": 1,
         "state": "done",
         "outcome": "trained",
+        "need": "now",
         "num_epochs_saved": None,
         "estimated_seconds": None,
         "estimated_memory_bytes": None,

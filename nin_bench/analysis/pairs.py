@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from nin_bench.metrics import Metric
+from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import FINAL_OUTCOMES
 from nin_bench.stats import (
     PairedShares,
@@ -22,6 +22,8 @@ from nin_bench.stats import (
 Array = npt.NDArray[np.float64]
 _LAST_WHERE_FAILED = {"generalisation_gap", "escape_epoch"}
 """Metrics by which a network that failed counts as worst: a network that learned nothing has a gap of 0."""
+_SHARE_DIGITS = 8
+"""Of shares: predictions keep the credit of tied images in single precision."""
 _ACCURACIES = {"test_accuracy", "train_accuracy", "validation_accuracy"}
 
 
@@ -48,19 +50,18 @@ class Network:
 
     def judged(self, metric: Metric) -> float:
         """Its value for a claim: of a diverged network chance accuracy, and the worst value by other metrics."""
-        if metric.kind != "quality":
-            return self[metric.name]
-        worst = -math.inf if metric.higher_is_better else math.inf
-        if self.failed and metric.name in _LAST_WHERE_FAILED:
-            return worst
-        if self.outcome == "diverged":
-            return self["chance_accuracy"] if metric.name in _ACCURACIES else worst
-        return self[metric.name]
+        value, worst = self[metric.name], -math.inf if metric.higher_is_better else math.inf
+        if metric.kind == "quality":
+            if self.failed and metric.name in _LAST_WHERE_FAILED:
+                return worst
+            if self.outcome == "diverged":
+                value = self["chance_accuracy"] if metric.name in _ACCURACIES else worst
+        return round(value, _SHARE_DIGITS) if metric.unit == "share" else value
 
     @property
     def accuracy(self) -> float:
         """Test accuracy, chance if it diverged; NaN where not known."""
-        return self["chance_accuracy"] if self.outcome == "diverged" else self["test_accuracy"]
+        return self.judged(METRICS["test_accuracy"])
 
     def why_missing(self, metric: Metric) -> str | None:
         """Why it cannot be compared; None where it can. Crashed and out of memory say nothing of a network."""

@@ -13,6 +13,7 @@ from typing import Any
 from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
 from nin_bench.grid import Grid
+from nin_bench.looks import compared_labels, needs_seeds
 from nin_bench.metrics import METRICS
 from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs, looks
@@ -117,6 +118,22 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
         spread = spread_of(one, grid, read)
         found.append(planned if planned.untested else _with_chances(planned, one, at, *spread))
     return found
+
+
+def expected_seeds(grid: Grid, powers: Sequence[Power]) -> dict[str, float]:
+    """How many seeds each variant is expected to need, by its id, where they are trained until claims are decided.
+
+    Supposes the first scenario of each primary claim; one of which no spread is known takes all seeds.
+    """
+    assert grid.until_decided is not None
+    ids = {variant.label: variant.variant_id for variant in grid.variants}
+    expected = dict.fromkeys(ids.values(), float(grid.until_decided.looks[0]))
+    for one, power in zip(grid.hypotheses, powers, strict=True):
+        if one.primary and needs_seeds(one):
+            seeds = power.scenarios[0].expected_seeds if power.scenarios else power.num_seeds
+            for label in compared_labels(one):
+                expected[ids[label]] = max(expected[ids[label]], seeds)
+    return expected
 
 
 def _with_chances(

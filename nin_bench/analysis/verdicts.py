@@ -8,12 +8,14 @@ from typing import Any, Literal
 from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest, contrast_of
 from nin_bench.analysis.lock import Level, Lock, levels
 from nin_bench.analysis.pairs import MissingCell
+from nin_bench.looks import WatchedClaim, seeds_until_decided
 from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
 from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import (
     Expectation,
     Interval,
+    Look,
     PairedShares,
     PairedTest,
     points_against,
@@ -64,6 +66,17 @@ class Shares:
             interval=found.interval(),
             mcnemar_p=found.mcnemar_p,
         )
+
+
+@dataclass(frozen=True)
+class LookNumber:
+    """Which of the looks at a claim one is."""
+
+    number: int
+    """Counted from 1."""
+    total: int
+    num_seeds: int
+    """The first listed seeds, so many of them, were looked at."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,9 @@ class Verdict:
     """The axis over whose values the effect is a mean."""
     points: tuple["PointVerdict", ...] = ()
     """The claim at each of these values."""
+    look: LookNumber | None = None
+    """Where seeds are trained until claims are decided: the look that it was judged at; the first, if none was
+    taken yet."""
 
     @property
     def unit(self) -> Unit:
@@ -161,16 +177,59 @@ class PointVerdict:
 def judge(results: Results) -> list[Verdict]:
     """Give a verdict on each of the grid's hypotheses, in its order.
 
-    Only seeds that were planned when a hypothesis was locked count.
+    Only seeds that were planned when a hypothesis was locked count. Where seeds are trained until claims are
+    decided, a claim is judged as it was at the last look that was taken, whatever has been trained since.
     """
     grid, lock, evidence = results.grid, Lock.read(results.grid), Evidence.of(results)
+    schedule = seeds_until_decided(grid)
+    watched = {claim.id: claim for claim in schedule.claims} if schedule else {}
     found = []
     for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True):
         seeds = lock.seeds_of(entry)
         added = sorted(set(grid.seeds) - set(seeds))
+        claim = watched.get(entry.id)
+        if claim is not None:
+            look = claim.schedule[max(claim.num_taken, 1) - 1]
+            seeds = list(claim.taken[-1].seeds) if claim.taken else seeds[: look.n]
+            found.append(_judge_look(entry, seeds, level, look, claim, evidence, post_hoc=not lock.holds(entry)))
+            continue
         judged = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
         found.append(replace(judged, points=_judge_points(entry, seeds, evidence, level)))
     return found
+
+
+def judge_look(results: Results, claim: WatchedClaim) -> Verdict:
+    """The verdict on a claim at its next look, by the records as they stand."""
+    grid, lock, look = results.grid, Lock.read(results.grid), claim.next_look
+    assert look is not None
+    (entry, level), *_ = (
+        (entry, level)
+        for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True)
+        if entry.id == claim.id
+    )
+    seeds = lock.seeds_of(entry)[: look.n]
+    return _judge_look(entry, seeds, level, look, claim, Evidence.of(results), post_hoc=not lock.holds(entry))
+
+
+def _judge_look(
+    entry: Hypothesis,
+    seeds: Sequence[int],
+    level: Level,
+    look: Look,
+    claim: WatchedClaim,
+    evidence: Evidence,
+    *,
+    post_hoc: bool,
+) -> Verdict:
+    """A verdict with the part of a claim's level that a look may spend."""
+    spent = Level(level.alpha * look.share, level.family_size)
+    verdict = _judge(evidence.test(entry, seeds), spent, post_hoc=post_hoc, added=())
+    return replace(
+        verdict,
+        look=LookNumber(claim.schedule.index(look) + 1, len(claim.schedule), look.n),
+        early=verdict.early or claim.next_look is not None,
+        points=_judge_points(entry, seeds, evidence, spent),
+    )
 
 
 def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequence[int]) -> Verdict:

@@ -69,8 +69,9 @@ def run(
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
         cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
-        _print_plan(loaded, cells, machine, num_workers, grid)
-        print_power(_power(loaded, folder, None))
+        hypotheses = _power(loaded, folder, None)
+        _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
+        print_power(hypotheses)
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner.run import run_grid
@@ -125,7 +126,7 @@ def plan(
         print_json(document)
         return
     note(setting(loaded))
-    _print_plan(loaded, cells, machine, num_workers, grid)
+    _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
     print_power(hypotheses)
 
 
@@ -162,9 +163,16 @@ def _power(grid: "Grid", folder: "ResultsFolder", pilot: Path | None) -> "list[P
 
 
 def _print_plan(
-    grid: "Grid", cells: "Sequence[PlannedCell]", machine: "dict[str, Any]", num_workers: int, grid_path: Path
+    grid: "Grid",
+    cells: "Sequence[PlannedCell]",
+    machine: "dict[str, Any]",
+    num_workers: int,
+    grid_path: Path,
+    hypotheses: "Sequence[Power]",
 ) -> None:
+    from nin_bench.analysis.power import expected_seeds
     from nin_bench.estimates import estimate_run
+    from nin_bench.plan import expected_cells
     from nin_bench.progress import estimate_line, memory_warning
 
     for variant in grid.variants:
@@ -181,12 +189,24 @@ def _print_plan(
             *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
         ]
         details = f" ({', '.join(known)})" if known else ""
-        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {planned.state}{details}{_takes(planned)}")
+        state = f"{planned.state}{details}{_needed(planned)}{_takes(planned)}"
+        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {state}")
     todo = [planned for planned in cells if planned.has_to_run]
-    tell(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} done")
-    estimate = estimate_run((planned.estimate for planned in todo), num_workers)
-    if line := estimate_line(estimate):
-        tell(line)
+    done = sum(planned.state == "done" for planned in cells)
+    if grid.until_decided is None:
+        tell(f"{len(cells)} cells: {len(todo)} to run, {done} done")
+        estimate = estimate_run((planned.estimate for planned in todo), num_workers)
+        if line := estimate_line(estimate):
+            tell(line)
+    else:
+        expected = expected_cells(grid, cells, expected_seeds(grid, hypotheses))
+        most = [planned for planned in cells if planned.may_run]
+        counts = f"{len(todo)} to run, {len(expected)} as expected, {len(most)} at most, {done} done"
+        tell(f"{len(cells)} cells: {counts}")
+        for name, some in (("as expected", expected), ("at most", most)):
+            estimate = estimate_run((planned.estimate for planned in some), num_workers)
+            if line := estimate_line(estimate):
+                tell(f"{name}: {line}")
     if warning := memory_warning(estimate, machine):
         note(warning)
     if estimate.num_unknown:
@@ -194,6 +214,12 @@ def _print_plan(
             f"{counted(estimate.num_unknown, 'cell')} without figures of this machine yet: run takes them first, "
             f"and so does, with the same options, python -m nin_bench measure --grid {shlex.quote(str(grid_path))}"
         )
+
+
+def _needed(planned: "PlannedCell") -> str:
+    if planned.state == "done" or planned.need == "now":
+        return ""
+    return ", if a claim is undecided" if planned.need == "if undecided" else ", not needed"
 
 
 def _takes(planned: "PlannedCell") -> str:

@@ -137,9 +137,9 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._running.pop()
         calls = self._calls.setdefault(module, _Calls())
         calls.num_calls += 1
-        outputs = [*_tensors(output)]
+        outputs = [*tensors_in(output)]
         calls.output_shape = tuple(outputs[0].shape) if outputs else ()
-        calls.num_values += sum(values.numel() for values in (*_tensors((inputs, keywords)), *outputs))
+        calls.num_values += sum(values.numel() for values in (*tensors_in((inputs, keywords)), *outputs))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         with FlopCounterMode(display=False) as flop_counter:
@@ -205,15 +205,15 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
 
-def _tensors(values: object) -> Iterator[Tensor]:
+def tensors_in(values: object) -> Iterator[Tensor]:
     """The tensors in a nest of tuples, lists and mappings."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, Mapping):
-        yield from _tensors(list(values.values()))
+        yield from tensors_in(list(values.values()))
     elif isinstance(values, tuple | list):
         for value in values:
-            yield from _tensors(value)
+            yield from tensors_in(value)
 
 
 def _main_kind(macs: Counter[Kind]) -> Kind:

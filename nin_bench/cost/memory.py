@@ -1,11 +1,15 @@
-"""The memory of a model as a formula in the batch size, to the byte, before anything is allocated.
+"""Count the memory of a model as a formula in the batch size, to the byte, before anything is allocated.
 
-The trainer's own step and evaluation run on fake tensors, which have shapes, types and storages, and no
-values. What backward keeps is taken down by saved-tensor hooks; what is alive is followed from one operation to
-the next. Everything is linear in the number of images that pass at once, so two sizes give the formula.
+The trainer's own step and evaluation run on fake tensors, which have shapes, types and storages, but no values.
+Saved-tensor hooks record what backward keeps; a dispatch mode follows what is alive from operation to operation.
+Everything is linear in the number of images that pass at once, so two sizes give the formula.
 
-Counted is every tensor of the network's own. What kernels borrow while they run (oneDNN's and cuDNN's
-workspaces), the dataset and the process around them come on top, and are measured.
+All tensors of the network are counted. What kernels borrow while they run (workspaces of oneDNN and cuDNN), the
+dataset and the process around them come on top, and are measured.
+
+This is the only module that uses fake tensors. It relies on PyTorch internals in three places: the exception by
+which a fake tensor refuses to give its value, `UntypedStorage._cdata` as a storage's identity, and the name of
+a leaf's autograd node. An assertion fails if one of them changes.
 """
 
 import weakref
@@ -19,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from nin_bench.cell import Recipe
+from nin_bench.cost.counting import tensors_in
 from nin_bench.data.batches import ImageBatches
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
@@ -50,25 +54,25 @@ class MemoryFormula:
     weights: int
     """Parameters and, with batch normalisation, its running statistics."""
     low_precision_copies: int
-    """Of weights, cast for the forward pass and kept for the backward pass; 0 in fp32."""
+    """Weights that are cast for the forward pass and kept for the backward pass; 0 in fp32."""
     gradients: int
     optimizer: int
     """State between two steps."""
     activations: Line
     """What a forward pass keeps for its backward pass, each storage once: inputs of layers, pooling indices,
-    dropout masks, labels. Weights, their copies and the images are left out."""
+    dropout masks, labels; without weights, their copies and the images."""
     input_per_image: int
     """The image itself, float32."""
     train_moments: tuple[Line, ...]
-    """All that is alive, at those moments of a training step that can be its highest, weights included."""
+    """Everything that is alive, weights included, at the moments of a training step that can be its peak."""
     predict_moments: tuple[Line, ...]
-    """The same of an evaluation, where neither gradients nor optimizer state are alive."""
+    """The same for an evaluation, without gradients and optimizer state."""
     micro_batch: int | None
-    """Images at once at most; None where the batch passes whole. With it, a batch is taken to have at least two
+    """Images that pass at once; None if the batch passes whole. A batch is taken to have at least two
     micro-batches: from the second on there are gradients to add to."""
 
     def train_sum(self, batch_size: int) -> int:
-        """All parts of a training step added up. The peak is another figure: they are not alive together."""
+        """The sum of all parts of a training step. It is above the peak, since they are not alive together."""
         images = self._at_once(batch_size)
         weights = self.weights + self.low_precision_copies + self.gradients + self.optimizer
         return weights + self.activations.at(images) + self.input_per_image * images
@@ -87,15 +91,15 @@ class MemoryFormula:
         return max(self.predict_moments).per_image
 
     def largest_batch(self, budget_bytes: int) -> int | None:
-        """The largest batch whose training fits: 0 if not even one image does, None if every batch does.
+        """The largest batch whose training fits: 0 if not even one image fits, None if every batch fits.
 
-        Every batch does where the micro-batch does, since memory does not depend on how many of them there are.
+        If the micro-batch fits, every batch does, since memory does not depend on the number of micro-batches.
         """
         fits = min(_largest(moment, budget_bytes) for moment in self.train_moments)
         return None if self.micro_batch is not None and fits >= self.micro_batch else fits
 
     def terms(self) -> dict[str, int]:
-        """The formula's terms by name, whatever the batch size."""
+        """The terms of the formula by name; they do not depend on the batch size."""
         return {
             "weights": self.weights,
             "low_precision_copies": self.low_precision_copies,
@@ -133,11 +137,15 @@ def count_memory(
         predicting = [_follow_evaluation(trainer, size) for size in _SIZES]
         _follow_step(trainer, _SIZES[0])  # the first makes the optimizer's state
         steps = [_follow_step(trainer, size) for size in _SIZES]
+        weights = [*model.parameters(), *model.buffers()]
+        views = [weight.detach().view(-1) for weight in weights]
+        assert _storages(weights).keys() == _storages(views).keys(), "a view has another storage than its tensor"
+        assert steps[0].copies or recipe.precision == "fp32", "weights that were cast were not recognised"
         return MemoryFormula(
-            weights=_num_bytes([*model.parameters(), *model.buffers()]),
+            weights=_num_bytes(weights),
             low_precision_copies=steps[0].copies,
             gradients=_num_bytes(parameter.grad for parameter in model.parameters()),
-            optimizer=_num_bytes(tree_leaves(list(trainer.optimizer.state.values()))),
+            optimizer=_num_bytes(tensors_in(trainer.optimizer.state)),
             activations=_line(*(step.activations for step in steps)),
             input_per_image=_line(*(step.inputs for step in steps)).per_image,
             train_moments=_highest(*(step.moments for step in steps)),
@@ -174,8 +182,9 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
     with _note_saved(trainer.model) as saved, alive, suppress(DataDependentOutputException):
         trainer.step(indices)
     hook.remove()
-    # Fake tensors have no values to tell: the step ends where it reads its loss, which must come last.
+    # Fake tensors have no values: the step ends where it reads its loss, which must come last.
     assert stepped, "the step read a value before its optimizer had stepped"
+    assert saved.activations, "no saved-tensor hook was called"
     return _Step(alive.moments, sum(saved.activations.values()), sum(saved.copies.values()), saved.inputs)
 
 
@@ -191,8 +200,8 @@ def _follow_evaluation(trainer: Trainer, size: int) -> list[int]:
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, note after each operation how many bytes of tensors are alive.
 
-    PyTorch's own MemTracker tells the peak alone, not the moments that a formula is made of, and refuses a network
-    that is called twice. The trainer's weights, buffers, gradients and optimizer state count from the start.
+    PyTorch's own MemTracker gives only the peak, not the moments that make the formula, and refuses a network that
+    is called twice. The trainer's weights, buffers, gradients and optimizer state count from the start.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -202,7 +211,7 @@ class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         weights = list(trainer.model.parameters())
         self._watch([*weights, *trainer.model.buffers(), *(weight.grad for weight in weights)])
-        self._watch(tree_leaves(list(trainer.optimizer.state.values())))
+        self._watch(tensors_in(trainer.optimizer.state))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -210,7 +219,7 @@ class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # Kernels keep a batch's statistics in float32; their fake twin takes the maps' own type.
             maps, *statistics = result
             result = maps, *(values.float() for values in statistics)
-        self._watch(tree_leaves(result))
+        self._watch(tensors_in(result))
         self.moments.append(self._bytes)
         return result
 
@@ -226,14 +235,14 @@ class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Saved:
-    """What a network's last forward pass, and its loss, keep for backward: bytes of storages, by address."""
+    """What a network's last forward pass and its loss keep for backward: bytes of storages by their identity."""
 
     def __init__(self, model: nn.Module) -> None:
         self._weights = set(_storages([*model.parameters(), *model.buffers()]))
         self.begin_pass(model, ())
 
     def begin_pass(self, _: nn.Module, inputs: tuple[object, ...]) -> None:
-        self._inputs = set(_storages(inputs))  # addresses alone: what is held here would stay alive
+        self._inputs = set(_storages(inputs))  # identities alone: a storage that is held here would stay alive
         self.inputs = _num_bytes(inputs)
         self.activations: dict[int, int] = {}
         self.copies: dict[int, int] = {}
@@ -248,7 +257,7 @@ class _Saved:
 
 @contextmanager
 def _note_saved(model: nn.Module) -> Iterator[_Saved]:
-    """Take down what a network's forward passes keep, each pass afresh."""
+    """Record what a network's forward passes keep, each pass anew."""
     saved = _Saved(model)
     hook = model.register_forward_pre_hook(saved.begin_pass)
     try:
@@ -267,7 +276,7 @@ def _follows_from_a_weight_alone(tensor: Tensor) -> bool:
 
 
 def _storages(values: Iterable[object]) -> dict[int, torch.UntypedStorage]:
-    """The storages of those values that are tensors, each once, by address."""
+    """The storages of the values that are tensors, each once, by its identity; fake storages have no address."""
     storages = (value.untyped_storage() for value in values if isinstance(value, Tensor))
     return {storage._cdata: storage for storage in storages}
 
@@ -285,7 +294,7 @@ def _line(first: int, second: int) -> Line:
 
 
 def _highest(first: list[int], second: list[int]) -> tuple[Line, ...]:
-    """The moments above which no other lies for every number of images."""
+    """The moments that are the highest for some number of images."""
     highest: list[Line] = []
     for line in sorted({_line(*pair) for pair in zip(first, second, strict=True)}, reverse=True):
         if not highest or line.fixed > highest[-1].fixed:
@@ -302,7 +311,7 @@ def _largest(moment: Line, budget_bytes: int) -> int:
 
 
 def _blank_images(image: ImageSpec, device: torch.device | str) -> Images:
-    """Enough of them for two passes of the larger size."""
+    """Images for two passes of the larger size."""
     num_images = 2 * max(_SIZES)
     pixels = torch.zeros(num_images, image.channels, image.resolution, image.resolution, dtype=torch.uint8)
     labels = torch.zeros(num_images, dtype=torch.int64)

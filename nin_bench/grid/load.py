@@ -4,7 +4,7 @@ A list in place of a value is an axis; the grid is the product of its axes, less
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,7 @@ class Grid:
             "data": self.data,
             "recipe": self.recipe,
             "seeds": list(self.seeds),
+            "until_decided": self.until_decided and asdict(self.until_decided),
             "baseline": self.baseline,
             "variants": [variant.as_dict() for variant in self.variants],
             "cells": [

@@ -204,7 +204,10 @@ def _remarks(verdict: Verdict, names: Names) -> list[str]:
         said.append(CAVEATS[verdict.metric])
     if verdict.post_hoc:
         said.append("Post hoc: the claim was written or changed after training; test it anew.")
-    if verdict.early:
+    if look := verdict.look:
+        which = f"look {look.number} of {look.total}, with the first {look.num_seeds} seeds"
+        said.append(f"{'Not decided yet' if verdict.early else 'Judged'} at {which}.")
+    elif verdict.early:
         said.append("An early look: some planned cells have not ended.")
     if verdict.missing:
         said.append(_missing(verdict.missing, names))

@@ -341,14 +341,16 @@ class UntilDecided(Part):
 
 
 class TakenLook(Part):
-    """A look at a claim before all its seeds have ended; it is never taken again."""
+    """What was decided when a claim was looked at; it is never decided again."""
 
     hypothesis: str
     """The claim's id."""
+    claim: str
+    """Digest of the claim as it stood; a claim that was changed since has not been looked at."""
+    n: Annotated[int, Field(ge=1)]
+    """The first n listed seeds had ended for all of its variants."""
     seeds: Tuple[Count]
-    """Seeds that had ended for both variants."""
-    n: Count
-    """Pairs that the verdict rests on."""
+    """Those of them with which its variants could be compared: what the verdict rests on."""
     decided: bool
     verdict: str
     taken_at: str
@@ -388,7 +390,7 @@ class ResolvedGrid(Artefact):
     earlier_locks: Tuple[Lock] = ()
     """Those before it, the first one first."""
     looks: Tuple[TakenLook] = ()
-    """The looks that were taken at the hypotheses, in their order."""
+    """The looks that were taken, in their order."""
 
     @model_validator(mode="after")
     def _cells_are_of_variants(self) -> Self:

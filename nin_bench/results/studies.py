@@ -110,6 +110,8 @@ class TrialRun(Part):
     outcome: Outcome
     value: float | None = None
     """The objective that it counts with; None if its trial was lost."""
+    failed: bool | None = None
+    """Whether it diverged or ended at chance level; None if its trial was lost, or pruned."""
     escaped: bool | None = None
     escape_epoch: NonNegative | None = None
     num_steps: Count | None = None
@@ -123,7 +125,7 @@ class TrialSummary(Part):
     state: Literal["complete", "pruned", "failed"]
     params: dict[str, Scalar]
     value: float | None = None
-    """The mean over its networks; one that did not learn counts as the worst."""
+    """The mean over its networks; a failed one counts as the worst."""
     diverged: bool = False
     """Whether some network did."""
     escaped: bool | None = None
@@ -141,7 +143,7 @@ class TrialSummary(Part):
 
 
 class BestTrial(Part):
-    """The trial that the search chose."""
+    """The trial with the best value."""
 
     number: Count
     params: dict[str, Scalar]
@@ -158,6 +160,8 @@ class StudySummary(Artefact):
     study_name: str
     trials: Tuple[TrialSummary]
     best: BestTrial | None = None
+    chosen: dict[str, Scalar] | None = None
+    """The values that the tuned grid takes; None if no trial was trained to its end."""
 
     @model_validator(mode="after")
     def _best_is_a_trial(self) -> Self:
@@ -172,7 +176,7 @@ class StudySummary(Artefact):
 
     @property
     def best_trial(self) -> TrialSummary | None:
-        """The trial that the search chose."""
+        """The trial with the best value."""
         return next((trial for trial in self.trials if self.best and trial.number == self.best.number), None)
 
     def check_is_of(self, variant: SearchedVariant, search: SearchConfig) -> None:

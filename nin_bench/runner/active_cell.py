@@ -16,6 +16,7 @@ from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
+from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
 from nin_bench.runner.scheduler import describe_end
@@ -47,6 +48,7 @@ class CellQueue:
         num_workers: how many cells run at a time, for the records.
         task: what workers do with a cell.
         planned: the cells, those that are done too.
+        looks: say which cells are needed, where seeds are trained until claims are decided.
     """
 
     def __init__(
@@ -57,30 +59,38 @@ class CellQueue:
         num_workers: int,
         task: CellTask,
         planned: Sequence[PlannedCell],
+        looks: LookTaker | None = None,
     ) -> None:
         self.folder = folder
         self.options = options
         self.on_event = on_event
         self.environment = {**describe_environment(), "workers": num_workers}
         self.function = task.function
-        self.waiting = deque(ActiveCell(self, one) for one in planned if one.has_to_run)
+        self.waiting = deque(ActiveCell(self, one) for one in planned if one.may_run)
+        self.looks = looks
         # An outdated record is of another experiment.
         self.outcomes = {
             one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
             for one in planned
+            if one.state == "done" or one.may_run
         }
         """What each cell's record now says, `missing` if there is none."""
 
     def next_job(self, slot: Slot) -> "ActiveCell | None":
-        """The next cell to train."""
-        return self.waiting.popleft() if self.waiting else None
+        """The next cell to train, of those that are needed before the next look at a claim."""
+        for number, one in enumerate(self.waiting):
+            if self.looks is None or self.looks.is_needed(one.cell):
+                del self.waiting[number]
+                return one
+        return None
 
     def counts(self) -> Counter[str]:
-        """How many cells have each outcome."""
-        return Counter(self.outcomes.values())
+        """How many cells have each outcome, without those that turned out not to be needed."""
+        unneeded = {one.key for one in self.waiting if self.looks and not self.looks.is_needed(one.cell)}
+        return Counter(outcome for key, outcome in self.outcomes.items() if key not in unneeded)
 
 
-@dataclass
+@dataclass(eq=False)
 class ActiveCell:
     """A cell that waits for a worker or is in one, as the run knows it; a `Job`."""
 
@@ -162,6 +172,8 @@ class ActiveCell:
                 ActiveCell(self.queue, replace(self.planned, record=earlier, estimate=Estimate()))
             )
         self.queue.on_event(CellEnded(self.cell, record, will_retry))
+        if self.queue.looks and not will_retry and outcome != "interrupted":
+            self.queue.looks.cell_ended(self.cell)
 
     def _timed(self, record: Record) -> Record:
         """The record with the actual and the estimated seconds of its last attempt."""

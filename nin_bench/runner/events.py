@@ -1,6 +1,6 @@
 """What a run tells while it lasts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
 from nin_bench.plan import PlannedCell
 from nin_bench.results import Record
+from nin_bench.results.schema import TakenLook
 from nin_bench.runner import cost_benchmark
 
 
@@ -69,4 +70,13 @@ class CellEnded:
     will_retry: bool
 
 
-Event = Planned | Estimated | CellStarted | CellResumed | EpochEnded | CellEnded | cost_benchmark.Event
+@dataclass(frozen=True)
+class LookTaken:
+    """A claim was looked at, and the decision is kept."""
+
+    look: TakenLook
+    unneeded: Collection[str]
+    """Ids of the planned cells that no open claim needs any more."""
+
+
+Event = LookTaken | Planned | Estimated | CellStarted | CellResumed | EpochEnded | CellEnded | cost_benchmark.Event

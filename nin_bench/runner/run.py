@@ -10,12 +10,14 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
+from nin_bench.looks import seeds_until_decided
 from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
 from nin_bench.runner.events import Estimated, Event, Planned
+from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.scheduler import Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
 
@@ -83,14 +85,15 @@ def run_grid(
     """
     num_rounds = options.num_rounds or rounds_for(grid)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
-    specs = [one.cell.data for one in planned if one.has_to_run]
+    specs = [one.cell.data for one in planned if one.may_run]
     with open_session(grid, folder, options, specs, preload=task.preload) as session:
         notes = [
             told
             for cell in grid.selected
             if (told := folder.read_record_or_quarantine(cell.cell_id)[1]) is not None
         ]
-        planned = [_tidied(one, folder, options.fresh) for one in plan_cells(grid, folder, fresh=options.fresh)]
+        planned = plan_cells(grid, folder, fresh=options.fresh, looks=seeds_until_decided(folder.read_grid()))
+        planned = [_tidied(one, folder, options.fresh) for one in planned]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
         to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
@@ -100,11 +103,12 @@ def run_grid(
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
-        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned)
+        looks = _looks(grid, folder, planned, on_event)
+        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks)
         Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
             at_end()
-        num_skipped = sum(not one.has_to_run for one in planned)
+        num_skipped = sum(one.state == "done" for one in planned)
         return RunSummary(queue.counts(), num_skipped, session.signal_number)
 
 
@@ -136,6 +140,19 @@ def measure_grid(
             for variant_id, cell in variants.items()
         ]
         return MeasureSummary(costs, len(variants) - len(to_measure), notes, session.signal_number)
+
+
+def _looks(
+    grid: Grid, folder: ResultsFolder, planned: Sequence[PlannedCell], on_event: Callable[[Event], None]
+) -> LookTaker | None:
+    """The looks at the grid's claims, those taken for which a killed run had no time; None without any."""
+    resolved = folder.read_grid()
+    if (seeds := seeds_until_decided(resolved)) is None:
+        return None
+    ended = folder.final_cells(resolved) - {one.cell.cell_id for one in planned if one.may_run}
+    looks = LookTaker(seeds, folder, grid.cells, ended, on_event)
+    looks.take_due()
+    return looks
 
 
 def _unmeasured(

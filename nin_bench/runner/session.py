@@ -119,7 +119,9 @@ def open_session(
         seen = {class_names(variant.data, options.data_dir) for variant in grid.variants}
         names = seen.pop() if len(seen) == 1 else None
         resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine, names)
-        folder.write_grid(locked(resolved, folder.find_grid(), lambda: folder.final_cells(resolved), now()))
+        stored = folder.find_grid()
+        resolved = resolved.model_copy(update={"looks": stored.looks if stored else ()})
+        folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
         with stop_on_signals(session.executor, session):
             yield session
 

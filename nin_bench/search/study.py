@@ -13,17 +13,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import optuna
+from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from nin_bench.cell import Cell
+from nin_bench.cell import Cell, Scalar
 from nin_bench.errors import ResultsError
 from nin_bench.grid import Catalog, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.results.studies import BestTrial, StudySummary, TrialSummary
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.samplers import distributions, make_pruner, make_sampler
+from nin_bench.stats.tuning import choose_rate
 
 logger = logging.getLogger(__name__)
 
@@ -217,16 +219,38 @@ class VariantStudy:
             study_name=self.name,
             trials=tuple(_summary_of(trial) for trial in trials),
             best=self.best(),
+            chosen=self.chosen(),
         )
 
     def best(self) -> BestTrial | None:
         """The best of the trials that were asked for and trained to their end; None where there is none."""
-        complete = [last for last in self.standing if last is not None and last.state is TrialState.COMPLETE]
-        if not complete:
+        if not (complete := self._complete()):
             return None
-        sign = 1 if self.spec.direction == "maximize" else -1
-        best = max(complete, key=lambda trial: (sign * (trial.value or 0.0), -trial.number))
+        best = max(complete, key=lambda trial: (self._goodness(trial), -trial.number))
         return BestTrial(number=best.number, params=best.params, value=best.value)
+
+    def chosen(self) -> dict[str, Scalar] | None:
+        """The values to train with: of a grid of rates the top of their curve, else those of the best trial."""
+        best, complete = self.best(), self._complete()
+        if best is None:
+            return None
+        rates = self.space.get("lr") if self.spec.sampler == "grid" and len(self.space) == 1 else None
+        if not isinstance(rates, FloatDistribution):
+            return best.params
+        rate = choose_rate(
+            [trial.params["lr"] for trial in complete],
+            [self._goodness(trial) for trial in complete],
+            [any(run["failed"] for run in trial.user_attrs["result"]["runs"]) for trial in complete],
+        )
+        return {"lr": float(f"{rate:.3g}")}
+
+    def _complete(self) -> list[FrozenTrial]:
+        """The trials that were asked for and trained to their end, each draw's last."""
+        return [last for last in self.standing if last is not None and last.state is TrialState.COMPLETE]
+
+    def _goodness(self, trial: FrozenTrial) -> float:
+        """Its value, turned so that higher is better."""
+        return (trial.value or 0.0) * (1 if self.spec.direction == "maximize" else -1)
 
     def draw_of(self, number: int) -> int:
         """The draw that a trial is of."""

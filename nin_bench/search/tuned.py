@@ -23,9 +23,8 @@ from nin_bench.errors import InputError, ResultsError, printable
 from nin_bench.files import write_atomically
 from nin_bench.grid import MODEL, Catalog, Grid, Variant, with_params
 from nin_bench.grid.yaml_source import parse_yaml
-from nin_bench.metrics import has_learned
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import num_done, read_search, read_study
+from nin_bench.search.folder import num_done, read_study
 
 SUFFIX = "_tuned"
 _DIGEST = "# Written by `nin_bench search`; it replaces this file unless it was edited: sha256 "
@@ -50,25 +49,26 @@ def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Chosen]:
     Raises:
         ResultsError: what the search kept is damaged.
     """
-    search = read_search(folder)
-    assert search is not None, "searching comes first"
-    return {variant.variant_id: _chosen(grid, variant, folder, search.chance_loss) for variant in grid.variants}
+    return {variant.variant_id: _chosen(grid, variant, folder) for variant in grid.variants}
 
 
-def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder, chance_loss: float) -> Chosen:
+def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
     assert grid.search is not None
     study = read_study(folder, variant.variant_id)
     if study is None:
         return Chosen({}, "not searched: its recipe is as it was")
     told = f"study {study.study_name}: {num_done(study)} of {grid.search.trials} trials"
     best = study.best_trial
-    trained = [run for run in best.runs if run.outcome == "trained"] if best else []
-    if all(has_learned(run.escaped, dict(run.history[-1]), chance_loss) is False for run in trained):
+    if best is None or all(run.failed for run in best.runs):
         return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
-    assert best is not None
     assert best.value is not None
+    assert study.chosen is not None
     value = f"{best.value:.2%}" if grid.search.objective == "validation_accuracy" else f"{best.value:.4f}"
-    return Chosen(best.params, f"{told}, {grid.search.objective.replace('_', ' ')} {value} (n={len(best.runs)})")
+    reached = f"{grid.search.objective.replace('_', ' ')} {value} (n={len(best.runs)})"
+    if study.chosen != best.params:
+        values = ", ".join(f"{name}={value}" for name, value in best.params.items())
+        reached = f"the top of a curve through their means; best of them {reached} at {values}"
+    return Chosen(study.chosen, f"{told}, {reached}")
 
 
 def check_tunable(grid: Grid, catalog: Catalog) -> None:

@@ -274,6 +274,12 @@ def test_networks_that_all_failed_are_equally_accurate(tmp_path: Path) -> None:
     assert (verdict.verdict, verdict.effect, verdict.test) == ("supported", 0, "sign")
 
 
+def test_credit_in_single_precision_breaks_no_tie(tmp_path: Path) -> None:
+    silent = [record(metrics=metrics(0.10000000149011612, **COLLAPSED)) for _ in range(8)]
+    [verdict] = verdicts(tmp_path / "r", silent, diverged(8), hypothesis(margin=0.0))
+    assert (verdict.verdict, verdict.interval, verdict.p_support) == ("undecided", (0, 0), 1)
+
+
 def test_more_accurate_but_failing_more_often_is_a_trade_off(tmp_path: Path) -> None:
     a = [*trained(*[0.92] * 15), *collapsed(3)]
     b = trained(*[0.89] * 18)

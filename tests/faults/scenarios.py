@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import looks_cells
 import stub_cells
 from broken_disk import BrokenDisk
 
@@ -47,6 +48,11 @@ def results_in(place: str) -> ResultsFolder:
 def run_stubs(place: str) -> None:
     """Run the place's grid with cells that are no networks; what is acknowledged goes to a file."""
     _run(place, STUB)
+
+
+def run_looks(place: str) -> None:
+    """Run the place's grid with cells that have accuracies, until its claims are decided."""
+    _run(place, CellTask(looks_cells.train, looks_cells.PRELOAD))
 
 
 def run_networks(place: str, checkpoint_seconds: float) -> None:

@@ -6,7 +6,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import looks_cells
 import pytest
 from places import NETWORKS, STUBS, Place
 from processes import linux
@@ -68,6 +70,36 @@ def test_stubs_killed_at_any_time_lose_no_record_that_was_acknowledged(server, t
             break
         seconds *= 1.0 if kills > before else 0.8  # it came through: aim earlier
     faults("a run of stubs killed at a random time", kills)
+
+
+def test_runs_killed_at_any_time_decide_the_same_and_train_the_same_cells(server, tmp_path, faults):
+    def decided(place: Place) -> set[tuple[Any, ...]]:
+        looks = place.results().read_grid().looks
+        assert len(looks) == len(looks_cells.LOOKS), "a look was taken twice"
+        return {(look.hypothesis, look.n, look.seeds, look.verdict, look.decided) for look in looks}
+
+    whole = Place(tmp_path / "whole", looks_cells.GRID)
+    seconds = seconds_of(server, whole, "scenarios:run_looks")
+    expected, cells = decided(whole), {row[0] for row in whole.table()}
+    assert {look[:2] + look[3:4] for look in expected} == set(looks_cells.LOOKS)
+
+    kills = 0
+    for number in itertools.count():
+        place, before = Place(tmp_path / str(number), looks_cells.GRID), kills
+        taken: tuple[Any, ...] = ()
+        for process in killed_until_done(server, place, "scenarios:run_looks", longest=seconds):
+            kills += 1
+            assert process.survivors() == set()
+            if any(place.path.rglob("grid.json")):
+                now = place.results().read_grid().looks
+                assert now[: len(taken)] == taken, "a decision was taken back"
+                taken = now
+        assert decided(place) == expected
+        assert {row[0] for row in place.table()} == cells
+        if kills >= scaled(2, 40):
+            break
+        seconds *= 1.0 if kills > before else 0.8
+    faults("a run killed between looks", kills)
 
 
 def test_networks_killed_at_any_time_go_on_where_they_were(server, tmp_path, faults):

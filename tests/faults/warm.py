@@ -77,7 +77,7 @@ class Warm:
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def answer(self) -> bytes:
-        # One answer follows another only when it was asked for, so nothing is ever session in a buffer.
+        # One answer follows another only when it was asked for, so nothing is ever held in a buffer.
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 

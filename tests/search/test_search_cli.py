@@ -118,7 +118,7 @@ def test_trials_and_out_may_be_given(call, tmp_path):
     assert done.out.splitlines()[0].startswith("mlp hidden=16  2/2 trials  validation accuracy ")
     assert "search report: other/tiny/full/report/search.md" in done.out.splitlines()
     tuned = Path("mine/tuned.yaml").read_text()
-    assert re.search(r"  # study tiny/full/\w{12}: 2 of 2 trials, validation accuracy ", tuned)
+    assert re.search(r"  # study tiny/full/\w+: 2 of 2 trials, validation accuracy ", tuned)
     assert "  # not searched: its recipe is as it was\n  - {name: mlp, hidden: 32}\n" in tuned
     assert not Path("results").exists()
 

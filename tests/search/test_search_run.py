@@ -83,7 +83,7 @@ def test_the_search_as_resolved_is_kept(bench, load):
         "objective": "validation_accuracy", "direction": "maximize",
     }  # fmt: skip
     assert {key: search[key] for key in ("schema", "name", "profile", "question", "storage", "source")} == {
-        "schema": 2, "name": "tiny", "profile": "full", "question": "which width at its own rate?",
+        "schema": 1, "name": "tiny", "profile": "full", "question": "which width at its own rate?",
         "storage": "sqlite", "source": TWO_SEEDS,
     }  # fmt: skip
     assert [(one["variant_id"], one["study_name"]) for one in search["variants"]] == [

@@ -232,7 +232,7 @@ def test_alone_every_running_trial_is_a_dead_search_s(open_study):
 def test_the_summary_tells_every_trial_and_the_best(open_study):
     study = open_study()
     trial = study.ask()
-    runs = [{"seed": 10_000, "outcome": "trained", "value": 0.7, "escaped": True, "history": []}]
+    runs = [{"seed": 10_000, "outcome": "trained", "value": 0.7, "failed": False, "escaped": True, "history": []}]
     study.finish(trial, TrialResult(value=0.7, epochs=2, device_seconds=1.5, runs=runs), {"overhead_seconds": 0.1})
     for value in (0.9, 0.9):
         complete(study, value=value)
@@ -247,6 +247,28 @@ def test_the_summary_tells_every_trial_and_the_best(open_study):
     }  # fmt: skip
     assert summary.trials[0].runs == (TrialRun.model_validate(runs[0]),)
     assert summary.best == BestTrial(number=1, params={"lr": 0.1}, value=0.9)  # the first of equals
+    # Through 0.7, 0.9 and 0.9 at -2, -1 and 0: y = 0.9 - 0.1 x - 0.1 x², whose top is at -1/2.
+    assert summary.chosen == {"lr": 0.316}
+
+
+def test_a_rate_at_which_a_network_failed_keeps_the_choice_away(open_study):
+    study = open_study()
+    for value, failed in ((0.7, [False, False]), (0.9, [False, False]), (0.45, [False, True])):
+        runs = [
+            {"seed": seed, "outcome": "trained", "failed": one, "escaped": not one}
+            for seed, one in enumerate(failed)
+        ]
+        study.finish(study.ask(), TrialResult(value=value, runs=runs), {})
+    assert study.best().params == {"lr": 0.1}
+    assert study.chosen() == {"lr": 0.0316}  # half a step below the best, which lies beside the cliff
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+def test_of_drawn_values_the_best_trial_is_chosen(open_study, sampler):
+    study = open_study(ONE.replace("trials: 3", f"trials: 3\n  sampler: {sampler}"))
+    assert study.chosen() is None
+    values = [complete(study, value=value) for value in (0.5, 0.9, 0.7)]
+    assert study.chosen() == values[1]
 
 
 def test_the_best_loss_is_the_smallest_and_a_pruned_trial_is_never_best(open_study):

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from cells import repeated
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.executors import Slot
 from nin_bench.executors.process import PipeChannel
+from nin_bench.results.schema import Epoch
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.trial import WORST_LOSS, run_trial_task
@@ -67,13 +69,14 @@ def test_networks_trained_side_by_side_are_those_trained_alone(catalog):
     alone = [run_cell(cell).record for cell in chosen]
     assert (result.pruned, result.error, result.diverged, result.escaped) == (False, None, False, True)
     for ours, theirs in zip(result.runs, alone, strict=True):
-        assert ours["seed"] == theirs["cell"]["seed"]
+        assert ours["seed"] == theirs.cell.seed
         assert ours["outcome"] == "trained"
-        assert ours["value"] == theirs["metrics"]["validation_accuracy"]
-        for key in ("escaped", "escape_epoch", "num_steps"):
-            assert ours[key] == theirs["metrics"][key]
-        for row, other in zip(ours["history"], theirs["history"], strict=True):
-            assert {**row, "seconds": 0} == {**other, "seconds": 0}
+        assert ours["value"] == theirs.metrics.validation_accuracy
+        for key in ("failed", "escaped", "escape_epoch", "num_steps"):
+            assert ours[key] == getattr(theirs.metrics, key)
+        assert [repeated(Epoch.model_validate(row)) for row in ours["history"]] == [
+            repeated(row) for row in theirs.history
+        ]
     assert result.value == sum(run["value"] for run in result.runs) / 2
     assert result.epochs == 4
     assert result.device_seconds > sum(row["seconds"] for run in result.runs for row in run["history"])

@@ -1,0 +1,149 @@
+"""Seeds until decided: how many seeds each variant needs, and when a claim is looked at. Imports no torch."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nin_bench.metrics import METRICS
+from nin_bench.results.schema import Hypothesis, ResolvedGrid, TakenLook
+from nin_bench.stats.looks import Look, looks
+
+
+@dataclass
+class WatchedClaim:
+    """A hypothesis about networks, and how far its looks have come."""
+
+    id: str
+    is_primary: bool
+    variant_ids: Collection[str]
+    """Of the variants that it compares."""
+    schedule: Sequence[Look]
+    digest: str = ""
+    """Of the claim as it stands."""
+    taken: list[TakenLook] = field(default_factory=list)
+
+    @property
+    def num_taken(self) -> int:
+        """Looks that have been taken."""
+        return len(self.taken)
+
+    @property
+    def decided(self) -> bool:
+        """Whether one of them decided it."""
+        return any(look.decided for look in self.taken)
+
+    @property
+    def next_look(self) -> Look | None:
+        """None once the claim is decided, or every look was taken."""
+        if self.decided or self.num_taken == len(self.schedule):
+            return None
+        return self.schedule[self.num_taken]
+
+
+@dataclass
+class SeedsUntilDecided:
+    """The seeds of a grid whose variants are trained until its primary claims are decided.
+
+    Every variant is trained with the seeds of the first look. From then on only variants go on that an open
+    primary claim compares, and only up to that claim's next look: so the cells that are trained do not depend on
+    the number of workers, nor on when a run was stopped.
+    """
+
+    seeds: Sequence[int]
+    """As listed; looks count the first n."""
+    schedule: Sequence[Look]
+    claims: Sequence[WatchedClaim] = ()
+    _number_of: dict[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._number_of = {seed: number for number, seed in enumerate(self.seeds)}
+
+    def num_seeds(self, variant_id: str) -> int:
+        """How many of the listed seeds a variant needs before the next look."""
+        return max([self.schedule[0].n, *(look.n for look in self._open_looks(variant_id))])
+
+    def is_needed(self, variant_id: str, seed: int) -> bool:
+        """Whether a cell is to be trained before the next look."""
+        return self._number_of[seed] < self.num_seeds(variant_id)
+
+    def may_be_needed(self, variant_id: str, seed: int) -> bool:
+        """Whether a cell is needed now, or would be if looks decided nothing."""
+        return self.is_needed(variant_id, seed) or bool(self._open_looks(variant_id))
+
+    def due(self, has_ended: Callable[[str, int], bool]) -> WatchedClaim | None:
+        """A claim whose next look can be taken: the cells of all its variants with the first n seeds have ended.
+
+        Args:
+            has_ended: whether the cell of a variant and a seed has, and will not be tried again.
+        """
+        for claim in self.claims:
+            look = claim.next_look
+            if look and all(has_ended(one, seed) for one in claim.variant_ids for seed in self.seeds[: look.n]):
+                return claim
+        return None
+
+    def _open_looks(self, variant_id: str) -> list[Look]:
+        return [
+            look
+            for claim in self.claims
+            if claim.is_primary and variant_id in claim.variant_ids and (look := claim.next_look)
+        ]
+
+
+def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
+    """The schedule of a grid, with the looks that were taken; None if every variant is trained with all seeds."""
+    if grid.until_decided is None:
+        return None
+    ids = {variant.label: variant.variant_id for variant in grid.variants}
+    claims = []
+    for hypothesis in grid.hypotheses:
+        if not needs_seeds(hypothesis):
+            continue
+        digest = claim_digest(hypothesis, ids)
+        taken = [look for look in grid.looks if (look.hypothesis, look.claim) == (hypothesis.id, digest)]
+        claims.append(
+            WatchedClaim(
+                id=hypothesis.id,
+                is_primary=hypothesis.primary,
+                variant_ids={ids[label] for label in compared_labels(hypothesis)},
+                schedule=looks(len(_seeds_of(grid, hypothesis.id))),
+                digest=digest,
+                taken=taken,
+            )
+        )
+    return SeedsUntilDecided(grid.seeds, looks(len(grid.seeds)), claims)
+
+
+def _seeds_of(grid: ResolvedGrid, name: str) -> Sequence[int]:
+    """The seeds that were planned when a claim was first locked; its looks stay where they were."""
+    for lock in grid.locks:
+        if any(one.id == name for one in lock.hypotheses):
+            return lock.seeds
+    return grid.seeds
+
+
+def needs_seeds(hypothesis: Hypothesis) -> bool:
+    """Whether a claim is judged over seeds; no seed changes counts, nor what is measured apart from training."""
+    return METRICS[hypothesis.metric].kind in ("quality", "rate")
+
+
+def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
+    """SHA-256 of what a look at a claim decides on; its wording may change, and labels may.
+
+    Args:
+        hypothesis: the claim.
+        variant_ids: by label.
+    """
+    labels = {"compare", "minus", "points"}
+    compared = [variant_ids[label] for label in compared_labels(hypothesis)]
+    fixed = hypothesis.model_dump(exclude={"claim", *labels}, exclude_defaults=True) | {"compare": compared}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def compared_labels(hypothesis: Hypothesis) -> list[str]:
+    """Labels of all variants that a claim compares, at each value of the axis that it is judged over."""
+    pairs = [hypothesis.compare, hypothesis.minus]
+    for point in hypothesis.points:
+        pairs += [point.compare, point.minus]
+    return [label for pair in pairs if pair for label in pair]

@@ -1,0 +1,78 @@
+"""Look at claims as their cells end, and keep in grid.json what each look decided."""
+
+from collections.abc import Callable, Iterable
+
+from nin_bench.analysis.verdicts import judge_look
+from nin_bench.cell import Cell
+from nin_bench.looks import SeedsUntilDecided, WatchedClaim
+from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results.schema import TakenLook
+from nin_bench.runner.events import Event, LookTaken
+from nin_bench.runner.record import now
+
+
+class LookTaker:
+    """The looks of one run.
+
+    Args:
+        seeds: the schedule, with the looks that were taken before.
+        folder: where records lie; looks are kept in its grid.json.
+        cells: every cell of the grid by its id, whether it is selected for this run or not.
+        ended: ids of the cells that have ended, and will not be tried again in this run.
+        on_event: receives what happens.
+    """
+
+    def __init__(
+        self,
+        seeds: SeedsUntilDecided,
+        folder: ResultsFolder,
+        cells: Iterable[Cell],
+        ended: Iterable[str],
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._seeds = seeds
+        self._folder = folder
+        self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in cells}
+        self._ended = set(ended)
+        self._on_event = on_event
+
+    def is_needed(self, cell: Cell) -> bool:
+        """Whether a cell is to be trained before the next look."""
+        return self._seeds.is_needed(cell.variant_id, cell.seed)
+
+    def cell_ended(self, cell: Cell) -> None:
+        """Take the looks that waited for this cell."""
+        self._ended.add(cell.cell_id)
+        self.take_due()
+
+    def take_due(self) -> None:
+        """Take every look whose cells have ended.
+
+        Raises:
+            ResultsError: grid.json cannot be written.
+        """
+        while claim := self._seeds.due(self._has_ended):
+            self._take(claim)
+
+    def _take(self, claim: WatchedClaim) -> None:
+        look, grid = claim.next_look, self._folder.read_grid()
+        assert look is not None
+        verdict = judge_look(load_results(self._folder.path), claim)
+        taken = TakenLook(
+            hypothesis=claim.id,
+            claim=claim.digest,
+            n=look.n,
+            seeds=tuple(verdict.pairs),
+            verdict=verdict.verdict,
+            decided=verdict.verdict in ("supported", "refuted"),
+            taken_at=now(),
+        )
+        # Kept before anything follows from it: a run that is killed here does not decide again.
+        self._folder.write_grid(grid.model_copy(update={"looks": (*grid.looks, taken)}))
+        claim.taken.append(taken)
+        unneeded = [cell_id for place, cell_id in self._cell_ids.items() if not self._seeds.may_be_needed(*place)]
+        self._on_event(LookTaken(taken, unneeded))
+
+    def _has_ended(self, variant_id: str, seed: int) -> bool:
+        cell_id = self._cell_ids.get((variant_id, seed))
+        return cell_id is None or cell_id in self._ended  # what `exclude` removed is not waited for
