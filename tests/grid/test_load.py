@@ -186,8 +186,8 @@ def test_a_grid_tells_what_the_report_needs(load):
     )
     told = grid.as_dict()
     assert told.keys() == {
-        "name", "profile", "question", "expect", "source", "data", "recipe", "seeds", "baseline", "variants",
-        "cells", "hypotheses", "open_claims", "caveats", "references",
+        "name", "profile", "question", "expect", "source", "data", "recipe", "seeds", "until_decided", "baseline",
+        "variants", "cells", "hypotheses", "open_claims", "caveats", "references",
     }  # fmt: skip
     assert (told["question"], told["expect"]) == ("which rate?", "2 cells")
     assert told["source"].startswith("# Question: which rate?\n# Expect: 2 cells\nschema: 1\n")

@@ -318,8 +318,8 @@ def test_no_test_image_is_read(bench, tmp_path, catalog, load):
     assert not any("test" in key for trial in trials for row in trial["runs"][0]["history"] for key in row)
 
     record = run_cell(load(text).variants[0].cell(0), data_dir=tmp_path / "data").record
-    assert record["outcome"] == "crashed"
-    assert "t10k" in record["attempts"][0]["error"]
+    assert record.outcome == "crashed"
+    assert "t10k" in record.attempts[0].error
 
 
 # Refusals
