@@ -229,10 +229,10 @@ def test_predictions_of_a_cell_that_failed_since_are_quarantined(folder):
 
 def test_damaged_costs_are_quarantined(folder):
     folder.costs_path("v0").parent.mkdir(exist_ok=True)
-    folder.costs_path("v0").write_text('{"schema": 2, "variant_id": "v1"}')
+    folder.costs_path("v0").write_text('{"schema": 2, "variant_id": "v1", "label": "b", "entries": []}')
     (finding,) = examine(folder.path)
     assert (finding.file, finding.state) == ("costs/v0.json", "repaired")
-    assert finding.found == "holds the costs of another variant, 'v1'"
+    assert finding.found == "holds the costs of another variant, v1"
     assert finding.done == "quarantined as v0.json.corrupt"
     assert examine(folder.path) == []
 

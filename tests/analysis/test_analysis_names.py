@@ -1,14 +1,17 @@
 from typing import Any
 
 from nin_bench.analysis.names import Names
+from nin_bench.results.schema import ResolvedVariant
 
 GAP = {"head": "gap", "width": 0.25, "hidden": 4096}
 FC = {"head": "fc", "width": 0.25, "hidden": 1024}
 
 
-def variant(label: str, name: str, arguments: dict[str, Any], **others: Any) -> dict[str, Any]:
+def variant(label: str, name: str, arguments: dict[str, Any], **others: Any) -> ResolvedVariant:
     model = {"name": name, "revision": 1, **arguments}
-    return {"label": label, "model": model, "data": {"train_size": 6000}, "recipe": {"lr": 0.1}} | others
+    data = {"name": "digits", "train_size": 6000}
+    fields = {"variant_id": "v", "label": label, "model": model, "data": data, "recipe": {"lr": 0.1}}
+    return ResolvedVariant.model_validate(fields | others)
 
 
 ONEXONE = [

@@ -133,7 +133,7 @@ def test_primary_claims_share_a_level_and_the_others_have_their_own(tmp_path: Pa
 
 def test_a_changed_hypothesis_is_post_hoc_and_a_withdrawn_one_still_counts(tmp_path: Path) -> None:
     lock = locked([*range(6)], [
-        hypothesis(margin=0.02), hypothesis(id="reworded", says="Two are better."), hypothesis(id="kept"),
+        hypothesis(margin=0.02), hypothesis(id="reworded", claim="Two are better."), hypothesis(id="kept"),
         hypothesis(id="withdrawn"),
     ])  # fmt: skip
     a, b = trained(*ACCURACIES_A), trained(*ACCURACIES_B)

@@ -88,7 +88,7 @@ def test_counts_and_costs(tmp_path: Path) -> None:
 def test_remarks_tell_what_to_bear_in_mind(tmp_path: Path) -> None:
     b = trained(LOW)
     b[2] = record("crashed")
-    found = text(tmp_path / "r", trained(HIGH), b, metric="generalisation_gap", lock=None)
+    found = text(tmp_path / "r", trained(HIGH), b, metric="generalisation_gap")
     assert found.remarks == [
         "A smaller gap can also mean that the network learned less; compare the accuracies.",
         "An early look: some planned cells have not ended.",

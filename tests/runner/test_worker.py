@@ -17,6 +17,7 @@ from nin_bench.errors import InputError
 from nin_bench.executors import Slot
 from nin_bench.files import to_json
 from nin_bench.metrics import METRICS
+from nin_bench.models.code import code_digest
 from nin_bench.results import Record
 from nin_bench.results.schema import Epoch
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CheckpointPolicy, EpochDone
@@ -56,13 +57,14 @@ def test_a_record_in_full():
         "seed": 0,
     }
     assert (cell.data.resolution, cell.data.validation_size) == (8, 200)
-    (attempt,) = record["attempts"]
-    assert (attempt["outcome"], attempt["error"]) == ("trained", None)
-    assert attempt["started_at"] <= attempt["finished_at"]
-    assert record["environment"] == {"workers": 2, "device": "cpu", "torch": describe_torch("cpu")}
-    assert [row["epoch"] for row in record["history"]] == [1, 2]
-    assert set(record["history"][0]) == {
-        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "dead_maps", "lr",
+    (attempt,) = record.attempts
+    assert (attempt.outcome, attempt.error) == ("trained", None)
+    assert attempt.started_at <= attempt.finished_at
+    assert record.environment == {"workers": 2, "device": "cpu", "torch": describe_torch("cpu")}
+    assert record.code_digest == code_digest("mlp")
+    assert [row.epoch for row in record.history] == [1, 2]
+    assert set(record.history[0].known()) == {
+        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr",
         "seconds",
     }  # fmt: skip
     assert rows_of(told) == record.history
@@ -91,9 +93,8 @@ def test_what_a_trained_cell_measured():
 
 def test_a_trained_cell_records_every_metric_that_records_hold():
     metrics = run_cell(make_cell(hidden=32)).record.metrics
-    assert [
-        name for name, metric in METRICS.items() if metric.record and metric.of_record(dict(metrics)) is None
-    ] == []
+    recorded = {metric.record for metric in METRICS.values() if metric.record}
+    assert [name for name in recorded if getattr(metrics, name) is None] == []
 
 
 def test_a_metric_that_no_record_holds_is_no_part_of_one():
@@ -195,7 +196,7 @@ def failed(result_of: Cell, outcome: str, **options: object) -> Record:
     assert record.attempts[-1].outcome == outcome
     assert record.metrics.test_accuracy is None
     assert record.metrics.failed is (True if outcome == "diverged" else None)
-    assert json.loads(to_json(record)) == record
+    assert Record.parse(json.loads(to_json(record.model_dump()))) == record
     return record
 
 
@@ -232,12 +233,12 @@ def test_a_network_that_collapsed_is_trained_and_failed_at_chance_level():
     metrics = record.metrics
     assert (metrics.escaped, metrics.escape_epoch, metrics.failed) == (False, None, True)
     assert metrics.num_dead_maps == 10
-    assert metrics.dead_maps == [*range(10)]
-    assert all(row["dead_maps"] == [*range(10)] for row in record.history)
-    assert (metrics.num_tied, metrics.confusion) == (NUM_TEST, [])
-    assert metrics.lost_classes == [*range(10)]
+    assert metrics.dead_maps == (*range(10),)
+    assert all(row.dead_maps == (*range(10),) for row in record.history)
+    assert (metrics.num_tied, metrics.confusion) == (NUM_TEST, ())
+    assert metrics.lost_classes == (*range(10),)
     for name in ("test_accuracy", "test_balanced_accuracy", "train_accuracy"):
-        assert metrics[name] == pytest.approx(0.1)
+        assert getattr(metrics, name) == pytest.approx(0.1)
     assert metrics.test_top5_accuracy == pytest.approx(0.5)
     assert metrics.test_calibration_error == pytest.approx(0.0, abs=1e-6)
     assert record.history[-1].train_accuracy == pytest.approx(0.1)
@@ -365,9 +366,9 @@ def test_as_a_task_a_cell_tells_its_epochs_and_computes_on_one_thread():
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-    assert rows_of(channel.messages) == result.record["history"]
-    assert (result.record["environment"]["cores"], result.record["environment"]["device"]) == (2, "cpu")
-    assert result.record["environment"]["torch"]["num_threads"] == 1
+    assert rows_of(channel.messages) == result.record.history
+    assert (result.record.environment["cores"], result.record.environment["device"]) == (2, "cpu")
+    assert result.record.environment["torch"]["num_threads"] == 1
 
 
 def test_the_data_directory_is_handed_on(tmp_path: Path):

@@ -8,6 +8,7 @@ from nin_bench.analysis.names import Names
 from nin_bench.cell import Scalar
 from nin_bench.metrics import has_learned
 from nin_bench.results import ResultsFolder
+from nin_bench.results.artefact import Tuple
 from nin_bench.results.studies import (
     Objective,
     SearchedVariant,
@@ -36,7 +37,7 @@ class Run(TrialRun):
 class Trial(TrialSummary):
     """One set of parameters, trained with every seed of the search."""
 
-    runs: tuple[Run, ...] = ()
+    runs: Tuple[Run] = ()
 
     @property
     def counts(self) -> bool:
@@ -72,7 +73,7 @@ class Trial(TrialSummary):
 class Study(StudySummary):
     """Every trial of one variant, in the order in which they were started."""
 
-    trials: tuple[Trial, ...] = ()
+    trials: Tuple[Trial] = ()
     name: str = ""
     """What a page calls the variant."""
 
