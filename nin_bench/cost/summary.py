@@ -16,6 +16,7 @@ from nin_bench.cost.samples import Sample, Speed, WarmUp
 from nin_bench.cost.timers import LayerSeconds
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec
+from nin_bench.results.artefact import Machine
 from nin_bench.results.cost_entry import (
     BatchPeak,
     CostEntry,
@@ -24,7 +25,6 @@ from nin_bench.results.cost_entry import (
     KindSeconds,
     Latency,
     Layer,
-    Machine,
     MemoryBytes,
     Predict,
     Rounds,

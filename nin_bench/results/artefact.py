@@ -78,3 +78,17 @@ class Artefact(Part):
             ResultsError: the system refused.
         """
         write_json(path, self.model_dump(), self.SCHEMA)
+
+
+class Machine(Part):
+    """A machine as `describe_machine` describes it."""
+
+    fingerprint: str
+    """A hash of processor, cores, memory, accelerator and software."""
+    processor: str | None = None
+    num_cores: Count | None = None
+    memory_bytes: Count | None = None
+    device: str
+    """`cpu`, or the accelerator's name."""
+    software: dict[str, str | None] = Field(default={})
+    """Versions by package."""

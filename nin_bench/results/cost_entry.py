@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
-from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
+from nin_bench.results.artefact import Artefact, Count, Id, Machine, NonNegative, Part, Tuple
 
 Kind = Literal["convolution", "pointwise", "dense", "other"]
 """The kind of a layer: a spatial convolution, a 1×1 convolution, a dense layer, or any other."""
@@ -25,20 +25,6 @@ Bound = Literal["arithmetic", "memory"]
 Precision = Literal["fp32", "bf16"]
 
 Positive = Annotated[int, Field(ge=1)]
-
-
-class Machine(Part):
-    """A machine as `describe_machine` describes it."""
-
-    fingerprint: str
-    """A hash of processor, cores, memory, accelerator and software."""
-    processor: str | None = None
-    num_cores: Count | None = None
-    memory_bytes: Count | None = None
-    device: str
-    """`cpu`, or the accelerator's name."""
-    software: dict[str, str | None] = Field(default={})
-    """Versions by package."""
 
 
 class Workload(Part):

@@ -14,7 +14,7 @@ from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe, Scalar
 from nin_bench.errors import unknown_name
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
-from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
+from nin_bench.results.artefact import Artefact, Count, Id, Machine, NonNegative, Part, Tuple
 
 SCHEMA = 2
 """Of grid.json, records and predictions."""
@@ -303,17 +303,6 @@ class Reference(Part):
     source: str
     url: str | None
     differs: str | None
-
-
-class Machine(Part):
-    """Where the grid was last run or measured."""
-
-    fingerprint: str
-    processor: str | None = None
-    num_cores: Count | None = None
-    memory_bytes: Count | None = None
-    device: str | None = None
-    software: dict[str, str | None] = Field(default={})
 
 
 class Lock(Part):

@@ -46,9 +46,12 @@ _SLACK = 1.5
 
 
 def rounds_for(grid: Grid) -> int:
-    """How many rounds a grid needs: more if one of its hypotheses rests on a measured metric."""
-    is_claimed = any(METRICS[hypothesis.metric].kind == "measured" for hypothesis in grid.hypotheses)
-    return NUM_CLAIM_ROUNDS if is_claimed else NUM_ROUNDS
+    """How many rounds a grid needs: more if one of its hypotheses rests on what they measure."""
+    for hypothesis in grid.hypotheses:
+        metric = METRICS[hypothesis.metric]
+        if metric.kind == "measured" or (hypothesis.kinds and not metric.deterministic):
+            return NUM_CLAIM_ROUNDS
+    return NUM_ROUNDS
 
 
 @dataclass(frozen=True)

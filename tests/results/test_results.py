@@ -78,7 +78,7 @@ def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
 
     # A grid that was last run before machines were noted has no costs of its own.
     assert load_results(folder.path).costs.empty
-    folder.write_grid(grid(machine={"fingerprint": "theirs"}))
+    folder.write_grid(grid(machine={"fingerprint": "theirs", "device": "cpu"}))
     results = load_results(folder.path)
     assert results.cost_entries == {"v0": cost_entry("theirs", num_macs=71)}
     (row,) = results.costs.to_dict("records")
@@ -87,7 +87,7 @@ def test_costs_are_kept_machine_by_machine_and_read_for_the_grids_own(folder):
 
 
 def test_damaged_costs_are_left_out_by_reading_and_quarantined_by_writing(folder):
-    folder.write_grid(grid(machine={"fingerprint": "ours"}))
+    folder.write_grid(grid(machine={"fingerprint": "ours", "device": "cpu"}))
     folder.write_cost("v0", "mlp", cost_entry("ours"), is_whole=True)
     path = folder.costs_path("v0")
     torn = path.read_bytes()[:50]

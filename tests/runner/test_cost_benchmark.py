@@ -225,6 +225,11 @@ hypotheses:
   - {{id: h, says: "Sixteen units are enough.", metric: {metric}, compare: [{{hidden: 16}}, {{hidden: 32}}],
      expect: greater, factor: 1.1}}
 """
+KINDS = """
+hypotheses:
+  - {{id: h, says: "Dense layers have most of it.", metric: {metric}, of: {{hidden: 16}}, kinds: [dense, other],
+     expect: greater, margin: 0.1}}
+"""
 
 
 @pytest.mark.parametrize(
@@ -233,6 +238,8 @@ hypotheses:
         (GRID, 8),
         (GRID + CLAIM.format(metric="train_images_per_second"), 20),
         (GRID + CLAIM.format(metric="num_params"), 8),
+        (GRID + KINDS.format(metric="train_seconds"), 20),
+        (GRID + KINDS.format(metric="num_macs"), 8),
     ],
 )
 def test_a_claim_on_a_measured_metric_calls_for_more_rounds(bench, text: str, num_rounds: int):
