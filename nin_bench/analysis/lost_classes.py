@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nin_bench.analysis.class_names import class_names
-from nin_bench.analysis.predictions import Stored, dataset_of, num_classes_in
+from nin_bench.analysis.predictions import Stored, class_names, num_classes_in
 from nin_bench.results import Record
 
 
@@ -90,7 +89,7 @@ def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
         return None, lost is not None
     if dead is None and num_dead and lost is not None and len(lost) == num_dead:
         dead = lost  # a dead map is never the largest
-    names = class_names(dataset_of(stored.results, place.variant_id), num_classes)
+    names = class_names(stored.results.grid, num_classes)
     return LostClasses(
         cell_id=record.cell_id,
         label=place.label,

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nin_bench.analysis.class_names import class_names
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.verdicts import Verdict
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Record, Results, ResultsFolder
 from nin_bench.results.predictions import Predictions, check_predictions
-from nin_bench.results.schema import PlannedId
+from nin_bench.results.schema import PlannedId, ResolvedGrid
 from nin_bench.stats import ImageError, image_error
 
 MOST_VARIANTS = 24
@@ -128,14 +127,14 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
         sizes = {num_classes_in(one) for one in known}
         if len(sizes) != 1:
             continue
-        names = class_names(dataset_of(stored.results, row.variant_id), sizes.pop())
+        names = class_names(stored.results.grid, sizes.pop())
         matrix = np.mean([_matrix(one, len(names)) for one in known], axis=0)
         found.append(
             Confusion(
                 variant_id=row.variant_id,
                 label=row.label,
                 num_cells=len(known),
-                classes=names,
+                classes=list(names),
                 matrix=matrix.tolist() if len(names) <= MOST_CLASSES else None,
                 pairs=_largest(matrix, names),
             )
@@ -167,7 +166,7 @@ def num_classes_in(predictions: Predictions) -> int:
     return int(max(predictions["label"].max(), predictions["predicted"].max())) + 1
 
 
-def dataset_of(results: Results, variant_id: str) -> str | None:
-    """The name of the dataset that a variant sees."""
-    variant = results.grid.variants_by_id.get(variant_id)
-    return variant.data.name if variant else None
+def class_names(grid: ResolvedGrid, num_classes: int) -> Sequence[str]:
+    """The names of the dataset's classes; numbers, if the grid's variants see several datasets or more classes."""
+    names = grid.class_names or ()
+    return names if len(names) >= num_classes else [str(number) for number in range(num_classes)]

@@ -3,11 +3,9 @@ import pytest
 from predictions_fixture import ONE_WRONG, PERFECT, SILENT, cell, predicted, stored
 from report_fixture import write_results
 
-from nin_bench.analysis.class_names import NAMES, class_names
-from nin_bench.analysis.predictions import Stored, count_confusions, image_errors
+from nin_bench.analysis.predictions import Stored, class_names, count_confusions, image_errors
 from nin_bench.analysis.tables import compare_variants
 from nin_bench.analysis.verdicts import judge
-from nin_bench.data.sources import DATASETS
 from nin_bench.results import ResultsFolder, load_results
 
 CLAIM = {
@@ -59,7 +57,7 @@ def test_without_predictions_there_is_nothing_to_tell(tmp_path):
     assert found.left_out == []
 
 
-def test_class_names_are_those_of_the_data():
-    assert all(DATASETS[name].classes == classes for name, classes in NAMES.items())
-    assert class_names("fashion_mnist", 10)[6] == "Shirt"
-    assert class_names("fashion_mnist", 3) == class_names(None, 3) == ["0", "1", "2"]
+def test_class_names_are_the_grid_s(tmp_path):
+    grid = stored(tmp_path / "named", {"a": [PERFECT]}, class_names=["shirt", "shoe"]).results.grid
+    assert list(class_names(grid, 2)) == ["shirt", "shoe"]
+    assert list(class_names(grid, 3)) == ["0", "1", "2"]
