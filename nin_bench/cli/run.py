@@ -118,7 +118,9 @@ def plan(
             "grid": loaded.name,
             "profile": loaded.profile,
             "matches": [
-                {"label": variant.label, **variant.match.as_dict()} for variant in loaded.variants if variant.match
+                {"label": variant.label, **variant.match.model_dump()}
+                for variant in loaded.variants
+                if variant.match
             ],
             "cells": [cell.as_dict() for cell in cells],
             "hypotheses": [power.as_dict() for power in hypotheses],

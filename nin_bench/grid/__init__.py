@@ -1,9 +1,10 @@
 """The question: a YAML file, read into variants, cells and hypotheses. Imports no torch."""
 
-from nin_bench.grid.file import Assumption, Catalog, OpenClaim, Size
+from nin_bench.grid.entries import Catalog, Size
+from nin_bench.grid.file import Assumption
 from nin_bench.grid.load import Grid
 from nin_bench.grid.search import MODEL, Choice, Range, SearchSpec, trial_variant, with_params
-from nin_bench.grid.variants import Match, Variant
+from nin_bench.grid.variants import Variant
 
 __all__ = [
     "MODEL",
@@ -11,8 +12,6 @@ __all__ = [
     "Catalog",
     "Choice",
     "Grid",
-    "Match",
-    "OpenClaim",
     "Range",
     "SearchSpec",
     "Size",

@@ -3,7 +3,8 @@
 from typing import Any
 
 from nin_bench.errors import shown, unknown_name
-from nin_bench.grid.file import HypothesisEntry, Pattern, ReferenceEntry
+from nin_bench.grid.entries import Pattern
+from nin_bench.grid.file import HypothesisEntry, ReferenceEntry
 from nin_bench.grid.patterns import PatternIndex, comparable, the_only
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant
@@ -93,4 +94,4 @@ def _check_axis(axis: str, node: Node, index: PatternIndex) -> None:
 def resolve_reference(entry: ReferenceEntry, node: Node, index: PatternIndex) -> Reference:
     """A reference with the variant that its pattern matches; InputError where one matches none, or several."""
     variant = index.the_one(entry.model, node.at("model"))
-    return Reference(model=variant.label, claim=entry.says, **entry.model_dump(exclude={"model", "says"}))
+    return Reference(model=variant.label, **entry.model_dump(exclude={"model"}))

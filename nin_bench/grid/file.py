@@ -1,104 +1,32 @@
-"""A grid's file as one pydantic model. Where a field is an axis, a list of values stands in place of a value.
+"""A grid's file as one pydantic model.
 
 Nothing inside a section is required that a profile may give: what is missing of the whole is said on expanding it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeVar, get_args
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    WithJsonSchema,
-    create_model,
-    model_validator,
-)
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from nin_bench.cell import (
-    DataSpec,
-    ModelSpec,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    Recipe,
-    Scalar,
-    Spec,
+from nin_bench.cell import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from nin_bench.errors import shown
+from nin_bench.grid.entries import (
+    Argument,
+    CellPattern,
+    DataAxes,
+    ModelEntry,
+    Pattern,
+    RecipeAxes,
+    Section,
+    Sentence,
+    value_or_list,
 )
-from nin_bench.errors import SpecError, shown, unknown_name
-from nin_bench.grid.refusals import AT_NAME, Loc, refuse, wrong
+from nin_bench.grid.refusals import Loc, refuse, wrong
 from nin_bench.metrics import METRICS
 
 SCHEMA = 1
 
-Size = Literal["num_params", "num_macs"]
-"""What a network can be matched in."""
-
-SIZES: tuple[Size, ...] = get_args(Size)
-
-
-class Catalog(Protocol):
-    """What a grid asks of those who know the names; all answer a wrong value with SpecError."""
-
-    def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
-        """The registered model with every argument typed and filled in."""
-
-    def resolve_data(self, spec: DataSpec) -> DataSpec:
-        """The dataset with its resolution and validation size filled in."""
-
-    def class_names(self, data: DataSpec) -> Sequence[str]:
-        """The names of a resolved dataset's classes, by number."""
-
-    def count(self, model: ModelSpec, data: DataSpec, size: Size) -> int:
-        """How many parameters, or MACs per image, the network has."""
-
-
-# Values
-
-
-def _value_or_list(value: object) -> str:
-    return "(list)" if isinstance(value, list) else "(value)"
-
-
-T = TypeVar("T")
-
-# With a callable to choose by, an error comes once, and not once for each form that a field may have.
-Axis = Annotated[
-    Annotated[T, Tag("(value)")] | Annotated[list[T], Field(min_length=1), Tag("(list)")],
-    Discriminator(_value_or_list),
-]
-"""A value, or a list of values that the grid takes in turn."""
-
-
-def listed(value: Any) -> list[Any]:
-    """The values of an axis, one that is no list as a list of itself."""
-    return value if isinstance(value, list) else [value]
-
-
-def _scalar(value: object) -> object:
-    if isinstance(value, list | dict):
-        raise wrong(f"{shown(value)} cannot stand here; give one value")
-    return value
-
-
-def _distinct(seeds: list[int]) -> list[int]:
-    first = dict(reversed([(seed, n) for n, seed in enumerate(seeds)]))
-    refuse(((n,), f"{seed} is given twice; keep one") for n, seed in enumerate(seeds) if first[seed] != n)
-    return seeds
-
-
-Argument = Annotated[
-    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["boolean", "integer", "number", "string", "null"]})
-]
-"""Of a model; the registry knows what it may be."""
-
 FolderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Sentence = Annotated[str, Field(pattern=r"\S")]
 
 if TYPE_CHECKING:
     MetricName = str
@@ -106,165 +34,6 @@ if TYPE_CHECKING:
 else:
     MetricName = Literal[tuple(METRICS)]
     SpreadName = Literal[tuple(name for name, metric in METRICS.items() if metric.kind == "quality")]
-
-
-class Section(Spec):
-    """A part of the file: a mapping whose fields are all known."""
-
-
-def axes_of(spec: type[Spec], base: type[Section] = Section) -> type[Section]:
-    """The spec with an axis in place of every value, none of them required."""
-    axis: Any = Axis
-    fields: dict[str, Any] = {}
-    for name, info in spec.model_fields.items():
-        default = None if info.is_required() else info.default
-        fields[name] = (axis[info.rebuild_annotation()], Field(default=default, description=info.description))
-    return create_model(f"{spec.__name__}Axes", __base__=base, __doc__=spec.__doc__, **fields)
-
-
-class _Data(Section):
-    @model_validator(mode="after")
-    def _registered(self, info: ValidationInfo) -> Self:
-        refuse(self._unknown_names(info.context) if "name" in self.model_fields_set else ())
-        return self
-
-    def _unknown_names(self, catalog: Any) -> Iterator[tuple[Loc, str]]:
-        for number, name in enumerate(listed(getattr(self, "name", None))):
-            try:
-                catalog.resolve_data(DataSpec(name=name))
-            except SpecError as error:  # what else is wrong may be given elsewhere, and is said on expanding
-                if error.field == "name":
-                    yield ("name", number), error.message
-
-
-if TYPE_CHECKING:
-
-    class DataAxes(Section):
-        """Which images, at which size."""
-
-    class RecipeAxes(Section):
-        """How a model is trained."""
-
-else:
-    DataAxes, RecipeAxes = axes_of(DataSpec, _Data), axes_of(Recipe)
-
-
-# Models and patterns
-
-
-class WithArguments(Section):
-    """A section that names a model's arguments beside its own fields."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Axis[Argument]] = Field(init=False)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument's value, or list of values."""
-        return self.model_extra or {}
-
-
-def _wrong_arguments(catalog: Any, name: str, at: Loc, arguments: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
-    """What the registry refuses, each value judged by itself."""
-    try:
-        known = catalog.resolve_model(name, {}).arguments
-    except SpecError as error:
-        yield at, error.message
-        return
-    for key, values in arguments.items():
-        if key not in known:
-            yield (key, AT_NAME), misplaced(key) or unknown_name(f"{name} argument", key, known)
-            continue
-        for number, value in enumerate(listed(values)):
-            try:
-                catalog.resolve_model(name, {key: value})
-            except SpecError as error:
-                yield (key, number), error.message
-
-
-def misplaced(key: str) -> str:
-    """Where a field of recipe or data belongs that stands among a model's arguments; "" if it is none."""
-    for section, spec in (("recipe", Recipe), ("data", DataSpec)):
-        if key in spec.model_fields:
-            return f"{key!r} is a field of {section}, not of a model; write {section}: {{{key}: …}}"
-    return ""
-
-
-class Pattern(WithArguments):
-    """Matches what is equal in every field it names, or in the field's list."""
-
-    name: Axis[str] = ""
-    match: Axis[Size | None] = None
-    """What its width was matched in; null is a variant that was not."""
-    recipe: RecipeAxes = RecipeAxes()
-    data: DataAxes = DataAxes()
-
-    @model_validator(mode="after")
-    def _registered(self, info: ValidationInfo) -> Self:
-        for number, name in enumerate(listed(self.name) if "name" in self.model_fields_set else ()):
-            refuse(_wrong_arguments(info.context, name, ("name", number), self.arguments))
-        return self
-
-    def wanted(self) -> dict[str, list[Scalar]]:
-        """The values that match, by field; those of recipe and data as `recipe.lr`."""
-        given: dict[str, Any] = {key: getattr(self, key) for key in self.model_fields_set - {"recipe", "data"}}
-        for section, axes in (("recipe", self.recipe), ("data", self.data)):
-            given |= {f"{section}.{key}": getattr(axes, key) for key in axes.model_fields_set}
-        given |= self.arguments
-        return {key: listed(value) for key, value in given.items()}
-
-
-class CellPattern(Pattern):
-    """A pattern that may name seeds, too."""
-
-    seed: Axis[NonNegativeInt] = 0
-
-
-class MatchEntry(Section):
-    """Chooses the width at which a network is as large as the one variant that a pattern matches."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    num_params: Pattern = Pattern()
-    num_macs: Pattern = Pattern()
-
-    @property
-    def _sizes(self) -> list[Size]:
-        return [size for size in SIZES if size in self.model_fields_set]
-
-    @model_validator(mode="after")
-    def _names_one_size(self) -> Self:
-        if len(self._sizes) != 1:
-            raise wrong(f"names {len(self._sizes)} sizes; give one of {', '.join(SIZES)}, and a pattern")
-        return self
-
-    @property
-    def target(self) -> tuple[Size, Pattern]:
-        """What is matched, and the pattern of the variant that it is matched to."""
-        return self._sizes[0], getattr(self, self._sizes[0])
-
-
-class ModelEntry(WithArguments):
-    """An entry of `models`: a model's name and arguments, each of them a value or an axis."""
-
-    name: str
-    label: Sentence | None = None
-    """The variants' name for people: `NiN-{pointwise}, lr {recipe.lr}` is filled from each variant's fields."""
-    recipe: RecipeAxes = RecipeAxes()
-    """Goes over the grid's."""
-    match: MatchEntry | None = None
-    """What the width is found by, where it is not given."""
-
-    @model_validator(mode="after")
-    def _registered(self, info: ValidationInfo) -> Self:
-        problems = list(_wrong_arguments(info.context, self.name, ("name",), self.arguments))
-        if self.match and "width" in self.arguments:
-            problems.append((("width", AT_NAME), "given, and found by match as well; leave one of the two out"))
-        refuse(problems)
-        return self
-
-
-# Claims
 
 
 Two = Annotated[list[Pattern], Field(min_length=2, max_length=2)]
@@ -281,7 +50,6 @@ class HypothesisEntry(Section):
     model_config = ConfigDict(
         json_schema_extra={
             "allOf": [
-                {"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]},
                 {"oneOf": [{"required": ["margin"]}, {"required": ["factor"]}]},
                 {"oneOf": [{"required": ["compare"]}, {"required": ["of", "kinds"]}]},
             ]
@@ -363,10 +131,10 @@ def _no_share(metric: str, field: str, value: float, below: float) -> Iterator[t
         yield field, f"{value:g}, but {metric} is a share, from 0 to 1; one point is 0.01"
 
 
-class OpenClaim(Section):
+class OpenClaimEntry(Section):
     """A claim that belongs to the question, and that this grid cannot answer."""
 
-    says: Sentence
+    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """The claim, as a sentence."""
     reason: Sentence
     """Why it stays open here, and what would answer it."""
@@ -391,7 +159,7 @@ class ReferenceEntry(Section):
 
     id: FolderName
     """Its own short name."""
-    says: Sentence
+    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """What was published, as a sentence."""
     metric: MetricName
     """What was measured."""
@@ -456,7 +224,7 @@ class SearchSettings(Section):
 
 Searched = Annotated[
     Annotated[RangeEntry, Tag("(value)")] | Annotated[list[Argument], Tag("(list)")],
-    Discriminator(_value_or_list),
+    Discriminator(value_or_list),
 ]
 
 
@@ -472,7 +240,13 @@ class SearchEntry(SearchSettings):
 # The whole
 
 
-class UntilDecided(Section):
+def _distinct(seeds: list[int]) -> list[int]:
+    first = dict(reversed([(seed, n) for n, seed in enumerate(seeds)]))
+    refuse(((n,), f"{seed} is given twice; keep one") for n, seed in enumerate(seeds) if first[seed] != n)
+    return seeds
+
+
+class UntilEntry(Section):
     """Seeds until the primary claims are decided."""
 
     until: Literal["decided"]
@@ -481,12 +255,12 @@ class UntilDecided(Section):
 
 
 def _seeds_form(value: object) -> str:
-    return "(rule)" if isinstance(value, dict) else _value_or_list(value)
+    return "(rule)" if isinstance(value, dict) else value_or_list(value)
 
 
 Seeds = Annotated[
     Annotated[PositiveInt, Tag("(value)")]
-    | Annotated[UntilDecided, Tag("(rule)")]
+    | Annotated[UntilEntry, Tag("(rule)")]
     | Annotated[
         list[NonNegativeInt],
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
@@ -514,7 +288,7 @@ class GridBody(Section):
     """The variant that the report marks as the one to hold others against."""
     hypotheses: list[HypothesisEntry] = []
     """What is claimed, before the run."""
-    open_claims: list[OpenClaim] = []
+    open_claims: list[OpenClaimEntry] = []
     """What belongs to the question, and this grid cannot answer."""
     caveats: list[Sentence] = []
     """What a reader of the report has to know: how rates were chosen, what may mislead."""

@@ -4,7 +4,7 @@ A list in place of a value is an axis; the grid is the product of its axes, less
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
 from nin_bench.grid.claims import resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.grid.file import Assumption, Catalog, GridFile, OpenClaim, UntilDecided
+from nin_bench.grid.entries import Catalog
+from nin_bench.grid.file import Assumption, GridFile, UntilEntry
 from nin_bench.grid.match import find_widths, same_networks
 from nin_bench.grid.patterns import Exclusion, PatternIndex
 from nin_bench.grid.refusals import Refusals, validated
@@ -21,20 +22,20 @@ from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, sear
 from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
-from nin_bench.results.schema import Hypothesis, Reference, ResolvedGrid
+from nin_bench.results.schema import (
+    Hypothesis,
+    Machine,
+    OpenClaim,
+    PlannedId,
+    Reference,
+    ResolvedGrid,
+    UntilDecided,
+)
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
 MOST_CELLS = 100_000
 """More than this is refused even so: expanding them would take memory by the gigabyte."""
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Seeds until decided: at most how many, and after how many of them the claims are looked at."""
-
-    at_most: int
-    looks: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Grid:
     recipe: dict[str, Any]
     """Likewise; a model's own recipe goes over it."""
     seeds: tuple[int, ...]
-    until_decided: Looks | None
+    until_decided: UntilDecided | None
     """When claims are looked at, if seeds are trained until they are decided."""
     variants: tuple[Variant, ...]
     cells: tuple[Cell, ...]
@@ -123,7 +124,7 @@ class Grid:
             for entry, node in zip(file.models, root.at("models").value, strict=True)
         ]
         _check_size(entries, len(planned), root, allow_many=allow_many)
-        until = _until_decided(file, root) if isinstance(file.seeds, UntilDecided) else None
+        until = _until_decided(file, root) if isinstance(file.seeds, UntilEntry) else None
         exclusion = Exclusion(file.exclude, root.at("exclude"), planned)
         expanded = _expand(entries, exclusion, catalog)
         if not expanded:
@@ -163,7 +164,7 @@ class Grid:
             selected=_selected(cells, planned, seeds, only),
             baseline=baseline,
             hypotheses=tuple(hypotheses),
-            open_claims=tuple(file.open_claims),
+            open_claims=tuple(OpenClaim(claim=one.claim, reason=one.reason) for one in file.open_claims),
             caveats=tuple(file.caveats),
             references=tuple(references),
             assume=file.assume,
@@ -177,51 +178,38 @@ class Grid:
         """The seeds of a search, none of them among the run's."""
         return search_seeds(self.search.seeds, self.seeds) if self.search else ()
 
-    def resolved(
-        self,
-        device_kind: str,
-        machine: Mapping[str, Any] | None = None,
-        class_names: Sequence[str] | None = None,
-    ) -> ResolvedGrid:
+    def resolved(self, device_kind: str, machine: Mapping[str, Any] | None = None) -> ResolvedGrid:
         """The grid as grid.json keeps it, not locked yet.
 
         Args:
             device_kind: what it runs on, `cpu` or `cuda`.
             machine: what `describe_machine` says of it.
-            class_names: of the dataset, if all variants see one.
         """
-        run = {"device_kind": device_kind, "machine": machine, "class_names": class_names}
-        return ResolvedGrid.model_validate({**self.as_dict(), **run})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything a report needs to know of the grid, as plain values."""
         ids = {variant.label: variant.variant_id for variant in self.variants}
-        return {
-            "name": self.name,
-            "profile": self.profile,
-            "question": self.question,
-            "expect": self.expect,
-            "source": self.source,
-            "data": self.data,
-            "recipe": self.recipe,
-            "seeds": list(self.seeds),
-            "until_decided": self.until_decided and asdict(self.until_decided),
-            "baseline": self.baseline,
-            "variants": [variant.as_dict() for variant in self.variants],
-            "cells": [
-                {
-                    "cell_id": cell.cell_id,
-                    "variant_id": ids[cell.label],
-                    "label": cell.label,
-                    "seed": cell.seed,
-                }
+        return ResolvedGrid(
+            name=self.name,
+            profile=self.profile,
+            question=self.question,
+            expect=self.expect,
+            source=self.source,
+            data=self.data,
+            recipe=self.recipe,
+            class_names=self.class_names,
+            seeds=self.seeds,
+            until_decided=self.until_decided,
+            baseline=self.baseline,
+            variants=tuple(variant.resolved() for variant in self.variants),
+            cells=tuple(
+                PlannedId(cell_id=cell.cell_id, variant_id=ids[cell.label], label=cell.label, seed=cell.seed)
                 for cell in self.cells
-            ],
-            "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in self.hypotheses],
-            "open_claims": [{"claim": one.says, "reason": one.reason} for one in self.open_claims],
-            "caveats": list(self.caveats),
-            "references": [reference.model_dump() for reference in self.references],
-        }
+            ),
+            hypotheses=self.hypotheses,
+            open_claims=self.open_claims,
+            caveats=self.caveats,
+            references=self.references,
+            device_kind=device_kind,
+            machine=Machine.model_validate(machine) if machine else None,
+        )
 
 
 def _trials(count: int) -> Node:
@@ -230,24 +218,24 @@ def _trials(count: int) -> Node:
     return replace(node, value={"search": replace(node, value={"trials": node})})
 
 
-def _planned(seeds: int | list[int] | UntilDecided) -> Sequence[int]:
+def _planned(seeds: int | list[int] | UntilEntry) -> Sequence[int]:
     """The seeds; a range where they are counted, since that count may be found too large yet."""
     if isinstance(seeds, list):
         return seeds
-    return range(seeds.at_most if isinstance(seeds, UntilDecided) else seeds)
+    return range(seeds.at_most if isinstance(seeds, UntilEntry) else seeds)
 
 
-def _until_decided(file: GridFile, root: Node) -> Looks:
+def _until_decided(file: GridFile, root: Node) -> UntilDecided:
     """When the claims are looked at; InputError where no claim waits for seeds."""
     from nin_bench.stats.looks import looks  # whose package takes a while to import
 
-    assert isinstance(file.seeds, UntilDecided)
+    assert isinstance(file.seeds, UntilEntry)
     if not any(one.primary and METRICS[one.metric].kind in ("quality", "rate") for one in file.hypotheses):
         raise root.at("seeds").error(
             "until decided, but no primary hypothesis is judged over seeds; add one, or give a number of seeds"
         )
     at_most = file.seeds.at_most
-    return Looks(at_most, tuple(look.n for look in looks(at_most)))
+    return UntilDecided(at_most=at_most, looks=tuple(look.n for look in looks(at_most)))
 
 
 def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_many: bool) -> None:
@@ -280,10 +268,7 @@ def _expand(
     left = exclusion.seeds_left([draft.variant for draft in every])
     kept = [draft for draft, seeds in zip(every, left, strict=True) if seeds]
     refusals = Refusals()
-    for draft in kept:
-        with refusals.gather():
-            if draft.problem:
-                raise draft.problem
+    refusals.add(*(draft.problem for draft in kept if draft.problem))
     refusals.raise_any()
     if any(draft.entry.file.match for draft in kept):
         variants = find_widths(every, kept, catalog)

@@ -12,11 +12,12 @@ from functools import cache
 
 from nin_bench.cell import DataSpec, ModelSpec
 from nin_bench.errors import SpecError
-from nin_bench.grid.file import Catalog, Pattern, Size
+from nin_bench.grid.entries import Catalog, Pattern, Size
 from nin_bench.grid.patterns import PatternIndex, the_only
 from nin_bench.grid.refusals import Refusals
-from nin_bench.grid.variants import Draft, Match, Variant
+from nin_bench.grid.variants import Draft, Variant
 from nin_bench.grid.yaml_source import Node
+from nin_bench.results.schema import Match
 
 MOST_RESIDUE = 0.05
 """More than this share of the target left over is refused: verdicts on such a network would be read as if its size
@@ -110,7 +111,9 @@ def _match(
     aim = count(target.model, target.data, size)
     count_at(1.0)  # whatever else is wrong with it is said here, of the width that it has without match
     width = nearest_width(count_at, aim)
-    match = Match(size, target.label, width, aim, count_at(width))
+    reached = count_at(width)
+    residue = (reached - aim) / aim
+    match = Match(size=size, to=target.label, width=width, target=aim, reached=reached, residue=residue)
     if abs(match.residue) > MOST_RESIDUE:
         raise node.error(
             f"{variant.label} width={width:g} is the nearest to the {aim:,} {size} of {target.label}, and has "

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from nin_bench.cell import Scalar
 from nin_bench.errors import some_of, unknown_name
-from nin_bench.grid.file import CellPattern, Pattern, listed, misplaced
+from nin_bench.grid.entries import CellPattern, Pattern, listed, misplaced
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node

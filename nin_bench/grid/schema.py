@@ -14,7 +14,7 @@ _NAMES = {
     "DataSpecAxes": "data", "RecipeAxes": "recipe", "ModelEntry": "model", "Pattern": "pattern",
     "CellPattern": "exclusion", "HypothesisEntry": "hypothesis", "ReferenceEntry": "reference",
     "SearchEntry": "search", "GridBody": "profile", "MatchEntry": "match", "RangeEntry": "range",
-    "OpenClaim": "open_claim", "UntilDecided": "until_decided", "Assumption": "assumption",
+    "OpenClaimEntry": "open_claim", "UntilEntry": "until_decided", "Assumption": "assumption",
 }  # fmt: skip
 """What the schema calls the parts of the grid's model."""
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -34,9 +34,10 @@ def grid_schema() -> dict[str, Any]:
     parts["model"] = {"oneOf": [_model(name, parts["model"]) for name in models]}
     for pattern in ("pattern", "exclusion"):
         parts[pattern]["properties"]["name"] = _or_list({"enum": models})
-    claim = parts["hypothesis"]
-    claim["properties"]["says"] = claim["properties"]["claim"]
-    claim["required"].remove("claim")
+    for claim in (parts["hypothesis"], parts["open_claim"], parts["reference"]):
+        claim["properties"]["says"] = claim["properties"]["claim"]
+        claim["required"].remove("claim")
+        claim.setdefault("allOf", []).append({"oneOf": [{"required": ["claim"]}, {"required": ["says"]}]})
     fields = {key: value for key, value in parts["recipe"]["properties"].items() if key not in NEVER_SEARCHED}
     space = parts["search"]["properties"]["space"]
     space |= {

@@ -8,7 +8,8 @@ from typing import Any, Literal, cast
 
 from nin_bench.cell import PositiveInt, Recipe, Scalar, Spec
 from nin_bench.errors import SpecError, shown, unknown_name
-from nin_bench.grid.file import Catalog, RangeEntry, RecipeAxes, SearchEntry, SearchSettings
+from nin_bench.grid.entries import Catalog, RecipeAxes
+from nin_bench.grid.file import RangeEntry, SearchEntry, SearchSettings
 from nin_bench.grid.patterns import comparable
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.variants import Variant

@@ -6,7 +6,7 @@ A point that cannot be is kept as a draft with the reason, since `exclude` may l
 import math
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -14,35 +14,15 @@ from typing import Any, Generic, TypeVar, cast
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe, Spec
 from nin_bench.errors import InputError, SpecError, shown, unknown_name
-from nin_bench.grid.file import Catalog, ModelEntry, Size
+from nin_bench.grid.entries import Catalog, ModelEntry
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.yaml_source import Node
+from nin_bench.results.schema import Match, ResolvedVariant
 
 Point = Mapping[str, Node]
 """One value per field, each with its place."""
 
 SpecT = TypeVar("SpecT", bound=Spec)
-
-
-@dataclass(frozen=True)
-class Match:
-    """What a variant's width was chosen for: to be as large as another variant."""
-
-    size: Size
-    to: str
-    """The other's label."""
-    width: float
-    target: int
-    reached: int
-
-    @property
-    def residue(self) -> float:
-        """What is left of the difference, relative to the target."""
-        return (self.reached - self.target) / self.target
-
-    def as_dict(self) -> dict[str, Any]:
-        """As grid.json keeps it."""
-        return {**asdict(self), "residue": self.residue}
 
 
 @dataclass(frozen=True)
@@ -89,15 +69,17 @@ class Variant:
                 return self.fields[field].error(f"{self.label}: {error.message}")
         return self.entry.error(f"{self.label}: {error}")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Id, label, the resolved values, and what its width was matched to."""
-        resolved = self.cell(0).as_dict()
-        del resolved["seed"]
-        if self.match:
-            resolved["match"] = self.match.as_dict()
-        if self.own_label:
-            resolved["own_label"] = True
-        return {"variant_id": self.variant_id, "label": self.label, **resolved}
+    def resolved(self) -> ResolvedVariant:
+        """The variant as files keep it."""
+        return ResolvedVariant(
+            variant_id=self.variant_id,
+            label=self.label,
+            own_label=self.own_label,
+            model=self.model.model_copy(update={"defaults": {}}),
+            data=self.data,
+            recipe=self.recipe,
+            match=self.match,
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +148,11 @@ class Entry:
             ]
         return told
 
+    def written_label(self, fields: Point) -> str:
+        """The label of a variant with these fields, if there is no template."""
+        told = [f"{name}={_text(fields[key].value)}" for name, key in self._told if key in fields]
+        return " ".join([self.file.name, *told])
+
     def labelled(self, variant: Variant) -> Variant:
         """The variant with its label, from the entry's template or from what the grid writes of it.
 
@@ -173,9 +160,7 @@ class Entry:
             InputError: the template has a placeholder that is none of the variant's fields.
         """
         if self.file.label is None:
-            fields = variant.fields
-            told = [f"{name}={_text(fields[key].value)}" for name, key in self._told if key in fields]
-            return replace(variant, label=" ".join([self.file.name, *told]))
+            return replace(variant, label=self.written_label(variant.fields))
         node, values, text = self.node.at("label"), variant.values, ""
         try:
             parts = list(string.Formatter().parse(self.file.label))
@@ -225,7 +210,10 @@ def drafts(entry: Entry, data: Sequence[Option[DataSpec]], catalog: Catalog) -> 
     Raises:
         InputError: the label is wrong.
     """
-    match = Match(entry.file.match.target[0], "", math.nan, 0, 0) if entry.file.match else None
+    match = None
+    if entry.file.match:
+        size = entry.file.match.target[0]
+        match = Match.model_construct(size=size, to="", width=math.nan, target=0, reached=0, residue=0.0)
     written = {"match": replace(entry.node.at("match"), value=entry.node.at("match").plain())} if match else {}
     recipes = options("recipe", entry.recipe, Recipe)
     for arguments in _points(entry.arguments):
@@ -239,16 +227,14 @@ def drafts(entry: Entry, data: Sequence[Option[DataSpec]], catalog: Catalog) -> 
                 _placed(error, arguments, entry.node),
             )
         for one, recipe in product(data, recipes):
-            variant = Variant(
-                model=model,
-                data=one.spec,
-                recipe=recipe.spec,
-                label="",
-                entry=entry.node,
-                fields={**arguments, **one.point, **recipe.point, **written},
-                match=match,
+            fields = {**arguments, **one.point, **recipe.point, **written}
+            label = entry.written_label(fields)
+            variant = Variant(model, one.spec, recipe.spec, label, entry.node, fields, match)
+            yield Draft(
+                entry.labelled(variant) if entry.file.label else variant,
+                entry,
+                problem or one.problem or recipe.problem,
             )
-            yield Draft(entry.labelled(variant), entry, problem or one.problem or recipe.problem)
 
 
 def _placed(error: SpecError, point: Point, place: Node) -> InputError:
@@ -276,18 +262,18 @@ def check_distinct(variants: Sequence[Variant]) -> None:
     for variant in variants:
         first = by_id.setdefault(variant.variant_id, variant)
         alike = by_label.setdefault(variant.label, variant)
-        with refusals.gather():
-            if first is not variant:
-                raise variant.entry.error(
-                    f"{variant.label!r} is the same experiment as {first.label!r} on line {first.entry.line}; "
-                    "drop one"
-                )
-            if alike is not variant:
-                differs = [key for key, value in variant.values.items() if alike.values.get(key) != value]
-                raise variant.entry.at("label").error(
-                    f"{variant.label!r} is also a label of line {alike.entry.line}; the two differ in "
-                    f"{', '.join(differs)}, so add {{{differs[0]}}} to the label"
-                )
+        if first is not variant:
+            same = (
+                f"{variant.label!r} is the same experiment as {first.label!r} on line {first.entry.line}; drop one"
+            )
+            refusals.add(variant.entry.error(same))
+        elif alike is not variant:
+            differs = [key for key, value in variant.values.items() if alike.values.get(key) != value]
+            also = (
+                f"{variant.label!r} is also a label of line {alike.entry.line}; the two differ in "
+                f"{', '.join(differs)}, so add {{{differs[0]}}} to the label"
+            )
+            refusals.add(variant.entry.at("label").error(also))
     refusals.raise_any()
 
 

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import torch
 
 from nin_bench.cell import DataSpec
-from nin_bench.data import class_names
 from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
@@ -116,9 +115,7 @@ def open_session(
             LocalExecutor(slots, preload),
             describe_machine(slots[0].device),
         )
-        seen = {class_names(variant.data, options.data_dir) for variant in grid.variants}
-        names = seen.pop() if len(seen) == 1 else None
-        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine, names)
+        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
         stored = folder.find_grid()
         resolved = resolved.model_copy(update={"looks": stored.looks if stored else ()})
         folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))

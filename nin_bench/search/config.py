@@ -60,7 +60,7 @@ def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage:
         "storage": storage_kind(storage) if storage else "sqlite",
         "variants": [
             {
-                **variant.as_dict(),
+                **dict(variant.resolved()),
                 "num_params": _num_params(variant, search, catalog),
                 "study_name": study_name(grid, variant),
             }

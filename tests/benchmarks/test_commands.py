@@ -90,4 +90,4 @@ def test_read_records(benchmark, many_records: Path):
 
 @pytest.mark.benchmark(group="10,000 cells")
 def test_expand(benchmark, many: Path):
-    benchmark.pedantic(lambda: Grid.load(many, RegistryCatalog(), allow_many=True).as_dict(), rounds=2)
+    benchmark.pedantic(lambda: Grid.load(many, RegistryCatalog(), allow_many=True).resolved("cpu"), rounds=2)

@@ -52,7 +52,12 @@ RECIPE = st.fixed_dictionaries(
 )
 MODEL = st.one_of(
     st.fixed_dictionaries(
-        {"name": st.just("mlp")}, optional={"hidden": axis(st.integers(0, 64)), "recipe": RECIPE}
+        {"name": st.just("mlp")},
+        optional={
+            "hidden": axis(st.integers(0, 64)),
+            "recipe": RECIPE,
+            "label": st.sampled_from(["{hidden}", "{recipe.lr} {hidden}", "all", "{", "{x}", ""]),
+        },
     ),
     st.fixed_dictionaries(
         {"name": st.sampled_from(["lenet", "nin_mnist", "alexnet", "nonet"])},
@@ -69,12 +74,20 @@ PATTERN = st.fixed_dictionaries(
 HYPOTHESIS = st.fixed_dictionaries(
     {
         "id": st.text("abc-/. ", max_size=5),
-        "says": st.text(max_size=10),
+        "claim": st.text(max_size=10),
         "metric": st.sampled_from(["test_accuracy", "num_params", "speed"]),
-        "compare": st.lists(PATTERN, max_size=3),
         "expect": st.sampled_from(["greater", "less", "equivalent", "maybe"]),
     },
-    optional={"margin": st.floats(-1, 1), "factor": st.floats(0, 3), "primary": st.booleans()},
+    optional={
+        "compare": st.lists(PATTERN, max_size=3),
+        "minus": st.lists(PATTERN, max_size=3),
+        "over": st.sampled_from(["hidden", "recipe.lr", "data.resolution", "speed", ""]),
+        "of": PATTERN,
+        "kinds": st.lists(st.sampled_from(["dense", "pointwise", "other", "fast"]), max_size=3),
+        "margin": st.floats(-1, 1),
+        "factor": st.floats(0, 3),
+        "primary": st.booleans(),
+    },
 )
 GRIDS = st.fixed_dictionaries(
     {
@@ -93,7 +106,9 @@ GRIDS = st.fixed_dictionaries(
     },
     optional={
         "recipe": RECIPE,
-        "seeds": st.integers(-1, 20_000) | st.lists(st.integers(-1, 5), max_size=4),
+        "seeds": st.integers(-1, 20_000)
+        | st.lists(st.integers(-1, 5), max_size=4)
+        | st.fixed_dictionaries({"until": st.just("decided"), "at_most": st.integers(0, 9)}),
         "exclude": st.lists(PATTERN, max_size=3),
         "baseline": PATTERN,
         "hypotheses": st.lists(HYPOTHESIS, max_size=2),

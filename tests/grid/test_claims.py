@@ -36,7 +36,7 @@ def test_a_hypothesis_names_its_variants(load):
             factor=2.0,
         ),
     )
-    assert grid.as_dict()["hypotheses"][1] == {
+    assert grid.resolved("cpu").model_dump(mode="json")["hypotheses"][1] == {
         "id": "costs",
         "claim": "Two are better.",
         "primary": False,
@@ -242,8 +242,8 @@ def test_a_reference_is_read_with_the_label_of_its_variant(load):
     grid = load(
         f"{REFERRED}references: [{{{FIELDS}, n: 5, sd: 0.01, url: https://example.org/p, differs: much}}]\n"
     )
-    (entry,) = grid.as_dict()["references"]
-    assert entry == {
+    (found,) = grid.resolved("cpu").references
+    assert found.model_dump() == {
         "id": "paper", "claim": "It is 0.9.", "metric": "test_accuracy", "model": "net depth=1", "value": 0.9,
         "n": 5, "sd": 0.01, "source": "a paper", "url": "https://example.org/p", "differs": "much",
     }  # fmt: skip
@@ -289,7 +289,9 @@ def test_an_id_is_given_once(refusal):
 
 def test_open_claims_have_a_reason(load, refusal):
     grid = load(f"{REFERRED}open_claims: [{{says: It is deep., reason: Nobody measured.}}]\n")
-    assert grid.as_dict()["open_claims"] == [{"claim": "It is deep.", "reason": "Nobody measured."}]
+    assert [one.model_dump() for one in grid.open_claims] == [
+        {"claim": "It is deep.", "reason": "Nobody measured."}
+    ]
     assert refusal(f"{REFERRED}open_claims: [{{says: It is deep.}}]\n").endswith(
         "open_claims[0]: lacks 'reason'; add it"
     )
@@ -311,7 +313,7 @@ def test_no_pattern_of_a_reference_names_what_is_searched(refusal):
 
 
 def test_caveats_are_sentences(load, refusal):
-    assert load(f"{REFERRED}caveats: [Rates were guessed.]\n").as_dict()["caveats"] == ["Rates were guessed."]
+    assert load(f"{REFERRED}caveats: [Rates were guessed.]\n").caveats == ("Rates were guessed.",)
     assert refusal(f"{REFERRED}caveats: [3]\n").endswith(
         "caveats[0]: 3 is not text; put it in quotes if it is meant so"
     )

@@ -136,7 +136,7 @@ def test_seeds_and_only_narrow_what_is_run_and_not_what_is_planned(load):
     grid = load(MODELS, seeds=[1], only="net*")
     assert selected(grid) == [("net depth=0", 1), ("net depth=1", 1), ("net depth=2", 1)]
     assert grid.cells == whole.cells
-    assert grid.as_dict() == whole.as_dict()
+    assert grid.resolved("cpu") == whole.resolved("cpu")
     assert selected(load(MODELS, only="*depth=[12]", seeds=[0, 0])) == [("net depth=1", 0), ("net depth=2", 0)]
     assert selected(load(MODELS, only="flat")) == [("flat", 0), ("flat", 1)]
 
@@ -176,7 +176,7 @@ def test_a_profile_changes_what_is_asked(load):
     assert (cpu.recipe["epochs"], cpu.recipe["lr"], cpu.data["resolution"]) == (2, 0.1, 9)
     full = load(text, has_accelerator=True)
     assert (full.profile, len(full.cells), full.data["resolution"]) == ("full", 8, 8)
-    assert load(text, profile="full").as_dict() == full.as_dict()
+    assert load(text, profile="full").resolved("cpu") == full.resolved("cpu")
 
 
 def test_a_grid_tells_what_the_report_needs(load):
@@ -184,11 +184,8 @@ def test_a_grid_tells_what_the_report_needs(load):
     grid = load(
         body, head="# Question: which rate?\n# Expect: 2 cells\nschema: 1\nname: tiny\ndata: {name: dots}\n"
     )
-    told = grid.as_dict()
-    assert told.keys() == {
-        "name", "profile", "question", "expect", "source", "data", "recipe", "seeds", "baseline", "variants",
-        "cells", "hypotheses", "open_claims", "caveats", "references",
-    }  # fmt: skip
+    told = grid.resolved("cpu").model_dump(mode="json")
+    assert (told["device_kind"], told["class_names"], told["until_decided"]) == ("cpu", ["few", "many"], None)
     assert (told["question"], told["expect"]) == ("which rate?", "2 cells")
     assert told["source"].startswith("# Question: which rate?\n# Expect: 2 cells\nschema: 1\n")
     assert told["source"].endswith(body)

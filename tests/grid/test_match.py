@@ -32,11 +32,11 @@ def test_it_is_the_same_experiment_as_one_whose_width_is_given(load):
 def test_what_is_left_of_the_difference_is_kept(load):
     # 3 layers of n channels have 30 n parameters: 330 is nearest to 320, and 11 channels begin at 10.5 / 8
     grid = load(models("name: net, depth: 3", f"name: net, depth: 2, {TO_DEEP}"))
-    (entry,) = [one for one in grid.as_dict()["variants"] if "match" in one]
-    assert entry["match"] == {
+    (entry,) = [one for one in grid.resolved("cpu").variants if one.match]
+    assert entry.match.model_dump() == {
         "size": "num_params", "to": "net depth=3", "width": 1.4, "target": 320, "reached": 330, "residue": 0.03125,
     }  # fmt: skip
-    assert entry["model"]["width"] == 1.4
+    assert entry.model.arguments["width"] == 1.4
 
 
 def test_every_point_of_an_axis_is_matched_by_itself(load):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from nin_bench.cell import Recipe
 from nin_bench.errors import InputError
-from nin_bench.grid.file import DataAxes, HypothesisEntry, RecipeAxes
+from nin_bench.grid.entries import DataAxes, RecipeAxes
+from nin_bench.grid.file import HypothesisEntry
 from nin_bench.grid.refusals import validated
 from nin_bench.grid.yaml_source import Node, parse_yaml
 

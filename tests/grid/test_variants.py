@@ -89,7 +89,7 @@ def test_a_label_changes_no_identity(load):
     named = load("models: [{name: net, depth: [1, 2], label: 'deep {depth}'}]\n")
     unnamed = load("models: [{name: net, depth: [1, 2]}]\n")
     assert [cell.cell_id for cell in named.cells] == [cell.cell_id for cell in unnamed.cells]
-    assert all(variant.as_dict()["own_label"] for variant in named.variants)
+    assert all(variant.resolved().own_label for variant in named.variants)
 
 
 def test_a_template_may_name_the_width_that_was_found(load):
@@ -130,10 +130,10 @@ def test_values_are_resolved(load):
     (variant,) = load("models: [{name: net, width: 2}]\n").variants
     assert variant.model.arguments == {"depth": 2, "head": "gap", "relu": True, "width": 2.0}
     assert (variant.data.resolution, variant.data.validation_size) == (8, 10)
-    assert variant.as_dict()["model"] == {
+    assert variant.resolved().model_dump()["model"] == {
         "name": "net", "revision": 1, "depth": 2, "head": "gap", "relu": True, "width": 2.0,
     }  # fmt: skip
-    assert variant.as_dict().keys() == {"variant_id", "label", "model", "data", "recipe"}
+    assert variant.resolved().variant_id == variant.variant_id
     assert variant.variant_id == variant.cell(5).variant_id
 
 
