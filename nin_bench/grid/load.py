@@ -22,9 +22,9 @@ from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, sear
 from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
+from nin_bench.results.artefact import Machine
 from nin_bench.results.schema import (
     Hypothesis,
-    Machine,
     OpenClaim,
     PlannedId,
     Reference,
