@@ -14,7 +14,8 @@ from nin_bench.estimates import ImageCounts
 from nin_bench.grid import Grid, Size, Variant
 from nin_bench.looks import seeds_until_decided
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
-from nin_bench.plan import PlannedCell, check_same_question, plan_cells
+from nin_bench.models.code import code_digest, definition_digests
+from nin_bench.plan import ModelCode, PlannedCell, check_same_question, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.training.trainer import check_micro_batch
 
@@ -85,10 +86,26 @@ def _distinct_networks(variants: Iterable[Variant]) -> Iterator[Variant]:
             yield variant
 
 
+def model_code(grid: Grid, folder: ResultsFolder) -> dict[str, ModelCode]:
+    """The code of a grid's models, by name, and what of it has changed since the folder's last run."""
+    stored = folder.find_grid()
+    found = {}
+    for name in dict.fromkeys(variant.model.name for variant in grid.variants):
+        today, earlier = definition_digests(name), {} if stored is None else stored.code.get(name, {})
+        changed = [one for one in sorted({*today, *earlier}) if today.get(one) != earlier.get(one)]
+        found[name] = ModelCode(code_digest(name), changed if earlier else ())
+    return found
+
+
 def load_plan(
-    grid: Grid, folder: ResultsFolder, data_dir: Path | None = None, *, fresh: bool = False
+    grid: Grid,
+    folder: ResultsFolder,
+    data_dir: Path | None = None,
+    *,
+    fresh: bool = False,
+    code: Mapping[str, ModelCode] | None = None,
 ) -> list[PlannedCell]:
-    """Check models and folder, then plan; nothing is written.
+    """Check models and folder, then plan as `plan_cells` does; nothing is written.
 
     Raises:
         InputError: a network cannot be built for its images.
@@ -97,9 +114,9 @@ def load_plan(
     check_models(grid, data_dir)
     check_same_question(grid, folder)
     if grid.until_decided is None:
-        return plan_cells(grid, folder, fresh=fresh)
+        return plan_cells(grid, folder, fresh=fresh, code=code)
     resolved = grid.resolved("cpu")
     if stored := folder.find_grid():
         kept = {"looks": stored.looks, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
         resolved = resolved.model_copy(update=kept)
-    return plan_cells(grid, folder, fresh=fresh, looks=seeds_until_decided(resolved))
+    return plan_cells(grid, folder, fresh=fresh, looks=seeds_until_decided(resolved), code=code)

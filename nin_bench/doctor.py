@@ -14,6 +14,7 @@ from nin_bench.checkpoint import check_checkpoint
 from nin_bench.errors import ResultsError, some_of
 from nin_bench.files import DamagedFileError, quarantine, quarantine_path
 from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
+from nin_bench.results.folder import OUTDATED
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results.predictions import check_predictions
 from nin_bench.results.studies import SearchConfig, StudySummary
@@ -157,7 +158,8 @@ class _Examination:
                 yield self._refused(path, refusal)
 
     def _files(self, part: str, suffix: str) -> list[Path]:
-        return [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}"))
+        paths = [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}"))
+        return [path for path in paths if not path.name.endswith(OUTDATED)]
 
     def _quarantined(self, path: Path, reason: str, then: str) -> Finding:
         kept = quarantine_path(path) if self.dry_run else quarantine(path, reason)

@@ -5,7 +5,7 @@ A new metric is one row of `METRICS`, and whatever computes its value.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 CHANCE_MARGIN = 0.05
 """A network is above chance level while its loss lies this share below the entropy of the training labels."""
@@ -75,26 +75,13 @@ class Metric:
         """The heading of its column in a table: title and unit."""
         return ", ".join(part for part in (self.title, UNITS[self.unit].heading) if part)
 
-    def shown(self, value: float | None) -> str:
-        """A raw value as a table shows it, without its unit; "–" if it is not known.
+    def shown(self, value: float) -> str:
+        """A raw value as a table shows it, without its unit.
 
-        >>> METRICS["test_accuracy"].shown(0.9123), METRICS["test_accuracy"].shown(None)
-        ('91.2', '–')
+        >>> METRICS["test_accuracy"].shown(0.9123)
+        '91.2'
         """
-        return "–" if value is None else f"{value * UNITS[self.unit].scale:{self.column}}".replace("-", "−")
-
-    def of_record(self, metrics: Mapping[str, Any]) -> Any:
-        """Its value in a record's metrics; None if it is not known.
-
-        Raises:
-            KeyError: records have no such field.
-        """
-        assert self.record is not None, f"{self.name} is in no record"
-        value = metrics[self.record]
-        if self.minus is None or value is None:
-            return value
-        subtracted = metrics[self.minus]
-        return None if subtracted is None else value - subtracted
+        return f"{value * UNITS[self.unit].scale:{self.column}}".replace("-", "−")
 
 
 def _metric(

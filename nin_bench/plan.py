@@ -1,5 +1,6 @@
 """What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -7,7 +8,7 @@ from typing import Any, Literal
 
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.errors import ResultsError
+from nin_bench.errors import ResultsError, some_of
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
@@ -17,14 +18,28 @@ from nin_bench.results.cost_entry import CostEntry
 
 State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
-a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: its record is of another resolved
-cell, since a default has changed."""
+a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: its record or its checkpoint is of
+another resolved cell, since a default has changed, or of other code of its model."""
 
 Need = Literal["now", "if undecided", "no"]
 """Whether a cell is needed, where seeds are trained until claims are decided. `if undecided`: only if a look
 before it leaves a claim open. `no`: every claim that it could serve is decided."""
 
 _DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
+
+
+@dataclass(frozen=True)
+class ModelCode:
+    """The code that builds a model today."""
+
+    digest: str | None
+    """None if its source cannot be read."""
+    changed: Sequence[str] = ()
+    """What differs from the code of the folder's last run, by `module.name`, as far as that is known."""
+
+    def is_of(self, record: Record) -> bool:
+        """Whether a record's model was built with this code; yes, where one of the two is not known."""
+        return None in (self.digest, record.code_digest) or self.digest == record.code_digest
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,8 @@ class PlannedCell:
     """The earlier record, where a further attempt goes on from it."""
     num_epochs_saved: int | None = None
     """Epochs that its checkpoint holds, where it has one to go on from."""
+    reason: str | None = None
+    """Why it is outdated."""
     need: Need = "now"
     estimate: Estimate = field(default_factory=Estimate)
     """What it will take on this machine, as far as `estimate_cells` could tell."""
@@ -63,13 +80,19 @@ class PlannedCell:
             "outcome": self.outcome,
             "need": self.need,
             "num_epochs_saved": self.num_epochs_saved,
+            "reason": self.reason,
             "estimated_seconds": self.estimate.seconds,
             "estimated_memory_bytes": self.estimate.memory_bytes,
         }
 
 
 def plan_cells(
-    grid: Grid, folder: ResultsFolder, *, fresh: bool = False, looks: SeedsUntilDecided | None = None
+    grid: Grid,
+    folder: ResultsFolder,
+    *,
+    fresh: bool = False,
+    looks: SeedsUntilDecided | None = None,
+    code: Mapping[str, ModelCode] | None = None,
 ) -> list[PlannedCell]:
     """What is done and what is missing of the selected cells, in the order in which they would run.
 
@@ -80,9 +103,13 @@ def plan_cells(
         folder: what is known.
         fresh: whether cells that are done are wanted again.
         looks: which seeds are needed, where that depends on claims.
+        code: by model's name, today's code; records of models that it lacks are taken whatever code they are of.
     """
     order = {seed: number for number, seed in enumerate(grid.seeds)}
-    planned = [_planned(cell, folder) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
+    planned = [
+        _planned(cell, folder, (code or {}).get(cell.model.name, ModelCode(None)))
+        for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])
+    ]
     if fresh:
         planned = [_afresh(one) for one in planned]
     return [replace(one, need=_need(one.cell, looks)) for one in planned] if looks else planned
@@ -100,21 +127,45 @@ def _afresh(planned: PlannedCell) -> PlannedCell:
     return PlannedCell(planned.cell, "missing")
 
 
-def _planned(cell: Cell, folder: ResultsFolder) -> PlannedCell:
+def _planned(cell: Cell, folder: ResultsFolder, code: ModelCode) -> PlannedCell:
     try:
         record = folder.read_record(cell.cell_id)
     except DamagedFileError:
         record = None
     outcome = record.outcome if record else None
-    is_outdated = record is not None and not record.is_of(cell)
-    if outcome in FINAL_OUTCOMES and not is_outdated:
+    reason = _why_outdated(record, cell, code)
+    if outcome in FINAL_OUTCOMES and not reason:
         return PlannedCell(cell, "done", outcome)
-    if (saved := Checkpoints(folder.checkpoints_path, cell).newest_record()) is not None:
-        record = None if is_outdated else record
-        return PlannedCell(cell, "continue", outcome, record, num_epochs_saved=len(saved.history))
-    if record is None:
-        return PlannedCell(cell, "missing")
-    return PlannedCell(cell, "outdated", outcome) if is_outdated else PlannedCell(cell, "retry", outcome, record)
+    saved = Checkpoints(folder.checkpoints_path, cell).newest_record()
+    if saved is not None:
+        reason = _why_outdated(saved, cell, code)
+        if not reason:
+            earlier = None if _why_outdated(record, cell, code) else record
+            return PlannedCell(cell, "continue", outcome, earlier, num_epochs_saved=len(saved.history))
+    if reason:
+        return PlannedCell(cell, "outdated", outcome, reason=reason)
+    return PlannedCell(cell, "missing") if record is None else PlannedCell(cell, "retry", outcome, record)
+
+
+def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | None:
+    """Why a record is not of the cell as it would be trained today; None if it is, or if there is none."""
+    if record is None or (record.is_of(cell) and code.is_of(record)):
+        return None
+    if not record.is_of(cell):
+        return "a default has changed"
+    where = f" ({some_of(code.changed)})" if code.changed else ""
+    return f"the code of {cell.model.name} has changed{where}"
+
+
+def outdated_notes(planned: Iterable[PlannedCell]) -> list[str]:
+    """A sentence for each reason why cells are outdated."""
+    counts = Counter(one.reason for one in planned if one.reason)
+    remedy = "; a run trains anew, unless given --accept-code-changes"
+    return [
+        f"{count} {'cell is' if count == 1 else 'cells are'} outdated: {reason}"
+        + (remedy if reason.startswith("the code") else "")
+        for reason, count in counts.items()
+    ]
 
 
 def expected_cells(

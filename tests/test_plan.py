@@ -4,13 +4,21 @@ from typing import Any
 import pytest
 from costs_fixture import CPU, OTHER_CPU, cost_entry, write_costs
 
-from nin_bench.catalog import RegistryCatalog, check_models, load_plan
+from nin_bench.catalog import RegistryCatalog, check_models, load_plan, model_code
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.files import write_json
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell, check_same_question, estimate_cells, plan_cells
+from nin_bench.models.code import code_digest, definition_digests
+from nin_bench.plan import (
+    ModelCode,
+    PlannedCell,
+    check_same_question,
+    estimate_cells,
+    outdated_notes,
+    plan_cells,
+)
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner.record import make_record
 
@@ -211,16 +219,19 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "outcome": "trained",
         "need": "now",
         "num_epochs_saved": None,
+        "reason": None,
         "estimated_seconds": None,
         "estimated_memory_bytes": None,
     }
 
 
-def save(folder: ResultsFolder, cell: Cell, num_epochs: int) -> Path:
+def save(folder: ResultsFolder, cell: Cell, num_epochs: int, code_digest: str | None = None) -> Path:
     """Leave a checkpoint of a cell that has trained so many epochs; plans do not look at the state in it."""
     history = [{"epoch": epoch} for epoch in range(1, num_epochs + 1)]
     metrics = {"num_steps": 10 * num_epochs}
-    stored = make_record(cell, "interrupted", started_at="", metrics=metrics, history=history)
+    stored = make_record(
+        cell, "interrupted", started_at="", metrics=metrics, history=history, code_digest=code_digest
+    )
     checkpoints = Checkpoints(folder.checkpoints_path, cell)
     checkpoints.save(stored, {})
     return checkpoints.paths()[0]
@@ -268,6 +279,73 @@ def test_a_record_of_another_default_is_outdated(load, folder):
     ]:
         folder.write_record(retold(record(cell), section, **changes))
         assert states(plan_cells(load(seeds=[1], only=cell.label), folder)) == ["outdated"]
+
+
+NEW_CODE = {"lenet": ModelCode("b" * 16, ["layers.conv_rows", "lenet.lenet"]), "mlp": ModelCode("c" * 16)}
+
+
+def of_code(made: Record, digest: str | None) -> Record:
+    return made.model_copy(update={"code_digest": digest})
+
+
+def test_a_record_of_other_code_is_outdated_and_says_what_changed(load, folder):
+    cells = load().selected
+    lenet, mlp = (next(cell for cell in cells if cell.model.name == name) for name in ("lenet", "mlp"))
+    for cell in (lenet, mlp):
+        folder.write_record(of_code(record(cell), "a" * 16))
+    planned = {one.cell.cell_id: one for one in plan_cells(load(), folder, code=NEW_CODE)}
+    assert (planned[lenet.cell_id].state, planned[lenet.cell_id].outcome) == ("outdated", "trained")
+    assert planned[lenet.cell_id].reason == "the code of lenet has changed (layers.conv_rows; lenet.lenet)"
+    assert planned[mlp.cell_id].reason == "the code of mlp has changed"
+    assert outdated_notes(planned.values())[0] == (
+        "1 cell is outdated: the code of lenet has changed (layers.conv_rows; lenet.lenet); a run trains anew, "
+        "unless given --accept-code-changes"
+    )
+    # Accepted, or of a model whose code is not known.
+    assert states(plan_cells(load(), folder)).count("done") == 2
+    assert states(plan_cells(load(), folder, code={"lenet": ModelCode(None)})).count("done") == 2
+
+
+@pytest.mark.parametrize("digest", [None, "b" * 16])
+def test_a_record_of_the_same_code_or_from_before_codes_were_recorded_is_done(load, folder, digest):
+    cell = next(cell for cell in load().selected if cell.model.name == "lenet")
+    folder.write_record(of_code(record(cell), digest))
+    (planned,) = plan_cells(load(seeds=[cell.seed], only=cell.label), folder, code=NEW_CODE)
+    assert (planned.state, planned.reason) == ("done", None)
+
+
+def test_a_checkpoint_of_other_code_is_not_gone_on_from(load, folder):
+    cell = next(cell for cell in load().selected if cell.model.name == "lenet")
+    save(folder, cell, num_epochs=1, code_digest="a" * 16)
+    (planned,) = plan_cells(load(seeds=[cell.seed], only=cell.label), folder, code=NEW_CODE)
+    assert (planned.state, planned.outcome, planned.num_epochs_saved) == ("outdated", None, None)
+    (planned,) = plan_cells(load(seeds=[cell.seed], only=cell.label), folder)
+    assert planned.state == "continue"
+
+
+def test_todays_code_is_that_of_the_registry_and_what_changed_is_seen_in_the_folders_grid(load, folder):
+    grid = load()
+    assert model_code(grid, folder)["lenet"] == ModelCode(code_digest("lenet"), ())
+    earlier = {**definition_digests("lenet"), "layers.conv_rows": "0" * 16, "layers.gone": "1" * 16}
+    folder.write_grid(grid.resolved("cpu").model_copy(update={"code": {"lenet": earlier}}))
+    found = model_code(grid, folder)
+    assert found["lenet"].changed == ["layers.conv_rows", "layers.gone"]
+    assert found["mlp"].changed == ()
+
+
+def test_a_record_of_other_code_stays_when_it_is_replaced(load, folder):
+    cell, *_ = load().selected
+    old, new = of_code(record(cell, "diverged"), "a" * 16), of_code(record(cell), "b" * 16)
+    folder.write_record(old)
+    folder.write_record(new)
+    folder.write_record(new)
+    assert folder.read_record(cell.cell_id) == new
+    kept = folder.record_path(cell.cell_id).with_name(f"{cell.cell_id}.{'a' * 16}.outdated.json")
+    assert Record.read(kept) == old
+    assert sorted(folder.record_path(cell.cell_id).parent.iterdir()) == sorted(
+        [kept, folder.record_path(cell.cell_id)]
+    )
+    assert folder.foreign_records([cell.cell_id]) == []
 
 
 def test_a_record_whose_cell_cannot_be_read_is_missing(load, folder):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from nin_bench.analysis.cells import health, is_healthy, is_trained, metric_values, number, numbers
 from nin_bench.analysis.names import Names
+from nin_bench.metrics import METRICS
 from nin_bench.results import Results
 
 
@@ -44,6 +45,14 @@ class Tally:
     of: int
 
 
+SCORES = [
+    metric.name
+    for metric in METRICS.values()
+    if metric.kind == "quality" and metric.name.startswith("test_") and metric.name != "test_accuracy"
+]
+"""What is told of the test images beside accuracy."""
+
+
 @dataclass(frozen=True)
 class VariantRow:
     """One line of the comparison. Counts are of planned cells; shares lie in [0, 1]."""
@@ -65,9 +74,11 @@ class VariantRow:
     test_accuracy: Spread
     """Over every trained cell, collapsed ones too."""
     test_accuracy_given_healthy: Spread
+    scores: dict[str, Spread]
+    """By metric, the further scores on the test images, over every trained cell."""
     generalisation_gap: Spread
     """Train less test accuracy, both in evaluation mode, over healthy cells: a collapsed one has no gap."""
-    train_images_per_second: Spread
+    observed_images_per_second: Spread
     """Seen while training, over every trained cell."""
     train_seconds: Spread
     """Per trained cell."""
@@ -127,6 +138,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
     num_macs = numbers(cells, "num_macs").groupby(variant).first()
     accuracy = spreads(numbers(cells, "test_accuracy"), trained)
     accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
+    scores = {name: spreads(metric_values(cells, name), trained) for name in SCORES}
     gaps = spreads(metric_values(cells, "generalisation_gap"), healthy)
     speeds = spreads(metric_values(cells, "observed_images_per_second"), trained)
     seconds = spreads(numbers(cells, "train_seconds"), trained)
@@ -144,8 +156,9 @@ def compare_variants(results: Results) -> list[VariantRow]:
             num_macs=_whole(num_macs[key]),
             test_accuracy=accuracy[key],
             test_accuracy_given_healthy=accuracy_given_healthy[key],
+            scores={name: found[key] for name, found in scores.items()},
             generalisation_gap=gaps[key],
-            train_images_per_second=speeds[key],
+            observed_images_per_second=speeds[key],
             train_seconds=seconds[key],
         )
         for entry in results.grid.variants

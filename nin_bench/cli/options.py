@@ -41,6 +41,10 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a tor
 TimeoutOption = Annotated[
     float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell, or sample, may take.")
 ]
+AcceptCodeOption = Annotated[
+    bool,
+    typer.Option("--accept-code-changes", help="Take cells for done whose model's code has changed since."),
+]
 PilotOption = Annotated[
     Path | None,
     typer.Option("--pilot", metavar="RESULTS_DIR", help="Whose records tell the spread over seeds."),

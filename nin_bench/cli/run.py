@@ -10,6 +10,7 @@ import typer
 
 from nin_bench.cli.grids import load_grid, setting
 from nin_bench.cli.options import (
+    AcceptCodeOption,
     DataDirOption,
     DeviceOption,
     GridOption,
@@ -56,6 +57,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
     ] = False,
+    accept_code_changes: AcceptCodeOption = False,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="First measure what this machine has not measured.")
     ] = True,
@@ -68,7 +70,9 @@ def run(
     """Train every cell of a grid that has no result yet, and write the report."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     if dry_run:
-        cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers, fresh=fresh)
+        cells, machine, num_workers = _planned(
+            loaded, folder, data_dir, device, workers, fresh=fresh, accept_code_changes=accept_code_changes
+        )
         hypotheses = _power(loaded, folder, None)
         _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
         print_power(hypotheses)
@@ -84,6 +88,7 @@ def run(
         timeout_seconds=timeout,
         retries=retries,
         fresh=fresh,
+        accept_code_changes=accept_code_changes,
         measure=measure,
         keep_weights=keep_weights,
     )
@@ -106,12 +111,15 @@ def plan(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     pilot: PilotOption = None,
+    accept_code_changes: AcceptCodeOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    cells, machine, num_workers = _planned(loaded, folder, data_dir, device, workers)
+    cells, machine, num_workers = _planned(
+        loaded, folder, data_dir, device, workers, accept_code_changes=accept_code_changes
+    )
     hypotheses = _power(loaded, folder, pilot)
     if as_json:
         document = {
@@ -140,14 +148,16 @@ def _planned(
     workers: int | None,
     *,
     fresh: bool = False,
+    accept_code_changes: bool = False,
 ) -> "tuple[list[PlannedCell], dict[str, Any], int]":
     """The cells with what they will take, this machine, and how many of them run at a time."""
-    from nin_bench.catalog import RegistryCatalog, load_plan
+    from nin_bench.catalog import RegistryCatalog, load_plan, model_code
     from nin_bench.environment import describe_machine
     from nin_bench.plan import estimate_cells
     from nin_bench.runner.session import choose_slots
 
-    cells = load_plan(grid, folder, data_dir, fresh=fresh)
+    code = None if accept_code_changes else model_code(grid, folder)
+    cells = load_plan(grid, folder, data_dir, fresh=fresh, code=code)
     slots = choose_slots(device, workers)
     machine = describe_machine(slots[0].device)
     count_images = RegistryCatalog(data_dir).count_images
@@ -174,7 +184,7 @@ def _print_plan(
 ) -> None:
     from nin_bench.analysis.power import expected_seeds
     from nin_bench.estimates import estimate_run
-    from nin_bench.plan import expected_cells
+    from nin_bench.plan import expected_cells, outdated_notes
     from nin_bench.progress import estimate_line, memory_warning
 
     for variant in grid.variants:
@@ -209,6 +219,8 @@ def _print_plan(
             estimate = estimate_run((planned.estimate for planned in some), num_workers)
             if line := estimate_line(estimate):
                 tell(f"{name}: {line}")
+    for sentence in outdated_notes(cells):
+        note(sentence)
     if warning := memory_warning(estimate, machine):
         note(warning)
     if estimate.num_unknown:

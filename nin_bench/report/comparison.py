@@ -9,8 +9,9 @@ from typing import Literal
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import CostRow
-from nin_bench.analysis.tables import VariantRow
+from nin_bench.analysis.tables import SCORES, VariantRow
 from nin_bench.analysis.target import Reached, Target
+from nin_bench.metrics import METRICS
 from nin_bench.report import text
 from nin_bench.report.cost_text import Column, Table, make_table, relative, rounded
 
@@ -31,14 +32,16 @@ class Row:
     target: Reached | None
 
 
-def comparison_tables(analysis: Analysis) -> list[Table]:
-    """What was learned, sizes, speeds; each in the grid's order."""
+def comparison_tables(analysis: Analysis) -> dict[str, Table]:
+    """`learned`, `scores`, `sizes`, `speeds`, each in the grid's order; one without any figure is left out."""
     costs = next((machine.rows for machine in analysis.costs if machine.of_grid), [])
     by_variant = {row.variant_id: row for row in costs}
     target = {row.variant_id: row for row in analysis.target.variants} if analysis.target else {}
     rows = [Row(row, by_variant.get(row.variant_id), target.get(row.variant_id)) for row in analysis.comparison]
     names = [(row.name, row.baseline) for row in analysis.comparison]
-    return [make_table(columns, rows, names) for columns in (_learned(analysis.target), _SIZES, _SPEEDS)]
+    columns = {"learned": _learned(analysis.target), "scores": _SCORES, "sizes": _SIZES, "speeds": _SPEEDS}
+    tables = {name: make_table(of_table, rows, names) for name, of_table in columns.items()}
+    return {name: table for name, table in tables.items() if table.rows and len(table.headings) > 1}
 
 
 def _tally(name: str) -> Callable[[Row], str]:
@@ -51,6 +54,19 @@ def _tally(name: str) -> Callable[[Row], str]:
 
 def _percent(name: str, sign: str = "") -> Callable[[Row], str]:
     return lambda row: text.percent_spread(getattr(row.variant, name), sign)
+
+
+def _score(name: str) -> Callable[[Row], str]:
+    """Mean, spread and count, to the places that the table of metrics gives it."""
+
+    def shown(row: Row) -> str:
+        spread, metric = row.variant.scores[name], METRICS[name]
+        if spread.mean is None:
+            return text.NOT_KNOWN
+        deviation = "" if spread.sd is None else f" ± {metric.shown(spread.sd)}"
+        return f"{metric.shown(spread.mean)}{deviation} (n={spread.n})"
+
+    return shown
 
 
 def _quantity(name: str, divisor: float = 1) -> Callable[[Row], str]:
@@ -96,6 +112,8 @@ def _learned(target: Target | None) -> list[Column[Row]]:
     return [*columns, (f"epochs to {100 * target.accuracy:.1f} %", _epochs)] if target else columns
 
 
+_SCORES: list[Column[Row]] = [(METRICS[name].heading, _score(name)) for name in SCORES]
+
 _SIZES: list[Column[Row]] = [
     ("parameters", lambda row: text.human_count(row.variant.num_params)),
     ("of them spatial / 1×1 / dense", _by_kind("num_params")),
@@ -111,6 +129,6 @@ _SPEEDS: list[Column[Row]] = [
     ("MFU, %", _of_costs(rounded("mfu", divisor=0.01))),
     ("J per training image", _of_costs(rounded("energy_joules_per_image", "train"))),
     ("J per predicted image", _of_costs(rounded("energy_joules_per_image", "predict"))),
-    ("training images per second, seen", _quantity("train_images_per_second")),
+    ("training images per second, seen", _quantity("observed_images_per_second")),
     ("training minutes per cell, seen", _quantity("train_seconds", 60)),
 ]

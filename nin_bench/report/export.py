@@ -20,11 +20,13 @@ from nin_bench.report.verdict_text import VerdictText, describe_verdict
 _MATHS = {"−": "$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$"}
 """What pdflatex has no letter for."""
 
-_NAMES = ("comparison.csv", "hypotheses.csv", "learned.tex", "sizes.tex", "speeds.tex", "hypotheses.tex")
+_NAMES = (
+    "comparison.csv", "hypotheses.csv", "learned.tex", "scores.tex", "sizes.tex", "speeds.tex", "hypotheses.tex",
+)  # fmt: skip
 
 
 def write_tables(analysis: Analysis, folder: Path) -> None:
-    """Write comparison.csv and hypotheses.csv, raw; learned, sizes, speeds and hypotheses.tex, rounded.
+    """Write comparison.csv and hypotheses.csv, raw; learned, scores, sizes, speeds and hypotheses.tex, rounded.
 
     Args:
         analysis: what they show.
@@ -34,10 +36,7 @@ def write_tables(analysis: Analysis, folder: Path) -> None:
         ResultsError: the folder cannot be written.
     """
     files = {"comparison.csv": _csv([asdict(row) for row in analysis.comparison])}
-    named = ("learned.tex", "sizes.tex", "speeds.tex")
-    files |= {
-        name: to_latex(table) for name, table in zip(named, comparison_tables(analysis), strict=True) if table.rows
-    }
+    files |= {f"{name}.tex": to_latex(table) for name, table in comparison_tables(analysis).items()}
     if verdicts := [(verdict, describe_verdict(verdict, analysis.names)) for verdict in analysis.hypotheses]:
         files["hypotheses.csv"] = _csv([_raw(verdict, said) for verdict, said in verdicts], ("n",))
         files["hypotheses.tex"] = to_latex(_verdicts(verdicts))

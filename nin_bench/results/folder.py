@@ -31,6 +31,9 @@ PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
 
 _Read = TypeVar("_Read")
 
+OUTDATED = ".outdated.json"
+"""How the names of records of other code end."""
+
 REPORT_PARTS = ("report", "report/figures", "report/tables")
 """Those of a report that is written into it."""
 
@@ -63,6 +66,10 @@ class ResultsFolder:
     def record_path(self, cell_id: str) -> Path:
         """Where a cell's record lies."""
         return self.path / "cells" / f"{cell_id}.json"
+
+    def outdated_path(self, cell_id: str, code_digest: str) -> Path:
+        """Where a cell's record of other code lies, once one of today's code has replaced it."""
+        return self.path / "cells" / f"{cell_id}.{code_digest}{OUTDATED}"
 
     def predictions_path(self, cell_id: str) -> Path:
         """Where a cell's predictions lie."""
@@ -182,7 +189,12 @@ class ResultsFolder:
         grid.write(self.grid_path)
 
     def write_record(self, record: Record) -> None:
-        """Store a record under its cell's id."""
+        """Store a record under its cell's id; one of other code that was there stays, as `outdated_path`."""
+        with suppress(DamagedFileError):
+            earlier = self.read_record(record.cell_id)
+            code = earlier and earlier.code_digest
+            if earlier and code and record.code_digest not in (None, code):
+                earlier.write(self.outdated_path(record.cell_id, code))
         record.write(self.record_path(record.cell_id))
 
     def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -248,8 +260,8 @@ class ResultsFolder:
 
     def foreign_records(self, planned: Iterable[str]) -> list[str]:
         """Ids of the records that belong to no planned cell; they are left alone."""
-        found = {path.stem for path in (self.path / "cells").glob("*.json")}
-        return sorted(found - set(planned))
+        paths = (self.path / "cells").glob("*.json")
+        return sorted({path.stem for path in paths if not path.name.endswith(OUTDATED)} - set(planned))
 
 
 def _or_quarantine(path: Path, read: Callable[[], _Read | None], then: str) -> tuple[_Read | None, str | None]:

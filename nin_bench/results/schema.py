@@ -360,6 +360,8 @@ class ResolvedGrid(Artefact):
     """The text of the grid file."""
     data: Values
     recipe: Values
+    code: dict[str, dict[str, str]] = Field(default={})
+    """By model, digests of the definitions that its network is built with, at the last run."""
     class_names: Tuple[str] | None = None
     """Of the dataset, in the order of its labels; None if the variants see several."""
     seeds: Tuple[Count]

@@ -12,6 +12,7 @@ from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
+from nin_bench.models.code import code_digest
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.schema import Attempt, Epoch, Metrics
@@ -201,6 +202,7 @@ class ActiveCell:
             history=history,
             environment={**self.queue.environment, "device": self.device},
             earlier_attempts=self.earlier_attempts,
+            code_digest=code_digest(self.cell.model.name),
         )
 
     def _write(self, record: Record, predictions: Mapping[str, Any] | None) -> None:

@@ -25,6 +25,7 @@ def make_record(
     history: Sequence[Epoch | Mapping[str, Any]] = (),
     environment: Mapping[str, Any] | None = None,
     earlier_attempts: Sequence[Attempt] = (),
+    code_digest: str | None = None,
 ) -> Record:
     """A record of a cell's last attempt, which ends now.
 
@@ -37,6 +38,7 @@ def make_record(
         history: a row for each epoch that ended.
         environment: where it ran.
         earlier_attempts: those of the cell's last record, which are kept.
+        code_digest: of the model's code; None if it is not known.
     """
     attempt = {
         "outcome": outcome,
@@ -54,4 +56,5 @@ def make_record(
         "metrics": metrics or {},
         "history": history,
         "environment": dict(environment or {}),
+        "code_digest": code_digest,
     })  # fmt: skip

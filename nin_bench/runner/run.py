@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nin_bench.catalog import RegistryCatalog, load_plan
+from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
 from nin_bench.looks import seeds_until_decided
-from nin_bench.plan import PlannedCell, estimate_cells, plan_cells
+from nin_bench.plan import PlannedCell, estimate_cells, outdated_notes, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
@@ -84,7 +84,8 @@ def run_grid(
             whole, and the next run goes on from it.
     """
     num_rounds = options.num_rounds or rounds_for(grid)
-    planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh)
+    code = None if options.accept_code_changes else model_code(grid, folder)
+    planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
     specs = [one.cell.data for one in planned if one.may_run]
     with open_session(grid, folder, options, specs, preload=task.preload) as session:
         notes = [
@@ -92,7 +93,9 @@ def run_grid(
             for cell in grid.selected
             if (told := folder.read_record_or_quarantine(cell.cell_id)[1]) is not None
         ]
-        planned = plan_cells(grid, folder, fresh=options.fresh, looks=seeds_until_decided(folder.read_grid()))
+        needed = seeds_until_decided(folder.read_grid())
+        planned = plan_cells(grid, folder, fresh=options.fresh, looks=needed, code=code)
+        notes += outdated_notes(planned)
         planned = [_tidied(one, folder, options.fresh) for one in planned]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
         to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
@@ -201,7 +204,7 @@ def _tidied(planned: PlannedCell, folder: ResultsFolder, fresh: bool) -> Planned
     Checkpoints that nobody will go on from are removed. An attempt that left one, but no record, is recorded.
     """
     checkpoints = Checkpoints(folder.checkpoints_path, planned.cell)
-    if fresh or planned.state == "done":
+    if fresh or planned.state in ("done", "outdated"):
         checkpoints.remove()
     saved = checkpoints.newest_record() if planned.state == "continue" else None
     if saved is None or (planned.record and len(saved.attempts) <= len(planned.record.attempts)):

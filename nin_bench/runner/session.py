@@ -18,6 +18,7 @@ from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError
 from nin_bench.executors import Executor, LocalExecutor, Slot
 from nin_bench.grid import Grid
+from nin_bench.models.code import definition_digests
 from nin_bench.plan import check_same_question
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
@@ -50,6 +51,8 @@ class RunOptions:
     """Measure, before training, the variants that this machine has not measured."""
     checkpoint_seconds: float = 60.0
     """How long a cell may train between two checkpoints."""
+    accept_code_changes: bool = False
+    """Take records for done that are of other code of their model than today's."""
     keep_weights: bool = False
     """Keep the weights of every cell that is trained."""
     num_rounds: int | None = None
@@ -115,9 +118,10 @@ def open_session(
             LocalExecutor(slots, preload),
             describe_machine(slots[0].device),
         )
-        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
         stored = folder.find_grid()
-        resolved = resolved.model_copy(update={"looks": stored.looks if stored else ()})
+        code = {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}
+        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
+        resolved = resolved.model_copy(update={"looks": stored.looks if stored else (), "code": code})
         folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
         with stop_on_signals(session.executor, session):
             yield session

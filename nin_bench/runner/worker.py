@@ -12,6 +12,7 @@ from nin_bench.checkpoint import Checkpoints, write_weights
 from nin_bench.environment import describe_torch, device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
+from nin_bench.models.code import code_digest
 from nin_bench.results import Record
 from nin_bench.results.schema import Attempt
 from nin_bench.runner.cell_training import CellTraining
@@ -156,4 +157,5 @@ class _CellRun:
             history=self.training.history,
             environment=self.environment,
             earlier_attempts=self.earlier_attempts,
+            code_digest=code_digest(self.training.cell.model.name),
         )

@@ -80,7 +80,7 @@ def kept_bytes(trainer):
 def allocated_peak(run):
     """The most that the allocator held at once during `run`, beside what it held before, in bytes."""
     activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+    with torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as profile:
         run()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     events.sort(key=lambda event: event.start_ns())

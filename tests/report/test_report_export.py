@@ -39,7 +39,7 @@ def test_tables_hold_what_the_page_says(tmp_path):
     (folder / "grid.json").write_text(json.dumps({**grid, "hypotheses": [], "lock": None}))
     build_report(folder, tmp_path / "report")
     assert sorted(path.name for path in tables.iterdir()) == [
-        "comparison.csv", "learned.tex", "sizes.tex", "speeds.tex",
+        "comparison.csv", "learned.tex", "scores.tex", "sizes.tex", "speeds.tex",
     ]  # fmt: skip
 
 

@@ -119,13 +119,9 @@ def test_json_holds_the_page_unrounded(tmp_path: Path) -> None:
     assert curve["peak"]["rate"] == RATES[3]
     assert [point["learned"] for point in curve["points"]] == [{"count": 2, "of": 2}] * 6
     assert len(budget["expected_best"]) == 6
-    assert study["trials"][3]["runs"][0] == {
-        "seed": 10_000, "outcome": "trained", "escaped": True, "learned": True,
-        "history": [{
-            "train_loss": pytest.approx(0.6282841), "validation_accuracy": 0.8612345,
-            "validation_loss": pytest.approx(0.6282841),
-        }],
-    }  # fmt: skip
+    run = study["trials"][3]["runs"][0]
+    assert (run["seed"], run["outcome"], run["escaped"], run["learned"]) == (10_000, "trained", True, True)
+    assert run["history"][-1]["validation_accuracy"] == 0.8612345
     assert report["settings"]["space"] == {"lr": {"low": 0.001, "high": 1.0, "log": True}}
     assert report["axis"] == {"name": "lr", "low": 0.001, "high": 1.0, "log": True}
 

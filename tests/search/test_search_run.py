@@ -19,6 +19,7 @@ from nin_bench.data.sources import DEBIAN_FASHION_MNIST
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.studies import SearchConfig
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.events import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
 from nin_bench.search.storage import open_storage
@@ -83,7 +84,8 @@ def test_the_search_as_resolved_is_kept(bench, load):
         "objective": "validation_accuracy", "direction": "maximize",
     }  # fmt: skip
     assert {key: search[key] for key in ("schema", "name", "profile", "question", "storage", "source")} == {
-        "schema": 1, "name": "tiny", "profile": "full", "question": "which width at its own rate?",
+        "schema": SearchConfig.SCHEMA, "name": "tiny", "profile": "full",
+        "question": "which width at its own rate?",
         "storage": "sqlite", "source": TWO_SEEDS,
     }  # fmt: skip
     assert [(one["variant_id"], one["study_name"]) for one in search["variants"]] == [
@@ -144,12 +146,13 @@ def test_a_search_that_is_done_trains_nothing(bench):
 def test_a_search_that_is_done_needs_no_storage_and_leaves_where_it_was_trained(bench):
     bench.search(ONE)
     search = bench.folder.path / "search.json"
-    done = json.loads(search.read_text())
-    search.write_text(json.dumps({**done, "environment": {"processor": "another"}, "chance_loss": None}))
+    done = SearchConfig.read(search)
+    elsewhere = done.model_copy(update={"environment": {"processor": "another"}})
+    elsewhere.write(search)
     (bench.folder.path / "studies.db").unlink()
     assert bench.search(ONE).signal_number is None
     assert bench.events == []
-    assert json.loads(search.read_text()) == {**done, "environment": {"processor": "another"}}
+    assert SearchConfig.read(search) == elsewhere
     assert not (bench.folder.path / "studies.db").exists()
 
 
@@ -157,10 +160,10 @@ def test_a_search_that_goes_on_says_where_it_did(bench):
     text = ONE.replace("trials: 3", "trials: 2\n  sampler: random")
     bench.search(text)
     search = bench.folder.path / "search.json"
-    done = json.loads(search.read_text())
-    search.write_text(json.dumps({**done, "environment": {"processor": "another"}}))
+    done = SearchConfig.read(search)
+    done.model_copy(update={"environment": {"processor": "another"}}).write(search)
     bench.search(text, selection={"trials": 3})
-    assert json.loads(search.read_text())["environment"] == done["environment"]
+    assert SearchConfig.read(search).environment == done.environment
 
 
 def test_a_search_whose_storage_is_gone_writes_over_nothing(bench):
@@ -315,8 +318,8 @@ def test_no_test_image_is_read(bench, tmp_path, catalog, load):
     assert not any("test" in key for trial in trials for row in trial["runs"][0]["history"] for key in row)
 
     record = run_cell(load(text).variants[0].cell(0), data_dir=tmp_path / "data").record
-    assert record["outcome"] == "crashed"
-    assert "t10k" in record["attempts"][0]["error"]
+    assert record.outcome == "crashed"
+    assert "t10k" in record.attempts[0].error
 
 
 # Refusals

@@ -152,14 +152,14 @@ def read_search(folder: Path) -> Search:
 
 
 def _judged(trial: TrialSummary, chance_loss: float) -> Trial:
-    """The trial with what is known of which networks learned."""
-    runs = [
-        Run.model_construct(
-            **dict(run),
-            learned=has_learned(run.escaped, dict(run.history[-1]), chance_loss) if run.history else None,
-        )
-        for run in trial.runs
-    ]
+    """The trial with what is known of which networks learned; of a pruned one, what its last epoch tells."""
+
+    def learned(run: TrialRun) -> bool | None:
+        if run.failed is not None:
+            return not run.failed
+        return has_learned(run.escaped, dict(run.history[-1]), chance_loss) if run.history else None
+
+    runs = [Run.model_construct(**dict(run), learned=learned(run)) for run in trial.runs]
     return Trial.model_construct(**{**dict(trial), "runs": tuple(runs)})
 
 
