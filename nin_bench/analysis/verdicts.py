@@ -13,6 +13,7 @@ from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
 from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import (
+    DIGITS,
     Expectation,
     Interval,
     Look,
@@ -298,7 +299,8 @@ def _find(case: HypothesisTest, level: float) -> _Finding:
             return _Finding("not testable")
         case Counts() as counts:
             # a count that equals the margin is none beyond it
-            held = claim.decide((counts.distance, counts.distance))
+            distance = round(counts.distance, DIGITS)
+            held = claim.decide((distance, distance))
             effect = counts.effect(ratio=ratio)
             return _Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
         case PairedShares() as shares:

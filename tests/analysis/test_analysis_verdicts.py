@@ -257,6 +257,13 @@ def test_a_diverged_network_has_an_infinite_loss(tmp_path: Path) -> None:
     assert verdict.ends == (-math.inf, -0.1)
 
 
+def test_a_network_that_diverged_at_once_has_not_escaped(tmp_path: Path) -> None:
+    a = trained(*[0.9] * 8)
+    b = [record("diverged", {"escaped": None, "chance_accuracy": 0.1}) for _ in range(8)]
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric="escaped", expect="greater", margin=0.1))
+    assert (verdict.n, verdict.effect, verdict.verdict) == (8, 1.0, "supported")
+
+
 @pytest.mark.parametrize(("metric", "value"), [("generalisation_gap", 0.0), ("escape_epoch", None)])
 def test_by_gap_and_time_to_escape_a_failed_network_is_worst(
     tmp_path: Path, metric: str, value: float | None

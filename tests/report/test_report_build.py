@@ -330,7 +330,10 @@ def test_not_a_results_folder_is_refused(tmp_path):
             "variants.0.recipe.epochs: input should be",
         ),
         (lambda grid: grid["cells"][1].pop("seed"), "cells.1.seed: field required"),
-        (lambda grid: grid["cells"][1].update(variant_id="v99"), "cells.1.variant_id: 'v99' is none of the variants"),
+        (
+            lambda grid: grid["cells"][1].update(variant_id="v99"),
+            "cells.1.variant_id: 'v99' is none of the variants",
+        ),
         (lambda grid: grid["hypotheses"][0].pop("expect"), "hypotheses.0.expect: field required"),
         (
             lambda grid: grid["hypotheses"][0].update(metric="speed"),
