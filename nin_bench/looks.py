@@ -106,7 +106,7 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
             WatchedClaim(
                 id=hypothesis.id,
                 is_primary=hypothesis.primary,
-                variant_ids={ids[label] for label in compared_labels(hypothesis)},
+                variant_ids={ids[label] for label in hypothesis.compared_labels},
                 schedule=looks(len(_seeds_of(grid, hypothesis.id))),
                 digest=digest,
                 taken=taken,
@@ -136,14 +136,6 @@ def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
         variant_ids: by label.
     """
     labels = {"compare", "minus", "points"}
-    compared = [variant_ids[label] for label in compared_labels(hypothesis)]
+    compared = [variant_ids[label] for label in hypothesis.compared_labels]
     fixed = hypothesis.model_dump(exclude={"claim", *labels}, exclude_defaults=True) | {"compare": compared}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-
-
-def compared_labels(hypothesis: Hypothesis) -> list[str]:
-    """Labels of all variants that a claim compares, at each value of the axis that it is judged over."""
-    pairs = [hypothesis.compare, hypothesis.minus]
-    for point in hypothesis.points:
-        pairs += [point.compare, point.minus]
-    return [label for pair in pairs if pair for label in pair]

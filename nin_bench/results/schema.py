@@ -280,6 +280,14 @@ class Hypothesis(Part):
     factor: Annotated[float, Field(gt=1)] | None = None
     """The smallest ratio that matters."""
 
+    @property
+    def compared_labels(self) -> list[str]:
+        """Labels of all variants that it compares, at each value of the axis that it is judged over."""
+        pairs = [self.compare, self.minus]
+        for point in self.points:
+            pairs += [point.compare, point.minus]
+        return [label for pair in pairs if pair for label in pair]
+
 
 class OpenClaim(Part):
     """A claim that the grid cannot answer."""
@@ -317,7 +325,7 @@ class Lock(Part):
     num_cells_known: Count | None = None
     """Planned cells whose results were known then; None if nobody counted."""
     already_trained: Tuple[str] = ()
-    """Ids of the hypotheses of whose two variants all cells were known then."""
+    """Ids of the hypotheses of whose variants all cells were known then."""
 
 
 class UntilDecided(Part):
