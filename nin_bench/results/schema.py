@@ -337,6 +337,14 @@ class UntilDecided(Part):
     """Numbers of seeds after which the claims are judged."""
 
 
+class MissingAtLook(Part):
+    """A cell that could not be compared when a claim was looked at."""
+
+    variant_id: Id
+    seed: Count
+    reason: str
+
+
 class TakenLook(Part):
     """What was decided when a claim was looked at; it is never decided again."""
 
@@ -348,8 +356,19 @@ class TakenLook(Part):
     """The first n listed seeds had ended for all of its variants."""
     seeds: Tuple[Count]
     """Those of them with which its variants could be compared: what the verdict rests on."""
+    missing: Tuple[MissingAtLook] = ()
+    """Cells of them that could not be compared, and why."""
     decided: bool
-    verdict: str
+    verdict: Literal["supported", "refuted", "undecided", "not testable"]
+    level: Share | None = None
+    """What the look could spend of the claim's level; None in an older file, which has nothing of all this but the
+    verdict and its seeds."""
+    effect: float | None = None
+    """None where it is infinite, or where there is none."""
+    interval: Annotated[tuple[float | None, float | None], Strict(False)] | None = None
+    """At `level`; an end that the pairs do not bound is None."""
+    reason: str | None = None
+    """Why it was not testable."""
     taken_at: str
 
 

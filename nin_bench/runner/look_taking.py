@@ -1,12 +1,13 @@
 """Look at claims as their cells end, and keep in grid.json what each look decided."""
 
+import math
 from collections.abc import Callable, Iterable
 
-from nin_bench.analysis.verdicts import judge_look
+from nin_bench.analysis.verdicts import Bounds, judge_look
 from nin_bench.cell import Cell
 from nin_bench.looks import SeedsUntilDecided, WatchedClaim
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.results.schema import TakenLook
+from nin_bench.results.schema import MissingAtLook, TakenLook
 from nin_bench.runner.events import Event, LookTaken
 from nin_bench.runner.record import now
 
@@ -58,13 +59,22 @@ class LookTaker:
         look, grid = claim.next_look, self._folder.read_grid()
         assert look is not None
         verdict = judge_look(load_results(self._folder.path), claim)
+        ids = {variant.label: variant.variant_id for variant in grid.variants}
         taken = TakenLook(
             hypothesis=claim.id,
             claim=claim.digest,
             n=look.n,
             seeds=tuple(verdict.pairs),
+            missing=tuple(
+                MissingAtLook(variant_id=ids[cell.label], seed=cell.seed, reason=cell.reason)
+                for cell in verdict.missing
+            ),
             verdict=verdict.verdict,
             decided=verdict.verdict in ("supported", "refuted"),
+            level=verdict.level,
+            effect=verdict.effect,
+            interval=_finite(verdict.interval),
+            reason=verdict.reason,
             taken_at=now(),
         )
         # Kept before anything follows from it: a run that is killed here does not decide again.
@@ -76,3 +86,11 @@ class LookTaker:
     def _has_ended(self, variant_id: str, seed: int) -> bool:
         cell_id = self._cell_ids.get((variant_id, seed))
         return cell_id is None or cell_id in self._ended  # what `exclude` removed is not waited for
+
+
+def _finite(interval: Bounds | None) -> Bounds | None:
+    """An interval as JSON has it: an end that is infinite is None."""
+    if interval is None:
+        return None
+    low, high = (end if end is not None and math.isfinite(end) else None for end in interval)
+    return None if low is None and high is None else (low, high)

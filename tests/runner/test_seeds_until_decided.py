@@ -11,6 +11,7 @@ from looks_cells import GRID, LOOKS, NUM_TRAINED
 
 from nin_bench import cli
 from nin_bench.analysis.names import Names
+from nin_bench.analysis.pairs import MissingCell
 from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.grid import Grid
@@ -103,12 +104,15 @@ def test_a_look_comes_when_its_last_cell_has_ended_and_before_any_later_seed(ben
 def test_a_decision_stands_whatever_the_records_say_later(bench):
     bench.run()
     decided = bench.folder.read_grid().looks
+    before = judge(load_results(bench.folder.path))[0]
     for record in load_results(bench.folder.path).records:
         if record.cell.model.arguments["hidden"] == 16:
             metrics = record.metrics.model_copy(update={"test_accuracy": 0.1})
             bench.folder.write_record(record.model_copy(update={"metrics": metrics}))
     assert bench.run() == RunSummary(Counter({"trained": 52}), num_skipped=52)
     assert bench.folder.read_grid().looks == decided
+    after = judge(load_results(bench.folder.path))[0]
+    assert (after.verdict, after.effect, after.interval) == ("supported", before.effect, before.interval)
 
 
 def test_a_cell_that_crashes_is_tried_again_before_the_look_and_its_pair_is_left_out(bench):
@@ -118,6 +122,8 @@ def test_a_cell_that_crashes_is_tried_again_before_the_look_and_its_pair_is_left
     assert (first.n, first.seeds) == (8, (0, 1, 2, 4, 5, 6, 7))
     attempts = [event for event in bench.events if isinstance(event, CellEnded) and event.cell.seed == 3]
     assert [event.will_retry for event in attempts if event.record.outcome == "crashed"] == [True, False]
+    verdict = judge(load_results(bench.folder.path))[0]
+    assert verdict.missing == [MissingCell("mlp hidden=16", 3, "crashed")]
 
 
 def test_a_narrowed_run_takes_no_look_that_lacks_cells(bench):
