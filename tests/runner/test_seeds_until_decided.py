@@ -135,6 +135,16 @@ def test_a_narrowed_run_takes_no_look_that_lacks_cells(bench):
     assert bench.trained() == NUM_TRAINED
 
 
+def test_a_look_rests_on_no_outdated_record_of_a_cell_that_is_not_selected(bench):
+    bench.run(selection={"only": "*hidden=8"})
+    for record in load_results(bench.folder.path).records:
+        bench.folder.write_record(record.model_copy(update={"code_digest": "a" * 16}))
+    bench.run(selection={"only": "*hidden=16"})
+    assert bench.looks() == []
+    bench.run(selection={"only": "*hidden=16"}, accept_code_changes=True)
+    assert bench.looks() == LOOKS[:1]
+
+
 def test_a_plan_says_what_is_needed_now_later_or_not_at_all(bench):
     def needs() -> dict[int, Counter[str]]:
         found: dict[int, Counter[str]] = {}
