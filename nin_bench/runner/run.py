@@ -11,7 +11,7 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
 from nin_bench.looks import seeds_until_decided
-from nin_bench.plan import ModelCode, PlannedCell, estimate_cells, outdated_notes, plan_cells
+from nin_bench.plan import ModelCode, PlannedCell, drops_looks, estimate_cells, outdated_notes, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
@@ -87,7 +87,8 @@ def run_grid(
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
     specs = [one.cell.data for one in planned if one.may_run]
-    with open_session(grid, folder, options, specs, preload=task.preload) as session:
+    keep_looks = not drops_looks(grid, fresh=options.fresh)
+    with open_session(grid, folder, options, specs, preload=task.preload, keep_looks=keep_looks) as session:
         notes = [
             told
             for cell in grid.selected

@@ -145,6 +145,22 @@ def test_a_look_rests_on_no_outdated_record_of_a_cell_that_is_not_selected(bench
     assert bench.looks() == LOOKS[:1]
 
 
+def test_only_a_fresh_run_of_all_cells_looks_at_the_claims_anew(bench):
+    def num_taken() -> int:
+        return sum(isinstance(event, LookTaken) for event in bench.events)
+
+    bench.run()
+    before = bench.folder.read_grid().looks
+    bench.run(selection={"only": "*hidden=64"}, fresh=True)
+    assert (num_taken(), bench.folder.read_grid().looks) == (0, before)
+
+    planned = load_plan(bench.grid(), bench.folder, bench.path, fresh=True)
+    assert Counter(one.need for one in planned) == {"now": 32, "if undecided": 24, "no": 8}
+    bench.run(fresh=True)
+    assert num_taken() == len(LOOKS)
+    assert sorted(bench.looks()) == sorted(LOOKS)
+
+
 def test_a_plan_says_what_is_needed_now_later_or_not_at_all(bench):
     def needs() -> dict[int, Counter[str]]:
         found: dict[int, Counter[str]] = {}
