@@ -21,6 +21,7 @@ class LookTaker:
         cells: every cell of the grid by its id, whether it is selected for this run or not.
         ended: ids of the cells that have ended, and will not be tried again in this run.
         on_event: receives what happens.
+        is_stopping: whether the run has been asked to stop.
     """
 
     def __init__(
@@ -30,19 +31,23 @@ class LookTaker:
         cells: Iterable[Cell],
         ended: Iterable[str],
         on_event: Callable[[Event], None],
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._seeds = seeds
         self._folder = folder
         self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in cells}
         self._ended = set(ended)
         self._on_event = on_event
+        self._is_stopping = is_stopping
 
     def is_needed(self, cell: Cell) -> bool:
         """Whether a cell is to be trained before the next look."""
         return self._seeds.is_needed(cell.variant_id, cell.seed)
 
-    def cell_ended(self, cell: Cell) -> None:
-        """Take the looks that waited for this cell."""
+    def cell_ended(self, cell: Cell, *, is_final: bool) -> None:
+        """Take the looks that waited for this cell; they wait on for one that failed while the run stops."""
+        if self._is_stopping() and not is_final:
+            return
         self._ended.add(cell.cell_id)
         self.take_due()
 

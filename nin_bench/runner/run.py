@@ -107,7 +107,7 @@ def run_grid(
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
-        looks = _looks(grid, folder, planned, code, on_event)
+        looks = _looks(grid, folder, planned, code, session, on_event)
         queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks)
         Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
@@ -151,6 +151,7 @@ def _looks(
     folder: ResultsFolder,
     planned: Sequence[PlannedCell],
     code: Mapping[str, ModelCode] | None,
+    session: RunSession,
     on_event: Callable[[Event], None],
 ) -> LookTaker | None:
     """The looks at the grid's claims, those taken for which a killed run had no time; None without any."""
@@ -160,7 +161,7 @@ def _looks(
     everything = plan_cells(replace(grid, selected=grid.cells), folder, code=code)
     done = {one.cell.cell_id for one in everything if one.state == "done"}
     ended = done - {one.cell.cell_id for one in planned if one.may_run}
-    looks = LookTaker(seeds, folder, grid.cells, ended, on_event)
+    looks = LookTaker(seeds, folder, grid.cells, ended, on_event, lambda: session.executor.stopping)
     looks.take_due()
     return looks
 

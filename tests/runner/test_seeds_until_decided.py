@@ -1,5 +1,6 @@
 """Runs whose seeds are trained until their claims are decided; the cells are no networks."""
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from nin_bench.plan import PlannedCell
 from nin_bench.report.verdict_text import describe_verdict
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.active_cell import CellTask
-from nin_bench.runner.events import CellEnded, Event, LookTaken, Planned
+from nin_bench.runner.events import CellEnded, CellStarted, Event, LookTaken, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions
 
@@ -38,14 +39,24 @@ class Bench:
         return Grid.load(path, RegistryCatalog(self.path), **selection)
 
     def run(
-        self, function: Callable[..., Any] = looks_cells.train, *, selection: Any = None, **options: Any
+        self,
+        function: Callable[..., Any] = looks_cells.train,
+        *,
+        selection: Any = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        **options: Any,
     ) -> RunSummary:
         self.events = []
+
+        def told(event: Event) -> None:
+            self.events.append(event)
+            on_event(event)
+
         options = {"device": "cpu", "workers": 2, "data_dir": self.path, "measure": False, **options}
         # One forkserver serves a whole test run, and its first user decides what it has imported.
         task = CellTask(function, PRELOAD)
         grid = self.grid(**(selection or {}))
-        return run_grid(grid, self.folder, RunOptions(**options), self.events.append, task=task)
+        return run_grid(grid, self.folder, RunOptions(**options), told, task=task)
 
     def looks(self) -> list[tuple[str, int, str]]:
         return [(look.hypothesis, look.n, look.verdict) for look in self.folder.read_grid().looks]
@@ -158,6 +169,19 @@ def test_only_a_fresh_run_of_all_cells_looks_at_the_claims_anew(bench):
     assert Counter(one.need for one in planned) == {"now": 32, "if undecided": 24, "no": 8}
     bench.run(fresh=True)
     assert num_taken() == len(LOOKS)
+    assert sorted(bench.looks()) == sorted(LOOKS)
+
+
+def test_a_look_waits_for_a_cell_that_crashes_while_the_run_stops(bench):
+    def stop(event: Event) -> None:
+        if isinstance(event, CellStarted) and event.cell.model.arguments["hidden"] == 16:
+            signal.raise_signal(signal.SIGINT)
+
+    bench.run(selection={"seeds": [0, 1, 2, 4, 5, 6, 7]})
+    summary = bench.run(looks_cells.train_or_die, selection={"seeds": [3]}, workers=1, on_event=stop)
+    assert (summary.signal_number, summary.outcomes["crashed"]) == (signal.SIGINT, 1)
+    assert bench.looks() == []
+    bench.run()
     assert sorted(bench.looks()) == sorted(LOOKS)
 
 
