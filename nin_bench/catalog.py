@@ -15,7 +15,7 @@ from nin_bench.grid import Grid, Size, Variant
 from nin_bench.looks import seeds_until_decided
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.models.code import code_digest, definition_digests
-from nin_bench.plan import ModelCode, PlannedCell, check_same_question, plan_cells
+from nin_bench.plan import ModelCode, PlannedCell, check_same_question, drops_looks, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.training.trainer import check_micro_batch
 
@@ -117,6 +117,7 @@ def load_plan(
         return plan_cells(grid, folder, fresh=fresh, code=code)
     resolved = grid.resolved("cpu")
     if stored := folder.find_grid():
-        kept = {"looks": stored.looks, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
+        looks = () if drops_looks(grid, fresh=fresh) else stored.looks
+        kept = {"looks": looks, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
         resolved = resolved.model_copy(update=kept)
     return plan_cells(grid, folder, fresh=fresh, looks=seeds_until_decided(resolved), code=code)

@@ -46,8 +46,8 @@ class SeedsUntilDecided:
     """The seeds of a grid whose variants are trained until its primary claims are decided.
 
     Every variant is trained with the seeds of the first look. From then on only variants go on that an open
-    primary claim compares, and only up to that claim's next look: so the cells that are trained do not depend on
-    the number of workers, nor on when a run was stopped.
+    primary claim compares, and only up to that claim's next look; what a taken look rests on stays needed. So the
+    cells that are trained do not depend on the number of workers, nor on when a run was stopped.
     """
 
     seeds: Sequence[int]
@@ -60,8 +60,9 @@ class SeedsUntilDecided:
         self._number_of = {seed: number for number, seed in enumerate(self.seeds)}
 
     def num_seeds(self, variant_id: str) -> int:
-        """How many of the listed seeds a variant needs before the next look."""
-        return max([self.schedule[0].n, *(look.n for look in self._open_looks(variant_id))])
+        """How many of the listed seeds a variant needs before the next look, and for the looks that were taken."""
+        taken = (claim.taken[-1].n for claim in self.claims if claim.taken and variant_id in claim.variant_ids)
+        return max([self.schedule[0].n, *taken, *(look.n for look in self._open_looks(variant_id))])
 
     def is_needed(self, variant_id: str, seed: int) -> bool:
         """Whether a cell is to be trained before the next look."""
@@ -106,7 +107,7 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
             WatchedClaim(
                 id=hypothesis.id,
                 is_primary=hypothesis.primary,
-                variant_ids={ids[label] for label in compared_labels(hypothesis)},
+                variant_ids={ids[label] for label in hypothesis.compared_labels},
                 schedule=looks(len(_seeds_of(grid, hypothesis.id))),
                 digest=digest,
                 taken=taken,
@@ -136,14 +137,6 @@ def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
         variant_ids: by label.
     """
     labels = {"compare", "minus", "points"}
-    compared = [variant_ids[label] for label in compared_labels(hypothesis)]
+    compared = [variant_ids[label] for label in hypothesis.compared_labels]
     fixed = hypothesis.model_dump(exclude={"claim", *labels}, exclude_defaults=True) | {"compare": compared}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-
-
-def compared_labels(hypothesis: Hypothesis) -> list[str]:
-    """Labels of all variants that a claim compares, at each value of the axis that it is judged over."""
-    pairs = [hypothesis.compare, hypothesis.minus]
-    for point in hypothesis.points:
-        pairs += [point.compare, point.minus]
-    return [label for pair in pairs if pair for label in pair]

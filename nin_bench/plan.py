@@ -186,6 +186,11 @@ def expected_cells(
     ]
 
 
+def drops_looks(grid: Grid, *, fresh: bool) -> bool:
+    """Whether a run trains the whole grid anew: then its claims are looked at anew, too."""
+    return fresh and len(grid.selected) == len(grid.cells)
+
+
 def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
     """Refuse to mix results of different settings in one folder.
 

@@ -644,7 +644,7 @@ def test_measure_says_what_else_went_on_meanwhile(call):
     folder.mkdir(parents=True)
     load = [{"steal_share": 0.0, "other_cpu_share": share, "throttled": None} for share in (0.0, 0.6, 0.01, 0, 0)]
     write_costs(folder, variant_id, cost_entry(machine=describe_machine("cpu"), load=load))
-    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16")
+    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--rounds", "5")
     assert (done.status, done.out.splitlines()[-1]) == (0, "costs: results/tiny/full/costs (1 measured before)")
     said = "Something else took part in 1 of 5 measurements: other processes took up to 60 %."
     assert done.err.startswith(said)
@@ -665,7 +665,19 @@ def test_measure_says_which_batch_fits(call):
         )
     ]
     write_costs(folder, variant_id, entry)
-    measure = ("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--memory", "1")
+    measure = (
+        "measure",
+        "--grid",
+        "grid.yaml",
+        "--device",
+        "cpu",
+        "--only",
+        "*16",
+        "--rounds",
+        "5",
+        "--memory",
+        "1",
+    )
     title, row = call(*measure).out.splitlines()[-3:-1]
     assert "batch that trains in 1 GB" in title
     assert row.split() == [

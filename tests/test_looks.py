@@ -46,7 +46,17 @@ def test_after_a_look_only_variants_of_an_open_primary_claim_go_on():
     assert [some.num_seeds(variant) for variant in "xyzw"] == [24, 12, 24, 12]
     take(second, decided=False)
     assert second.next_look is None
-    assert [some.num_seeds(variant) for variant in "xyzw"] == [12] * 4  # nothing is left to be trained for
+    assert not some.may_be_needed("y", 112)  # nothing is left to be trained for
+
+
+def test_what_a_taken_look_rests_on_stays_needed():
+    first, second = claim("a", "x", "y"), claim("s", "x", "z", primary=False)
+    some = seeds(first, second)
+    for one, decided in ((first, False), (first, True), (second, False)):
+        take(one, decided=decided)
+    assert [some.num_seeds(variant) for variant in "xyzw"] == [18, 18, 12, 12]
+    assert some.is_needed("x", 117)
+    assert not some.may_be_needed("x", 118)
 
 
 def test_what_may_be_needed_is_what_a_look_would_have_to_fail_for():

@@ -312,7 +312,7 @@ def test_the_largest_values_allowed_are_built_at_once_or_refused(name):
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_model_says_what_it_is(name):
-    assert model_revision(name) == 1
+    assert model_revision(name) >= 1
     assert model_summary(name).endswith(".")
     for argument in model_arguments(name).values():
         assert argument.description

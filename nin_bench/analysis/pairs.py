@@ -51,8 +51,11 @@ class Network:
     def judged(self, metric: Metric) -> float:
         """Its value for a claim: of a diverged network chance accuracy, and the worst value by other metrics."""
         value, worst = self[metric.name], -math.inf if metric.higher_is_better else math.inf
+        if metric.name == "escaped" and self.outcome == "diverged" and math.isnan(value):
+            return 0.0  # it diverged before there was a running loss
         if metric.kind == "quality":
-            if self.failed and metric.name in _LAST_WHERE_FAILED:
+            has_not_escaped = metric.name == "escape_epoch" and self["escaped"] == 0
+            if has_not_escaped or (self.failed and metric.name in _LAST_WHERE_FAILED):
                 return worst
             if self.outcome == "diverged":
                 value = self["chance_accuracy"] if metric.name in _ACCURACIES else worst

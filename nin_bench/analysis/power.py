@@ -13,7 +13,7 @@ from typing import Any
 from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
 from nin_bench.grid import Grid
-from nin_bench.looks import compared_labels, needs_seeds
+from nin_bench.looks import needs_seeds
 from nin_bench.metrics import METRICS
 from nin_bench.results.schema import Hypothesis
 from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs, looks
@@ -131,7 +131,7 @@ def expected_seeds(grid: Grid, powers: Sequence[Power]) -> dict[str, float]:
     for one, power in zip(grid.hypotheses, powers, strict=True):
         if one.primary and needs_seeds(one):
             seeds = power.scenarios[0].expected_seeds if power.scenarios else power.num_seeds
-            for label in compared_labels(one):
+            for label in one.compared_labels:
                 expected[ids[label]] = max(expected[ids[label]], seeds)
     return expected
 

@@ -67,7 +67,7 @@ class VariantRow:
     escaped: Tally
     """Of the trained: left chance level."""
     healthy: Tally
-    """Of the trained: escaped, and no class map dead."""
+    """Of the trained: did not fail."""
     num_params: int | None
     num_macs: int | None
     """Multiply-accumulates of one image's forward pass."""

@@ -11,8 +11,9 @@ from nin_bench.analysis.pairs import MissingCell
 from nin_bench.looks import WatchedClaim, seeds_until_decided
 from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
-from nin_bench.results.schema import Hypothesis
+from nin_bench.results.schema import Hypothesis, ResolvedGrid
 from nin_bench.stats import (
+    DIGITS,
     Expectation,
     Interval,
     Look,
@@ -190,8 +191,13 @@ def judge(results: Results) -> list[Verdict]:
         claim = watched.get(entry.id)
         if claim is not None:
             look = claim.schedule[max(claim.num_taken, 1) - 1]
-            seeds = list(claim.taken[-1].seeds) if claim.taken else seeds[: look.n]
-            found.append(_judge_look(entry, seeds, level, look, claim, evidence, post_hoc=not lock.holds(entry)))
+            taken = claim.taken[-1] if claim.taken else None
+            seeds = seeds[: look.n] if taken is None else list(taken.seeds)
+            spent = _spent(level, look)
+            if taken is not None and taken.level is not None:
+                spent = replace(level, alpha=taken.level)
+            judged = _judge_look(entry, seeds, spent, look, claim, evidence, post_hoc=not lock.holds(entry))
+            found.append(_as_taken(judged, claim, grid))
             continue
         judged = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
         found.append(replace(judged, points=_judge_points(entry, seeds, evidence, level)))
@@ -208,13 +214,43 @@ def judge_look(results: Results, claim: WatchedClaim) -> Verdict:
         if entry.id == claim.id
     )
     seeds = lock.seeds_of(entry)[: look.n]
-    return _judge_look(entry, seeds, level, look, claim, Evidence.of(results), post_hoc=not lock.holds(entry))
+    spent, evidence = _spent(level, look), Evidence.of(results)
+    return _judge_look(entry, seeds, spent, look, claim, evidence, post_hoc=not lock.holds(entry))
+
+
+def _spent(level: Level, look: Look) -> Level:
+    """The part of a claim's level that a look may spend."""
+    return replace(level, alpha=level.alpha * look.share)
+
+
+def _as_taken(verdict: Verdict, claim: WatchedClaim, grid: ResolvedGrid) -> Verdict:
+    """A verdict with what was decided when the claim's last look was taken, whatever the records say today."""
+    taken = claim.taken[-1] if claim.taken else None
+    if taken is None or taken.level is None:  # none yet, or of an older run, which did not keep all of it
+        return verdict
+    labels = {variant.variant_id: variant.label for variant in grid.variants}
+    return replace(
+        verdict,
+        verdict=taken.verdict,
+        level=taken.level,
+        effect=taken.effect,
+        interval=taken.interval,
+        n=0 if taken.verdict == "not testable" else len(taken.seeds),
+        early=claim.next_look is not None,
+        reason=taken.reason,
+        pairs=list(taken.seeds),
+        missing=[
+            MissingCell(labels[cell.variant_id], cell.seed, cell.reason)
+            for cell in taken.missing
+            if cell.variant_id in labels
+        ],
+    )
 
 
 def _judge_look(
     entry: Hypothesis,
     seeds: Sequence[int],
-    level: Level,
+    spent: Level,
     look: Look,
     claim: WatchedClaim,
     evidence: Evidence,
@@ -222,7 +258,6 @@ def _judge_look(
     post_hoc: bool,
 ) -> Verdict:
     """A verdict with the part of a claim's level that a look may spend."""
-    spent = Level(level.alpha * look.share, level.family_size)
     verdict = _judge(evidence.test(entry, seeds), spent, post_hoc=post_hoc, added=())
     return replace(
         verdict,
@@ -298,7 +333,8 @@ def _find(case: HypothesisTest, level: float) -> _Finding:
             return _Finding("not testable")
         case Counts() as counts:
             # a count that equals the margin is none beyond it
-            held = claim.decide((counts.distance, counts.distance))
+            distance = round(counts.distance, DIGITS)
+            held = claim.decide((distance, distance))
             effect = counts.effect(ratio=ratio)
             return _Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
         case PairedShares() as shares:

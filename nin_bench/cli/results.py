@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,7 +86,7 @@ def status(
     from nin_bench.results import load_results
     from nin_bench.results.folder_lock import lock_holder
 
-    if not (folder / "grid.json").exists() and (folder / "search.json").exists():
+    if _holds_search_alone(folder):
         _print_search_status(folder, as_json)
         return
     results = load_results(folder)
@@ -122,6 +123,13 @@ def status(
         tell(f"  {sentence}")
     if cells:
         _print_cells(results, saved)
+
+
+def _holds_search_alone(folder: Path) -> bool:
+    """Whether a folder holds a search and no run."""
+    with suppress(OSError):  # reading it says what is wrong
+        return not (folder / "grid.json").exists() and (folder / "search.json").exists()
+    return False
 
 
 def _print_search_status(folder: Path, as_json: bool) -> None:

@@ -184,7 +184,7 @@ def make_entry(
         else None,
         load=tuple(sample.load for sample in samples),
         layers=tuple(
-            _layer(layer, recipe, [sample.layers[layer.name] for sample in samples], roof or None)
+            _layer(layer, recipe, [s.layers[layer.name] for s in samples if layer.name in s.layers], roof or None)
             for layer in model.layers
         ),
         kind_seconds=_kind_seconds(model.layers, samples),
@@ -252,8 +252,8 @@ def _layer(layer: LayerCount, recipe: Recipe, timed: Sequence[LayerSeconds], roo
 
 
 def _kind_seconds(layers: Sequence[LayerCount], samples: Sequence[Sample]) -> KindSeconds | None:
-    """The layers' seconds, added up by kind for each round; None without samples."""
-    if not samples:
+    """The layers' seconds, added up by kind for each round; None unless every layer was timed."""
+    if not samples or any(layer.name not in sample.layers for sample in samples for layer in layers):
         return None
     with_backward = all(timed.backward is not None for sample in samples for timed in sample.layers.values())
 

@@ -106,6 +106,13 @@ class HypothesisEntry(Section):
             yield "minus", f"{self.metric} is not known by seed, so differences have no difference; leave it out"
         if self.minus is not None and self.factor is not None:
             yield "factor", "goes with no difference of differences; give a margin"
+        if METRICS[self.metric].kind == "rate":
+            for field in ("minus", "over", "factor"):
+                if getattr(self, field) is not None:
+                    yield (
+                        field,
+                        f"{self.metric} is a share of networks, compared by a margin for one pair; leave it out",
+                    )
 
     def _size_problems(self) -> Iterator[tuple[str, str]]:
         if self.margin is None and self.factor is None:

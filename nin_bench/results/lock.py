@@ -39,7 +39,9 @@ def locked(
         variants=ids,
         num_cells_known=sum(cell.cell_id in known for cell in grid.cells),
         already_trained=tuple(
-            one.id for one in grid.hypotheses if not any(ids.get(label) in unknown for label in one.compare)
+            one.id
+            for one in grid.hypotheses
+            if not any(ids.get(label) in unknown for label in one.compared_labels)
         ),
     )
     return grid.model_copy(update={"lock": lock, "earlier_locks": earlier})
@@ -47,4 +49,4 @@ def locked(
 
 def _compared(ids: Mapping[str, str], grid: ResolvedGrid) -> list[str | None]:
     """Ids of the variants that the grid's hypotheses compare, where `ids` has those of all labels."""
-    return [ids.get(label) for hypothesis in grid.hypotheses for label in hypothesis.compare]
+    return [ids.get(label) for hypothesis in grid.hypotheses for label in hypothesis.compared_labels]

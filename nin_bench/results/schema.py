@@ -280,6 +280,14 @@ class Hypothesis(Part):
     factor: Annotated[float, Field(gt=1)] | None = None
     """The smallest ratio that matters."""
 
+    @property
+    def compared_labels(self) -> list[str]:
+        """Labels of all variants that it compares, at each value of the axis that it is judged over."""
+        pairs = [self.compare, self.minus]
+        for point in self.points:
+            pairs += [point.compare, point.minus]
+        return [label for pair in pairs if pair for label in pair]
+
 
 class OpenClaim(Part):
     """A claim that the grid cannot answer."""
@@ -317,7 +325,7 @@ class Lock(Part):
     num_cells_known: Count | None = None
     """Planned cells whose results were known then; None if nobody counted."""
     already_trained: Tuple[str] = ()
-    """Ids of the hypotheses of whose two variants all cells were known then."""
+    """Ids of the hypotheses of whose variants all cells were known then."""
 
 
 class UntilDecided(Part):
@@ -327,6 +335,14 @@ class UntilDecided(Part):
     """Seeds of a variant."""
     looks: Annotated[Tuple[Count], Field(min_length=1)]
     """Numbers of seeds after which the claims are judged."""
+
+
+class MissingAtLook(Part):
+    """A cell that could not be compared when a claim was looked at."""
+
+    variant_id: Id
+    seed: Count
+    reason: str
 
 
 class TakenLook(Part):
@@ -340,8 +356,19 @@ class TakenLook(Part):
     """The first n listed seeds had ended for all of its variants."""
     seeds: Tuple[Count]
     """Those of them with which its variants could be compared: what the verdict rests on."""
+    missing: Tuple[MissingAtLook] = ()
+    """Cells of them that could not be compared, and why."""
     decided: bool
-    verdict: str
+    verdict: Literal["supported", "refuted", "undecided", "not testable"]
+    level: Share | None = None
+    """What the look could spend of the claim's level; None in an older file, which has nothing of all this but the
+    verdict and its seeds."""
+    effect: float | None = None
+    """None where it is infinite, or where there is none."""
+    interval: Annotated[tuple[float | None, float | None], Strict(False)] | None = None
+    """At `level`; an end that the pairs do not bound is None."""
+    reason: str | None = None
+    """Why it was not testable."""
     taken_at: str
 
 

@@ -174,7 +174,7 @@ class ActiveCell:
             )
         self.queue.on_event(CellEnded(self.cell, record, will_retry))
         if self.queue.looks and not will_retry and outcome != "interrupted":
-            self.queue.looks.cell_ended(self.cell)
+            self.queue.looks.cell_ended(self.cell, is_final=is_final)
 
     def _timed(self, record: Record) -> Record:
         """The record with the actual and the estimated seconds of its last attempt."""

@@ -1,12 +1,13 @@
 """Look at claims as their cells end, and keep in grid.json what each look decided."""
 
+import math
 from collections.abc import Callable, Iterable
 
-from nin_bench.analysis.verdicts import judge_look
+from nin_bench.analysis.verdicts import Bounds, judge_look
 from nin_bench.cell import Cell
 from nin_bench.looks import SeedsUntilDecided, WatchedClaim
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.results.schema import TakenLook
+from nin_bench.results.schema import MissingAtLook, TakenLook
 from nin_bench.runner.events import Event, LookTaken
 from nin_bench.runner.record import now
 
@@ -20,6 +21,7 @@ class LookTaker:
         cells: every cell of the grid by its id, whether it is selected for this run or not.
         ended: ids of the cells that have ended, and will not be tried again in this run.
         on_event: receives what happens.
+        is_stopping: whether the run has been asked to stop.
     """
 
     def __init__(
@@ -29,19 +31,23 @@ class LookTaker:
         cells: Iterable[Cell],
         ended: Iterable[str],
         on_event: Callable[[Event], None],
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._seeds = seeds
         self._folder = folder
         self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in cells}
         self._ended = set(ended)
         self._on_event = on_event
+        self._is_stopping = is_stopping
 
     def is_needed(self, cell: Cell) -> bool:
         """Whether a cell is to be trained before the next look."""
         return self._seeds.is_needed(cell.variant_id, cell.seed)
 
-    def cell_ended(self, cell: Cell) -> None:
-        """Take the looks that waited for this cell."""
+    def cell_ended(self, cell: Cell, *, is_final: bool) -> None:
+        """Take the looks that waited for this cell; they wait on for one that failed while the run stops."""
+        if self._is_stopping() and not is_final:
+            return
         self._ended.add(cell.cell_id)
         self.take_due()
 
@@ -58,13 +64,22 @@ class LookTaker:
         look, grid = claim.next_look, self._folder.read_grid()
         assert look is not None
         verdict = judge_look(load_results(self._folder.path), claim)
+        ids = {variant.label: variant.variant_id for variant in grid.variants}
         taken = TakenLook(
             hypothesis=claim.id,
             claim=claim.digest,
             n=look.n,
             seeds=tuple(verdict.pairs),
+            missing=tuple(
+                MissingAtLook(variant_id=ids[cell.label], seed=cell.seed, reason=cell.reason)
+                for cell in verdict.missing
+            ),
             verdict=verdict.verdict,
             decided=verdict.verdict in ("supported", "refuted"),
+            level=verdict.level,
+            effect=verdict.effect,
+            interval=_finite(verdict.interval),
+            reason=verdict.reason,
             taken_at=now(),
         )
         # Kept before anything follows from it: a run that is killed here does not decide again.
@@ -76,3 +91,11 @@ class LookTaker:
     def _has_ended(self, variant_id: str, seed: int) -> bool:
         cell_id = self._cell_ids.get((variant_id, seed))
         return cell_id is None or cell_id in self._ended  # what `exclude` removed is not waited for
+
+
+def _finite(interval: Bounds | None) -> Bounds | None:
+    """An interval as JSON has it: an end that is infinite is None."""
+    if interval is None:
+        return None
+    low, high = (end if end is not None and math.isfinite(end) else None for end in interval)
+    return None if low is None and high is None else (low, high)

@@ -11,7 +11,7 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
 from nin_bench.looks import seeds_until_decided
-from nin_bench.plan import PlannedCell, estimate_cells, outdated_notes, plan_cells
+from nin_bench.plan import ModelCode, PlannedCell, drops_looks, estimate_cells, outdated_notes, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
@@ -87,7 +87,8 @@ def run_grid(
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
     specs = [one.cell.data for one in planned if one.may_run]
-    with open_session(grid, folder, options, specs, preload=task.preload) as session:
+    keep_looks = not drops_looks(grid, fresh=options.fresh)
+    with open_session(grid, folder, options, specs, preload=task.preload, keep_looks=keep_looks) as session:
         notes = [
             told
             for cell in grid.selected
@@ -106,7 +107,7 @@ def run_grid(
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
-        looks = _looks(grid, folder, planned, on_event)
+        looks = _looks(grid, folder, planned, code, session, on_event)
         queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks)
         Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
@@ -146,14 +147,21 @@ def measure_grid(
 
 
 def _looks(
-    grid: Grid, folder: ResultsFolder, planned: Sequence[PlannedCell], on_event: Callable[[Event], None]
+    grid: Grid,
+    folder: ResultsFolder,
+    planned: Sequence[PlannedCell],
+    code: Mapping[str, ModelCode] | None,
+    session: RunSession,
+    on_event: Callable[[Event], None],
 ) -> LookTaker | None:
     """The looks at the grid's claims, those taken for which a killed run had no time; None without any."""
-    resolved = folder.read_grid()
-    if (seeds := seeds_until_decided(resolved)) is None:
+    if (seeds := seeds_until_decided(folder.read_grid())) is None:
         return None
-    ended = folder.final_cells(resolved) - {one.cell.cell_id for one in planned if one.may_run}
-    looks = LookTaker(seeds, folder, grid.cells, ended, on_event)
+    # Of cells that are not selected too a look takes only what a run would take for done.
+    everything = plan_cells(replace(grid, selected=grid.cells), folder, code=code)
+    done = {one.cell.cell_id for one in everything if one.state == "done"}
+    ended = done - {one.cell.cell_id for one in planned if one.may_run}
+    looks = LookTaker(seeds, folder, grid.cells, ended, on_event, lambda: session.executor.stopping)
     looks.take_due()
     return looks
 

@@ -90,6 +90,7 @@ def open_session(
     specs: Iterable[DataSpec],
     *,
     preload: Sequence[str] = PRELOAD,
+    keep_looks: bool = True,
 ) -> Iterator[RunSession]:
     """While it is entered, hold a folder for a grid; SIGINT and SIGTERM ask the executor to stop.
 
@@ -102,6 +103,7 @@ def open_session(
         options: device and workers, and how long a task may take.
         specs: the data that will be used.
         preload: the modules that workers find imported.
+        keep_looks: whether the looks that were taken at claims stay.
 
     Raises:
         InputError: the data cannot be had, the device is not there.
@@ -121,7 +123,8 @@ def open_session(
         stored = folder.find_grid()
         code = {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}
         resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
-        resolved = resolved.model_copy(update={"looks": stored.looks if stored else (), "code": code})
+        looks = stored.looks if stored and keep_looks else ()
+        resolved = resolved.model_copy(update={"looks": looks, "code": code})
         folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
         with stop_on_signals(session.executor, session):
             yield session

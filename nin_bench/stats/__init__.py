@@ -3,7 +3,7 @@
 docs/statistics.md says how often they err, and how often they decide.
 """
 
-from nin_bench.stats.claims import ALPHA, Claim, Decision, Expectation, Interval
+from nin_bench.stats.claims import ALPHA, DIGITS, Claim, Decision, Expectation, Interval
 from nin_bench.stats.images import ImageError, image_error
 from nin_bench.stats.looks import Look, looks
 from nin_bench.stats.paired_test import (
@@ -21,6 +21,7 @@ from nin_bench.stats.unpaired import UnpairedDifference, percentile_among, unpai
 
 __all__ = [
     "ALPHA",
+    "DIGITS",
     "Chances",
     "Claim",
     "Decision",

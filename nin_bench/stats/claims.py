@@ -12,7 +12,7 @@ Interval = tuple[float, float]
 ALPHA = 0.05
 """How often any verdict of a whole family of claims may be wrong."""
 
-DIGITS = 13
+DIGITS = 12
 """Differences and margins are rounded to this many decimals: 0.91 − 0.90 equals 0.01."""
 
 

@@ -97,7 +97,7 @@ def paired_test(differences: Values, *, heavy_tailed: bool) -> PairedTest:
         differences: A − B by pair, shape (n,), n at least 1, without NaN; see `paired_differences`.
         heavy_tailed: see `is_heavy_tailed`.
     """
-    found = np.round(np.asarray(differences, dtype=float), DIGITS - 1) + 0.0  # no −0
+    found = np.round(np.asarray(differences, dtype=float), DIGITS) + 0.0  # no −0
     assert found.shape == (found.size,), found.shape
     assert found.size > 0
     assert not np.isnan(found).any()

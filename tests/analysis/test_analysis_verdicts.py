@@ -8,6 +8,7 @@ from report_fixture import COLLAPSED, locked, metrics, record, write_results
 
 from nin_bench.analysis.pairs import MissingCell
 from nin_bench.analysis.verdicts import Verdict, judge
+from nin_bench.looks import claim_digest
 from nin_bench.results import load_results
 
 A, B = "nin pointwise=2", "nin pointwise=1"
@@ -257,6 +258,13 @@ def test_a_diverged_network_has_an_infinite_loss(tmp_path: Path) -> None:
     assert verdict.ends == (-math.inf, -0.1)
 
 
+def test_a_network_that_diverged_at_once_has_not_escaped(tmp_path: Path) -> None:
+    a = trained(*[0.9] * 8)
+    b = [record("diverged", {"escaped": None, "chance_accuracy": 0.1}) for _ in range(8)]
+    [verdict] = verdicts(tmp_path / "r", a, b, hypothesis(metric="escaped", expect="greater", margin=0.1))
+    assert (verdict.n, verdict.effect, verdict.verdict) == (8, 1.0, "supported")
+
+
 @pytest.mark.parametrize(("metric", "value"), [("generalisation_gap", 0.0), ("escape_epoch", None)])
 def test_by_gap_and_time_to_escape_a_failed_network_is_worst(
     tmp_path: Path, metric: str, value: float | None
@@ -400,3 +408,24 @@ def test_measured_claims_are_part_of_the_family(tmp_path: Path) -> None:
         one.id: one for one in costs_verdicts(tmp_path / "r", {}, {}, speed, count, hypothesis(id="accuracy"))
     }
     assert (found["speed"].family_size, found["speed"].level) == (2, 0.025)
+
+
+def test_a_taken_look_is_shown_as_grid_json_keeps_it(tmp_path: Path) -> None:
+    a, b, more = (
+        trained(*ACCURACIES_A),
+        trained(*ACCURACIES_B),
+        {"until_decided": {"at_most": 6, "looks": [3, 5, 6]}},
+    )
+    verdicts(tmp_path / "before", a, b, hypothesis(), **more)
+    grid = load_results(tmp_path / "before").grid
+    ids = {variant.label: variant.variant_id for variant in grid.variants}
+    look = {
+        "hypothesis": "two-beats-one", "claim": claim_digest(grid.hypotheses[0], ids), "n": 5,
+        "seeds": [0, 2, 3, 4],
+        "missing": [{"variant_id": ids[B], "seed": 1, "reason": "crashed"}], "decided": True, "verdict": "refuted",
+        "level": 0.001, "effect": -0.02, "interval": [None, 0.005], "taken_at": "monday",
+    }  # fmt: skip
+    [found] = verdicts(tmp_path / "after", a, b, hypothesis(), **more, looks=[look])
+    assert (found.verdict, found.level, found.effect, found.interval) == ("refuted", 0.001, -0.02, (None, 0.005))
+    assert (found.n, found.pairs, found.early) == (4, [0, 2, 3, 4], False)
+    assert found.missing == [MissingCell(B, 1, "crashed")]

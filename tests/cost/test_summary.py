@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,6 +132,12 @@ def test_seconds_by_kind_of_layer_in_every_round():
     assert seconds["with_backward"]
     assert seconds["dense"]["samples"] == seconds["other"]["samples"] == [6.0, 10.0]
     assert seconds["convolution"]["samples"] == seconds["pointwise"]["samples"] == [0.0, 0.0]
+
+    # A module that multiplies beside its children is counted as a layer, and not timed.
+    untimed = [replace(one, layers=dict([*one.layers.items()][1:])) for one in rounds]
+    entry = entry_of(Measurements(WARM_UP, untimed), [])
+    assert entry["kind_seconds"] is None
+    assert [layer["forward_seconds"] is None for layer in entry["layers"]] == [True, False, False, False]
 
     forward_alone = [sample(1.0, forward=1.0, backward=None), sample(1.0, forward=2.0, backward=None)]
     seconds = entry_of(Measurements(WARM_UP, forward_alone), [])["kind_seconds"]

@@ -213,6 +213,7 @@ SAME = "[{depth: 2, head: gap}, {depth: 1, head: gap}]"
         (FOUR, {"compare": SAME, "minus": "[{depth: 2, head: fc}]"}, ".minus", "1 given; give exactly 2"),
         (FOUR, {"compare": SAME, "minus": SAME, "margin": "", "factor": "2"}, ".factor", "goes with no "),
         (FOUR, {"compare": SAME, "minus": SAME, "metric": "latency_p50_seconds"}, ".minus", "latency_p5"),
+        (GRID, {"metric": "failed", "margin": "", "factor": "2"}, ".factor", "failed is a share of networks"),
         (SIZES, {"over": "lr"}, ".over", "unknown axis 'lr'; Known: depth, recipe.lr"),
         (SIZES, {"over": "recipe.epochs"}, ".over", "unknown axis 'recipe.epochs'; "),
         (SIZES, {"over": "depth", "compare": "[{depth: 2}, {recipe: {lr: 0.1}}]"}, ".compare[0]",

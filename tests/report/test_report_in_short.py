@@ -61,9 +61,9 @@ def test_what_was_counted_stands_apart_on_the_page(tmp_path: Path) -> None:
     page = build_report(written(tmp_path / "both", claim("A is better"), smaller), tmp_path / "out").read_text()
     assert (
         "**In short.** What the primary claims came to:\n\n"
-        "- A is better: **supported**; a has 2.20 points more test accuracy than b.\n\n"
+        "- A is better: **supported**. a has 2.20 points more test accuracy than b.\n\n"
         "Counted, so known before any training:\n\n"
-        "- A \\| is smaller: **supported**; a has 0.100 times the parameters of b.\n\n"
+        "- A \\| is smaller: **supported**. a has 0.100 times the parameters of b.\n\n"
         "<details>\n<summary>How to read this</summary>\n"
     ) in page
 

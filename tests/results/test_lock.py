@@ -74,3 +74,19 @@ def test_a_lock_says_of_which_claims_all_cells_were_known():
     assert found.lock is not None
     assert (found.lock.num_cells_known, found.lock.already_trained) == (4, ("h",))
     assert lock_again(grid(), None, everything - {"v1s1"}, "monday").lock.already_trained == ()
+
+
+def test_a_lock_is_about_every_variant_that_a_claim_compares():
+    def grid_of_four(last: str = "v3") -> ResolvedGrid:
+        first, second = grid(minus=["c", "d"]), grid(ids=("v2", last))
+        others = [
+            one.model_copy(update={"label": label}) for one, label in zip(second.variants, "cd", strict=True)
+        ]
+        variants, cells = (*first.variants, *others), (*first.cells, *second.cells)
+        return first.model_copy(update={"variants": variants, "cells": cells})
+
+    everything = {cell.cell_id for cell in grid_of_four().cells}
+    found = lock_again(grid_of_four(), None, everything - {"v3s1"}, "monday")
+    assert found.lock is not None
+    assert found.lock.already_trained == ()
+    assert len(lock_again(grid_of_four("v7"), found, set(), "tuesday").locks) == 2

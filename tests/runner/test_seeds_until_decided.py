@@ -1,5 +1,6 @@
 """Runs whose seeds are trained until their claims are decided; the cells are no networks."""
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from looks_cells import GRID, LOOKS, NUM_TRAINED
 
 from nin_bench import cli
 from nin_bench.analysis.names import Names
+from nin_bench.analysis.pairs import MissingCell
 from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.grid import Grid
@@ -18,7 +20,7 @@ from nin_bench.plan import PlannedCell
 from nin_bench.report.verdict_text import describe_verdict
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.active_cell import CellTask
-from nin_bench.runner.events import CellEnded, Event, LookTaken, Planned
+from nin_bench.runner.events import CellEnded, CellStarted, Event, LookTaken, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions
 
@@ -37,14 +39,24 @@ class Bench:
         return Grid.load(path, RegistryCatalog(self.path), **selection)
 
     def run(
-        self, function: Callable[..., Any] = looks_cells.train, *, selection: Any = None, **options: Any
+        self,
+        function: Callable[..., Any] = looks_cells.train,
+        *,
+        selection: Any = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        **options: Any,
     ) -> RunSummary:
         self.events = []
+
+        def told(event: Event) -> None:
+            self.events.append(event)
+            on_event(event)
+
         options = {"device": "cpu", "workers": 2, "data_dir": self.path, "measure": False, **options}
         # One forkserver serves a whole test run, and its first user decides what it has imported.
         task = CellTask(function, PRELOAD)
         grid = self.grid(**(selection or {}))
-        return run_grid(grid, self.folder, RunOptions(**options), self.events.append, task=task)
+        return run_grid(grid, self.folder, RunOptions(**options), told, task=task)
 
     def looks(self) -> list[tuple[str, int, str]]:
         return [(look.hypothesis, look.n, look.verdict) for look in self.folder.read_grid().looks]
@@ -103,12 +115,15 @@ def test_a_look_comes_when_its_last_cell_has_ended_and_before_any_later_seed(ben
 def test_a_decision_stands_whatever_the_records_say_later(bench):
     bench.run()
     decided = bench.folder.read_grid().looks
+    before = judge(load_results(bench.folder.path))[0]
     for record in load_results(bench.folder.path).records:
         if record.cell.model.arguments["hidden"] == 16:
             metrics = record.metrics.model_copy(update={"test_accuracy": 0.1})
             bench.folder.write_record(record.model_copy(update={"metrics": metrics}))
     assert bench.run() == RunSummary(Counter({"trained": 52}), num_skipped=52)
     assert bench.folder.read_grid().looks == decided
+    after = judge(load_results(bench.folder.path))[0]
+    assert (after.verdict, after.effect, after.interval) == ("supported", before.effect, before.interval)
 
 
 def test_a_cell_that_crashes_is_tried_again_before_the_look_and_its_pair_is_left_out(bench):
@@ -118,6 +133,8 @@ def test_a_cell_that_crashes_is_tried_again_before_the_look_and_its_pair_is_left
     assert (first.n, first.seeds) == (8, (0, 1, 2, 4, 5, 6, 7))
     attempts = [event for event in bench.events if isinstance(event, CellEnded) and event.cell.seed == 3]
     assert [event.will_retry for event in attempts if event.record.outcome == "crashed"] == [True, False]
+    verdict = judge(load_results(bench.folder.path))[0]
+    assert verdict.missing == [MissingCell("mlp hidden=16", 3, "crashed")]
 
 
 def test_a_narrowed_run_takes_no_look_that_lacks_cells(bench):
@@ -127,6 +144,45 @@ def test_a_narrowed_run_takes_no_look_that_lacks_cells(bench):
     bench.run()
     assert sorted(bench.looks()) == sorted(LOOKS)
     assert bench.trained() == NUM_TRAINED
+
+
+def test_a_look_rests_on_no_outdated_record_of_a_cell_that_is_not_selected(bench):
+    bench.run(selection={"only": "*hidden=8"})
+    for record in load_results(bench.folder.path).records:
+        bench.folder.write_record(record.model_copy(update={"code_digest": "a" * 16}))
+    bench.run(selection={"only": "*hidden=16"})
+    assert bench.looks() == []
+    bench.run(selection={"only": "*hidden=16"}, accept_code_changes=True)
+    assert bench.looks() == LOOKS[:1]
+
+
+def test_only_a_fresh_run_of_all_cells_looks_at_the_claims_anew(bench):
+    def num_taken() -> int:
+        return sum(isinstance(event, LookTaken) for event in bench.events)
+
+    bench.run()
+    before = bench.folder.read_grid().looks
+    bench.run(selection={"only": "*hidden=64"}, fresh=True)
+    assert (num_taken(), bench.folder.read_grid().looks) == (0, before)
+
+    planned = load_plan(bench.grid(), bench.folder, bench.path, fresh=True)
+    assert Counter(one.need for one in planned) == {"now": 32, "if undecided": 24, "no": 8}
+    bench.run(fresh=True)
+    assert num_taken() == len(LOOKS)
+    assert sorted(bench.looks()) == sorted(LOOKS)
+
+
+def test_a_look_waits_for_a_cell_that_crashes_while_the_run_stops(bench):
+    def stop(event: Event) -> None:
+        if isinstance(event, CellStarted) and event.cell.model.arguments["hidden"] == 16:
+            signal.raise_signal(signal.SIGINT)
+
+    bench.run(selection={"seeds": [0, 1, 2, 4, 5, 6, 7]})
+    summary = bench.run(looks_cells.train_or_die, selection={"seeds": [3]}, workers=1, on_event=stop)
+    assert (summary.signal_number, summary.outcomes["crashed"]) == (signal.SIGINT, 1)
+    assert bench.looks() == []
+    bench.run()
+    assert sorted(bench.looks()) == sorted(LOOKS)
 
 
 def test_a_plan_says_what_is_needed_now_later_or_not_at_all(bench):

@@ -115,6 +115,14 @@ def test_a_difference_equal_to_the_margin_counts_for_neither_side() -> None:
         assert Claim("greater", 0.0099).decide(test.interval()) == "supported"
 
 
+@pytest.mark.parametrize("factor", [1.1, 1.2, 1.5, 2.0, 3.0])
+def test_a_ratio_equal_to_the_factor_counts_for_neither_side(factor: float) -> None:
+    costs = np.array([3.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0])
+    test = paired_test(paired_differences(np.log(factor * costs), np.log(costs)), heavy_tailed=False)
+    for claim in (Claim("greater", math.log(factor)), Claim("equivalent", math.log(factor))):
+        assert claim.decide(test.interval()) == "undecided"
+
+
 @pytest.mark.parametrize(
     ("expect", "margin", "decision"),
     [
