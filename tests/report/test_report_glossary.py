@@ -1,9 +1,17 @@
 from nin_bench.analysis.names import Names
 from nin_bench.report.glossary import explain_arguments
+from nin_bench.results.schema import ResolvedVariant
 
 
-def variant(label: str, lr: float = 0.1, **model: object) -> dict[str, object]:
-    return {"label": label, "model": model, "data": {}, "recipe": {"lr": lr}}
+def variant(label: str, lr: float = 0.1, **model: object) -> ResolvedVariant:
+    fields = {
+        "variant_id": label,
+        "label": label,
+        "model": model,
+        "data": {"name": "digits"},
+        "recipe": {"lr": lr},
+    }
+    return ResolvedVariant.model_validate(fields)
 
 
 def test_fields_mean_what_the_schema_says() -> None:
