@@ -123,7 +123,7 @@ def test_what_computes_nothing_or_is_not_reached_changes_nothing(digests, old, n
         ("self.scale * super()", "self.scale + super()", {"blocks.Dense"}),
         ("scale: float = 1.0", "scale: float = 2.0", {"blocks.Dense"}),
         ("if inputs < 1:", "if inputs < 2:", {"blocks.row"}),
-        ("from torch import nn\n\n\ndef row", "from torch import nn\n\nnn.Linear.bias = None\n\n\ndef row",
+        ("from torch import nn\n\n\ndef row", "from torch import nn\n\nnn.Linear.spare = None\n\n\ndef row",
          {"blocks.(import)"}),
         ("return Dense(", "return nn.Linear(", {"blocks.row", "blocks.Dense"}),
     ],

@@ -29,7 +29,7 @@ HOSTILE = [
 
 
 def claim(name, metric, a, b, **others):
-    fields = {"primary": True, "expect": "greater", "margin": 0.01, "factor": None, "says": f"{name} is so."}
+    fields = {"primary": True, "expect": "greater", "margin": 0.01, "factor": None, "claim": f"{name} is so."}
     return {"id": name, "metric": metric, "compare": [a, b], **fields, **others}
 
 
@@ -243,7 +243,7 @@ def test_a_click_on_a_line_shows_its_cell(browser, showcase):
 
 def test_hostile_labels_are_shown_and_do_not_run(browser, tmp_path):
     made = [record(metrics=metrics(0.9 + 0.01 * seed), history=learning(3, 0.9, seed)) for seed in range(3)]
-    claims = [claim(label, "test_accuracy", label, HOSTILE[0], says=label) for label in HOSTILE[1:]]
+    claims = [claim(label, "test_accuracy", label, HOSTILE[0], claim=label) for label in HOSTILE[1:]]
     folder = write_results(
         tmp_path / "results", dict.fromkeys(HOSTILE, made), name=HOSTILE[1], question=HOSTILE[2], hypotheses=claims
     )
