@@ -72,10 +72,8 @@ def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog):
     done = call("--device", "cpu", "--then-run")
     assert done.status == 0
     lines = done.out.splitlines()
-    best = {
-        study["label"]: study["best"]
-        for study in (json.loads(path.read_text()) for path in (FOLDER / "studies").glob("*.json"))
-    }
+    studies = [json.loads(path.read_text()) for path in (FOLDER / "studies").glob("*.json")]
+    best, chosen = ({study["label"]: study[key] for study in studies} for key in ("best", "chosen"))
     for line, (label, found) in zip(lines, sorted(best.items()), strict=False):
         assert (
             line
@@ -87,7 +85,7 @@ def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog):
     assert any(line.startswith("warning: ") for line in lines)  # of one seed, at least
     tuned = Grid.load(FOLDER / "tuned.yaml", catalog)
     assert [variant.recipe.lr for variant in tuned.variants] == [
-        best["mlp hidden=16"]["params"]["lr"], best["mlp hidden=32"]["params"]["lr"],
+        chosen["mlp hidden=16"]["lr"], chosen["mlp hidden=32"]["lr"],
     ]  # fmt: skip
     assert Path("reports/tiny/full/search.md").is_file()
     assert Path("reports/tiny_tuned/full/report.md").is_file()
