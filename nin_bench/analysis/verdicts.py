@@ -381,5 +381,6 @@ def _finite(effect: float) -> float | None:
 def _bounded(interval: Interval, ratio: bool) -> Bounds | None:
     """An interval; None for an end that is not bounded, and for all of it where neither is."""
     low, high = interval
-    ends = None if low == (0.0 if ratio else -math.inf) else low, None if math.isinf(high) else high
+    is_open = not math.isfinite(low) or (ratio and low == 0.0)
+    ends = None if is_open else low, None if math.isinf(high) else high
     return None if ends == (None, None) else ends

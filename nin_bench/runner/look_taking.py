@@ -1,9 +1,8 @@
 """Look at claims as their cells end, and keep in grid.json what each look decided."""
 
-import math
 from collections.abc import Callable, Iterable
 
-from nin_bench.analysis.verdicts import Bounds, judge_look
+from nin_bench.analysis.verdicts import judge_look
 from nin_bench.cell import Cell
 from nin_bench.looks import SeedsUntilDecided, WatchedClaim
 from nin_bench.results import ResultsFolder, load_results
@@ -78,7 +77,7 @@ class LookTaker:
             decided=verdict.verdict in ("supported", "refuted"),
             level=verdict.level,
             effect=verdict.effect,
-            interval=_finite(verdict.interval),
+            interval=verdict.interval,
             reason=verdict.reason,
             taken_at=now(),
         )
@@ -91,11 +90,3 @@ class LookTaker:
     def _has_ended(self, variant_id: str, seed: int) -> bool:
         cell_id = self._cell_ids.get((variant_id, seed))
         return cell_id is None or cell_id in self._ended  # what `exclude` removed is not waited for
-
-
-def _finite(interval: Bounds | None) -> Bounds | None:
-    """An interval as JSON has it: an end that is infinite is None."""
-    if interval is None:
-        return None
-    low, high = (end if end is not None and math.isfinite(end) else None for end in interval)
-    return None if low is None and high is None else (low, high)

@@ -10,7 +10,7 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
-from nin_bench.looks import seeds_until_decided
+from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
 from nin_bench.plan import ModelCode, PlannedCell, drops_looks, estimate_cells, outdated_notes, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
@@ -107,7 +107,7 @@ def run_grid(
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
-        looks = _looks(grid, folder, planned, code, session, on_event)
+        looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
         queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks)
         Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
@@ -147,16 +147,15 @@ def measure_grid(
 
 
 def _looks(
+    seeds: SeedsUntilDecided,
     grid: Grid,
     folder: ResultsFolder,
     planned: Sequence[PlannedCell],
     code: Mapping[str, ModelCode] | None,
     session: RunSession,
     on_event: Callable[[Event], None],
-) -> LookTaker | None:
-    """The looks at the grid's claims, those taken for which a killed run had no time; None without any."""
-    if (seeds := seeds_until_decided(folder.read_grid())) is None:
-        return None
+) -> LookTaker:
+    """The looks at the grid's claims, those taken for which a killed run had no time."""
     # Of cells that are not selected too a look takes only what a run would take for done.
     everything = plan_cells(replace(grid, selected=grid.cells), folder, code=code)
     done = {one.cell.cell_id for one in everything if one.state == "done"}
