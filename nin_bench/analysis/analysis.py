@@ -4,10 +4,9 @@ A section of the report is a function here, or in a module beside this one, and 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import ConfigDict
-
+from nin_bench.analysis.artefact import AnalysisArtefact
 from nin_bench.analysis.costs import MachineCosts, compare_costs
 from nin_bench.analysis.curves import CURVES, Chance, CurvePoint, chance_level, find_histories, learning_curves
 from nin_bench.analysis.estimates import EstimateRow, compare_estimates
@@ -31,7 +30,6 @@ from nin_bench.analysis.tables import (
 from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
 from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.results import Results
-from nin_bench.results.artefact import Artefact
 from nin_bench.results.schema import ResolvedGrid
 from nin_bench.stats import ImageError
 
@@ -92,13 +90,8 @@ class Cell:
         return (None if failed is None else not failed) if self.outcome == "trained" else False
 
 
-class Analysis(Artefact):
+class Analysis(AnalysisArtefact):
     """Everything that a report shows, raw and unrounded: `report.json`."""
-
-    SCHEMA: ClassVar[int] = 2
-    MAX_BYTES: ClassVar[int] = 256 * 2**20
-
-    model_config = ConfigDict(strict=False)
 
     name: str
     profile: str

@@ -8,13 +8,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict
 from scipy import stats
 
+from nin_bench.analysis.artefact import AnalysisArtefact
 from nin_bench.analysis.cells import is_trained, numbers
 from nin_bench.analysis.costs import RELATIVE
 from nin_bench.analysis.hypothesis_tests import Evidence
@@ -23,7 +23,6 @@ from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
-from nin_bench.results.artefact import Artefact
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import (
@@ -121,13 +120,8 @@ class ChangedEnvironment:
     b: list[Any]
 
 
-class FolderComparison(Artefact):
+class FolderComparison(AnalysisArtefact):
     """Everything that a comparison of two results folders shows: `compare.json`."""
-
-    SCHEMA: ClassVar[int] = 2
-    MAX_BYTES: ClassVar[int] = 256 * 2**20
-
-    model_config = ConfigDict(strict=False)
 
     a: About
     b: About

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,9 @@ from nin_bench.analysis.curves import chance_level
 from nin_bench.analysis.pairs import NO_RECORD, Contrast, Network, Pairs
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
-from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.cost_entry import CostEntry, Kind
 from nin_bench.results.schema import ClaimPoint, Hypothesis
 from nin_bench.stats import Claim, PairedShares, PairedTest, paired_shares, paired_test
-
-LAYER_KINDS = ("convolution", "pointwise", "dense", "other")
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ class Evidence:
         elif costs.kind_seconds is None:
             return f"layers of {label} were not timed in rounds"
         else:
-            parts = {name: np.array(getattr(costs.kind_seconds, name).samples) for name in LAYER_KINDS}
+            parts = {name: np.array(getattr(costs.kind_seconds, name).samples) for name in get_args(Kind)}
         total = np.sum(list(parts.values()), axis=0)
         shares = {name: part / total for name, part in parts.items()}
         if ratio and min(shares[a].min(), shares[b].min()) <= 0:

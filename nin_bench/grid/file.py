@@ -23,6 +23,7 @@ from nin_bench.grid.entries import (
 )
 from nin_bench.grid.refusals import Loc, refuse, wrong
 from nin_bench.metrics import METRICS
+from nin_bench.results.cost_entry import Kind
 
 SCHEMA = 1
 
@@ -38,7 +39,6 @@ else:
 
 Two = Annotated[list[Pattern], Field(min_length=2, max_length=2)]
 
-LayerKind = Literal["convolution", "pointwise", "dense", "other"]
 
 SHARED_OUT = ("num_params", "num_macs", "train_seconds")
 """What a claim about kinds of layers shares out among them: time is that of the layers in a training step."""
@@ -72,7 +72,7 @@ class HypothesisEntry(Section):
     """An axis, as `pointwise` or `data.train_size`: the claim is judged for each of its values, and together."""
     of: Pattern | None = None
     """In place of `compare`: a pattern of the one variant whose `kinds` of layers are compared."""
-    kinds: Annotated[list[LayerKind], Field(min_length=2, max_length=2)] | None = None
+    kinds: Annotated[list[Kind], Field(min_length=2, max_length=2)] | None = None
     """Two kinds of layers; the claim is about the first kind's share of the metric, relative to the second's."""
     expect: Literal["greater", "less", "equivalent"]
     """What is claimed of the first side, relative to the second."""
@@ -93,7 +93,7 @@ class HypothesisEntry(Section):
         elif self.of is None:
             yield "of", "missing; give a pattern of the variant whose kinds of layers are compared"
         elif self.kinds is None:
-            yield "kinds", f"missing; give two of {', '.join(get_args(LayerKind))}"
+            yield "kinds", f"missing; give two of {', '.join(get_args(Kind))}"
         else:
             for field in ("compare", "minus", "over"):
                 if getattr(self, field) is not None:

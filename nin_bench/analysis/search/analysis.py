@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import ConfigDict
-
+from nin_bench.analysis.artefact import AnalysisArtefact
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.search.budget import Budget, budgets
 from nin_bench.analysis.search.importances import Importances, importances
@@ -14,7 +13,6 @@ from nin_bench.analysis.search.studies import Search, Study
 from nin_bench.analysis.search.warnings import SearchWarning, find_warnings
 from nin_bench.analysis.setting import FieldValue, compare_sections, environments
 from nin_bench.analysis.tables import Spread
-from nin_bench.results.artefact import Artefact
 from nin_bench.results.studies import SearchSettings
 
 
@@ -46,13 +44,8 @@ class SearchSetting:
     environment: dict[str, list[Any]]
 
 
-class SearchAnalysis(Artefact):
+class SearchAnalysis(AnalysisArtefact):
     """Everything that the report of a search shows, raw and unrounded: the report's `search.json`."""
-
-    SCHEMA: ClassVar[int] = 2
-    MAX_BYTES: ClassVar[int] = 256 * 2**20
-
-    model_config = ConfigDict(strict=False)
 
     name: str
     profile: str
