@@ -1,13 +1,15 @@
 """From a test to a verdict: what is claimed of A − B, and when an interval decides it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 Expectation = Literal["greater", "less", "equivalent"]
 Decision = Literal["supported", "refuted", "undecided"]
 Interval = tuple[float, float]
+Ends = TypeVar("Ends", float, npt.NDArray[np.float64])
 
 ALPHA = 0.05
 """How often any verdict of a whole family of claims may be wrong."""
@@ -30,10 +32,22 @@ class Claim:
         An interval that touches the margin decides nothing. For `equivalent` this is two one-sided tests
         (Schuirmann, 1987), each at half the interval's level, as for the other claims.
         """
-        (low, high), margin = interval, float(np.round(self.margin, DIGITS))
-        supported, refuted = {
+        supported, refuted = self.sides(*interval)
+        return "supported" if supported else "refuted" if refuted else "undecided"
+
+    def sides(self, low: Ends, high: Ends) -> tuple[Any, Any]:
+        """Whether intervals support the claim, and whether they refute it.
+
+        Args:
+            low: the lower end of one interval, or of many, (n,).
+            high: the upper ends.
+
+        Returns:
+            Two answers for each interval, of the shape of its ends.
+        """
+        margin = float(np.round(self.margin, DIGITS))
+        return {
             "greater": (low > margin, high < margin),
             "less": (high < -margin, low > -margin),
-            "equivalent": (-margin < low and high < margin, low > margin or high < -margin),
+            "equivalent": ((low > -margin) & (high < margin), (low > margin) | (high < -margin)),
         }[self.expect]
-        return "supported" if supported else "refuted" if refuted else "undecided"

@@ -105,14 +105,9 @@ def detectable_difference(*, n: int, sd: float, level: float = ALPHA, power: flo
 def _by_ranks(claim: Claim, looks: Sequence[Look], sd: float, difference: float, level: float) -> Chances:
     open_, pairs = np.ones(DRAWS, dtype=bool), np.full(DRAWS, float(looks[-1].n))
     supported = refuted = 0
-    margin = claim.margin
     for look in looks:
         low, high = (difference + sd * bound for bound in _simulated(look.n, level * look.share))
-        holds, fails = {
-            "greater": (low > margin, high < margin),
-            "less": (high < -margin, low > -margin),
-            "equivalent": ((low > -margin) & (high < margin), (low > margin) | (high < -margin)),
-        }[claim.expect]
+        holds, fails = claim.sides(low, high)
         supported += int((open_ & holds).sum())
         refuted += int((open_ & fails).sum())
         pairs[open_ & (holds | fails)] = look.n
