@@ -257,6 +257,10 @@ def test_a_diverged_network_has_an_infinite_loss(tmp_path: Path) -> None:
     assert verdict.interval == (None, -0.1)
     assert verdict.ends == (-math.inf, -0.1)
 
+    # A typical difference that is infinite itself is bounded on neither side.
+    [verdict] = verdicts(tmp_path / "all", diverged(8), trained(*[0.9] * 8, test_loss=0.2), lower)
+    assert (verdict.verdict, verdict.effect, verdict.interval) == ("refuted", None, None)
+
 
 def test_a_network_that_diverged_at_once_has_not_escaped(tmp_path: Path) -> None:
     a = trained(*[0.9] * 8)
