@@ -81,7 +81,7 @@ class Cell:
     outcome: str
     metrics: dict[str, Any]
     history: dict[str, list[float | None]]
-    """By column of the learning curves: a value for each epoch."""
+    """Columns of the learning curves by name; each has one value per epoch."""
 
     @property
     def healthy(self) -> bool | None:
@@ -108,7 +108,7 @@ class Analysis(AnalysisArtefact):
     lock: LockState
     hypotheses: list[Verdict]
     test_set_errors: dict[str, ImageError]
-    """By hypothesis on test accuracy: what the test images leave open."""
+    """Uncertainty that the test images leave, by the id of each hypothesis on test accuracy."""
     open_claims: list[OpenClaim]
     setting: Setting
     chance: Chance
@@ -119,9 +119,9 @@ class Analysis(AnalysisArtefact):
     costs: list[MachineCosts]
     estimates: list[EstimateRow]
     pareto_front: dict[str, list[str]]
-    """By cost: labels of the variants that no other beats in accuracy at the same cost, the cheapest first."""
+    """Labels of the variants that no other beats in accuracy at the same cost, cheapest first, for each cost."""
     learning_curves: dict[str, list[CurvePoint]]
-    """By history column."""
+    """Learning curves, by column of the history."""
     escapes: list[Reached]
     target: Target | None
     cells: list[Cell]
@@ -132,7 +132,7 @@ class Analysis(AnalysisArtefact):
     troubles: list[Trouble]
     missing: list[MissingSeeds]
     caveats: list[str]
-    """The grid author's."""
+    """Caveats that the grid states."""
     left_out: list[str]
     """A sentence for each file that was not used."""
 

@@ -73,7 +73,7 @@ class Move:
     n: int
     """Pairs; cells of both, where none are paired."""
     paired: bool
-    """By seed."""
+    """Whether cells are paired by seed."""
     failed: tuple[Tally, Tally]
     failed_p: float
     """Fisher's exact test for equal shares."""
@@ -84,7 +84,7 @@ class Move:
     counts: dict[str, tuple[int | None, int | None]]
     """Parameters and MACs, in A and B."""
     costs: dict[str, CostRatio]
-    """By metric, of what both measured."""
+    """Ratios of the costs that both folders measured, by metric."""
 
 
 @dataclass(frozen=True)
