@@ -729,7 +729,7 @@ def test_ctrl_c_ends_a_measuring_in_order(tmp_path):
     assert out.splitlines()[-1] == "costs: results/tiny/full/costs (0 measured before)"
     assert still_running_after(10.0, group) == set()
     entries = load_results(tmp_path / "results" / "tiny" / "full").cost_entries.values()
-    rounds = {entry["setting"]["num_rounds"] for entry in entries}
+    rounds = {entry.setting.num_rounds for entry in entries}
     assert len(entries) == 2
     assert len(rounds) == 1
     assert 1 <= rounds.pop() < 500

@@ -105,7 +105,7 @@ def test_clocks_that_jump_by_a_day_change_no_result(tmp_path, alone, jumping_clo
     assert table(tmp_path) == alone
     folder = ResultsFolder(tmp_path / "results/tiny/full")
     attempts = [record.attempts[0] for record in load_results(folder.path).records]
-    days_seen = {attempt[when][:10] for attempt in attempts for when in ("started_at", "finished_at")}
+    days_seen = {getattr(attempt, when)[:10] for attempt in attempts for when in ("started_at", "finished_at")}
     assert len(days_seen) > 1
     for record in load_results(folder.path).records:
         assert record.metrics.train_seconds > 0

@@ -58,7 +58,7 @@ def run(
         task=CellTask(Bad(fault), PRELOAD),
     )
     records = (folder.read_record(cell.cell_id) for cell in grid.cells)
-    return summary, {record.cell.model["hidden"]: record for record in records if record}
+    return summary, {record.cell.model.arguments["hidden"]: record for record in records if record}
 
 
 HUNG_AFTER = 4
@@ -80,7 +80,7 @@ def test_a_worker_that_dies_is_a_crash_with_its_last_words(tmp_path, faults, nam
     assert summary.outcomes == {"trained": 2, "crashed": 1}
     assert [attempt.outcome for attempt in records[16].attempts] == ["crashed", "crashed"]
     assert {attempt.error for attempt in records[16].attempts} == {error}
-    assert records[8]["outcome"] == records[32]["outcome"] == "trained"
+    assert records[8].outcome == records[32].outcome == "trained"
     faults(f"a worker with {name}", 2)
 
 
@@ -93,7 +93,7 @@ def test_a_worker_that_hangs_is_timed_out_and_what_it_told_is_kept(tmp_path, mon
         """No worker has to hang for as long as a slow machine takes to train the others."""
         if isinstance(event, CellStarted):
             clock.monotonic = time.monotonic
-        if isinstance(event, EpochEnded) and event.row.epoch == HUNG_AFTER:
+        if isinstance(event, EpochEnded) and event.row["epoch"] == HUNG_AFTER:
             clock.monotonic = lambda: time.monotonic() + 7200
 
     summary, records = run(tmp_path, fault, let_time_pass, workers=1, timeout_seconds=3600.0)

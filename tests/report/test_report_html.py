@@ -347,4 +347,4 @@ def test_paper_is_white_and_holds_every_plot(browser, showcase):
 def test_without_scripts_all_text_is_there(browser, showcase):
     with opened(browser, showcase, java_script_enabled=False) as page:
         assert "Sorting, filtering, plots and single cells need JavaScript" in page.locator("main").inner_text()
-        assert page.locator("section:has(#comparison) tbody tr").count() == 27
+        assert page.locator("section:has(#comparison) tbody tr").count() == 36

@@ -155,7 +155,7 @@ def test_a_torn_file_is_quarantined_and_its_variant_measured_again(bench):
     summary = bench.measure(selection={"only": "*16"})
     (note,) = summary.notes
     assert note.startswith(f"costs/{path.name} is not whole JSON (")
-    assert note.endswith(f"set aside as {path.name}.corrupt, its variant is measured again")
+    assert note.endswith(f"quarantined as {path.name}.corrupt, its variant is measured again")
     assert summary.costs[0].entry.setting.num_rounds == 1
 
 

@@ -14,7 +14,6 @@ from optuna.storages import BaseStorage, InMemoryStorage
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.metrics import has_learned
 from nin_bench.results import ResultsFolder
 from nin_bench.results.studies import TrialSummary
 from nin_bench.runner.cell_training import CellTraining
@@ -34,6 +33,7 @@ models: [{{name: mlp, hidden: 32}}]
 search:
   space: {{lr: {{low: 1.0e-4, high: 3.0, log: true}}, momentum: {{low: 0.0, high: 0.95}}}}
   trials: {trials}
+  seeds: 1
   sampler: random
   sampler_seed: {seed}
   pruner: {pruner}
@@ -73,8 +73,8 @@ def search(grid: Grid) -> list[tuple[int, float | None]]:
             while goes_on and training.epochs_left:
                 row = training.run_epoch()
                 goes_on = study.report(trial, TrialEpoch(row["epoch"], row["validation_accuracy"], [row]))
-        well, metrics = training.outcome == "trained", training.metrics
-        well = well and has_learned(metrics["escaped"], training.history[-1], metrics["chance_loss"]) is not False
+            training.evaluate_on_train()
+        well = training.outcome == "trained" and not training.metrics["failed"]
         value = training.history[-1]["validation_accuracy"] if well else 0.0
         study.finish(trial, TrialResult(value=value if goes_on else None, pruned=not goes_on), {})
         done.append((len(training.history), value if goes_on else None))
