@@ -28,6 +28,6 @@ def make_cell(
 
 
 def repeated(values: Any) -> dict[str, Any]:
-    """Metrics, or a row of a history, without what time and memory decide."""
+    """What is known of metrics or of a row of a history, without what time and memory decide."""
     varying = ("seconds", "per_second", "memory_bytes", "joules")
-    return {key: value for key, value in dict(values).items() if not key.endswith(varying)}
+    return {key: value for key, value in dict(values).items() if value is not None and not key.endswith(varying)}

@@ -17,6 +17,7 @@ from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.models import ImageSpec, register_model, registry
 from nin_bench.models.registry import About
+from nin_bench.results.schema import Epoch
 from nin_bench.runner.messages import CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.worker import run_cell
 
@@ -121,7 +122,9 @@ def test_it_goes_on_from_wherever_it_was_stopped(uninterrupted, tmp_path, faults
         ready = place.messages[0]
         assert isinstance(ready, CellReady)
         assert ready.metrics["num_steps"] == stopped.metrics.num_steps
-        assert [repeated(row) for row in ready.history] == [repeated(row) for row in stopped.history]
+        assert [repeated(Epoch.model_validate(row)) for row in ready.history] == [
+            repeated(row) for row in stopped.history
+        ]
         assert ready.notes == []
     faults("a cell stopped at a step or a batch of an evaluation, and resumed", len(moments))
 

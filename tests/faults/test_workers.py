@@ -153,6 +153,6 @@ def test_memory_that_runs_out_is_told_with_what_was_asked(tmp_path, faults):
     record = records[16]
     assert [attempt.outcome for attempt in record.attempts] == ["out_of_memory"] * 2
     assert f"you tried to allocate {4 * 2**50} bytes" in record.attempts[0].error
-    assert record.cell.recipe["batch_size"] == 128
+    assert record.cell.recipe.batch_size == 128
     assert record.metrics.num_params == 64 * 16 + 16 + 16 * 10 + 10
     faults("more memory asked than there is", 2)

@@ -49,8 +49,8 @@ def test_the_templates_details_open_and_close_outside_of_paragraphs():
 
 
 def test_a_verdict_in_bold_is_marked():
-    [section] = render("| a | b |\n|---|---:|\n| **trade-off** | 1 |\n\n**Not testable.** **two-beat-one**\n")
-    assert '<td><strong class="verdict trade-off">trade-off</strong></td>' in section.body
+    [section] = render("| a | b |\n|---|---:|\n| **undecided** | 1 |\n\n**Not testable.** **two-beat-one**\n")
+    assert '<td><strong class="verdict undecided">undecided</strong></td>' in section.body
     assert (
         '<strong class="verdict not-testable">Not testable.</strong> <strong>two-beat-one</strong>' in section.body
     )
