@@ -54,19 +54,20 @@ schema: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'  # which knows dependency groups
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --group test
 	touch $@
 
 $(VENV)/installed-lint: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[lint]"
+	$(BIN)/python -m pip install --quiet --group lint
 	touch $@
 
 $(VENV)/installed-audit: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/python -m pip install --quiet --group audit
 	touch $@
 
 clean:

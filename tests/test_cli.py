@@ -765,6 +765,23 @@ assert not {{"torch", "torchvision"}} & set(sys.modules)
     )
 
 
+@pytest.mark.parametrize("arguments", ["--help", "schema", "status results/reference/precision/full"])
+def test_what_answers_at_once_imports_no_array_library(arguments):
+    program = f"""
+import sys
+from nin_bench.cli import main
+
+try:
+    main({arguments.split()!r})
+except SystemExit as ended:
+    assert ended.code in (0, None), ended.code
+assert not {{"torch", "numpy", "pandas", "scipy", "matplotlib"}} & set(sys.modules)
+"""
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, check=True
+    )
+
+
 def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
     with subprocess.Popen(
         command("models"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+import nin_bench
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.report.build import build_report
 from nin_bench.report.search.build import build_search_report
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 MAKE_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 
@@ -67,6 +69,23 @@ def test_every_make_target_exists(page: Path):
     targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text()))
     named = {line.split()[1] for line in commands(page) if line.startswith("make ")}
     assert named <= targets
+
+
+def test_every_gate_runs_the_same_make_targets():
+    """CI, the workflow and pre-commit name targets of the Makefile, and the first two the same ones."""
+    targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text()))
+    ci, workflow, hooks = (
+        re.findall(r"^(?:.*(?:run|entry): )?make (\S+)$", (ROOT / name).read_text(), re.MULTILINE)
+        for name in (".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml")
+    )
+    assert ci == workflow
+    assert hooks == ["lint"]
+    assert set(ci) <= targets
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == nin_bench.__version__
 
 
 def test_the_readme_s_grid_loads(catalog, tmp_path: Path):

@@ -56,7 +56,7 @@ class Stored:
         """Label, seed and variant of each planned cell, by its id."""
         return {cell.cell_id: cell for cell in self.results.grid.cells}
 
-    def of(self, record: Record) -> Predictions | None:
+    def of(self, record: Record) -> "Predictions | None":
         """What a record's network said of the test images; None where nothing whole is stored."""
         cell_id = record.cell_id
         try:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from nin_bench.files import DamagedFileError
@@ -92,6 +91,8 @@ class Rounds(Part):
         >>> Rounds.of([4.0, 1.0, 2.0, 3.0])
         Rounds(median=2.5, quartiles=(1.75, 3.25), samples=(4.0, 1.0, 2.0, 3.0))
         """
+        import numpy as np  # reading costs does not wait for it
+
         samples = tuple(values)
         first, middle, third = (float(value) for value in np.percentile(samples, [25, 50, 75]))
         return cls(median=middle, quartiles=(first, third), samples=samples)

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
@@ -25,6 +23,9 @@ from nin_bench.files import (
 from nin_bench.results.cost_entry import CostEntry, CostFile
 from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
 from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
 """The folders in a results folder."""
@@ -197,7 +198,7 @@ class ResultsFolder:
                 earlier.write(self.outdated_path(record.cell_id, code))
         record.write(self.record_path(record.cell_id))
 
-    def write_predictions(self, cell_id: str, predictions: Mapping[str, npt.NDArray[Any]]) -> None:
+    def write_predictions(self, cell_id: str, predictions: "Mapping[str, npt.NDArray[Any]]") -> None:
         """Store what was said of every test image."""
         write_atomically(self.predictions_path(cell_id), pack_predictions(predictions, cell_id))
 
@@ -209,7 +210,7 @@ class ResultsFolder:
         """Drop the weights of an earlier attempt, if they were kept."""
         remove_file(self.weights_path(cell_id))
 
-    def read_predictions(self, cell_id: str) -> Predictions | None:
+    def read_predictions(self, cell_id: str) -> "Predictions | None":
         """What was said of every test image, or None where nothing is stored.
 
         Raises:

@@ -1,4 +1,6 @@
-"""A predictions file: what a network said of every test image. Imports no torch.
+"""A predictions file: what a network said of every test image.
+
+Imports no torch, and NumPy only where arrays are read or written: reading records alone does not wait for it.
 
 It may come from anybody: nothing in it is unpickled, and it is checked before anything is computed with it.
 """
@@ -7,16 +9,16 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError
 from nin_bench.results.schema import SCHEMA, Record
 
-Predictions = dict[str, npt.NDArray[Any]]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Predictions: TypeAlias = "dict[str, npt.NDArray[Any]]"
 """What was said of every test image, all of one length: `predicted` (-1 for none), `credit` (1 over the number of
 classes that share the highest logit), `probability`, `label`."""
 
@@ -26,8 +28,10 @@ _MAX_HEADER_BYTES = 512
 """Of an array; a run's have 118. In thousands of bytes, brackets could exhaust the parser's memory."""
 
 
-def pack_predictions(predictions: Mapping[str, npt.NDArray[Any]], cell_id: str) -> bytes:
+def pack_predictions(predictions: "Mapping[str, npt.NDArray[Any]]", cell_id: str) -> bytes:
     """The content of a predictions file, which says of which cell it is."""
+    import numpy as np
+
     buffer = io.BytesIO()
     about = {"schema": np.array(SCHEMA), "cell_id": np.array(cell_id)}
     np.savez_compressed(buffer, allow_pickle=False, **predictions, **about)
@@ -41,6 +45,8 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
         DamagedFileError: torn, of another schema or cell, or not what a run writes; it carries the reason.
         MemoryError: there was none left; no file asks for more than it unpacks to, so this one is not to blame.
     """
+    import numpy as np
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_UNPACKED_BYTES:
@@ -76,6 +82,8 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         DamagedFileError: its header claims more than the member holds, or it is packed in another way than ours.
         ValueError: it has no header as NumPy writes them.
     """
+    import numpy as np
+
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA sets apart what it is told
         raise DamagedFileError("is packed as no run packs it")
     with archive.open(member) as stream:
@@ -94,6 +102,6 @@ def check_predictions(predictions: Predictions, record: Record) -> None:
     """
     recorded = record.metrics.test_accuracy
     right = (predictions["predicted"] == predictions["label"]) * predictions["credit"]
-    found = float(right.mean(dtype=np.float64))
+    found = float(right.mean(dtype="float64"))
     if found != recorded:
         raise DamagedFileError(f"has an accuracy of {found:g}, and its record one of {shown(recorded)}")
