@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench import __version__
+from nin_bench.cgroups import cpu_quota, memory_limit
 
 _CUDNN_FLAGS = ("enabled", "deterministic", "benchmark", "allow_tf32")
 _SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
@@ -44,7 +45,7 @@ def describe_environment() -> dict[str, Any]:
     commit, note = _commit()
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": num_cores(),
         "memory_bytes": _memory_bytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -89,7 +90,7 @@ def describe_machine(device: str) -> dict[str, Any]:
     """What measured costs are of, and a fingerprint that is equal for machines that should measure the same.
 
     The fingerprint is of processor, cores, memory (in GiB: what a kernel keeps for itself varies), accelerator and
-    software versions.
+    software versions. A container's limits count: it is another machine.
 
     Args:
         device: a torch device of this machine.
@@ -131,6 +132,13 @@ def without_folders(text: str) -> str:
     return _FOLDERS.sub("", text)
 
 
+def num_cores() -> int:
+    """How many cores this process can keep busy: those that it may run on, or fewer where its time is limited."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
 def has_accelerator() -> bool:
     """Whether torch sees an accelerator here."""
     import torch
@@ -156,10 +164,12 @@ def _processor() -> str:
 
 
 def _memory_bytes() -> int | None:
+    """The machine's memory, or less where this process may not use all of it."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return None
+        return memory_limit()
+    return min(installed, memory_limit() or installed)
 
 
 def _commit() -> tuple[str | None, str | None]:

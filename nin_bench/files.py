@@ -4,6 +4,7 @@ What is read may come from anybody: only regular files are opened, links are not
 bounded in size and depth before anyone else sees it.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 16
 """Deeper nesting than any file of ours has."""
 
+_CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 _TEMPORARY = re.compile(r"\..{1,32}\.[0-9a-f]{32}\.tmp", re.DOTALL)
 
 
@@ -103,9 +105,13 @@ def remedy_of(error: OSError, otherwise: str) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Have a folder's new name reach the disk, where its file system can sync folders; FUSE and CIFS may not."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,21 @@ def test_a_write_that_breaks_off_leaves_the_old_content_and_nothing_else(tmp_pat
     with pytest.raises(KeyboardInterrupt):
         write_atomically(path, "new")
     assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["record.json"]
+
+
+@pytest.mark.parametrize("refusal", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_sync_folders_is_good_enough(tmp_path, monkeypatch, refusal):
+    sync = os.fsync
+
+    def sync_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(refusal, os.strerror(refusal))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_files)
+    write_atomically(tmp_path / "record.json", "new")
+    assert (tmp_path / "record.json").read_text() == "new"
     assert names_in(tmp_path) == ["record.json"]
 
 

@@ -20,7 +20,9 @@ from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import plan, run
 from nin_bench.cli.search import search
+from nin_bench.cli.streams import keep_streams
 from nin_bench.errors import MultipleInputError, NinBenchError, printable
+from nin_bench.signals import STOP_SIGNALS
 
 app = typer.Typer(
     name="nin_bench",
@@ -41,9 +43,13 @@ _UsageError: Any = typer.BadParameter.__base__
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    0 all well, 1 some cell not trained or some variant not measured, 2 wrong input, 130/143 interrupted.
+    0 all well, 1 some cell not trained or some variant not measured, 2 wrong input, 128 + the number of a signal.
     """
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    keep_streams()
+    for number in STOP_SIGNALS:
+        # Ctrl-C raises KeyboardInterrupt, as everywhere; what is ignored, as under nohup, stays ignored.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it, where a terminal knows no ×
     try:

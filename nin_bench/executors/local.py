@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-from nin_bench.executors.process import POLL_SECONDS, start_process
+from nin_bench.executors.process import POLL_SECONDS, start_process, use_short_folder
 from nin_bench.executors.protocol import Ended, Event, Message, Slot, Started, Task
 
 STOP_SECONDS = 30.0
@@ -85,6 +85,7 @@ class LocalExecutor:
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_WATCH, *self.preload])
+        use_short_folder()
         self._held = None
         with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
             try:

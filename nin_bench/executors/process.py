@@ -1,10 +1,11 @@
 """A worker's process: how it is started, and what it does from its start to its end."""
 
 import ctypes
-import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench.executors.protocol import Slot, Task
+from nin_bench.signals import STOP_SIGNALS
 
 POLL_SECONDS = 0.25
 """How soon a signal or a time limit is noticed."""
+MAX_FOLDER_BYTES = 60
+"""A socket's path adds about 30 to its folder, and may have 107 on Linux, 103 elsewhere."""
 
 
 class PipeChannel:
@@ -54,9 +58,9 @@ def start_process(
 ) -> tuple[BaseProcess, Connection] | None:
     """Start a task's process; the first one waits for seconds, while the forkserver imports what it preloads.
 
-    Neither Ctrl-C nor SIGTERM reaches the forkserver and its workers. Both often go to a whole group of processes,
-    but the parent alone decides, and asks its workers through their pipes; if the forkserver died, its workers
-    would seem to have died with it. The forkserver inherits the mask of the thread that starts it and hands it on.
+    None of `STOP_SIGNALS` reaches the forkserver and its workers. They often go to a whole group of processes, but
+    the parent alone decides, and asks its workers through their pipes; if the forkserver died, its workers would
+    seem to have died with it. The forkserver inherits the mask of the thread that starts it and hands it on.
     The thread that waits for it is not the main one, since only there does Python handle signals.
 
     Args:
@@ -73,12 +77,17 @@ def start_process(
     payload = pickle.dumps(task)
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, str(log), payload, slots), daemon=True)
-    resource_tracker.ensure_running()  # which would unblock the signals again, were it started in there
+    # Not in the thread below, where it would unblock signals again. It is deaf to SIGINT and SIGTERM by itself.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     failures: list[BaseException] = []
     dropped = threading.Event()
 
     def start() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             process.start()
         except BaseException as error:
@@ -100,6 +109,25 @@ def start_process(
     if failures:
         raise failures[0]
     return process, ours
+
+
+def use_short_folder() -> None:
+    """Have multiprocessing keep its sockets in a short folder, whatever TMPDIR says.
+
+    The path of a socket has a little over 100 characters. multiprocessing makes one folder of its own, when it is
+    first asked for it, and removes it at its end.
+    """
+    wanted = tempfile.gettempdir()
+    if len(os.fsencode(wanted)) <= MAX_FOLDER_BYTES:
+        return
+    for folder in map(Path, ("/tmp", "/var/tmp", "/dev/shm", os.environ.get("XDG_RUNTIME_DIR") or "/run")):
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            tempfile.tempdir = str(folder)
+            break
+    try:
+        multiprocessing.util.get_temp_dir()
+    finally:
+        tempfile.tempdir = wanted
 
 
 def _work(connection: Connection, log: str, payload: bytes, slots: Sequence[Slot]) -> None:

@@ -1,7 +1,6 @@
 """What running and measuring a grid share: their options, the places for workers, a locked folder, signals."""
 
 import logging
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,9 @@ import torch
 
 from nin_bench.cell import DataSpec
 from nin_bench.data.dataset import load_dataset
-from nin_bench.environment import describe_machine
+from nin_bench.environment import describe_machine, num_cores
 from nin_bench.errors import InputError
-from nin_bench.executors import Executor, LocalExecutor, Slot
+from nin_bench.executors import Executor, LocalExecutor, Slot, claimed_cores
 from nin_bench.grid import Grid
 from nin_bench.models.code import definition_digests
 from nin_bench.plan import check_same_question
@@ -24,6 +23,7 @@ from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.lock import locked
 from nin_bench.runner.record import now
+from nin_bench.signals import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def open_session(
     preload: Sequence[str] = PRELOAD,
     keep_looks: bool = True,
 ) -> Iterator[RunSession]:
-    """While it is entered, hold a folder for a grid; SIGINT and SIGTERM ask the executor to stop.
+    """While it is entered, hold a folder for a grid and cores for its workers; a signal asks the executor to stop.
 
     What is wrong with the input is found before the folder is made: a refused run leaves nothing behind. The first
     to hold a folder locks the grid's hypotheses.
@@ -109,10 +109,10 @@ def open_session(
         InputError: the data cannot be had, the device is not there.
         ResultsError: the folder cannot be written, is in use, or belongs to another question.
     """
-    slots = choose_slots(options.device, options.workers)
+    chosen = choose_slots(options.device, options.workers)
     for spec in dict.fromkeys(specs):
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
-    with sole_writer(folder.path):
+    with sole_writer(folder.path), claimed_cores(chosen) as slots:
         check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
         folder.remove_leftovers()
         folder.check_writable()
@@ -131,11 +131,11 @@ def open_session(
 
 
 def choose_slots(device: str, workers: int | None) -> list[Slot]:
-    """Where workers run: one per accelerator, or one per core of the CPU, pinned to it.
+    """Where workers run: one per accelerator, or one per core of the CPU, not pinned yet.
 
     Args:
         device: `auto`, `cpu`, or a torch device (`cuda`, `cuda:1`); a kind alone takes all of its devices.
-        workers: how many on a CPU; None is one per core that this process may use.
+        workers: how many on a CPU; None is one per core that this process can keep busy.
 
     Raises:
         InputError: there is no such device here.
@@ -147,10 +147,7 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
     if kind == "cpu":
         if number:
             raise InputError(f"--device {device}: a CPU has no number; use --device cpu, and --workers")
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        count = workers or len(cores) or os.cpu_count() or 1
-        # More workers than cores share them as the system sees fit.
-        return [Slot("cpu", cores[index] if count <= len(cores) else None) for index in range(count)]
+        return [Slot("cpu") for _ in range(workers or num_cores())]
     if accelerator is None or accelerator.type != kind:
         here = accelerator.type if accelerator else "no accelerator"
         raise InputError(f"--device {device}: there is {here} here; use --device cpu")
@@ -162,14 +159,21 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
 
 @contextmanager
 def stop_on_signals(executor: Executor, summary: Interruptible) -> Iterator[None]:
-    """Meanwhile SIGINT and SIGTERM ask the executor to stop; a second one stops it at once."""
+    """Meanwhile each of `STOP_SIGNALS` asks the executor to stop; a second SIGINT or SIGTERM stops it at once.
+
+    A signal that is ignored stays so, as SIGHUP is under nohup.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
+        # A terminal that closes sends SIGHUP twice, and a scheduler may warn more than once.
+        if summary.signal_number is not None and number not in (signal.SIGINT, signal.SIGTERM):
+            return
         summary.signal_number = number
         executor.stop()
         logger.warning("stopping: every worker ends its step first; once more stops at once")
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
-from nin_bench.executors import Ended, LocalExecutor, Slot, Task
+from nin_bench.executors import Ended, LocalExecutor, Slot, Task, claimed_cores
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
@@ -105,6 +105,7 @@ def search_grid(
         # What others share is no part of the folder: a study of theirs that refuses is met before it is made too.
         studies = studies_in(shared) if shared else None
         entered.enter_context(sole_writer(folder.path))
+        slots = entered.enter_context(claimed_cores(slots))
         check_folder(folder, config)  # again: another search may have held the folder meanwhile
         if studies is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
             keep_search(folder, config, trains=False)

@@ -12,6 +12,7 @@ from processes import linux, members_of, still_running_after
 
 from nin_bench.executors import Ended, LocalExecutor, Slot, Task
 from nin_bench.runner.session import PRELOAD
+from nin_bench.signals import STOP_SIGNALS
 
 
 def run(task: Task, core: int | None = None) -> Ended:
@@ -41,6 +42,28 @@ def test_a_task_of_several_slots_has_the_cores_of_all():
     slots = [Slot("cpu", core) for core in cores]
     *_, end = LocalExecutor(slots, PRELOAD).run(lambda slot: jobs.pop() if jobs else None)
     assert end.result["cores"] == set(cores)
+
+
+RUN_ONE = """
+import executor_tasks as tasks
+from nin_bench.executors import LocalExecutor, Slot, Task
+
+jobs = [Task("task", tasks.answer, (7,))]
+*_, end = LocalExecutor([Slot("cpu")]).run(lambda slot: jobs.pop() if jobs else None)
+print(end.result)
+"""
+
+
+@linux
+def test_a_temporary_folder_with_a_long_name_is_no_hindrance(tmp_path):
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
+    command = [sys.executable, "-c", RUN_ONE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+    assert list(folder.iterdir()) == []
 
 
 RUN_TWO_FOREVER = """
@@ -84,7 +107,7 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(two_forever):
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_signal_to_the_group_reaches_neither_workers_nor_forkserver(two_forever, number):
     parent, _ = two_forever
     for pid in members_of(parent.pid) - {parent.pid}:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, once and twice, at every phase of a run."""
+"""The signals that ask for an end, once and twice, at every phase of a run."""
 
 import signal
 from collections.abc import Iterator
@@ -9,12 +9,14 @@ from processes import linux
 from scale import WHOLE, scaled
 from warm import Warm, warm
 
+from nin_bench.signals import STOP_SIGNALS
+
 pytestmark = linux
 
 PHASES = ["planning", "loading data", "training", "evaluating", "writing the report"]
 # A network that is at it for long enough to be asked to stop.
 NETWORK = ONE_NETWORK.replace("epochs: 2", "epochs: 400")
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [*STOP_SIGNALS]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,15 @@ def expected(server, tmp_path_factory) -> dict[str, object]:
 
 def cases() -> list[tuple[str, signal.Signals, int]]:
     every = [(phase, number, times) for phase in PHASES for number in SIGNALS for times in (1, 2)]
-    return scaled([("loading data", signal.SIGTERM, 1), ("training", signal.SIGTERM, 1)], every)
+    return scaled(
+        [
+            ("loading data", signal.SIGTERM, 1),
+            ("training", signal.SIGTERM, 1),
+            ("training", signal.SIGHUP, 2),
+            ("training", signal.SIGUSR1, 1),
+        ],
+        every,
+    )
 
 
 @pytest.mark.parametrize(("phase", "number", "times"), cases())
@@ -76,7 +86,7 @@ def finish(server: Warm, place: Place) -> str:
     return place.printed()
 
 
-@pytest.mark.parametrize("number", scaled(SIGNALS[:1], SIGNALS))
+@pytest.mark.parametrize("number", scaled([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
 def test_a_second_signal_does_not_wait_for_a_worker_that_is_deaf(server, tmp_path, faults, number):
     place = Place(tmp_path, STUBS)
     process = server.start(

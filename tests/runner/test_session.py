@@ -3,18 +3,25 @@ import os
 import pytest
 import torch
 
+from nin_bench import environment
+from nin_bench.environment import num_cores
 from nin_bench.errors import InputError
+from nin_bench.executors import Slot
 from nin_bench.runner.session import choose_slots
 
 
 def test_a_cpu_has_a_worker_on_every_core():
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    slots = choose_slots("cpu", None)
-    assert [slot.device for slot in slots] == ["cpu"] * (len(cores) or os.cpu_count() or 1)
-    if cores:
-        assert [slot.core for slot in slots] == cores
-        assert [slot.core for slot in choose_slots("cpu", 1)] == cores[:1]
-        assert [slot.core for slot in choose_slots("cpu", len(cores) + 1)] == [None] * (len(cores) + 1)
+    assert choose_slots("cpu", None) == [Slot("cpu")] * num_cores()
+    slots = choose_slots("cpu", 3)
+    assert slots == [Slot("cpu")] * 3
+    assert len({id(slot) for slot in slots}) == 3, "an executor tells slots apart"
+
+
+def test_a_quota_of_processor_time_limits_the_workers(monkeypatch):
+    for quota, expected in ((1.5, 1), (0.5, 1), (1000.0, len(os.sched_getaffinity(0)))):
+        monkeypatch.setattr(environment, "cpu_quota", lambda quota=quota: quota)
+        assert len(choose_slots("cpu", None)) == expected
+    assert len(choose_slots("cpu", 2)) == 2, "who says how many has decided"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "abacus", "tpu:0"])

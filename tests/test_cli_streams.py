@@ -1,0 +1,57 @@
+"""Nobody has to watch a run: what it says goes on, or is lost, and the run goes on."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import linux
+
+pytestmark = linux
+
+SHOUT = """
+import os, sys
+from nin_bench.cli.streams import keep_streams
+keep_streams()
+opened = os.open(os.devnull, os.O_RDONLY)
+for number in range(10_000):
+    sys.stderr.write(f"line {number}\\n")
+    print("also", file=sys.stderr)
+os.write(int(sys.argv[1]), f"{opened > 2} {sys.stderr.isatty()}".encode())
+"""
+
+
+def shout(redirection: str) -> str:
+    """Have a process say much to its stderr; what it reports of itself at its end."""
+    told, tell = os.pipe()
+    script = f'exec "$0" -c "$1" {tell} {redirection}'
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable, SHOUT], env=environment, pass_fds=[tell], check=False
+    )
+    os.close(tell)
+    with os.fdopen(told) as stream:
+        assert done.returncode == 0
+        return stream.read()
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2> >(exec true)", ">&- 2>&- <&-"])
+def test_a_stream_that_takes_nothing_is_no_end(redirection):
+    assert shout(redirection) == "True False"
+
+
+def test_a_terminal_that_closes_is_no_end():
+    told, tell = os.pipe()
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", SHOUT, str(tell)]
+    process = subprocess.Popen(command, env=environment, stderr=theirs, pass_fds=[tell])
+    os.close(theirs)
+    os.close(tell)
+    os.read(ours, 1)
+    os.close(ours)
+    with os.fdopen(told) as stream:
+        assert stream.read().startswith("True")
+    assert process.wait() == 0
