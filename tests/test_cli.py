@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from costs_fixture import cost_entry, write_costs
 from processes import linux, members_of, still_running_after
@@ -18,6 +20,8 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.environment import describe_machine
 from nin_bench.grid import Grid
+from nin_bench.grid.schema import grid_schema
+from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import make_record
@@ -424,6 +428,59 @@ def test_the_schema_of_grid_files(call):
     assert "recipe" in schema["properties"]
 
 
+def test_a_shipped_grid_is_found_by_its_name_and_a_path_wins(call):
+    shipped = call("plan", "--grid", "onexone", "--profile", "cpu", "--json").json()
+    assert (shipped["grid"], len(shipped["cells"])) == ("onexone", 72)
+    Path("onexone").write_text(GRID)
+    assert call("plan", "--grid", "onexone", "--json").json()["grid"] == "tiny"
+
+
+def test_a_new_grid_runs_as_it_is(call):
+    assert call("init", "mine").status == 0
+    text = Path("mine.yaml").read_text()
+    jsonschema.validate(parse_yaml(text, "mine.yaml").plain(), grid_schema())
+    assert "# Run:      python -m nin_bench run --grid mine.yaml" in text
+    done = call("run", "--grid", "mine.yaml", "--seeds", "0", "--no-measure", "--device", "cpu")
+    assert done.status == 0, done.err
+    assert call("status", "results/mine/full", "--json").json()["outcomes"] == {"missing": 14, "trained": 2}
+
+
+def test_the_further_examples_in_a_new_grid_load(call, catalog):
+    call("init", "mine")
+    path = Path("mine.yaml")
+    path.write_text(path.read_text().replace("#:", ""))
+    assert len(Grid.load(path, catalog).variants) == 5
+    assert len(Grid.load(path, catalog, profile="quick").cells) == 5 * 2
+
+
+def test_a_new_grid_replaces_none(call):
+    Path("folder").mkdir()
+    assert call("init", "folder/mine").status == 0
+    before = Path("folder/mine.yaml").read_text()
+    assert "name: mine\n" in before
+    assert call("init", "folder/mine.yaml").err.startswith("folder/mine.yaml: ")
+    assert Path("folder/mine.yaml").read_text() == before
+    assert call("init", "absent/mine").status == 2
+
+
+def test_the_shell_completes_commands(tmp_path):
+    shell = {"_NIN_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "nin-bench sta", "COMP_CWORD": "1"}
+    program = "import sys; sys.argv = ['nin-bench']; from nin_bench.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment(), **shell},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["status"]
+
+
+def test_help_names_the_data_folder(call):
+    told = " ".join(call("run", "--help").out.split())
+    assert re.search(r"default NIN_BENCH_DATA, else \S+nin_bench", told)
+
+
 def test_the_version(call):
     assert call("--version").out.startswith("nin_bench 0.")
 
@@ -469,6 +526,8 @@ def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, e
         ("run", "Missing option '--grid'; see "),
         ("run --grid grid.yaml --wrokers 1", "No such option"),
         ("run --grid grid.yaml --workers 0", "Invalid value for '--workers'"),
+        ("run --grid quikstart", "--grid: no file, and unknown grid 'quikstart'; did you mean 'quickstart'? "),
+        ("init Mine", "'Mine' names no grid"),
         ("run --grid absent.yaml", "absent.yaml: cannot be read: No such file or directory"),
         ("run --grid grid.yaml --profile gpu", "--profile: unknown profile 'gpu'"),
         ("run --grid grid.yaml --seeds 0;1", "--seeds: '0;1' is no list of seeds; write --seeds 0,1"),

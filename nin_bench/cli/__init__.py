@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from nin_bench import __version__
+from nin_bench.cli.init import init
 from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
 from nin_bench.cli.results import doctor, report, status
@@ -26,14 +27,13 @@ from nin_bench.signals import STOP_SIGNALS
 
 app = typer.Typer(
     name="nin_bench",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Ablation and benchmarking of convolutional architectures: a YAML grid in, a report with evidence out.",
 )
 
 # In the order of `--help`.
-for _command in (run, plan, measure, search, report, models, status, doctor, schema):
+for _command in (run, plan, measure, search, report, models, status, doctor, schema, init):
     app.command()(_command)
 
 _UsageError: Any = typer.BadParameter.__base__

@@ -1,11 +1,12 @@
-"""From a command's options to a grid and its results folder."""
+"""From a command's options to a grid and its results folder; the grids that the package ships, by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nin_bench
 from nin_bench.cli.options import counted, note
-from nin_bench.errors import InputError
+from nin_bench.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
@@ -39,7 +40,7 @@ def load_grid(
     from nin_bench.results import ResultsFolder
 
     grid = Grid.load(
-        path,
+        find_grid(path),
         RegistryCatalog(data_dir),
         profile=profile,
         has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
@@ -54,6 +55,28 @@ def load_grid(
     if len(grid.notes) > MOST_NOTES:
         note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
     return grid, ResultsFolder(results / grid.name / grid.profile)
+
+
+def find_grid(grid: Path) -> Path:
+    """The file of a grid: the one at this path, else the shipped grid of this name.
+
+    Raises:
+        InputError: there is no file, and a bare name is of no shipped grid.
+    """
+    if grid.is_file() or len(grid.parts) != 1 or grid.suffix:
+        return grid
+    shipped = shipped_grids()
+    if grid.name not in shipped:
+        raise InputError(f"--grid: no file, and {unknown_name('grid', grid.name, shipped)}")
+    return shipped[grid.name]
+
+
+def shipped_grids() -> dict[str, Path]:
+    """The grids of experiments/ by name: part of an installed package, beside it in a checkout."""
+    package = Path(nin_bench.__file__).parent
+    folders = (package / "experiments", package.parent / "experiments")
+    found = next((folder for folder in folders if folder.is_dir()), package)
+    return {path.stem: path for path in sorted(found.glob("*.yaml"))}
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -5,10 +5,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from platformdirs import user_cache_path
 
 from nin_bench.errors import printable
 
-GridOption = Annotated[Path, typer.Option("--grid", metavar="FILE", help="The grid, a YAML file.")]
+
+def _default_data_dir() -> str:
+    path = user_cache_path("nin_bench")
+    return str(Path("~", path.relative_to(Path.home())) if path.is_relative_to(Path.home()) else path)
+
+
+GridOption = Annotated[
+    Path, typer.Option("--grid", metavar="FILE", help="The grid: a YAML file, or the name of one that ships.")
+]
 ProfileOption = Annotated[
     str,
     typer.Option(
@@ -31,7 +40,9 @@ ResultsOption = Annotated[
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", help="Where datasets lie or are downloaded to; default NIN_BENCH_DATA."
+        "--data-dir",
+        metavar="DIR",
+        help=f"Where datasets lie or are downloaded to; default NIN_BENCH_DATA, else {_default_data_dir()}.",
     ),
 ]
 WorkersOption = Annotated[

@@ -20,7 +20,7 @@ def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
 
     Args:
         spec: as the grid writes it.
-        data_dir: the data directory; None is NIN_BENCH_DATA, or else ~/.cache/nin_bench.
+        data_dir: the data directory; None is the default of `data_root`.
 
     Raises:
         SpecError: of `name`, `folder`, `content`, `resolution`, `train_size` or `validation_size`.

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from nin_bench.errors import InputError
 
@@ -69,8 +70,8 @@ class Source:
 
 
 def data_root(data_dir: Path | None) -> Path:
-    """The data directory: the one given, else NIN_BENCH_DATA, else ~/.cache/nin_bench."""
-    return data_dir or Path(os.environ.get("NIN_BENCH_DATA") or "~/.cache/nin_bench").expanduser()
+    """The data directory: the one given, else NIN_BENCH_DATA, else nin_bench in the user's folder of caches."""
+    return data_dir or Path(os.environ.get("NIN_BENCH_DATA") or user_cache_path("nin_bench")).expanduser()
 
 
 def _read_idx(dataset: str, split: Split, root: Path) -> Labelled:

@@ -38,7 +38,7 @@ MOST_CELLS = 100_000
 """More than this is refused even so: expanding them would take memory by the gigabyte."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid:
     """The question: variants and seeds in a fixed order, and the claims about them."""
 
@@ -77,6 +77,10 @@ class Grid:
     """What `search` tries for every variant; None where the grid does not say."""
     overrides: tuple[str, ...]
     """What `--set` laid over the file."""
+
+    def __repr__(self) -> str:
+        size = f"{len(self.variants)} variants, {len(self.cells)} cells"
+        return f"Grid({self.name!r}, profile {self.profile!r}: {size})"
 
     @classmethod
     def load(

@@ -42,6 +42,14 @@ class Artefact(Part):
     MAX_BYTES: ClassVar[int] = MAX_BYTES
     """A larger file is refused."""
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Only what is short: a name, an id, an outcome; a whole record or analysis would fill pages."""
+        return [
+            (name, value)
+            for name, value in super().__repr_args__()
+            if isinstance(value, str | int | float) and len(str(value)) <= 48
+        ]
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file.

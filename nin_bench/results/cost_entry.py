@@ -249,6 +249,10 @@ class CostEntry(Part):
     kind_seconds: KindSeconds | None
     """None if the layers were not timed; older entries have none."""
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """The machine and the time; all samples would fill pages."""
+        return [("machine", self.machine.fingerprint), ("measured_at", self.measured_at), ("error", self.error)]
+
     @property
     def num_rounds(self) -> int:
         """Rounds that it holds; 0 if measuring failed."""

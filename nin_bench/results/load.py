@@ -3,6 +3,7 @@
 Imports no torch, and pandas only for the tables.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _NAMES = ("cell_id", "variant_id", "label", "seed")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """A results folder as read: what the report and a user's own analysis start from."""
 
@@ -36,6 +37,11 @@ class Results:
     run or measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
+
+    def __repr__(self) -> str:
+        outcomes = Counter(row["outcome"] for row in self.rows)
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        return f"Results({str(self.folder)!r}, {len(self.rows)} cells: {counts})"
 
     # Tables are made when they are asked for: `status` needs none, and waits for no pandas.
 

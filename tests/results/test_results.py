@@ -256,6 +256,16 @@ def test_files_that_are_not_used_are_told_and_left_alone(folder):
     assert {path.name: path.read_bytes() for path in (folder.path / "cells").iterdir()} == before
 
 
+def test_what_is_read_is_shown_on_a_line():
+    results = load_results(Path(__file__).parents[2] / "results" / "reference" / "precision" / "full")
+    assert repr(results).endswith(f", {len(results.rows)} cells: {len(results.rows)} trained)")
+    assert repr(results.records[0]).startswith(f"Record(cell_id={results.records[0].cell_id!r}, ")
+    assert repr(results.grid).startswith("ResolvedGrid(name='precision', profile='full'")
+    assert all(
+        len(repr(value)) < 300 for value in (results.grid, *results.records, *results.cost_entries.values())
+    )
+
+
 def test_reading_results_does_not_wait_for_torch(folder):
     program = """
 import sys
