@@ -158,13 +158,20 @@ def misplaced(key: str) -> str:
 
 
 class Pattern(WithArguments):
-    """Matches what is equal in every field it names, or in the field's list."""
+    """Matches what is equal in every field it names, or in the field's list; a text alone is a variant's label."""
 
+    label: Axis[str] = ""
+    """As the grid's `models` give it, filled in."""
     name: Axis[str] = ""
     match: Axis[Size | None] = None
     """What its width was matched in; null is a variant that was not."""
     recipe: RecipeAxes = RecipeAxes()
     data: DataAxes = DataAxes()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_alone(cls, value: object) -> object:
+        return {"label": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _registered(self, info: ValidationInfo) -> Self:

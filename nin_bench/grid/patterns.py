@@ -45,7 +45,8 @@ class PatternIndex:
         if field not in self._by_field:
             index: dict[tuple[bool, object], set[int]] = {}
             for position, variant in enumerate(self.variants):
-                index.setdefault(comparable(variant.values.get(field)), set()).add(position)
+                value = variant.label if field == "label" else variant.values.get(field)
+                index.setdefault(comparable(value), set()).add(position)
             self._by_field[field] = index
         return set().union(*(self._by_field[field].get(comparable(value), ()) for value in values))
 

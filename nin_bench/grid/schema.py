@@ -34,6 +34,7 @@ def grid_schema() -> dict[str, Any]:
     parts["model"] = {"oneOf": [_model(name, parts["model"]) for name in models]}
     for pattern in ("pattern", "exclusion"):
         parts[pattern]["properties"]["name"] = _or_list({"enum": models})
+        parts[pattern] = {"anyOf": [{"type": "string", "description": "a variant's label"}, parts[pattern]]}
     for claim in (parts["hypothesis"], parts["open_claim"], parts["reference"]):
         claim["properties"]["says"] = claim["properties"]["claim"]
         claim["required"].remove("claim")

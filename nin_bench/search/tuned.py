@@ -163,7 +163,11 @@ def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry
     """A variant as one entry of `models`."""
     choice = chosen[variant.variant_id]
     written = variant.entry.value
-    fields: dict[str, Any] = {key: variant.fields[key].value for key in written if key not in ("name", "recipe")}
+    fields: dict[str, Any] = {
+        key: (node if key == "label" else variant.fields[key]).value  # a template fills itself in
+        for key, node in written.items()
+        if key not in ("name", "recipe")
+    }
     own = written["recipe"].value if "recipe" in written else {}
     recipe = {
         key: getattr(variant.recipe, key)

@@ -34,7 +34,7 @@ FOLDERS = {
 }  # fmt: skip
 PROFILES = {
     f"{path.stem}-{profile}": (path, profile)
-    for path in sorted((ROOT / "experiments").glob("*.yaml"))
+    for path in sorted((Path(__file__).parent / "grids").glob("*.yaml"))
     for profile in ["full", *yaml.safe_load(path.read_text(encoding="utf-8")).get("profiles", {})]
 }
 PAPERS = {  # images as channels, pixels, classes: of the paper that a model is from

@@ -90,7 +90,7 @@ def test_a_pattern_tells_the_matched_from_the_others(load):
          "name one whose width is given"),
         ("name: net, depth: 1, match: {num_params: {depht: 3}}",
          "grid.yaml:6:48: models[1].match.num_params.depht: unknown field 'depht'; did you mean 'depth'? "
-         "Known: data, depth, head, match, name, recipe, relu, width"),
+         "Known: data, depth, head, label, match, name, recipe, relu, width"),
         ("name: net, depth: 1, match: {params: {depth: 3}}",
          "grid.yaml:6:35: models[1].match.params: unknown field 'params'; did you mean 'num_params'? "
          "Known: num_macs, num_params"),

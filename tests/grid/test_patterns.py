@@ -34,6 +34,8 @@ def labels(grid) -> list[str]:
         ("[{name: net, relu: off}]", 42),
         ("[{name: net, relu: 1}]", 42),  # true is no number
         ("[{name: [net, flat], seed: 1}]", 28),
+        ("[net depth=3 head=gap lr=0.1]", 39),
+        ("[{label: [net depth=3 head=gap lr=0.1, flat lr=0.2], seed: [0, 1]}]", 38),
     ],
 )
 def test_exclude_leaves_out_every_cell_that_matches(load, exclude, num_cells):
@@ -116,6 +118,15 @@ def test_exclude_may_speak_of_what_the_profile_leaves_out(load):
     assert labels(load(GRID + profile)) == ["flat lr=0.1", "flat lr=0.2"]
 
 
+def test_a_text_in_place_of_a_pattern_is_a_label(load, refusal):
+    text = 'models: [{name: net, depth: [1, 2], label: "{depth} deep"}, {name: flat}]\nbaseline: '
+    for pattern in ("2 deep", "{label: 2 deep}", "{label: 2 deep, head: gap}"):
+        assert load(f"{text}{pattern}\n").baseline == "2 deep"
+    assert refusal(f"{text}3 deep\n") == (
+        "grid.yaml:5:11: baseline: matches 0 variants, must match exactly one of: 1 deep; 2 deep; flat"
+    )
+
+
 def test_a_baseline_is_one_variant(load):
     grid = load(GRID + "baseline: {name: net, depth: 2, head: gap, recipe: {lr: 0.1}}\n")
     assert grid.baseline == "net depth=2 head=gap lr=0.1"
@@ -138,7 +149,7 @@ def test_a_baseline_is_one_variant(load):
             "net depth=2 head=fc lr=0.2; net depth=3 head=gap lr=0.1; net depth=3 head=gap lr=0.2; "
             "net depth=3 head=fc lr=0.1; net depth=3 head=fc lr=0.2; and 2 more",
         ),
-        ("net", "9:11: baseline: 'net' is not a pattern; write a mapping of fields"),
+        ("3", "9:11: baseline: 3 is not a pattern; write a mapping of fields"),
         ("[{name: net}]", "9:11: baseline: a list is not a pattern; write a mapping of fields"),
         ("{name: nett}", "9:18: baseline.name: unknown model 'nett'; did you mean 'net'? Known: flat, net"),
         ("{name: on}", "9:18: baseline.name: true is not text; put it in quotes if it is meant so"),
@@ -156,7 +167,7 @@ def test_a_baseline_is_one_variant(load):
         (
             "{dpeth: 1}",
             "9:12: baseline.dpeth: unknown field 'dpeth'; did you mean 'depth'? "
-            "Known: data, depth, head, match, name, recipe, relu, width",
+            "Known: data, depth, head, label, match, name, recipe, relu, width",
         ),
         (
             "{name: net, seed: 0}",
@@ -196,7 +207,7 @@ def test_a_baseline_is_one_of_what_exclude_leaves(refusal):
             "{name: net}",
             "9:10: exclude: a mapping is not a list; put brackets around it, or begin a line with a dash",
         ),
-        ("[net]", "9:11: exclude[0]: 'net' is not a pattern; write a mapping of fields"),
+        ("[3]", "9:11: exclude[0]: 3 is not a pattern; write a mapping of fields"),
         (
             "[{name: net, head: gpa}]",
             "9:29: exclude[0].head: unknown head 'gpa'; did you mean 'gap'? Known: fc, gap",
@@ -204,7 +215,7 @@ def test_a_baseline_is_one_of_what_exclude_leaves(refusal):
         (
             "[{sed: 0}]",
             "9:12: exclude[0].sed: unknown field 'sed'; did you mean 'seed'? "
-            "Known: data, depth, head, match, name, recipe, relu, seed, width",
+            "Known: data, depth, head, label, match, name, recipe, relu, seed, width",
         ),
         ("[{}]", "9:10: exclude: removes every cell; remove a pattern"),
         ("[{name: net}, {name: flat}]", "9:10: exclude: removes every cell; remove a pattern"),

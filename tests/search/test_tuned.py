@@ -36,6 +36,29 @@ def tune(load: Callable[..., Grid], catalog: RegistryCatalog) -> Tune:
     return tune
 
 
+# Labels
+
+
+def test_a_label_stays_as_the_grid_writes_it_and_patterns_that_name_it_match(tune, load):
+    text = (
+        f"{HEAD}"
+        'models: [{name: mlp, hidden: [16, 32], label: "{hidden} units at {recipe.lr}"}, {name: lenet}]\n'
+        f"{SEARCH}"
+    )
+    after = load(tune(text))
+    assert [variant.label for variant in after.variants] == [
+        "16 units at 0.01",
+        "32 units at 0.02",
+        "lenet lr=0.03",
+    ]
+    text = (
+        f"{HEAD}models:\n"
+        '  - {name: mlp, hidden: [16, 32], label: "{hidden} units"}\n'
+        f"baseline: 32 units\n{SEARCH}"
+    )
+    assert load(tune(text)).baseline == "32 units"
+
+
 # Where entries stand
 
 
@@ -197,7 +220,7 @@ def test_overrides_are_named_and_must_be_repeated(tune, load):
 @pytest.mark.parametrize("profile", ["full", "cpu"])
 @pytest.mark.parametrize("name", ["onexone", "lr_search"])
 def test_a_shipped_grid_is_tuned_and_its_patterns_still_match(tune, load, name, profile):
-    text = (ROOT / "experiments" / f"{name}.yaml").read_text()
+    text = (ROOT / "tests/frozen/grids" / f"{name}.yaml").read_text()
     if name == "onexone":
         text += SEARCH
     before = load(text, profile=profile)
