@@ -20,7 +20,7 @@ SMALLEST_RESOLUTION = [
     ("nin", {"pointwise": 0, "width": 0.25}, 67),
     *[("nin_cifar", {"head": head}, 4) for head in HEADS],
     ("nin_mnist", {}, 4),
-    *[(name, {}, 32) for name in ("vgg11", "vgg13", "vgg16", "vgg19")],
+    *[(name, {}, 32) for name in ("vgg11", "vgg13", "vgg16", "vgg19", "nin11", "nin16", "nin19")],
 ]
 
 # Small enough for real gradients, large enough that no map is a single pixel.
@@ -34,6 +34,8 @@ TRAINABLE = [
     *[("nin", 99, {"width": 0.1, "pointwise": pointwise}) for pointwise in (0, 1, 3)],
     ("nin", 99, {"width": 0.1, "pointwise": 1, "class_pointwise": 0, "final_relu": False}),
     ("nin", 99, {"width": 0.1, "pointwise_relu": False, "pointwise_kernel": 3}),
+    ("nin", 99, {"width": 0.1, "class_staged": True}),
+    *[(name, 64, {"width": 0.1, "pointwise": 1, "class_pointwise": 0}) for name in ("nin11", "nin16", "nin19")],
     *[("nin_cifar", 16, {"width": 0.1, "hidden": 16, "head": head}) for head in HEADS],
     *[("nin_mnist", 14, {"width": 0.2, "pointwise": pointwise}) for pointwise in (0, 1, 2, 3)],
     *[
@@ -201,6 +203,30 @@ def test_the_last_relu_is_the_class_maps_own():
     ]
     without = sketch("nin", ImageSpec(1, 224, 10), final_relu=False)
     assert type(list(without.class_block)[-1]) is nn.Conv2d
+
+
+def test_a_staged_class_block_narrows_in_equal_ratios():
+    def widths(**arguments):
+        block = sketch("nin", ImageSpec(1, 224, 10), class_staged=True, **arguments).class_block
+        return [layer.out_channels for layer in block if isinstance(layer, nn.Conv2d)]
+
+    assert widths() == [114, 34, 10]
+    assert widths(class_pointwise=1) == [62, 10]
+    assert widths(class_pointwise=0) == [10]
+
+
+@pytest.mark.parametrize("plan", ["11", "16", "19"])
+def test_a_nin_on_vggs_plan_has_its_convolutions_and_no_dense_layer(plan):
+    """Without 1×1 layers it is VGG's features, and a convolution to the classes."""
+    image = ImageSpec(3, 224, 1000)
+    ours, vgg = sketch(f"nin{plan}", image, pointwise=0), sketch(f"vgg{plan}", image)
+    shapes = [layer.weight.shape for layer in ours.modules() if isinstance(layer, nn.Conv2d)]
+    assert shapes[:-1] == [layer.weight.shape for layer in vgg.modules() if isinstance(layer, nn.Conv2d)]
+    assert shapes[-1] == (1000, 512, 3, 3)
+    assert count_layers_of(ours, nn.Linear) == 0
+    assert count_layers_of(ours, nn.MaxPool2d) == 5
+    with_pointwise = sketch(f"nin{plan}", image, pointwise=2, class_pointwise=0)
+    assert count_layers_of(with_pointwise, nn.Conv2d) == 3 * (len(shapes) - 1) + 1
 
 
 def test_a_3x3_in_place_of_the_1x1_keeps_every_size():

@@ -41,6 +41,9 @@ def test_models_are_listed_by_name():
         "lenet",
         "mlp",
         "nin",
+        "nin11",
+        "nin16",
+        "nin19",
         "nin_cifar",
         "nin_mnist",
         "vgg11",
@@ -167,6 +170,7 @@ def test_defaults_are_filled_in():
     assert resolve_arguments("nin", {"pointwise": 1, "head": "fc"}) == {
         "pointwise": 1,
         "class_pointwise": None,
+        "class_staged": False,
         "pointwise_relu": True,
         "pointwise_kernel": 1,
         "head": "fc",

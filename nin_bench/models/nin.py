@@ -28,6 +28,9 @@ ClassPointwise = Annotated[
     int | None,
     About("number of 1×1 layers, in the class block; null is as many as pointwise", minimum=0, below=100),
 ]
+ClassStaged = Annotated[
+    bool, About("the class block narrows to the classes layer by layer, in equal ratios, instead of at once")
+]
 PointwiseRelu = Annotated[bool, About("ReLU after each 1×1 layer; without, they are linear")]
 PointwiseKernel = Annotated[Literal[1, 3], About("window of the 1×1 layers, 3 being the book's exercise")]
 FinalRelu = Annotated[bool, About("ReLU after the class maps; it alone decides about that one")]
@@ -80,6 +83,20 @@ def has_class_block(head: HeadName) -> bool:
     return head in ("gap", "fc_maps")
 
 
+def class_widths(num_maps: int, num_classes: int, convolutions: int, *, staged: bool) -> list[int]:
+    """Output channels of each convolution of a class block.
+
+    >>> class_widths(384, 10, 3, staged=False)
+    [10, 10, 10]
+    >>> class_widths(384, 10, 3, staged=True)
+    [114, 34, 10]
+    """
+    if not staged:
+        return [num_classes] * convolutions
+    ratio = num_classes / num_maps
+    return [round(num_maps * ratio ** (step / convolutions)) for step in range(1, convolutions + 1)]
+
+
 def head_rows(head: HeadName, num_maps: int, size: int, *, num_classes: int, hidden: int, dropout: float) -> Rows:
     """What follows the last maps: class maps for `gap` and `fc_maps`, feature maps for the others.
 
@@ -108,6 +125,7 @@ def nin(
     *,
     pointwise: Pointwise = 2,
     class_pointwise: ClassPointwise = None,
+    class_staged: ClassStaged = False,
     pointwise_relu: PointwiseRelu = True,
     pointwise_kernel: PointwiseKernel = 1,
     head: Head = "gap",
@@ -127,8 +145,8 @@ def nin(
     - ``fc``: the 384 maps flattened, and AlexNet's two hidden dense layers.
 
     Dropout acts once, on the last pool's 384 maps, as in the notebooks' NiN; with ``fc`` not there, but after
-    each hidden dense layer, as in the notebooks' AlexNet. `class_pointwise` and `final_relu` concern the
-    class block, `hidden` the head ``fc``; other heads take no notice of them.
+    each hidden dense layer, as in the notebooks' AlexNet. `class_pointwise`, `class_staged` and `final_relu`
+    concern the class block, `hidden` the head ``fc``; other heads take no notice of them.
 
     Input: (N, image.channels, H, W) float, H and W at least 67. Output: (N, image.num_classes) logits.
     Source: Lin, Chen, Yan, 2013, in the sizes of Krizhevsky et al., 2012.
@@ -149,9 +167,8 @@ def nin(
     if head != "fc":
         rows["dropout"] = nn.Dropout(dropout)
     if has_class_block(head):
-        rows["class_block"] = block(
-            third, [image.num_classes] * class_convolutions, 3, padding=1, final_relu=final_relu
-        )
+        widths = class_widths(third, image.num_classes, class_convolutions, staged=class_staged)
+        rows["class_block"] = block(third, widths, 3, padding=1, final_relu=final_relu)
         num_maps = image.num_classes
     rows |= head_rows(head, num_maps, size, num_classes=image.num_classes, hidden=hidden, dropout=dropout)
     return sequential(rows)

@@ -30,6 +30,7 @@ FAMILIES = [
     ("vgg11", 64, {"width": 0.25, "hidden": 32}),
     ("vgg11", 64, {"width": 0.25, "hidden": 32, "batch_norm": True}),
     *[(name, 32, {"width": 0.1, "hidden": 32}) for name in ("vgg13", "vgg16", "vgg19")],
+    *[(name, 32, {"width": 0.1, "class_pointwise": 0}) for name in ("nin11", "nin16", "nin19")],
 ]
 
 
