@@ -24,6 +24,7 @@ from nin_bench.runner.events import (
     Event,
     LookTaken,
     Planned,
+    VariantStopped,
 )
 from nin_bench.search.events import (
     SearchEvent,
@@ -112,6 +113,11 @@ class _Lines:
             case LookTaken():
                 self.drop(event.unneeded)
                 self.say(f"claim {event.look.hypothesis} after {event.look.n} seeds: {event.look.verdict}")
+            case VariantStopped():
+                self.drop(event.unneeded)
+                left = len(event.unneeded)
+                untried = f"; {left} of its cells {'is' if left == 1 else 'are'} not tried" if left else ""
+                self.say(f"{event.label}: stopped after failures alike{untried}: {event.error.splitlines()[0]}")
             case CellEnded():
                 interrupted = event.record.outcome == "interrupted"
                 self.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nin_bench.errors import InputError, SpecError
+from nin_bench.errors import SpecError
 from nin_bench.models import (
     About,
     Argument,
@@ -23,6 +23,7 @@ from nin_bench.models import (
     register_model,
     registry,
     resolve_arguments,
+    unavailable_models,
 )
 
 ANY_VALUE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
@@ -105,18 +106,31 @@ def test_another_package_brings_models_by_an_entry_point(install):
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def (", "SyntaxError: "),
-        ("from nin_bench import register_model\n@register_model\ndef bare(image, *, width=1): ...", "KeyError: "),
+        (
+            "from nin_bench import register_model\n@register_model\ndef bare(image, *, width=1): ...",
+            "ValueError: model 'bare', argument 'width': annotate it as Annotated[type, About('…')]",
+        ),
+        (
+            PLUGIN.format(name="bare").replace(" = 8", ""),
+            "ValueError: model 'bare', argument 'width': give it a default",
+        ),
+        (
+            PLUGIN.format(name="bare").replace("[int,", "[bytes,"),
+            "ValueError: model 'bare', argument 'width': <class 'bytes'> is not bool, int, float or a Literal",
+        ),
     ],
 )
 def test_a_package_whose_models_cannot_be_had_is_named_and_no_built_in_is_replaced(install, text, reason):
     built_in = registry._registered["nin"]
     install(text)
-    with pytest.raises(InputError) as refusal:
-        list_models()
-    told = str(refusal.value)
+    (told,) = unavailable_models()
     assert told.startswith(f"models of package theirs 1.2 (their_models) cannot be had: {reason}")
     assert told.endswith("; mend it, or uninstall it")
     assert registry._registered["nin"] is built_in
+    assert resolve_arguments("mlp", {"hidden": 3})["hidden"] == 3, "whoever needs none of it is not hindered"
+    with pytest.raises(SpecError) as refusal:
+        resolve_arguments("theirs", {})
+    assert str(refusal.value).endswith(told)
 
 
 def test_importing_the_registry_imports_no_torch():

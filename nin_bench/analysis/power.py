@@ -5,9 +5,10 @@ nothing, from a default that is named. How often networks fail comes from a pilo
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
@@ -87,12 +88,15 @@ class Power:
         return {**asdict(self), "scenarios": scenarios}
 
 
-def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
+def power_analysis(
+    grid: Grid, pilots: Sequence[Path], untestable: Mapping[str, str] = MappingProxyType({})
+) -> list[Power]:
     """What the planned seeds can decide of each of the grid's hypotheses, in its order.
 
     Args:
         grid: the question.
         pilots: results folders that may know the spread; the first that does is believed.
+        untestable: hypotheses whose metric no network of theirs will have, by id, and why.
 
     Raises:
         ResultsError: a pilot cannot be read.
@@ -105,16 +109,20 @@ def power_analysis(grid: Grid, pilots: Sequence[Path]) -> list[Power]:
     found = []
     for one in grid.hypotheses:
         level, kind = ALPHA / len(family) if one in family else ALPHA, METRICS[one.metric].kind
+        num_seeds = len(set.intersection(*(seeds[label] for label in contrast_of(one).labels)))
+        untested = untestable.get(one.id) or _UNTESTED.get(
+            "measured" if one.kinds and kind == "observed" else kind
+        )
         planned = Power(
             id=one.id,
             metric=one.metric,
             factor=one.factor is not None,
-            num_seeds=len(set.intersection(*(seeds[label] for label in contrast_of(one).labels))),
+            num_seeds=num_seeds,
             level=level,
             least_pairs=least_pairs(level * looks(len(grid.seeds))[-1].share if grid.until_decided else level),
-            untested=_UNTESTED.get("measured" if one.kinds and kind == "observed" else kind),
+            untested=untested if num_seeds or untested else "not testable: its variants have no common seed",
         )
-        at = looks(planned.num_seeds) if grid.until_decided else [Look(planned.num_seeds, 1.0)]
+        at = looks(num_seeds) if grid.until_decided and num_seeds else [Look(num_seeds, 1.0)]
         spread = spread_of(one, grid, read)
         found.append(planned if planned.untested else _with_chances(planned, one, at, *spread))
     return found

@@ -37,6 +37,7 @@ def load_grid(
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.environment import has_accelerator
     from nin_bench.grid import Grid
+    from nin_bench.models import unavailable_models
     from nin_bench.results import ResultsFolder
 
     grid = Grid.load(
@@ -50,10 +51,11 @@ def load_grid(
         allow_many=yes,
         trials=trials,
     )
-    for text in grid.notes[:MOST_NOTES]:
+    notes = [*unavailable_models(), *grid.notes]
+    for text in notes[:MOST_NOTES]:
         note(text)
-    if len(grid.notes) > MOST_NOTES:
-        note(f"and {len(grid.notes) - MOST_NOTES} more such notes")
+    if len(notes) > MOST_NOTES:
+        note(f"and {len(notes) - MOST_NOTES} more such notes")
     return grid, ResultsFolder(results / grid.name / grid.profile)
 
 

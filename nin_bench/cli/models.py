@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nin_bench.cli.options import JsonOption, print_json, print_table, tell
+from nin_bench.cli.options import JsonOption, note, print_json, print_table, tell
 from nin_bench.errors import InputError, SpecError
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def schema(
 
 
 def _print_models(as_json: bool) -> None:
-    from nin_bench.models import list_models, model_arguments, model_summary
+    from nin_bench.models import list_models, model_arguments, model_summary, unavailable_models
+
+    for line in unavailable_models():
+        note(line)
 
     if as_json:
         document = [

@@ -13,6 +13,7 @@ import typer
 
 from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
 from nin_bench.errors import InputError
+from nin_bench.failures import failures_alike
 
 if TYPE_CHECKING:
     from nin_bench.results import Results, ResultsFolder
@@ -119,7 +120,8 @@ def status(
         tell(f"  {count:5d} {outcome}")
     if saved:
         tell(f"  {len(saved):5d} of these to continue from their checkpoints")
-    for sentence in results.left_out:
+    failed = [(row["label"], row["outcome"], row["error"]) for row in results.rows]
+    for sentence in [*failures_alike(failed), *results.left_out]:
         tell(f"  {sentence}")
     if cells:
         _print_cells(results, saved)

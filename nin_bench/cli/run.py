@@ -31,6 +31,8 @@ from nin_bench.cli.options import (
 )
 from nin_bench.cli.power import print_power
 from nin_bench.cli.results import report_folder
+from nin_bench.cli.warnings import plan_warnings
+from nin_bench.failures import MAX_FAILURES
 
 if TYPE_CHECKING:
     from nin_bench.analysis.power import Power
@@ -54,6 +56,10 @@ def run(
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
+    max_failures: Annotated[
+        int,
+        typer.Option("--max-failures", metavar="N", min=1, help="Stop a variant after so many failures alike."),
+    ] = MAX_FAILURES,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
     ] = False,
@@ -73,9 +79,11 @@ def run(
         cells, machine, num_workers = _planned(
             loaded, folder, data_dir, device, workers, fresh=fresh, accept_code_changes=accept_code_changes
         )
-        hypotheses = _power(loaded, folder, None)
+        hypotheses = _power(loaded, folder, None, machine["device"], data_dir)
         _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
         print_power(hypotheses)
+        for warning in plan_warnings(loaded, cells, machine, num_workers, data_dir):
+            note(warning)
         return
     from nin_bench.progress import progress_on
     from nin_bench.runner.run import run_grid
@@ -87,6 +95,7 @@ def run(
         workers=workers,
         timeout_seconds=timeout,
         retries=retries,
+        max_failures=max_failures,
         fresh=fresh,
         accept_code_changes=accept_code_changes,
         measure=measure,
@@ -120,7 +129,8 @@ def plan(
     cells, machine, num_workers = _planned(
         loaded, folder, data_dir, device, workers, accept_code_changes=accept_code_changes
     )
-    hypotheses = _power(loaded, folder, pilot)
+    hypotheses = _power(loaded, folder, pilot, machine["device"], data_dir)
+    warnings = list(plan_warnings(loaded, cells, machine, num_workers, data_dir))
     if as_json:
         document = {
             "grid": loaded.name,
@@ -132,12 +142,15 @@ def plan(
             ],
             "cells": [cell.as_dict() for cell in cells],
             "hypotheses": [power.as_dict() for power in hypotheses],
+            "warnings": warnings,
         }
         print_json(document)
         return
     note(setting(loaded))
     _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
     print_power(hypotheses)
+    for warning in warnings:
+        note(warning)
 
 
 def _planned(
@@ -164,14 +177,18 @@ def _planned(
     return estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images), machine, len(slots)
 
 
-def _power(grid: "Grid", folder: "ResultsFolder", pilot: Path | None) -> "list[Power]":
+def _power(
+    grid: "Grid", folder: "ResultsFolder", pilot: Path | None, device: str, data_dir: Path | None
+) -> "list[Power]":
     """What the planned seeds can decide; without hypotheses nothing is loaded."""
     if not grid.hypotheses:
         return []
     from nin_bench.analysis.power import power_analysis
     from nin_bench.analysis.spread import find_pilots
+    from nin_bench.checks import untestable_claims
 
-    return power_analysis(grid, find_pilots(folder) if pilot is None else [pilot])
+    pilots = find_pilots(folder) if pilot is None else [pilot]
+    return power_analysis(grid, pilots, untestable_claims(grid, device, data_dir))
 
 
 def _print_plan(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.results.cost_entry import Breakdown, Kind
 
@@ -64,7 +65,9 @@ class ModelCount:
 
 
 def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
-    """Count a registered model, as `count_network` does.
+    """Count a registered model, as `count_network` does, in shape only: nothing is stored, nothing computed.
+
+    A network that looks at values cannot be passed through so; it is run once on an image that is black.
 
     Args:
         name: a registered model.
@@ -72,25 +75,55 @@ def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
         **arguments: of the model; those left out take their default.
 
     Raises:
-        SpecError: what `build_model` refuses.
+        SpecError: what `build_model` refuses; of `forward`, what `count_network` does.
     """
     with torch.device("meta"):
+        network = build_model(name, image, **arguments)
+    try:
+        return count_network(network, image)
+    except SpecError as error:
+        if error.__cause__ is None:  # it ran, and returned something else
+            raise
+    with torch.random.fork_rng(devices=[]):
         return count_network(build_model(name, image, **arguments), image)
 
 
 def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
-    """Count a network by passing one image through it, in shape only: nothing is stored, nothing computed.
+    """Count a network by passing one image through it.
 
     Args:
-        network: on the meta device.
+        network: on the meta device, or with weights on a CPU.
         image: what goes in and how many classes come out.
+
+    Raises:
+        SpecError: of `forward`, where a layer fails, which it names, or something else than a score for each
+            class is returned.
     """
     network.eval()  # one image is too few to normalise in training
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     counter = _Counter(network)
-    with torch.enable_grad(), counter:
-        logits = network(torch.empty(1, image.channels, image.resolution, image.resolution, device="meta"))
-    assert logits.shape == (1, image.num_classes)
+    try:
+        with torch.enable_grad(), counter:
+            scores = network(torch.zeros(1, image.channels, image.resolution, image.resolution, device=device))
+    except Exception as failure:
+        if isinstance(failure, MemoryError) or "memory" in str(failure):
+            raise  # no matter of the network alone
+        told = " ".join(str(failure).split())
+        raise SpecError("forward", f"{counter.place}: {type(failure).__name__}: {told}") from failure
+    check_scores(scores, 1, image)
     return counter.count()
+
+
+def check_scores(scores: object, num_images: int, image: ImageSpec) -> None:
+    """Refuse what a network returned, unless it is a score for each image and class.
+
+    Raises:
+        SpecError: of `forward`; it says what was returned, and what was expected.
+    """
+    found = tuple(scores.shape) if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+    if found != (num_images, image.num_classes):
+        expected = f"a tensor of shape {(num_images, image.num_classes)}, a score for each class"
+        raise SpecError("forward", f"returned {found} for {num_images} image(s), expected {expected}")
 
 
 @dataclass
@@ -115,6 +148,13 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._training_flops = 0
         self._first_dense_weights: int | None = None
         self._hooks = ExitStack()
+
+    @property
+    def place(self) -> str:
+        """The layer that is running, or failed: `features.3 (Conv2d)`."""
+        module = self._running[-1] if self._running else self._model
+        name = next(name for name, one in self._model.named_modules() if one is module)
+        return f"{name or 'the network'} ({type(module).__name__})"
 
     def __enter__(self) -> "_Counter":
         for module in self._model.modules():

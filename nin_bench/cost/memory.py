@@ -13,7 +13,7 @@ a leaf's autograd node. An assertion fails if one of them changes.
 """
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nin_bench.cell import Recipe
 from nin_bench.cost.counting import tensors_in
 from nin_bench.data.batches import ImageBatches
+from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Trainer
@@ -128,8 +129,21 @@ def count_memory(
         **arguments: of the model; those left out take their default.
 
     Raises:
-        SpecError: what `build_model` refuses, and micro-batches with batch normalisation.
+        SpecError: what `build_model` refuses, and micro-batches with batch normalisation; of `forward`, for a
+            network that looks at values, which shapes alone do not have.
     """
+    try:
+        return _count_memory(name, image, recipe, torch.device(device), arguments)
+    except SpecError:
+        raise
+    except Exception as failure:  # whatever a network makes of values that are not there
+        told = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
+        raise SpecError("forward", f"its memory cannot be told from shapes alone ({told})") from failure
+
+
+def _count_memory(
+    name: str, image: ImageSpec, recipe: Recipe, device: torch.device, arguments: Mapping[str, object]
+) -> MemoryFormula:
     with torch.random.fork_rng(devices=[]), FakeTensorMode():
         with torch.device(device):
             model = build_model(name, image, **arguments)

@@ -52,7 +52,7 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
         device: where it would run; what dropout keeps for backward depends on it.
 
     Raises:
-        SpecError: what `build_model` refuses.
+        SpecError: what `count_model` and `count_memory` refuse.
     """
     model, arguments, recipe = cell.model.name, cell.model.arguments, cell.recipe
     # The formula is of the network as written; what a compiler makes of it is measured.
@@ -61,9 +61,10 @@ def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
     def memory_of(recipe: Recipe) -> MemoryFormula:
         return count_memory(model, image, recipe, device=device, **arguments)
 
+    counted = count_model(model, image, **arguments)
     memory = memory_of(as_written)
     return Counted(
-        model=count_model(model, image, **arguments),
+        model=counted,
         memory_bytes=MemoryBytes(
             **memory.terms(),
             train_sum=memory.train_sum(recipe.batch_size),

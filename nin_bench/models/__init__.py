@@ -11,6 +11,7 @@ from nin_bench.models.registry import (
     model_summary,
     register_model,
     resolve_arguments,
+    unavailable_models,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "model_summary",
     "register_model",
     "resolve_arguments",
+    "unavailable_models",
 ]

@@ -11,9 +11,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
-from nin_bench.errors import InputError, SpecError, shown, unknown_name
+from nin_bench.errors import SpecError, shown, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,17 +159,25 @@ def register_model(build: Builder | None = None, *, revision: int = 1) -> Any:
     that the model computes has changed, so that earlier results are not taken for its own.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or an argument is not declared so.
     """
 
     def register(build: Builder) -> Builder:
         name = build.__name__
         if name in _registered:
             raise ValueError(f"model {name!r} is registered twice; rename one of the two functions")
-        _registered[name] = _Model(build, revision, _read_arguments(build))
+        try:
+            _registered[name] = _Model(build, revision, _read_arguments(build))
+        except _UndeclaredError as error:
+            raise ValueError(f"model {name!r}, {error}") from error
         return build
 
     return register if build is None else register(build)
+
+
+def unavailable_models() -> list[str]:
+    """A line for each package whose models cannot be had, which says why."""
+    return list(_import_families())
 
 
 def list_models() -> list[str]:
@@ -261,7 +269,7 @@ def build_model(name: str, image: ImageSpec, **arguments: object) -> "nn.Module"
 def _model(name: str) -> _Model:
     known = _models()
     if name not in known:
-        raise SpecError("name", unknown_name("model", name, known))
+        raise SpecError("name", "; ".join([unknown_name("model", name, known), *_import_families()]))
     return known[name]
 
 
@@ -271,11 +279,13 @@ def _models() -> dict[str, _Model]:
 
 
 @cache
-def _import_families() -> None:
+def _import_families() -> tuple[str, ...]:
+    """Import every model; what is told of packages whose models cannot be had."""
     # Every file beside this one: a new family needs no entry in a list.
     for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
         import_module(module.name)
     # Then those of other packages, so that a name that both have is theirs to change.
+    unavailable = []
     for plugin in entry_points(group=PLUGINS):
         try:
             plugin.load()
@@ -283,24 +293,34 @@ def _import_families() -> None:
             package = (
                 f"package {plugin.dist.name} {plugin.dist.version}" if plugin.dist else "an installed package"
             )
-            raise InputError(
-                f"models of {package} ({plugin.value}) cannot be had: {type(error).__name__}: {error}; "
+            told = " ".join(str(error).split())
+            unavailable.append(
+                f"models of {package} ({plugin.value}) cannot be had: {type(error).__name__}: {told}; "
                 "mend it, or uninstall it"
-            ) from error
+            )
+    return tuple(unavailable)
 
 
 def _read_arguments(build: "Callable[..., nn.Module]") -> dict[str, Argument]:
     hints = get_type_hints(build, include_extras=True)
     keywords = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {p.name: _read_argument(p.name, hints[p.name], p.default) for p in keywords}
+    return {p.name: _read_argument(p.name, hints.get(p.name), p.default) for p in keywords}
 
 
-def _read_argument(name: str, hint: Any, default: Value) -> Argument:
-    annotated, about = get_args(hint)
-    assert isinstance(about, About), f"{name}: annotate it with its type and About(...)"
+class _UndeclaredError(ValueError):
+    """A model's argument lacks what a grid has to know of it."""
+
+
+def _read_argument(name: str, hint: Any, default: Any) -> Argument:
+    if get_origin(hint) is not Annotated or not isinstance(get_args(hint)[1], About):
+        raise _UndeclaredError(f"argument {name!r}: annotate it as Annotated[type, About('…')]")
+    annotated, about = get_args(hint)[:2]
+    if default is inspect.Parameter.empty:
+        raise _UndeclaredError(f"argument {name!r}: give it a default")
     if get_origin(annotated) is Literal:
         choices = get_args(annotated)
         return Argument(name, type(choices[0]), default, choices, about)
     kind = next((part for part in get_args(annotated) if part is not NoneType), annotated)
-    assert kind in (bool, int, float), f"{name}: {kind} is no type for an argument"
+    if kind not in (bool, int, float):
+        raise _UndeclaredError(f"argument {name!r}: {kind!r} is not bool, int, float or a Literal")
     return Argument(name, kind, default, None, about)

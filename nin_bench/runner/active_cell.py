@@ -12,11 +12,12 @@ from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
+from nin_bench.failures import PASSING, cause_of
 from nin_bench.models.code import code_digest
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.schema import Attempt, Epoch, Metrics
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, VariantStopped
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
@@ -76,14 +77,31 @@ class CellQueue:
             if one.state == "done" or one.may_run
         }
         """What each cell's record now says, `missing` if there is none."""
+        self._num_alike: Counter[tuple[str, str]] = Counter()
+        self._stopped: set[str] = set()
+        """Ids of the variants of which no further cell is tried."""
 
     def next_job(self, slot: Slot) -> "ActiveCell | None":
         """The next cell to train, of those that are needed before the next look at a claim."""
         for number, one in enumerate(self.waiting):
+            if one.cell.variant_id in self._stopped:
+                continue
             if self.looks is None or self.looks.is_needed(one.cell):
                 del self.waiting[number]
                 return one
         return None
+
+    def may_go_on(self, cell: Cell, outcome: str, error: str | None) -> bool:
+        """Note a failure; whether its variant is tried further."""
+        variant_id = cell.variant_id
+        self._num_alike[variant_id, cause_of(outcome, error)] += 1
+        if self._num_alike[variant_id, cause_of(outcome, error)] < self.options.max_failures:
+            return True
+        if variant_id not in self._stopped:
+            self._stopped.add(variant_id)
+            left = [one.key for one in self.waiting if one.cell.variant_id == variant_id]
+            self.on_event(VariantStopped(cell.label, error or outcome, left))
+        return False
 
     def counts(self) -> Counter[str]:
         """How many cells have each outcome, without those that turned out not to be needed."""
@@ -165,7 +183,8 @@ class ActiveCell:
         if is_final or self.planned.state != "again":
             self.queue.outcomes[self.key] = outcome
             self._write(record, result.predictions)
-        will_retry = may_retry and not is_final and outcome != "interrupted"
+        goes_on = outcome not in PASSING or self.queue.may_go_on(self.cell, outcome, record.attempts[-1].error)
+        will_retry = may_retry and goes_on and not is_final and outcome != "interrupted"
         if will_retry:
             # A retry may continue from anywhere, so it has no estimate.
             earlier = self.planned.record if self.planned.state == "again" else record

@@ -25,6 +25,7 @@ from nin_bench.cost.samples import Sample, Speed, WarmUp, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
+from nin_bench.errors import SpecError
 from nin_bench.executors import Channel, Ended, Executor, Slot, Task
 from nin_bench.grid import Grid
 from nin_bench.metrics import METRICS
@@ -68,7 +69,7 @@ class SampleEnded:
 
     label: str
     stage: str
-    """`warm-up`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
+    """`counting`, if that failed; `warm-up`, `batches`, `round 2 of 5`, `busy round 1 of 2`."""
     num_left: int
     """Samples still to be taken; where a variant failed, its own no longer count."""
     error: str | None = None
@@ -175,7 +176,14 @@ class CostBenchmark:
         alike: dict[str, list[Cell]] = {}
         for cell in cells:
             alike.setdefault(cost_identity(cell), []).append(cell)
-        self._networks = [self._network(variants) for variants in alike.values()]
+        self._networks: list[_Network] = []
+        self._uncounted: dict[str, str] = {}
+        """Labels of networks that cannot be passed through, and why."""
+        for variants in alike.values():
+            try:
+                self._networks.append(self._network(variants))
+            except SpecError as error:
+                self._uncounted[variants[0].label] = without_folders(str(error))
 
     def _network(self, variants: list[Cell]) -> _Network:
         image = describe_data(variants[0].data, self._data_dir)
@@ -190,6 +198,8 @@ class CostBenchmark:
         """
         num_variants = sum(len(network.variants) for network in self._networks)
         self._on_event(BenchmarkStarted(num_variants, self._num_left()))
+        for label, error in self._uncounted.items():
+            self._on_event(SampleEnded(label, "counting", self._num_left(), error))
         with suppress(StoppedError):
             for network in self._networks:
                 self._warm_up(network)

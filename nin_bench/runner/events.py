@@ -71,6 +71,17 @@ class CellEnded:
 
 
 @dataclass(frozen=True)
+class VariantStopped:
+    """A variant failed so often with one cause that its other cells are not tried."""
+
+    label: str
+    error: str
+    """Of the last failure."""
+    unneeded: Collection[str]
+    """Ids of the cells that are not tried."""
+
+
+@dataclass(frozen=True)
 class LookTaken:
     """A claim was looked at, and the decision is kept."""
 
@@ -79,4 +90,14 @@ class LookTaken:
     """Ids of the planned cells that no open claim needs any more."""
 
 
-Event = LookTaken | Planned | Estimated | CellStarted | CellResumed | EpochEnded | CellEnded | cost_benchmark.Event
+Event = (
+    LookTaken
+    | VariantStopped
+    | Planned
+    | Estimated
+    | CellStarted
+    | CellResumed
+    | EpochEnded
+    | CellEnded
+    | cost_benchmark.Event
+)

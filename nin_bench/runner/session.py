@@ -16,6 +16,7 @@ from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_machine, num_cores
 from nin_bench.errors import InputError
 from nin_bench.executors import Executor, LocalExecutor, Slot, claimed_cores
+from nin_bench.failures import MAX_FAILURES
 from nin_bench.grid import Grid
 from nin_bench.models.code import definition_digests
 from nin_bench.plan import check_same_question
@@ -44,6 +45,8 @@ class RunOptions:
     """For one cell, or one sample of a measuring."""
     retries: int = 0
     """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
+    max_failures: int = MAX_FAILURES
+    """After so many failures alike, no further cell of a variant is tried in this run."""
     fresh: bool = False
     """Train all cells from their first step on, also those that are done; `measure_grid`: measure variants again
     that this machine has measured."""

@@ -126,3 +126,18 @@ def test_seeds_until_decided_are_fewer_on_average_and_decide_as_often(load):
     assert (at_once.expected_seeds, once.until_decided) == (24, None)
     assert 12 < in_looks.expected_seeds < 23
     assert in_looks.decided == pytest.approx(at_once.decided, abs=0.03)
+
+
+@pytest.mark.parametrize("seeds", [4, "{until: decided, at_most: 8}"])
+def test_a_claim_whose_variants_share_no_seed_is_not_testable(load, seeds):
+    exclude = "exclude:\n" + "".join(
+        f"  - {{hidden: {hidden}, seed: {seed}}}\n" for hidden, kept in ((16, {0, 1}), (32, {2, 3}))
+        for seed in set(range(4 if seeds == 4 else 8)) - kept
+    )  # fmt: skip
+    (found,) = power_analysis(load(claim("a", primary=True), seeds=seeds, more=exclude), [])
+    assert (found.num_seeds, found.untested) == (0, "not testable: its variants have no common seed")
+
+
+def test_a_claim_that_no_cell_can_answer_has_no_chances(load):
+    (found,) = power_analysis(load(claim("a")), [], {"a": "not testable: so it is"})
+    assert (found.untested, found.scenarios, found.can_decide) == ("not testable: so it is", (), False)

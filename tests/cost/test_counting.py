@@ -257,3 +257,28 @@ def test_transposed_and_grouped_convolutions():
     # Each of 4 maps of 6×6 sees one input map; each of 36 pixels makes 2×2 in each of two maps.
     assert [layer.num_macs for layer in count.layers] == [36 * 4 * 9, 36 * 4 * 2 * 4, 0, 2880]
     assert [layer.kind for layer in count.layers] == ["convolution", "convolution", "other", "dense"]
+
+
+def test_a_network_with_weights_counts_as_one_in_shape_only():
+    with torch.device("meta"):
+        shapes = build_model("lenet", MNIST)
+    assert count_network(build_model("lenet", MNIST), MNIST) == count_network(shapes, MNIST)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(7, 10)),
+            "1 (Linear): RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x784 and 7x10)",
+        ),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(784, 7)),
+            "returned (1, 7) for 1 image(s), expected a tensor of shape (1, 10), a score for each class",
+        ),
+    ],
+)
+def test_a_network_that_cannot_run_is_refused_by_the_layers_own_words(network, message):
+    with pytest.raises(SpecError) as refused:
+        count_network(network, MNIST)
+    assert (refused.value.field, refused.value.message) == ("forward", message)

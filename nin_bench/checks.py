@@ -1,0 +1,129 @@
+"""What can be known of a grid before anything is trained, and refuses nothing. Needs torch.
+
+Networks that cannot run, claims that cannot be tested, memory that will not suffice: `plan` warns of them, and a
+run trains the rest.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from nin_bench.cell import Cell
+from nin_bench.cost import check_scores, count_memory, count_model
+from nin_bench.data import class_names, count_images, describe_data
+from nin_bench.errors import SpecError
+from nin_bench.grid import Grid, Variant
+from nin_bench.metrics import METRICS
+from nin_bench.models import ImageSpec, build_model
+from nin_bench.training.evaluation import TOP
+from nin_bench.training.trainer import ESCAPE_WINDOW
+
+
+def failing_networks(variants: Iterable[Variant], data_dir: Path | None) -> dict[str, str]:
+    """The variants whose networks can be built and cannot be trained, by label, and why.
+
+    Each distinct network is passed through once as it is counted, and once in training with the smallest batch of
+    an epoch, in shape only.
+    """
+    known: dict[object, str | None] = {}
+    found = {}
+    for variant in variants:
+        image = describe_data(variant.data, data_dir)
+        smallest = _smallest_batch(variant, data_dir)
+        key = (repr(variant.model.identity()), image, smallest)
+        if key not in known:
+            known[key] = _failure(variant, image, smallest)
+        if (why := known[key]) is not None:
+            found[variant.label] = why
+    return found
+
+
+def _smallest_batch(variant: Variant, data_dir: Path | None) -> int:
+    recipe, num_images = variant.recipe, count_images(variant.data, data_dir)[0]
+    smallest = num_images % recipe.batch_size or min(recipe.batch_size, num_images)
+    return smallest % (recipe.micro_batch or smallest) or min(recipe.micro_batch or smallest, smallest)
+
+
+def _failure(variant: Variant, image: ImageSpec, num_images: int) -> str | None:
+    try:
+        count_model(variant.model.name, image, **variant.model.arguments)
+    except SpecError as error:
+        return error.message
+    with torch.device("meta"):
+        network = build_model(variant.model.name, image, **variant.model.arguments).train()
+        images = torch.empty(num_images, image.channels, image.resolution, image.resolution)
+        try:
+            check_scores(network(images), num_images, image)
+        except SpecError as error:
+            return f"in training it {error.message}"
+        except ValueError as error:
+            if num_images == 1:  # what batch normalisation says of one value
+                return (
+                    f"the last batch of an epoch has one image ({error}); "
+                    "choose another batch_size, micro_batch or train_size"
+                )
+        except Exception:
+            return None  # it looks at values, which shapes alone do not have
+    return None
+
+
+def untestable_claims(grid: Grid, device: str, data_dir: Path | None) -> dict[str, str]:
+    """The hypotheses whose metric no cell will have, by id, and why.
+
+    Args:
+        grid: the question.
+        device: where it runs, as `cpu`.
+        data_dir: where datasets lie.
+    """
+    variants = {variant.label: variant for variant in grid.variants}
+    found = {}
+    for hypothesis in grid.hypotheses:
+        for label in hypothesis.compared_labels:
+            if why := _why_unknown(hypothesis.metric, variants[label], device, data_dir):
+                found[hypothesis.id] = f"not testable: {why}"
+    return found
+
+
+def _why_unknown(metric: str, variant: Variant, device: str, data_dir: Path | None) -> str | None:
+    train, validation, _ = count_images(variant.data, data_dir)
+    num_steps = -(-train // variant.recipe.batch_size) * variant.recipe.epochs
+    field = METRICS[metric].record or ""
+    if field.startswith("validation_") and validation == 0:
+        return f"{variant.label} has no validation images (data.validation_size is 0)"
+    if field in ("escaped", "escape_epoch") and num_steps < ESCAPE_WINDOW:
+        return f"{variant.label} trains {num_steps} steps, and an escape is told by the mean of {ESCAPE_WINDOW}"
+    if metric == "test_top5_accuracy" and (count := len(class_names(variant.data, data_dir))) <= TOP:
+        return f"{variant.label} has {count} classes, so that five guesses are always right"
+    if METRICS[metric].unit == "joules" and not device.startswith("cuda"):
+        return f"no energy is measured on {device}"
+    return None
+
+
+def largest_memory(cells: Iterable[Cell], device: str, data_dir: Path | None) -> tuple[str, int] | None:
+    """The label of the cell whose training takes the most memory, and how many bytes its tensors take at once.
+
+    Only one is counted by the formula, that which reads and writes the most values in a batch; None without cells.
+    """
+    largest: tuple[int, Cell] | None = None
+    known: dict[str, int] = {}
+    for cell in cells:
+        image = describe_data(cell.data, data_dir)
+        key = repr((cell.model.identity(), image))
+        with suppress(SpecError):
+            if key not in known:
+                counted = count_model(cell.model.name, image, **cell.model.arguments)
+                known[key] = sum(layer.num_values for layer in counted.layers)
+            values = known[key] * min(cell.recipe.batch_size, cell.recipe.micro_batch or cell.recipe.batch_size)
+            if largest is None or values > largest[0]:
+                largest = (values, cell)
+    if largest is None:
+        return None
+    cell = largest[1]
+    recipe = cell.recipe.model_copy(update={"compile": False})
+    with suppress(SpecError):
+        image = describe_data(cell.data, data_dir)
+        formula = count_memory(cell.model.name, image, recipe, device=device, **cell.model.arguments)
+        return cell.label, formula.train_peak(recipe.batch_size)
+    return None

@@ -1,0 +1,45 @@
+"""What `plan` warns of: what it can know of a run that will not come to what is wanted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nin_bench.failures import MAX_FAILURES, failures_alike
+
+if TYPE_CHECKING:
+    from nin_bench.grid import Grid
+    from nin_bench.plan import PlannedCell
+
+
+def plan_warnings(
+    grid: "Grid",
+    cells: "Sequence[PlannedCell]",
+    machine: Mapping[str, Any],
+    num_workers: int,
+    data_dir: Path | None,
+) -> Iterator[str]:
+    """A sentence for each thing that a person should know before the run."""
+    from nin_bench.checks import failing_networks, largest_memory
+    from nin_bench.progress import human_memory
+
+    wanted = {one.cell.label for one in cells if one.may_run}
+    chosen = [variant for variant in grid.variants if variant.label in wanted]
+    for label, why in failing_networks(chosen, data_dir).items():
+        yield f"warning: {label} cannot be trained, so that its cells will fail, and no others: {why}"
+    ended = [
+        (one.cell.label, one.outcome or "", one.record.attempts[-1].error)
+        for one in cells
+        if one.record is not None
+    ]
+    for sentence in failures_alike(ended):
+        yield f"warning: {sentence}; a run tries it again, and stops it after {MAX_FAILURES} more such failures"
+    unmeasured = [one.cell for one in cells if one.may_run and one.estimate.memory_bytes is None]
+    total = machine["memory_bytes"]
+    if machine["device"] == "cpu" and total and (largest := largest_memory(unmeasured, "cpu", data_dir)):
+        label, needed = largest
+        at_once = min(num_workers, len(unmeasured))
+        if needed * at_once > total:
+            yield (
+                f"warning: tensors of {label} take {human_memory(needed)} in training, and this machine has "
+                f"{human_memory(total)} for {at_once} workers; give fewer --workers, or the recipe a micro_batch"
+            )

@@ -1,0 +1,62 @@
+import pytest
+
+from nin_bench.catalog import RegistryCatalog
+from nin_bench.checks import failing_networks, largest_memory, untestable_claims
+from nin_bench.cost import count_memory
+from nin_bench.grid import Grid
+from nin_bench.models import ImageSpec
+
+GRID = """
+schema: 1
+name: tiny
+data: {{name: digits{data}}}
+recipe: {{epochs: 2, batch_size: 64, lr: 0.1}}
+seeds: 6
+models: [{{name: mlp, hidden: [16, 32]}}]
+hypotheses:
+  - {{id: a, claim: b, metric: {metric}, compare: [{{hidden: 16}}, {{hidden: 32}}], expect: greater, margin: 0}}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(metric: str = "test_accuracy", data: str = "") -> Grid:
+        (tmp_path / "grid.yaml").write_text(GRID.format(metric=metric, data=data))
+        return Grid.load(tmp_path / "grid.yaml", RegistryCatalog())
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("metric", "data", "why"),
+    [
+        ("test_accuracy", "", None),
+        ("validation_accuracy", "", None),
+        ("validation_accuracy", ", validation_size: 0", "has no validation images"),
+        ("validation_loss", ", validation_size: 0", "has no validation images"),
+        ("escape_epoch", "", None),
+        ("escape_epoch", ", train_size: 20", "trains 2 steps, and an escape is told by the mean of 20"),
+        ("escaped", ", train_size: 600", None),
+        ("test_top5_accuracy", "", None),
+        ("train_joules_per_image", "", "no energy is measured on cpu"),
+    ],
+)
+def test_a_claim_that_no_cell_can_answer_is_told(load, metric, data, why):
+    found = untestable_claims(load(metric, data), "cpu", None)
+    assert list(found) == ([] if why is None else ["a"])
+    if why:
+        assert why in found["a"]
+
+
+def test_networks_that_run_are_not_named(load):
+    assert failing_networks(load().variants, None) == {}
+
+
+def test_the_largest_memory_is_that_of_the_widest_network(load):
+    grid = load()
+    label, num_bytes = largest_memory(grid.cells, "cpu", None)
+    cell = next(cell for cell in grid.cells if cell.label == label)
+    assert cell.model.arguments["hidden"] == 32
+    formula = count_memory("mlp", ImageSpec(1, 8, 10), cell.recipe, hidden=32)
+    assert num_bytes == formula.train_peak(64)
+    assert largest_memory([], "cpu", None) is None
