@@ -1,7 +1,7 @@
 """Show how a run, a measuring or a search goes: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -49,11 +49,11 @@ def progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[Event | Sear
         yield _Lines(heading, stream)
         return
     with Progress(
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
-        # Labels are long: they have what the other columns leave, and are cut where that ends.
+        # Names are long: they have what the other columns leave, and are cut where that ends.
         TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
         expand=True,
@@ -69,6 +69,8 @@ class _Lines:
         self.stream = stream
         self.spec: SearchSpec | None = None
         self.names: dict[str, str] = {}
+        self.short_labels: dict[str, str] = {}
+        """What tells the variants apart, by their labels."""
         self.epochs: Mapping[str, int] = {}
         """Of every cell or trial that is to be trained."""
         self.left: dict[str, int] = {}
@@ -84,6 +86,7 @@ class _Lines:
                 self.say_heading()
                 for line in (*event.notes, _plan_line(event)):
                     self.say(line)
+                self.short_labels = short_labels(one.cell.label for one in event.cells)
                 todo = {one.cell.cell_id: one for one in event.cells if one.may_run}
                 self.epochs = {key: one.cell.recipe.epochs for key, one in todo.items()}
                 self.left = {key: self.epochs[key] - (one.num_epochs_saved or 0) for key, one in todo.items()}
@@ -102,14 +105,14 @@ class _Lines:
                 if event.error is not None:
                     self.say(f"{event.label}: measured no further: {event.error.splitlines()[0]}")
             case CellStarted():
-                name = f"{event.cell.label} seed {event.cell.seed}"
-                self.start(event.cell.cell_id, name, f"started on {event.device}")
+                cell = event.cell
+                self.start(cell.cell_id, cell.label, f"seed {cell.seed}", f"started on {event.device}")
             case CellResumed():
                 for line in event.notes:
                     self.say(line)
                 self.resume(event.cell, event.num_epochs, is_resumed=event.is_resumed)
             case EpochEnded():
-                self.epoch(event.cell.cell_id, event.row["epoch"], _epoch_note(event.row))
+                self.epoch(event.cell.cell_id, event.row["epoch"], *_epoch_notes(event.row))
             case LookTaken():
                 self.drop(event.unneeded)
                 self.say(f"claim {event.look.hypothesis} after {event.look.n} seeds: {event.look.verdict}")
@@ -124,15 +127,17 @@ class _Lines:
             case SearchPlanned():
                 self.say_heading()
                 self.say(_search_line(event))
+                self.short_labels = short_labels(event.labels)
                 self.spec, self.epochs, self.left = event.spec, event.epochs, dict(event.epochs)
                 self.begin("trials")
             case TrialStarted():
                 params = ", ".join(f"{name}={_short(value)}" for name, value in event.params.items())
                 how = f"started on {event.device} with {params}"
-                self.start(event.key, f"{event.label} trial {event.number}", how)
+                self.start(event.key, event.label, f"trial {event.number}", how)
             case TrialEpochEnded():
                 assert self.spec is not None
-                self.epoch(event.key, event.epoch.epoch, _value(self.spec, event.epoch.value))
+                value = event.epoch.value
+                self.epoch(event.key, event.epoch.epoch, _value(self.spec, value), _short_value(self.spec, value))
             case TrialEnded():
                 assert self.spec is not None
                 interrupted = event.result.error is not None and not event.will_retry
@@ -147,9 +152,10 @@ class _Lines:
             self.say(self.heading)
         self.heading = ""
 
-    def start(self, key: str, name: str, how: str) -> None:
-        self.names[key] = name
-        self.show_start(key, f"{name}: {how}")
+    def start(self, key: str, label: str, which: str, how: str) -> None:
+        """A cell or trial starts; `which` is its seed or its number."""
+        self.names[key] = f"{label} {which}"
+        self.show_start(key, f"{which}: {self.short_labels.get(label, label)}", how)
 
     def resume(self, cell: Cell, num_epochs: int, *, is_resumed: bool) -> None:
         key, total = cell.cell_id, cell.recipe.epochs
@@ -157,12 +163,13 @@ class _Lines:
         self.say(
             f"{self.names[key]}: {f'goes on after epoch {num_epochs}/{total}' if is_resumed else 'starts over'}"
         )
-        self.show_epoch(key, num_epochs, None)
+        self.show_epoch(key, num_epochs)
 
-    def epoch(self, key: str, number: int, note: str) -> None:
+    def epoch(self, key: str, number: int, note: str, short_note: str) -> None:
+        """An epoch was trained; the notes say what was reached, the second one where there is little room."""
         self.left[key] = self.epochs[key] - number
         self.num_epochs_seen += 1
-        self.show_epoch(key, number, note)
+        self.show_epoch(key, number, note, short_note)
 
     def end(self, key: str, outcome: str, *, again: bool, interrupted: bool) -> None:
         self.left[key] = self.epochs[key] if again else 0
@@ -182,7 +189,7 @@ class _Lines:
             return ""
         minutes = (time.monotonic() - self.started) / self.num_epochs_seen * left / 60
         if minutes < 1:
-            return "less than a minute left"
+            return "< 1 min left"
         return f"about {minutes:.0f} min left" if minutes < 100 else f"about {minutes / 60:.1f} h left"
 
     # What is shown
@@ -195,12 +202,12 @@ class _Lines:
     def begin(self, what: str) -> None:
         pass
 
-    def show_start(self, key: str, line: str) -> None:
-        self.say(line)
+    def show_start(self, key: str, short_name: str, how: str) -> None:
+        self.say(f"{self.names[key]}: {how}")
 
-    def show_epoch(self, key: str, number: int, note: str | None) -> None:
+    def show_epoch(self, key: str, number: int, note: str = "", short_note: str = "") -> None:
         """An epoch was trained; without a note, its checkpoint was found."""
-        if note is not None:
+        if note:
             self.say(f"{self.names[key]}: epoch {number}/{self.epochs[key]}, {note}")
 
     def show_end(self, key: str, line: str, *, interrupted: bool) -> None:
@@ -234,12 +241,12 @@ class _Bars(_Lines):
         if self.epochs:
             self.whole = self.bars.add_task(f"epochs of all {what}", total=sum(self.epochs.values()), note="")
 
-    def show_start(self, key: str, line: str) -> None:
-        name = escape(printable(self.names[key]))
+    def show_start(self, key: str, short_name: str, how: str) -> None:
+        name = escape(printable(short_name))
         self.bar_of[key] = self.bars.add_task(name, total=self.epochs[key], note="")
 
-    def show_epoch(self, key: str, number: int, note: str | None) -> None:
-        self.bars.update(self.bar_of[key], completed=number, note=note or "")
+    def show_epoch(self, key: str, number: int, note: str = "", short_note: str = "") -> None:
+        self.bars.update(self.bar_of[key], completed=number, note=short_note)
         self.show_whole()
 
     def show_end(self, key: str, line: str, *, interrupted: bool) -> None:
@@ -257,13 +264,27 @@ class _Bars(_Lines):
         self.samples = self.bars.add_task("samples", total=total, note="")
 
     def show_sample(self, event: SampleEnded) -> None:
-        done, name = self.num_samples - event.num_left, escape(printable(event.label))
+        name = escape(printable(self.short_labels.get(event.label, event.label)))
+        done = self.num_samples - event.num_left
         self.bars.update(self.samples, completed=done, description=name, note=event.stage)
         if not event.num_left:
             self.bars.remove_task(self.samples)
 
 
 # Events in words
+
+
+def short_labels(labels: Iterable[str]) -> dict[str, str]:
+    """Every label with what is left of it without the words that all of them share; that tells the variants apart.
+
+    >>> short_labels(["nin pointwise=1 width=0.25", "nin pointwise=2 width=0.25"])
+    {'nin pointwise=1 width=0.25': 'pointwise=1', 'nin pointwise=2 width=0.25': 'pointwise=2'}
+    """
+    words = {label: label.split() for label in labels}
+    shared = set.intersection(*map(set, words.values())) if len(words) > 1 else set()
+    short = {label: " ".join(word for word in parts if word not in shared) for label, parts in words.items()}
+    is_distinct = all(short.values()) and len(set(short.values())) == len(short)
+    return short if is_distinct else {label: label for label in words}
 
 
 def _plan_line(event: Planned) -> str:
@@ -305,9 +326,10 @@ def _outcome(event: CellEnded) -> str:
     return f"{record.outcome}{reached}{cause}{again}"
 
 
-def _epoch_note(row: Mapping[str, Any]) -> str:
-    accuracy = row.get("validation_accuracy")
-    return f"loss {row['train_loss']:.3f}" + ("" if accuracy is None else f", validation {accuracy:.1%}")
+def _epoch_notes(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What an epoch reached, whole and where there is little room."""
+    loss, accuracy = f"loss {row['train_loss']:.3f}", row.get("validation_accuracy")
+    return (loss, loss) if accuracy is None else (f"{loss}, validation {accuracy:.1%}", f"{accuracy:.1%}")
 
 
 def _trial_outcome(spec: SearchSpec, result: TrialResult, *, will_retry: bool) -> str:
@@ -325,6 +347,10 @@ def _value(spec: SearchSpec, value: float) -> str:
     if spec.objective == "validation_accuracy":
         return f"validation accuracy {value:.1%}"
     return f"validation loss {value:.3f}"
+
+
+def _short_value(spec: SearchSpec, value: float) -> str:
+    return f"{value:.1%}" if spec.objective == "validation_accuracy" else f"loss {value:.3f}"
 
 
 def _short(value: object) -> str:

@@ -103,18 +103,18 @@ def test_without_a_terminal_each_event_is_a_plain_line(clock):
         "nin head=[gap] seed 1: started on cpu",
         "nin head=[gap] seed 0: epoch 1/2, loss 2.303",
         "nin head=[gap] seed 0: epoch 2/2, loss 2.303, validation 50.0%",
-        "[1/3, less than a minute left] nin head=[gap] seed 0: trained, test accuracy 90.3%",
-        "[1/3, less than a minute left] nin head=[gap] seed 1: crashed: killed by SIGKILL: last words; will be "
+        "[1/3, < 1 min left] nin head=[gap] seed 0: trained, test accuracy 90.3%",
+        "[1/3, < 1 min left] nin head=[gap] seed 1: crashed: killed by SIGKILL: last words; will be "
         "tried again",
         "nin head=[gap] seed 2: started on cpu",
-        "[2/3, less than a minute left] nin head=[gap] seed 2: diverged: the training loss became nan at step 3",
+        "[2/3, < 1 min left] nin head=[gap] seed 2: diverged: the training loss became nan at step 3",
         "nin head=[gap] seed 1: started on cpu",
         "[2/3] nin head=[gap] seed 1: interrupted: stopped before its end",
     ]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(10, "less than a minute"), (100, "about 3 min"), (7200, "about 4.0 h")]
+    ("seconds", "told"), [(10, "< 1 min"), (100, "about 3 min"), (7200, "about 4.0 h")]
 )
 def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, told):
     stream = io.StringIO()
@@ -283,7 +283,7 @@ def test_memory_that_is_not_the_machine_s_or_not_known_is_no_warning(machine):
 # Searches
 
 SPEC = SearchSpec(space=(Range(name="lr", low=0.01, high=1.0, log=True),), trials=3)
-SEARCH = SearchPlanned(SPEC, 3, {"s 1": 2, "s 2": 2}, SLOTS)
+SEARCH = SearchPlanned(SPEC, 3, {"s 1": 2, "s 2": 2}, ["mlp hidden=16", "mlp hidden=32"], SLOTS)
 
 
 def trial(draw: int, number: int, lr: float = 0.1) -> TrialStarted:
@@ -318,18 +318,18 @@ def test_each_event_of_a_search_is_a_line(clock):
         "2 of 3 trials to run (1 done before) on 2 × cpu",
         "mlp hidden=16 trial 1: started on cpu with lr=0.0502, init=normal",
         "mlp hidden=16 trial 1: epoch 1/2, validation accuracy 77.8%",
-        "[0/2, less than a minute left] mlp hidden=16 trial 1: failed: it was killed; will be tried again",
+        "[0/2, < 1 min left] mlp hidden=16 trial 1: failed: it was killed; will be tried again",
         "mlp hidden=16 trial 2: started on cpu with lr=0.05, init=normal",
         "mlp hidden=16 trial 2: epoch 1/2, validation accuracy 77.8%",
         "mlp hidden=16 trial 2: epoch 2/2, validation accuracy 80.0%",
-        "[1/2, less than a minute left] mlp hidden=16 trial 2: validation accuracy 80.0%",
+        "[1/2, < 1 min left] mlp hidden=16 trial 2: validation accuracy 80.0%",
         "mlp hidden=16 trial 3: started on cpu with lr=1, init=normal",
         "[2/2] mlp hidden=16 trial 3: validation accuracy 40.0% (1 of 2 networks failed)",
     ]
 
 
 def test_a_lost_trial_is_not_done_and_a_pruned_one_is(clock):
-    losses = SearchPlanned(SPEC.model_copy(update={"objective": "validation_loss"}), 3, SEARCH.epochs, SLOTS)
+    losses = SearchPlanned(SPEC.model_copy(update={"objective": "validation_loss"}), 3, SEARCH.epochs, SEARCH.labels, SLOTS)
     assert lines_of(
         [
             losses,
@@ -341,7 +341,7 @@ def test_a_lost_trial_is_not_done_and_a_pruned_one_is(clock):
         ]
     )[3:] == [
         "mlp hidden=16 trial 1: epoch 1/2, validation loss 1.235",
-        "[1/2, less than a minute left] mlp hidden=16 trial 1: pruned",
+        "[1/2, < 1 min left] mlp hidden=16 trial 1: pruned",
         "mlp hidden=16 trial 2: started on cpu with lr=0.1, init=normal",
         "[1/2] mlp hidden=16 trial 2: failed: interrupted",
     ]

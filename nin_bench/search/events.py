@@ -58,6 +58,8 @@ class SearchPlanned:
     """Of all variants, those that are done too."""
     epochs: Mapping[str, int]
     """Of each trial that is left, by its key."""
+    labels: Sequence[str]
+    """Of the variants that are searched."""
     slots: Sequence[Slot]
 
 

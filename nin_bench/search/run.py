@@ -116,7 +116,9 @@ def search_grid(
             _check_known(folder, study)
         keep_search(folder, config, trains=any(study.num_done < study.spec.trials for study in studies))
         left = {key: study.epochs for study in studies for key in study.keys_left}
-        on_event(SearchPlanned(studies[0].spec, sum(study.spec.trials for study in studies), left, slots))
+        labels = [study.variant.label for study in studies]
+        num_trials = sum(study.spec.trials for study in studies)
+        on_event(SearchPlanned(studies[0].spec, num_trials, left, labels, slots))
         with _heartbeat(studies) if searcher.shares else nullcontext():
             return _Search(folder, options, on_event, studies).train(slots)
 
