@@ -16,8 +16,10 @@ from processes import linux, members_of, still_running_after
 from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench import cli
+from nin_bench.analysis.analysis import analyse
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.cli.verdicts import print_verdicts
 from nin_bench.environment import describe_machine
 from nin_bench.grid import Grid
 from nin_bench.grid.schema import grid_schema
@@ -103,6 +105,7 @@ def test_a_grid_with_a_cell_that_fails_from_end_to_end(tmp_path):
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "report: reports/tiny/full/report.md",
+        "page for a browser: reports/tiny/full/report.html",
         "results: results/tiny/full (4 trained, 2 diverged; 0 done before)",
     ]
     lines = done.stderr.splitlines()
@@ -139,6 +142,33 @@ def test_a_second_run_answers_for_failures_on_record(call):
     again = call("run", "--no-measure", "--grid", "grid.yaml", *narrowed)
     assert again.status == 1
     assert again.out.splitlines()[-1] == "results: results/tiny/full (1 diverged; 1 done before)"
+
+
+def test_every_verdict_stands_in_a_line(capsys):
+    analysis = analyse(load_results(ROOT / "results" / "reference" / "onexone" / "cpu"))
+    print_verdicts(analysis)
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading == "verdicts:"
+    for line, verdict in zip(lines, analysis.hypotheses, strict=True):
+        assert line.startswith(f"  {verdict.verdict} ")
+        assert verdict.says in line
+        assert ("(counted)" in line) == verdict.is_counted
+    # 10.7 points; the interval reaches from 1.2 to 36.2.
+    (two_beat_three,) = (line for line in lines if "than three" in line)
+    assert two_beat_three.split("  ")[1:3] == ["supported", "+10.7 points"], two_beat_three
+
+
+def test_a_run_ends_with_its_verdicts(call):
+    Path("grid.yaml").write_text(
+        GRID + "hypotheses:\n  - {id: smaller, claim: Sixteen units take fewer parameters., metric: num_params, "
+        "compare: [{name: mlp, hidden: 16}, {name: mlp, hidden: 32}], expect: less, margin: 0}\n"
+        + "  - {id: better, claim: More units are better., metric: test_accuracy, "
+        "compare: [{name: mlp, hidden: 32}, {name: mlp, hidden: 16}], expect: greater, margin: 0}\n"
+    )
+    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
+    assert [line.split()[0] for line in done.out.splitlines()] == [
+        "verdicts:", "supported", "undecided", "report:", "page", "results:",
+    ]  # fmt: skip
 
 
 def test_results_elsewhere_have_their_report_inside(call):

@@ -16,7 +16,7 @@ from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
 from nin_bench.grid import Range, SearchSpec
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import estimate_line, memory_warning, progress_on
+from nin_bench.progress import estimate_line, memory_warning, progress_on, short_labels
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.record import make_record
@@ -104,8 +104,7 @@ def test_without_a_terminal_each_event_is_a_plain_line(clock):
         "nin head=[gap] seed 0: epoch 1/2, loss 2.303",
         "nin head=[gap] seed 0: epoch 2/2, loss 2.303, validation 50.0%",
         "[1/3, < 1 min left] nin head=[gap] seed 0: trained, test accuracy 90.3%",
-        "[1/3, < 1 min left] nin head=[gap] seed 1: crashed: killed by SIGKILL: last words; will be "
-        "tried again",
+        "[1/3, < 1 min left] nin head=[gap] seed 1: crashed: killed by SIGKILL: last words; will be tried again",
         "nin head=[gap] seed 2: started on cpu",
         "[2/3, < 1 min left] nin head=[gap] seed 2: diverged: the training loss became nan at step 3",
         "nin head=[gap] seed 1: started on cpu",
@@ -113,9 +112,7 @@ def test_without_a_terminal_each_event_is_a_plain_line(clock):
     ]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(10, "< 1 min"), (100, "about 3 min"), (7200, "about 4.0 h")]
-)
+@pytest.mark.parametrize(("seconds", "told"), [(10, "< 1 min"), (100, "about 3 min"), (7200, "about 4.0 h")])
 def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, told):
     stream = io.StringIO()
     cells = [PlannedCell(cell(seed), "missing") for seed in range(3)]
@@ -237,6 +234,31 @@ def test_on_a_terminal_there_are_bars(columns):
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
 
 
+@pytest.mark.usefixtures("xterm", "clock")
+def test_eighty_columns_show_what_tells_variants_apart():
+    def variant(pointwise: int) -> Cell:
+        label = f"nin_mnist head=gap final_relu=false width=0.25 dropout=0 lr=0.01 pointwise={pointwise}"
+        return cell(4).model_copy(update={"label": label, "model": ModelSpec(name=f"m{pointwise}")})
+
+    cells = [variant(pointwise) for pointwise in (0, 1)]
+    shown = on_terminal(
+        80,
+        [
+            Planned([PlannedCell(one, "missing") for one in cells], SLOTS, []),
+            *(CellStarted(one, "cpu") for one in cells),
+            EpochEnded(cells[1], {"epoch": 1, "train_loss": 2.3026, "validation_accuracy": 0.5}),
+        ],
+    )
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert re.search(r"50\.0% +seed 4: pointwise=1 ", plain)
+    assert re.search(r"seed 4: pointwise=0 ", plain)
+
+
+def test_labels_that_would_be_alike_without_their_common_words_stay_whole():
+    assert short_labels(["a", "a b"]) == {"a": "a", "a b": "a b"}
+    assert short_labels(["one of its own"]) == {"one of its own": "one of its own"}
+
+
 @pytest.mark.usefixtures("xterm")
 def test_a_run_with_nothing_to_do_has_no_bar():
     shown = on_terminal(100, [Planned([PlannedCell(cell(0), "done", "trained")], SLOTS, [])])
@@ -329,7 +351,9 @@ def test_each_event_of_a_search_is_a_line(clock):
 
 
 def test_a_lost_trial_is_not_done_and_a_pruned_one_is(clock):
-    losses = SearchPlanned(SPEC.model_copy(update={"objective": "validation_loss"}), 3, SEARCH.epochs, SEARCH.labels, SLOTS)
+    losses = SearchPlanned(
+        SPEC.model_copy(update={"objective": "validation_loss"}), 3, SEARCH.epochs, SEARCH.labels, SLOTS
+    )
     assert lines_of(
         [
             losses,

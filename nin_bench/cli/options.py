@@ -97,4 +97,4 @@ def print_table(rows: Sequence[Sequence[str]], *, num_left: int) -> None:
             f"{cell:{'<' if index < num_left else '>'}{width}}"
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        tell("  ".join(cells))
+        tell("  ".join(cells).rstrip())

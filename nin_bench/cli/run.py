@@ -31,6 +31,7 @@ from nin_bench.cli.options import (
 )
 from nin_bench.cli.power import print_power
 from nin_bench.cli.results import report_folder
+from nin_bench.cli.verdicts import print_verdicts
 from nin_bench.cli.warnings import plan_warnings
 from nin_bench.failures import MAX_FAILURES
 
@@ -105,7 +106,11 @@ def run(
     with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
     for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
+        from nin_bench.analysis.analysis import Analysis
+
+        print_verdicts(Analysis.read(page.with_suffix(".json")))
         tell(f"report: {page}")
+        tell(f"page for a browser: {page.with_suffix('.html')}")
     _finish(summary, folder)
 
 
