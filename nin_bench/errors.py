@@ -54,6 +54,10 @@ class ResultsError(NinBenchError):
     """The results folder cannot be used: not writable, held by another run, of another grid. Exits with 2."""
 
 
+class MachineError(NinBenchError):
+    """The machine refuses what a run needs: a process, a pipe, a temporary file. Exits with 2."""
+
+
 def shown(value: object) -> str:
     """A value as an error names it: as YAML writes it, short, on one line.
 

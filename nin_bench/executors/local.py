@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from nin_bench.errors import MachineError
 from nin_bench.executors.process import POLL_SECONDS, start_process, use_short_folder
 from nin_bench.executors.protocol import Ended, Event, Message, Slot, Started, Task
 
@@ -61,6 +62,8 @@ class LocalExecutor:
     _held: Task | None = None
     """A task that waits until enough slots are free."""
     _stopping: Literal["no", "asked", "at_once"] = "no"
+    _refused: MachineError | None = None
+    """Why no worker can be started any more."""
 
     def stop(self) -> None:
         """Start nothing more and ask the workers to stop; called again, kill them. Safe in a signal handler."""
@@ -81,18 +84,20 @@ class LocalExecutor:
     def run(self, next_task: Callable[[Slot], Task | None]) -> Generator[Event, None, None]:
         """Run tasks as slots become free, and yield events in the order in which they are noticed.
 
-        See `Executor.run`.
+        See `Executor.run`. Where no worker can be started any more, those that run are asked to stop first.
+
+        Raises:
+            MachineError: the system refused a process, a pipe or a temporary file.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_WATCH, *self.preload])
-        use_short_folder()
         self._held = None
-        with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
+        with _temporary_folder() as folder:
             try:
                 while True:
-                    yield from self._fill(next_task, context, Path(folder))
+                    yield from self._fill(next_task, context, folder)
                     if not self._workers:
-                        return
+                        break
                     yield from self._receive()
                     self._enforce()
             finally:
@@ -102,6 +107,8 @@ class LocalExecutor:
                     worker.process.join()
                     worker.connection.close()
                 self._workers.clear()
+        if self._refused is not None:
+            raise self._refused
 
     def _fill(
         self, next_task: Callable[[Slot], Task | None], context: ForkServerContext, folder: Path
@@ -133,9 +140,18 @@ class LocalExecutor:
     def _start(
         self, task: Task, slots: Sequence[Slot], context: ForkServerContext, folder: Path
     ) -> _Worker | None:
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        os.close(descriptor)
-        started = start_process(task, slots, context, Path(name), is_wanted=lambda: not self.stopping)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=folder)
+            os.close(descriptor)
+            started = start_process(task, slots, context, Path(name), is_wanted=lambda: not self.stopping)
+        except (OSError, EOFError) as error:  # the end of a pipe is that of the forkserver, which could not fork
+            reason = getattr(error, "strerror", None) or "the process that starts others has died"
+            self._refused = MachineError(
+                f"no worker can be started: {reason}; end other processes or raise the limits on processes, open "
+                "files and temporary space, then run the same command again"
+            )
+            self.stop()
+            return None
         return _Worker(task, slots, *started, Path(name), time.monotonic()) if started else None
 
     def _receive(self) -> Iterator[Event]:
@@ -171,6 +187,21 @@ class LocalExecutor:
                 _kill(worker, "killed")
 
 
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder for what workers print; one that cannot be removed at the end only takes up space."""
+    try:
+        use_short_folder()
+        folder = tempfile.TemporaryDirectory(prefix="nin_bench-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise MachineError(
+            f"no temporary folder can be made: {error.strerror or error}; make space, or name another in TMPDIR, "
+            "then run the same command again"
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
 def _received(worker: _Worker) -> Iterator[Message]:
     """Receive one message; none is left once the pipe is closed."""
     try:
@@ -192,8 +223,10 @@ def _kill(worker: _Worker, why: Literal["timed_out", "killed"]) -> None:
 def _ended(worker: _Worker) -> Ended:
     worker.process.join()
     worker.connection.close()
-    output = worker.log.read_text(errors="replace").splitlines()[-OUTPUT_LINES:]
-    worker.log.unlink()
+    output: list[str] = []
+    with suppress(OSError):  # its last words are of use, and not needed
+        output = worker.log.read_text(errors="replace").splitlines()[-OUTPUT_LINES:]
+        worker.log.unlink()
     return Ended(
         key=worker.task.key,
         how="returned" if worker.returned else (worker.killed_for or "died"),

@@ -1,11 +1,14 @@
 """What forked processes do: run a grid, go on with it, and be hit by a fault meanwhile."""
 
+import ctypes
 import json
 import multiprocessing
 import os
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 import looks_cells
 import stub_cells
 from broken_disk import BrokenDisk
+from inline_executor import InlineExecutor
 
 from nin_bench import cli
 from nin_bench.catalog import RegistryCatalog
@@ -210,3 +214,53 @@ def run_command_within(place: str, file_size: int) -> None:
     if file_size:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     cli.main([*RUN, "--workers", "1", "--keep-weights"])
+
+
+# A system call that fails (the process has failing_calls.c preloaded)
+
+
+@contextmanager
+def _failing(place: str, family: str, at: int, code: int) -> Iterator[None]:
+    """Meanwhile one call of a family fails; how many there were is left in the place's file `calls`."""
+    library = ctypes.CDLL(None)
+    library.fault_arm(family.encode(), ctypes.c_long(at), code)
+    try:
+        yield
+    finally:
+        num_calls = library.fault_disarm()
+        (Path(place) / "calls").write_text(str(num_calls))
+
+
+def run_command_inline(place: str, family: str, at: int, code: int) -> None:
+    """The command line's `run` with stub cells in this process, no report; one system call of a family fails."""
+    os.chdir(place)
+    session.LocalExecutor = InlineExecutor  # type: ignore[misc]
+    run.run_grid = partial(run.run_grid, task=STUB)
+    sys.modules["nin_bench.cli.run"]._write_report = lambda folder: folder.path
+    with _failing(place, family, at, code):
+        cli.main([*RUN, "--workers", "1"])
+
+
+def run_command_with_workers(place: str, family: str, at: int, code: int, in_forkserver: bool) -> None:
+    """The same with workers; the call fails here, or in the processes that are started by this one."""
+    os.chdir(place)
+    run.run_grid = partial(run.run_grid, task=STUB)
+    sys.modules["nin_bench.cli.run"]._write_report = lambda folder: folder.path
+    if in_forkserver:
+        os.environ["FAULT"] = f"{family} {at} {code}"
+        cli.main([*RUN, "--workers", "2"])
+    with _failing(place, family, at, code):
+        cli.main([*RUN, "--workers", "2"])
+
+
+def train_with_failing_calls(place: str, family: str, at: int, code: int) -> None:
+    """Train the place's cell in this process, with a checkpoint after every step, and store its record."""
+    cell, folder = _grid(place).cells[0], results_in(place)
+    policy = CheckpointPolicy(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
+    with _failing(place, family, at, code):
+        try:
+            result = run_cell(cell, policy=policy)
+            folder.write_record(result.record)
+        except NinBenchError as refusal:
+            sys.stderr.write(f"{refusal}\n")
+            sys.exit(2)

@@ -50,11 +50,11 @@ class Forked:
 class Warm:
     """The process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str = "") -> None:
         path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent.parent), *sys.path])
         self._process = subprocess.Popen(
             [sys.executable, __file__],
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "LD_PRELOAD": preload},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -86,8 +86,13 @@ class Warm:
 
 
 @contextmanager
-def warm() -> Iterator[Warm]:
-    server = Warm()
+def warm(preload: str = "") -> Iterator[Warm]:
+    """The process that forks.
+
+    Args:
+        preload: a library that it and all of its processes have preloaded.
+    """
+    server = Warm(preload)
     try:
         yield server
     finally:

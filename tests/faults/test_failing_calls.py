@@ -1,0 +1,112 @@
+"""Every system call of a small run fails once: its end is as documented, and the next run comes to the same."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from places import ONE_NETWORK, STUBS, Place
+from processes import linux
+from scale import scaled
+from warm import Warm, warm
+
+pytestmark = [
+    linux,
+    pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, to preload calls that fail"),
+]
+
+ERRORS = [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR]
+FAMILIES = ["open", "write", "fsync", "rename", "unlink", "flock", "mkdir"]
+GRID = STUBS.replace("[8, 16, 32]", "[8, 16]")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    library = tmp_path_factory.mktemp("calls") / "failing_calls.so"
+    source = Path(__file__).with_name("failing_calls.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    with warm(str(library)) as started:
+        yield started
+
+
+def calls_of(place: Place) -> int:
+    return int((place.path / "calls").read_text())
+
+
+def check_end(status: int, printed: str, code: int) -> None:
+    """0 where what failed is tried again or not needed, 1 where a cell failed; else one line that says why."""
+    assert status in (0, 1, 2), printed
+    assert "Traceback" not in printed, printed
+    if status == 2:
+        told = printed.splitlines()[-1]
+        assert os.strerror(code) in told, printed
+        assert "; " in told, printed
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_whose_system_calls_fail(server, tmp_path, faults, family):
+    scenario = "scenarios:run_command_inline"
+    whole = Place(tmp_path / "whole", GRID)
+    assert server.run(scenario, str(whole), family, 0, 0, log=whole.log) == 0, whole.printed()
+    expected, total = whole.table(), calls_of(whole)
+    assert total > 0
+    chosen = range(1, total + 1, scaled(max(1, total // 3), 1))
+    for code in scaled(ERRORS[:2], ERRORS):
+        for at in chosen:
+            place = Place(tmp_path / f"{code}-{at}", GRID)
+            status = server.run(scenario, str(place), family, at, code, log=place.log)
+            check_end(status, place.printed(), code)
+            if list(place.path.rglob("grid.json")):
+                place.check()
+            assert server.run(scenario, str(place), family, 0, 0, log=place.log) == 0, place.printed()
+            assert place.table() == expected
+            assert place.temporary_files() == set()
+            shutil.rmtree(place.path)
+        faults(f"{family} fails with {errno.errorcode[code]}, in a run", len(chosen))
+
+
+@pytest.mark.parametrize("in_forkserver", [False, True])
+@pytest.mark.parametrize("family", ["fork", "pipe"])
+def test_a_run_that_cannot_start_processes(server, tmp_path, faults, family, in_forkserver):
+    scenario = "scenarios:run_command_with_workers"
+    whole = Place(tmp_path / "whole", GRID)
+    assert server.run(scenario, str(whole), family, 0, 0, False, log=whole.log) == 0, whole.printed()
+    expected, total = whole.table(), max(3, calls_of(whole))
+    code, injected = errno.EAGAIN if family == "fork" else errno.EMFILE, 0
+    for at in range(1, total + 1, scaled(max(1, total // 2), 1)):
+        place = Place(tmp_path / str(at), GRID)
+        process = server.start(scenario, str(place), family, at, code, in_forkserver, log=place.log)
+        status, printed = process.wait(60.0), place.printed()
+        assert status is not None, printed
+        assert process.survivors() == set()
+        # The process that starts others tells of its own death; the run's own line is the last one.
+        assert status in (0, 1, 2), printed
+        if status == 2:
+            reason = "the process that starts others has died" if in_forkserver else os.strerror(code)
+            assert re.fullmatch(f"no .* can be (started|made): {reason}; .*", printed.splitlines()[-1]), printed
+        assert server.run(scenario, str(place), family, 0, 0, False, log=place.log) == 0, place.printed()
+        assert place.table() == expected
+        injected += 1
+    where = "what a run starts" if in_forkserver else "a run"
+    faults(f"{family} fails with {errno.errorcode[code]}, in {where}", injected)
+
+
+@pytest.mark.parametrize("family", ["open", "write", "fsync", "rename", "unlink"])
+def test_a_cell_whose_system_calls_fail(server, tmp_path, faults, family):
+    scenario = "scenarios:train_with_failing_calls"
+    whole = Place(tmp_path / "whole", ONE_NETWORK)
+    assert server.run(scenario, str(whole), family, 0, 0, log=whole.log) == 0, whole.printed()
+    total = calls_of(whole)
+    chosen = range(1, total + 1, scaled(max(1, total // 2), 1))
+    for code in scaled(ERRORS[:1], ERRORS):
+        for at in chosen:
+            place = Place(tmp_path / f"{code}-{at}", ONE_NETWORK)
+            status = server.run(scenario, str(place), family, at, code, log=place.log)
+            check_end(status, place.printed(), code)
+            assert server.run(scenario, str(place), family, 0, 0, log=place.log) == 0, place.printed()
+            shutil.rmtree(place.path)
+        faults(f"{family} fails with {errno.errorcode[code]}, in a cell", len(chosen))
