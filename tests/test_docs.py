@@ -43,6 +43,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "results" / "quickstart", ignore_errors=True)
+    page = ROOT / "docs" / "own_models.md"
+    (folder / "my_nets.py").write_text("".join(blocks(page, "python")))
+    (folder / "my_grid.yaml").write_text("".join(blocks(page, "yaml")))
     grid = "experiments/quickstart.yaml"
     call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only MLP --keep-weights")
     return folder

@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nin_bench.errors import SpecError
+from nin_bench.errors import InputError, SpecError
 from nin_bench.models import (
     About,
     Argument,
@@ -25,6 +26,8 @@ from nin_bench.models import (
     resolve_arguments,
     unavailable_models,
 )
+from nin_bench.models.code import definition_digests
+from nin_bench.models.registry import own_file, use_own_models
 
 ANY_VALUE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 
@@ -107,8 +110,9 @@ def test_another_package_brings_models_by_an_entry_point(install):
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def (", "SyntaxError: "),
         (
-            "from nin_bench import register_model\n@register_model\ndef bare(image, *, width=1): ...",
-            "ValueError: model 'bare', argument 'width': annotate it as Annotated[type, About('…')]",
+            "from nin_bench import register_model\n@register_model\ndef bare(image, width=(1, 2)): ...",
+            "ValueError: model 'bare', argument 'width': <class 'tuple'> is not bool, int, float, str or a "
+            "Literal",
         ),
         (
             PLUGIN.format(name="bare").replace(" = 8", ""),
@@ -116,7 +120,8 @@ def test_another_package_brings_models_by_an_entry_point(install):
         ),
         (
             PLUGIN.format(name="bare").replace("[int,", "[bytes,"),
-            "ValueError: model 'bare', argument 'width': <class 'bytes'> is not bool, int, float or a Literal",
+            "ValueError: model 'bare', argument 'width': <class 'bytes'> is not bool, int, float, str or a "
+            "Literal",
         ),
     ],
 )
@@ -131,6 +136,87 @@ def test_a_package_whose_models_cannot_be_had_is_named_and_no_built_in_is_replac
     with pytest.raises(SpecError) as refusal:
         resolve_arguments("theirs", {})
     assert str(refusal.value).endswith(told)
+
+
+OWN = """
+from torch import nn
+
+import my_blocks
+from nin_bench import register_model
+
+
+@register_model
+def mine(image, width=8, ratio: float = 0.5, *, head="mean", bias=True):
+    return my_blocks.network(image, width)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch, spare_registry):
+    """Register the models of a user's file with this text, beside a file that it may import."""
+    monkeypatch.setenv("NIN_BENCH_MODELS", "")  # whatever is set is forgotten after the test
+    (tmp_path / "my_blocks.py").write_text(
+        "from torch import nn\n"
+        "def network(image, width):\n"
+        "    units = image.channels * image.resolution**2\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(units, width), nn.Linear(width, image.num_classes))\n"
+    )
+    path = tmp_path / "my_nets.py"
+
+    def own(text: str) -> Path:
+        path.write_text(text)
+        use_own_models(path)
+        return path
+
+    yield own
+    for name in ("own_models.my_nets", "my_blocks"):
+        sys.modules.pop(name, None)
+
+
+def test_a_users_file_brings_models_whose_arguments_are_read_from_their_defaults(own):
+    path = own(OWN)
+    assert own_file() == path
+    arguments = model_arguments("mine")
+    kinds = {name: (argument.type, argument.default) for name, argument in arguments.items()}
+    assert kinds == {"width": (int, 8), "ratio": (float, 0.5), "head": (str, "mean"), "bias": (bool, True)}
+    assert resolve_arguments("mine", {"head": "any text", "ratio": 1})["ratio"] == 1.0
+    assert build_model("mine", ImageSpec(1, 4, 3), width=5)[1].out_features == 5
+    for name, value in (("width", 1.5), ("head", 3), ("bias", 1)):
+        with pytest.raises(SpecError) as refusal:
+            resolve_arguments("mine", {name: value})
+        assert refusal.value.field == name
+    assert str(path.parent) not in sys.path
+
+
+def test_the_digest_of_a_users_model_covers_the_files_beside_it(own):
+    own(OWN)
+    definition_digests.cache_clear()
+    assert set(definition_digests("mine")) == {"my_nets.mine", "my_blocks.network"}
+    definition_digests.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("import nothing_that_exists", ":1", "ModuleNotFoundError: No module named 'nothing_that_exists'"),
+        ("x = 1\n\n1 / 0", ":3", "ZeroDivisionError: division by zero"),
+        ("def (", ":1", "SyntaxError: "),
+        ("raise SystemExit(3)", ":1", "SystemExit: 3"),
+        (OWN.replace("def mine", "def nin"), ":8", "ValueError: model 'nin' is registered twice; rename one"),
+        (OWN.replace("=True", ""), ":8", "ValueError: model 'mine', argument 'bias': give it a default"),
+    ],
+)
+def test_a_users_file_that_cannot_be_had_is_refused_at_its_line_and_leaves_nothing(
+    own, tmp_path, text, place, reason
+):
+    before = list_models()
+    with pytest.raises(InputError) as refusal:
+        own(text)
+    assert str(refusal.value).startswith(f"{tmp_path / 'my_nets.py'}{place}: cannot be imported: {reason}")
+    assert list_models() == before
+    assert own_file() is None
+    with pytest.raises(InputError, match="there is no such file"):
+        use_own_models(tmp_path / "none.py")
 
 
 def test_importing_the_registry_imports_no_torch():

@@ -15,6 +15,7 @@ from nin_bench.cli.options import (
     GridOption,
     JsonOption,
     OnlyOption,
+    OwnModelsOption,
     ProfileOption,
     ResultsOption,
     SeedsOption,
@@ -47,6 +48,7 @@ _COLUMNS = (
 
 def measure(
     grid: GridOption,
+    own_models: OwnModelsOption = None,
     profile: ProfileOption = "auto",
     overrides: SetOption = None,
     seeds: SeedsOption = None,

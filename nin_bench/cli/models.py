@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nin_bench.cli.options import JsonOption, note, print_json, print_table, tell
+from nin_bench.cli.options import JsonOption, OwnModelsOption, note, print_json, print_table, tell
 from nin_bench.errors import InputError, SpecError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def models(
         float,
         typer.Option("--memory", min=0, max=1_000_000, metavar="GB", help="Memory that a batch should fit in."),
     ] = 6.0,
+    own_models: OwnModelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the registered models with their arguments, or print one model's layers and the memory it takes."""

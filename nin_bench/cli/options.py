@@ -18,6 +18,25 @@ def _default_data_dir() -> str:
 GridOption = Annotated[
     Path, typer.Option("--grid", metavar="FILE", help="The grid: a YAML file, or the name of one that ships.")
 ]
+
+
+def _use_own_models(path: Path | None) -> Path | None:
+    if path is not None:
+        from nin_bench.models.registry import use_own_models
+
+        use_own_models(path)
+    return path
+
+
+OwnModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--models",
+        metavar="FILE.py",
+        callback=_use_own_models,
+        help="Your own Python file that registers models. It is run, with all that you may do.",
+    ),
+]
 ProfileOption = Annotated[
     str,
     typer.Option(

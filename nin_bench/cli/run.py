@@ -16,6 +16,7 @@ from nin_bench.cli.options import (
     GridOption,
     JsonOption,
     OnlyOption,
+    OwnModelsOption,
     PilotOption,
     ProfileOption,
     ResultsOption,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 def run(
     grid: GridOption,
+    own_models: OwnModelsOption = None,
     profile: ProfileOption = "auto",
     overrides: SetOption = None,
     seeds: SeedsOption = None,
@@ -116,6 +118,7 @@ def run(
 
 def plan(
     grid: GridOption,
+    own_models: OwnModelsOption = None,
     profile: ProfileOption = "auto",
     overrides: SetOption = None,
     seeds: SeedsOption = None,

@@ -12,6 +12,7 @@ from nin_bench.cli.options import (
     DeviceOption,
     GridOption,
     OnlyOption,
+    OwnModelsOption,
     ProfileOption,
     ResultsOption,
     SeedsOption,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 def search(
     grid: GridOption,
+    own_models: OwnModelsOption = None,
     profile: ProfileOption = "auto",
     overrides: SetOption = None,
     seeds: SeedsOption = None,

@@ -339,5 +339,8 @@ class GridFile(GridBody):
     """Names the results folder."""
     data: DataAxes
     models: Annotated[list[ModelEntry], Field(min_length=1)]
+    models_from: str | None = None
+    """The Python file that registers some of the models. It only says what is needed: a grid runs no code, and the
+    file is given to a command as --models."""
     profiles: dict[ProfileName, GridBody] = {}
     """By name, what is laid over the grid."""

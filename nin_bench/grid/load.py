@@ -3,6 +3,7 @@
 A list in place of a value is an axis; the grid is the product of its axes, less what `exclude` matches.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, sear
 from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
+from nin_bench.models.registry import own_file
 from nin_bench.results.artefact import Machine
 from nin_bench.results.schema import (
     Hypothesis,
@@ -119,6 +121,7 @@ class Grid:
         over = read_overrides(overrides)
         if trials is not None and "search" in root.value:
             root = root.merged(_trials(trials))
+        _check_models_from(root, path)
         file = validated(GridFile, root.merged(over), catalog)
         data, recipe = root.section("data").merged(over.section("data")), root.section("recipe")
         recipe_over = over.section("recipe")
@@ -227,6 +230,19 @@ def _planned(seeds: int | list[int] | UntilEntry) -> Sequence[int]:
     if isinstance(seeds, list):
         return seeds
     return range(seeds.at_most if isinstance(seeds, UntilEntry) else seeds)
+
+
+def _check_models_from(root: Node, path: Path) -> None:
+    """Refuse a grid whose `models_from` names another file than the one that the command was given."""
+    if not isinstance(root.value.get("models_from"), Node) or not isinstance(root.at("models_from").value, str):
+        return  # refused later, if it is wrong
+    wanted = path.parent / root.at("models_from").value
+    own = own_file()
+    if own is None or own != wanted.resolve():
+        raise root.at("models_from").error(
+            f"the grid needs the models of {wanted}, and runs no code itself; if you trust that file, add "
+            f"--models {shlex.quote(str(wanted))}"
+        )
 
 
 def _until_decided(file: GridFile, root: Node) -> UntilDecided:

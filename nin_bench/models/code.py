@@ -1,9 +1,9 @@
 """Digests of the code that builds a model, so that results of changed code are not taken for its own.
 
 What counts is all that the model's function reaches: functions, classes and constants of its module and of the
-modules of nin_bench.models that it imports (of the same package, for a model of another package), and what these
-modules do besides when they are imported. What computes nothing does not count: docstrings, comments, layout,
-annotations, and what errors say.
+modules of nin_bench.models that it imports, and what these modules do besides when they are imported. For a model
+of another package, its package takes the place of nin_bench.models; for one of a user's own file, the files beside
+it do. What computes nothing does not count: docstrings, comments, layout, annotations, and what errors say.
 """
 
 import ast
@@ -18,7 +18,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-from nin_bench.models.registry import model_function
+from nin_bench.models.registry import OWN_MODELS, model_function, own_file
 
 _REGISTRY = "nin_bench.models.registry"
 """It knows and checks models, and computes nothing of them."""
@@ -74,6 +74,9 @@ def definition_digests(model: str) -> Mapping[str, str]:
 def _counts(module: str, package: str) -> bool:
     if package == "nin_bench":
         return module.startswith("nin_bench.models") and module != _REGISTRY
+    if package == OWN_MODELS and not module.startswith(package):
+        own, beside = own_file(), getattr(sys.modules.get(module), "__file__", None)
+        return own is not None and beside is not None and Path(beside).is_relative_to(own.parent)
     return module.partition(".")[0] == package
 
 

@@ -2,18 +2,22 @@
 
 import inspect
 import math
+import os
 import pkgutil
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
-from nin_bench.errors import SpecError, shown, unknown_name
+from nin_bench.errors import InputError, SpecError, shown, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +27,12 @@ Value = bool | int | float | str | None
 
 PLUGINS = "nin_bench.models"
 """The group of entry points by which other packages name the modules that register their models."""
+
+OWN_MODELS = "own_models"
+"""The package that modules of a user's own files are named in."""
+
+_OWN_FILE = "NIN_BENCH_MODELS"
+"""The environment variable that tells workers, which inherit it, of a user's own file."""
 
 Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
 
@@ -56,7 +66,7 @@ _IMAGE_LIMITS = {
 
 @dataclass(frozen=True)
 class About:
-    """What a signature says of an argument, beside its type: ``Annotated[int, About("…", minimum=0)]``.
+    """What a signature may say of an argument, beside its type: ``Annotated[int, About("…", minimum=0)]``.
 
     The choices of a ``Literal`` need no range; null is allowed where it is the default.
     """
@@ -120,6 +130,8 @@ class Argument:
             return f"{shown(value)} is neither true nor false"
         if isinstance(value, str) and self.type is str:
             return unknown_name(self.name, value, map(str, self.choices or ()))
+        if self.type is str and self.choices is None:
+            return f"{shown(value)} is not text"
         noun = self.description.partition(",")[0]
         return f"{shown(value)} is not a {noun}; use {self.allowed}"
 
@@ -128,6 +140,8 @@ class Argument:
         """What may be given, in words: ``0 or more``, ``true or false``, ``1 or 3``."""
         if self.type is bool:
             words = "true or false"
+        elif self.type is str and self.choices is None:
+            words = "text"
         elif self.choices is not None:
             words = " or ".join([", ".join(map(str, self.choices[:-1])), str(self.choices[-1])])
         else:
@@ -151,15 +165,16 @@ def register_model(build: Builder) -> Builder: ...
 @overload
 def register_model(*, revision: int = 1) -> Callable[[Builder], Builder]: ...
 def register_model(build: Builder | None = None, *, revision: int = 1) -> Any:
-    """Make a function a model: its name is the public name, its keyword-only parameters the arguments.
+    """Make a function a model: its name is the public name, its parameters after the first are the arguments.
 
-    The function takes an `ImageSpec` and keywords, each with a default and annotated
-    ``Annotated[type, About(...)]``, where the type is bool, int, float, a ``Literal``, or one of these
-    ``| None``; it returns the network. Use it bare, or as ``@register_model(revision=2)`` once the function
-    that the model computes has changed, so that earlier results are not taken for its own.
+    The function takes an `ImageSpec` and keywords, each with a default, and returns the network. An argument's
+    type is its annotation's or, without one, its default's: bool, int, float, str, a ``Literal``, or one of these
+    ``| None``. ``Annotated[type, About(...)]`` adds a description and a range. Use it bare, or as
+    ``@register_model(revision=2)`` once the function that the model computes has changed, so that earlier results
+    are not taken for its own.
 
     Raises:
-        ValueError: the name is taken, or an argument is not declared so.
+        ValueError: the name is taken, or an argument has no default or another type.
     """
 
     def register(build: Builder) -> Builder:
@@ -173,6 +188,25 @@ def register_model(build: Builder | None = None, *, revision: int = 1) -> Any:
         return build
 
     return register if build is None else register(build)
+
+
+def use_own_models(path: Path) -> None:
+    """Register the models of a user's own file, here and in every process that is started from here on.
+
+    The file is run, like any program. Modules that lie beside it can be imported from it.
+
+    Raises:
+        InputError: there is no such file, or it cannot be imported; with the line, where one is to blame.
+    """
+    _import_families()  # first, so that a name which is taken is the file's to change
+    _import_own(path)
+    os.environ[_OWN_FILE] = str(path.resolve())
+
+
+def own_file() -> Path | None:
+    """The user's own file whose models are registered; None if there is none."""
+    path = os.environ.get(_OWN_FILE)
+    return Path(path) if path else None
 
 
 def unavailable_models() -> list[str]:
@@ -298,13 +332,44 @@ def _import_families() -> tuple[str, ...]:
                 f"models of {package} ({plugin.value}) cannot be had: {type(error).__name__}: {told}; "
                 "mend it, or uninstall it"
             )
+    if (own := own_file()) is not None:
+        _import_own(own)
     return tuple(unavailable)
+
+
+def _import_own(path: Path) -> None:
+    name = f"{OWN_MODELS}.{path.stem}"
+    if name in sys.modules:
+        return
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; give the Python file that registers the models")
+    spec = spec_from_file_location(name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    before = dict(_registered)
+    sys.modules[name] = module = module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # whatever a user's file does on import
+        del sys.modules[name]
+        _registered.clear()
+        _registered.update(before)
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        place = f"{path}:{line}" if line else str(path)
+        told = " ".join(str(error).split())
+        raise InputError(f"{place}: cannot be imported: {type(error).__name__}: {told}; mend it") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
 
 
 def _read_arguments(build: "Callable[..., nn.Module]") -> dict[str, Argument]:
     hints = get_type_hints(build, include_extras=True)
-    keywords = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {p.name: _read_argument(p.name, hints.get(p.name), p.default) for p in keywords}
+    arguments = list(inspect.signature(build).parameters.values())[1:]
+    return {p.name: _read_argument(p.name, hints.get(p.name), p.default) for p in arguments}
 
 
 class _UndeclaredError(ValueError):
@@ -312,15 +377,14 @@ class _UndeclaredError(ValueError):
 
 
 def _read_argument(name: str, hint: Any, default: Any) -> Argument:
-    if get_origin(hint) is not Annotated or not isinstance(get_args(hint)[1], About):
-        raise _UndeclaredError(f"argument {name!r}: annotate it as Annotated[type, About('…')]")
-    annotated, about = get_args(hint)[:2]
     if default is inspect.Parameter.empty:
         raise _UndeclaredError(f"argument {name!r}: give it a default")
+    annotated, *more = get_args(hint) if get_origin(hint) is Annotated else [hint or type(default)]
+    about = next((one for one in more if isinstance(one, About)), About(name))
     if get_origin(annotated) is Literal:
         choices = get_args(annotated)
         return Argument(name, type(choices[0]), default, choices, about)
     kind = next((part for part in get_args(annotated) if part is not NoneType), annotated)
-    if kind not in (bool, int, float):
-        raise _UndeclaredError(f"argument {name!r}: {kind!r} is not bool, int, float or a Literal")
+    if kind not in (bool, int, float, str):
+        raise _UndeclaredError(f"argument {name!r}: {kind!r} is not bool, int, float, str or a Literal")
     return Argument(name, kind, default, None, about)

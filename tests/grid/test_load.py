@@ -3,6 +3,7 @@ import subprocess
 import sys
 from itertools import product
 from math import prod
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,16 @@ from hypothesis import strategies as st
 from nin_bench.grid import Grid
 
 MODELS = "models: [{name: net, depth: [0, 1, 2]}, {name: flat}]\nseeds: 2\n"
+
+
+def test_a_grid_that_needs_a_file_of_models_says_how_to_give_it(load, refusal, monkeypatch):
+    text = "models_from: my nets.py\nmodels: [{name: flat}]\n"
+    monkeypatch.delenv("NIN_BENCH_MODELS", raising=False)
+    assert refusal(text).startswith("grid.yaml:4:14: models_from: the grid needs the models of ")
+    assert refusal(text).endswith("if you trust that file, add --models 'my nets.py'")
+    monkeypatch.setenv("NIN_BENCH_MODELS", str(Path("my nets.py").resolve()))
+    assert len(load(text).cells) == 1
+    assert refusal(text.replace("my nets", "other")).endswith("--models other.py")
 
 
 def planned(grid: Grid) -> list[tuple[str, int]]:
