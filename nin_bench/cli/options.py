@@ -11,7 +11,10 @@ from nin_bench.errors import printable
 
 
 def _default_data_dir() -> str:
-    path = user_cache_path("nin_bench")
+    try:
+        path = user_cache_path("nin_bench")
+    except RuntimeError:  # nobody's home
+        return "none"
     return str(Path("~", path.relative_to(Path.home())) if path.is_relative_to(Path.home()) else path)
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from nin_bench.cell import DataSpec
 from nin_bench.data.batches import ImageBatches
-from nin_bench.data.describe import check_sizes, source_of
+from nin_bench.data.describe import check_sizes, source_of, stratified
 from nin_bench.data.sources import Labelled, data_root
-from nin_bench.errors import InputError, SpecError
+from nin_bench.errors import InputError
 
 
 def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
@@ -30,9 +30,9 @@ def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
     """
     assert spec.resolution is not None, "the spec is not resolved"
     source = source_of(spec, data_dir)
-    if source.content is not None and source.content() != spec.content:
+    if source.content is not None and not source.is_kept(spec.content or "") and source.content() != spec.content:
         raise InputError(f"{spec.folder!r}: its pictures have changed since the plan; run again, or put them back")
-    root = data_root(data_dir)
+    root = data_root(data_dir) if source.needs_folder else Path()
     images, labels = source.read("train", root)
     return Dataset(
         images=torch.from_numpy(images),
@@ -108,16 +108,7 @@ class Dataset:
     def _draw(self, field: str, indices: NDArray[np.int64], size: int, seed: list[int]) -> NDArray[np.int64]:
         """Draw some of the indices, stratified; what rounding leaves goes to the largest remainders."""
         labels = self.labels.numpy()[indices]
-        available = np.bincount(labels, minlength=len(self.classes))
-        drawn, remainder = np.divmod(available * size, len(labels))
-        drawn[np.argsort(-remainder, kind="stable")[: size - drawn.sum()]] += 1
-        if not drawn.all():
-            scarce = int(np.argmin(drawn))
-            raise SpecError(
-                field,
-                f"{size} images in the classes' proportions hold none of {self.classes[scarce]!r}, which has "
-                f"{available[scarce]} of the {len(labels)} to draw from; draw more, or add images of it",
-            )
+        drawn = stratified(field, size, np.bincount(labels, minlength=len(self.classes)), self.classes)
         order = np.random.default_rng(seed).permutation(len(labels))
         chosen = [indices[order[labels[order] == label][:count]] for label, count in enumerate(drawn)]
         return np.sort(np.concatenate(chosen))

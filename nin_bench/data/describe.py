@@ -1,6 +1,10 @@
 """What is known of a spec's images without reading them: sizes, classes, defaults. Imports no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nin_bench.cell import DataSpec
 from nin_bench.data.pictures import PictureFolder
@@ -29,10 +33,15 @@ def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
     source = source_of(spec, data_dir)
     validation_size = source.validation_size if spec.validation_size is None else spec.validation_size
     check_sizes(spec.train_size, validation_size, source.num_train, len(source.classes))
+    if source.class_counts is not None:
+        _check_draws(spec.train_size, validation_size, source)
+    content = _content(spec, source)
+    if content is not None:
+        source.prepare(content)
     filled = {
         "resolution": spec.resolution or source.resolution,
         "validation_size": validation_size,
-        "content": _content(spec, source),
+        "content": content,
     }
     return spec.model_copy(update=filled)
 
@@ -113,10 +122,48 @@ def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
         classes=folder.classes,
         num_train=folder.num_train,
         num_test=folder.num_test,
+        class_counts=folder.train_counts,
         validation_size=min(5_000, max(len(folder.classes), folder.num_train // 10)),
-        read=lambda split, _root: folder.read(split, resolution),
+        read=lambda split, _root: folder.read(split, resolution, spec.content),
         content=folder.content,
+        prepare=lambda content: folder.prepare(content, resolution),
+        is_kept=lambda content: folder.is_kept(content, resolution),
     )
+
+
+def stratified(field: str, size: int, available: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
+    """How many images of each class a draw takes, in proportion, as near as whole images allow.
+
+    What rounding leaves goes to the largest remainders.
+
+    Args:
+        field: what asks for the draw, to be named in a refusal.
+        size: images to draw.
+        available: images of each class to draw from.
+        classes: their names.
+
+    Raises:
+        SpecError: some class would have none.
+    """
+    total = available.sum()
+    drawn, remainder = np.divmod(available * size, total)
+    drawn[np.argsort(-remainder, kind="stable")[: size - drawn.sum()]] += 1
+    if not drawn.all():
+        scarce = int(np.argmin(drawn))
+        raise SpecError(
+            field,
+            f"{size} images in the classes' proportions hold none of {classes[scarce]!r}, which has "
+            f"{available[scarce]} of the {total} to draw from; draw more, or add images of it",
+        )
+    return drawn
+
+
+def _check_draws(train_size: int | None, validation_size: int, source: Source) -> None:
+    """Refuse draws of which some class would have no image; it depends on no seed."""
+    available = np.array(source.class_counts, np.int64)
+    if validation_size:
+        available = available - stratified("validation_size", validation_size, available, source.classes)
+    stratified("train_size", train_size or int(available.sum()), available, source.classes)
 
 
 def check_sizes(train_size: int | None, validation_size: int, num_images: int, num_classes: int) -> None:

@@ -67,11 +67,28 @@ class Source:
     """Reads one split, given the data directory; opens no file of the other."""
     content: Callable[[], str] | None = None
     """Digests images that nobody published; None where every file is verified as it is read."""
+    prepare: Callable[[str], None] = lambda content: None
+    """Reads all images of this content once, and keeps them if that spares others the work."""
+    is_kept: Callable[[str], bool] = lambda content: False
+    """Whether all images of this content are kept."""
+    class_counts: tuple[int, ...] | None = None
+    """Training images of each class, where they are known without reading."""
+    needs_folder: bool = True
+    """Whether the data directory is looked at; a package brings some images."""
 
 
 def data_root(data_dir: Path | None) -> Path:
-    """The data directory: the one given, else NIN_BENCH_DATA, else nin_bench in the user's folder of caches."""
-    return data_dir or Path(os.environ.get("NIN_BENCH_DATA") or user_cache_path("nin_bench")).expanduser()
+    """The data directory: the one given, else NIN_BENCH_DATA, else nin_bench in the user's folder of caches.
+
+    Raises:
+        InputError: none is given, and the user has no home.
+    """
+    try:
+        return data_dir or Path(os.environ.get("NIN_BENCH_DATA") or user_cache_path("nin_bench")).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            "no folder for data: you have no home directory; give --data-dir or NIN_BENCH_DATA"
+        ) from error
 
 
 def _read_idx(dataset: str, split: Split, root: Path) -> Labelled:
@@ -205,7 +222,12 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable, or delete it") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """What is told of a file that the system refuses."""
+    return InputError(f"{path}: cannot be read ({error.strerror}); make it readable, or delete it")
 
 
 def _unpack(path: Path, content: bytes, expected: str) -> bytes:
@@ -262,6 +284,7 @@ DATASETS = {
         num_test=359,
         validation_size=200,
         read=_read_digits,
+        needs_folder=False,
     ),
 }
 """The datasets that come with a name; `image_folder` is what the user's folder holds."""

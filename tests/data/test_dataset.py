@@ -351,3 +351,23 @@ def test_digits_are_stratified_to_within_one():
     total = dataset.labels.bincount()
     assert (dataset.labels[validation].bincount() - total * 200 / 1438).abs().max() < 1
     assert np.intersect1d(train, validation).size == 0
+
+
+def test_a_class_with_too_few_pictures_to_split_is_refused_with_its_count(data_dir: Path):
+    for path in sorted((data_dir / "tiles" / "train" / "blue").iterdir())[1:]:
+        path.unlink()
+    with pytest.raises(SpecError) as refusal:
+        resolve_data(DataSpec(name="image_folder", folder="tiles", resolution=8), data_dir)
+    assert refusal.value.field == "validation_size"
+    assert "hold none of 'blue', which has 1 of" in refusal.value.message
+
+
+def test_digits_need_no_home(monkeypatch: pytest.MonkeyPatch):
+    def homeless(name: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(sources, "user_cache_path", homeless)
+    monkeypatch.delenv("NIN_BENCH_DATA", raising=False)
+    assert len(load_dataset(DIGITS, None).images) == 1438
+    with pytest.raises(InputError, match=r"no folder for data: .*; give --data-dir or NIN_BENCH_DATA"):
+        sources.data_root(None)

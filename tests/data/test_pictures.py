@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from nin_bench.data.kept import FOLDER
 from nin_bench.data.pictures import PictureFolder
 from nin_bench.errors import InputError, SpecError
 
@@ -33,7 +34,7 @@ def pets(tmp_path: Path) -> Path:
 
 
 def test_classes_are_the_sorted_folders_and_other_files_are_passed_over(pets: Path):
-    assert PictureFolder.find(pets) == PictureFolder(pets, ("cat", "dog"), num_train=4, num_test=2)
+    assert PictureFolder.find(pets) == PictureFolder(pets, ("cat", "dog"), train_counts=(2, 2), test_counts=(1, 1))
 
 
 def test_pictures_of_all_sizes_and_modes_come_as_rgb_of_one_size(pets: Path):
@@ -156,3 +157,69 @@ def test_a_test_class_that_nothing_is_trained_on_is_refused(pets: Path):
     (pets / "test/bird").mkdir()
     with pytest.raises(SpecError, match="'pets' has test/bird but no train/bird; name the classes alike in both"):
         PictureFolder.find(pets)
+
+
+# Decoded once
+
+
+def test_what_was_prepared_is_read_without_opening_a_picture(pets: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = PictureFolder.find(pets)
+    content = folder.content()
+    expected = {split: folder.read(split, 8) for split in ("train", "test")}
+    assert not folder.is_kept(content, 8)
+    folder.prepare(content, 8)
+    assert folder.is_kept(content, 8)
+    assert not folder.is_kept(content, 9)
+    monkeypatch.setattr(Image, "open", None)
+    for split, (images, labels) in expected.items():
+        again, same = folder.read(split, 8, content)
+        assert np.array_equal(again, images)
+        assert np.array_equal(same, labels)
+        again[0] = 0  # it is the reader's own
+    assert np.array_equal(folder.read("train", 8, content)[0], expected["train"][0])
+    folder.prepare(content, 8)
+
+
+def test_what_was_kept_of_other_pictures_or_is_damaged_is_passed_over_and_replaced(pets: Path):
+    folder = PictureFolder.find(pets)
+    content = folder.content()
+    folder.prepare(content, 8)
+    kept = sorted((pets.parent / FOLDER).rglob("*.npy"))
+    assert len(kept) == 2
+    damaged = bytearray(kept[1].read_bytes())
+    damaged[-1] ^= 1
+    kept[1].write_bytes(damaged)
+    assert np.array_equal(folder.read("train", 8, content)[0], folder.read("train", 8)[0])
+    picture(20, 31).save(pets / "train/cat/b.png")
+    assert not folder.is_kept(content, 8)
+    changed = folder.content()
+    assert changed != content
+    folder.prepare(changed, 8)
+    assert folder.is_kept(changed, 8)
+    assert not set(kept) & set((pets.parent / FOLDER).rglob("*.npy"))
+
+
+def test_all_pictures_that_cannot_be_read_are_told_at_once(pets: Path):
+    (pets / "train/cat/a.JPG").write_bytes(b"")
+    (pets / "test/dog/a.bmp").write_bytes(b"no picture")
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(pets / "train/dog/deep.png")
+    folder = PictureFolder.find(pets)
+    with pytest.raises(SpecError) as refusal:
+        folder.prepare(folder.content(), 8)
+    assert refusal.value.field == "folder"
+    assert refusal.value.message.startswith("3 pictures cannot be read: ")
+    for name in ("train/cat/a.JPG", "test/dog/a.bmp", "train/dog/deep.png"):
+        assert name in refusal.value.message
+    assert list((pets.parent / FOLDER).rglob("*.npy")) == []
+
+
+def test_where_nothing_can_be_kept_pictures_are_read_each_time(pets: Path):
+    (pets.parent / FOLDER).write_text("in the way")
+    folder = PictureFolder.find(pets)
+    content = folder.content()
+    folder.prepare(content, 8)
+    assert not folder.is_kept(content, 8)
+    assert np.array_equal(folder.read("train", 8, content)[0], folder.read("train", 8)[0])
+    (pets / "test/dog/a.bmp").write_bytes(b"no picture")
+    with pytest.raises(SpecError, match=r"test/dog/a\.bmp"):
+        folder.prepare(folder.content(), 8)
