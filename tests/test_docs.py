@@ -31,8 +31,10 @@ def commands(page: Path) -> list[str]:
 
 
 def nin_bench_commands() -> list[str]:
-    found = [line for page in PAGES for line in commands(page) if "-m nin_bench" in line]
-    return list(dict.fromkeys(line[line.index("python") :] for line in found))
+    """Every command of nin_bench, as `python -m nin_bench`; what changes the reader's shell is left out."""
+    lines = [line for page in PAGES for line in commands(page)]
+    found = [re.sub(r"^nin-bench (?!-)", "python -m nin_bench ", line) for line in lines]
+    return list(dict.fromkeys(line[line.index("python") :] for line in found if "-m nin_bench" in line))
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,11 @@ def call(folder: Path, command: str) -> str:
 def test_every_command_works(command: str, workplace: Path):
     # What would take minutes is narrowed.
     narrowed = {"run": "--dry-run", "search": "--dry-run", "measure": "--only MLP"}.get(command.split()[3], "")
+    new_grid = workplace / "mine.yaml"
+    if command.split()[3] == "init":
+        new_grid.unlink(missing_ok=True)
+    elif new_grid.name in command and not new_grid.exists():
+        call(workplace, "python -m nin_bench init mine")
     told = call(workplace, f"{command} {narrowed}")
     assert told.strip()
 
@@ -96,15 +103,15 @@ def test_the_readme_s_grid_loads(catalog, tmp_path: Path):
     path = tmp_path / "example.yaml"
     path.write_text(example)
     grid = Grid.load(path, catalog)
-    assert len(grid.cells) == 4 * 5
-    assert grid.baseline == "nin_mnist pointwise=2 width=0.25"
+    assert len(grid.cells) == 3 * 12
+    assert grid.baseline == "nin_mnist pointwise=1 width=0.25 dropout=0 final_relu=false"
 
 
 @pytest.mark.filterwarnings("ignore:Pandas requires version:DeprecationWarning")
-def test_the_readme_s_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    (example,) = blocks(ROOT / "README.md", "python")
+def test_the_python_that_reads_results_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    example = "\n".join(blocks(ROOT / "docs" / "results.md", "python"))
     monkeypatch.chdir(ROOT)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(example, "results.md", "exec"), {})
     assert "nin pointwise=2 head=gap" in capsys.readouterr().out
 
 
