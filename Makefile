@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: quickstart test test-faults test-long test-gpu lint check-reports audit format bench schema clean
+.PHONY: quickstart test test-faults test-long test-gpu lint check-reports audit format bench schema lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
@@ -52,22 +53,34 @@ schema: $(VENV)/installed
 	$(BIN)/python -m nin_bench schema --rebuild > $(VENV)/grid.schema.json
 	mv $(VENV)/grid.schema.json nin_bench/grid/grid.schema.json
 
-$(VENV)/installed: pyproject.toml
+# What pip is held to by the rules below. Versions in the file stay as they are, where they still fit; without the file, all are
+# the newest. What PyTorch needs for CUDA is left out: PyTorch names those versions itself.
+lock: $(VENV)/installed-lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	  --all-extras --group test --group lint --group audit pyproject.toml --output-file constraints.txt
+	grep -v -E '^(cuda|nvidia|triton)-?' constraints.txt > $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt constraints.txt
+
+$(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'  # which knows dependency groups
-	$(BIN)/python -m pip install --quiet --editable .
+	$(PIP) --editable .
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group test
+	$(PIP) --group test
 	touch $@
 
 $(VENV)/installed-lint: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group lint
+	$(PIP) --group lint
 	touch $@
 
 $(VENV)/installed-audit: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group audit
+	$(PIP) --group audit
+	touch $@
+
+$(VENV)/installed-lock: $(VENV)/installed
+	$(PIP) --group lock
 	touch $@
 
 clean:

@@ -1,12 +1,15 @@
-"""What users install: the wheel, in an empty folder."""
+"""What users install: the wheel, in an empty folder; and the versions that CI runs with."""
 
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,3 +41,15 @@ def test_a_shipped_grid_is_found_in_an_empty_folder(installed, tmp_path):
     done = subprocess.run(plan, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "to run, 0 done" in done.stdout
+
+
+def test_every_dependency_is_pinned_to_a_version_that_it_allows():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    named = [*project["project"]["dependencies"], *groups["test"], *groups["lint"], *groups["audit"]]
+    pins = {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in map(Requirement, (ROOT / "constraints.txt").read_text().splitlines())
+    }
+    for requirement in map(Requirement, named):
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, f"{requirement}: make lock"
