@@ -13,8 +13,7 @@ import yaml
 import nin_bench
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
-from nin_bench.report.build import build_report
-from nin_bench.report.search.build import build_search_report
+from nin_bench.report.build import build_report, build_search_report
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,7 +1,8 @@
 """What a page calls its variants: a model, and the fields that tell this one from its others. No label is read.
 
-A label repeats every argument that the grid writes; a name does not. A variant whose label the grid gives itself
-is called by that.
+A label repeats every argument that the grid writes; a name leaves out those that all variants of a model share, and
+those that follow from others, as a learning rate that was chosen for each. A variant whose label the grid gives
+itself is called by that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,12 +42,22 @@ class Names:
         >>> Names.of([ResolvedVariant.model_validate(one) for one in variants]).contrast("nin 2", "nin 1")
         ('pointwise=2', 'pointwise=1')
         """
-        first, second = self.fields.get(a, {}), self.fields.get(b, {})
-        differing = [name for name in first if first[name] != second.get(name)]
+        axes = self.axes.get(self.models.get(a, ""), [])
+        differing = [name for name in self._differing(a, b) if name in axes]
         if self.models.get(a) != self.models.get(b) or not differing:
             return self[a], self[b]
-        words_a, words_b = (" ".join(f"{name}={side[name]}" for name in differing) for side in (first, second))
+        words_a, words_b = (" ".join(f"{name}={self.fields[side][name]}" for name in differing) for side in (a, b))
         return words_a, words_b
+
+    def also_differing(self, a: str, b: str) -> list[str]:
+        """Fields that differ between two variants of one model, and that `contrast` does not name."""
+        same_model = self.models.get(a) == self.models.get(b)
+        axes = self.axes.get(self.models.get(a, ""), [])
+        return [name for name in self._differing(a, b) if name not in axes] if same_model else []
+
+    def _differing(self, a: str, b: str) -> list[str]:
+        first, second = self.fields.get(a, {}), self.fields.get(b, {})
+        return [name for name in first if first[name] != second.get(name)]
 
     @classmethod
     def of(cls, variants: Sequence[ResolvedVariant]) -> "Names":
@@ -60,20 +71,23 @@ class Names:
         for model, own in by_model.items():
             arguments, settings = [_arguments(one) for one in own], [_settings(one) for one in own]
             axes[model] = _axes([arguments[i] | settings[i] for i in range(len(own))])
-            told = dict.fromkeys([*_axes(arguments), *axes[model], *_differing(settings)])
+            named = dict.fromkeys([*_axes(arguments), *axes[model], *_differing(settings)])
             for variant, values in zip(own, map(dict.__or__, arguments, settings), strict=True):
-                fields[variant.label] = {name: values.get(name, "none") for name in told}
+                fields[variant.label] = {name: values.get(name, "none") for name in named}
             if shared := [f"{name}={arguments[0][name]}" for name in _shared(arguments)]:
                 not_repeated[model] = shared
-        by_label = {one.label: one.label if one.own_label else _name(one, fields[one.label]) for one in variants}
+        by_label = {
+            one.label: one.label if one.own_label else _name(one, axes[one.model.name], fields[one.label])
+            for one in variants
+        }
         if len(set(by_label.values())) < len(by_label):
             by_label = {label: label for label in by_label}
         models = {one.label: one.model.name for one in variants}
         return cls(by_label, models, {label: fields[label] for label in by_label}, axes, not_repeated)
 
 
-def _name(variant: ResolvedVariant, fields: Mapping[str, str]) -> str:
-    return " ".join([variant.model.name, *(f"{name}={value}" for name, value in fields.items())])
+def _name(variant: ResolvedVariant, axes: Sequence[str], fields: Mapping[str, str]) -> str:
+    return " ".join([variant.model.name, *(f"{name}={fields[name]}" for name in axes)])
 
 
 def _arguments(variant: ResolvedVariant) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nin_bench.analysis.cells import health, is_healthy, is_trained, metric_values, number, numbers
+from nin_bench.analysis.cells import failed, health, is_healthy, is_trained, metric_values, number, numbers
 from nin_bench.analysis.names import Names
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results
@@ -68,6 +68,8 @@ class VariantRow:
     """Of the trained: left chance level."""
     healthy: Tally
     """Of the trained: did not fail."""
+    failed: Tally
+    """Of the trained and the diverged: diverged, or ended no better than a constant guess."""
     num_params: int | None
     num_macs: int | None
     """Multiply-accumulates of one image's forward pass."""
@@ -132,6 +134,8 @@ def compare_variants(results: Results) -> list[VariantRow]:
             str(key): Spread(mean=_known(mean), sd=_known(sd), n=int(n)) for key, mean, sd, n in table.itertuples()
         }
 
+    has_failed = failed(cells)
+    num_failed, num_known = count(has_failed == 1), count(has_failed.notna())
     planned, num_trained = count(pd.Series(True, index=cells.index)), count(trained)
     escaped, are_healthy = tally(numbers(cells, "escaped")), tally(health(cells))
     num_params = numbers(cells, "num_params").groupby(variant).first()
@@ -152,6 +156,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
             trained=num_trained[key],
             escaped=escaped[key],
             healthy=are_healthy[key],
+            failed=Tally(num_failed[key], num_known[key]),
             num_params=_whole(num_params[key]),
             num_macs=_whole(num_macs[key]),
             test_accuracy=accuracy[key],

@@ -40,7 +40,7 @@ def report(
 ) -> None:
     """Write the reports of a results folder anew, of its records and of its search; or compare two folders."""
     if other is not None:
-        from nin_bench.report.compare import compare_folders
+        from nin_bench.report.build import compare_folders
 
         if check:
             raise InputError("--check is of one results folder; leave out the second, or --check")
@@ -54,8 +54,7 @@ def report(
 
 def _write_reports(folder: Path, out: Path) -> dict[str, Path]:
     """The pages that a results folder has, by what they are."""
-    from nin_bench.report.build import build_report
-    from nin_bench.report.search.build import build_search_report
+    from nin_bench.report.build import build_report, build_search_report
     from nin_bench.results import ResultsFolder
 
     searched = (folder / "search.json").exists()
@@ -229,7 +228,7 @@ def doctor(
 
 def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
     """Write the report of a results folder's search, likewise."""
-    from nin_bench.report.search.build import build_search_report
+    from nin_bench.report.build import build_search_report
 
     page = build_search_report(folder.path, out or report_folder(folder.path))
     tell(f"search report: {page}")

@@ -1,27 +1,26 @@
-"""Build a report: a pure function of an analysis, so that the same results give the same bytes."""
+"""Build reports: pure functions of an analysis, so that the same results give the same bytes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from nin_bench.analysis.analysis import Analysis, analyse
+from nin_bench.analysis.analysis import analyse
+from nin_bench.analysis.compare import compare_results
+from nin_bench.analysis.search.analysis import analyse_search
+from nin_bench.analysis.search.studies import read_search
+from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
-from nin_bench.report import cost_plots, plots
-from nin_bench.report.captions import ALL_FIGURES, describe_figure
-from nin_bench.report.effects import draw_effects, not_drawn
-from nin_bench.report.export import write_tables
-from nin_bench.report.filters import filters_of
-from nin_bench.report.glossary import explain_arguments
-from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
-from nin_bench.report.html.data import page_data
-from nin_bench.report.html.page import render_html
-from nin_bench.report.in_short import in_short
-from nin_bench.report.look import Picture
-from nin_bench.report.page import digest_of, machine_and_software, render_page, write_figures
-from nin_bench.report.reached_plot import draw_reached
-from nin_bench.report.remarks import caveats
+from nin_bench.report.blocks import Block, Page
+from nin_bench.report.export import make_folder, write_tables
+from nin_bench.report.figures import FIGURES, SEARCH_FIGURES, Drawing, figures_of, search_figures_of
+from nin_bench.report.html import render_html
+from nin_bench.report.markdown import render_markdown
+from nin_bench.report.sections import REPORT, SEARCH
+from nin_bench.report.sections.cells import cell_facts, cells
+from nin_bench.report.sections.compare import comparison
 from nin_bench.results import load_results
+
+Found = TypeVar("Found")
 
 
 def build_report(folder: Path, out: Path) -> Path:
@@ -38,66 +37,89 @@ def build_report(folder: Path, out: Path) -> Path:
         ResultsError: there is no readable grid.json, or `out` cannot be written.
     """
     analysis = analyse(load_results(folder))
-    pictures = draw_figures(analysis)
-    markdown = render_markdown(analysis, list(pictures))
-    write_figures(pictures, out / "figures", ALL_FIGURES, digest_of(analysis))
+    drawings = figures_of(analysis)
+    page = Page(f"{analysis.name} · {analysis.profile}", _blocks(REPORT, analysis))
+    _write_figures(drawings, out, [name for name, *_ in FIGURES])
     write_tables(analysis, out / "tables")
     analysis.write(out / "report.json")
-    figures = describe_figures(analysis, list(pictures))
-    write_atomically(out / "report.html", render_html(analysis, figures, markdown, page_data(analysis)))
-    page = out / "report.md"
-    write_atomically(page, markdown)
-    return page
+    listed = Page(page.title, (*page.blocks, *cells(analysis)))
+    _write(out / "report.html", listed, drawings, {"cells": cell_facts(analysis)})
+    return _write(out / "report.md", page, drawings)
 
 
-def draw_figures(analysis: Analysis) -> dict[str, Picture]:
-    """The figures that an analysis can fill, by name."""
-    rows, chance = analysis.comparison[: plots.MAX_DRAWN], analysis.chance
-    guess = loss_of_guess = None
-    if chance.accuracy is not None:
-        guess = (chance.accuracy, f"chance, {100 * chance.accuracy:.3g} %: always the commonest class")
-    if chance.loss is not None:
-        loss_of_guess = (chance.loss, f"chance, {chance.loss:.3f} nats")
-    target = analysis.target
-    drawn = {
-        "effects": draw_effects(analysis.hypotheses, analysis.names),
-        "learning_curves": plots.draw_learning_curves(analysis, "validation_accuracy", guess),
-        "training_loss": plots.draw_learning_curves(analysis, "train_loss", loss_of_guess),
-        "accuracy_against_costs": plots.draw_accuracy_against_costs(analysis),
-        "escape": draw_reached(rows, analysis.escapes, "escaped"),
-        "epochs_to_target": draw_reached(rows, target.variants, "reached") if target else None,
-        "interactions": draw_interactions(analysis.interactions),
-        "confusions": draw_confusions(notable(analysis.confusions, analysis.comparison), analysis.names),
-    }
-    for costs in analysis.costs:
-        if costs.of_grid:
-            drawn["cost_shares"] = cost_plots.draw_cost_shares(costs.rows[: plots.MAX_DRAWN])
-            drawn["roofline"] = cost_plots.draw_roofline(costs.rows[: plots.MAX_DRAWN])
-    return {name: picture for name, picture in drawn.items() if picture is not None}
-
-
-def describe_figures(analysis: Analysis, names: Sequence[str]) -> list[dict[str, str]]:
-    """Name, title and caption of each figure."""
-    return [describe_figure(name, len(analysis.comparison), len(analysis.seeds)) for name in names]
-
-
-def render_markdown(analysis: Analysis, figures: Sequence[str]) -> str:
-    """The page.
+def build_search_report(folder: Path, out: Path) -> Path:
+    """Write search.md, search.html, search.json and figures/search_*; each is seen whole or not at all.
 
     Args:
-        analysis: what it shows.
-        figures: names of the figures that were drawn.
+        folder: a results folder that was searched in, `<root>/<grid>/<profile>`.
+        out: where the report goes; a run's report may lie there too.
+
+    Returns:
+        The path of search.md.
+
+    Raises:
+        ResultsError: there is no readable search.json, or `out` cannot be written or is the folder itself, where
+            the report's search.json would take the place of the search's.
     """
-    short = in_short(analysis.hypotheses, analysis.names)
-    context: Mapping[str, Any] = {
-        **dict(analysis),
-        "analysis": analysis,
-        "arguments": explain_arguments(analysis.names),
-        "caveats": caveats(analysis),
-        "effects_not_drawn": not_drawn(analysis.hypotheses),
-        "environment": machine_and_software(analysis.setting.environment),
-        "figures": describe_figures(analysis, figures),
-        "in_short": short and asdict(short),
-        "not_repeated": analysis.names.not_repeated,
-    }
-    return render_page("report.md.j2", context, filters_of(analysis))
+    if out.resolve() == folder.resolve():
+        raise ResultsError(f"{out}: holds the search itself; give its report another --out")
+    analysis = analyse_search(read_search(folder))
+    drawings = search_figures_of(analysis)
+    page = Page(f"{analysis.name} · {analysis.profile} · search", _blocks(SEARCH, analysis))
+    _write_figures(drawings, out, [name for name, *_ in SEARCH_FIGURES])
+    analysis.write(out / "search.json")
+    _write(out / "search.html", page, drawings)
+    return _write(out / "search.md", page, drawings)
+
+
+def compare_folders(before: Path, after: Path, out: Path) -> Path:
+    """Write compare.md, compare.html and compare.json.
+
+    Args:
+        before: a results folder, A.
+        after: another, B.
+        out: where the comparison goes.
+
+    Returns:
+        The path of compare.md.
+
+    Raises:
+        ResultsError: one of them has no readable grid.json, or `out` cannot be written.
+    """
+    found = compare_results(load_results(before), load_results(after))
+    found.write(out / "compare.json")
+    a, b = found.a, found.b
+    page = Page(f"{a.name} · {a.profile} against {b.name} · {b.profile}", tuple(comparison(found)))
+    _write(out / "compare.html", page, {})
+    return _write(out / "compare.md", page, {})
+
+
+def _blocks(sections: Iterable[Callable[[Found], Sequence[Block]]], found: Found) -> tuple[Block, ...]:
+    return tuple(block for section in sections for block in section(found))
+
+
+def _write(path: Path, page: Page, drawings: Mapping[str, Drawing], data: Mapping[str, Any] | None = None) -> Path:
+    """Write a page as its suffix says."""
+    shown = page.with_figures(drawings)
+    content = render_markdown(shown, drawings) if path.suffix == ".md" else render_html(shown, drawings, data)
+    write_atomically(path, content)
+    return path
+
+
+def _write_figures(drawings: Mapping[str, Drawing], out: Path, known: Iterable[str]) -> None:
+    """Write each figure's files, and remove those of an earlier report that this one lacks.
+
+    Args:
+        drawings: by name.
+        out: the report's folder.
+        known: every name that such a report can have; other files in the folder are left alone.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    folder = out / "figures"
+    lacking = set(known) - drawings.keys()
+    make_folder(folder, without=[f"{name}.{kind}" for name in lacking for kind in ("svg", "png")])
+    for drawing in drawings.values():
+        for path, content in drawing.files().items():
+            write_atomically(out / path, content)

@@ -1,16 +1,17 @@
 """Whether a report still follows from its records: it is built anew elsewhere, and the two are held side by side.
 
-Text is compared byte for byte; of a figure the data that it was drawn from, by the digest that it carries; of
-report.html all but plotly and the pictures in it. Drawing libraries differ in bytes from version to version.
+Text is compared byte for byte; of a figure the data that it was drawn from, by the digest that it carries, in
+a page too. Drawing libraries differ in bytes from version to version.
 """
 
+import re
 from pathlib import Path
 
 from nin_bench.errors import ResultsError
-from nin_bench.report.html.page import without_libraries
 from nin_bench.report.signature import signature_of
 
-_APART = {"compare.md", "compare.json"}
+_FIGURE = re.compile(rb'<svg [^>]*?(data-digest="[0-9a-f]+")[^>]*>.*?</svg>', re.DOTALL)
+_APART = {"compare.md", "compare.html", "compare.json"}
 """A comparison with other results may lie beside a report; it does not follow from these records alone."""
 
 
@@ -55,6 +56,5 @@ def _compare(fresh: Path | None, kept: Path | None) -> str | None:
 
 
 def _ours(path: Path) -> bytes:
-    """What of a file libraries do not change."""
-    content = path.read_bytes()
-    return without_libraries(content) if path.suffix == ".html" else content
+    """What of a file libraries do not change: all but the figures of a page, of which their digests are left."""
+    return _FIGURE.sub(rb"\1", path.read_bytes()) if path.suffix == ".html" else path.read_bytes()

@@ -1,31 +1,15 @@
 """How names and numbers are written on a page. Rounding happens here and nowhere else."""
 
 import math
-import re
 from collections.abc import Iterable
+from typing import Any
 
-from nin_bench.analysis.tables import Spread
-from nin_bench.errors import printable
+from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.metrics import Unit
+from nin_bench.report.blocks import NOT_KNOWN
 
-NOT_KNOWN = "–"
 EXACT = "exact"
 """In the place of n, where what decided was counted and rests on no pairs."""
-
-_MARKUP = re.compile(r"[\\`*\[\]{}|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_BECOMES_LINK = re.compile(
-    r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)|(?<=#)(?=\d)|(?<=GH-)(?=\d)|(?<=:)(?=[\w+-]+:)", re.IGNORECASE
-)
-"""Where GitHub would go on to an address, a person, an issue or a picture (`:name:`)."""
-
-BREAK = "<!-- -->"
-"""Shows nothing, and parts what stands before it from what stands behind."""
-
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-class Markdown(str):
-    """Text that is Markdown already and must not be escaped again."""
 
 
 def shortened(text: str, limit: int) -> str:
@@ -34,17 +18,14 @@ def shortened(text: str, limit: int) -> str:
     return line if len(line) <= limit else f"{line[: limit - 2]} …"
 
 
-def escape_markdown(text: object) -> Markdown:
-    r"""Text that a Markdown table or paragraph shows letter by letter, whatever is in it.
+def sentence(text: str) -> str:
+    r"""The text on one line, with a capital letter first.
 
-    >>> escape_markdown("a|b <i>")
-    'a\\|b &lt;i&gt;'
+    >>> sentence("which one,\n  and why?")
+    'Which one, and why?'
     """
-    if isinstance(text, Markdown):
-        return text
-    escaped = _MARKUP.sub(r"\\\g<0>", printable(text))
-    escaped = re.sub("[&<>]", lambda match: _ENTITIES[match.group()], escaped)
-    return Markdown(_BECOMES_LINK.sub(BREAK, escaped))
+    line = " ".join(text.split())
+    return line[:1].upper() + line[1:]
 
 
 def human_count(count: float | None) -> str:
@@ -154,13 +135,35 @@ def metric_spread(spread: Spread, unit: Unit) -> str:
     return quantity_spread(spread).replace(" ", f" {unit} ", 1)
 
 
-def num_pairs(n: int | None) -> str:
-    """What a verdict rests on, as a table shows it.
+def tally(found: Tally) -> str:
+    """How many, of how many of which it is known.
 
-    >>> num_pairs(8), num_pairs(None)
-    ('8', 'exact')
+    >>> tally(Tally(1, 8))
+    '1 of 8'
     """
-    return EXACT if n is None else str(n)
+    return f"{found.count} of {found.of}" if found.of else NOT_KNOWN
+
+
+def mean_of(spread: Spread) -> str:
+    """A mean to three digits.
+
+    >>> mean_of(Spread(mean=71.34, sd=3.1, n=3))
+    '71.3'
+    """
+    return NOT_KNOWN if spread.mean is None else three_digits(spread.mean)
+
+
+def field_value(value: Any, name: str = "") -> str:
+    """A value of data, recipe or environment."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def number_ranges(numbers: Iterable[int]) -> str:

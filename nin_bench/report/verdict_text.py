@@ -1,13 +1,13 @@
-"""A verdict in words: a headline, and its evidence in a line. Plain text: whoever sets it on a page escapes it."""
+"""A verdict in words: a headline, the numbers it rests on, and what a reader has to know of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nin_bench.analysis.names import Names
-from nin_bench.analysis.pairs import MissingCell
-from nin_bench.analysis.verdicts import Shares, Verdict, ends_of
+from nin_bench.analysis.verdicts import Bounds, Shares, Verdict, ends_of
 from nin_bench.metrics import METRICS, Metric, Unit
+from nin_bench.report.blocks import NOT_KNOWN
 from nin_bench.report.text import human_bytes, number_ranges
 from nin_bench.report.units import Quantity, as_cells
 from nin_bench.stats import least_pairs
@@ -15,130 +15,207 @@ from nin_bench.stats import least_pairs
 CAVEATS = {
     "generalisation_gap": "A smaller gap can also mean that the network learned less; compare the accuracies.",
 }
-"""By metric, what a better value may come of beside what is meant."""
+"""What else a better value can mean, by metric."""
 
 
 @dataclass(frozen=True)
 class VerdictText:
-    """A verdict in words."""
-
-    headline: str
-    """What came of the claim, in a sentence."""
-    evidence: str
-    """The numbers that it rests on."""
-    remarks: list[str]
-    """What a reader has to know of these numbers, a sentence each."""
-
-
-def describe_verdict(verdict: Verdict, names: Names) -> VerdictText:
-    """Put a verdict and its evidence into words."""
-    wording = _Wording(verdict, METRICS[verdict.metric], *(verdict.kinds or names.contrast(*verdict.compare)))
-    less = "" if verdict.minus is None else " less {} − {}".format(*names.contrast(*verdict.minus))
-    evidence = [wording.evidence(less), *wording.points()]
-    return VerdictText(wording.headline(), " ".join(evidence), _remarks(verdict, names))
-
-
-@dataclass(frozen=True)
-class _Wording:
     """How one verdict is said."""
 
     verdict: Verdict
-    metric: Metric
-    a: str
-    """What tells A from B."""
-    b: str
+    names: Names
 
+    @property
     def headline(self) -> str:
-        verdict = self.verdict
+        """What came of the claim, in a sentence."""
+        verdict, title = self.verdict, self.title
         if verdict.verdict == "not testable":
             return f"Not testable: {verdict.reason}."
         if verdict.verdict == "undecided" or verdict.minus is not None or verdict.effect is None:
-            return self._range()
-        if verdict.factor is None and self._quantity.is_zero(verdict.effect):
-            return f"{self.a} and {self.b} have {self._side(verdict.effect)}{self._where()}."
-        apart = " of" if verdict.factor is not None else " than"
-        return f"{self.a} has {self._side(verdict.effect)}{apart} {self.b}{self._where()}."
+            return f"{self._range()}."
+        a, b = self.sides
+        if verdict.verdict == "refuted" and verdict.expect != "equivalent" and verdict.factor is None:
+            more = "more" if verdict.expect == "greater" else "less"
+            size = f"{self._margin} {more}" if verdict.margin else more
+            return f"{a} does not have {size} {title} than {b}{self._where}: {self._difference()}."
+        if verdict.expect == "equivalent" and verdict.verdict == "supported" and verdict.factor is None:
+            return f"{a} and {b} differ by less than {self._margin} in {title}{self._where}."
+        if verdict.factor is not None:
+            return f"{a} has {self._quantity.number(verdict.effect)} times the {title} of {b}{self._where}."
+        if self._quantity.is_zero(verdict.effect):
+            return f"{a} and {b} have the same {title}{self._where}."
+        return f"{a} has {self._size(verdict.effect)} {title} than {b}{self._where}."
 
-    def _range(self) -> str:
-        """What the pairs leave possible, in a sentence."""
-        verdict, least = self.verdict, least_pairs(self.verdict.level)
-        if verdict.ends is not None:
-            low, high = map(self._end, verdict.ends)
-            what = "ratio" if verdict.factor is not None else "difference"
-            title = self.title.removeprefix("of the ")
-            return f"The {what} in {title} is between {low} and {high}{self._quantity.name}{self._where()}."
-        if (verdict.n or 0) < least:
-            return (
-                f"{self._pairs()} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}."
-            )
-        return f"So many networks failed that {self._pairs()} bound nothing."
+    @property
+    def compared(self) -> str:
+        """What the effect is of: the metric, and A less or over B."""
+        verdict, sign = self.verdict, "/" if self.verdict.factor is not None else "−"
+        a, b = self.sides
+        less = "" if verdict.minus is None else " less {} − {}".format(*self.names.contrast(*verdict.minus))
+        mean = "" if verdict.over is None else f", mean over {verdict.over}"
+        return f"{self.title}: {a} {sign} {b}{less}{mean}"
 
-    def _side(self, effect: float) -> str:
-        """An effect with its direction and the metric's name."""
-        title, quantity = self.title, self._quantity
-        if self.verdict.factor is not None:
-            return f"{quantity.number(effect)} times the {title}"
-        if quantity.is_zero(effect):
-            return f"the same {title}"
-        size = f"{quantity.number(abs(effect))}{quantity.name}"
-        if self.metric.kind == "rate":
-            return f"a {title} {size} {'higher' if effect > 0 else 'lower'}"
-        return f"{size} {'more' if effect > 0 else 'fewer' if self.unit == 'count' else 'less'} {title}"
+    @property
+    def effect(self) -> str:
+        """The estimate, with its unit."""
+        return self._cells(self.verdict.effect, self.verdict.interval)[0]
+
+    @property
+    def interval(self) -> str:
+        """The interval with its level."""
+        shown = self._cells(self.verdict.effect or 0.0, self.verdict.interval)[1]
+        return NOT_KNOWN if shown is None else f"{shown} ({100 * (1 - self.verdict.level):.4g} %)"
+
+    @property
+    def claimed(self) -> str:
+        """What the claim says of the effect."""
+        factor, expect = self.verdict.factor, self.verdict.expect
+        if factor is not None:
+            return {
+                "greater": f"above ×{factor:g}",
+                "less": f"below ×1/{factor:g}",
+                "equivalent": f"×1/{factor:g} to ×{factor:g}",
+            }[expect]
+        sign = "−" if self.verdict.margin else ""
+        size = self._margin
+        return {"greater": f"above {size}", "less": f"below {sign}{size}", "equivalent": f"within ±{size}"}[expect]
+
+    @property
+    def counts(self) -> tuple[str, str]:
+        """The two numbers, where counts decide."""
+        values = self.verdict.values
+        return (self._number(values[0]), self._number(values[1])) if values else (NOT_KNOWN, NOT_KNOWN)
+
+    @property
+    def rests_on(self) -> str:
+        """The number of pairs, and the test."""
+        verdict = self.verdict
+        if verdict.verdict == "not testable" or verdict.n is None:
+            return NOT_KNOWN
+        return f"{verdict.n}{' rounds' if verdict.by_round else ''}, {verdict.test}"
+
+    @property
+    def points(self) -> str | None:
+        """A claim over an axis, value by value."""
+        points = self.verdict.points
+        if not points:
+            return None
+        said = []
+        for point in points:
+            effect, interval = self._cells(point.effect, point.interval)
+            found = f"{effect} ({interval})" if interval else effect
+            said.append(f"{point.value}: {point.verdict}, {point.reason or found}, n={point.n}")
+        level = f"{100 * (1 - points[0].level):.4g} %"
+        return f"By {self.verdict.over}, intervals of {level}: {'; '.join(said)}."
+
+    def remarks(self) -> Iterator[str]:
+        """What a reader has to know of the numbers, a sentence each."""
+        verdict = self.verdict
+        if verdict.verdict == "not testable":
+            yield self.headline
+        elif verdict.metric in CAVEATS:
+            yield CAVEATS[verdict.metric]
+        if verdict.effect is None and verdict.ends is None and verdict.verdict == "undecided":
+            yield self.headline
+        if also := self.names.also_differing(*verdict.compare):
+            yield f"The two variants also differ in {', '.join(also)}."
+        if verdict.trade_off:
+            yield "Trade-off: failures point the other way; read both."
+        if verdict.post_hoc:
+            yield "Post hoc: the claim was written or changed after training; test it anew."
+        if look := verdict.look:
+            which = f"look {look.number} of {look.total}, with the first {look.num_seeds} seeds"
+            yield f"{'Not decided yet' if verdict.early else 'Judged'} at {which}."
+        elif verdict.early:
+            yield "An early look: some planned cells have not ended."
+        if verdict.by_round:
+            yield "Measured on this machine, at this size; other machines can differ."
+        groups: dict[tuple[str, str], list[int]] = {}
+        for cell in verdict.missing:
+            groups.setdefault((cell.label, cell.reason), []).append(cell.seed)
+        for (label, reason), seeds in groups.items():
+            some = f"seed{'s' if len(seeds) > 1 else ''} {number_ranges(seeds)}"
+            yield f"Missing: {some} of {self.names[label]} ({reason})."
+        if verdict.seeds_added:
+            added = number_ranges(verdict.seeds_added)
+            yield f"Seeds added after the claim was locked do not count: {added}."
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What tells A from B."""
+        return self.verdict.kinds or self.names.contrast(*self.verdict.compare)
 
     @property
     def title(self) -> str:
         """What the effect is of, as a sentence names it."""
-        return f"of the {self.metric.title}" if self.verdict.kinds else self.metric.title
+        return f"share of the {self._metric.title}" if self.verdict.kinds else self._metric.title
 
     @property
-    def unit(self) -> Unit | None:
+    def _metric(self) -> Metric:
+        return METRICS[self.verdict.metric]
+
+    @property
+    def _unit(self) -> Unit | None:
         """The effect's unit; None for a factor."""
         return None if self.verdict.factor is not None else self.verdict.unit
 
-    def points(self) -> list[str]:
-        """A claim over an axis, value by value."""
-        verdict = self.verdict
-        if not verdict.points:
-            return []
-        said = []
-        for point in verdict.points:
-            found = point.reason or "no finite estimate"
-            if point.effect is not None:
-                effect, interval = as_cells(
-                    self.unit, point.effect, ends_of(point.interval, is_factor=self.unit is None), self._margins
-                )
-                found = f"{effect} ({interval})" if interval else effect
-            said.append(f"{point.value}: {point.verdict}, {found}, n={point.n}")
-        level = f"{100 * (1 - verdict.points[0].level):.4g} %"
-        return [f"By {verdict.over}, intervals of {level}: {'; '.join(said)}."]
+    @property
+    def _held_against(self) -> tuple[float, float]:
+        factor, margin = self.verdict.factor, self.verdict.margin or 0.0
+        return (margin, -margin) if factor is None else (factor, 1 / factor)
 
-    def evidence(self, less: str) -> str:
-        verdict, sign = self.verdict, "/" if self.verdict.factor is not None else "−"
-        mean = "" if verdict.over is None else f", mean over {verdict.over}"
-        compared = f"{self.title.removeprefix('of the ')}, {self.a} {sign} {self.b}{less}{mean}"
-        if verdict.verdict == "not testable":
-            return f"{compared}; claimed: {self._claimed()}."
-        if verdict.values is not None:
-            a, b = map(self._number, verdict.values)
-            return f"{compared}: {a} against {b}, {self._effect()}; claimed: {self._claimed()}."
-        said = [f"{compared}: {self._effect()}", f"n={verdict.n}", f"{verdict.test} test"]
-        said.append(f"claimed: {self._claimed()}")
-        for title, shares in (("failed", verdict.failed), ("lost a class", verdict.lost_classes)):
-            if shares is not None and any(shares.counts):
-                said.append(f"{title}: {self._shares(shares)}")
-        return "; ".join(said) + "."
+    @property
+    def _quantity(self) -> Quantity:
+        return Quantity.of(self._unit, self.verdict.effect or 0.0, self.verdict.ends, self._held_against)
 
-    def _effect(self) -> str:
-        """The estimate with its interval."""
-        verdict = self.verdict
-        if verdict.effect is None:
-            shown = "no finite estimate"
-        else:
-            shown, _ = as_cells(self.unit, verdict.effect, verdict.ends, self._margins)
-        if verdict.ends is None:
-            return shown
-        low, high = map(self._end, verdict.ends)
-        return f"{shown} ({100 * (1 - verdict.level):.4g} % interval {low} to {high})"
+    @property
+    def _margin(self) -> str:
+        margin, quantity = self.verdict.margin or 0.0, Quantity(self.verdict.unit, 0)
+        scaled = quantity.scale * margin
+        name = " point" if quantity.name == " points" and scaled == 1 else quantity.name if scaled else ""
+        return f"{scaled:,.6g}{name}"
+
+    @property
+    def _where(self) -> str:
+        return " on this machine" if self.verdict.by_round else ""
+
+    def _cells(self, effect: float | None, interval: Bounds | None) -> tuple[str, str | None]:
+        if effect is None:
+            return "no finite estimate" if self.verdict.verdict != "not testable" else NOT_KNOWN, None
+        return as_cells(self._unit, effect, ends_of(interval, is_factor=self._unit is None), self._held_against)
+
+    def _range(self) -> str:
+        """What the pairs leave possible."""
+        verdict, least = self.verdict, least_pairs(self.verdict.level)
+        n, what = verdict.n or 0, "round" if verdict.by_round else "seed"
+        pairs = f"{n} {what}{'' if n == 1 else 's'}"
+        if verdict.ends is not None:
+            of = "ratio" if verdict.factor is not None else "difference"
+            return f"The {of} in {self.title} is {self._between()}{self._where}"
+        if n < least:
+            return f"{pairs} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}"
+        return f"So many networks failed that {pairs} bound nothing"
+
+    def _difference(self) -> str:
+        """The difference, by its interval if it has one."""
+        effect = self.verdict.effect or 0.0
+        if self.verdict.ends is None:
+            return "the same" if self._quantity.is_zero(effect) else self._size(effect)
+        return f"the difference is {self._between()}"
+
+    def _between(self) -> str:
+        low, high = (self._end(end) for end in self.verdict.ends or ())
+        return f"between {low} and {high}{self._quantity.name}"
+
+    def _end(self, end: float) -> str:
+        if math.isinf(end):
+            return "−∞" if end < 0 else "∞"
+        return f"×{self._quantity.number(end)}" if self.verdict.factor is not None else self._quantity.signed(end)
+
+    def _size(self, effect: float) -> str:
+        """A difference with its direction."""
+        size = f"{self._quantity.number(abs(effect))}{self._quantity.name}"
+        return f"{size} {'more' if effect > 0 else 'fewer' if self._unit == 'count' else 'less'}"
 
     def _number(self, value: float) -> str:
         """A count, a size or a share."""
@@ -149,80 +226,7 @@ class _Wording:
                 return f"{100 * value:.3g} %"
         return human_bytes(value)
 
-    def _claimed(self) -> str:
-        factor, expect = self.verdict.factor, self.verdict.expect
-        if factor is not None:
-            return {
-                "greater": f"above ×{factor:g}",
-                "less": f"below ×1/{factor:g}",
-                "equivalent": f"between ×1/{factor:g} and ×{factor:g}",
-            }[expect]
-        margin = self.verdict.margin or 0.0
-        quantity = Quantity(self.verdict.unit, 0)
-        scaled = quantity.scale * margin
-        name = " point" if quantity.name == " points" and scaled == 1 else quantity.name if scaled else ""
-        size = f"{scaled:,.6g}{name}"
-        sign = "−" if margin else ""
-        return {"greater": f"above {size}", "less": f"below {sign}{size}", "equivalent": f"within ±{size}"}[expect]
 
-    def _shares(self, shares: Shares) -> str:
-        a, b = shares.counts
-        low, high = (f"{100 * end:+.0f}".replace("-", "−") for end in shares.interval)
-        return (
-            f"{a} of {shares.n} against {b} of {shares.n} (difference {low} to {high} points, exact McNemar "
-            f"p = {shares.mcnemar_p:.2g})"
-        )
-
-    def _end(self, end: float) -> str:
-        """An end of the interval, without its unit."""
-        if math.isinf(end):
-            return "−∞" if end < 0 else "∞"
-        return f"×{self._quantity.number(end)}" if self.verdict.factor is not None else self._quantity.signed(end)
-
-    def _pairs(self) -> str:
-        n, what = self.verdict.n or 0, "round" if self.verdict.by_round else "seed"
-        return f"{n} {what}{'' if n == 1 else 's'}"
-
-    def _where(self) -> str:
-        return ", on this machine, at this size" if self.verdict.by_round else ""
-
-    @property
-    def _margins(self) -> tuple[float, float]:
-        factor, margin = self.verdict.factor, self.verdict.margin or 0.0
-        return (margin, -margin) if factor is None else (factor, 1 / factor)
-
-    @property
-    def _quantity(self) -> Quantity:
-        return Quantity.of(self.unit, self.verdict.effect or 0.0, self.verdict.ends, self._margins)
-
-
-def _remarks(verdict: Verdict, names: Names) -> list[str]:
-    said = []
-    if verdict.trade_off:
-        said.append("Trade-off: failures point the other way; read both.")
-    if verdict.metric in CAVEATS and verdict.verdict != "not testable":
-        said.append(CAVEATS[verdict.metric])
-    if verdict.post_hoc:
-        said.append("Post hoc: the claim was written or changed after training; test it anew.")
-    if look := verdict.look:
-        which = f"look {look.number} of {look.total}, with the first {look.num_seeds} seeds"
-        said.append(f"{'Not decided yet' if verdict.early else 'Judged'} at {which}.")
-    elif verdict.early:
-        said.append("An early look: some planned cells have not ended.")
-    if verdict.missing:
-        said.append(_missing(verdict.missing, names))
-    if verdict.seeds_added:
-        said.append(f"Seeds added after the claim was locked do not count: {number_ranges(verdict.seeds_added)}.")
-    return said
-
-
-def _missing(cells: Sequence[MissingCell], names: Names) -> str:
-    """Name the cells that cannot be compared, by variant and reason."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for cell in cells:
-        groups.setdefault((cell.label, cell.reason), []).append(cell.seed)
-    named = (
-        f"seed{'s' if len(seeds) > 1 else ''} {number_ranges(seeds)} of {names[label]} ({reason})"
-        for (label, reason), seeds in groups.items()
-    )
-    return f"Missing: {'; '.join(named)}."
+def shares_of(shares: Shares | None) -> str:
+    """How many networks of A and of B failed, or lost a class."""
+    return NOT_KNOWN if shares is None else f"{shares.counts[0]} / {shares.counts[1]}"

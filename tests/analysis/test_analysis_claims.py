@@ -9,7 +9,7 @@ from report_fixture import COLLAPSED, locked, metrics, record, write_results
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Verdict, judge
-from nin_bench.report.verdict_text import VerdictText, describe_verdict
+from nin_bench.report.verdict_text import VerdictText
 from nin_bench.results import load_results
 
 BASE = [0.900, 0.904, 0.896, 0.902, 0.898, 0.901, 0.899, 0.903]
@@ -32,7 +32,7 @@ def judged(folder: Path, variants: dict[str, list[Any]], *claims: dict[str, Any]
 
 def words(folder: Path) -> VerdictText:
     results = load_results(folder)
-    return describe_verdict(judge(results)[0], Names.of(results.grid.variants))
+    return VerdictText(judge(results)[0], Names.of(results.grid.variants))
 
 
 SQUARE = {"a": cells(0.05), "b": cells(0.01), "c": cells(0.02), "d": cells(0.0)}
@@ -44,8 +44,7 @@ def test_an_interaction_is_a_difference_of_differences(tmp_path: Path) -> None:
     assert (more.verdict, more.test, more.n) == ("supported", "signed-rank", 8)
     assert (more.effect, more.interval) == (pytest.approx(0.02), pytest.approx((0.02, 0.02)))
     assert (more.minus, more.failed) == (("c", "d"), None)
-    text = words(tmp_path / "r")
-    assert text.evidence.startswith("test accuracy, a − b less c − d: +2.")
+    assert words(tmp_path / "r").compared == "test accuracy: a − b less c − d"
     failing = {**SQUARE, "d": [record(metrics=metrics(0.1, **COLLAPSED)), *cells(0.0)[1:]]}
     [still] = judged(tmp_path / "failing", failing, claim(minus=["c", "d"]))
     # seven of eight agree, and the sign test cuts none off at 5 %: the interval has the failure in it
@@ -79,8 +78,10 @@ def test_over_an_axis_a_claim_is_judged_for_each_value_and_for_their_mean(tmp_pa
         (1500, "supported", pytest.approx(0.04)), (6000, "refuted", pytest.approx(0.02)),
     ]  # fmt: skip
     assert [point.level for point in verdict.points] == [0.025, 0.025]
-    assert "mean over data.train_size" in words(tmp_path / "r").evidence
-    assert "By data.train_size, intervals of 97.5 %: 1500: supported, +4." in words(tmp_path / "r").evidence
+    text = words(tmp_path / "r")
+    assert text.compared == "test accuracy: a − b, mean over data.train_size"
+    assert text.points is not None
+    assert text.points.startswith("By data.train_size, intervals of 97.5 %: 1500: supported, +4.")
 
 
 def test_a_claim_over_other_values_is_another_claim(tmp_path: Path) -> None:
@@ -115,12 +116,9 @@ def test_kinds_of_layers_are_compared_by_their_shares(tmp_path: Path) -> None:
     assert (by_time.verdict, by_time.n, by_time.by_round, by_time.test) == ("supported", 6, True, "signed-rank")
     assert by_time.effect == pytest.approx(-0.4, abs=0.005)
     assert (by_margin.family_size, by_time.family_size) == (1, 1)  # counts take no share of the level
-    assert words(folder) == VerdictText(
-        headline="pointwise has 22.0 points less of the MACs per image than convolution.",
-        evidence="MACs per image, pointwise − convolution: 38 % against 60 %, −22.0 points; "
-        "claimed: below −10 points.",
-        remarks=[],
-    )
+    text = words(folder)
+    assert text.headline == "pointwise has 22.0 points less share of the MACs per image than convolution."
+    assert (text.counts, text.effect, text.claimed) == (("38 %", "60 %"), "−22.0 points", "below −10 points")
 
 
 def test_without_layer_timings_time_by_kind_is_not_testable(tmp_path: Path) -> None:

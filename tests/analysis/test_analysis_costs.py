@@ -6,7 +6,7 @@ from costs_fixture import CPU, OTHER_CPU, around, cost_entry, layer, rounds, wri
 from report_fixture import metrics, record, write_results
 
 from nin_bench.analysis.costs import CostRow, MachineCosts, compare_costs
-from nin_bench.report.remarks import describe_measuring
+from nin_bench.report.sections.costs import describe_measuring
 from nin_bench.results import Results, load_results
 
 
@@ -75,7 +75,7 @@ def test_rounds_of_two_measurings_are_not_paired(tmp_path):
         "train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes",
     }  # fmt: skip
     assert row(costs, "c").relative_to_baseline == {}
-    assert any("measured together" in remark for remark in describe_measuring(costs))
+    assert any("in the same rounds" in remark for remark in describe_measuring(costs))
 
 
 def test_without_a_baseline_nothing_is_relative(tmp_path):
@@ -116,16 +116,15 @@ def quiet(**changes: Any) -> dict[str, Any]:
         ([quiet(), quiet()], None),
         ([quiet(steal_share=None, other_cpu_share=None, throttled=None)], None),
         ([quiet(steal_share=0.2), quiet(other_cpu_share=0.06), quiet()],
-         "Something else took part in 2 of 3 measurements: other guests of its host took up to 20 % of the "
+         "2 of 3 measurements were disturbed: other guests of its host took up to 20 % of the "
          "processor's time (steal), other processes took up to 6 %."),
         ([quiet(throttled=True), quiet()],
-         "Something else took part in 1 of 2 measurements: the processor was throttled in 1."),
+         "1 of 2 measurements were disturbed: the processor was throttled in 1."),
     ],
 )  # fmt: skip
 def test_what_else_went_on_is_said_when_it_matters(tmp_path, load, said):
     remarks = describe_measuring(costs_of(folder_with(tmp_path, {"load": load})))
-    told = [remark for remark in remarks if remark.startswith("Something else")]
-    assert told == [] if said is None else told[0].startswith(said)
+    assert [remark for remark in remarks if "were disturbed" in remark] == ([] if said is None else [said])
 
 
 def test_a_machine_that_was_not_equally_fast_in_all_rounds_is_told(tmp_path):
@@ -134,8 +133,8 @@ def test_a_machine_that_was_not_equally_fast_in_all_rounds_is_told(tmp_path):
         "copy_bytes_per_second": rounds(10.0, 9.5, 9.9),
     }
     unsteady = describe_measuring(costs_of(folder_with(tmp_path, {"ceilings": ceilings}, {})))
-    (told,) = (remark for remark in unsteady if "ceilings" in remark)
-    assert told.startswith("The machine's ceilings differed by up to 25 % between rounds")
+    (said,) = (remark for remark in unsteady if "25 %" in remark)
+    assert said.startswith("The machine's highest speeds differed")
 
 
 def test_a_variant_that_could_not_be_measured_is_named(tmp_path):

@@ -49,7 +49,9 @@ def test_a_recipe_that_differs_is_named_and_is_an_axis_if_nothing_determines_it(
         variant("b", "nin", {"pointwise": 2}, recipe={"lr": 0.03}),
     ]
     names = Names.of(tuned)
-    assert names.by_label["b"] == "nin pointwise=2 lr=0.03"
+    assert names.by_label["b"] == "nin pointwise=2"
+    assert names.contrast("b", "a") == ("pointwise=2", "pointwise=1")
+    assert names.also_differing("b", "a") == ["lr"]
     assert names.axes == {"nin": ["pointwise"]}
     crossed = [*tuned, variant("c", "nin", {"pointwise": 2}, recipe={"lr": 0.1})]
     assert Names.of(crossed).axes == {"nin": ["pointwise", "lr"]}

@@ -4,8 +4,8 @@ import json
 import pytest
 from report_fixture import metrics, record, write_results
 
+from nin_bench.report.blocks import Table
 from nin_bench.report.build import build_report
-from nin_bench.report.cost_text import Table
 from nin_bench.report.export import to_latex
 
 CLAIM = {
@@ -30,29 +30,26 @@ def test_tables_hold_what_the_page_says(tmp_path):
     assert float(verdict["interval_low"]) == report["hypotheses"][0]["interval"][0]
     assert (verdict["n"], exact["n"]) == ("6", "")  # a count rests on no pairs
     in_latex = (tables / "hypotheses.tex").read_text().splitlines()[4:6]
-    assert [line.split(" & ")[-1] for line in in_latex] == ["6 \\\\", "exact \\\\"]
-    assert (tables / "learned.tex").read_text().startswith("\\begin{tabular}{lrrrrrr")
-    assert "a & 6/6 & 6/6 & 6/6 & 92.0 $\\pm$ 1.8 (n=6)" in (tables / "learned.tex").read_text()
+    assert [line.split(" & ")[-1] for line in in_latex] == ["6, signed-rank \\\\", "– \\\\"]
+    assert "\na & 92.0 $\\pm$ 1.8 (n=6) & 0 of 6 & " in (tables / "variants.tex").read_text()
 
     # tables that no longer follow are removed
     grid = json.loads((folder / "grid.json").read_text())
     (folder / "grid.json").write_text(json.dumps({**grid, "hypotheses": [], "lock": None}))
     build_report(folder, tmp_path / "report")
-    assert sorted(path.name for path in tables.iterdir()) == [
-        "comparison.csv", "learned.tex", "scores.tex", "sizes.tex", "speeds.tex",
-    ]  # fmt: skip
+    assert sorted(path.name for path in tables.iterdir()) == ["comparison.csv", "scores.tex", "variants.tex"]
 
 
 def test_a_hostile_label_steers_no_latex():
     hostile = "\\input{/etc/passwd} $x$ a_b % & # {} ~ ^ \u202e"
-    found = to_latex(Table(["variant", "a & b, %"], [[hostile, "−1 × 2"]]))
+    found = to_latex(Table(("variant", "a & b, %"), ((hostile, "−1 × 2"),)))
     assert found.splitlines() == [
         "\\begin{tabular}{lr}",
         "\\toprule",
         "variant & a \\& b, \\% \\\\",
         "\\midrule",
-        "\\textbackslash input\\{/etc/passwd\\} \\$x\\$ a\\_b \\% \\& \\# \\{\\} \\textasciitilde \\space "
-        "\\textasciicircum \\space \\textbackslash u202e & $-$1 $\\times$ 2 \\\\",
+        "\\textbackslash{}input\\{/etc/passwd\\} \\$x\\$ a\\_b \\% \\& \\# \\{\\} \\textasciitilde{} "
+        "\\textasciicircum{} \\textbackslash{}u202e & $-$1 $\\times$ 2 \\\\",
         "\\bottomrule",
         "\\end{tabular}",
     ]

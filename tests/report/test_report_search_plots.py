@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
+from nin_bench.report.search.build import draw_figures
 from search_fixture import (
     RATES,
     Made,
@@ -21,7 +22,6 @@ from nin_bench.analysis.search.rates import rate_curves, search_axis
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.report.look import Picture
 from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.search.build import draw_figures
 from nin_bench.report.search.plot_curves import draw_curves
 from nin_bench.report.search.plots import draw_learning
 

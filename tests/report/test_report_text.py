@@ -42,35 +42,6 @@ def test_quantities_keep_three_digits():
     assert text.quantity_spread(Spread(mean=0.0, sd=0.0, n=2)) == "0.00 ± 0.00 (n=2)"
 
 
-@pytest.mark.parametrize(
-    ("name", "escaped"),
-    [
-        ("nin pointwise=2 head=gap", "nin pointwise=2 head=gap"),
-        ("class_pointwise=1", "class_pointwise=1"),  # GitHub takes no emphasis from within a word
-        ("_hidden_", r"\_hidden\_"),
-        ("a|b", r"a\|b"),
-        ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
-        ("x\n# y", r"x\\n\# y"),
-        ("`*[](u)", r"\`\*\[\](u)"),
-        ("\u202eabc", r"\\u202eabc"),
-        ("http://e.com", "http:<!-- -->//e.com"),
-        ("www.e.com", "www<!-- -->.e.com"),
-        ("a@e.com or @somebody", "a@<!-- -->e.com or @<!-- -->somebody"),
-        ("#12, GH-34 and gh-5", r"\#<!-- -->12, GH-<!-- -->34 and gh-<!-- -->5"),
-        (":smile: at 10:30", ":<!-- -->smile: at 10:30"),
-        ("$1$", r"\$1\$"),
-    ],
-)
-def test_names_are_shown_letter_by_letter(name, escaped):
-    assert text.escape_markdown(name) == escaped
-
-
-def test_markdown_is_not_escaped_twice():
-    once = text.escape_markdown("a|b")
-
-    assert text.escape_markdown(once) == once
-
-
 def test_number_ranges_join_runs_of_three():
     assert text.number_ranges([4, 0, 1, 2]) == "0–2, 4"
     assert text.number_ranges([0, 1]) == "0, 1"

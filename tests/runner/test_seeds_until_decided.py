@@ -17,7 +17,7 @@ from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell
-from nin_bench.report.verdict_text import describe_verdict
+from nin_bench.report.verdict_text import VerdictText
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.events import CellEnded, CellStarted, Event, LookTaken, Planned
@@ -89,7 +89,9 @@ def test_variants_are_trained_until_no_open_primary_claim_needs_them(bench):
         "wider": ("supported", 12, 2), "widest": ("undecided", 16, 3), "aside": ("undecided", 8, 1),
     }  # fmt: skip
     names = Names.of(bench.folder.read_grid().variants)
-    assert "Judged at look 2 of 3, with the first 12 seeds." in str(describe_verdict(verdicts["wider"], names))
+    assert "Judged at look 2 of 3, with the first 12 seeds." in list(
+        VerdictText(verdicts["wider"], names).remarks()
+    )
     assert verdicts["wider"].level == pytest.approx(0.05 / 2 * 0.05)
     assert verdicts["aside"].level == pytest.approx(0.05 * 0.10)
 

@@ -5,11 +5,9 @@ import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
-from matplotlib.image import imread
 from report_fixture import learning, metrics, record, write_results
 from search_fixture import (
     RATES,
@@ -23,10 +21,9 @@ from search_fixture import (
     write_two_parameters,
 )
 
-from nin_bench.errors import ResultsError
-from nin_bench.report.build import build_report
-from nin_bench.report.search.build import FIGURES, build_search_report
-from nin_bench.report.text import printable
+from nin_bench.errors import ResultsError, printable
+from nin_bench.report.build import build_report, build_search_report
+from nin_bench.report.figures import SEARCH_FIGURES
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,56 +52,31 @@ def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
 
     assert path == tmp_path / "report" / "search.md"
     assert page.startswith("# lr_search · cpu · search\n\n**Question.** Which learning rate suits each network?\n")
-    assert "6 trials of 12 epochs on 2 seeds, sampler grid, pruner none." in page
     assert "\na has the highest validation accuracy in %, 86.0 ± 1.4 (n=2) with lr 0.0631.\n" in page
     assert (
-        "| a | lr 0.0631 | 86.0 ± 1.4 (n=2) | 6/6 | none |\n"
-        "| b\\|c | lr 0.001 (arbitrary) | – | 6/6 | nothing learned |\n"
+        "| a | lr 0.0631 | 86.0 ± 1.4 (n=2) | 6 of 6 | none |\n"
+        "| b\\|c | lr 0.001 (arbitrary) | – | 6 of 6 | nothing learned |\n"
     ) in page
-    assert "- b\\|c: none of its 6 complete trials learned (6 at chance level), so its best is arbitrary" in page
     # within one point of .86: the .6 decades down to .85, and some of those up to where one did not learn
-    assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.60–1.20 decades | 80 % (39–96 %) | 6 | 4 |\n" in page
-    assert "| b\\|c | 2,000 | – | – | – | 0 % (0–41 %) | 6 | – |\n" in page
-    assert (
-        "- At a learning rate drawn at random, a is the likeliest to learn, 80 % (95 % interval 39 to 96 %, "
-        "6 values tried), and b\\|c the least likely, 0 % (95 % interval 0 to 41 %, 6 values tried). "
-        "The two intervals overlap"
-    ) in page
+    assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.60–1.20 decades | 80 % (39 to 96 %) | 6 | 4 |\n" in page
+    assert "| b\\|c | 2,000 | – | – | – | 0 % (0 to 41 %) | 6 | – |\n" in page
     # worth .70 .80 .85 .86 .425 0
     assert "| variant | k = 1 | k = 2 | k = 4 | k = 6 |\n|---|---:|---:|---:|---:|\n| a | 60.6 | 79.5 |" in page
-    assert "| a | 6/6 | 0 | 1 | 1 | 1 | ≥ 144 | ≥ 9.0 | 80 (at most 80, n=6) |\n" in page
+    assert "| a | 6 of 6 | 0 | 1 | 1 | 1 | ≥ 144 | ≥ 9.0 | 80 (at most 80, n=6) |\n" in page
     assert "| Searched | lr 0.001 to 1 on a log scale |\n" in page
-    assert "optuna-dashboard sqlite:///RESULTS_DIR/studies.db    # where the search ran" in page
+    assert "optuna-dashboard sqlite:///RESULTS_DIR/studies.db\n" in page
     assert "- a: lr_search/cpu/v00\n" in page
-    assert "Importance of each parameter" not in page
     assert re.findall("^## (.+)$", page, re.MULTILINE) == [
-        "Best recipe of each variant",
-        "How easy each is to tune",
-        "Figures",
-        "Expected best of k trials",
-        "Budget",
-        "Setting",
-        "Caveats",
-        "Look at the studies yourself",
-        "How to make this page again",
-    ]
+        "Warnings", "How easy each is to tune", "Budget", "Setting", "Look at the studies yourself",
+    ]  # fmt: skip
+    assert (tmp_path / "report" / "search.html").read_text().count("<h2") == 5
 
 
 def test_every_figure_on_the_page_exists(showcase: Path) -> None:
-    named = re.findall(r"\((figures/[^)]+)\)", (showcase / "search.md").read_text())
-    assert [Path(name).stem for name in named[::2]] == list(FIGURES)
+    named = re.findall(r"\(figures/(\w+).svg\)", (showcase / "search.md").read_text())
+    assert sorted({*named}) == sorted(name for name, *_ in SEARCH_FIGURES)
     for name in named:
-        assert (showcase / name).stat().st_size > 5_000
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_figures_are_drawn(showcase: Path, name: str) -> None:
-    figures = showcase / "figures"
-    svg, pixels = (figures / f"{name}.svg").read_bytes(), imread(figures / f"{name}.png")[..., :3]
-    assert 0.01 < (pixels.min(axis=-1) < 0.9).mean() < 0.6
-    assert pixels.shape[1] == 1800
-    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
-    assert b"<dc:date>" not in svg
+        assert (showcase / "figures" / f"{name}.svg").stat().st_size > 5_000
 
 
 def test_json_holds_the_page_unrounded(tmp_path: Path) -> None:
@@ -132,7 +104,7 @@ def test_the_same_studies_give_the_same_bytes_wherever_they_lie(tmp_path: Path) 
         build_search_report(folder, tmp_path / place / "report")
     first, second = tmp_path / "here" / "report", tmp_path / "else/where" / "report"
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(files) == 10
+    assert {path.name for path in files} >= {"search.md", "search.html", "search.json", "search_curves.svg"}
     for name in files:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
@@ -156,8 +128,6 @@ def test_a_loss_is_given_in_nats(tmp_path: Path) -> None:
         tmp_path / "s", {"a": trials}, trials=3, objective="validation_loss", direction="minimize"
     )
     page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "The best has the lowest validation loss, mean over its seeds.\n" in page
-    assert "A seed that diverged or ended at chance level counts as ten times the loss of a guess.\n" in page
     assert "\na has the lowest validation loss in nats, 0.500 ± 0.000 (n=2) with lr 0.00398.\n" in page
     assert "| a | 8.133 | 0.633 | 0.500 |\n" in page
 
@@ -166,9 +136,7 @@ def test_a_pruner_is_said_with_what_was_spent(tmp_path: Path) -> None:
     trials = [trial(0, {"lr": 0.1}, [0.9, 0.9]), pruned(1, {"lr": 0.01}, [0.5, 0.5])]
     folder = write_search(tmp_path / "s", {"a": trials}, trials=2, pruner="median", storage="postgresql")
     page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "2 trials of at most 12 epochs" in page
-    assert "| a | 1/2 | 1 | 0 | 0 | 0 | 32 |" in page
-    assert "- Pruned trials are on no curve, and not in the expected best" in page
+    assert "| a | 1 of 2 | 1 | 0 | 0 | 0 | 32 |" in page
     assert "| variant | k = 1 |\n|---|---:|\n| a | 90.0 |\n" in page
     assert "optuna-dashboard STORAGE\n" in page
     assert "STORAGE is the postgresql address" in page
@@ -195,7 +163,8 @@ def test_hostile_names_neither_run_nor_break_a_table(tmp_path: Path) -> None:
     assert not re.search('<(script|b>|img (?!src="figures/))', html)
     assert 'href="http' not in html
     assert re.findall("<h1>(.*)</h1>", html) == ["lr_search · cpu · search"]
-    assert first_cells[: 3 * len(names)] == [printable(name) for name in names] * 3
+    shown = [printable(re.sub(r"\s*\n\s*", " ", name)) for name in names]
+    assert first_cells[: 3 * len(names)] == shown * 3
     assert len(re.findall(r"<table>", html)) == 4
 
 
@@ -203,20 +172,18 @@ def test_hostile_names_neither_run_nor_break_a_table(tmp_path: Path) -> None:
 def test_nothing_complete_is_said(tmp_path: Path, studies: dict[str, Any]) -> None:
     page = build_search_report(write_search(tmp_path / "s", studies), tmp_path / "report").read_text()
     assert "**No trial has learned anything yet: there is nothing to choose.**" in page
-    assert "| a | – | – | 0/6 | no trial completed |" in page
-    assert "None: no trial holds anything to draw." in page
+    assert "| a | – | – | 0 of 6 | no trial completed |" in page
     assert "How easy each is to tune" not in page
-    assert "Expected best of k" not in page
+    assert "k = 1" not in page
     read_strictly(tmp_path / "report" / "search.json")
 
 
 def test_one_trial_makes_a_whole_page(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "s", {"a": [trial(0, {"lr": 0.1}, [0.9])]}, trials=1, seeds=[10_000])
     page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "1 trial of 12 epochs on 1 seed, sampler" in page
-    assert "| a | lr 0.1 | 90.0 (n=1) | 1/1 | none |\n" in page
+    assert "| a | lr 0.1 | 90.0 (n=1) | 1 of 1 | none |\n" in page
     assert page.count("Every trial trained one seed") == 1
-    assert "| a | 1,000 | 0.1 | 90.0 (n=1) | – | 100 % (21–100 %) | 1 | 1 |\n" in page
+    assert "| a | 1,000 | 0.1 | 90.0 (n=1) | 100 % (21 to 100 %) | 1 | 1 |\n" in page
 
 
 def test_a_seed_that_fell_back_to_chance_level_has_not_learned(tmp_path: Path) -> None:
@@ -235,17 +202,10 @@ def test_names_say_only_what_tells_variants_apart(tmp_path: Path) -> None:
     labels = ["nin pointwise=0 width=0.25", "nin pointwise=1 width=0.25"]
     folder = write_search(tmp_path / "s", dict.fromkeys(labels, sweep([0.8] * 6)))
     page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "Names say only what tells variants apart. Left out of them: nin width=0.25.\n" in page
     assert "\n| nin pointwise=0 | lr 0.001 |" in page
     assert "- nin pointwise=0: its best learning rate" in page
     assert "- **pointwise**: " in page
-    assert "width=0.25" not in page.partition("Left out of them: nin width=0.25.")[2]
-
-
-def test_trials_as_long_as_each_run_are_said(tmp_path: Path) -> None:
-    folder = write_search(tmp_path / "s", {"a": sweep([0.8] * 6)}, epochs=None)
-    page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "6 trials of as many epochs as a run on 2 seeds" in page
+    assert page.count("width=0.25") == 1
 
 
 def test_without_a_number_to_search_there_is_no_curve(tmp_path: Path) -> None:
@@ -253,7 +213,7 @@ def test_without_a_number_to_search_there_is_no_curve(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "s", {"a": trials}, space={"init": ["default", "normal"]}, trials=2)
     page = build_search_report(folder, tmp_path / "report").read_text()
     assert "How easy" not in page
-    assert sorted(path.stem for path in (tmp_path / "report" / "figures").glob("*.png")) == ["search_budget"]
+    assert [path.stem for path in (tmp_path / "report" / "figures").glob("*.svg")] == ["search_budget"]
 
 
 def test_variants_that_differ_in_more_than_the_search_are_told(tmp_path: Path) -> None:
@@ -263,8 +223,8 @@ def test_variants_that_differ_in_more_than_the_search_are_told(tmp_path: Path) -
         recipes={"b": {"lr": 0.5, "batch_size": 64}},
     )
     page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "- recipe: batch_size 32 for a\n- recipe: batch_size 64 for b\n" in page
-    assert "recipe: lr" not in page  # which is searched
+    assert "| batch_size | 32 | a |\n| batch_size | 64 | b |\n" in page
+    assert "| lr | " not in page  # which is searched
 
 
 def test_what_was_left_out_is_named(tmp_path: Path) -> None:
@@ -304,7 +264,7 @@ def test_it_does_not_wait_for_torch(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from nin_bench.report.search.build import build_search_report
+from nin_bench.report.build import build_search_report
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.analysis.search.warnings import search_warnings
 
@@ -320,7 +280,7 @@ assert not {"torch", "torchvision"} & set(sys.modules)
 def test_the_showcase_is_read_in_the_grid_s_order(tmp_path: Path) -> None:
     folder = write_search_showcase(tmp_path / "s")
     page = build_search_report(folder, tmp_path / "report").read_text()
-    table = page[page.index("| variant | best |") : page.index("### Warnings")]
+    table = page[page.index("| variant | best |") : page.index("## ")]
     assert re.findall(r"^\| (\S+)", table, re.MULTILINE)[1:] == [
         *["nin"] * 5,
         "alexnet",

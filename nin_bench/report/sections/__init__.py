@@ -1,0 +1,32 @@
+"""The sections of every page: a function each, from an analysis to blocks. A page is the list of its sections."""
+
+from collections.abc import Callable, Sequence
+
+from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.search.analysis import SearchAnalysis
+from nin_bench.report.blocks import Block
+from nin_bench.report.sections import claims, costs, networks, search, setting, summary
+
+REPORT: Sequence[Callable[[Analysis], list[Block]]] = (
+    summary.summary,
+    claims.claims,
+    networks.scores,
+    networks.failures,
+    networks.interactions,
+    networks.confusions,
+    networks.published,
+    costs.costs,
+    networks.curves,
+    setting.setting,
+    setting.how_to_read,
+)
+"""The sections of a report, in the page's order."""
+
+SEARCH: Sequence[Callable[[SearchAnalysis], list[Block]]] = (
+    search.best,
+    search.ease,
+    search.budget,
+    search.importance,
+    search.setting,
+)
+"""The sections of a search's page, in its order."""
