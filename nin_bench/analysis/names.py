@@ -1,7 +1,7 @@
 """What a page calls its variants: a model, and the fields that tell this one from its others. No label is read.
 
-A label repeats every argument that the grid writes; a name leaves out those that all variants of a model share, and
-those that follow from others, as a learning rate that was chosen for each. A variant whose label the grid gives
+A label repeats every argument that the grid writes. A name leaves out those that all variants of a model share,
+and those that follow from others, such as a learning rate chosen for each. A variant whose label the grid gives
 itself is called by that.
 """
 
