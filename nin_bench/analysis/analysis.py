@@ -84,10 +84,18 @@ class Cell:
     """Columns of the learning curves by name; each has one value per epoch."""
 
     @property
-    def healthy(self) -> bool | None:
-        """Whether its network is healthy; None if it trained too few steps to tell."""
-        failed = self.metrics["failed"]
-        return (None if failed is None else not failed) if self.outcome == "trained" else False
+    def failed(self) -> bool | None:
+        """Whether its network failed; None if that is not known, or if there is no network, as after a crash."""
+        if self.outcome == "trained":
+            failed: bool | None = self.metrics["failed"]
+            return failed
+        return True if self.outcome == "diverged" else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Test accuracy, chance if the network diverged; None if that is not known."""
+        found = {"trained": "test_accuracy", "diverged": "chance_accuracy"}.get(self.outcome)
+        return self.metrics.get(found) if found else None
 
 
 class Analysis(AnalysisArtefact):
@@ -119,7 +127,7 @@ class Analysis(AnalysisArtefact):
     costs: list[MachineCosts]
     estimates: list[EstimateRow]
     pareto_front: dict[str, list[str]]
-    """Labels of the variants that no other beats in accuracy at the same cost, cheapest first, for each cost."""
+    """Labels of the variants that no other beats in median accuracy at the same cost, cheapest first, by cost."""
     learning_curves: dict[str, list[CurvePoint]]
     """Learning curves, by column of the history."""
     escapes: list[Reached]

@@ -61,6 +61,12 @@ def metric_values(cells: pd.DataFrame, name: str) -> pd.Series:
     return values if metric.minus is None else values - numbers(cells, metric.minus)
 
 
+def all_accuracies(cells: pd.DataFrame) -> pd.Series:
+    """Test accuracy of every network that was trained or diverged (then at chance); NaN where not known."""
+    trained = numbers(cells, "test_accuracy").where(is_trained(cells))
+    return trained.where(cells["outcome"] != "diverged", numbers(cells, "chance_accuracy"))
+
+
 def known_metrics(cells: pd.DataFrame) -> pd.DataFrame:
     """Every metric of cells that records hold: a row per cell, a column per metric, NaN where it is not known."""
     recorded = [name for name, metric in METRICS.items() if metric.record is not None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nin_bench.analysis.predictions import Stored, class_names, num_classes_in
+from nin_bench.analysis.predictions import Stored, class_names, never_predicted, num_classes_in
 from nin_bench.results import Record
 
 
@@ -79,7 +79,7 @@ def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
         label, predicted = predictions["label"], predictions["predicted"]
         num_classes = max(num_classes, num_classes_in(predictions))
         unique = predictions["credit"] == 1
-        lost = sorted(set(label.tolist()) - set(predicted[unique].tolist()))
+        lost = list(never_predicted(predictions))
         silent = float((~unique).mean())
         of_lost = np.isin(label, lost)
         share = float(of_lost.mean())

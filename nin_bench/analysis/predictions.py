@@ -30,15 +30,24 @@ NUM_PAIRS = 3
 
 @dataclass(frozen=True)
 class Confusion:
-    """Which classes a variant's healthy networks take for which."""
+    """Which classes a variant's networks take for which: of those that did not fail and lost the same classes.
+
+    Networks that lost different classes have nothing in common that a mean could show. The largest such group is
+    taken, of equally large ones that which lost fewest classes.
+    """
 
     variant_id: str
     label: str
     num_cells: int
+    """Networks of the group."""
+    num_known: int
+    """Networks that did not fail and whose predictions are stored."""
+    lost: list[str]
+    """Classes that all networks of the group never predict."""
     classes: list[str]
     matrix: list[list[float]] | None
     """Shares of each class's images (rows) by what was predicted (columns; the last one: nothing), the mean over
-    cells; None with many classes."""
+    the group; None with many classes."""
     pairs: list[tuple[str, str, float]]
     """The most frequent: true class, predicted class, share of the true class's images."""
 
@@ -115,7 +124,7 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
 
 
 def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusion]:
-    """Confusions by variant; those of which no healthy cell's predictions are stored are left out."""
+    """Confusions by variant; one is left out if no predictions of a network that did not fail are stored."""
     healthy: dict[str, list[Record]] = {}
     for record in stored.results.records:
         if record.outcome == "trained" and record.metrics.failed is False:
@@ -128,18 +137,30 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
         if len(sizes) != 1:
             continue
         names = class_names(stored.results.grid, sizes.pop())
-        matrix = np.mean([_matrix(one, len(names)) for one in known], axis=0)
+        groups: dict[tuple[int, ...], list[npt.NDArray[np.float64]]] = {}
+        for one in known:
+            groups.setdefault(never_predicted(one), []).append(_matrix(one, len(names)))
+        lost, group = max(groups.items(), key=lambda item: (len(item[1]), -len(item[0])))
+        matrix = np.mean(group, axis=0)
         found.append(
             Confusion(
                 variant_id=row.variant_id,
                 label=row.label,
-                num_cells=len(known),
+                num_cells=len(group),
+                num_known=len(known),
+                lost=[names[number] for number in lost],
                 classes=list(names),
                 matrix=matrix.tolist() if len(names) <= MOST_CLASSES else None,
                 pairs=_largest(matrix, names),
             )
         )
     return found
+
+
+def never_predicted(predictions: Predictions) -> tuple[int, ...]:
+    """The test images' classes that are never predicted."""
+    unique = predictions["credit"] == 1
+    return tuple(sorted(set(predictions["label"].tolist()) - set(predictions["predicted"][unique].tolist())))
 
 
 def _matrix(predictions: Predictions, num_classes: int) -> npt.NDArray[np.float64]:

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nin_bench.analysis.cells import failed, health, is_healthy, is_trained, metric_values, number, numbers
+from nin_bench.analysis.cells import (
+    all_accuracies,
+    failed,
+    health,
+    is_healthy,
+    is_trained,
+    metric_values,
+    number,
+    numbers,
+)
 from nin_bench.analysis.names import Names
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results
@@ -76,6 +85,8 @@ class VariantRow:
     test_accuracy: Spread
     """Over every trained cell, collapsed ones too."""
     test_accuracy_given_healthy: Spread
+    median_test_accuracy: float | None
+    """Over every network that was trained or diverged; one that diverged counts at chance."""
     scores: dict[str, Spread]
     """By metric, the further scores on the test images, over every trained cell."""
     generalisation_gap: Spread
@@ -142,6 +153,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
     num_macs = numbers(cells, "num_macs").groupby(variant).first()
     accuracy = spreads(numbers(cells, "test_accuracy"), trained)
     accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
+    medians = all_accuracies(cells).groupby(variant).median()
     scores = {name: spreads(metric_values(cells, name), trained) for name in SCORES}
     gaps = spreads(metric_values(cells, "generalisation_gap"), healthy)
     speeds = spreads(metric_values(cells, "observed_images_per_second"), trained)
@@ -161,6 +173,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
             num_macs=_whole(num_macs[key]),
             test_accuracy=accuracy[key],
             test_accuracy_given_healthy=accuracy_given_healthy[key],
+            median_test_accuracy=_known(medians[key]),
             scores={name: found[key] for name, found in scores.items()},
             generalisation_gap=gaps[key],
             observed_images_per_second=speeds[key],
@@ -178,22 +191,24 @@ def cost_of(row: VariantRow, cost: str) -> float | None:
 
 
 def pareto_front(rows: Sequence[VariantRow], cost: str) -> list[VariantRow]:
-    """The variants that no other beats in accuracy given healthy at the same cost or less, cheapest first.
+    """The variants that no other beats in median accuracy over all seeds at the same cost or less, cheapest first.
 
     Args:
         rows: the comparison table.
         cost: as for `cost_of`.
     """
-    known = [row for row in rows if cost_of(row, cost) is not None and _accuracy(row) is not None]
+    known = [
+        (value, row.median_test_accuracy, row)
+        for row in rows
+        if (value := cost_of(row, cost)) is not None and row.median_test_accuracy is not None
+    ]
     front: list[VariantRow] = []
-    for row in sorted(known, key=lambda row: (cost_of(row, cost) or 0, -(_accuracy(row) or 0))):
-        if not front or (_accuracy(row) or 0) > (_accuracy(front[-1]) or 0):
+    best = -math.inf
+    for _, accuracy, row in sorted(known, key=lambda one: (one[0], -one[1])):
+        if accuracy > best:
             front.append(row)
+            best = accuracy
     return front
-
-
-def _accuracy(row: VariantRow) -> float | None:
-    return row.test_accuracy_given_healthy.mean
 
 
 def troubles(results: Results) -> list[Trouble]:

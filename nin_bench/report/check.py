@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from nin_bench.errors import ResultsError
-from nin_bench.report.signature import signature_of
+from nin_bench.report.figures.provenance import digest_in
 
 _FIGURE = re.compile(rb'<svg [^>]*?(data-digest="[0-9a-f]+")[^>]*>.*?</svg>', re.DOTALL)
 _APART = {"compare.md", "compare.html", "compare.json"}
@@ -49,7 +49,7 @@ def _compare(fresh: Path | None, kept: Path | None) -> str | None:
     if kept is None:
         return "is missing; write the report anew"
     if fresh.suffix in {".svg", ".png"}:
-        same = signature_of(fresh.read_bytes()) == signature_of(kept.read_bytes())
+        same = digest_in(fresh.read_bytes()) == digest_in(kept.read_bytes())
         return None if same else "was drawn from other data; write the report anew"
     same = _ours(fresh) == _ours(kept)
     return None if same else "does not follow from the records; write the report anew"

@@ -28,11 +28,10 @@ from nin_bench.report.blocks import (
     plain,
 )
 from nin_bench.report.figures import Drawing
+from nin_bench.report.figures.plot_style import page_style
 
 _LONGEST_WORDS = 48
 """Letters of a cell that is a name or a number; a table with a longer one holds sentences."""
-_SCRIPTS = ("page.js", "tables.js", "cells.js")
-"""Of one script, in this order."""
 _HEAD = """<!doctype html>
 <html lang="en">
 <head>
@@ -68,7 +67,7 @@ def render_html(page: Page, drawings: Mapping[str, Drawing], data: Mapping[str, 
         drawings: its figures, by name.
         data: what the page's script shows of single cells.
     """
-    style, script = _asset("style.css"), "".join(map(_asset, _SCRIPTS))
+    style, script = page_style() + _asset("style.css"), _asset("page.js")
     sections = [block.title for block in page.blocks if isinstance(block, Section)]
     head = _HEAD.format(
         policy=_policy(script, style),
@@ -173,7 +172,6 @@ def _policy(script: str, style: str) -> str:
         "default-src": "'none'",
         "script-src": _source(script),
         "style-src": _source(style),
-        "img-src": "data:",
         "base-uri": "'none'",
         "form-action": "'none'",
     }

@@ -1,124 +1,68 @@
-"""Figures of a report."""
+"""Figures of a report, each drawn once.
 
-import base64
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+A figure is a function in a module here, from an analysis to a `Canvas`, and a line in a table below.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.search.analysis import SearchAnalysis
-from nin_bench.report import cost_plots, plots
-from nin_bench.report.captions import ALL_FIGURES, describe_figure
-from nin_bench.report.effects import draw_effects
-from nin_bench.report.grid_plots import draw_confusions, draw_interactions, notable
-from nin_bench.report.look import Picture
-from nin_bench.report.reached_plot import draw_reached
-from nin_bench.report.search import plots as search_plots
-from nin_bench.report.search.plot_curves import draw_curves
-from nin_bench.report.signature import sign_png, sign_svg
+from nin_bench.report.figures.accuracy_cost import draw_accuracy_against_costs
+from nin_bench.report.figures.confusions import draw_confusions
+from nin_bench.report.figures.cost_shares import draw_cost_shares
+from nin_bench.report.figures.curves import draw_training_loss, draw_validation_accuracy
+from nin_bench.report.figures.drawing import Canvas, Drawing, draw
+from nin_bench.report.figures.effects import draw_effects
+from nin_bench.report.figures.interactions import draw_interactions
+from nin_bench.report.figures.reached import draw_epochs_to_target, draw_escape
+from nin_bench.report.figures.roofline import draw_roofline
+from nin_bench.report.figures.search_budget import draw_budget
+from nin_bench.report.figures.search_curves import draw_curves
+from nin_bench.report.figures.search_importances import draw_importances
+from nin_bench.report.figures.search_learning import draw_learning
+from nin_bench.report.figures.seeds import draw_seeds
 
-FIGURES = tuple((name, *ALL_FIGURES[name]) for name in ALL_FIGURES)
-"""Name, title and caption of each figure of a report."""
+__all__ = ["FIGURES", "SEARCH_FIGURES", "Drawing", "figures_of", "search_figures_of"]
 
-SEARCH_FIGURES = (
-    (
-        "search_curves",
-        "Validation accuracy over the searched range",
-        "One panel per variant: the thick line is the mean over seeds, small points and thin lines are single "
-        "seeds, the shaded stretch lies within one point of the peak; the other variants stand in grey behind. "
-        "Lines break where a seed did not learn; its mark stands at the bottom.",
-    ),
-    (
-        "search_learning",
-        "Where each variant learns",
-        "A strip is filled to the share of seeds that learned.",
-    ),
-    (
-        "search_budget",
-        "What fewer trials would have found",
-        "The thick line is the expected best of k trials, the thin steps are the best so far.",
-    ),
-    (
-        "search_importances",
-        "What each parameter decides",
-        "Of the variance between trials, the part that each parameter explains alone and together.",
-    ),
+_T = TypeVar("_T")
+_Row = tuple[str, str, Callable[[_T], Canvas | None]]
+
+FIGURES: Sequence[_Row[Analysis]] = (
+    ("seeds", "Test accuracy of every network", draw_seeds),
+    ("effects", "Every claim's effect", draw_effects),
+    ("accuracy_against_costs", "Accuracy against parameters, MACs and training time", draw_accuracy_against_costs),
+    ("learning_curves", "Validation accuracy by epoch", draw_validation_accuracy),
+    ("training_loss", "Training loss by epoch", draw_training_loss),
+    ("escape", "When networks leave chance level", draw_escape),
+    ("epochs_to_target", "When networks reach the target", draw_epochs_to_target),
+    ("interactions", "Interactions", draw_interactions),
+    ("confusions", "Confusions", draw_confusions),
+    ("cost_shares", "Where parameters, MACs and time sit", draw_cost_shares),
+    ("roofline", "Roofline", draw_roofline),
 )
-"""Name, title and caption of each figure of a search's report."""
+"""Name, title and function of each figure of a report, in the page's order."""
+
+SEARCH_FIGURES: Sequence[_Row[SearchAnalysis]] = (
+    ("search_curves", "Validation accuracy over the searched range", draw_curves),
+    ("search_learning", "Where each variant learns", draw_learning),
+    ("search_budget", "What fewer trials would have found", draw_budget),
+    ("search_importances", "What each parameter decides", draw_importances),
+)
+"""Name, title and function of each figure of a search's report, in the page's order."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure of a report."""
-
-    name: str
-    title: str
-    alt: str
-    """One sentence for readers who see no picture."""
-    caption: str
-    digest: str
-    """Of the data that it draws."""
-    picture: Picture
-
-    def files(self) -> Mapping[str, bytes]:
-        """The files that report.md shows, by their path beside it."""
-        return {
-            f"figures/{self.name}.svg": sign_svg(self.picture.svg, self.digest),
-            f"figures/{self.name}.png": sign_png(self.picture.png, self.digest),
-        }
-
-    def page_svg(self) -> str:
-        """The figure for an HTML page."""
-        data = base64.b64encode(self.picture.svg).decode()
-        inner = f'<image href="data:image/svg+xml;base64,{data}" width="900" height="600"/>'
-        return f'<svg class="figure" data-digest="{self.digest}" viewBox="0 0 900 600">{inner}</svg>'
-
-
-def figures_of(analysis: Analysis) -> dict[str, Drawing]:
+def figures_of(analysis: Analysis) -> Mapping[str, Drawing]:
     """The figures that an analysis can fill, by name."""
-    rows, chance = analysis.comparison[: plots.MAX_DRAWN], analysis.chance
-    guess = loss_of_guess = None
-    if chance.accuracy is not None:
-        guess = (chance.accuracy, f"chance, {100 * chance.accuracy:.3g} %: always the commonest class")
-    if chance.loss is not None:
-        loss_of_guess = (chance.loss, f"chance, {chance.loss:.3f} nats")
-    target = analysis.target
-    drawn = {
-        "effects": draw_effects(analysis.hypotheses, analysis.names),
-        "learning_curves": plots.draw_learning_curves(analysis, "validation_accuracy", guess),
-        "training_loss": plots.draw_learning_curves(analysis, "train_loss", loss_of_guess),
-        "accuracy_against_costs": plots.draw_accuracy_against_costs(analysis),
-        "escape": draw_reached(rows, analysis.escapes, "escaped"),
-        "epochs_to_target": draw_reached(rows, target.variants, "reached") if target else None,
-        "interactions": draw_interactions(analysis.interactions),
-        "confusions": draw_confusions(notable(analysis.confusions, analysis.comparison), analysis.names),
-    }
-    for costs in analysis.costs:
-        if costs.of_grid:
-            drawn["cost_shares"] = cost_plots.draw_cost_shares(costs.rows[: plots.MAX_DRAWN])
-            drawn["roofline"] = cost_plots.draw_roofline(costs.rows[: plots.MAX_DRAWN])
-    captions = {name: describe_figure(name, len(analysis.comparison), len(analysis.seeds)) for name in ALL_FIGURES}
-    return _drawings(drawn, {name: (one["title"], one["caption"]) for name, one in captions.items()}, analysis)
+    return _drawn(FIGURES, analysis)
 
 
-def search_figures_of(analysis: SearchAnalysis) -> dict[str, Drawing]:
+def search_figures_of(analysis: SearchAnalysis) -> Mapping[str, Drawing]:
     """The figures that the analysis of a search can fill, by name."""
-    axis, curves = analysis.axis, analysis.curves
-    drawn = {
-        "search_curves": draw_curves(analysis, axis) if axis else None,
-        "search_learning": search_plots.draw_learning(axis, curves) if axis else None,
-        "search_budget": search_plots.draw_budget(analysis.settings, analysis.budgets),
-        "search_importances": search_plots.draw_importances(list(analysis.settings.space), analysis.importances),
-    }
-    return _drawings(drawn, {name: (title, caption) for name, title, caption in SEARCH_FIGURES}, analysis)
+    return _drawn(SEARCH_FIGURES, analysis)
 
 
-def _drawings(
-    drawn: Mapping[str, Picture | None], texts: Mapping[str, tuple[str, str]], analysis: Analysis | SearchAnalysis
-) -> dict[str, Drawing]:
-    digest = hashlib.sha256(analysis.model_dump_json().encode()).hexdigest()
-    return {
-        name: Drawing(name, texts[name][0], texts[name][0], texts[name][1], digest, picture)
-        for name, picture in drawn.items()
-        if picture is not None
-    }
+def _drawn(table: Sequence[_Row[_T]], analysis: _T) -> Mapping[str, Drawing]:
+    found = {name: draw(name, title, partial(function, analysis)) for name, title, function in table}
+    return {name: drawing for name, drawing in found.items() if drawing is not None}

@@ -1,10 +1,11 @@
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pytest
-from nin_bench.report.search.build import draw_figures
+from figure_words import words
 from search_fixture import (
     RATES,
     Made,
@@ -18,29 +19,17 @@ from search_fixture import (
 )
 
 from nin_bench.analysis.search.analysis import analyse_search
-from nin_bench.analysis.search.rates import rate_curves, search_axis
 from nin_bench.analysis.search.studies import read_search
-from nin_bench.report.look import Picture
-from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.search.plot_curves import draw_curves
-from nin_bench.report.search.plots import draw_learning
+from nin_bench.report.figures import Drawing, search_figures_of
+from nin_bench.report.figures.plot_style import MAX_DRAWN
 
 
-def draw(folder: Path) -> dict[str, Picture]:
-    return draw_figures(analyse_search(read_search(folder)))
-
-
-def words(picture: Picture) -> list[str]:
-    """What a figure says: letters are drawn as outlines, their text stands in comments."""
-    return re.findall("<!-- (.*?) -->", picture.svg.decode())
+def draw(folder: Path) -> Mapping[str, Drawing]:
+    return search_figures_of(analyse_search(read_search(folder)))
 
 
 def curves(folder: Path, trials: list[Made], **settings: Any) -> list[str]:
-    analysis = analyse_search(read_search(write_search(folder, {"a": trials}, **settings)))
-    assert analysis.axis is not None
-    picture = draw_curves(analysis, analysis.axis)
-    assert picture is not None
-    return words(picture)
+    return words(draw(write_search(folder, {"a": trials}, **settings))["search_curves"])
 
 
 def test_each_panel_says_its_peak_and_width(tmp_path: Path) -> None:
@@ -107,12 +96,8 @@ def test_importances_that_are_not_known_are_said(tmp_path: Path) -> None:
 
 def test_no_more_variants_are_drawn_than_can_be_read(tmp_path: Path) -> None:
     names = [f"v{number}" for number in range(MAX_DRAWN + 1)]
-    search = read_search(write_search(tmp_path / "s", dict.fromkeys(names, sweep([0.9], [0.1]))))
-    axis = search_axis(search.settings)
-    assert axis is not None
-    picture = draw_learning(axis, rate_curves(search))
-    assert picture is not None
-    said = words(picture)
+    drawings = draw(write_search(tmp_path / "s", dict.fromkeys(names, sweep([0.9], [0.1]))))
+    said = words(drawings["search_learning"])
     assert f"v{MAX_DRAWN - 1}" in said
     assert f"v{MAX_DRAWN}" not in said
 
@@ -124,7 +109,7 @@ def test_labels_are_shown_as_they_are_and_no_setting_is_left_behind(tmp_path: Pa
     assert dict(mpl.rcParams) == before
     for picture in pictures.values():
         assert b"<script" not in picture.svg
-        assert {"$\\frac{1}{0}$", "a\\nb\\u202ec"} <= set(words(picture))
+        assert {"$\\frac{1}{0}$", "a\\nb\\u202ec", "文字"} <= set(words(picture))
 
 
 def test_without_a_trial_that_counts_nothing_is_drawn(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nin_bench.analysis.tables import Spread
 from nin_bench.stats import Interval
 
 _FENCE = 1.5
@@ -13,8 +12,8 @@ _FENCE = 1.5
 _LEAST_ROOM = 0.005
 
 
-def accuracy_span(single: Sequence[float], kept: Iterable[float]) -> Interval | None:
-    """Limits of an axis of accuracies: one that fell far below all others does not press these together.
+def accuracy_limits(single: Sequence[float], kept: Iterable[float]) -> Interval | None:
+    """Limits of an axis of accuracies: one far below all others does not press these together.
 
     Args:
         single: accuracies of single cells, shares; from Tukey's lower fence on they are in view.
@@ -31,12 +30,6 @@ def accuracy_span(single: Sequence[float], kept: Iterable[float]) -> Interval | 
     high = max([*single, *seen])
     room = max(0.06 * (high - low), _LEAST_ROOM)
     return low - 3 * room, high + room
-
-
-def ends_of_bars(spreads: Iterable[Spread]) -> list[float]:
-    """Of accuracies: their means, and the upper ends of the deviations drawn on them."""
-    known = [(spread.mean, spread.sd or 0.0) for spread in spreads if spread.mean is not None]
-    return [end for mean, sd in known for end in (mean, min(1.0, mean + sd))]
 
 
 def epochs_shown(last_steps: Iterable[float], horizon: float) -> float:

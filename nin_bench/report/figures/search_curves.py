@@ -13,28 +13,33 @@ from matplotlib.patches import Patch
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, RatePoint
 from nin_bench.analysis.search.studies import Run, Study, Trial
-from nin_bench.report.look import (
+from nin_bench.report.figures.curves import left_out
+from nin_bench.report.figures.drawing import Canvas, Mark
+from nin_bench.report.figures.plot_style import (
     BELOW,
+    CROSSED,
     FAINT,
+    MAX_DRAWN,
     QUIET,
-    Picture,
     grid_of_panels,
     legend_below,
     percent_tick,
-    render,
     styles,
-    theme,
     wrapped,
 )
-from nin_bench.report.plots import MAX_DRAWN
-from nin_bench.report.search.plots import LINE, scale_axis
+from nin_bench.report.figures.search_learning import scale_axis
+
+LINE: Any = {"linewidth": 2}
+"""The line that a panel is about."""
+DOTS: Any = {"markersize": 4, "linestyle": ""}
+"""The points of it; their marker is the variant's."""
 
 _SEED: Any = {"linewidth": 0.7, "marker": "o", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.5}
 _OTHERS: Any = {"color": FAINT, "linewidth": 0.7}
 _NEAR: Any = {"alpha": 0.16, "linewidth": 0}
 _MARKS: dict[str, Any] = {
     "at chance level": {**BELOW, "markersize": 5},
-    "diverged": {"marker": "x", "markersize": 5.5, "markeredgewidth": 1.3, "linestyle": ""},
+    "diverged": CROSSED,
     "below the axis": {"marker": "v", "markersize": 3.5, "alpha": 0.5, "linestyle": ""},
     "pruned": {"marker": "1", "markersize": 6, "markeredgewidth": 0.8, "linestyle": "", "color": QUIET},
 }
@@ -47,39 +52,49 @@ _ROOM_BELOW = 0.15
 """How much accuracy below the best of all the axis shows: with more, one point could not be seen."""
 
 
-def draw_curves(analysis: SearchAnalysis, axis: Axis) -> Picture | None:
+def draw_curves(analysis: SearchAnalysis) -> Canvas | None:
     """Validation accuracy over the axis, a panel per variant, with every seed and the other variants faintly.
-
-    Args:
-        analysis: its curves and single seeds.
-        axis: what accuracy is drawn over.
 
     Returns:
         None if no trial has run.
     """
-    drawn = list(zip(analysis.curves, analysis.studies, strict=True))[:MAX_DRAWN]
-    if not any(curve.points for curve, _ in drawn):
+    axis, drawn = analysis.axis, list(zip(analysis.curves, analysis.studies, strict=False))[:MAX_DRAWN]
+    if axis is None or not any(curve.points for curve, _ in drawn):
         return None
-    with theme():
-        look = styles([curve.variant_id for curve, _ in drawn])
-        figure, panels = grid_of_panels(len(drawn), axis.title, "validation accuracy")
-        scale_axis(panels[0], axis)
-        panels[0].set_ylim(_accuracies_shown(drawn))
-        panels[0].yaxis.set_major_formatter(percent_tick)
-        marks: set[str] = set()
-        for (curve, study), ax in zip(drawn, panels, strict=True):
-            color, marker = look[curve.variant_id].color, look[curve.variant_id].marker
-            for other, _ in drawn:
-                if other is not curve and other.connected:
-                    _join(ax, other.points, **_OTHERS)
-            if curve.width:
-                ax.axvspan(curve.width.low, curve.width.high, color=color, **_NEAR)
-            marks |= _draw_seeds(ax, axis, study, color)
-            if curve.connected:
-                _join(ax, curve.points, color=color, marker=marker, **LINE)
-            ax.set_title(f"{wrapped(curve.name, 32)}\n{_summary(axis, curve)}")
-        legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
-        return render(figure)
+    look = styles([curve.variant_id for curve, _ in drawn])
+    figure, panels = grid_of_panels(len(drawn), axis.title, "validation accuracy")
+    canvas = Canvas(
+        figure,
+        alt=f"Validation accuracy over the {axis.title}, a panel for each of {len(drawn)} variants",
+        caption="One panel per variant. The thick line is the mean over seeds, small points and thin lines "
+        "are single seeds, and the shaded stretch lies within one point of the peak; the other variants are "
+        "grey. Lines break where a seed did not learn; its mark stands at the bottom. Under each name: the "
+        "peak, where it lies, and how wide the stretch is: as far as it is seen to go, and the most it can be "
+        "where a value at which a seed failed ends it. Pruned seeds are grey, at what they had reached when "
+        "they were stopped." + left_out(len(analysis.studies)),
+    )
+    scale_axis(panels[0], axis)
+    panels[0].set_ylim(_accuracies_shown(drawn))
+    panels[0].yaxis.set_major_formatter(percent_tick)
+    marks: set[str] = set()
+    for (curve, study), ax in zip(drawn, panels, strict=True):
+        color, marker = look[curve.variant_id].color, look[curve.variant_id].marker
+        for other, _ in drawn:
+            if other is not curve and other.connected:
+                _join(ax, other.points, **_OTHERS)
+        if curve.width:
+            ax.axvspan(curve.width.low, curve.width.high, color=color, **_NEAR)
+        marks |= _draw_seeds(ax, axis, study, color)
+        if curve.connected:
+            _join(ax, curve.points, color=color, **LINE)
+            for point in curve.points:
+                if point.num_complete and point.accuracy.mean is not None:
+                    [dot] = ax.plot(point.rate, point.accuracy.mean, color=color, marker=marker, **DOTS)
+                    shown = f"{100 * point.accuracy.mean:.1f} % at {point.rate:.3g}"
+                    canvas.mark(dot, Mark(f"{curve.name}: {shown}, {point.accuracy.n} seeds", curve.variant_id))
+        ax.set_title(f"{wrapped(curve.name, 32)}\n{_summary(axis, curve)}")
+    legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
+    return canvas
 
 
 def _accuracies_shown(drawn: Sequence[tuple[RateCurve, Study]]) -> tuple[float, float]:
@@ -152,7 +167,7 @@ def _legend(curves: Sequence[RateCurve], marks: Collection[str]) -> list[tuple[A
     peaks = [curve for curve in curves if curve.peak]
     handles: list[tuple[Artist, str]] = []
     if any(curve.connected for curve in peaks):
-        handles.append((Line2D([], [], color=QUIET, marker="o", **LINE), "mean over seeds"))
+        handles.append((Line2D([], [], color=QUIET, marker="o", markersize=4, **LINE), "mean over seeds"))
     if peaks:
         handles.append((Line2D([], [], color=QUIET, **_SEED), "one seed"))
     if any(curve.width for curve in peaks):

@@ -1,6 +1,7 @@
 """The figure of all verdicts: what was found of each claim, how sure that is, and what it is held against."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,28 +14,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Verdict
 from nin_bench.metrics import METRICS
-from nin_bench.report.look import (
-    WIDTH,
-    Picture,
-    Style,
-    legend_below,
-    render,
-    styles,
-    theme,
-    wrapped,
-)
+from nin_bench.report.figures.drawing import Canvas, Mark
+from nin_bench.report.figures.plot_style import BLUE, INK, PAPER, QUIET, RED, WIDTH, ink, legend_below, wrapped
 from nin_bench.report.text import EXACT, human_count
+from nin_bench.report.units import as_cells
 from nin_bench.stats import Interval
 
 MOST_ROWS = 40
 """Claims that a figure holds; the table has them all."""
 
 _OUTCOMES = ("supported", "refuted", "undecided")
-_HOLDS: Any = {"color": "0.9", "linewidth": 0}
-_LINE: Any = {"color": "0.25", "linewidth": 0.9}
+_HOLDS: Any = {"color": ink(0.1), "linewidth": 0}
+_LINE: Any = {"color": INK, "linewidth": 0.9}
 _FACTOR = "factor, A / B"
 
 
@@ -63,37 +58,49 @@ def effect_rows(verdicts: Sequence[Verdict]) -> list[Row]:
     return sorted(rows, key=lambda row: list(order).index(row.panel))[:MOST_ROWS]
 
 
-def not_drawn(verdicts: Sequence[Verdict]) -> list[str]:
-    """The ids of the claims that the figure leaves out."""
-    drawn = {row.verdict.id for row in effect_rows(verdicts)}
-    return [verdict.id for verdict in verdicts if verdict.id not in drawn]
-
-
-def draw_effects(verdicts: Sequence[Verdict], names: Names) -> Picture | None:
+def draw_effects(analysis: Analysis) -> Canvas | None:
     """A panel per unit, a line per claim: effect, interval, where the claim is true, verdict.
 
     Returns:
         None where no claim has an effect to show.
     """
-    rows = effect_rows(verdicts)
+    rows, names = effect_rows(analysis.hypotheses), analysis.names
     if not rows:
         return None
     panels: dict[str, list[Row]] = {}
     for row in rows:
         panels.setdefault(row.panel, []).append(row)
-    with theme():
-        figure = Figure(figsize=(WIDTH, 0.6 + 0.42 * len(rows) + 0.5 * len(panels)), layout="constrained")
-        heights = [len(own) + 0.4 for own in panels.values()]
-        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for (label, own), ax in zip(panels.items(), axes, strict=True):
-            _draw_panel(ax, label, own, names)
-        seen = {row.verdict.verdict for row in rows}
-        handles: list[tuple[Artist, str]] = [
-            (Line2D([], [], linewidth=1.5, **_look(outcome)), outcome) for outcome in _OUTCOMES if outcome in seen
-        ]
-        handles.append((Patch(**_HOLDS), "where the claim is true"))
-        legend_below(figure, handles, columns=6)
-        return render(figure)
+    figure = Figure(figsize=(WIDTH, 0.6 + 0.42 * len(rows) + 0.5 * len(panels)), layout="constrained")
+    canvas = Canvas(figure, alt=_alt(rows), caption=_caption(analysis.hypotheses, rows))
+    heights = [len(own) + 0.4 for own in panels.values()]
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for (label, own), ax in zip(panels.items(), axes, strict=True):
+        _draw_panel(canvas, ax, label, own, names)
+    seen = {row.verdict.verdict for row in rows}
+    handles: list[tuple[Artist, str]] = [
+        (Line2D([], [], linewidth=1.5, **_look(outcome)), outcome) for outcome in _OUTCOMES if outcome in seen
+    ]
+    handles.append((Patch(**_HOLDS), "where the claim is true"))
+    legend_below(figure, handles, columns=6)
+    return canvas
+
+
+def _alt(rows: Sequence[Row]) -> str:
+    counts = Counter(row.verdict.verdict for row in rows)
+    return f"Effects of {len(rows)} claims with their intervals: " + ", ".join(
+        f"{count} {outcome}" for outcome, count in counts.items()
+    )
+
+
+def _caption(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
+    drawn = {row.verdict.id for row in rows}
+    missing = [verdict.id for verdict in verdicts if verdict.id not in drawn]
+    return (
+        "The mark is the effect, the line its interval. The grey field shows where the claim is true, and its "
+        "black edge is the margin. A claim is supported if the whole line lies in the field, refuted if it "
+        "lies outside, and undecided if it crosses the edge."
+        + (f" Without an effect to show: {', '.join(missing)}." if missing else "")
+    )
 
 
 def _row(verdict: Verdict) -> Row | None:
@@ -115,7 +122,7 @@ def _holds(verdict: Verdict, low: float, high: float) -> tuple[float | None, flo
     return {"greater": (high, None), "less": (None, low), "equivalent": (low, high)}[verdict.expect]
 
 
-def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None:
+def _draw_panel(canvas: Canvas, ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None:
     places = range(len(rows))
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_yticks(places, [_label(row.verdict, names) for row in rows])
@@ -129,7 +136,7 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
     else:
         ax.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(_formatter(label))
-        ax.axvline(0, color="0.75", linewidth=0.8, zorder=0.9)
+        ax.axvline(0, color=ink(0.4), linewidth=0.8, zorder=0.9)
     _widen(ax, rows)
     ends = ax.get_xlim()
     for place, row in zip(places, rows, strict=True):
@@ -142,7 +149,8 @@ def _draw_panel(ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None
         if row.interval:
             low, high = np.clip(row.interval, *ends)  # an end may be infinite
             ax.plot([low, high], [place, place], color=look["color"], linewidth=2, solid_capstyle="butt")
-        ax.plot(row.value, place, **{**look, "linestyle": ""})
+        [point] = ax.plot(row.value, place, **{**look, "linestyle": ""})
+        canvas.mark(point, Mark(_says(row.verdict, names)))
         ax.annotate(
             f"{row.verdict.verdict}, {_rests_on(row.verdict)}", (1.015, place), xycoords=("axes fraction", "data"),
             va="center", fontsize=9, color=look["color"], fontweight="bold", annotation_clip=False,
@@ -182,13 +190,20 @@ def _formatter(label: str) -> Any:
     return FuncFormatter(lambda value, _: human_count(value).replace("-", "−"))
 
 
+def _says(verdict: Verdict, names: Names) -> str:
+    """A claim's effect in words, for who points at it."""
+    unit = None if verdict.factor is not None else verdict.unit
+    assert verdict.effect is not None, verdict.id
+    effect, interval = as_cells(unit, verdict.effect, verdict.ends)
+    sides = " and ".join(names[label] for label in verdict.compare)
+    shown = f"{effect} ({interval})" if interval else effect
+    return f"{verdict.id}: {verdict.verdict}, {_rests_on(verdict)}. {shown}, of {sides}"
+
+
 def _look(outcome: str) -> dict[str, Any]:
     """A colour and a mark, so that verdicts can be told apart without either."""
-    supported, _, _, refuted = styles(["blue", "orange", "green", "red"]).values()
-    style = {"supported": supported, "refuted": refuted}.get(outcome, Style("0.4", "o"))
-    marker = "X" if outcome == "refuted" else "o"
-    face = "white" if outcome == "undecided" else style.color
+    color = {"supported": BLUE, "refuted": RED}.get(outcome, QUIET)
     return {
-        "color": style.color, "marker": marker, "markerfacecolor": face, "markersize": 7,
-        "markeredgecolor": style.color, "zorder": 3,
+        "color": color, "marker": "X" if outcome == "refuted" else "o", "markersize": 7, "zorder": 3,
+        "markerfacecolor": PAPER if outcome == "undecided" else color, "markeredgecolor": color,
     }  # fmt: skip

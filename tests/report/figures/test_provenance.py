@@ -2,20 +2,18 @@ import io
 from xml.etree import ElementTree
 
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
-from nin_bench.report.look import grid_of_panels, render
-from nin_bench.report.signature import sign_png, sign_svg, signature_of
+from nin_bench.report.figures.drawing import Canvas, draw
+from nin_bench.report.figures.plot_style import grid_of_panels
+from nin_bench.report.figures.provenance import digest_in, sign_png, sign_svg
 
 DIGEST = "0123456789abcdef" * 4
 
 
 @pytest.fixture(scope="module")
 def picture():
-    figure, _ = grid_of_panels(1, "x", "y")
-    assert isinstance(figure, Figure)
-    return render(figure)
+    return draw("empty", "Empty", lambda: Canvas(grid_of_panels(1, "x", "y")[0], alt="", caption=""))
 
 
 def test_a_png_carries_the_digest_as_text_and_shows_the_same(picture):
@@ -34,7 +32,7 @@ def test_an_svg_carries_the_digest_as_an_identifier(picture):
 
 
 def test_the_digest_is_read_back(picture):
-    assert signature_of(sign_png(picture.png, DIGEST)) == DIGEST
-    assert signature_of(sign_svg(picture.svg, DIGEST)) == DIGEST
-    assert signature_of(picture.png) is None
-    assert signature_of(picture.svg) is None
+    assert digest_in(sign_png(picture.png, DIGEST)) == DIGEST
+    assert digest_in(sign_svg(picture.svg, DIGEST)) == DIGEST
+    assert digest_in(picture.png) is None
+    assert digest_in(picture.svg) is None

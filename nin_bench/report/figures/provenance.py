@@ -1,4 +1,4 @@
-"""A figure's signature: the digest of the data it was drawn from, in the file itself, where no reader sees it.
+"""The digest of the data that a figure was drawn from, in its file, where no reader sees it.
 
 Drawing libraries differ in bytes from version to version, so that figures are compared by this and not by content.
 """
@@ -12,24 +12,24 @@ _HEADER_BYTES = 8 + 25
 """Of a PNG: its magic number, and the header chunk that has to come first."""
 
 _SVG_FORMAT = b"<dc:format>image/svg+xml</dc:format>"
-_SIGNATURE = re.compile(rb"nin_bench data[\0 ]([0-9a-f]{64})")
+_DIGEST = re.compile(rb"nin_bench data[\0 ]([0-9a-f]{64})")
 
 
 def sign_svg(svg: bytes, digest: str) -> bytes:
     """The SVG with the digest as an identifier among its metadata."""
     assert _SVG_FORMAT in svg, "matplotlib wrote no metadata"
-    signature = b"<dc:identifier>%s %s</dc:identifier>" % (_KEYWORD, digest.encode())
-    return svg.replace(_SVG_FORMAT, _SVG_FORMAT + b"\n    " + signature, 1)
+    entry = b"<dc:identifier>%s %s</dc:identifier>" % (_KEYWORD, digest.encode())
+    return svg.replace(_SVG_FORMAT, _SVG_FORMAT + b"\n    " + entry, 1)
 
 
 def sign_png(png: bytes, digest: str) -> bytes:
     """The PNG with the digest in a text chunk."""
     chunk = b"tEXt" + _KEYWORD + b"\0" + digest.encode()
-    signature = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return png[:_HEADER_BYTES] + signature + png[_HEADER_BYTES:]
+    entry = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:_HEADER_BYTES] + entry + png[_HEADER_BYTES:]
 
 
-def signature_of(figure: bytes) -> str | None:
+def digest_in(figure: bytes) -> str | None:
     """The digest that a figure carries, or None where it has none."""
-    found = _SIGNATURE.search(figure)
+    found = _DIGEST.search(figure)
     return found and found[1].decode()
