@@ -125,9 +125,7 @@ def test_pareto_front_drops_what_is_dearer_and_no_better(tiny):
     a, _ = compare_variants(tiny)
 
     def variant(label: str, num_params: int | None, accuracy: float | None) -> object:
-        return replace(
-            a, label=label, num_params=num_params, test_accuracy_given_healthy=Spread(accuracy, None, 1)
-        )
+        return replace(a, label=label, num_params=num_params, median_test_accuracy=accuracy)
 
     rows = [
         variant("dear and best", 300, 0.93),
