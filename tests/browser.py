@@ -33,6 +33,7 @@ def chromium() -> Iterator[Browser]:
 def opened(browser: Browser, path: Path, **options: Any) -> Iterator[Page]:
     """A page from a file. Whatever it complains of, refuses or asks for while in use fails the test at the end."""
     page = browser.new_page(**options)
+    page.set_default_timeout(10_000)
     problems: list[str] = []
     page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))
@@ -43,10 +44,3 @@ def opened(browser: Browser, path: Path, **options: Any) -> Iterator[Page]:
     yield page
     page.close()
     assert problems == [f"request: {path.as_uri()}"]
-
-
-def show_everything(page: Page) -> None:
-    """Scroll from top to bottom, until every plot has been drawn."""
-    for plot in page.locator("figure.plot").all():
-        plot.scroll_into_view_if_needed()
-        plot.locator(".main-svg").first.wait_for()

@@ -109,7 +109,7 @@ def _draw_row(canvas: Canvas, ax: Axes, place: int, row: VariantRow, cells: Sequ
             canvas.mark(points, *(Mark(says(row, cell), row.variant_id, cell.cell_id) for cell in own))
     draw_below(canvas, ax, row, [cell for cell in cells if (cell.accuracy or 0) < low], look, at=(0.014, place))
     if row.median_test_accuracy is not None and row.median_test_accuracy >= low:
-        [median] = ax.plot(row.median_test_accuracy, place, **_MEDIAN)
+        [median] = ax.plot(row.median_test_accuracy, place, zorder=0.9, **_MEDIAN)
         said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} %, {len(cells)} networks"
         canvas.mark(median, Mark(said, row.variant_id))
 
