@@ -173,6 +173,35 @@ def test_a_function_that_is_not_at_the_top_counts_with_its_whole_module(monkeypa
     definition_digests.cache_clear()
 
 
+def test_modules_of_one_name_in_two_packages_are_told_apart(digests, tmp_path):
+    for part in ("first", "second"):
+        folder = tmp_path / "spare_nets" / part
+        folder.mkdir()
+        (folder / "__init__.py").write_text("")
+        (folder / "blocks.py").write_text(f"def {part}_row(*sizes):\n    return {part!r}\n\n\nSIZE = 1\n")
+    imports = "".join(
+        f"from spare_nets.{part}.blocks import SIZE as {part.upper()}\n" for part in ("first", "second")
+    )
+    uses = "UNITS = FIRST + SECOND"
+    before = digests("UNITS = 3", f"{imports}{uses}")
+    assert {"first.blocks.SIZE", "second.blocks.SIZE"} < before.keys()
+    (tmp_path / "spare_nets" / "first" / "blocks.py").write_text("SIZE = 2\n")
+    after = digests("UNITS = 3", f"{imports}{uses}")
+    assert {name for name in before if before[name] != after[name]} == {"first.blocks.SIZE"}
+
+
+@pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_only_the_other_branch_of_type_checking_runs(digests, test):
+    branches = (
+        f"import typing\nfrom typing import TYPE_CHECKING\nif {test}:\n    UNITS: int\nelse:\n    UNITS = 3\n"
+    )
+    before = digests("UNITS = 3\n", branches)
+    assert "nets.UNITS" in before
+    assert "nets.(import)" not in before
+    assert digests("UNITS = 3\n", branches.replace("UNITS: int", "UNITS: float")) == before
+    assert digests("UNITS = 3\n", branches.replace("UNITS = 3", "UNITS = 4")) != before
+
+
 def test_an_unknown_model_has_no_code():
     with pytest.raises(SpecError, match="unknown model 'nni'; did you mean 'nin'"):
         code_digest("nni")

@@ -45,13 +45,16 @@ def code_digest(model: str) -> str | None:
 
 @cache
 def definition_digests(model: str) -> Mapping[str, str]:
-    """A digest for each definition that counts, by `module.name`, sorted; empty if no source can be read.
+    """A digest for each definition that counts, sorted; empty if no source can be read.
+
+    Definitions are known by `module.name`, the module below nin_bench.models or the model's own package.
 
     Raises:
         SpecError: no model has that name.
     """
     function = model_function(model)
     package = function.__module__.partition(".")[0]
+    root_name = "nin_bench.models" if package == "nin_bench" else package
     found: dict[str, str] = {}
     root = _read(function.__module__)
     at_top = root is not None and function.__name__ in root.definitions
@@ -65,7 +68,7 @@ def definition_digests(model: str) -> Mapping[str, str]:
         seen.add(place)
         names = module.definitions if place[1] is None else {place[1], _BESIDES} & module.definitions.keys()
         for name in names:
-            found[f"{module.name.rpartition('.')[2]}.{name}"] = _digest(module.definitions[name])
+            found[f"{module.name.removeprefix(f'{root_name}.')}.{name}"] = _digest(module.definitions[name])
             todo += [(module.name, used) for used in module.uses[name]]
         todo += module.imported.get(place[1] or "", ())
     return dict(sorted(found.items()))
@@ -103,7 +106,7 @@ def _read(name: str) -> _Module | None:
         return None
     definitions: dict[str, list[Any]] = defaultdict(list)
     uses: dict[str, set[str]] = defaultdict(set)
-    for statement in tree.body:
+    for statement in _statements(tree.body):
         for defined in _defined(statement):
             definitions[defined].append(_plain(statement))
             uses[defined] |= {node.id for node in _nodes(statement) if isinstance(node, ast.Name)}
@@ -112,6 +115,16 @@ def _read(name: str) -> _Module | None:
         for local, place in _imports(node, getattr(module, "__package__", None) or ""):
             imported[local].append(place)
     return _Module(name, definitions, uses, imported)
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that run; those under `if TYPE_CHECKING` do not, but those of its `else` do."""
+    for statement in body:
+        match statement:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"), orelse=other):
+                yield from _statements(other)
+            case _:
+                yield statement
 
 
 def _defined(statement: ast.stmt) -> list[str]:
@@ -125,8 +138,6 @@ def _defined(statement: ast.stmt) -> list[str]:
         case ast.AnnAssign(target=ast.Name(id=name)):
             return [name]
         case ast.Import() | ast.ImportFrom():
-            return []
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return []
     return [] if _is_text(statement) else [_BESIDES]
 
