@@ -555,6 +555,11 @@ def test_a_wrong_grid_is_refused_in_one_line_and_nothing_is_made(call, change, e
         ("", "Missing command; see "),
         ("run", "Missing option '--grid'; see "),
         ("run --grid grid.yaml --wrokers 1", "No such option"),
+        (
+            "run grid.yaml --epochs 2",
+            "No such option: --epochs; it is a field of the grid, so use --set recipe.epochs=…; see ",
+        ),
+        ("plan grid.yaml --train-size 200", "so use --set data.train_size=…; see "),
         ("run --grid grid.yaml --workers 0", "Invalid value for '--workers'"),
         ("run --grid quikstart", "--grid: no file, and unknown grid 'quikstart'; did you mean 'quickstart'? "),
         ("init Mine", "'Mine' names no grid"),
@@ -588,6 +593,17 @@ def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_made(call, argumen
     assert done.err.count("\n") == 1, done.err
     assert expected in done.err
     assert files_in(Path()) == {"grid.yaml"}
+
+
+@pytest.mark.parametrize("option", ["--results", "--data-dir", "--grid"])
+def test_an_empty_path_is_refused_and_means_no_folder(call, option):
+    done = call("plan", "--grid", "grid.yaml", option, "")
+    assert (done.status, done.out) == (2, "")
+    assert f"Invalid value for '{option}': it is empty; name a place, or leave the option out" in done.err
+
+
+def test_a_grid_may_be_given_without_its_option(call):
+    assert call("plan", "grid.yaml", "--json").json() == call("plan", "--grid", "grid.yaml", "--json").json()
 
 
 def test_a_name_that_would_steer_the_terminal_is_written_out(call):

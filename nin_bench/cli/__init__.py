@@ -36,6 +36,8 @@ app = typer.Typer(
 for _command in (run, plan, measure, search, report, models, status, doctor, schema, init):
     app.command()(_command)
 
+TAKE_GRIDS = ("run", "plan", "measure", "search")
+
 _UsageError: Any = typer.BadParameter.__base__
 """A wrong option or argument; click's class, or the copy of it that newer versions of typer carry."""
 
@@ -54,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it, where a terminal knows no ×
     try:
         # Not standalone, so that a wrong option is told as any other input: in one line.
-        status = app(args=arguments, standalone_mode=False)
+        status = app(args=_with_grid(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "nin_bench"
-        _refuse(f"{error.format_message().rstrip('.')}; see {command} --help")
+        _refuse(f"{_hint(error) or error.format_message().rstrip('.')}; see {command} --help")
     except MultipleInputError as errors:
         _refuse(*str(errors).splitlines())
     except NinBenchError as error:
@@ -71,6 +73,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         where = error.filename or "the output"
         _refuse(f"{where}: {error.strerror or error}; mend it or choose another place, then run the command again")
     sys.exit(status)
+
+
+def _with_grid(arguments: Sequence[str]) -> list[str]:
+    """`plan x.yaml` as `plan --grid x.yaml`."""
+    given = list(arguments)
+    if len(given) > 1 and given[0] in TAKE_GRIDS and not given[1].startswith("-"):
+        given.insert(1, "--grid")
+    return given
+
+
+def _hint(error: Any) -> str | None:
+    """What to write in place of an option that is none, where it is a field of a grid."""
+    from nin_bench.cell import DataSpec, Recipe
+
+    option = getattr(error, "option_name", None) or ""
+    field = option.lstrip("-").replace("-", "_")
+    for section, spec in (("recipe", Recipe), ("data", DataSpec)):
+        if field in spec.model_fields:
+            return f"No such option: {option}; it is a field of the grid, so use --set {section}.{field}=…"
+    return None
 
 
 def _refuse(*lines: str) -> NoReturn:

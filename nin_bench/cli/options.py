@@ -18,8 +18,21 @@ def _default_data_dir() -> str:
     return str(Path("~", path.relative_to(Path.home())) if path.is_relative_to(Path.home()) else path)
 
 
+def named_path(given: str | Path) -> Path:
+    """A path that an option names; an empty one, as an unset variable leaves it, would mean the current folder."""
+    if not str(given).strip():
+        raise typer.BadParameter("it is empty; name a place, or leave the option out")
+    return Path(given)
+
+
 GridOption = Annotated[
-    Path, typer.Option("--grid", metavar="FILE", help="The grid: a YAML file, or the name of one that ships.")
+    Path,
+    typer.Option(
+        "--grid",
+        metavar="FILE",
+        parser=named_path,
+        help="The grid: a YAML file, or the name of one that ships. May be given first, without --grid.",
+    ),
 ]
 
 
@@ -57,13 +70,17 @@ OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="GLOB", help="Run only variants whose label matches.")
 ]
 ResultsOption = Annotated[
-    Path, typer.Option("--results", metavar="ROOT", help="Where results go, as ROOT/<grid>/<profile>.")
+    Path,
+    typer.Option(
+        "--results", metavar="ROOT", parser=named_path, help="Where results go, as ROOT/<grid>/<profile>."
+    ),
 ]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
         metavar="DIR",
+        parser=named_path,
         help=f"Where datasets lie or are downloaded to; default NIN_BENCH_DATA, else {_default_data_dir()}.",
     ),
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.options import FolderArgument, JsonOption, print_json, tell
+from nin_bench.cli.options import FolderArgument, JsonOption, named_path, print_json, tell
 from nin_bench.errors import InputError
 from nin_bench.failures import failures_alike
 
@@ -29,7 +29,12 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where the report goes; default beside the (second) results."),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            parser=named_path,
+            help="Where the report goes; default beside the (second) results.",
+        ),
     ] = None,
     check: Annotated[
         bool,

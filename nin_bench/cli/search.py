@@ -20,6 +20,7 @@ from nin_bench.cli.options import (
     WorkersOption,
     YesOption,
     counted,
+    named_path,
     note,
     tell,
 )
@@ -59,7 +60,12 @@ def search(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The tuned grid; default tuned.yaml in the results folder."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            parser=named_path,
+            help="The tuned grid; default tuned.yaml in the results folder.",
+        ),
     ] = None,
     then_run: Annotated[bool, typer.Option("--then-run", help="Run the tuned grid afterwards.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched, and stop.")] = False,

@@ -97,6 +97,8 @@ def run_grid(
         needed = seeds_until_decided(folder.read_grid())
         planned = plan_cells(grid, folder, fresh=options.fresh, looks=needed, code=code)
         notes += outdated_notes(planned)
+        if options.keep_weights and (told := _without_weights(planned, folder)):
+            notes.append(told)
         planned = [_tidied(one, folder, options.fresh) for one in planned]
         todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
         to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
@@ -144,6 +146,15 @@ def measure_grid(
             for variant_id, cell in variants.items()
         ]
         return MeasureSummary(costs, len(variants) - len(to_measure), notes, session.signal_number)
+
+
+def _without_weights(planned: Sequence[PlannedCell], folder: ResultsFolder) -> str | None:
+    """A sentence if weights are wanted of cells that are done, and were not kept then."""
+    done = [one.cell.cell_id for one in planned if one.state == "done"]
+    if count := sum(not folder.weights_path(cell_id).exists() for cell_id in done):
+        cells = "cell that is done has" if count == 1 else "cells that are done have"
+        return f"{count} {cells} no weights, since they were not kept then; --fresh trains anew and keeps them"
+    return None
 
 
 def _looks(
