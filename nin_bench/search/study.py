@@ -6,6 +6,7 @@ the lost one before. So the total is exact, however many processes search in the
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -237,16 +238,21 @@ class VariantStudy:
         rates = self.space.get("lr") if self.spec.sampler == "grid" and len(self.space) == 1 else None
         if not isinstance(rates, FloatDistribution):
             return best.params
+        # A trial that was pruned at chance level marks the cliff as well as one that was trained to its end.
+        pruned = [one for one in self._standing_in(TrialState.PRUNED) if _has_failed(one)]
         rate = choose_rate(
-            [trial.params["lr"] for trial in complete],
-            [self._goodness(trial) for trial in complete],
-            [any(run["failed"] for run in trial.user_attrs["result"]["runs"]) for trial in complete],
+            [trial.params["lr"] for trial in (*complete, *pruned)],
+            [*(self._goodness(trial) for trial in complete), *[-math.inf] * len(pruned)],
+            [*(_has_failed(trial) for trial in complete), *[True] * len(pruned)],
         )
         return {"lr": float(f"{rate:.3g}")}
 
     def _complete(self) -> list[FrozenTrial]:
         """The trials that were asked for and trained to their end, each draw's last."""
-        return [last for last in self.standing if last is not None and last.state is TrialState.COMPLETE]
+        return self._standing_in(TrialState.COMPLETE)
+
+    def _standing_in(self, state: TrialState) -> list[FrozenTrial]:
+        return [last for last in self.standing if last is not None and last.state is state]
 
     def _goodness(self, trial: FrozenTrial) -> float:
         """Its value, turned so that higher is better."""
@@ -309,6 +315,14 @@ class VariantStudy:
 def study_name(grid: Grid, variant: Variant) -> str:
     """How a storage knows a variant's study."""
     return f"{grid.name}/{grid.profile}/{variant.variant_id}"
+
+
+def _has_failed(trial: FrozenTrial) -> bool:
+    """Whether some network of a trial failed; of one that was pruned, whether it was still at chance level."""
+    runs = trial.user_attrs.get("result", {}).get("runs", [])
+    if trial.state is TrialState.PRUNED:
+        return any(run.get("failed") or run.get("escaped") is False for run in runs)
+    return any(run["failed"] for run in runs)
 
 
 def _beat_of(token: str | None) -> str:

@@ -454,7 +454,9 @@ def test_weights_are_kept_where_they_are_wanted(bench):
     assert len(list((bench.folder.path / "weights").iterdir())) == 1, "those of another training are not kept"
     bench.run(GRID, keep_weights=True, selection={"seeds": [0]})
     (planned,) = bench.told(Planned)
-    assert planned.notes[-1].startswith("1 cell that is done has no weights, since they were not kept then; --fresh")
+    assert planned.notes[-1].startswith(
+        "1 cell that is done has no weights, since they were not kept then; --fresh"
+    )
 
 
 def test_the_end_is_told_while_the_folder_is_held_and_not_after_a_signal(bench):

@@ -263,6 +263,19 @@ def test_a_rate_at_which_a_network_failed_keeps_the_choice_away(open_study):
     assert study.chosen() == {"lr": 0.0316}  # half a step below the best, which lies beside the cliff
 
 
+@pytest.mark.parametrize(("escaped", "rate"), [(False, 0.0316), (True, 0.1)])
+def test_a_trial_that_was_pruned_at_chance_level_marks_the_cliff(open_study, escaped, rate):
+    study = open_study(f"{ONE}  pruner: median\n")
+    for value in (0.7, 0.9):
+        runs = [{"seed": 0, "outcome": "trained", "failed": False, "escaped": True}]
+        study.finish(study.ask(), TrialResult(value=value, runs=runs), {})
+    trial = study.ask()
+    study.report(trial, TrialEpoch(1, 0.1, []))
+    runs = [{"seed": 0, "outcome": "trained", "failed": None, "escaped": escaped}]
+    study.finish(trial, TrialResult(pruned=True, epochs=1, runs=runs), {})
+    assert study.chosen() == {"lr": rate}
+
+
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
 def test_of_drawn_values_the_best_trial_is_chosen(open_study, sampler):
     study = open_study(ONE.replace("trials: 3", f"trials: 3\n  sampler: {sampler}"))
