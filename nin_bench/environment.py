@@ -18,7 +18,7 @@ from nin_bench import __version__
 from nin_bench.cgroups import cpu_quota, memory_limit
 
 _CUDNN_FLAGS = ("enabled", "deterministic", "benchmark", "allow_tf32")
-_SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+_SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "timm")
 _CHANGES_BITS = re.compile(
     r"(ONEDNN|DNNL|MKL|OMP|KMP|GOMP|OPENBLAS|BLIS|CUBLAS|CUBLASLT|CUDNN|MIOPEN|ROCBLAS|HIPBLAS|HIPBLASLT)_\w+"
     r"|ATEN_CPU_CAPABILITY|NVIDIA_TF32_OVERRIDE|TORCH_ALLOW_TF32_CUBLAS_OVERRIDE|TORCH_LINALG_PREFER_CUSOLVER"

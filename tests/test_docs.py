@@ -46,7 +46,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(folder / "results" / "quickstart", ignore_errors=True)
     page = ROOT / "docs" / "own_models.md"
     (folder / "my_nets.py").write_text("".join(blocks(page, "python")))
-    (folder / "my_grid.yaml").write_text("".join(blocks(page, "yaml")))
+    (folder / "my_grid.yaml").write_text(blocks(page, "yaml")[0])
     grid = "experiments/quickstart.yaml"
     call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only MLP --keep-weights")
     return folder

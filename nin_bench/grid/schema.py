@@ -17,6 +17,7 @@ _NAMES = {
     "OpenClaimEntry": "open_claim", "UntilEntry": "until_decided", "Assumption": "assumption",
 }  # fmt: skip
 """What the schema calls the parts of the grid's model."""
+_LIBRARY = "^(torchvision|timm)/"
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -31,9 +32,16 @@ def grid_schema() -> dict[str, Any]:
 
     schema = _tidied(GridFile.model_json_schema())
     parts, models = schema["$defs"], list_models()
-    parts["model"] = {"oneOf": [_model(name, parts["model"]) for name in models]}
+    entry = parts["model"]
+    parts["model"] = {"oneOf": [_model(name, entry) for name in models]}
+    parts["library_model"] = _library_model(entry)
+    for body in (schema, parts["profile"]):
+        body["properties"]["models"]["items"] = {
+            "anyOf": [{"$ref": f"#/$defs/{part}"} for part in ("model", "library_model")]
+        }
+    names = [{"enum": models}, {"type": "string", "pattern": _LIBRARY}]
     for pattern in ("pattern", "exclusion"):
-        parts[pattern]["properties"]["name"] = _or_list({"enum": models})
+        parts[pattern]["properties"]["name"] = _or_list({"anyOf": names})
         parts[pattern] = {"anyOf": [{"type": "string", "description": "a variant's label"}, parts[pattern]]}
     for claim in (parts["hypothesis"], parts["open_claim"], parts["reference"]):
         claim["properties"]["says"] = claim["properties"]["claim"]
@@ -103,6 +111,18 @@ def _model(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {**schema, "not": {"required": ["width", "match"]}} if "width" in arguments else schema
+
+
+def _library_model(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of `models` of a network that a library has; what its arguments are, the library alone knows."""
+    common = {key: value for key, value in entry["properties"].items() if key != "match"}
+    return {
+        "description": "A network of torchvision or timm.",
+        "type": "object",
+        "properties": {**common, "name": {"type": "string", "pattern": _LIBRARY}},
+        "required": ["name"],
+        "additionalProperties": _or_list({"type": ["boolean", "number", "string", "null"]}),
+    }
 
 
 def _or_list(value: dict[str, Any]) -> dict[str, Any]:

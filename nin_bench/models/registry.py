@@ -238,12 +238,12 @@ def model_revision(name: str) -> int:
 
 
 def model_function(name: str) -> "Callable[..., nn.Module]":
-    """The function that builds a model.
+    """The function that builds a model; of a library's network, the library's own.
 
     Raises:
         SpecError: no model has that name.
     """
-    return _model(name).build
+    return inspect.unwrap(_model(name).build)
 
 
 def model_summary(name: str) -> str:
@@ -301,6 +301,11 @@ def build_model(name: str, image: ImageSpec, **arguments: object) -> "nn.Module"
 
 
 def _model(name: str) -> _Model:
+    if "/" in name:
+        from nin_bench.models.libraries import library_model
+
+        build, arguments = library_model(name)
+        return _Model(build, 1, arguments)
     known = _models()
     if name not in known:
         raise SpecError("name", "; ".join([unknown_name("model", name, known), *_import_families()]))
