@@ -243,7 +243,8 @@ def model_function(name: str) -> "Callable[..., nn.Module]":
     Raises:
         SpecError: no model has that name.
     """
-    return inspect.unwrap(_model(name).build)
+    build: Callable[..., nn.Module] = inspect.unwrap(_model(name).build)
+    return build
 
 
 def model_summary(name: str) -> str:
