@@ -95,5 +95,5 @@ def test_without_timm_a_line_says_what_to_install(monkeypatch):
 
 def test_the_code_that_counts_is_the_librarys():
     digests = definition_digests("torchvision/resnet18")
-    assert {"resnet.resnet18", "resnet.ResNet", "resnet.BasicBlock"} <= digests.keys()
+    assert {"models.resnet.resnet18", "models.resnet.ResNet", "models.resnet.BasicBlock"} <= digests.keys()
     assert model_summary("torchvision/resnet18").startswith("ResNet-18 from ")

@@ -303,9 +303,7 @@ def build_model(name: str, image: ImageSpec, **arguments: object) -> "nn.Module"
 
 def _model(name: str) -> _Model:
     if "/" in name:
-        from nin_bench.models.libraries import library_model
-
-        build, arguments = library_model(name)
+        build, arguments = import_module(f"{__package__}.libraries").library_model(name)
         return _Model(build, 1, arguments)
     known = _models()
     if name not in known:
