@@ -15,7 +15,7 @@ test: $(VENV)/installed-test
 test-faults: $(VENV)/installed-test
 	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
 
-# The simulations behind docs/statistics.md: some minutes.
+# The simulations behind docs/statistics.md, and what the quickstart decides: some minutes.
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long tests/long
 

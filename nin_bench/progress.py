@@ -1,6 +1,7 @@
 """Show how a run, a measuring or a search goes: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -275,16 +276,19 @@ class _Bars(_Lines):
 
 
 def short_labels(labels: Iterable[str]) -> dict[str, str]:
-    """Every label with what is left of it without the words that all of them share; that tells the variants apart.
+    """Every label without the words that most of them share, as long as no two become alike.
 
     >>> short_labels(["nin pointwise=1 width=0.25", "nin pointwise=2 width=0.25"])
     {'nin pointwise=1 width=0.25': 'pointwise=1', 'nin pointwise=2 width=0.25': 'pointwise=2'}
     """
-    words = {label: label.split() for label in labels}
-    shared = set.intersection(*map(set, words.values())) if len(words) > 1 else set()
-    short = {label: " ".join(word for word in parts if word not in shared) for label, parts in words.items()}
-    is_distinct = all(short.values()) and len(set(short.values())) == len(short)
-    return short if is_distinct else {label: label for label in words}
+    short = {label: label.split() for label in labels}
+    counts = Counter(word for words in short.values() for word in set(words))
+    for word, count in counts.most_common():
+        left = {label: [other for other in words if other != word] for label, words in short.items()}
+        is_distinct = all(left.values()) and len(set(map(tuple, left.values()))) == len(left)
+        if len(left) > 1 and 2 * count > len(left) and is_distinct:
+            short = left
+    return {label: " ".join(words) for label, words in short.items()}
 
 
 def _plan_line(event: Planned) -> str:

@@ -254,7 +254,10 @@ def test_eighty_columns_show_what_tells_variants_apart():
     assert re.search(r"seed 4: pointwise=0 ", plain)
 
 
-def test_labels_that_would_be_alike_without_their_common_words_stay_whole():
+def test_labels_lose_what_most_of_them_share_as_long_as_no_two_become_alike():
+    assert short_labels(["nin head=gap width=1", "nin head=fc width=1", "vgg width=2"]) == {
+        "nin head=gap width=1": "head=gap", "nin head=fc width=1": "head=fc", "vgg width=2": "vgg width=2",
+    }  # fmt: skip
     assert short_labels(["a", "a b"]) == {"a": "a", "a b": "a b"}
     assert short_labels(["one of its own"]) == {"one of its own": "one of its own"}
 
