@@ -15,7 +15,8 @@ from nin_bench.grid import Grid, Size, Variant
 from nin_bench.looks import seeds_until_decided
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.models.code import code_digest, definition_digests
-from nin_bench.plan import ModelCode, PlannedCell, check_same_question, drops_looks, plan_cells
+from nin_bench.more_epochs import ShorterCells
+from nin_bench.plan import ModelCode, PlannedCell, Shared, check_same_grid, drops_looks, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.training.trainer import check_micro_batch
 
@@ -104,20 +105,23 @@ def load_plan(
     *,
     fresh: bool = False,
     code: Mapping[str, ModelCode] | None = None,
+    shared: Shared | None = None,
+    shorter: ShorterCells | None = None,
 ) -> list[PlannedCell]:
     """Check models and folder, then plan as `plan_cells` does; nothing is written.
 
     Raises:
         InputError: a network cannot be built for its images.
-        ResultsError: the folder holds results of another question.
+        ResultsError: the folder holds another grid.
     """
     check_models(grid, data_dir)
-    check_same_question(grid, folder)
+    check_same_grid(grid, folder)
     if grid.until_decided is None:
-        return plan_cells(grid, folder, fresh=fresh, code=code)
+        return plan_cells(grid, folder, fresh=fresh, code=code, shared=shared, shorter=shorter)
     resolved = grid.resolved("cpu")
     if stored := folder.find_grid():
-        looks = () if drops_looks(grid, fresh=fresh) else stored.looks
-        kept = {"looks": looks, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
+        taken = () if drops_looks(grid, fresh=fresh) else stored.looks
+        kept = {"looks": taken, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
         resolved = resolved.model_copy(update=kept)
-    return plan_cells(grid, folder, fresh=fresh, looks=seeds_until_decided(resolved), code=code)
+    looks = seeds_until_decided(resolved)
+    return plan_cells(grid, folder, fresh=fresh, looks=looks, code=code, shared=shared, shorter=shorter)

@@ -56,15 +56,7 @@ class Checkpoints:
         Raises:
             ResultsError: the system refused; those there were are still there.
         """
-        header = json.dumps({"schema": SCHEMA, **record.model_dump()}, allow_nan=False).encode()
-        path = self.folder / f"{self.cell.cell_id}.{record.metrics.num_steps}.ckpt"
-        with atomic_stream(path, len(header) + _num_bytes(state)) as stream:
-            digest = _sha256(header)
-            # The state's digest is known when the state is written, so its place is held.
-            stream.write(b"%b\n%b\n%b\n" % (digest, bytes(_DIGEST_BYTES), header))
-            digest = _write_state(state, stream)
-            stream.seek(_DIGEST_BYTES + 1)
-            stream.write(digest)
+        write_checkpoint(self.folder / f"{self.cell.cell_id}.{record.metrics.num_steps}.ckpt", record, state)
         for old in self.paths()[NUM_KEPT:]:
             remove_file(old)
 
@@ -86,13 +78,10 @@ class Checkpoints:
         """
         notes = []
         for path in self.paths():
-            try:
-                use(self._read(path))
+            note = restore_from(path, self.cell, use)
+            if note is None:
                 break
-            except (DamagedFileError, ValueError, LookupError, TypeError, AttributeError) as error:
-                reason = str(error) if isinstance(error, DamagedFileError) else f"cannot be gone on from ({error})"
-                kept = quarantine(path, reason)
-                notes.append(f"checkpoints/{path.name} {reason}; quarantined as {kept.name}")
+            notes.append(note)
         return notes
 
     def remove(self) -> None:
@@ -104,23 +93,63 @@ class Checkpoints:
         for path in self.paths():
             remove_file(path)
 
-    def _read(self, path: Path) -> State:
-        """A checkpoint's state, once all of the file is verified.
 
-        Raises:
-            DamagedFileError: it is not whole, of another cell or of another schema.
-        """
-        import torch
+def write_checkpoint(path: Path, record: Record, state: State) -> None:
+    """Write one checkpoint.
 
-        with open_regular(path) as stream:
-            _check_is_of(_read_verified(stream), self.cell.cell_id, self.cell)
-            try:
-                state: State = torch.load(stream, map_location="cpu", weights_only=True)
-            except (MemoryError, torch.OutOfMemoryError, OSError):  # no fault of the checkpoint's
-                raise
-            except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
-                raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
-            return state
+    Raises:
+        ResultsError: the system refused; whatever stood at `path` still stands there.
+    """
+    header = json.dumps({"schema": SCHEMA, **record.model_dump()}, allow_nan=False).encode()
+    with atomic_stream(path, len(header) + _num_bytes(state)) as stream:
+        digest = _sha256(header)
+        # The state's digest is known when the state is written, so its place is held.
+        stream.write(b"%b\n%b\n%b\n" % (digest, bytes(_DIGEST_BYTES), header))
+        digest = _write_state(state, stream)
+        stream.seek(_DIGEST_BYTES + 1)
+        stream.write(digest)
+
+
+def restore_from(path: Path, cell: Cell, use: Callable[[State], None]) -> str | None:
+    """Hand a checkpoint's state to `use`; one that is damaged, or that `use` refuses, is quarantined.
+
+    Args:
+        path: the checkpoint.
+        cell: whose it is.
+        use: as for `Checkpoints.restore`.
+
+    Returns:
+        A sentence if it was quarantined.
+
+    Raises:
+        ResultsError: the system refused to read it or to quarantine it.
+    """
+    try:
+        use(_read(path, cell))
+        return None
+    except (DamagedFileError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error) if isinstance(error, DamagedFileError) else f"cannot be gone on from ({error})"
+        kept = quarantine(path, reason)
+        return f"{path.parent.name}/{path.name} {reason}; quarantined as {kept.name}"
+
+
+def _read(path: Path, cell: Cell) -> State:
+    """A checkpoint's state, once all of the file is verified.
+
+    Raises:
+        DamagedFileError: it is not whole, of another cell or of another schema.
+    """
+    import torch
+
+    with open_regular(path) as stream:
+        _check_is_of(_read_verified(stream), cell.cell_id, cell)
+        try:
+            state: State = torch.load(stream, map_location="cpu", weights_only=True)
+        except (MemoryError, torch.OutOfMemoryError, OSError):  # no fault of the checkpoint's
+            raise
+        except Exception as error:  # whatever torch makes of a state that somebody forged, digest and all
+            raise DamagedFileError(f"holds no state ({type(error).__name__})") from error
+        return state
 
 
 def newest_record(folder: Path, cell_id: str, planned: Cell) -> Record | None:
@@ -136,13 +165,24 @@ def newest_record(folder: Path, cell_id: str, planned: Cell) -> Record | None:
     """
     for path in _paths(folder, cell_id):
         try:
-            with open_regular(path) as stream:
-                record, _ = _read_header(stream)
+            record = read_header(path)
             _check_is_of(record, cell_id, planned)
             return record
         except (DamagedFileError, FileNotFoundError):  # which a run under way may drop while others plan
             continue
     return None
+
+
+def read_header(path: Path) -> Record:
+    """The record in a checkpoint's header; its state is not looked at.
+
+    Raises:
+        DamagedFileError: the header is not whole, or of another schema.
+        FileNotFoundError: there is no such file.
+        ResultsError: the system refused to read it.
+    """
+    with open_regular(path) as stream:
+        return _read_header(stream)[0]
 
 
 def _paths(folder: Path, cell_id: str) -> list[Path]:

@@ -107,6 +107,7 @@ class _Examination:
         if self.planned:
             yield from self._compare_with_plan()
         yield from self._examine("checkpoints", ".ckpt", self._read_checkpoint)
+        yield from self._examine("weights", ".ckpt", self._read_kept_state)
         # Predictions are judged by their records, so these must have been seen.
         if not self.misplaced.keys() & {"cells", "predictions"}:
             yield from self._examine("predictions", ".npz", self._read_predictions)
@@ -177,6 +178,9 @@ class _Examination:
     def _read_checkpoint(self, name: str) -> None:
         check_checkpoint(self.folder.checkpoints_path / f"{name}.ckpt")
 
+    def _read_kept_state(self, cell_id: str) -> None:
+        check_checkpoint(self.folder.state_path(cell_id))
+
     def _read_predictions(self, cell_id: str) -> None:
         predictions = self.folder.read_predictions(cell_id)
         if predictions is None or cell_id in self.unreadable:
@@ -201,7 +205,7 @@ class _Examination:
         for cell_id, record in self.records.items():
             path = self.folder.record_path(cell_id)
             if cell_id not in self.planned:
-                yield self._finding(path, "is of a cell that this grid does not plan", "left alone", "noted")
+                yield self._finding(path, "is of a cell that is no longer in the grid", "left alone", "noted")
             elif not record.is_of(self.planned[cell_id]):
                 yield self._finding(
                     path, "is of another experiment: a default has changed", "the next run replaces it", "noted"

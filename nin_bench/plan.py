@@ -6,26 +6,27 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-from nin_bench.cell import Cell, DataSpec, Recipe
+from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import ResultsError, some_of
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided
+from nin_bench.more_epochs import KeptState, ShorterCells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.sharing import OtherFolders, SharedRecord, device_kind, differing_versions
 
-State = Literal["missing", "done", "again", "continue", "retry", "outdated"]
-"""`missing`: no readable record. `done`: final. `again`: final, and wanted afresh. `continue`: not final, and has
-a checkpoint to go on from. `retry`: ended in a way that may pass. `outdated`: its record or its checkpoint is of
+State = Literal["missing", "done", "reuse", "again", "continue", "retry", "outdated"]
+"""`missing`: no readable record. `done`: final. `reuse`: another results folder has a final record, which is taken
+over. `again`: final, and wanted afresh. `continue`: not final, and has a checkpoint, or the kept state of fewer
+epochs, to go on from. `retry`: ended in a way that may pass. `outdated`: its record or its checkpoint is of
 another resolved cell, since a default has changed, or of other code of its model."""
 
 Need = Literal["now", "if undecided", "no"]
 """Whether a cell is needed, where seeds are trained until claims are decided. `if undecided`: only if a look
 before it leaves a claim open. `no`: every claim that it could serve is decided."""
-
-_DEFAULTS = {"data": DataSpec(name="").model_dump(), "recipe": Recipe().model_dump()}
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,12 @@ class PlannedCell:
     """The earlier record, where a further attempt goes on from it."""
     num_epochs_saved: int | None = None
     """Epochs that its checkpoint holds, where it has one to go on from."""
+    kept: KeptState | None = None
+    """Of fewer epochs, where that is what it goes on from."""
     reason: str | None = None
-    """Why it is outdated."""
+    """Why it is outdated; or why it starts over although fewer epochs of it were trained."""
+    shared: SharedRecord | None = None
+    """What is to be taken over, or was, from another results folder."""
     need: Need = "now"
     estimate: Estimate = field(default_factory=Estimate)
     """What it will take on this machine, as far as `estimate_cells` could tell."""
@@ -62,12 +67,12 @@ class PlannedCell:
     @property
     def has_to_run(self) -> bool:
         """Whether a run would train this cell, whatever looks at claims decide."""
-        return self.state != "done" and self.need == "now"
+        return self.state not in ("done", "reuse") and self.need == "now"
 
     @property
     def may_run(self) -> bool:
         """Whether a run would train this cell, at least if looks at claims decide nothing."""
-        return self.state != "done" and self.need != "no"
+        return self.state not in ("done", "reuse") and self.need != "no"
 
     def as_dict(self) -> dict[str, Any]:
         """As `plan --json` prints it."""
@@ -81,9 +86,25 @@ class PlannedCell:
             "need": self.need,
             "num_epochs_saved": self.num_epochs_saved,
             "reason": self.reason,
+            "reused_from": self.shared.source if self.shared else None,
             "estimated_seconds": self.estimate.seconds,
             "estimated_memory_bytes": self.estimate.memory_bytes,
         }
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Where cells may be taken over from."""
+
+    others: OtherFolders
+    device_kind: str
+    """Only records of this kind of device are taken."""
+
+    def find(self, cell: Cell, code: ModelCode) -> SharedRecord | None:
+        """A record of the cell as it would be trained today, on the same kind of device."""
+        return self.others.find(
+            cell, lambda record: code.is_of(record) and device_kind(record) == self.device_kind
+        )
 
 
 def plan_cells(
@@ -93,6 +114,8 @@ def plan_cells(
     fresh: bool = False,
     looks: SeedsUntilDecided | None = None,
     code: Mapping[str, ModelCode] | None = None,
+    shared: Shared | None = None,
+    shorter: ShorterCells | None = None,
 ) -> list[PlannedCell]:
     """What is done and what is missing of the selected cells, in the order in which they would run.
 
@@ -104,15 +127,27 @@ def plan_cells(
         fresh: whether cells that are done are wanted again.
         looks: which seeds are needed, where that depends on claims.
         code: by model's name, today's code; records of models that it lacks are taken whatever code they are of.
+        shared: where else records are looked for; None looks nowhere. What is wanted afresh is not looked for.
+        shorter: what is known of cells with fewer epochs; None is nothing.
     """
     order = {seed: number for number, seed in enumerate(grid.seeds)}
-    planned = [
-        _planned(cell, folder, (code or {}).get(cell.model.name, ModelCode(None)))
-        for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])
-    ]
-    if fresh:
-        planned = [_afresh(one) for one in planned]
-    return [replace(one, need=_need(one.cell, looks)) for one in planned] if looks else planned
+
+    def plan(cell: Cell) -> PlannedCell:
+        todays = (code or {}).get(cell.model.name, ModelCode(None))
+        need = _need(cell, looks) if looks else "now"
+        planned = replace(_planned(cell, folder, todays), need=need)
+        if fresh:
+            return replace(_afresh(planned), need=need)
+        if shared and planned.may_run and (found := shared.find(cell, todays)):
+            return PlannedCell(cell, "reuse", found.record.outcome, shared=found, need=need)
+        if shorter and planned.state in ("missing", "retry"):
+            kept, reason = shorter.find(cell, todays.is_of)
+            if kept:
+                return replace(planned, state="continue", num_epochs_saved=kept.cell.recipe.epochs, kept=kept)
+            return replace(planned, reason=reason)
+        return planned
+
+    return [plan(cell) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
 
 
 def _need(cell: Cell, looks: SeedsUntilDecided) -> Need:
@@ -159,12 +194,42 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
 
 def outdated_notes(planned: Iterable[PlannedCell]) -> list[str]:
     """A sentence for each reason why cells are outdated."""
-    counts = Counter(one.reason for one in planned if one.reason)
+    counts = Counter(one.reason for one in planned if one.reason and one.state == "outdated")
     remedy = "; a run trains anew, unless given --accept-code-changes"
     return [
         f"{count} {'cell is' if count == 1 else 'cells are'} outdated: {reason}"
         + (remedy if reason.startswith("the code") else "")
         for reason, count in counts.items()
+    ]
+
+
+def more_epochs_notes(planned: Iterable[PlannedCell]) -> list[str]:
+    """A sentence for each reason why cells start over although fewer epochs of them were trained."""
+    counts = Counter(one.reason for one in planned if one.reason and one.state == "missing")
+    return [
+        f"{count} {'cell starts' if count == 1 else 'cells start'} over with more epochs: {reason}"
+        for reason, count in counts.items()
+    ]
+
+
+def sharing_notes(planned: Iterable[PlannedCell], environment: Mapping[str, Any]) -> list[str]:
+    """A sentence for each folder that cells are taken over from, with the versions that differ there.
+
+    Args:
+        planned: the cells; others are passed over.
+        environment: this machine's, as `differing_versions` takes it.
+    """
+    counts: Counter[str] = Counter()
+    versions: dict[str, dict[str, None]] = {}
+    for shared in (one.shared for one in planned if one.shared):
+        counts[shared.source] += 1
+        versions.setdefault(shared.source, {}).update(
+            dict.fromkeys(differing_versions(shared.record, environment))
+        )
+    return [
+        f"{count} {'cell is' if count == 1 else 'cells are'} taken over from {source}"
+        + (f", trained with {some_of(list(versions[source]))}" if versions[source] else "")
+        for source, count in counts.items()
     ]
 
 
@@ -191,31 +256,20 @@ def drops_looks(grid: Grid, *, fresh: bool) -> bool:
     return fresh and len(grid.selected) == len(grid.cells)
 
 
-def check_same_question(grid: Grid, folder: ResultsFolder) -> None:
-    """Refuse to mix results of different settings in one folder.
+def check_same_grid(grid: Grid, folder: ResultsFolder) -> None:
+    """Refuse to put the cells of two grids into one folder.
+
+    A grid itself may change and grow: what matches is kept, what no longer does is `former_cells`.
 
     Raises:
-        ResultsError: the folder was run with other data or another recipe, or holds another grid.
+        ResultsError: the folder holds another grid.
     """
     stored = folder.find_grid()
-    if stored is None:
-        return
-    if stored.name != grid.name:
+    if stored is not None and stored.name != grid.name:
         raise ResultsError(
             f"{folder.path}: holds results of the grid {stored.name!r}, not of {grid.name!r}; "
             "choose another folder with --results"
         )
-    for section, kept, planned in (("data", stored.data, grid.data), ("recipe", stored.recipe, grid.recipe)):
-        earlier: dict[str, Any] = dict(_DEFAULTS[section])  # a field that it lacks is younger than the folder
-        earlier |= {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
-        changed = [key for key in earlier | planned if earlier.get(key) != planned.get(key)]
-        if changed:
-            told = ", ".join(f"{key}: {earlier.get(key)!r}, now {planned.get(key)!r}" for key in changed)
-            raise ResultsError(
-                f"{folder.path}: was run with another {section} ({told}); "
-                "to try things out, choose another folder with --results; "
-                "else undo the change, or remove the folder"
-            )
 
 
 def estimate_cells(

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import jsonschema
 import pytest
+from budget_fixture import end_at_first_checkpoint
 from costs_fixture import cost_entry, write_costs
 from processes import linux, members_of, still_running_after
 from report_fixture import COLLAPSED, metrics, record, write_results
@@ -19,6 +21,7 @@ from nin_bench import cli
 from nin_bench.analysis.analysis import analyse
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.cli.options import parse_duration
 from nin_bench.cli.verdicts import print_verdicts
 from nin_bench.environment import describe_machine
 from nin_bench.grid import Grid
@@ -235,6 +238,7 @@ def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
     call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
     lines = call("status", "results/tiny/full", "--cells").out.splitlines()
     assert lines[3:] == [
+        "      2 of these left to train",
         "mlp hidden=16  seed 0  missing", "mlp hidden=16  seed 1  trained",
         "mlp hidden=32  seed 0  missing", "mlp hidden=32  seed 1  trained",
     ]  # fmt: skip
@@ -263,7 +267,8 @@ def test_status_tells_which_cells_go_on_from_a_checkpoint_as_plan_does(call, tmp
         record = make_record(cell, "interrupted", started_at="", metrics={"num_steps": 9}, history=rows)
         Checkpoints(folder.checkpoints_path, cell).save(record, {})
     assert call("status", "results/tiny/full", "--cells").out.splitlines()[1:] == [
-        "      2 missing", "      2 trained", "      2 of these to continue from their checkpoints",
+        "      2 missing", "      2 trained",
+        "      2 of these left to train", "      2 of these to continue from their checkpoints",
         "mlp hidden=16  seed 0  missing, continue (2 of 3 epochs saved)", "mlp hidden=16  seed 1  trained",
         "mlp hidden=32  seed 0  missing, continue (1 of 3 epochs saved)", "mlp hidden=32  seed 1  trained",
     ]  # fmt: skip
@@ -619,14 +624,92 @@ def test_a_pattern_that_excludes_nothing_is_noted(call):
     assert "grid.yaml:10:3: exclude[0]: matches no cell; mend it, or leave it out" in done.err.splitlines()
 
 
-def test_another_recipe_in_the_same_folder_is_refused(call):
-    call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--seeds", "0")
-    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
-    assert done.status == 2
-    assert done.err == (
-        "results/tiny/full: was run with another recipe (epochs: 1, now 2); to try things out, choose another "
-        "folder with --results; else undo the change, or remove the folder\n"
+def test_cells_that_are_no_longer_in_the_grid_are_listed_everywhere(call):
+    narrowed = ("--device", "cpu", "--only", "*16", "--seeds", "0")
+    assert call("run", "--no-measure", "--grid", "grid.yaml", *narrowed).status == 0
+    changed = ("--grid", "grid.yaml", "--device", "cpu", "--set", "recipe.epochs=2")
+    sentence = (
+        "1 cell is no longer in the grid; kept, and left out of the analysis: mlp hidden=16 with recipe.epochs 1 "
+        "(1)"
     )
+    assert sentence in call("plan", *changed).err.splitlines()
+    (former,) = call("plan", *changed, "--json").json()["no_longer_in_grid"]
+    assert (former["label"], former["seed"]) == ("mlp hidden=16", 0)
+    assert sentence in call("run", "--dry-run", *changed).err.splitlines()
+    done = call("run", "--no-measure", *changed, "--only", "*16", "--seeds", "0")
+    assert sentence in done.err.splitlines()
+    assert Path("results/tiny/full/cells", f"{former['cell_id']}.json").exists()
+    assert f"  {sentence}." in call("status", "results/tiny/full").out.splitlines()
+    assert call("status", "results/tiny/full", "--json").json()["no_longer_in_grid"] == [former]
+    assert f"- {sentence}." in Path("reports/tiny/full/report.md").read_text().splitlines()
+
+
+def test_cells_are_taken_over_from_other_grids_of_the_root(call):
+    quick = ("--no-measure", "--device", "cpu")
+    assert call("run", "--grid", "grid.yaml", *quick).status == 0
+    Path("other.yaml").write_text(GRID.replace("name: tiny", "name: other").replace("[16, 32]", "[32, 64]"))
+    other = ("--grid", "other.yaml", "--device", "cpu")
+    planned = call("plan", *other)
+    assert "mlp hidden=32  seed 0  reuse (trained, from tiny/full)" in planned.out.splitlines()
+    assert "4 cells: 2 to run, 0 done, 2 to take over" in planned.out.splitlines()
+    assert "2 cells are taken over from tiny/full" in planned.err.splitlines()
+    cells = call("plan", *other, "--json").json()["cells"]
+    assert [(cell["state"], cell["reused_from"]) for cell in cells] == [
+        ("reuse", "tiny/full"), ("missing", None), ("reuse", "tiny/full"), ("missing", None),
+    ]  # fmt: skip
+    assert {cell["state"] for cell in call("plan", *other, "--no-reuse", "--json").json()["cells"]} == {"missing"}
+    assert {cell["state"] for cell in call("plan", *other, "--results", "r", "--json").json()["cells"]} == {
+        "missing"
+    }
+    elsewhere = call("plan", *other, "--results", "r", "--reuse-from", "results", "--json").json()["cells"]
+    assert elsewhere == cells
+    done = call("run", *other, "--no-measure")
+    assert done.status == 0
+    assert "results: results/other/full (4 trained; 0 done before, 2 taken over)" in done.out.splitlines()
+    report = Path("reports/other/full/report.md").read_text()
+    sentence = "Cells that other results folders held were taken over, with their predictions: 2 from tiny/full."
+    assert sentence in report
+
+
+def test_a_root_without_results_is_refused(call):
+    done = call("plan", "--grid", "grid.yaml", "--reuse-from", "nowhere")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        "--reuse-from nowhere: holds no results folder; give the root of some, as results for "
+        "results/<grid>/<profile>\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "90", "m", "1.5h", "-2h", "30m1h", "0s", "1h 30m", "1d", "9999999h"])
+@pytest.mark.parametrize("command", ["run", "measure", "search"])
+def test_a_budget_that_is_no_duration_is_refused(call, command, text):
+    done = call(command, "--grid", "grid.yaml", f"--for={text}")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"--for {text!r}: is no duration; write 90m, 2h, 45s or 1h30m\n"
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90m", 5400), ("2h", 7200), ("45s", 45), ("1h30m", 5400), ("1h0m5s", 3605)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+def test_a_run_whose_time_is_over_says_what_is_left(call, monkeypatch):
+    end_at_first_checkpoint(monkeypatch, Path("results/tiny/full"))
+    endless = ("--set", "recipe.epochs=100000", "--only", "*16")
+    done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", *endless, "--for", "1h")
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == "the time is over: 2 cells left; run the same command again to go on"
+    assert Path("reports/tiny/full/report.md").exists()
+    left = call("status", "results/tiny/full", "--json").json()
+    assert left["num_left"] == 4
+    assert "      4 of these left to train" in call("status", "results/tiny/full").out.splitlines()
+    monkeypatch.setattr("nin_bench.runner.budget.Timer", Timer)
+    enough = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--for", "1h")
+    assert enough.status == 0
+    assert call("status", "results/tiny/full", "--json").json()["num_left"] == 0
 
 
 def test_many_cells_are_planned_when_the_user_says_so(call):

@@ -290,7 +290,7 @@ def test_records_of_other_cells_and_of_other_defaults_are_told_and_left(folder):
         "cells/c00s1.json", "is of another experiment: a default has changed",
     )  # fmt: skip
     assert (foreign.file, foreign.found, foreign.state) == (
-        "cells/c99.json", "is of a cell that this grid does not plan", "noted",
+        "cells/c99.json", "is of a cell that is no longer in the grid", "noted",
     )  # fmt: skip
     assert files(folder) == before
 

@@ -14,12 +14,14 @@ from nin_bench.models.code import code_digest, definition_digests
 from nin_bench.plan import (
     ModelCode,
     PlannedCell,
-    check_same_question,
+    Shared,
+    check_same_grid,
     estimate_cells,
     outdated_notes,
     plan_cells,
 )
 from nin_bench.results import Record, ResultsFolder
+from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.record import make_record
 
 GRID = """\
@@ -220,6 +222,7 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "need": "now",
         "num_epochs_saved": None,
         "reason": None,
+        "reused_from": None,
         "estimated_seconds": None,
         "estimated_memory_bytes": None,
     }
@@ -345,7 +348,7 @@ def test_a_record_of_other_code_stays_when_it_is_replaced(load, folder):
     assert sorted(folder.record_path(cell.cell_id).parent.iterdir()) == sorted(
         [kept, folder.record_path(cell.cell_id)]
     )
-    assert folder.foreign_records([cell.cell_id]) == []
+    assert folder.record_ids() == [cell.cell_id]
 
 
 def test_a_record_whose_cell_cannot_be_read_is_missing(load, folder):
@@ -377,52 +380,81 @@ def test_a_record_from_before_a_field_was_there_is_still_done(load, folder):
 
 
 def test_a_folder_takes_more_seeds_models_and_hypotheses(load, folder):
-    check_same_question(load(), folder)  # there is no folder yet
+    check_same_grid(load(), folder)  # there is no folder yet
     folder.write_grid(load().resolved("cpu"))
-    check_same_question(load(), folder)
+    check_same_grid(load(), folder)
     more = GRID.replace("[1, 0]", "5") + (
         "  - {name: mlp, recipe: {epochs: 9}}\n"
         "hypotheses:\n"
         "  - {id: a, says: b, metric: num_params, compare: [{hidden: 16, recipe: {lr: 0.1}}, {name: lenet, "
         "recipe: {lr: 0.1}}], expect: less, margin: 0}\n"
     )
-    check_same_question(load(more), folder)
+    check_same_grid(load(more), folder)
 
 
 @pytest.mark.parametrize(
-    ("line", "changed", "message"),
+    ("line", "changed", "num_done"),
     [
-        ("resolution: 28", "resolution: 32", "was run with another data (resolution: 28, now 32)"),
-        (
-            "epochs: 2",
-            "epochs: 3, schedule: cosine",
-            "was run with another recipe (epochs: 2, now 3, schedule: 'constant', now 'cosine')",
-        ),
-        ("lr: [0.1, 0.05]", "lr: 0.1", "was run with another recipe (lr: [0.1, 0.05], now 0.1)"),
+        ("resolution: 28", "resolution: 32", 0),
+        ("epochs: 2", "epochs: 3, schedule: cosine", 0),
+        ("lr: [0.1, 0.05]", "lr: 0.1", 4),
+        ("lr: [0.1, 0.05]", "lr: [0.1, 0.02, 0.05]", 8),
+        ("resolution: 28", "resolution: 28, train_size: [null, 600]", 8),
+        ("hidden: 16", "hidden: [8, 16]", 8),
+        ("seeds: [1, 0]", "seeds: [1, 2]", 4),
     ],
 )
-def test_a_folder_takes_no_other_data_or_recipe(load, folder, line, changed, message):
+def test_a_changed_grid_keeps_the_cells_that_match(load, folder, line, changed, num_done):
     folder.write_grid(load().resolved("cpu"))
-    with pytest.raises(ResultsError) as caught:
-        check_same_question(load(GRID.replace(line, changed)), folder)
-    remedy = "to try things out, choose another folder with --results; else undo the change, or remove the folder"
-    assert str(caught.value) == f"{folder.path}: {message}; {remedy}"
+    for cell in load().cells:
+        folder.write_record(record(cell))
+    planned = load_plan(load(GRID.replace(line, changed)), folder)
+    assert states(planned).count("done") == num_done
+    assert set(states(planned)) <= {"done", "missing"}
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_second_rate_for_the_finished_quickstart_leaves_only_what_is_new(load, folder):
+    quickstart = (ROOT / "experiments" / "quickstart.yaml").read_text()
+    finished = load(quickstart)
+    folder.write_grid(finished.resolved("cpu"))
+    for cell in finished.cells:
+        folder.write_record(record(cell))
+    assert set(states(load_plan(load(quickstart), folder))) == {"done"}
+    narrowed = quickstart.replace("lr: 1e-2", "lr: [1e-2, 3e-3]").replace('"}\n', ', {lr}"}\n')
+    for pattern in ("final_relu: false}", "final_relu: true}", "head: fc_linear}", "name: mlp}"):
+        narrowed = narrowed.replace(pattern, f"{pattern[:-1]}, recipe: {{lr: 1e-2}}}}")
+    grown = load(narrowed)
+    assert len(grown.cells) == 2 * len(finished.cells)
+    planned = load_plan(grown, folder)
+    assert {one.cell.recipe.lr for one in planned if one.state == "done"} == {0.01}
+    assert {one.cell.recipe.lr for one in planned if one.state == "missing"} == {0.003}
+
+
+@pytest.mark.fashion
+@pytest.mark.parametrize(
+    ("path", "num_reused"),
+    [("results/reference/lr_search/cpu/tuned.yaml", 72), ("experiments/nonlinearity.yaml", 0)],
+)
+def test_what_onexone_has_is_trained_in_no_other_grid(catalog, folder, path, num_reused):
+    onexone = ResultsFolder(ROOT / "results" / "reference" / "onexone" / "cpu")
+    grid = Grid.load(ROOT / path, catalog, profile="cpu")
+    planned = plan_cells(grid, folder, shared=Shared(OtherFolders([onexone]), "cpu"))
+    assert states(planned).count("reuse") == num_reused
+    to_run = {one.cell.cell_id for one in planned if one.has_to_run}
+    assert len(to_run) == len(grid.cells) - num_reused
+    assert not to_run & set(onexone.record_ids())
 
 
 def test_a_folder_takes_no_other_grid(load, folder):
     folder.write_grid(load(GRID.replace("name: tiny", "name: other")).resolved("cpu"))
     with pytest.raises(ResultsError) as caught:
-        check_same_question(load(), folder)
+        check_same_grid(load(), folder)
     assert str(caught.value) == (
         f"{folder.path}: holds results of the grid 'other', not of 'tiny'; choose another folder with --results"
     )
-
-
-def test_a_folder_from_before_a_field_was_there_is_of_the_same_question(load, folder):
-    stored = load().resolved("cpu")
-    recipe = {key: value for key, value in stored.recipe.items() if key != "label_smoothing"}
-    folder.write_grid(stored.model_copy(update={"recipe": recipe}))
-    check_same_question(load(), folder)
 
 
 def test_a_micro_batch_beside_batch_normalisation_is_refused_at_its_place(load):
@@ -441,7 +473,7 @@ def test_a_folder_whose_grid_is_torn_is_refused(load, folder):
     folder.write_grid(load().resolved("cpu"))
     folder.grid_path.write_text("{")
     with pytest.raises(ResultsError, match=r"grid\.json"):
-        check_same_question(load(), folder)
+        check_same_grid(load(), folder)
 
 
 def test_a_plan_is_checked_and_writes_nothing(load, folder):
@@ -449,8 +481,8 @@ def test_a_plan_is_checked_and_writes_nothing(load, folder):
     assert not folder.path.exists()
     with pytest.raises(InputError, match="too small"):
         load_plan(load(overrides=["data.resolution=4"]), folder)
-    folder.write_grid(load(overrides=["recipe.epochs=5"]).resolved("cpu"))
-    with pytest.raises(ResultsError, match="another recipe"):
+    folder.write_grid(load(GRID.replace("name: tiny", "name: other")).resolved("cpu"))
+    with pytest.raises(ResultsError, match="the grid 'other'"):
         load_plan(load(), folder)
 
 

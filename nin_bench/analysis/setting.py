@@ -33,6 +33,8 @@ class Setting:
     """The other fields of data and recipe, one for each value."""
     environment: dict[str, list[Any]]
     """Every value that records hold under a (dotted) name, the commonest first."""
+    reused_from: dict[str, int]
+    """How many cells were taken over from other results folders, by folder."""
 
 
 def describe_setting(results: Results) -> Setting:
@@ -46,6 +48,7 @@ def describe_setting(results: Results) -> Setting:
         recipe=fixed["recipe"],
         differing=differing,
         environment=environments(record.environment for record in results.records),
+        reused_from=dict(Counter(record.reused_from for record in results.records if record.reused_from)),
     )
 
 

@@ -81,6 +81,21 @@ def shipped_grids() -> dict[str, Path]:
     return {path.stem: path for path in sorted(found.glob("*.yaml"))}
 
 
+def other_roots(results: Path, reuse_from: Sequence[Path] | None) -> tuple[Path, ...]:
+    """The roots under which other results folders may hold cells of a grid: the one of its own, and those named.
+
+    Raises:
+        InputError: a root that is named holds no results folder.
+    """
+    for root in reuse_from or ():
+        if not any(root.glob("*/*/cells")):
+            raise InputError(
+                f"--reuse-from {root}: holds no results folder; give the root of some, as results for "
+                "results/<grid>/<profile>"
+            )
+    return results, *(reuse_from or ())
+
+
 def _numbers(text: str | None) -> list[int] | None:
     if text is None:
         return None

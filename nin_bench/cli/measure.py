@@ -1,6 +1,7 @@
 """`measure`."""
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from nin_bench.cli.grids import load_grid, setting
 from nin_bench.cli.options import (
     DataDirOption,
     DeviceOption,
+    ForOption,
     GridOption,
     JsonOption,
     OnlyOption,
@@ -23,7 +25,9 @@ from nin_bench.cli.options import (
     TimeoutOption,
     WorkersOption,
     YesOption,
+    counted,
     note,
+    parse_duration,
     print_json,
     print_table,
     tell,
@@ -58,6 +62,7 @@ def measure(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     timeout: TimeoutOption = None,
+    budget: ForOption = None,
     rounds: Annotated[
         int | None,
         typer.Option(
@@ -76,8 +81,11 @@ def measure(
     as_json: JsonOption = False,
 ) -> None:
     """Measure what every variant of a grid costs on this machine; train nothing."""
+    started = time.monotonic()
+    seconds = None if budget is None else parse_duration(budget)
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     from nin_bench.progress import progress_on
+    from nin_bench.runner.budget import work_ends_at
     from nin_bench.runner.run import measure_grid
     from nin_bench.runner.session import RunOptions
 
@@ -88,6 +96,8 @@ def measure(
         timeout_seconds=timeout,
         fresh=fresh,
         num_rounds=rounds,
+        other_roots=(results,),
+        ends_at=None if seconds is None else work_ends_at(started, seconds),
     )
     with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = measure_grid(loaded, folder, options, on_event)
@@ -106,6 +116,10 @@ def measure(
     if summary.signal_number is not None:
         note("interrupted: whole rounds are kept; run the same command again to measure what lacks some")
         sys.exit(128 + summary.signal_number)
+    if summary.num_left:
+        counts = counted(summary.num_left, "variant")
+        note(f"the time is over: {counts} left; whole rounds are kept, and the same command goes on")
+        sys.exit(1)
     sys.exit(1 if any(cost.entry is None or cost.entry.error for cost in summary.costs) else 0)
 
 

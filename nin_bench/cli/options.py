@@ -1,5 +1,6 @@
 """The options that commands share, and how they print."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from platformdirs import user_cache_path
 
-from nin_bench.errors import printable
+from nin_bench.errors import InputError, printable
 
 
 def _default_data_dir() -> str:
@@ -91,9 +92,22 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a tor
 TimeoutOption = Annotated[
     float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell, or sample, may take.")
 ]
+ForOption = Annotated[
+    str | None,
+    typer.Option("--for", metavar="TIME", help="Stop in time, checkpoints saved, as 90m, 2h or 1h30m."),
+]
 AcceptCodeOption = Annotated[
     bool,
     typer.Option("--accept-code-changes", help="Take cells for done whose model's code has changed since."),
+]
+ReuseFromOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reuse-from", metavar="ROOT", help="Take over cells from the results folders under this root, too."
+    ),
+]
+NoReuseOption = Annotated[
+    bool, typer.Option("--no-reuse", help="Take over no cell from another results folder; train all here.")
 ]
 PilotOption = Annotated[
     Path | None,
@@ -104,6 +118,26 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="RESULTS_DIR", help="One <root>/<grid>/<profile>.", show_default=False)
 ]
+
+
+_DURATION = re.compile(r"(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+
+
+def parse_duration(text: str) -> float:
+    """The seconds of a duration as `--for` takes it.
+
+    >>> parse_duration("1h30m"), parse_duration("45s")
+    (5400.0, 45.0)
+
+    Raises:
+        InputError: it is none, or it is zero.
+    """
+    match = _DURATION.fullmatch(text)
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600.0 * hours + 60 * minutes + seconds
+    if not total:
+        raise InputError(f"--for {text!r}: is no duration; write 90m, 2h, 45s or 1h30m")
+    return total
 
 
 def tell(text: str) -> None:

@@ -97,6 +97,7 @@ def status(
     results = load_results(folder)
     outcomes = Counter(row["outcome"] for row in results.rows)
     saved = _epochs_saved(results)
+    num_left = _num_left(results)
     holder = lock_holder(folder)
     if as_json:
         document = {
@@ -106,7 +107,9 @@ def status(
             "num_cells": len(results.rows),
             "outcomes": dict(outcomes),
             "num_to_continue": len(saved),
+            "num_left": num_left,
             "left_out": results.left_out,
+            "no_longer_in_grid": [asdict(cell) for cell in results.former],
             "cells": [
                 {
                     **{key: cell[key] for key in ("cell_id", "variant_id", "label", "seed", "outcome")},
@@ -122,6 +125,8 @@ def status(
         tell(f"  in use by {holder}")
     for outcome, count in outcomes.most_common():
         tell(f"  {count:5d} {outcome}")
+    if num_left:
+        tell(f"  {num_left:5d} of these left to train")
     if saved:
         tell(f"  {len(saved):5d} of these to continue from their checkpoints")
     failed = [(row["label"], row["outcome"], row["error"]) for row in results.rows]
@@ -129,6 +134,20 @@ def status(
         tell(f"  {sentence}")
     if cells:
         _print_cells(results, saved)
+
+
+def _num_left(results: "Results") -> int:
+    """Planned cells that did not end, without those that no open claim needs."""
+    from nin_bench.results import FINAL_OUTCOMES
+
+    left = [row for row in results.rows if row["outcome"] not in FINAL_OUTCOMES]
+    if results.grid.until_decided is not None:
+        from nin_bench.looks import seeds_until_decided
+
+        looks = seeds_until_decided(results.grid)
+        assert looks is not None
+        left = [row for row in left if looks.may_be_needed(row["variant_id"], row["seed"])]
+    return len(left)
 
 
 def _holds_search_alone(folder: Path) -> bool:

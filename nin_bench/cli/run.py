@@ -2,24 +2,29 @@
 
 import shlex
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from nin_bench.cli.grids import load_grid, setting
+from nin_bench.cli.grids import load_grid, other_roots, setting
 from nin_bench.cli.options import (
     AcceptCodeOption,
     DataDirOption,
     DeviceOption,
+    ForOption,
     GridOption,
     JsonOption,
+    NoReuseOption,
     OnlyOption,
     OwnModelsOption,
     PilotOption,
     ProfileOption,
     ResultsOption,
+    ReuseFromOption,
     SeedsOption,
     SetOption,
     TimeoutOption,
@@ -27,6 +32,7 @@ from nin_bench.cli.options import (
     YesOption,
     counted,
     note,
+    parse_duration,
     print_json,
     tell,
 )
@@ -41,7 +47,12 @@ if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
     from nin_bench.results import ResultsFolder
+    from nin_bench.results.former import FormerCell
     from nin_bench.runner.run import RunSummary
+
+
+NOT_ENDED = ("missing", "interrupted")
+"""Outcomes of cells that a run had no time for."""
 
 
 def run(
@@ -56,6 +67,7 @@ def run(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     timeout: TimeoutOption = None,
+    budget: ForOption = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
     ] = 0,
@@ -67,28 +79,44 @@ def run(
         bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
     ] = False,
     accept_code_changes: AcceptCodeOption = False,
+    reuse_from: ReuseFromOption = None,
+    no_reuse: NoReuseOption = False,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="First measure what this machine has not measured.")
     ] = True,
     keep_weights: Annotated[
-        bool, typer.Option("--keep-weights", help="Keep each trained cell's weights, in weights/.")
+        bool,
+        typer.Option(
+            "--keep-weights", help="Keep each trained cell's weights, and the state that more epochs go on from."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, and write the report."""
+    started = time.monotonic()
+    seconds = None if budget is None else parse_duration(budget)
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
+    roots = other_roots(results, reuse_from)
     if dry_run:
         cells, machine, num_workers = _planned(
-            loaded, folder, data_dir, device, workers, fresh=fresh, accept_code_changes=accept_code_changes
+            loaded,
+            folder,
+            data_dir,
+            device,
+            workers,
+            () if no_reuse else roots,
+            fresh=fresh,
+            accept_code_changes=accept_code_changes,
         )
         hypotheses = _power(loaded, folder, None, machine["device"], data_dir)
-        _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
+        _print_plan(loaded, folder, cells, machine, num_workers, grid, hypotheses)
         print_power(hypotheses)
         for warning in plan_warnings(loaded, cells, machine, num_workers, data_dir):
             note(warning)
         return
     from nin_bench.progress import progress_on
+    from nin_bench.runner.budget import work_ends_at
     from nin_bench.runner.run import run_grid
     from nin_bench.runner.session import RunOptions
 
@@ -103,6 +131,9 @@ def run(
         accept_code_changes=accept_code_changes,
         measure=measure,
         keep_weights=keep_weights,
+        other_roots=roots,
+        ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.cells)),
+        reuse=not no_reuse,
     )
     pages: list[Path] = []
     with progress_on(sys.stderr, setting(loaded)) as on_event:
@@ -129,13 +160,22 @@ def plan(
     device: DeviceOption = "auto",
     pilot: PilotOption = None,
     accept_code_changes: AcceptCodeOption = False,
+    reuse_from: ReuseFromOption = None,
+    no_reuse: NoReuseOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
+    roots = other_roots(results, reuse_from)
     cells, machine, num_workers = _planned(
-        loaded, folder, data_dir, device, workers, accept_code_changes=accept_code_changes
+        loaded,
+        folder,
+        data_dir,
+        device,
+        workers,
+        () if no_reuse else roots,
+        accept_code_changes=accept_code_changes,
     )
     hypotheses = _power(loaded, folder, pilot, machine["device"], data_dir)
     warnings = list(plan_warnings(loaded, cells, machine, num_workers, data_dir))
@@ -149,13 +189,14 @@ def plan(
                 if variant.match
             ],
             "cells": [cell.as_dict() for cell in cells],
+            "no_longer_in_grid": [asdict(cell) for cell in _former(loaded, folder)],
             "hypotheses": [power.as_dict() for power in hypotheses],
             "warnings": warnings,
         }
         print_json(document)
         return
     note(setting(loaded))
-    _print_plan(loaded, cells, machine, num_workers, grid, hypotheses)
+    _print_plan(loaded, folder, cells, machine, num_workers, grid, hypotheses)
     print_power(hypotheses)
     for warning in warnings:
         note(warning)
@@ -167,20 +208,26 @@ def _planned(
     data_dir: Path | None,
     device: str,
     workers: int | None,
+    roots: Sequence[Path],
     *,
     fresh: bool = False,
     accept_code_changes: bool = False,
 ) -> "tuple[list[PlannedCell], dict[str, Any], int]":
     """The cells with what they will take, this machine, and how many of them run at a time."""
     from nin_bench.catalog import RegistryCatalog, load_plan, model_code
-    from nin_bench.environment import describe_machine
-    from nin_bench.plan import estimate_cells
+    from nin_bench.environment import describe_environment, describe_machine
+    from nin_bench.more_epochs import ShorterCells
+    from nin_bench.plan import Shared, estimate_cells
+    from nin_bench.results.sharing import OtherFolders
     from nin_bench.runner.session import choose_slots
 
     code = None if accept_code_changes else model_code(grid, folder)
-    cells = load_plan(grid, folder, data_dir, fresh=fresh, code=code)
     slots = choose_slots(device, workers)
+    shared = Shared(OtherFolders.under(roots, folder), slots[0].device.partition(":")[0])
     machine = describe_machine(slots[0].device)
+    here = {**describe_environment(), "device": machine["device"]}
+    shorter = ShorterCells(folder, {cell.cell_id for cell in grid.cells}, here)
+    cells = load_plan(grid, folder, data_dir, fresh=fresh, code=code, shared=shared, shorter=shorter)
     count_images = RegistryCatalog(data_dir).count_images
     return estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images), machine, len(slots)
 
@@ -201,6 +248,7 @@ def _power(
 
 def _print_plan(
     grid: "Grid",
+    folder: "ResultsFolder",
     cells: "Sequence[PlannedCell]",
     machine: "dict[str, Any]",
     num_workers: int,
@@ -208,9 +256,11 @@ def _print_plan(
     hypotheses: "Sequence[Power]",
 ) -> None:
     from nin_bench.analysis.power import expected_seeds
+    from nin_bench.environment import describe_environment
     from nin_bench.estimates import estimate_run
-    from nin_bench.plan import expected_cells, outdated_notes
+    from nin_bench.plan import expected_cells, more_epochs_notes, outdated_notes, sharing_notes
     from nin_bench.progress import estimate_line, memory_warning
+    from nin_bench.results.former import describe_former
 
     for variant in grid.variants:
         if match := variant.match:
@@ -223,29 +273,35 @@ def _print_plan(
         saved = planned.num_epochs_saved
         known = [
             *([planned.outcome] if planned.outcome else []),
+            *([f"from {planned.shared.source}"] if planned.shared else []),
             *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
         ]
         details = f" ({', '.join(known)})" if known else ""
         state = f"{planned.state}{details}{_needed(planned)}{_takes(planned)}"
         tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {state}")
     todo = [planned for planned in cells if planned.has_to_run]
-    done = sum(planned.state == "done" for planned in cells)
+    done = f"{sum(planned.state == 'done' for planned in cells)} done"
+    if num_reused := sum(planned.state == "reuse" for planned in cells):
+        done += f", {num_reused} to take over"
     if grid.until_decided is None:
-        tell(f"{len(cells)} cells: {len(todo)} to run, {done} done")
+        tell(f"{len(cells)} cells: {len(todo)} to run, {done}")
         estimate = estimate_run((planned.estimate for planned in todo), num_workers)
         if line := estimate_line(estimate):
             tell(line)
     else:
         expected = expected_cells(grid, cells, expected_seeds(grid, hypotheses))
         most = [planned for planned in cells if planned.may_run]
-        counts = f"{len(todo)} to run, {len(expected)} as expected, {len(most)} at most, {done} done"
+        counts = f"{len(todo)} to run, {len(expected)} as expected, {len(most)} at most, {done}"
         tell(f"{len(cells)} cells: {counts}")
         for name, some in (("as expected", expected), ("at most", most)):
             estimate = estimate_run((planned.estimate for planned in some), num_workers)
             if line := estimate_line(estimate):
                 tell(f"{name}: {line}")
-    for sentence in outdated_notes(cells):
+    here = {**describe_environment(), "device": machine["device"]}
+    for sentence in (*sharing_notes(cells, here), *outdated_notes(cells), *more_epochs_notes(cells)):
         note(sentence)
+    if former := describe_former(_former(grid, folder)):
+        note(former)
     if warning := memory_warning(estimate, machine):
         note(warning)
     if estimate.num_unknown:
@@ -255,8 +311,15 @@ def _print_plan(
         )
 
 
+def _former(grid: "Grid", folder: "ResultsFolder") -> "list[FormerCell]":
+    """Cells that have a record and are no longer in the grid."""
+    from nin_bench.results.former import former_cells
+
+    return former_cells(folder, {cell.cell_id for cell in grid.cells}, grid.variants)
+
+
 def _needed(planned: "PlannedCell") -> str:
-    if planned.state == "done" or planned.need == "now":
+    if planned.state in ("done", "reuse") or planned.need == "now":
         return ""
     return ", if a claim is undecided" if planned.need == "if undecided" else ", not needed"
 
@@ -285,11 +348,14 @@ def _write_report(folder: "ResultsFolder") -> Path:
 
 def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
-    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before)")
+    reused = f", {summary.num_reused} taken over" if summary.num_reused else ""
+    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before{reused})")
     if summary.signal_number is not None:
         note(
             "interrupted: run the same command again to go on, or see what there is with "
             f"python -m nin_bench report {shlex.quote(str(folder.path))}"
         )
         sys.exit(128 + summary.signal_number)
+    if summary.out_of_time and (left := sum(summary.outcomes[outcome] for outcome in NOT_ENDED)):
+        note(f"the time is over: {counted(left, 'cell')} left; run the same command again to go on")
     sys.exit(0 if set(summary.outcomes) <= {"trained"} else 1)

@@ -1,6 +1,7 @@
 """`search`."""
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     DataDirOption,
     DeviceOption,
+    ForOption,
     GridOption,
     OnlyOption,
     OwnModelsOption,
@@ -22,6 +24,7 @@ from nin_bench.cli.options import (
     counted,
     named_path,
     note,
+    parse_duration,
     tell,
 )
 from nin_bench.cli.results import write_search_report
@@ -48,6 +51,7 @@ def search(
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one trial may take.")
     ] = None,
+    budget: ForOption = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a trial that crashed or hung.")
     ] = 1,
@@ -72,6 +76,8 @@ def search(
     yes: YesOption = False,
 ) -> None:
     """Find every variant's best recipe on validation images, with as many trials for each."""
+    started = time.monotonic()
+    seconds = None if budget is None else parse_duration(budget)
     if seeds is not None and not then_run:
         raise InputError("--seeds: a search has its own (search.seeds); give it with --then-run, for the run")
     if only is not None and then_run:
@@ -83,6 +89,7 @@ def search(
     from nin_bench.analysis.search.warnings import search_warnings
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.progress import progress_on
+    from nin_bench.runner.budget import work_ends_at
     from nin_bench.search.config import load_search
     from nin_bench.search.folder import num_done
     from nin_bench.search.run import SearchOptions, search_grid
@@ -102,6 +109,7 @@ def search(
         timeout_seconds=timeout,
         retries=retries,
         storage=storage,
+        ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.variants)),
     )
     check_unedited(tuned)
     with progress_on(sys.stderr, _setting(loaded)) as on_event:
@@ -117,7 +125,8 @@ def search(
     tell(f"tuned grid: {tuned}")
     assert loaded.search is not None
     if any(num_done(study) < loaded.search.trials for _, study in _studies(loaded, folder)):
-        note("some study lacks trials: run the same command again for the rest")
+        why = "the time is over, and " if summary.out_of_time else ""
+        note(f"{why}some study lacks trials: run the same command again for the rest")
         sys.exit(1)
     if then_run:
         run(
@@ -130,6 +139,7 @@ def search(
             workers=workers,
             device=device,
             timeout=timeout,
+            budget=None if seconds is None else f"{max(1, int(started + seconds - time.monotonic()))}s",
             retries=retries,
             yes=yes,
         )

@@ -4,7 +4,7 @@ Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `pr
 `costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,14 @@ class ResultsFolder:
     def weights_path(self, cell_id: str) -> Path:
         """Where a cell's final weights lie, if they were to be kept."""
         return self.path / "weights" / f"{cell_id}.pt"
+
+    def state_path(self, cell_id: str) -> Path:
+        """Where the state lies that a cell's training ended with, if it was to be kept; as checkpoints have it."""
+        return self.path / "weights" / f"{cell_id}.ckpt"
+
+    def kept_paths(self, cell_id: str) -> tuple[Path, Path]:
+        """Both files that are kept of a trained network."""
+        return self.weights_path(cell_id), self.state_path(cell_id)
 
     @property
     def checkpoints_path(self) -> Path:
@@ -207,8 +215,9 @@ class ResultsFolder:
         remove_file(self.predictions_path(cell_id))
 
     def remove_weights(self, cell_id: str) -> None:
-        """Drop the weights of an earlier attempt, if they were kept."""
-        remove_file(self.weights_path(cell_id))
+        """Drop the weights and the state of an earlier attempt, if they were kept."""
+        for path in self.kept_paths(cell_id):
+            remove_file(path)
 
     def read_predictions(self, cell_id: str) -> "Predictions | None":
         """What was said of every test image, or None where nothing is stored.
@@ -259,10 +268,10 @@ class ResultsFolder:
                     found.add(cell.cell_id)
         return found
 
-    def foreign_records(self, planned: Iterable[str]) -> list[str]:
-        """Ids of the records that belong to no planned cell; they are left alone."""
+    def record_ids(self) -> list[str]:
+        """Ids of the cells that have a record, sorted; records are not read, and those set aside do not count."""
         paths = (self.path / "cells").glob("*.json")
-        return sorted({path.stem for path in paths if not path.name.endswith(OUTDATED)} - set(planned))
+        return sorted(path.stem for path in paths if not path.name.endswith(OUTDATED))
 
 
 def _or_quarantine(path: Path, read: Callable[[], _Read | None], then: str) -> tuple[_Read | None, str | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nin_bench.files import DamagedFileError
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.folder import ResultsFolder
+from nin_bench.results.former import FormerCell, describe_former, former_cells
 from nin_bench.results.schema import Record, ResolvedGrid
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Results:
     run or measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
+    former: list[FormerCell] = field(default_factory=list)
+    """Cells that have a record and are no longer in the grid."""
 
     def __repr__(self) -> str:
         outcomes = Counter(row["outcome"] for row in self.rows)
@@ -100,9 +103,9 @@ def load_results(folder: Path | str) -> Results:
             continue
         records.append(record)
         rows.append({**row, "outcome": record.outcome, "error": record.attempts[-1].error, **dict(record.metrics)})
-    foreign = results.foreign_records(cell.cell_id for cell in grid.cells)
-    if foreign:
-        left_out.append(f"Left out were the records of cells that this grid does not plan: {len(foreign)}.")
+    former = former_cells(results, grid.planned_cells, grid.variants)
+    if sentence := describe_former(former):
+        left_out.append(f"{sentence}.")
     entries, damaged = _cost_entries(results, grid)
     return Results(
         folder=results.path,
@@ -111,6 +114,7 @@ def load_results(folder: Path | str) -> Results:
         rows=rows,
         cost_entries=entries,
         left_out=[*left_out, *damaged],
+        former=former,
     )
 
 

@@ -145,6 +145,8 @@ class ActiveCell:
             checkpoints=folder.checkpoints_path,
             seconds=options.checkpoint_seconds,
             weights=folder.weights_path(self.key) if options.keep_weights else None,
+            state=folder.state_path(self.key) if options.keep_weights else None,
+            kept=self.planned.kept,
         )
         assignment = Assignment(self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts)
         return Task(self.key, self.queue.function, (assignment,), options.timeout_seconds)

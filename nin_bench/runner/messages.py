@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from nin_bench.cell import Cell
+from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
 from nin_bench.results.schema import Attempt
 
@@ -22,6 +23,10 @@ class CheckpointPolicy:
     """How long it may train between two checkpoints."""
     weights: Path | None = None
     """The file that its final weights go to; None drops them."""
+    state: Path | None = None
+    """The file that the state goes to that it ended with, as a checkpoint; None drops it."""
+    kept: KeptState | None = None
+    """What it goes on from if it has no checkpoint: a shorter training; None starts at the first step."""
 
 
 KEEP_NOTHING = CheckpointPolicy()

@@ -3,21 +3,37 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.environment import describe_environment
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
-from nin_bench.plan import ModelCode, PlannedCell, drops_looks, estimate_cells, outdated_notes, plan_cells
+from nin_bench.more_epochs import ShorterCells
+from nin_bench.plan import (
+    ModelCode,
+    PlannedCell,
+    Shared,
+    drops_looks,
+    estimate_cells,
+    more_epochs_notes,
+    outdated_notes,
+    plan_cells,
+    sharing_notes,
+)
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.former import describe_former, former_cells
+from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.look_taking import LookTaker
+from nin_bench.runner.reuse import take_over
 from nin_bench.runner.scheduler import Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
 
@@ -30,8 +46,12 @@ class RunSummary:
     """Of every selected cell: what its record now says, `missing` where there is none."""
     num_skipped: int = 0
     """Cells that were done before."""
+    num_reused: int = 0
+    """Cells whose records were taken over from other results folders."""
     signal_number: int | None = None
     """The signal that ended it early."""
+    out_of_time: bool = False
+    """Whether its budget of time ended it early."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,8 @@ class MeasureSummary:
     """A sentence for each damaged file that was quarantined."""
     signal_number: int | None
     """The signal that ended it early."""
+    num_left: int = 0
+    """Variants that were not measured, or not in all rounds, since the budget of time was over."""
 
 
 def run_grid(
@@ -74,13 +96,13 @@ def run_grid(
         folder: where results go; held under a lock meanwhile.
         options: how to run.
         on_event: is told what happens.
-        at_end: is called when no cell is left to train, unless a signal ended the run; the folder is still held
-            then, so that what follows from its records is written by one run at a time.
+        at_end: is called when no cell is left to train or the time is over, unless a signal ended the run; the
+            folder is still held then, so that what follows from its records is written by one run at a time.
         task: what workers do with a cell.
 
     Raises:
         InputError: a network cannot be built, the data cannot be had, the device is not there.
-        ResultsError: the folder cannot be written, is in use, or belongs to another question. What is in it is
+        ResultsError: the folder cannot be written, is in use, or holds another grid. What is in it is
             whole, and the next run goes on from it.
     """
     num_rounds = options.num_rounds or rounds_for(grid)
@@ -95,12 +117,30 @@ def run_grid(
             if (told := folder.read_record_or_quarantine(cell.cell_id)[1]) is not None
         ]
         needed = seeds_until_decided(folder.read_grid())
-        planned = plan_cells(grid, folder, fresh=options.fresh, looks=needed, code=code)
-        notes += outdated_notes(planned)
+        kind = session.slots[0].device.partition(":")[0]
+        shared = Shared(OtherFolders.under(options.other_roots, folder), kind) if options.reuse else None
+        here = {**describe_environment(), "device": session.machine["device"]}
+        in_grid = {cell.cell_id for cell in grid.cells}
+        plan = partial(
+            plan_cells, folder=folder, looks=needed, code=code, shorter=ShorterCells(folder, in_grid, here)
+        )
+        planned = plan(grid, fresh=options.fresh, shared=shared)
+
+        def plan_without(cells: Sequence[Cell]) -> list[PlannedCell]:
+            return plan(replace(grid, selected=tuple(cells)))
+
+        planned, failed = take_over(planned, folder, plan_without, lambda: session.executor.stopping)
+        notes += [
+            *failed,
+            *sharing_notes(planned, here),
+            *outdated_notes(planned),
+            *more_epochs_notes(planned),
+            *filter(None, [describe_former(former_cells(folder, in_grid, grid.variants))]),
+        ]
         if options.keep_weights and (told := _without_weights(planned, folder)):
             notes.append(told)
         planned = [_tidied(one, folder, options.fresh) for one in planned]
-        todo = [one.cell for one in planned if one.has_to_run] if options.measure else []
+        todo = [one.cell for one in planned if one.has_to_run or one.shared] if options.measure else []
         to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
         _measure(to_measure, folder, session, options, num_rounds, on_event)
@@ -114,8 +154,9 @@ def run_grid(
         Scheduler(session.executor, retries=options.retries).run(queue.next_job)
         if session.signal_number is None:
             at_end()
-        num_skipped = sum(one.state == "done" for one in planned)
-        return RunSummary(queue.counts(), num_skipped, session.signal_number)
+        num_reused = sum(one.shared is not None for one in planned)
+        num_skipped = sum(one.state == "done" for one in planned) - num_reused
+        return RunSummary(queue.counts(), num_skipped, num_reused, session.signal_number, session.out_of_time)
 
 
 def measure_grid(
@@ -131,7 +172,7 @@ def measure_grid(
 
     Raises:
         InputError: a network cannot be built, the data cannot be had, the device is not there.
-        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+        ResultsError: the folder cannot be written, is in use, or holds another grid.
     """
     num_rounds = options.num_rounds or rounds_for(grid)
     load_plan(grid, folder, options.data_dir)
@@ -145,7 +186,11 @@ def measure_grid(
             VariantCost(variant_id, cell.label, _entry(folder, variant_id, session.machine))
             for variant_id, cell in variants.items()
         ]
-        return MeasureSummary(costs, len(variants) - len(to_measure), notes, session.signal_number)
+        num_left = 0
+        if session.out_of_time:
+            unmeasured, _ = _unmeasured(variants.values(), folder, session, num_rounds)
+            num_left = len(to_measure) if options.fresh else len(unmeasured)
+        return MeasureSummary(costs, len(variants) - len(to_measure), notes, session.signal_number, num_left)
 
 
 def _without_weights(planned: Sequence[PlannedCell], folder: ResultsFolder) -> str | None:

@@ -19,10 +19,12 @@ from nin_bench.executors import Executor, LocalExecutor, Slot, claimed_cores
 from nin_bench.failures import MAX_FAILURES
 from nin_bench.grid import Grid
 from nin_bench.models.code import definition_digests
-from nin_bench.plan import check_same_question
+from nin_bench.plan import check_same_grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.lock import locked
+from nin_bench.results.sharing import OtherFolders
+from nin_bench.runner.budget import stopped_at
 from nin_bench.runner.record import now
 from nin_bench.signals import STOP_SIGNALS
 
@@ -57,7 +59,13 @@ class RunOptions:
     accept_code_changes: bool = False
     """Take records for done that are of other code of their model than today's."""
     keep_weights: bool = False
-    """Keep the weights of every cell that is trained."""
+    """Keep of every cell that is trained its weights, and the state that more epochs can go on from."""
+    other_roots: Sequence[Path] = ()
+    """Where other results folders lie, as `<root>/<grid>/<profile>`, whose records of planned cells are known."""
+    reuse: bool = True
+    """Whether such records are taken over."""
+    ends_at: float | None = None
+    """When work has to stop, by `time.monotonic`; None sets no limit."""
     num_rounds: int | None = None
     """Rounds of the cost benchmark; None is as many as the grid's hypotheses need. A variant that this machine has
     measured in fewer is measured again."""
@@ -78,6 +86,8 @@ class RunSession:
     """As `describe_machine` tells."""
     signal_number: int | None = None
     """The signal that asked for an end, if one did."""
+    out_of_time: bool = False
+    """Whether its budget of time asked for an end."""
 
     @property
     def slots(self) -> Sequence[Slot]:
@@ -110,13 +120,13 @@ def open_session(
 
     Raises:
         InputError: the data cannot be had, the device is not there.
-        ResultsError: the folder cannot be written, is in use, or belongs to another question.
+        ResultsError: the folder cannot be written, is in use, or holds another grid.
     """
     chosen = choose_slots(options.device, options.workers)
     for spec in dict.fromkeys(specs):
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path), claimed_cores(chosen) as slots:
-        check_same_question(grid, folder)  # again: another run may have held the folder meanwhile
+        check_same_grid(grid, folder)  # again: another run may have held the folder meanwhile
         folder.remove_leftovers()
         folder.check_writable()
         session = RunSession(
@@ -128,8 +138,13 @@ def open_session(
         resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
         looks = stored.looks if stored and keep_looks else ()
         resolved = resolved.model_copy(update={"looks": looks, "code": code})
-        folder.write_grid(locked(resolved, stored, lambda: folder.final_cells(resolved), now()))
-        with stop_on_signals(session.executor, session):
+        others = OtherFolders.under(options.other_roots, folder)
+
+        def known_cells() -> set[str]:
+            return folder.final_cells(resolved) | others.final_cells(resolved)
+
+        folder.write_grid(locked(resolved, stored, known_cells, now()))
+        with stop_on_signals(session.executor, session), stopped_at(options.ends_at, session.executor, session):
             yield session
 
 

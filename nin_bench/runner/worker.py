@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nin_bench.cell import Cell
-from nin_bench.checkpoint import Checkpoints, write_weights
+from nin_bench.checkpoint import Checkpoints, restore_from, write_checkpoint, write_weights
 from nin_bench.environment import describe_torch, device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
@@ -124,6 +124,10 @@ class _CellRun:
             notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
             # What could not be used was quarantined, so whatever is left was gone on from.
             is_resumed = bool(self.checkpoints and self.checkpoints.paths())
+            if (kept := self.policy.kept) and not is_resumed:
+                damage = restore_from(kept.path, kept.cell, training.restore)
+                is_resumed = damage is None
+                notes += filter(None, [damage])
             on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
             while training.epochs_left:
                 row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
@@ -132,6 +136,8 @@ class _CellRun:
             predictions = training.evaluate()
             if self.policy.weights:
                 write_weights(self.policy.weights, training.weights())
+            if self.policy.state:
+                write_checkpoint(self.policy.state, self.record("trained", None), training.state())
         if training.outcome == "interrupted" and training.is_prepared:
             self.save()
         return CellResult(self.record(training.outcome, training.error), predictions)

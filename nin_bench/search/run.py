@@ -21,6 +21,7 @@ from nin_bench.executors import Ended, LocalExecutor, Slot, Task, claimed_cores
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner.budget import stopped_at
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Scheduler, describe_end
 from nin_bench.runner.session import PRELOAD, choose_slots, stop_on_signals
@@ -59,6 +60,8 @@ class SearchOptions:
     """Further tries, in this search, of a trial that was lost."""
     storage: str | None = None
     """An address that Optuna takes; None is a file in the results folder."""
+    ends_at: float | None = None
+    """When work has to stop, by `time.monotonic`; None sets no limit."""
 
 
 @dataclass
@@ -68,6 +71,8 @@ class SearchSummary:
     studies: Sequence[VariantStudy] = ()
     signal_number: int | None = None
     """The signal that ended it early."""
+    out_of_time: bool = False
+    """Whether its budget of time ended it early."""
 
 
 def search_grid(
@@ -167,7 +172,7 @@ class _Search:
         summary = SearchSummary(self.studies)
         executor = LocalExecutor(slots, ("nin_bench.search.trial", *PRELOAD))
         scheduler = Scheduler(executor, retries=self.options.retries)
-        with stop_on_signals(executor, summary):
+        with stop_on_signals(executor, summary), stopped_at(self.options.ends_at, executor, summary):
             while True:
                 for study in self.studies:
                     study.recover()

@@ -27,6 +27,7 @@ from nin_bench.executors import Channel, Slot
 from nin_bench.grid import Grid
 from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
+from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner import active_cell, run, session
 from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.cell_training import CellTraining
@@ -200,6 +201,22 @@ def save_checkpoint_on_broken_disk(place: str, at: int, how: str) -> None:
     state = {"step": 2, "weights": torch.full((10_000,), 2.0)}
     with BrokenDisk(Path(place), at, how):
         Checkpoints(Path(place) / "checkpoints", cell).save(record, state)
+
+
+def take_over_on_broken_disk(place: str, at: int, how: str) -> None:
+    """Take over every cell of the place's grid from the folder `root/source/full` into `root/goal/full`."""
+    root = Path(place) / "root"
+    goal = ResultsFolder(root / "goal" / "full")
+    others = OtherFolders.under([root], goal)
+    with BrokenDisk(goal.path, at, how):
+        for cell in _grid(place).cells:
+            shared = others.find(cell, lambda record: True)
+            assert shared is not None
+            try:
+                shared.take_over(goal, cell.label)
+            except NinBenchError as refusal:
+                sys.stderr.write(f"{refusal}\n")
+                sys.exit(2)
 
 
 def report_on_broken_disk(place: str, at: int, how: str) -> None:

@@ -251,7 +251,8 @@ def test_files_that_are_not_used_are_told_and_left_alone(folder):
     torn, outdated, foreign = results.left_out
     assert torn.startswith("cells/c0.json was left out: it is not whole JSON (")
     assert outdated.startswith("cells/c1.json was left out: a default has changed since")
-    assert foreign == "Left out were the records of cells that this grid does not plan: 1."
+    assert foreign.startswith("1 cell is no longer in the grid; kept, and left out of the analysis: ")
+    assert [cell.cell_id for cell in results.former] == ["foreign"]
     assert results.cells["outcome"].tolist() == ["missing", "missing", "trained"]
     assert {path.name: path.read_bytes() for path in (folder.path / "cells").iterdir()} == before
 

@@ -484,19 +484,24 @@ def test_a_folder_in_use_is_refused_with_its_user(bench):
     assert bench.run(ONE_CELL).outcomes == {"trained": 1}
 
 
-@pytest.mark.parametrize(
-    ("change", "difference"),
-    [
-        (("epochs: 1", "epochs: 2"), r"another recipe \(epochs: 1, now 2\)"),
-        (("name: digits", "name: digits, resolution: 12"), r"another data \(resolution: 8, now 12\)"),
-    ],
-)
-def test_another_setting_in_the_same_folder_is_refused_and_changes_nothing(bench, change, difference):
+def test_a_changed_grid_trains_what_is_new_and_keeps_the_rest(bench):
     bench.run(ONE_CELL)
-    before = bench.files()
-    with pytest.raises(ResultsError, match=rf"was run with {difference}; to try things out, choose"):
-        bench.run(ONE_CELL.replace(*change))
-    assert bench.files() == before
+    before = bench.record()
+    grown = ONE_CELL.replace("lr: 0.1", "lr: [0.1, 0.05]")
+    assert bench.run(grown) == RunSummary(Counter({"trained": 2}), num_skipped=1)
+    assert bench.records()[0] == before
+    changed = ONE_CELL.replace("lr: 0.1", "lr: 0.05").replace("name: digits", "name: digits, resolution: 12")
+    assert bench.run(changed) == RunSummary(Counter({"trained": 1}))
+    (planned,) = bench.told(Planned)
+    assert planned.notes == [
+        "2 cells are no longer in the grid; kept, and left out of the analysis: mlp hidden=16 with "
+        "data.resolution 8, recipe.lr 0.1 (1); mlp hidden=16 lr=0.05 (1)"
+    ]
+    results = load_results(bench.folder.path)
+    assert len(results.rows) == 1
+    assert [cell.label for cell in results.former] == ["mlp hidden=16", "mlp hidden=16 lr=0.05"]
+    assert results.left_out == [f"{planned.notes[0]}."]
+    assert bench.run(grown) == RunSummary(Counter({"trained": 2}), num_skipped=2)
 
 
 def test_hypotheses_stay_locked_as_they_were_at_the_first_run(bench):

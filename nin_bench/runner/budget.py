@@ -1,0 +1,68 @@
+"""A budget of time: the moment at which work has to stop, so that what follows is done in time, too."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from typing import Protocol
+
+from nin_bench.executors import Executor
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+"""Kept for the workers: to end a step, and to save."""
+REPORT_SECONDS = 15.0
+"""Kept for a report, beside what its cells take; twice what the shipped ones took on two free cores."""
+REPORT_CELL_SECONDS = 0.1
+"""For each cell in it."""
+MOST_KEPT = 0.5
+"""No more than this share of a budget is kept, however short it is."""
+
+
+class Limited(Protocol):
+    """What remembers that its time was over."""
+
+    out_of_time: bool
+
+
+def work_ends_at(started: float, seconds: float, num_cells: int | None = None) -> float:
+    """When work has to stop, by `time.monotonic`.
+
+    Args:
+        started: when the command started, by the same clock.
+        seconds: the budget, counted from then.
+        num_cells: of the report that follows; None if none does.
+    """
+    report = 0.0 if num_cells is None else REPORT_SECONDS + REPORT_CELL_SECONDS * num_cells
+    return started + seconds - min(STOP_SECONDS + report, MOST_KEPT * seconds)
+
+
+@contextmanager
+def stopped_at(ends_at: float | None, executor: Executor, session: Limited) -> Iterator[None]:
+    """Meanwhile the executor is asked to stop when the time has come, unless it was before.
+
+    Args:
+        ends_at: by `time.monotonic`; None sets no limit.
+        executor: starts nothing more then; its workers save, as after a signal.
+        session: is told.
+    """
+
+    def stop() -> None:
+        if not executor.stopping:  # a second request would kill the workers
+            session.out_of_time = True
+            executor.stop()
+            logger.warning("the time is over: every worker ends its step and saves")
+
+    if ends_at is None:
+        yield
+        return
+    timer = Timer(max(0.0, ends_at - time.monotonic()), stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
