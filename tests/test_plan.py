@@ -423,7 +423,7 @@ def test_a_second_rate_for_the_finished_quickstart_leaves_only_what_is_new(load,
     for cell in finished.cells:
         folder.write_record(record(cell))
     assert set(states(load_plan(load(quickstart), folder))) == {"done"}
-    narrowed = quickstart.replace("lr: 1e-2", "lr: [1e-2, 3e-3]").replace('"}\n', ', {lr}"}\n')
+    narrowed = quickstart.replace("lr: 1e-2", "lr: [1e-2, 3e-3]").replace('"}\n', ', {recipe.lr}"}\n')
     for pattern in ("final_relu: false}", "final_relu: true}", "head: fc_linear}", "name: mlp}"):
         narrowed = narrowed.replace(pattern, f"{pattern[:-1]}, recipe: {{lr: 1e-2}}}}")
     grown = load(narrowed)
