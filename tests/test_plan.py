@@ -84,7 +84,7 @@ def test_the_catalog_resolves_data_with_the_table_of_datasets(catalog):
             "  - {name: lenet, activation: relu}",
             "  - {name: lenett}",
             "7:12: models[0].name: unknown model 'lenett'; did you mean 'lenet'? Known: alexnet, lenet, mlp, nin, "
-            "nin_cifar, nin_mnist, vgg11, vgg13, vgg16, vgg19",
+            "nin11, nin16, nin19, nin_cifar, nin_mnist, vgg11, vgg13, vgg16, vgg19",
         ),
         (
             "activation: relu",
