@@ -498,8 +498,15 @@ def test_a_new_grid_replaces_none(call):
     assert call("init", "absent/mine").status == 2
 
 
-def test_the_shell_completes_commands(tmp_path):
-    shell = {"_NIN_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "nin-bench sta", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(
+    ("words", "completed"), [("sta", ["status"]), ("run --grid qu", ["quickstart"]), ("run --grid my", [])]
+)
+def test_the_shell_completes_commands_and_grids(words, completed):
+    shell = {
+        "_NIN_BENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"nin-bench {words}",
+        "COMP_CWORD": str(len(words.split())),
+    }
     program = "import sys; sys.argv = ['nin-bench']; from nin_bench.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -508,7 +515,7 @@ def test_the_shell_completes_commands(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["status"]
+    assert done.stdout.split() == completed
 
 
 def test_help_names_the_data_folder(call):

@@ -26,12 +26,20 @@ def named_path(given: str | Path) -> Path:
     return Path(given)
 
 
+def _complete_grid(begun: str) -> list[str]:
+    """The names of shipped grids; where none fits, shells complete paths."""
+    from nin_bench.cli.grids import shipped_grids
+
+    return [name for name in shipped_grids() if name.startswith(begun)]
+
+
 GridOption = Annotated[
     Path,
     typer.Option(
         "--grid",
         metavar="FILE",
         parser=named_path,
+        autocompletion=_complete_grid,
         help="The grid: a YAML file, or the name of one that ships. May be given first, without --grid.",
     ),
 ]
