@@ -12,7 +12,7 @@ from nin_bench.data import class_names, count_images, describe_data, resolve_dat
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
 from nin_bench.grid import Grid, Size, Variant
-from nin_bench.looks import seeds_until_decided
+from nin_bench.looks import check_looks, seeds_until_decided
 from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.models.code import code_digest, definition_digests
 from nin_bench.more_epochs import ShorterCells
@@ -112,7 +112,7 @@ def load_plan(
 
     Raises:
         InputError: a network cannot be built for its images.
-        ResultsError: the folder holds another grid.
+        ResultsError: the folder holds another grid, or its claims were looked at with more seeds.
     """
     check_models(grid, data_dir)
     check_same_grid(grid, folder)
@@ -123,5 +123,6 @@ def load_plan(
         taken = () if drops_looks(grid, fresh=fresh) else stored.looks
         kept = {"looks": taken, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
         resolved = resolved.model_copy(update=kept)
+        check_looks(resolved)
     looks = seeds_until_decided(resolved)
     return plan_cells(grid, folder, fresh=fresh, looks=looks, code=code, shared=shared, shorter=shorter)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nin_bench.errors import ResultsError
 from nin_bench.metrics import METRICS
 from nin_bench.results.schema import Hypothesis, ResolvedGrid, TakenLook
 from nin_bench.stats.looks import Look, looks
@@ -114,6 +115,20 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
             )
         )
     return SeedsUntilDecided(grid.seeds, looks(len(grid.seeds)), claims)
+
+
+def check_looks(grid: ResolvedGrid) -> None:
+    """Refuse a grid of fewer seeds than its claims were looked at with: a decision rests on all of them.
+
+    Raises:
+        ResultsError: it names the claim and the number of seeds.
+    """
+    for look in grid.looks:
+        if grid.until_decided is not None and look.n > len(grid.seeds):
+            raise ResultsError(
+                f"seeds: at_most {len(grid.seeds)}, but the claim {look.hypothesis!r} was looked at with {look.n} "
+                f"seeds; use {look.n} or more, or run --fresh to look at all claims anew"
+            )
 
 
 def _seeds_of(grid: ResolvedGrid, name: str) -> Sequence[int]:

@@ -1,8 +1,9 @@
 """What was fixed before the networks were trained, and at which level each claim is judged because of that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nin_bench.errors import some_of
 from nin_bench.metrics import METRICS
 from nin_bench.results import schema
 from nin_bench.results.lock import lock_digest
@@ -35,6 +36,10 @@ class Lock:
         locked = self._locked(entry.id)
         return list((locked[0][0] if locked else self.locks[-1]).seeds)
 
+    def counted_seeds(self, entry: Hypothesis, planned: Sequence[int]) -> set[int]:
+        """The seeds that count for a hypothesis; all that are planned if it was never locked."""
+        return set(self.seeds_of(entry) if self._locked(entry.id) else planned)
+
     def holds(self, entry: Hypothesis) -> bool:
         """Whether a hypothesis is as it was locked, before its networks were all trained; else it is post hoc."""
         locked = self._locked(entry.id)
@@ -65,6 +70,45 @@ class Lock:
 
     def _locked(self, name: str) -> list[tuple[schema.Lock, Hypothesis]]:
         return [(lock, entry) for lock in self.locks for entry in lock.hypotheses if entry.id == name]
+
+
+def lock_notes(grid: ResolvedGrid, stored: ResolvedGrid | None) -> list[str]:
+    """What a run does to the lock on claims and seeds, or what the lock does to a grid that has changed since.
+
+    Args:
+        grid: as it stands now.
+        stored: the folder's grid.json, if there is one.
+    """
+    if not grid.hypotheses:
+        return []
+    if stored is None or not stored.locks:
+        what = f"{_counted(len(grid.hypotheses), 'claim')} and {_counted(len(grid.seeds), 'seed')}"
+        return [f"the run locks {what}: a claim that is changed later is judged as post hoc"]
+    now = {variant.label: variant.variant_id for variant in grid.variants}
+    lock = replace(Lock.read(stored), variant_ids=now)
+    locked = {name for one in lock.locks for name in (entry.id for entry in one.hypotheses)}
+    notes = []
+    if added := [seed for seed in grid.seeds if seed not in lock.locks[0].seeds]:
+        claims = [entry.id for entry in grid.hypotheses if not set(added) <= set(lock.seeds_of(entry))]
+        if claims:
+            notes.append(
+                "seeds that came after the lock are trained and count for no claim that was locked before them: "
+                f"{some_of(added)} (claims: {some_of(claims)})"
+            )
+    if changed := [entry.id for entry in grid.hypotheses if entry.id in locked and not lock.holds(entry)]:
+        notes.append(f"claims that are not as they were locked are judged as post hoc: {some_of(changed)}")
+    if new := [entry.id for entry in grid.hypotheses if entry.id not in locked]:
+        notes.append(
+            f"the run locks new claims, which are post hoc if their networks are all trained: {some_of(new)}"
+        )
+    left_out = [name for name in sorted(locked) if name not in {entry.id for entry in grid.hypotheses}]
+    if left_out:
+        notes.append(f"claims that were locked and are left out still count in the family: {some_of(left_out)}")
+    return notes
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @dataclass(frozen=True)

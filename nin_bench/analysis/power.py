@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nin_bench.analysis.hypothesis_tests import claim_of, contrast_of
+from nin_bench.analysis.lock import Lock
 from nin_bench.analysis.spread import Failures, Pilot, Spread, spread_of
 from nin_bench.grid import Grid
 from nin_bench.looks import needs_seeds
@@ -89,7 +90,10 @@ class Power:
 
 
 def power_analysis(
-    grid: Grid, pilots: Sequence[Path], untestable: Mapping[str, str] = MappingProxyType({})
+    grid: Grid,
+    pilots: Sequence[Path],
+    untestable: Mapping[str, str] = MappingProxyType({}),
+    lock: Lock | None = None,
 ) -> list[Power]:
     """What the planned seeds can decide of each of the grid's hypotheses, in its order.
 
@@ -97,6 +101,7 @@ def power_analysis(
         grid: the question.
         pilots: results folders that may know the spread; the first that does is believed.
         untestable: hypotheses whose metric no network of theirs will have, by id, and why.
+        lock: of the folder, if it has one; seeds that came after it do not count for its claims.
 
     Raises:
         ResultsError: a pilot cannot be read.
@@ -109,7 +114,8 @@ def power_analysis(
     found = []
     for one in grid.hypotheses:
         level, kind = ALPHA / len(family) if one in family else ALPHA, METRICS[one.metric].kind
-        num_seeds = len(set.intersection(*(seeds[label] for label in contrast_of(one).labels)))
+        common = set.intersection(*(seeds[label] for label in contrast_of(one).labels))
+        num_seeds = len(common if lock is None else common & lock.counted_seeds(one, grid.seeds))
         untested = untestable.get(one.id) or _UNTESTED.get(
             "measured" if one.kinds and kind == "observed" else kind
         )

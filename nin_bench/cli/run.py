@@ -39,7 +39,7 @@ from nin_bench.cli.options import (
 from nin_bench.cli.power import print_power
 from nin_bench.cli.results import report_folder
 from nin_bench.cli.verdicts import print_verdicts
-from nin_bench.cli.warnings import plan_warnings
+from nin_bench.cli.warnings import lock_notes, plan_warnings
 from nin_bench.failures import MAX_FAILURES
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ def run(
         hypotheses = _power(loaded, folder, None, machine["device"], data_dir)
         _print_plan(loaded, folder, cells, machine, num_workers, grid, hypotheses)
         print_power(hypotheses)
-        for warning in plan_warnings(loaded, cells, machine, num_workers, data_dir):
+        for warning in (
+            *lock_notes(loaded, folder),
+            *plan_warnings(loaded, cells, machine, num_workers, data_dir),
+        ):
             note(warning)
         return
     from nin_bench.progress import progress_on
@@ -178,7 +181,7 @@ def plan(
         accept_code_changes=accept_code_changes,
     )
     hypotheses = _power(loaded, folder, pilot, machine["device"], data_dir)
-    warnings = list(plan_warnings(loaded, cells, machine, num_workers, data_dir))
+    warnings = [*lock_notes(loaded, folder), *plan_warnings(loaded, cells, machine, num_workers, data_dir)]
     if as_json:
         document = {
             "grid": loaded.name,
@@ -238,12 +241,15 @@ def _power(
     """What the planned seeds can decide; without hypotheses nothing is loaded."""
     if not grid.hypotheses:
         return []
+    from nin_bench.analysis.lock import Lock
     from nin_bench.analysis.power import power_analysis
     from nin_bench.analysis.spread import find_pilots
     from nin_bench.checks import untestable_claims
 
     pilots = find_pilots(folder) if pilot is None else [pilot]
-    return power_analysis(grid, pilots, untestable_claims(grid, device, data_dir))
+    stored = folder.find_grid()
+    lock = Lock.read(stored) if stored and stored.locks else None
+    return power_analysis(grid, pilots, untestable_claims(grid, device, data_dir), lock)
 
 
 def _print_plan(

@@ -9,6 +9,16 @@ from nin_bench.failures import MAX_FAILURES, failures_alike
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
+    from nin_bench.results import ResultsFolder
+
+
+def lock_notes(grid: "Grid", folder: "ResultsFolder") -> Sequence[str]:
+    """What a run does to the lock on the grid's claims, or the lock to them; nothing is loaded without claims."""
+    if not grid.hypotheses:
+        return []
+    from nin_bench.analysis import lock
+
+    return lock.lock_notes(grid.resolved("cpu"), folder.find_grid())
 
 
 def plan_warnings(

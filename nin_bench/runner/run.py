@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from nin_bench.analysis.lock import lock_notes
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
@@ -109,6 +110,7 @@ def run_grid(
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
     specs = [one.cell.data for one in planned if one.may_run]
+    about_lock = lock_notes(grid.resolved("cpu"), folder.find_grid())
     keep_looks = not drops_looks(grid, fresh=options.fresh)
     with open_session(grid, folder, options, specs, preload=task.preload, keep_looks=keep_looks) as session:
         notes = [
@@ -131,6 +133,7 @@ def run_grid(
 
         planned, failed = take_over(planned, folder, plan_without, lambda: session.executor.stopping)
         notes += [
+            *about_lock,
             *failed,
             *sharing_notes(planned, here),
             *outdated_notes(planned),

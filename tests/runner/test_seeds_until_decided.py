@@ -15,6 +15,7 @@ from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import MissingCell
 from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
+from nin_bench.errors import ResultsError
 from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell
 from nin_bench.report.verdict_text import VerdictText
@@ -112,6 +113,20 @@ def test_a_look_comes_when_its_last_cell_has_ended_and_before_any_later_seed(ben
             assert (ended[8], ended[16]) == (event.look.n, event.look.n)
     taken = [event for event in bench.events if isinstance(event, LookTaken)]
     assert [(one.look.hypothesis, one.look.n, one.look.verdict) for one in taken] == LOOKS
+
+
+def test_fewer_seeds_than_claims_were_looked_at_with_are_refused(bench):
+    bench.run()
+    path = bench.path / "fewer.yaml"
+    path.write_text(GRID.replace("at_most: 16", "at_most: 12"))
+    fewer = Grid.load(path, RegistryCatalog(bench.path))
+    with pytest.raises(
+        ResultsError, match="at_most 12, but the claim 'widest' was looked at with 16 seeds; use 16"
+    ):
+        load_plan(fewer, bench.folder, bench.path)
+    assert len(load_plan(fewer, bench.folder, bench.path, fresh=True)) == 48
+    path.write_text(GRID.replace("at_most: 16", "at_most: 20"))
+    load_plan(Grid.load(path, RegistryCatalog(bench.path)), bench.folder, bench.path)
 
 
 def test_a_decision_stands_whatever_the_records_say_later(bench):
