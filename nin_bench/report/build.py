@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nin_bench.analysis.analysis import analyse
-from nin_bench.analysis.compare import compare_results
-from nin_bench.analysis.search.analysis import analyse_search
+from nin_bench.analysis.analysis import Analysis, analyse
+from nin_bench.analysis.compare import FolderComparison, compare_results
+from nin_bench.analysis.search.analysis import SearchAnalysis, analyse_search
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
@@ -38,7 +38,7 @@ def build_report(folder: Path, out: Path) -> Path:
     """
     analysis = analyse(load_results(folder))
     drawings = figures_of(analysis)
-    page = Page(f"{analysis.name} · {analysis.profile}", _blocks(REPORT, analysis))
+    page = report_page(analysis)
     _write_figures(drawings, out, [name for name, *_ in FIGURES])
     write_tables(analysis, out / "tables")
     analysis.write(out / "report.json")
@@ -65,7 +65,7 @@ def build_search_report(folder: Path, out: Path) -> Path:
         raise ResultsError(f"{out}: holds the search itself; give its report another --out")
     analysis = analyse_search(read_search(folder))
     drawings = search_figures_of(analysis)
-    page = Page(f"{analysis.name} · {analysis.profile} · search", _blocks(SEARCH, analysis))
+    page = search_page(analysis)
     _write_figures(drawings, out, [name for name, *_ in SEARCH_FIGURES])
     analysis.write(out / "search.json")
     _write(out / "search.html", page, drawings)
@@ -88,10 +88,25 @@ def compare_folders(before: Path, after: Path, out: Path) -> Path:
     """
     found = compare_results(load_results(before), load_results(after))
     found.write(out / "compare.json")
-    a, b = found.a, found.b
-    page = Page(f"{a.name} · {a.profile} against {b.name} · {b.profile}", tuple(comparison(found)))
+    page = comparison_page(found)
     _write(out / "compare.html", page, {})
     return _write(out / "compare.md", page, {})
+
+
+def report_page(analysis: Analysis) -> Page:
+    """What report.md and report.html say."""
+    return Page(f"{analysis.name} · {analysis.profile}", _blocks(REPORT, analysis))
+
+
+def search_page(analysis: SearchAnalysis) -> Page:
+    """What search.md and search.html say."""
+    return Page(f"{analysis.name} · {analysis.profile} · search", _blocks(SEARCH, analysis))
+
+
+def comparison_page(found: FolderComparison) -> Page:
+    """What compare.md and compare.html say."""
+    a, b = found.a, found.b
+    return Page(f"{a.name} · {a.profile} against {b.name} · {b.profile}", tuple(comparison(found)))
 
 
 def _blocks(sections: Iterable[Callable[[Found], Sequence[Block]]], found: Found) -> tuple[Block, ...]:

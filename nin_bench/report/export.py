@@ -27,7 +27,7 @@ _LATEX = str.maketrans({
 
 _NAMES = (
     "comparison.csv", "hypotheses.csv", "hypotheses.tex", "variants.tex", "scores.tex", "sizes.tex",
-    "training.tex", "prediction.tex", "memory.tex", "batches.tex",
+    "speeds.tex", "memory.tex", "batches.tex",
 )  # fmt: skip
 
 

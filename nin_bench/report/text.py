@@ -54,15 +54,24 @@ def human_bytes(count: float | None) -> str:
     return f"{value} {unit}B"
 
 
+def megabytes(count: float | None) -> str:
+    """Three digits, in MB.
+
+    >>> megabytes(7_968_664), megabytes(None)
+    ('7.97', '–')
+    """
+    return NOT_KNOWN if count is None else three_digits(count / 1e6)
+
+
 def rounds(median: float, quartiles: tuple[float, float], divisor: float = 1) -> str:
     """A median to three digits, and its quartiles to the same place.
 
     >>> rounds(1912.4, (1890.2, 1931.0)), rounds(0.01234, (0.0122, 0.0131), 1e-3)
-    ('1,912 (1,890 to 1,931)', '12.3 (12.2 to 13.1)')
+    ('1,912 (1,890–1,931)', '12.3 (12.2–13.1)')
     """
     decimals = _decimals(median / divisor)
     low, high = (f"{end / divisor:,.{decimals}f}" for end in quartiles)
-    return f"{median / divisor:,.{decimals}f} ({low} to {high})"
+    return f"{median / divisor:,.{decimals}f} ({low}–{high})"
 
 
 def residue(share: float) -> str:

@@ -64,7 +64,9 @@ class VerdictText:
     def interval(self) -> str:
         """The interval with its level."""
         shown = self._cells(self.verdict.effect or 0.0, self.verdict.interval)[1]
-        return NOT_KNOWN if shown is None else f"{shown} ({100 * (1 - self.verdict.level):.4g} %)"
+        if shown is None:
+            return NOT_KNOWN
+        return f"{shown.removesuffix(self._quantity.name)} ({100 * (1 - self.verdict.level):.4g} %)"
 
     @property
     def claimed(self) -> str:

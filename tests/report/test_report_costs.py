@@ -20,28 +20,22 @@ def test_tables_say_what_was_measured(tmp_path):
     half = {name: around(500.0) for name in ("images_per_second", "busy_images_per_second")}
     slower = cost_entry(train={**cost_entry()["train"], **half}, first_dense_weights=None)
     tables = cost_tables(rows_of(tmp_path, cost_entry(), slower))
-    assert list(tables) == ["sizes", "training", "prediction", "memory"]
+    assert list(tables) == ["sizes", "speeds", "memory"]
     kinds = ("60.0 / 30.0 / 10.0 / 0", "60.0 / 38.0 / 2.0 / 0", "50.0 / 0 / 0 / 50.0")
     assert tables["sizes"].rows == (("a (baseline)", "50 k", "90", *kinds), ("b", "50 k", "none", *kinds))
-    of_both = ("1.00 / 10.0 / 20.0 / 1.00", "40.0 (39.6 to 40.4)")
-    assert tables["training"].rows == (
-        ("a (baseline)", "1,000 (950 to 1,050)", "–", "800 (760 to 840)", *of_both),
-        ("b", "500 (475 to 525)", "×0.500", "500 (475 to 525)", *of_both),
-    )
-    assert tables["prediction"].rows[1] == (
-        "b", "4,000 (3,800 to 4,200)", "×1.00", "3,200 (3,040 to 3,360)", "2.00 / 3.00 / 4.00", "×1.00"
+    assert tables["speeds"].rows[1] == (
+        "b", "500 (475–525)", "×0.500", "1.00 / 10.0 / 20.0 / 1.00", "40.0 (39.6–40.4)", "4,000 (3,800–4,200)",
+        "×1.00", "2.00 / 3.00 / 4.00", "×1.00",
     )  # fmt: skip
-    assert tables["memory"].rows[0] == (
-        "a (baseline)", "4 kB", "2 kB", "4 kB", "4 kB", "150 kB", "3.5 MB", "3 MB", "200 MB", "–", "90 MB",
-    )  # fmt: skip
+    assert tables["memory"].rows[0] == ("a (baseline)", "0.00400", "0.150", "3.00", "200", "–", "90.0")
 
 
 def test_a_column_that_nobody_has_a_figure_for_is_left_out(tmp_path):
-    alone = {"busy_images_per_second": None}
-    train, predict = cost_entry()["train"] | alone, cost_entry()["predict"] | alone
-    tables = cost_tables(rows_of(tmp_path, cost_entry(train=train, predict=predict, mfu=None), baseline=None))
-    assert len(tables["training"].headings) == 3
-    assert len(tables["prediction"].headings) == 3
+    tables = cost_tables(rows_of(tmp_path, cost_entry(mfu=None), baseline=None))
+    assert tables["speeds"].headings == (
+        "variant", "training images per second", "data / forward / backward / optimizer, ms per batch",
+        "predicted images per second", "latency of one image, p50 / p95 / p99, ms",
+    )  # fmt: skip
     assert "ratio to the baseline" not in tables["memory"].headings
 
 
@@ -57,12 +51,12 @@ def test_memory_by_batch_is_said_if_batches_were_tried(tmp_path):
     not_all = with_batches((8, None, 0, 30_000_000), (16, None, 0, None), (32, 8, 0, None))
     found = cost_tables(rows_of(tmp_path / "some", linear, not_all, cost_entry()))["batches"]
     assert found.headings[1:] == (
-        "peak, batch of 8", "peak, batch of 16", "peak, batch of 32",
-        "an image more, 8 to 16", "an image more, 16 to 32", "peak, 32 in micro-batches of 8",
+        "batch of 8", "batch of 16", "batch of 32", "an image more, 8 to 16", "an image more, 16 to 32",
+        "32 in micro-batches of 8",
     )  # fmt: skip
     assert found.rows == (  # 20 MB for 8 images, 40 MB for 16
-        ("a (baseline)", "30 MB", "50 MB", "90 MB", "2.5 MB", "2.5 MB", "31 MB"),
-        ("b", "30 MB", "–", "–", "–", "–", "–"),
+        ("a (baseline)", "30.0", "50.0", "90.0", "2.50", "2.50", "31.0"),
+        ("b", "30.0", "–", "–", "–", "–", "–"),
         ("c", "–", "–", "–", "–", "–", "–"),
     )
     assert "batches" not in cost_tables(rows_of(tmp_path / "none", with_batches((8, None, 0, None))))
@@ -71,8 +65,10 @@ def test_memory_by_batch_is_said_if_batches_were_tried(tmp_path):
 def test_energy_has_a_column_if_somebody_has_it(tmp_path):
     energy = {"train": around(0.5), "predict": around(0.125)}
     tables = cost_tables(rows_of(tmp_path, cost_entry(), cost_entry(energy_joules_per_image=energy)))
-    assert [row[-1] for row in tables["training"].rows] == ["–", "0.500 (0.475 to 0.525)"]
-    assert [row[-1] for row in tables["prediction"].rows] == ["–", "0.125 (0.119 to 0.131)"]
+    joules = [tables["speeds"].headings.index(name) for name in ("J per image", "J per predicted image")]
+    assert [[row[at] for at in joules] for row in tables["speeds"].rows] == [
+        ["–", "–"], ["0.500 (0.475–0.525)", "0.125 (0.119–0.131)"],
+    ]  # fmt: skip
 
 
 def test_a_variant_that_could_not_be_measured_still_has_its_counts(tmp_path):
@@ -80,8 +76,8 @@ def test_a_variant_that_could_not_be_measured_still_has_its_counts(tmp_path):
     failed = cost_entry(**nothing, error="out of memory", load=[], layers=[])
     tables = cost_tables(rows_of(tmp_path, cost_entry(), failed))
     assert tables["sizes"].rows[1][-1] == "–"
-    assert tables["training"].rows[1] == ("b", "–", "–", "–", "–")
-    assert tables["memory"].rows[1][1] == "4 kB"
+    assert set(tables["speeds"].rows[1][1:]) == {"–"}
+    assert tables["memory"].rows[1][1] == "0.00400"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_a_phone_shows_a_verdict_whole_and_keeps_names_in_sight(browser, onexone
         assert row.locator("td").evaluate_all(
             "(all) => all.every((cell) => cell.getBoundingClientRect().right <= innerWidth)"
         )
-        box = page.locator("section:has(#costs) .table:has(th:nth-child(10))").first
+        box = page.locator("section:has(#costs) .table:has(th:nth-child(8))").first
         name = box.locator("tbody td").first
         before = name.bounding_box()
         box.evaluate("(box) => box.scrollBy(500, 0)")

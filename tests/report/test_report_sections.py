@@ -78,7 +78,7 @@ def test_counts_stand_apart_and_without_a_test(tmp_path: Path) -> None:
     tested, counted = tables(blocks)
     assert rows(tested) == [
         ["better: A is better.", "supported", "test accuracy: a − b", "+12.5 points",
-         "+10.0 to +15.0 points (95 %)", "above 1 point", "6, signed-rank", "0 / 0", "0 / 0"],
+         "+10.0 to +15.0 (95 %)", "above 1 point", "6, signed-rank", "0 / 0", "0 / 0"],
     ]  # fmt: skip
     assert rows(counted) == [
         [
@@ -97,7 +97,7 @@ def test_counts_stand_apart_and_without_a_test(tmp_path: Path) -> None:
 def test_a_claim_about_networks_that_failed_has_its_effect(tmp_path: Path) -> None:
     [table] = tables(claims.claims(analysed(tmp_path / "r", {"a": SIX, "b": [FAILED] * 6}, hypotheses=[CLAIM])))
     [row] = rows(table)
-    assert row[1:5] == ["supported", "test accuracy: a − b", "+82.5 points", "+80.0 to +85.0 points (95 %)"]
+    assert row[1:5] == ["supported", "test accuracy: a − b", "+82.5 points", "+80.0 to +85.0 (95 %)"]
     assert row[-3:] == ["6, sign", "0 / 6", "0 / 6"]
 
 

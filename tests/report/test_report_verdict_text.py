@@ -41,7 +41,7 @@ def test_a_supported_claim(tmp_path: Path) -> None:
     found = text(tmp_path / "r", trained(HIGH), trained(LOW))
     assert found.headline == "pointwise=2 has 2.20 points more test accuracy than pointwise=1."
     assert (found.compared, found.claimed) == ("test accuracy: pointwise=2 − pointwise=1", "above 1 point")
-    assert (found.effect, found.interval) == ("+2.20 points", "+2.00 to +2.40 points (95 %)")
+    assert (found.effect, found.interval) == ("+2.20 points", "+2.00 to +2.40 (95 %)")
     assert (found.rests_on, list(found.remarks())) == ("6, signed-rank", [])
 
 

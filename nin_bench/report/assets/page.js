@@ -27,7 +27,7 @@ addEventListener("beforeprint", () => document.querySelectorAll("details").forEa
 
 // Tables: a button in each heading sorts, and long tables are filtered by words.
 
-const FILTER_FROM_ROWS = 8;
+const FILTER_FROM_ROWS = 20;
 const NOT_KNOWN = "–";
 const PREFIXES = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
 

@@ -28,7 +28,7 @@ def draw_epochs_to_target(analysis: Analysis) -> Canvas | None:
     if analysis.target is None:
         return None
     reached = f"reached {100 * analysis.target.accuracy:.1f} %"
-    caption = f"The first epoch whose validation accuracy is at least the target. {_HOW_TO_READ}"
+    caption = "Read as the figure above: the first epoch whose validation accuracy is at least the target."
     return _draw(analysis, analysis.target.variants, reached, caption)
 
 

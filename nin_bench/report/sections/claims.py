@@ -47,7 +47,7 @@ def claims(analysis: Analysis) -> list[Block]:
 
 
 def _tested(texts: Sequence[VerdictText]) -> Table:
-    headings = [
+    headings = (
         "claim",
         "verdict",
         "compared",
@@ -57,15 +57,15 @@ def _tested(texts: Sequence[VerdictText]) -> Table:
         "n, test",
         "failed",
         "lost a class",
-    ]
+    )
     rows = [
-        [
+        (
             _claim(said.verdict), _verdict(said.verdict), said.compared, said.effect, said.interval, said.claimed,
             said.rests_on, shares_of(said.verdict.failed), shares_of(said.verdict.lost_classes),
-        ]
+        )
         for said in texts
     ]  # fmt: skip
-    return Table(tuple(headings), tuple(map(tuple, rows)), "lllrrrrrr")
+    return Table(headings, tuple(rows), "lllrrrrrr")
 
 
 def _counted(texts: Sequence[VerdictText]) -> Table:

@@ -30,11 +30,11 @@ Batch = tuple[int, int | None]
 """Its size, and that of its micro-batches; None if it passes whole."""
 _Columns = list[Column[CostRow]]
 _HOW_MEASURED = (
-    "Speeds and latencies: the median (first to third quartile) over rounds; a round visits every variant in "
-    "turn, each in a fresh process. Ratios: to the baseline within a round, with 95 % intervals by the exact "
-    "signed-rank test of logarithms. Kinds of layers: spatial convolutions / 1×1 convolutions / dense / other. "
-    "MFU: the share of the fastest measured matrix product that training reaches. Peak by count: the tensors "
-    "alive at once, counted from shapes; peak measured: beyond what an idle worker holds."
+    "Medians (quartiles) over rounds; a round visits every variant in turn, each in a fresh process. Ratios "
+    "are to the baseline within a round, with 95 % intervals of the exact signed-rank test of logarithms. "
+    "Kinds of layers: spatial convolutions / 1×1 convolutions / dense / other. MFU: the share of the fastest "
+    "measured matrix product that training reaches. By count: the tensors alive at once; measured: beyond what "
+    "an idle worker holds."
 )
 
 
@@ -61,7 +61,7 @@ def _machine(machine: MachineCosts, analysis: Analysis) -> list[Block]:
     if remarks:
         found.append(Bullets(tuple(remarks)))
     if "batches" in tables:
-        said = "The peak of a single step in a process of its own, with the batch whole and in micro-batches."
+        said = "The peak of one step in a process of its own, in MB."
         found.append(Details("Memory by batch", (tables["batches"], Paragraph(said))))
     return found
 
@@ -75,16 +75,15 @@ def _estimates(analysis: Analysis) -> list[Block]:
 
 
 def cost_tables(rows: Sequence[CostRow]) -> dict[str, Table]:
-    """What the variants are, how they train and predict, the memory that they take; by batch if that is known."""
-    tables = {
+    """What the variants are, how fast they are, the memory that they take; by batch if that is known."""
+    columns = {
         "sizes": _SIZES,
-        "training": _training(rows),
-        "prediction": _prediction(rows),
+        "speeds": _SPEEDS,
         "memory": _MEMORY,
         "batches": _memory_by_batch(batches_tried(rows)),
     }
     names = [row.name + (" (baseline)" if row.baseline else "") for row in rows]
-    return {name: table for name, columns in tables.items() for table in table_of(columns, rows, names)}
+    return {name: table for name, shown in columns.items() for table in table_of(shown, rows, names)}
 
 
 def batches_tried(rows: Sequence[CostRow]) -> list[Batch]:
@@ -206,8 +205,8 @@ def _relative(metric: str) -> Column[CostRow]:
     return "ratio to the baseline", shown
 
 
-def _bytes(name: str) -> Callable[[CostRow], str]:
-    return lambda row: text.human_bytes(getattr(row.entry.memory_bytes, name))
+def _megabytes(name: str) -> Callable[[CostRow], str]:
+    return lambda row: text.megabytes(getattr(row.entry.memory_bytes, name))
 
 
 def _milliseconds(*paths: tuple[str, ...]) -> Callable[[CostRow], str]:
@@ -241,42 +240,35 @@ _SIZES: _Columns = [
     ("time by kind, %", lambda row: _shares(row.seconds_by_kind)),
 ]
 
-_MEMORY: _Columns = [
-    ("weights", _bytes("weights")),
-    ("low-precision copies", _bytes("low_precision_copies")),
-    ("gradients", _bytes("gradients")),
-    ("optimizer", _bytes("optimizer")),
-    ("activations per image", _bytes("activations_per_image")),
-    ("sum in training", _bytes("train_sum")),
-    ("peak by count", _bytes("train_peak_estimate")),
-    ("peak measured", _bytes("train_peak")),
-    _relative("train_memory_bytes"),
-    ("peak measured in prediction", _bytes("predict_peak")),
+_SPEEDS: _Columns = [
+    ("training images per second", _rounded("train", "images_per_second")),
+    _relative("train_images_per_second"),
+    (
+        "data / forward / backward / optimizer, ms per batch",
+        _milliseconds(
+            *[("train", f"{part}_seconds", "median") for part in ("data", "forward", "backward", "optimizer")]
+        ),
+    ),
+    ("MFU, %", _rounded("mfu", divisor=0.01)),
+    ("J per image", _rounded("energy_joules_per_image", "train")),
+    ("predicted images per second", _rounded("predict", "images_per_second")),
+    _relative("predict_images_per_second"),
+    (
+        "latency of one image, p50 / p95 / p99, ms",
+        _milliseconds(*[("latency_seconds", name) for name in ("p50", "p95", "p99")]),
+    ),
+    _relative("latency_p50_seconds"),
+    ("J per predicted image", _rounded("energy_joules_per_image", "predict")),
 ]
 
-
-def _training(rows: Sequence[CostRow]) -> _Columns:
-    parts = [("train", f"{name}_seconds", "median") for name in ("data", "forward", "backward", "optimizer")]
-    return [
-        ("training images per second", _rounded("train", "images_per_second")),
-        _relative("train_images_per_second"),
-        (_busy(rows), _rounded("train", "busy_images_per_second")),
-        ("data / forward / backward / optimizer, ms per batch", _milliseconds(*parts)),
-        ("MFU, %", _rounded("mfu", divisor=0.01)),
-        ("J per image", _rounded("energy_joules_per_image", "train")),
-    ]
-
-
-def _prediction(rows: Sequence[CostRow]) -> _Columns:
-    latencies = [("latency_seconds", name) for name in ("p50", "p95", "p99")]
-    return [
-        ("predicted images per second", _rounded("predict", "images_per_second")),
-        _relative("predict_images_per_second"),
-        (_busy(rows), _rounded("predict", "busy_images_per_second")),
-        ("latency of one image, p50 / p95 / p99, ms", _milliseconds(*latencies)),
-        _relative("latency_p50_seconds"),
-        ("J per image", _rounded("energy_joules_per_image", "predict")),
-    ]
+_MEMORY: _Columns = [
+    ("weights, MB", _megabytes("weights")),
+    ("activations per image, MB", _megabytes("activations_per_image")),
+    ("peak in training by count, MB", _megabytes("train_peak_estimate")),
+    ("measured, MB", _megabytes("train_peak")),
+    _relative("train_memory_bytes"),
+    ("peak in prediction, MB", _megabytes("predict_peak")),
+]
 
 
 def _memory_by_batch(batches: Sequence[Batch]) -> _Columns:
@@ -287,23 +279,18 @@ def _memory_by_batch(batches: Sequence[Batch]) -> _Columns:
         return known.get(batch)
 
     def shown(batch: Batch) -> Callable[[CostRow], str]:
-        return lambda row: text.human_bytes(peak(row, batch))
+        return lambda row: text.megabytes(peak(row, batch))
 
     def per_image(small: Batch, large: Batch) -> Callable[[CostRow], str]:
         def shown(row: CostRow) -> str:
             low, high = peak(row, small), peak(row, large)
-            return text.human_bytes(None if low is None or high is None else (high - low) / (large[0] - small[0]))
+            return text.megabytes(None if low is None or high is None else (high - low) / (large[0] - small[0]))
 
         return shown
 
     whole = [batch for batch in batches if batch[1] is None]
     return [
-        *((f"peak, batch of {batch[0]}", shown(batch)) for batch in whole),
+        *((f"batch of {batch[0]}", shown(batch)) for batch in whole),
         *((f"an image more, {a[0]} to {b[0]}", per_image(a, b)) for a, b in pairwise(whole)),
-        *((f"peak, {size} in micro-batches of {part}", shown((size, part))) for size, part in batches if part),
+        *((f"{size} in micro-batches of {part}", shown((size, part))) for size, part in batches if part),
     ]
-
-
-def _busy(rows: Sequence[CostRow]) -> str:
-    workers = sorted({row.entry.setting.num_workers for row in rows})
-    return f"each of {' or '.join(map(str, workers))} busy workers"

@@ -115,16 +115,11 @@ def failures(analysis: Analysis) -> list[Block]:
         )  # fmt: skip
         cells = tuple((name, seed, *cell.texts) for (name, seed), cell in rows)
         blocks.append(Table(headings, cells, "lrlllrr"))
-        blocks.append(
-            Paragraph(
-                "A class that is never predicted is lost with all its images. Its map is dead if it is zero on "
-                "every training image."
-            )
-        )
+        blocks.append(Paragraph("A class's map is dead if it is zero on every training image."))
     blocks += [
         Paragraph(f"No record: {analysis.names[one.label]}, {_seeds(one.seeds)}.") for one in analysis.missing
     ]
-    return [Section("Networks that failed or lost a class", tuple(blocks))] if blocks else []
+    return [Section("Failed networks and lost classes", tuple(blocks))] if blocks else []
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -232,19 +227,20 @@ def _contrast(found: Interaction) -> tuple[str, ...]:
 
 
 def confusions(analysis: Analysis) -> list[Block]:
-    """Which classes are taken for which."""
-    if not analysis.confusions:
-        return []
-    rows = tuple(
-        (
-            analysis.names[row.label],
-            str(row.num_cells),
-            "; ".join(f"{true} for {taken}, {100 * share:.0f}" for true, taken, share in row.pairs) or "none",
+    """Which classes are taken for which: as a figure, or the most frequent ones where there are many classes."""
+    found: list[Block] = [Figure("confusions")]
+    if rows := [one for one in analysis.confusions if one.matrix is None]:
+        cells = (
+            (
+                analysis.names[one.label],
+                str(one.num_cells),
+                "; ".join(f"{true} for {taken}, {100 * share:.0f}" for true, taken, share in one.pairs),
+            )
+            for one in rows
         )
-        for row in analysis.confusions
-    )
-    headings = ("variant", "networks", "most frequent: class for which another, % of its images")
-    return [Section("Confusions", (Figure("confusions"), Table(headings, rows, "lrl")))]
+        headings = ("variant", "networks", "most frequent: class taken for another, % of its images")
+        found.append(Table(headings, tuple(cells), "lrl"))
+    return [Section("Confusions", tuple(found))]
 
 
 def published(analysis: Analysis) -> list[Block]:

@@ -12,7 +12,7 @@ from nin_bench.report import text
 from nin_bench.report.blocks import (
     Block,
     Bullets,
-    CodeBlock,
+    Code,
     Link,
     Paragraph,
     Section,
@@ -24,12 +24,9 @@ from nin_bench.report.blocks import (
 
 _HOW_TO_READ: tuple[Text, ...] = (
     (
-        Strong("Seed"),
-        ": it draws a network's weights and its training images. Two variants are compared seed by seed, A "
-        "less B; ",
-        "speeds and memory round by round. ",
+        "Two variants are compared seed by seed, A less B; speeds and memory round by round. ",
         Strong("n"),
-        " counts these pairs, ",
+        " counts these pairs; ",
         Strong("points"),
         " are percentage points.",
     ),
@@ -37,9 +34,9 @@ _HOW_TO_READ: tuple[Text, ...] = (
         Strong("Effect"),
         ": the typical difference. ",
         Strong("Interval"),
-        ": the differences that the pairs leave possible. ",
-        Strong("Margin"),
-        ": the smallest difference that matters, set before the run as part of what is claimed.",
+        ": the differences that the pairs leave possible, with its level. ",
+        Strong("Claimed"),
+        ": what the claim says of the effect, with the smallest difference that matters, set before the run.",
     ),
     (
         Strong("Supported"),
@@ -47,25 +44,22 @@ _HOW_TO_READ: tuple[Text, ...] = (
         Strong("Refuted"),
         ": it lies wholly elsewhere. ",
         Strong("Undecided"),
-        ": it reaches across, and nobody knows yet; that is not the same as equal.",
+        ": it reaches across; that is not the same as equal.",
     ),
     (
-        Strong("Primary"),
-        " claims, named before the run, share a chance of 5 % for any wrong verdict; each ",
+        "Primary claims share a chance of 5 % for any wrong verdict; each ",
         Strong("secondary"),
         " one has 5 % of its own.",
     ),
     (
         Strong("Failed"),
-        ": a network that diverged, or ended no better than a constant guess; it counts with the accuracy it "
-        "has. ",
+        ": a network that diverged or ended no better than a constant guess; it counts with its accuracy. ",
         Strong("Lost a class"),
-        ": it never predicts a class of the test images. Beside a claim both are counted for A / B.",
+        ": it never predicts a class of the test images. Both are counted for A / B.",
     ),
     (
         Strong("Signed-rank"),
-        ": the exact test if no network failed or lost a class and accuracies spread over at most 5 points; "
-        "else the exact ",
+        ": the exact test if no network failed or lost a class and accuracies spread over 5 points or less; else ",
         Strong("sign"),
         " test. ",
         Strong("Trade-off"),
@@ -75,12 +69,12 @@ _HOW_TO_READ: tuple[Text, ...] = (
         Strong("MACs"),
         ": multiply-accumulates for one image. ",
         Strong("Generalisation gap"),
-        ": training accuracy less test accuracy.",
+        ": training less test accuracy.",
     ),
 )
 _VALUES = {
-    ("head", "gap"): "gap: the last block has a map per class, and the mean of a map is its class's score",
-    ("head", "fc"): "fc: maps are flattened, and dense layers follow",
+    ("head", "gap"): "gap: the last block has a map per class, whose mean is the class's score",
+    ("head", "fc"): "fc: dense layers",
 }
 """Values that do not say what they are, by argument."""
 
@@ -176,12 +170,13 @@ def _fields(values: Mapping[str, Any]) -> str:
 def how_to_read(analysis: Analysis) -> list[Block]:
     """The words of the page, each once, and how to make it again."""
     again = (
-        "RESULTS_DIR is this grid's results folder. The same records give the same page; ",
+        Code("python -m nin_bench report RESULTS_DIR"),
+        " makes this page again. ",
         Link("report.json", "report.json"),
-        " holds everything on it, unrounded, and docs/reports.md says how a verdict is computed.",
+        " holds everything unrounded; docs/reports.md says how verdicts are computed.",
     )
     items = (*_HOW_TO_READ, *arguments(analysis.names))
-    blocks = (Bullets(items), CodeBlock("python -m nin_bench report RESULTS_DIR"), Paragraph(again))
+    blocks = (Bullets(items), Paragraph(again))
     return [Section("How to read this", blocks)]
 
 
@@ -190,7 +185,7 @@ def arguments(names: Names) -> list[Text]:
     found: list[Text] = [(Strong(name), f": {meaning}.") for name, meaning in explain_arguments(names).items()]
     if names.not_repeated:
         shared = "; ".join(f"{model} {' '.join(words)}" for model, words in names.not_repeated.items())
-        found.append(f"Names say only what tells variants apart. Left out of them: {shared}.")
+        found.append(f"Left out of the variants' names: {shared}.")
     return found
 
 
