@@ -1,6 +1,6 @@
 """Whole pages, word by word.
 
-After a change of wording: WRITE_GOLDEN=1 python -m pytest tests/report/test_report_golden.py, and read the difference.
+After a change of wording, read the difference: WRITE_GOLDEN=1 python -m pytest tests/report/test_report_golden.py
 """
 
 import os
