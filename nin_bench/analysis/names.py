@@ -32,7 +32,9 @@ class Names:
         return self.by_label.get(label, label)
 
     def contrast(self, a: str, b: str) -> tuple[str, str]:
-        """Two variants by the fields in which they differ; their names, if they are of two models.
+        """Two variants by the fields in which they differ; by their names, if these say more.
+
+        Names say more of two models, and where the grid labels both variants itself.
 
         >>> both = {"data": {"name": "digits"}, "recipe": {}}
         >>> variants = [
@@ -44,7 +46,8 @@ class Names:
         """
         axes = self.axes.get(self.models.get(a, ""), [])
         differing = [name for name in self._differing(a, b) if name in axes]
-        if self.models.get(a) != self.models.get(b) or not differing:
+        are_labelled = self._goes_by_label(a) and self._goes_by_label(b)
+        if self.models.get(a) != self.models.get(b) or not differing or are_labelled:
             return self[a], self[b]
         words_a, words_b = (" ".join(f"{name}={self.fields[side][name]}" for name in differing) for side in (a, b))
         return words_a, words_b
@@ -54,6 +57,10 @@ class Names:
         same_model = self.models.get(a) == self.models.get(b)
         axes = self.axes.get(self.models.get(a, ""), [])
         return [name for name in self._differing(a, b) if name not in axes] if same_model else []
+
+    def _goes_by_label(self, label: str) -> bool:
+        model, fields = self.models.get(label, ""), self.fields.get(label, {})
+        return self[label] == label != _name(model, self.axes.get(model, []), fields)
 
     def _differing(self, a: str, b: str) -> list[str]:
         first, second = self.fields.get(a, {}), self.fields.get(b, {})
@@ -77,7 +84,9 @@ class Names:
             if shared := [f"{name}={arguments[0][name]}" for name in _shared(arguments)]:
                 not_repeated[model] = shared
         by_label = {
-            one.label: one.label if one.own_label else _name(one, axes[one.model.name], fields[one.label])
+            one.label: one.label
+            if one.own_label
+            else _name(one.model.name, axes[one.model.name], fields[one.label])
             for one in variants
         }
         if len(set(by_label.values())) < len(by_label):
@@ -86,8 +95,8 @@ class Names:
         return cls(by_label, models, {label: fields[label] for label in by_label}, axes, not_repeated)
 
 
-def _name(variant: ResolvedVariant, axes: Sequence[str], fields: Mapping[str, str]) -> str:
-    return " ".join([variant.model.name, *(f"{name}={fields[name]}" for name in axes)])
+def _name(model: str, axes: Sequence[str], fields: Mapping[str, str]) -> str:
+    return " ".join([model, *(f"{name}={fields.get(name)}" for name in axes)])
 
 
 def _arguments(variant: ResolvedVariant) -> dict[str, str]:

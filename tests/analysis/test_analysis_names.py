@@ -59,7 +59,11 @@ def test_a_recipe_that_differs_is_named_and_is_an_axis_if_nothing_determines_it(
 
 def test_a_label_of_the_grid_s_own_is_the_name() -> None:
     own = [variant("NiN-1", "nin", {"pointwise": 1}, own_label=True), variant("x", "nin", {"pointwise": 2})]
-    assert Names.of(own).by_label == {"NiN-1": "NiN-1", "x": "nin pointwise=2"}
+    names = Names.of(own)
+    assert names.by_label == {"NiN-1": "NiN-1", "x": "nin pointwise=2"}
+    assert names.contrast("NiN-1", "x") == ("pointwise=1", "pointwise=2")
+    both = [own[0], variant("NiN-2", "nin", {"pointwise": 2}, own_label=True)]
+    assert Names.of(both).contrast("NiN-1", "NiN-2") == ("NiN-1", "NiN-2")
 
 
 def test_variants_that_no_field_tells_apart_keep_their_labels() -> None:
