@@ -719,6 +719,14 @@ def test_a_run_whose_time_is_over_says_what_is_left(call, monkeypatch):
     assert call("status", "results/tiny/full", "--json").json()["num_left"] == 0
 
 
+def test_a_measuring_whose_time_is_over_says_what_is_left(call):
+    done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--for", "1s")
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == (
+        "the time is over: 2 variants left; whole rounds are kept, and the same command goes on"
+    )
+
+
 def test_many_cells_are_planned_when_the_user_says_so(call):
     Path("grid.yaml").write_text(GRID.replace("seeds: 2", "seeds: 5001"))
     assert call("plan", "--grid", "grid.yaml", "--json").status == 2

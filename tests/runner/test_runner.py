@@ -444,14 +444,14 @@ def test_what_a_killed_process_was_writing_is_cleared_away_and_no_other_file(ben
 
 def test_weights_are_kept_where_they_are_wanted(bench):
     bench.run(GRID, keep_weights=True, selection={"seeds": [0]})
-    kept = sorted(path.stem for path in (bench.folder.path / "weights").glob("*.pt"))
-    assert kept == sorted(record.cell_id for record in bench.records())
+    kept = set((bench.folder.path / "weights").iterdir())
+    assert kept == {path for record in bench.records() for path in bench.folder.kept_paths(record.cell_id)}
     assert checkpoints_of(bench) == []
     for record in bench.records():
         weights = torch.load(bench.folder.weights_path(record.cell_id), weights_only=True)
         assert sum(tensor.numel() for tensor in weights.values()) == record.metrics.num_params
     bench.run(GRID, fresh=True, selection={"seeds": [0], "only": "*16"})
-    assert len(list((bench.folder.path / "weights").glob("*.pt"))) == 1, "those of another training are not kept"
+    assert len(list((bench.folder.path / "weights").iterdir())) == 2, "those of another training are not kept"
     bench.run(GRID, keep_weights=True, selection={"seeds": [0]})
     (planned,) = bench.told(Planned)
     assert planned.notes[-1].startswith(

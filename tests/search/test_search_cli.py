@@ -57,6 +57,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+def test_a_search_whose_time_is_over_reports_what_it_has_and_goes_on_later(call):
+    done = call("--device", "cpu", "--for", "1s", "--then-run")
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == (
+        "the time is over, and some study lacks trials: run the same command again for the rest"
+    )
+    assert done.out.splitlines()[0].startswith("mlp hidden=16  0/3 trials")
+    assert Path("reports/tiny/full/search.md").is_file()
+    assert not Path("results/tiny_tuned").exists()
+    assert call("--device", "cpu", "--for", "1h").status == 0
+
+
 def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog):
     done = call("--device", "cpu", "--dry-run")
     assert (done.status, done.out.splitlines()) == (
