@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.verdicts import Verdict
@@ -23,8 +24,6 @@ MOST_SEEDS = 20
 """Healthy cells of a variant that are read for them."""
 MOST_CLASSES = 20
 """Beyond which a confusion matrix is told by its largest entries alone."""
-MOST_CLASS_NUMBERS = 1000
-"""As many classes as any dataset here could have; a file that names more would take memory without end."""
 NUM_PAIRS = 3
 
 
@@ -72,8 +71,8 @@ class Stored:
             found = ResultsFolder(self.results.folder).read_predictions(cell_id)
             if found is not None:
                 check_predictions(found, record)
-                if found["label"].min() < 0 or num_classes_in(found) > MOST_CLASS_NUMBERS:
-                    raise DamagedFileError(f"names classes beyond 0 to {MOST_CLASS_NUMBERS - 1}")
+                if found["label"].min() < 0:
+                    raise DamagedFileError("names a class below 0")
         except (DamagedFileError, ResultsError) as damage:
             why = "the system refused to read it" if isinstance(damage, ResultsError) else f"it {damage}"
             sentence = f"predictions/{cell_id}.npz was left out: {why}."
@@ -137,11 +136,12 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
         if len(sizes) != 1:
             continue
         names = class_names(stored.results.grid, sizes.pop())
-        groups: dict[tuple[int, ...], list[npt.NDArray[np.float64]]] = {}
+        groups: dict[tuple[int, ...], list[csr_array]] = {}
         for one in known:
             groups.setdefault(never_predicted(one), []).append(_matrix(one, len(names)))
         lost, group = max(groups.items(), key=lambda item: (len(item[1]), -len(item[0])))
-        matrix = np.mean(group, axis=0)
+        matrix = csr_array(sum(group[1:], group[0]))
+        matrix.data = matrix.data / len(group)  # SciPy would multiply by the reciprocal
         found.append(
             Confusion(
                 variant_id=row.variant_id,
@@ -150,7 +150,7 @@ def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusi
                 num_known=len(known),
                 lost=[names[number] for number in lost],
                 classes=list(names),
-                matrix=matrix.tolist() if len(names) <= MOST_CLASSES else None,
+                matrix=np.asarray(matrix.toarray(), float).tolist() if len(names) <= MOST_CLASSES else None,
                 pairs=_largest(matrix, names),
             )
         )
@@ -163,23 +163,26 @@ def never_predicted(predictions: Predictions) -> tuple[int, ...]:
     return tuple(sorted(set(predictions["label"].tolist()) - set(predictions["predicted"][unique].tolist())))
 
 
-def _matrix(predictions: Predictions, num_classes: int) -> npt.NDArray[np.float64]:
-    label, predicted = predictions["label"], predictions["predicted"]
-    counts = np.zeros((num_classes, num_classes + 1))
-    np.add.at(counts, (label, np.where(predictions["credit"] < 1, num_classes, predicted)), 1)
-    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return shares
+def _matrix(predictions: Predictions, num_classes: int) -> csr_array:
+    """Shares by true and predicted class; sparse, since there may be thousands of classes, and few confusions."""
+    label = predictions["label"].astype(np.int64)
+    nothing = (predictions["credit"] < 1) | (predictions["predicted"] < 0)
+    columns = np.where(nothing, num_classes, predictions["predicted"])
+    places, counts = np.unique(label * (num_classes + 1) + columns, return_counts=True)
+    rows = places // (num_classes + 1)
+    shares = counts / np.bincount(label, minlength=num_classes)[rows]
+    return csr_array((shares, (rows, places % (num_classes + 1))), shape=(num_classes, num_classes + 1))
 
 
-def _largest(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, str, float]]:
-    wrong = matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:NUM_PAIRS]
-    places = [divmod(int(place), wrong.shape[1]) for place in order]
+def _largest(matrix: csr_array, names: Sequence[str]) -> list[tuple[str, str, float]]:
     columns = [*names, "nothing"]
-    return [
-        (names[row], columns[column], float(wrong[row, column])) for row, column in places if wrong[row, column]
+    entries = matrix.tocoo()
+    wrong = [
+        (-float(share), int(row), int(column))
+        for row, column, share in zip(entries.row, entries.col, entries.data, strict=True)
+        if row != column and share
     ]
+    return [(names[row], columns[column], -share) for share, row, column in sorted(wrong)[:NUM_PAIRS]]
 
 
 def num_classes_in(predictions: Predictions) -> int:

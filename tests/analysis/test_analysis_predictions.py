@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from predictions_fixture import ONE_WRONG, PERFECT, SILENT, cell, predicted, stored
@@ -41,12 +43,17 @@ def test_predictions_that_do_not_fit_their_record_are_left_out_and_named(tmp_pat
     ]  # fmt: skip
 
 
-def test_class_numbers_without_end_take_no_memory(tmp_path):
-    found = stored(tmp_path, {"a": [PERFECT]})
-    labels = np.array([32_000] * 8)
-    predicted(found.results.folder, "c00s0", labels.tolist(), labels)
-    assert count_confusions(found, compare_variants(found.results)) == []
-    assert found.left_out == ["predictions/c00s0.npz was left out: it names classes beyond 0 to 999."]
+def test_classes_by_the_thousand_are_read_and_take_little_memory(tmp_path):
+    found = stored(tmp_path, {"a": [ONE_WRONG]})
+    labels = np.array([32_000] * 7 + [5])
+    predicted(found.results.folder, "c00s0", [32_000] * 7 + [7], labels)
+    tracemalloc.start()
+    (confusion,) = count_confusions(found, compare_variants(found.results))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000_000, "a whole matrix has 8 GB"
+    assert found.left_out == []
+    assert (confusion.matrix, confusion.pairs) == (None, [("5", "7", 1.0)])
 
 
 def test_without_predictions_there_is_nothing_to_tell(tmp_path):
