@@ -17,6 +17,7 @@ from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
 from nin_bench.results.folder import OUTDATED
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results.predictions import check_predictions
+from nin_bench.results.replays import Replays
 from nin_bench.results.studies import SearchConfig, StudySummary
 
 RUN_PARTS = tuple(part for part in PARTS if part != "studies")
@@ -114,6 +115,18 @@ class _Examination:
             yield from self._contradictions()
             yield from self._missing_predictions()
         yield from self._examine("costs", ".json", self.folder.read_costs)
+        yield from self._examine_replays()
+
+    def _examine_replays(self) -> Iterator[Finding]:
+        path = self.folder.replay_path
+        try:
+            Replays.read(path)
+        except FileNotFoundError:
+            return
+        except DamagedFileError as damage:
+            yield self._quarantined(path, str(damage), "replay again")
+        except ResultsError as refusal:
+            yield self._refused(path, refusal)
 
     def _examine_search(self) -> Iterator[Finding]:
         path = self.folder.search_path

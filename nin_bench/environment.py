@@ -24,6 +24,8 @@ _CHANGES_BITS = re.compile(
     r"|ATEN_CPU_CAPABILITY|NVIDIA_TF32_OVERRIDE|TORCH_ALLOW_TF32_CUBLAS_OVERRIDE|TORCH_LINALG_PREFER_CUSOLVER"
 )
 """Environment variables by which libraries choose other kernels, precisions or numbers of threads."""
+_SET_BY_IMPORT = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
+"""Those that scikit-learn sets when it is imported; they change no number."""
 _REDIRECTS_GIT = frozenset({
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE",
     "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE",
@@ -54,7 +56,7 @@ def describe_environment() -> dict[str, Any]:
         "variables": {
             name: without_folders(value)
             for name, value in sorted(os.environ.items())
-            if _CHANGES_BITS.fullmatch(name)
+            if _CHANGES_BITS.fullmatch(name) and name not in _SET_BY_IMPORT
         },
         "commit": commit,
         **({} if note is None else {"commit_note": note}),

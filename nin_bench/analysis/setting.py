@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nin_bench.results import Results
+from nin_bench.results import Results, ResultsFolder
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Setting:
     """Every value that records hold under a (dotted) name, the commonest first."""
     reused_from: dict[str, int]
     """How many cells were taken over from other results folders, by folder."""
+    replayed: dict[str, int]
+    """How many cells were trained again to see whether they repeat, by how that came out."""
 
 
 def describe_setting(results: Results) -> Setting:
@@ -49,7 +51,14 @@ def describe_setting(results: Results) -> Setting:
         differing=differing,
         environment=environments(record.environment for record in results.records),
         reused_from=dict(Counter(record.reused_from for record in results.records if record.reused_from)),
+        replayed=_replayed(results),
     )
+
+
+def _replayed(results: Results) -> dict[str, int]:
+    known = {record.cell_id for record in results.records}
+    replays = ResultsFolder(results.folder).find_replays()
+    return dict(Counter(cell.verdict for cell in replays.cells if cell.cell_id in known)) if replays else {}
 
 
 def compare_sections(

@@ -18,6 +18,7 @@ from nin_bench import __version__
 from nin_bench.cli.init import init
 from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
+from nin_bench.cli.replay import replay
 from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import plan, run
 from nin_bench.cli.search import search
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, measure, search, report, models, status, doctor, schema, init):
+for _command in (run, plan, measure, search, report, models, status, doctor, replay, schema, init):
     app.command()(_command)
 
 TAKE_GRIDS = ("run", "plan", "measure", "search")

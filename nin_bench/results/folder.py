@@ -22,6 +22,7 @@ from nin_bench.files import (
 )
 from nin_bench.results.cost_entry import CostEntry, CostFile
 from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
+from nin_bench.results.replays import Replays
 from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
 
 if TYPE_CHECKING:
@@ -105,6 +106,21 @@ class ResultsFolder:
     def study_path(self, variant_id: str) -> Path:
         """Where the summary of a variant's study lies."""
         return self.path / "studies" / f"{variant_id}.json"
+
+    @property
+    def replay_path(self) -> Path:
+        """What came of training recorded cells again."""
+        return self.path / "replay.json"
+
+    def find_replays(self) -> Replays | None:
+        """What came of training recorded cells again, or None where none was; a damaged file counts as none.
+
+        Raises:
+            ResultsError: the system refused to read it.
+        """
+        with suppress(FileNotFoundError, DamagedFileError):
+            return Replays.read(self.replay_path)
+        return None
 
     def check_writable(self) -> None:
         """Write and remove a file wherever a run will write, before it trains anything.

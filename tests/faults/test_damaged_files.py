@@ -23,6 +23,7 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import DamagedFileError, write_json
 from nin_bench.report.build import build_report
 from nin_bench.results import Record, ResolvedGrid, load_results
+from nin_bench.results.replays import ReplayedCell, Replays
 from nin_bench.results.schema import MAX_CLASSES, SCHEMA, Metrics
 
 Count = Callable[[str, int], None]
@@ -55,9 +56,14 @@ def call(tmp_path, monkeypatch, capsys):
 def kinds(stub: Stub) -> Iterator[tuple[str, Path, Callable[[], Any]]]:
     """Every kind of file in a results folder, and how it is read."""
     first, variant = stub.ids[0], stub.grid.variants[0].variant_id
+    replayed = ReplayedCell(
+        cell_id=first, label="mlp", seed=0, replayed_at="now", expected="equal bits", repeated=True
+    )
+    Replays(cells=(replayed,)).write(stub.folder.replay_path)
     yield "costs", stub.folder.costs_path(variant), lambda: stub.folder.read_costs(variant)
     yield "record", stub.folder.record_path(first), lambda: stub.folder.read_record(first)
     yield "grid.json", stub.folder.grid_path, lambda: ResolvedGrid.read(stub.folder.grid_path)
+    yield "replay.json", stub.folder.replay_path, lambda: Replays.read(stub.folder.replay_path)
     yield "predictions", stub.folder.predictions_path(first), lambda: stub.folder.read_predictions(first)
 
 

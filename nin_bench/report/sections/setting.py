@@ -136,6 +136,9 @@ def caveats(analysis: Analysis) -> list[str]:
     if setting.reused_from:
         counts = ", ".join(f"{count} from {source}" for source, count in setting.reused_from.items())
         found.append(f"Cells that other results folders held were taken over, with their predictions: {counts}.")
+    if setting.replayed:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in setting.replayed.items())
+        found.append(f"Of {sum(setting.replayed.values())} cells that were trained again, {counts}.")
     if mixed := [name for name, values in setting.environment.items() if len(values) > 1]:
         found.append(f"The records come from more than one machine or version: {', '.join(mixed)} differ.")
     if "+" in " ".join(map(str, setting.environment.get("commit", []))):

@@ -1,0 +1,133 @@
+"""What came of training recorded cells again: `replay.json` of a results folder. Imports no torch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from nin_bench.results.artefact import Artefact, Count, Id, Part, Tuple
+from nin_bench.results.schema import Record
+
+ACCURACY_TOLERANCE = 0.05
+"""How far the test accuracy of a replay may lie from the recorded one where bits cannot be expected to be equal.
+
+On another kind of processor or with other versions roundings differ, and a training that rounds otherwise takes
+another path. It is wider than the spread over seeds of a network that trains well, and narrower than a failure.
+"""
+
+_VARYING = ("seconds", "per_second", "memory_bytes", "joules")
+"""How the names of what no two trainings repeat end."""
+
+_DECIDES_BITS = ("processor", "software", "variables", "device", "torch")
+"""What of an environment has to be equal for two trainings to come to the same bits."""
+
+
+class Difference(Part):
+    """A value that did not repeat."""
+
+    what: str
+    """Where it stands in the record, as `metrics.test_accuracy` or `history.3.train_loss`."""
+    recorded: float | str | bool | None
+    again: float | str | bool | None
+
+
+class ReplayedCell(Part):
+    """A recorded cell that was trained again."""
+
+    cell_id: Id
+    label: str
+    seed: Count
+    replayed_at: str
+    expected: Literal["equal bits", "tolerance"]
+    """Equal bits where processor, device, versions and settings are those of the record; else the test accuracy
+    within `ACCURACY_TOLERANCE`, and the same outcome."""
+    differs_in: Tuple[str] = ()
+    """What of the environment is not as it was."""
+    differences: Tuple[Difference] = ()
+    """At most ten."""
+    repeated: bool
+    """Whether it came out as expected."""
+    error: str | None = None
+    """Why there was nothing to compare."""
+
+    @property
+    def verdict(self) -> str:
+        """How it came out, in words."""
+        if not self.repeated:
+            return "did not repeat"
+        return "repeated within the tolerance" if self.differences else "repeated bit for bit"
+
+
+class Replays(Artefact):
+    """The last replay of each cell that was replayed."""
+
+    SCHEMA: ClassVar[int] = 1
+
+    cells: Annotated[Tuple[ReplayedCell], Field(min_length=1)]
+
+    def with_cells(self, cells: Iterable[ReplayedCell]) -> Self:
+        """These in the place of earlier replays of the same cells."""
+        newest = {cell.cell_id: cell for cell in (*self.cells, *cells)}
+        return self.model_copy(update={"cells": tuple(newest.values())})
+
+
+def compare_replay(
+    recorded: Record,
+    again: Record,
+    predictions: Mapping[str, Any] | None,
+    predictions_again: Mapping[str, Any] | None,
+    replayed_at: str,
+) -> ReplayedCell:
+    """Hold a training against the record of an earlier one of the same cell.
+
+    Args:
+        recorded: the earlier one.
+        again: the later one.
+        predictions: the earlier one's; None if they are not known.
+        predictions_again: the later one's; None if it did not end trained.
+        replayed_at: when the later one ended.
+    """
+    differs_in = tuple(key for key in _DECIDES_BITS if recorded.environment.get(key) != again.environment.get(key))
+    differences = list(_differences(recorded, again))
+    if predictions is not None and predictions_again is not None:
+        for name, array in predictions.items():
+            if (count := int((array != predictions_again[name]).sum())) > 0:
+                what = f"predictions.{name}"
+                differences.append(Difference(what=what, recorded=len(array), again=f"{count} of them differ"))
+    near = recorded.outcome == again.outcome and _is_near(recorded, again)
+    return ReplayedCell(
+        cell_id=recorded.cell_id,
+        label=recorded.label,
+        seed=recorded.cell.seed,
+        replayed_at=replayed_at,
+        expected="tolerance" if differs_in else "equal bits",
+        differs_in=differs_in,
+        differences=tuple(differences[:10]),
+        repeated=near if differs_in else not differences,
+    )
+
+
+def _is_near(recorded: Record, again: Record) -> bool:
+    ours, theirs = again.metrics.test_accuracy, recorded.metrics.test_accuracy
+    if ours is None or theirs is None:
+        return ours is theirs
+    return abs(ours - theirs) <= ACCURACY_TOLERANCE
+
+
+def _differences(recorded: Record, again: Record) -> Iterator[Difference]:
+    before, after = _flat(recorded), _flat(again)
+    for what in [*before, *(key for key in after if key not in before)]:
+        if before.get(what) != after.get(what):
+            yield Difference(what=what, recorded=before.get(what), again=after.get(what))
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    """What a training can repeat of a record, by its place; what neither has is left out."""
+    found: dict[str, Any] = {"outcome": record.outcome}
+    rows = {"metrics": record.metrics.model_dump()}
+    rows |= {f"history.{number}": row.model_dump() for number, row in enumerate(record.history, start=1)}
+    for place, row in rows.items():
+        for name, value in row.items():
+            if value is not None and not name.endswith(_VARYING):
+                found[f"{place}.{name}"] = value if isinstance(value, int | float | str) else repr(value)
+    return found
