@@ -108,13 +108,13 @@ def _draw_variant(
     if seen:
         points = ax.scatter(
             [position] * len(seen), [cell.accuracy or 0 for cell in seen],
-            color=look.color, marker=look.marker, s=15, edgecolor=PAPER, linewidth=0.5, zorder=3,
+            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
         )  # fmt: skip
         canvas.mark(points, *(Mark(says(row, cell), row.variant_id, cell.cell_id) for cell in seen))
     if row.median_test_accuracy is not None:
         [median] = ax.plot(
             position, row.median_test_accuracy, color=look.color, marker=look.marker, markersize=8, linestyle="",
-            markeredgecolor=PAPER, markeredgewidth=0.8, alpha=0.8,
+            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
         )  # fmt: skip
         said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} % at {human_count(position)}"
         canvas.mark(median, Mark(said, row.variant_id))

@@ -136,14 +136,14 @@ def _draw_point(canvas: Canvas, ax: Axes, point: _Point, look: Style) -> None:
     if seen:
         dots = ax.scatter(
             [point.x] * len(seen), [cell.accuracy or 0 for cell in seen],
-            color=look.color, marker=look.marker, s=15, edgecolor=PAPER, linewidth=0.5, zorder=3,
+            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
         )  # fmt: skip
         canvas.mark(dots, *(Mark(says(point.row, cell), point.row.variant_id, cell.cell_id) for cell in seen))
     median = point.row.median_test_accuracy
     if median is not None:
         [mark] = ax.plot(
             point.x, median, color=look.color, marker=look.marker, markersize=8, linestyle="",
-            markeredgecolor=PAPER, markeredgewidth=0.8, alpha=0.8,
+            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
         )  # fmt: skip
         canvas.mark(mark, Mark(f"{point.row.name}: median {100 * median:.1f} %", point.row.variant_id))
     draw_below(
