@@ -73,11 +73,10 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
     canvas = Canvas(
         figure,
         alt=f"Test accuracy of {len(rows)} variants against {', '.join(costs.values())}, with every network",
-        caption="Up and to the left is better. A large mark is the median over all networks of a variant, "
-        "failed ones included; small marks are single networks. The dashed line joins the variants whose "
-        "median no other variant reaches at the same cost or less; where it is missing, one variant is the "
-        "cheapest and has the best median. It describes these test images: do not choose by it. Training time "
-        "is of the steps alone, seen while cells trained side by side.",
+        caption="Up and to the left is better. Large marks are medians over all networks of a variant, small "
+        "marks single networks. The dashed line joins the variants whose median no other reaches at "
+        "the same cost or less. It describes these test images: do not choose by it. Training time is "
+        "of the steps alone, seen while cells trained side by side.",
     )
     panels = list(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0])
     panels[0].set_ylim(limits)

@@ -29,9 +29,9 @@ def draw_confusions(analysis: Analysis) -> Canvas | None:
     canvas = Canvas(
         figure,
         alt=f"Which classes are taken for which, by {' and by '.join(names)}",
-        caption="Percent of each class's test images (rows) by what they were taken for (columns): of the "
-        "baseline, and of the other variant with the best median. Each number is the mean over networks that "
-        "did not fail and that lost the same classes, as the title says; other networks are left out.",
+        caption="Percent of each class's test images (rows) by what they were taken for (columns), as the mean "
+        "over networks that did not fail and lost the same classes: of the baseline and of the other "
+        "variant with the best median accuracy.",
     )
     panels = figure.subplots(1, len(drawn), squeeze=False)[0]
     # the same columns in both, so that their squares are of one size

@@ -9,7 +9,6 @@ from matplotlib.patches import Patch
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import KINDS, CostRow
-from nin_bench.report.figures.curves import left_out
 from nin_bench.report.figures.drawing import Canvas, Mark
 from nin_bench.report.figures.plot_style import (
     INK,
@@ -19,6 +18,7 @@ from nin_bench.report.figures.plot_style import (
     WIDTH,
     Style,
     ink,
+    left_out,
     legend_below,
     percent_tick,
     styles,

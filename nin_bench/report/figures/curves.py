@@ -20,16 +20,15 @@ from nin_bench.report.figures.plot_style import (
     FAINT,
     INK,
     MAX_DRAWN,
+    MOST_SEEDS_DRAWN,
     QUIET,
     grid_of_panels,
+    left_out,
     legend_below,
     percent_tick,
     styles,
     wrapped,
 )
-
-MOST_SEEDS_DRAWN = 50
-"""Single networks of a variant that can be told apart at all; means, ranges and counts are of all."""
 
 _FAILED: Any = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
 _ONE: Any = {"linewidth": 0.7, "alpha": 0.6}
@@ -211,13 +210,3 @@ def _with_room(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = 0.05 * (high - low) or 0.05
     return low - room, high + room
-
-
-def left_out(num_variants: int, num_seeds: int = 0) -> str:
-    """What a figure has no room for, as the end of its caption."""
-    found = ""
-    if num_variants > MAX_DRAWN:
-        found += f" Drawn are the first {MAX_DRAWN} of {num_variants} variants, in the grid's order."
-    if num_seeds > MOST_SEEDS_DRAWN:
-        found += f" Single networks are the first {MOST_SEEDS_DRAWN} of a variant; means and ranges are of all."
-    return found

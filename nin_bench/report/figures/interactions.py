@@ -55,10 +55,9 @@ def draw_interactions(analysis: Analysis) -> Canvas | None:
         figure,
         alt="Test accuracy of two choices in every combination: "
         + "; ".join(f"{product.axes[0]} by {product.axes[1]}" for product in products),
-        caption="Large marks are medians over all networks, failed ones included, small marks single "
-        "networks. Lines that run side by side mean that the effect of one choice does not depend on the "
-        "other. Medians of variants with different learning rates are not joined. A count over the panel says "
-        "how many networks failed.",
+        caption="Large marks are medians over all networks, small marks single networks. Lines that run side "
+        "by side mean that the effect of one choice does not depend on the other. Medians of variants "
+        "with different learning rates are not joined.",
     )
     axes = figure.subplots(1, len(products), squeeze=False, sharey=True)[0]
     axes[0].set_ylim(limits)

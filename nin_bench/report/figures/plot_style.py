@@ -31,6 +31,9 @@ WIDTH = 9.0
 MAX_DRAWN = 24
 """Variants that a figure can hold and still be read; the tables have them all."""
 
+MOST_SEEDS_DRAWN = 50
+"""Single networks of a variant that can be told apart at all; means, ranges and counts are of all."""
+
 INK = "#1c2024"
 """The colour of text and axes and, more transparent, of all that is grey; it becomes the page's `currentColor`."""
 
@@ -167,6 +170,16 @@ def wrapped(label: str, width: int) -> str:
     lines = "\n".join(textwrap.wrap(shortened(printable(label), 3 * width), width))
     # matplotlib drops labels that begin with an underscore
     return f" {lines}" if lines.startswith("_") else lines
+
+
+def left_out(num_variants: int, num_seeds: int = 0) -> str:
+    """What a figure has no room for, as the end of its caption."""
+    found = ""
+    if num_variants > MAX_DRAWN:
+        found += f" Drawn are the first {MAX_DRAWN} of {num_variants} variants, in the grid's order."
+    if num_seeds > MOST_SEEDS_DRAWN:
+        found += f" Single networks are the first {MOST_SEEDS_DRAWN} of a variant; means and ranges are of all."
+    return found
 
 
 def page_colors() -> dict[str, str]:

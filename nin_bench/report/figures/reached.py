@@ -7,9 +7,8 @@ from matplotlib.ticker import MaxNLocator
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.target import Reached
 from nin_bench.report.figures.axis_limits import epochs_shown
-from nin_bench.report.figures.curves import left_out
 from nin_bench.report.figures.drawing import Canvas, Mark
-from nin_bench.report.figures.plot_style import MAX_DRAWN, grid_of_panels, percent_tick, styles, wrapped
+from nin_bench.report.figures.plot_style import MAX_DRAWN, grid_of_panels, left_out, percent_tick, styles, wrapped
 
 _HOW_TO_READ = (
     "The line climbs as the networks of a variant get there (Kaplan and Meier's estimate), the band is its 95 "

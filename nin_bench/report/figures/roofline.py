@@ -51,10 +51,10 @@ def draw_roofline(analysis: Analysis) -> Canvas | None:
     canvas = Canvas(
         figure,
         alt=f"Speed of every layer under the machine's roof, of {' and of '.join(row.name for row in drawn)}",
-        caption="Each mark is a layer in its forward pass; larger marks take more time. The line is the most "
-        "that the machine can do: below its slope a layer waits for memory, below its flat part for "
-        "arithmetic. A mark above the line worked in caches that are faster than memory. Layers without MACs "
-        "are not drawn, nor are variants other than the baseline and the one with the best median accuracy.",
+        caption="Each mark is a layer in its forward pass, the larger the more time it takes. The line is the "
+        "most that the machine can do: below its slope a layer waits for memory, below its flat part "
+        "for arithmetic. A mark above it worked in caches that are faster than memory. Shown are the "
+        "baseline and the other variant with the best median accuracy.",
     )
     left, right, low, high = _extent([row.entry for row in drawn])
     for row, ax in zip(drawn, panels, strict=True):

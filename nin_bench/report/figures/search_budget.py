@@ -10,13 +10,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from nin_bench.analysis.search.analysis import SearchAnalysis
-from nin_bench.report.figures.curves import left_out
 from nin_bench.report.figures.drawing import Canvas, Mark
 from nin_bench.report.figures.plot_style import (
     FAINT,
     MAX_DRAWN,
     QUIET,
     grid_of_panels,
+    left_out,
     legend_below,
     percent_tick,
     styles,

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, RatePoint
 from nin_bench.analysis.search.studies import Run, Study, Trial
-from nin_bench.report.figures.curves import left_out
 from nin_bench.report.figures.drawing import Canvas, Mark
 from nin_bench.report.figures.plot_style import (
     BELOW,
@@ -22,6 +21,7 @@ from nin_bench.report.figures.plot_style import (
     MAX_DRAWN,
     QUIET,
     grid_of_panels,
+    left_out,
     legend_below,
     percent_tick,
     styles,

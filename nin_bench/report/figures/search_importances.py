@@ -8,7 +8,6 @@ from matplotlib.patches import Patch
 
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.importances import Importances, Shares
-from nin_bench.report.figures.curves import left_out
 from nin_bench.report.figures.drawing import Canvas, Mark
 from nin_bench.report.figures.plot_style import (
     INK,
@@ -17,6 +16,7 @@ from nin_bench.report.figures.plot_style import (
     QUIET,
     WIDTH,
     ink,
+    left_out,
     legend_below,
     styles,
     wrapped,

@@ -10,7 +10,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, nearest_parts
-from nin_bench.report.figures.curves import left_out
 from nin_bench.report.figures.drawing import Canvas, Mark
 from nin_bench.report.figures.plot_style import (
     INK,
@@ -19,6 +18,7 @@ from nin_bench.report.figures.plot_style import (
     QUIET,
     figure_of_strips,
     head_notes,
+    left_out,
     legend_below,
     styles,
 )

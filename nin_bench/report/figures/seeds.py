@@ -89,7 +89,7 @@ def says(row: VariantRow, cell: Cell) -> str:
 def _draw_row(canvas: Canvas, ax: Axes, place: int, row: VariantRow, cells: Sequence[Cell], look: Style) -> None:
     low = ax.get_xlim()[0]
     failed = sum(cell.failed is True for cell in cells)
-    losing = sum(not cell.failed and (cell.metrics.get("num_lost_classes") or 0) > 0 for cell in cells)
+    losing = sum((cell.metrics.get("num_lost_classes") or 0) > 0 for cell in cells)
     trouble = [f"{failed} failed"] * (failed > 0) + [f"{losing} lost a class"] * (losing > 0)
     ax.annotate(
         f"n={len(cells)}" + "".join(f", {words}" for words in trouble), (1.01, place),
