@@ -72,10 +72,14 @@ def measure(
             help="Processes that measure each variant; default: 8, or 20 if a hypothesis is about a speed.",
         ),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what this machine has measured.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure again, also what this machine has measured before.")
+    ] = False,
     gigabytes: Annotated[
         float | None,
-        typer.Option("--memory", metavar="GB", min=0.001, help="Say which batches train in so much memory."),
+        typer.Option(
+            "--memory", metavar="GB", min=0.001, help="Print which batches can be trained in this memory."
+        ),
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,

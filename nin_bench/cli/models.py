@@ -24,12 +24,12 @@ def models(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this model's layers.")] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="K=V", help="An argument of the model, as pointwise=3."),
+        typer.Option("--set", metavar="K=V", help="Set an argument of the model, such as pointwise=3."),
     ] = None,
     resolution: Annotated[int, typer.Option("--resolution", min=1, help="Height and width in pixels.")] = 224,
     channels: Annotated[int, typer.Option("--channels", min=1, help="1 for grey images, 3 for colour.")] = 1,
     classes: Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")] = 10,
-    deep: Annotated[bool, typer.Option("--deep", help="Every layer, not the blocks alone.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Print every layer, not only the blocks.")] = False,
     gigabytes: Annotated[
         float,
         typer.Option("--memory", min=0, max=1_000_000, metavar="GB", help="Memory that a batch should fit in."),
@@ -47,7 +47,7 @@ def models(
 
 def schema(
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make it anew, with models that other packages registered.")
+        bool, typer.Option("--rebuild", help="Make it again, with the models of other packages.")
     ] = False,
 ) -> None:
     """Print the JSON Schema of grid files, for an editor to check and complete them."""

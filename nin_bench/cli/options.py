@@ -66,11 +66,12 @@ ProfileOption = Annotated[
     str,
     typer.Option(
         "--profile",
-        help="One of the grid's; `full` is the grid as written, `auto` its cpu without an accelerator.",
+        help="A profile of the grid; `full` is the grid as written, `auto` is `cpu` if there is no accelerator.",
     ),
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="K=V", help="Override a field, as recipe.epochs=2.")
+    list[str] | None,
+    typer.Option("--set", metavar="K=V", help="Set a field of the grid, such as recipe.epochs=2."),
 ]
 SeedsOption = Annotated[
     str | None, typer.Option("--seeds", metavar="N,N…", help="Run only these of the grid's seeds.")
@@ -90,15 +91,16 @@ DataDirOption = Annotated[
         "--data-dir",
         metavar="DIR",
         parser=named_path,
-        help=f"Where datasets lie or are downloaded to; default NIN_BENCH_DATA, else {_default_data_dir()}.",
+        help=f"Folder of the datasets, also for downloads; default NIN_BENCH_DATA, else {_default_data_dir()}.",
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes on a CPU; default one per core.")
+    int | None, typer.Option("--workers", min=1, help="Number of processes on a CPU; default one per core.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device as cuda:0.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device such as cuda:0.")]
 TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one cell, or sample, may take.")
+    float | None,
+    typer.Option("--timeout", metavar="S", min=1, help="Seconds after which a cell, or a sample, is stopped."),
 ]
 ForOption = Annotated[
     str | None,
@@ -106,7 +108,7 @@ ForOption = Annotated[
 ]
 AcceptCodeOption = Annotated[
     bool,
-    typer.Option("--accept-code-changes", help="Take cells for done whose model's code has changed since."),
+    typer.Option("--accept-code-changes", help="Keep cells as done although the code of their model has changed."),
 ]
 ReuseFromOption = Annotated[
     list[Path] | None,
@@ -119,12 +121,15 @@ NoReuseOption = Annotated[
 ]
 PilotOption = Annotated[
     Path | None,
-    typer.Option("--pilot", metavar="RESULTS_DIR", help="Whose records tell the spread over seeds."),
+    typer.Option(
+        "--pilot", metavar="RESULTS_DIR", help="Take the spread over seeds from the records of this folder."
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[
-    Path, typer.Argument(metavar="RESULTS_DIR", help="One <root>/<grid>/<profile>.", show_default=False)
+    Path,
+    typer.Argument(metavar="RESULTS_DIR", help="A results folder, <root>/<grid>/<profile>.", show_default=False),
 ]
 
 

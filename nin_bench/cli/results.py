@@ -23,9 +23,7 @@ def report(
     folder: FolderArgument,
     other: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[RESULTS_DIR_B]", help="Compare with this one instead: what moved.", show_default=False
-        ),
+        typer.Argument(metavar="[RESULTS_DIR_B]", help="Compare the two folders instead.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -33,17 +31,17 @@ def report(
             "--out",
             metavar="DIR",
             parser=named_path,
-            help="Where the report goes; default beside the (second) results.",
+            help="The folder to write the report into; default beside the (second) results.",
         ),
     ] = None,
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Write nothing: exit with 1 where the report there no longer follows from its records."
+            "--check", help="Write nothing; exit with 1 if the report no longer follows from its records."
         ),
     ] = False,
 ) -> None:
-    """Write the reports of a results folder anew, of its records and of its search; or compare two folders."""
+    """Write the reports of a results folder again, from its records and its search; or compare two folders."""
     if other is not None:
         from nin_bench.report.build import compare_folders
 
@@ -84,10 +82,10 @@ def _check_report(folder: Path, kept: Path) -> None:
 
 def status(
     folder: FolderArgument,
-    cells: Annotated[bool, typer.Option("--cells", help="List every cell, not the outcomes alone.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="List every cell.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Count a results folder's cells by outcome, and say whether a run is under way."""
+    """Count the cells of a results folder by outcome, and print whether a run uses it."""
     from nin_bench.results import load_results
     from nin_bench.results.folder_lock import lock_holder
 
@@ -222,10 +220,10 @@ def _print_cells(results: "Results", saved: Mapping[str, int]) -> None:
 
 def doctor(
     folder: FolderArgument,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a results folder, mend or quarantine what can be; exit with 1 if a person has to decide."""
+    """Check a results folder, repair or quarantine damaged files; exit with 1 if a person has to decide."""
     from nin_bench.doctor import State, examine
 
     findings = examine(folder, dry_run=dry_run)
@@ -251,7 +249,7 @@ def doctor(
 
 
 def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
-    """Write the report of a results folder's search, likewise."""
+    """Write the report of a results folder's search, into `out` or where it goes by default."""
     from nin_bench.report.build import build_search_report
 
     page = build_search_report(folder.path, out or report_folder(folder.path))

@@ -69,20 +69,24 @@ def run(
     timeout: TimeoutOption = None,
     budget: ForOption = None,
     retries: Annotated[
-        int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a cell that crashed or hung.")
+        int,
+        typer.Option(
+            "--retries", metavar="N", min=0, help="How often a cell that crashed or hung is tried again."
+        ),
     ] = 0,
     max_failures: Annotated[
         int,
         typer.Option("--max-failures", metavar="N", min=1, help="Stop a variant after so many failures alike."),
     ] = MAX_FAILURES,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Train all from the first step on, also cells that are done.")
+        bool, typer.Option("--fresh", help="Train every cell from its first step, also those that are done.")
     ] = False,
     accept_code_changes: AcceptCodeOption = False,
     reuse_from: ReuseFromOption = None,
     no_reuse: NoReuseOption = False,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="First measure what this machine has not measured.")
+        bool,
+        typer.Option("--measure/--no-measure", help="Measure costs first, unless this machine has measured them."),
     ] = True,
     keep_weights: Annotated[
         bool,
@@ -90,10 +94,10 @@ def run(
             "--keep-weights", help="Keep each trained cell's weights, and the state that more epochs go on from."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Train every cell of a grid that has no result yet, and write the report."""
+    """Train every cell of a grid that has no result yet, judge the claims, and write the report."""
     started = time.monotonic()
     seconds = None if budget is None else parse_duration(budget)
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)

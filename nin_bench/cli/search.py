@@ -49,18 +49,25 @@ def search(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds that one trial may take.")
+        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds after which a trial is stopped.")
     ] = None,
     budget: ForOption = None,
     retries: Annotated[
-        int, typer.Option("--retries", metavar="N", min=0, help="Further tries of a trial that crashed or hung.")
+        int,
+        typer.Option(
+            "--retries", metavar="N", min=0, help="How often a trial that crashed or hung is tried again."
+        ),
     ] = 1,
     trials: Annotated[
-        int | None, typer.Option("--trials", metavar="N", min=1, help="Trials of every variant, in all.")
+        int | None, typer.Option("--trials", metavar="N", min=1, help="Number of trials of each variant.")
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option("--storage", metavar="URL", help="Where studies live; default a file in the results folder."),
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            help="The address of a database for the studies; default a file in the results folder.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -72,10 +79,10 @@ def search(
         ),
     ] = None,
     then_run: Annotated[bool, typer.Option("--then-run", help="Run the tuned grid afterwards.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be searched, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be searched, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Find every variant's best recipe on validation images, with as many trials for each."""
+    """Find the best recipe of each variant on validation images, with the same number of trials for each."""
     started = time.monotonic()
     seconds = None if budget is None else parse_duration(budget)
     if seeds is not None and not then_run:
