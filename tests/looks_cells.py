@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from nin_bench.executors import Channel, Slot
-from nin_bench.runner.messages import CellResult
+from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record, now
 
 PRELOAD = ("nin_bench.runner.messages", "nin_bench.runner.record", "nin_bench.executors", "looks_cells")
@@ -51,7 +51,7 @@ LOOKS = [
 ]  # fmt: skip
 
 
-def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def train(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     """A record with an accuracy that depends on the width and, a little, on the seed."""
     cell, started_at = assignment.cell, now()
     hidden = cell.model.arguments["hidden"]
@@ -78,7 +78,7 @@ def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
     return CellResult(record, predictions)
 
 
-def train_or_die(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def train_or_die(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     """The same, but the worker of one cell dies."""
     cell = assignment.cell
     if (cell.model.arguments["hidden"], cell.seed) == (16, 3):

@@ -18,7 +18,7 @@ from nin_bench.results import Record
 from nin_bench.runner.record import make_record
 
 CELL = make_cell(hidden=16)
-STATE = {
+STATE: dict[str, Any] = {
     "weights": torch.arange(24.0).reshape(1, 2, 3, 4).to(memory_format=torch.channels_last),
     "nested": {"bits": torch.tensor([1.5, -2.5], dtype=torch.bfloat16), "count": torch.tensor(7)},
     "plain": {"losses": [0.1, 0.2], "escape_epoch": None, "num_steps": 20},

@@ -157,7 +157,8 @@ def test_a_nin_block_is_a_dense_layer_on_every_pixel():
     block = NiNBlock(2, [3, 4], 3, padding=1)
     images = torch.randn(1, 2, 5, 5)
     pixel = block.conv(images).relu()[0, :, 1, 2]
-    expected = (block.pointwise1.weight[:, :, 0, 0] @ pixel + block.pointwise1.bias).relu()
+    pointwise: nn.Conv2d = block.get_submodule("pointwise1")
+    expected = (pointwise.weight[:, :, 0, 0] @ pixel + pointwise.bias).relu()
     torch.testing.assert_close(block(images)[0, :, 1, 2], expected)
 
 

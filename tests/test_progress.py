@@ -4,7 +4,6 @@ import os
 import re
 import struct
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -79,10 +78,10 @@ STORY: list[Event] = [
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time in seconds, which stands still unless a test moves it."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("nin_bench.progress.time.monotonic", lambda: now[0])
     return now
 
 

@@ -180,7 +180,7 @@ def test_a_users_file_brings_models_whose_arguments_are_read_from_their_defaults
     kinds = {name: (argument.type, argument.default) for name, argument in arguments.items()}
     assert kinds == {"width": (int, 8), "ratio": (float, 0.5), "head": (str, "mean"), "bias": (bool, True)}
     assert resolve_arguments("mine", {"head": "any text", "ratio": 1})["ratio"] == 1.0
-    assert build_model("mine", ImageSpec(1, 4, 3), width=5)[1].out_features == 5
+    assert build_model("mine", ImageSpec(1, 4, 3), width=5).get_submodule("1").out_features == 5
     for name, value in (("width", 1.5), ("head", 3), ("bias", 1)):
         with pytest.raises(SpecError) as refusal:
             resolve_arguments("mine", {name: value})

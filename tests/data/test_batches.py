@@ -4,7 +4,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.transforms import v2
 
-from nin_bench.data.batches import Augmentation, ImageBatches
+from nin_bench.cell import Augmentation
+from nin_bench.data.batches import ImageBatches
 from nin_bench.data.sources import DATASETS, data_root
 
 EVERYTHING = torch.arange(4)

@@ -261,7 +261,7 @@ def _run_stubs_without_report() -> None:
 def run_command_inline(place: str, family: str, at: int, code: int) -> None:
     """The command line's `run` with stub cells in this process, no report; one system call of a family fails."""
     os.chdir(place)
-    session.LocalExecutor = InlineExecutor  # type: ignore[misc]
+    session.LocalExecutor = InlineExecutor  # type: ignore[misc,attr-defined]
     _run_stubs_without_report()
     with _failing(place, family, at, code):
         cli.main([*RUN, "--workers", "1"])

@@ -10,13 +10,13 @@ import threading
 import numpy as np
 
 from nin_bench.executors import Channel, Slot
-from nin_bench.runner.messages import CellReady, CellResult, EpochDone
+from nin_bench.runner.messages import Assignment, CellReady, CellResult, EpochDone
 from nin_bench.runner.record import make_record, now
 
 PRELOAD = ("nin_bench.runner.messages", "nin_bench.runner.record", "nin_bench.executors")
 
 
-def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def train(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     """As many epochs as the recipe asks for, of a few milliseconds each, and then a record."""
     cell, started_at = assignment.cell, now()
     history: list[dict[str, float]] = []
@@ -47,20 +47,20 @@ def train(channel: Channel, slot: Slot, assignment: object) -> CellResult:
     return CellResult(record, predictions if trained else None)
 
 
-def segfault(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def segfault(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     sys.stderr.write("before the fall\n")
     sys.stderr.flush()
     ctypes.string_at(0)
     raise AssertionError("never reached")
 
 
-def leave(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def leave(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     sys.stderr.write("on my way out\n")
     sys.stderr.flush()
     os._exit(3)
 
 
-def hang(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def hang(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     channel.send(CellReady({"num_params": 7, "num_macs": 11, "num_steps": 0}))
     for epoch in range(1, 5):  # more than the others have
         channel.send(
@@ -72,12 +72,12 @@ def hang(channel: Channel, slot: Slot, assignment: object) -> CellResult:
     raise AssertionError("never reached")
 
 
-def hang_deaf_to_sigterm(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def hang_deaf_to_sigterm(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return hang(channel, slot, assignment)
 
 
-def be_killed(channel: Channel, slot: Slot, assignment: object) -> CellResult:
+def be_killed(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     """As the system's out-of-memory killer ends it, and nobody can tell from whom it came: by SIGKILL."""
     sys.stderr.write("more, more\n")
     sys.stderr.flush()

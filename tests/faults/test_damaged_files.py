@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from costs_fixture import cost_entry, write_costs
 from damage import CUTS, FLIPS, cuts, flips
@@ -431,7 +432,7 @@ def test_a_damaged_image_file_is_refused_by_name_or_reads_as_published(tmp_path,
             refusal = str(error)
         assert refusal is None or str(raw / packed.name) in refusal
         # Where nothing is refused, what was hit are the packer's own remarks.
-        assert all((a == b).all() for a, b in zip(found, published, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(found, published, strict=True))
     faults("image file cut short, flipped or empty", 2 * count + 1)
 
 

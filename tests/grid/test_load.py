@@ -228,7 +228,7 @@ RECIPE_AXES = {"lr": (0.1, 0.2), "optimizer": ("sgd", "adam"), "epochs": (1, 2, 
 DATA_AXES = {"resolution": (8, 9, 10), "normalize": ("none", "dataset")}
 
 
-def axes(known: dict[str, object]) -> st.SearchStrategy[dict[str, list[object]]]:
+def axes(known: dict[str, tuple[object, ...]]) -> st.SearchStrategy[dict[str, list[object]]]:
     def values(key: str) -> st.SearchStrategy[list[object]]:
         return st.lists(st.sampled_from(known[key]), unique=True, min_size=1)
 

@@ -4,7 +4,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nin_bench.cell import DataSpec, Recipe
+from nin_bench.cell import DataSpec, Recipe, Spec
 from nin_bench.grid.schema import grid_schema, shipped_schema
 from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.models import list_models, model_arguments
@@ -38,7 +38,8 @@ def test_it_knows_every_model_argument_and_field_and_says_what_it_is(schema):
         match = {"match"} & model["properties"].keys()
         assert ("width" in model_arguments(name)) == bool(match)
         assert model["properties"].keys() - match == {"name", "label", "recipe", *model_arguments(name)}
-    for name, spec in [("data", DataSpec), ("recipe", Recipe)]:
+    specs: dict[str, type[Spec]] = {"data": DataSpec, "recipe": Recipe}
+    for name, spec in specs.items():
         properties = schema["$defs"][name]["properties"]
         assert properties.keys() == spec.model_fields.keys()
         assert all(value["description"] for value in properties.values())

@@ -113,6 +113,7 @@ def test_predictions_come_back_and_can_be_dropped(folder):
     assert folder.read_predictions("c0") is None
     folder.write_predictions("c0", said)
     found = folder.read_predictions("c0")
+    assert found is not None
     assert {name: (array.dtype, array.tolist()) for name, array in found.items()} == {
         name: (array.dtype, array.tolist()) for name, array in said.items()
     }

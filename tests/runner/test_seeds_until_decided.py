@@ -105,7 +105,7 @@ def test_variants_are_trained_until_no_open_primary_claim_needs_them(bench):
 
 def test_a_look_comes_when_its_last_cell_has_ended_and_before_any_later_seed(bench):
     bench.run(workers=1)
-    ended: Counter[int] = Counter()
+    ended: Counter[object] = Counter()
     for event in bench.events:
         if isinstance(event, CellEnded):
             ended[event.cell.model.arguments["hidden"]] += 1

@@ -108,7 +108,7 @@ def test_hyperband_knows_how_long_a_trial_is():
     trial = study.ask()
     trial.report(0.5, 1)
     trial.should_prune()
-    assert pruner._n_brackets == 3
+    assert pruner._n_brackets == 3  # type: ignore[attr-defined]
 
 
 def test_the_grid_text_of_these_tests_draws_three_rates(load):

@@ -16,7 +16,7 @@ def test_the_folder_s_own_storage_is_sqlite_with_a_rollback_journal_and_full_syn
     optuna.create_study(storage=storage, study_name="one")
     path = tmp_path / "a folder, 100% odd?" / "studies.db"
     assert path.is_file()
-    with storage._backend.engine.connect() as connection:
+    with storage._backend.engine.connect() as connection:  # type: ignore[attr-defined]
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "delete"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 60_000
