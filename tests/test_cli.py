@@ -154,7 +154,7 @@ def test_every_verdict_stands_in_a_line(capsys):
     assert heading == "verdicts:"
     for line, verdict in zip(lines, analysis.hypotheses, strict=True):
         assert line.startswith(f"  {verdict.verdict} ")
-        assert verdict.says in line
+        assert verdict.claim in line
         assert ("(counted)" in line) == verdict.is_counted
     # 10.7 points; the interval reaches from 1.2 to 36.2.
     (two_beat_three,) = (line for line in lines if "than three" in line)

@@ -51,7 +51,7 @@ class LockState:
 class OpenClaim:
     """A claim that the grid cannot answer."""
 
-    says: str
+    claim: str
     reason: str
 
 
@@ -108,7 +108,6 @@ class Analysis(AnalysisArtefact):
     """Planned."""
     outcomes: dict[str, int]
     """How many planned cells ended how."""
-    num_collapsed: int
     seeds: list[int]
     baseline: str | None
     """Label of the variant that the others are compared with."""
@@ -153,14 +152,12 @@ def analyse(results: Results) -> Analysis:
     looked_at = {row.label for row in rows[:MOST_VARIANTS]}
     looked_at |= {label for verdict in verdicts for label in verdict.compare}
     lost_classes, losing_networks = find_lost_classes(stored, looked_at)
-    unwell = troubles(results)
     return Analysis(
         name=grid.name,
         profile=grid.profile,
         question=grid.question,
         num_cells=len(results.cells),
         outcomes=count_outcomes(results),
-        num_collapsed=sum(trouble.collapsed for trouble in unwell),
         seeds=list(grid.seeds),
         baseline=grid.baseline,
         names=names,
@@ -184,7 +181,7 @@ def analyse(results: Results) -> Analysis:
         confusions=count_confusions(stored, rows),
         lost_classes=lost_classes,
         losing_networks=losing_networks,
-        troubles=unwell,
+        troubles=troubles(results),
         missing=missing_seeds(results),
         caveats=list(grid.caveats),
         left_out=[*results.left_out, *stored.left_out],

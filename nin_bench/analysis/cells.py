@@ -32,12 +32,6 @@ def is_trained(cells: pd.DataFrame) -> pd.Series:
     return cells["outcome"] == "trained"
 
 
-def health(cells: pd.DataFrame) -> pd.Series:
-    """0 for a network that failed, 1 for any other, NaN where that is not known, as of a cell without a record."""
-    known = (1 - numbers(cells, "failed")).where(is_trained(cells), 0.0)
-    return known.where(cells["outcome"] != "missing")
-
-
 def failed(cells: pd.DataFrame) -> pd.Series:
     """1 for a network that diverged or ended no better than a constant guess, else 0; NaN where not known."""
     # records from before do not say so themselves
@@ -46,9 +40,14 @@ def failed(cells: pd.DataFrame) -> pd.Series:
     return trained.where(is_trained(cells), 1.0).where(cells["outcome"].isin(("trained", "diverged")))
 
 
-def is_healthy(cells: pd.DataFrame) -> pd.Series:
-    """Whether each cell's network is known to be healthy."""
-    return health(cells) == 1
+def has_learned(cells: pd.DataFrame) -> pd.Series:
+    """Whether each cell was trained and is known not to have failed."""
+    return is_trained(cells) & (numbers(cells, "failed") == 0)
+
+
+def has_gone_wrong(cells: pd.DataFrame) -> pd.Series:
+    """Whether each cell has a record of a network that failed, or of none."""
+    return (is_trained(cells) & (numbers(cells, "failed") == 1)) | ~cells["outcome"].isin(("trained", "missing"))
 
 
 def metric_values(cells: pd.DataFrame, name: str) -> pd.Series:
@@ -70,4 +69,4 @@ def all_accuracies(cells: pd.DataFrame) -> pd.Series:
 def known_metrics(cells: pd.DataFrame) -> pd.DataFrame:
     """Every metric of cells that records hold: a row per cell, a column per metric, NaN where it is not known."""
     recorded = [name for name, metric in METRICS.items() if metric.record is not None]
-    return pd.DataFrame({name: metric_values(cells, name) for name in recorded}).assign(healthy=health(cells))
+    return pd.DataFrame({name: metric_values(cells, name) for name in recorded})

@@ -61,7 +61,7 @@ class Move:
     label_before: str
     """In A."""
     verdict: str
-    """`the same`, bit for bit; `up`, `down`: beyond noise; `within noise`; `cannot be told`."""
+    """`the same`, bit for bit; `up`, `down`: beyond noise; `within noise`; `not known`."""
     accuracy: tuple[Spread, Spread]
     """In A and B, failed networks among them."""
     difference: float | None
@@ -259,7 +259,7 @@ def _move(a: _Side, b: _Side, level: float) -> Move:
 
 def _verdict(interval: Interval | None) -> str:
     if interval is None:
-        return "cannot be told"
+        return "not known"
     return "up" if interval[0] > 0 else "down" if interval[1] < 0 else "within noise"
 
 

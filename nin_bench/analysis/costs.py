@@ -96,7 +96,7 @@ def paired_samples(a: CostEntry, b: CostEntry, metric: str) -> list[tuple[float,
 def _entries(results: Results, variant_id: str) -> Sequence[CostEntry]:
     try:
         costs = ResultsFolder(results.folder).read_costs(variant_id)
-    except DamagedFileError:  # told in `Results.left_out`
+    except DamagedFileError:  # `Results.left_out` says it
         return []
     return costs.entries if costs else []
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nin_bench.analysis.cells import is_healthy, numbers
+from nin_bench.analysis.cells import has_learned, numbers
 from nin_bench.results import Results
 
 CURVES = ("validation_accuracy", "train_loss")
@@ -22,7 +22,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """An epoch of a variant, over those of its healthy cells that have it."""
+    """An epoch of a variant, over its networks that did not fail and have it."""
 
     variant_id: str
     label: str
@@ -51,13 +51,13 @@ def find_histories(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def learning_curves(results: Results, history: pd.DataFrame) -> list[CurvePoint]:
-    """A point per variant and epoch, over healthy cells: one that collapsed would pull any mean to nowhere.
+    """A point per variant and epoch, over networks that did not fail: the others would pull any mean away.
 
     Args:
         results: the results folder as read.
         history: a table of `find_histories`.
     """
-    healthy = set(results.cells.loc[is_healthy(results.cells), "cell_id"])
-    groups = history[history["cell_id"].isin(healthy)].groupby(["variant_id", "label", "epoch"], sort=False)
+    learned = set(results.cells.loc[has_learned(results.cells), "cell_id"])
+    groups = history[history["cell_id"].isin(learned)].groupby(["variant_id", "label", "epoch"], sort=False)
     table = groups["value"].agg(mean="mean", low="min", high="max", n="count").reset_index()
     return [CurvePoint(**{str(name): value for name, value in row.items()}) for row in table.to_dict("records")]

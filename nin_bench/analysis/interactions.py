@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from nin_bench.analysis.cells import is_healthy, numbers
+from nin_bench.analysis.cells import has_learned, numbers
 from nin_bench.analysis.hypothesis_tests import Evidence
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.pairs import Contrast, Pairs
@@ -41,14 +41,14 @@ class Interaction:
 
 @dataclass(frozen=True)
 class ProductCell:
-    """A variant of a product, and the test accuracy of its healthy networks."""
+    """A variant of a product, and the test accuracy of its networks that did not fail."""
 
     levels: tuple[str, str]
     label: str
     mean: float | None
     sd: float | None
     n: int
-    """Healthy networks."""
+    """Networks that did not fail."""
     num_trained: int
 
 
@@ -138,10 +138,10 @@ def _full(labels: Mapping[tuple[str, str], str]) -> tuple[list[str], list[str]] 
 
 
 def _by_seed(results: Results, label: str) -> pd.Series:
-    """Test accuracy by seed, NaN where the network is not healthy."""
+    """Test accuracy by seed, NaN if the network failed or is not known not to have."""
     cells = results.cells[results.cells["label"] == label]
     cells = cells[cells["outcome"] != "missing"]
-    return numbers(cells, "test_accuracy").where(is_healthy(cells)).set_axis(cells["seed"].tolist())
+    return numbers(cells, "test_accuracy").where(has_learned(cells)).set_axis(cells["seed"].tolist())
 
 
 def _contrasts(

@@ -21,12 +21,12 @@ class LostClasses:
     cell_id: str
     label: str
     seed: int
-    healthy: bool | None
+    failed: bool | None
     classes: list[str] | None
     """Of the test images' classes, those never predicted; without predictions, those whose map is dead; None where
     neither tells."""
     dead_maps: list[str] | None
-    """Classes whose map is dead; None where that cannot be told, or where there are no class maps."""
+    """Classes whose map is dead; None if that is not known, or if there are no class maps."""
     died_after: dict[str, int] | None
     """The epoch after which each was dead for good, on validation images; None where records do not tell."""
     images_lost: float | None
@@ -94,7 +94,7 @@ def _look(stored: Stored, record: Record) -> tuple[LostClasses | None, bool]:
         cell_id=record.cell_id,
         label=place.label,
         seed=place.seed,
-        healthy=None if metrics.failed is None else not metrics.failed,
+        failed=metrics.failed,
         classes=None if lost is None else [names[number] for number in lost],
         dead_maps=None if dead is None else [names[number] for number in dead],
         died_after=_died_after(record, dead, names),

@@ -126,7 +126,7 @@ def _shared(variants: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _axes(variants: Sequence[Mapping[str, str]]) -> list[str]:
-    """The fields without which some of these could not be told apart; of two that say the same, the first."""
+    """The fields without which some of these would look alike; of two that say the same, the first."""
     found = _differing(variants)
 
     def num_told_apart(names: Sequence[str]) -> int:

@@ -37,7 +37,7 @@ class Scenario:
     """The chances of a claim's verdicts, supposing a truth."""
 
     truth: float
-    """The difference supposed between healthy networks, in the metric's unit; the ratio, for a factor."""
+    """The supposed difference, where no network fails, in the metric's unit; the ratio, for a factor."""
     why: str
     supported: float
     refuted: float

@@ -21,9 +21,9 @@ from nin_bench.stats import ImageError, image_error
 MOST_VARIANTS = 24
 """Whose predictions are read beside those of the hypotheses, in the grid's order: each takes some milliseconds."""
 MOST_SEEDS = 20
-"""Healthy cells of a variant that are read for them."""
+"""Networks of a variant, of those that did not fail, that are read for them."""
 MOST_CLASSES = 20
-"""Beyond which a confusion matrix is told by its largest entries alone."""
+"""With more classes, only the largest entries of a confusion matrix are kept."""
 NUM_PAIRS = 3
 
 
@@ -83,7 +83,7 @@ class Stored:
 
 
 def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, ImageError]:
-    """By hypothesis on test accuracy: what the test images leave open, over the pairs of healthy networks."""
+    """By hypothesis on test accuracy: what the test images leave open, over pairs in which no network failed."""
     records = {
         (place.label, place.seed): record
         for record in stored.results.records
@@ -124,13 +124,13 @@ def _image_error(stored: Stored, pairs: Sequence[Sequence[Record]]) -> ImageErro
 
 def count_confusions(stored: Stored, rows: Sequence[VariantRow]) -> list[Confusion]:
     """Confusions by variant; one is left out if no predictions of a network that did not fail are stored."""
-    healthy: dict[str, list[Record]] = {}
+    learned: dict[str, list[Record]] = {}
     for record in stored.results.records:
         if record.outcome == "trained" and record.metrics.failed is False:
-            healthy.setdefault(stored.places[record.cell_id].variant_id, []).append(record)
+            learned.setdefault(stored.places[record.cell_id].variant_id, []).append(record)
     found = []
     for row in rows[:MOST_VARIANTS]:
-        predictions = [stored.of(record) for record in healthy.get(row.variant_id, [])[:MOST_SEEDS]]
+        predictions = [stored.of(record) for record in learned.get(row.variant_id, [])[:MOST_SEEDS]]
         known = [one for one in predictions if one is not None]
         sizes = {num_classes_in(one) for one in known}
         if len(sizes) != 1:

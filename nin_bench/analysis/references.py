@@ -20,7 +20,7 @@ class Comparison:
     """One reference of the grid, and what was measured of its variant."""
 
     id: str
-    says: str
+    claim: str
     metric: str
     label: str
     source: str
@@ -28,14 +28,14 @@ class Comparison:
     differs: str | None
     published: Spread
     measured: Spread
-    """Over every trained cell, collapsed ones too: others seldom say that they left any out."""
-    num_collapsed: int
-    """Trained cells whose network is not healthy."""
+    """Over every trained cell, failed networks included: others seldom say that they left any out."""
+    num_failed: int
+    """Trained cells whose network failed."""
     difference: float | None
     """Measured less published, of the means."""
     interval: Interval | None
-    """Of the difference, Welch's of 95 %; None where it was published without spread, or where networks collapsed,
-    of ours or, by their spread, of the published."""
+    """Of the difference, Welch's of 95 %; None where it was published without spread, or where networks failed,
+    ours or, by their spread, the published."""
     percentile: float | None
     """The share of our networks below a single published one; None where that is a mean."""
     num_below: int
@@ -57,11 +57,11 @@ def _compare(reference: Reference, known: Evidence, results: Results) -> Compari
     published = Spread(reference.value, reference.sd, reference.n)
     measured = Spread.of(values)
     trained = [cell for (of, _), cell in known.cells.items() if of == label and cell.outcome == "trained"]
-    num_collapsed = sum(cell["healthy"] == 0 for cell in trained) if metric.kind == "quality" else 0
+    num_failed = sum(cell.failed for cell in trained) if metric.kind == "quality" else 0
     over_seeds = metric.kind in ("quality", "rate")
     interval = percentile = None
     mixed = metric.name.endswith("_accuracy") and _is_mixed(published)
-    if over_seeds and published.sd and measured.sd and not num_collapsed and not mixed:
+    if over_seeds and published.sd and measured.sd and not num_failed and not mixed:
         assert published.mean is not None
         assert measured.mean is not None
         interval = welch_interval(
@@ -71,7 +71,7 @@ def _compare(reference: Reference, known: Evidence, results: Results) -> Compari
         percentile = percentile_among(reference.value, values)
     return Comparison(
         id=reference.id,
-        says=reference.claim,
+        claim=reference.claim,
         metric=metric.name,
         label=label,
         source=reference.source,
@@ -79,7 +79,7 @@ def _compare(reference: Reference, known: Evidence, results: Results) -> Compari
         differs=reference.differs,
         published=published,
         measured=measured,
-        num_collapsed=num_collapsed,
+        num_failed=num_failed,
         difference=None if measured.mean is None else measured.mean - reference.value,
         interval=interval,
         percentile=percentile,

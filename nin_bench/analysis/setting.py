@@ -28,7 +28,7 @@ class Setting:
     data: dict[str, Any]
     """Fields that are the same in every variant."""
     recipe: dict[str, Any]
-    """Likewise."""
+    """Fields that are the same in every variant."""
     differing: list["FieldValue"]
     """The other fields of data and recipe, one for each value."""
     environment: dict[str, list[Any]]

@@ -1,7 +1,4 @@
-"""What a page says, as raw numbers: one function per table, each from Results to plain values.
-
-Nothing is rounded here, and collapsed cells are never averaged with healthy ones without saying so.
-"""
+"""Every variant in numbers: what its networks reached, and what went wrong. Nothing is rounded here."""
 
 import math
 import statistics
@@ -14,8 +11,8 @@ import pandas as pd
 from nin_bench.analysis.cells import (
     all_accuracies,
     failed,
-    health,
-    is_healthy,
+    has_gone_wrong,
+    has_learned,
     is_trained,
     metric_values,
     number,
@@ -59,7 +56,7 @@ SCORES = [
     for metric in METRICS.values()
     if metric.kind == "quality" and metric.name.startswith("test_") and metric.name != "test_accuracy"
 ]
-"""What is told of the test images beside accuracy."""
+"""Metrics of the test images beside accuracy."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +72,19 @@ class VariantRow:
     trained: int
     escaped: Tally
     """Of the trained: left chance level."""
-    healthy: Tally
-    """Of the trained: did not fail."""
     failed: Tally
     """Of the trained and the diverged: diverged, or ended no better than a constant guess."""
     num_params: int | None
     num_macs: int | None
     """Multiply-accumulates of one image's forward pass."""
     test_accuracy: Spread
-    """Over every trained cell, collapsed ones too."""
-    test_accuracy_given_healthy: Spread
+    """Over every trained cell, failed networks included."""
     median_test_accuracy: float | None
     """Over every network that was trained or diverged; one that diverged counts at chance."""
     scores: dict[str, Spread]
     """By metric, the further scores on the test images, over every trained cell."""
     generalisation_gap: Spread
-    """Train less test accuracy, both in evaluation mode, over healthy cells: a collapsed one has no gap."""
+    """Train less test accuracy, both in evaluation mode, over networks that did not fail."""
     observed_images_per_second: Spread
     """Seen while training, over every trained cell."""
     train_seconds: Spread
@@ -99,13 +93,12 @@ class VariantRow:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A cell that failed, or that ran to its end and collapsed."""
+    """A cell whose network failed, or that has none."""
 
     cell_id: str
     label: str
     seed: int
     outcome: str
-    collapsed: bool
     num_epochs: int
     """Whole epochs that it trained."""
     train_loss: float | None
@@ -130,7 +123,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
     """The comparison table, in the grid's order."""
     cells, names = results.cells, Names.of(results.grid.variants)
     variant = cells["variant_id"]
-    trained, healthy = is_trained(cells), is_healthy(cells)
+    trained, learned = is_trained(cells), has_learned(cells)
 
     def count(where: pd.Series) -> dict[str, int]:
         return {str(key): int(n) for key, n in where.groupby(variant).sum().items()}
@@ -148,14 +141,13 @@ def compare_variants(results: Results) -> list[VariantRow]:
     has_failed = failed(cells)
     num_failed, num_known = count(has_failed == 1), count(has_failed.notna())
     planned, num_trained = count(pd.Series(True, index=cells.index)), count(trained)
-    escaped, are_healthy = tally(numbers(cells, "escaped")), tally(health(cells))
+    escaped = tally(numbers(cells, "escaped"))
     num_params = numbers(cells, "num_params").groupby(variant).first()
     num_macs = numbers(cells, "num_macs").groupby(variant).first()
     accuracy = spreads(numbers(cells, "test_accuracy"), trained)
-    accuracy_given_healthy = spreads(numbers(cells, "test_accuracy"), healthy)
     medians = all_accuracies(cells).groupby(variant).median()
     scores = {name: spreads(metric_values(cells, name), trained) for name in SCORES}
-    gaps = spreads(metric_values(cells, "generalisation_gap"), healthy)
+    gaps = spreads(metric_values(cells, "generalisation_gap"), learned)
     speeds = spreads(metric_values(cells, "observed_images_per_second"), trained)
     seconds = spreads(numbers(cells, "train_seconds"), trained)
     return [
@@ -167,12 +159,10 @@ def compare_variants(results: Results) -> list[VariantRow]:
             planned=planned[key],
             trained=num_trained[key],
             escaped=escaped[key],
-            healthy=are_healthy[key],
             failed=Tally(num_failed[key], num_known[key]),
             num_params=_whole(num_params[key]),
             num_macs=_whole(num_macs[key]),
             test_accuracy=accuracy[key],
-            test_accuracy_given_healthy=accuracy_given_healthy[key],
             median_test_accuracy=_known(medians[key]),
             scores={name: found[key] for name, found in scores.items()},
             generalisation_gap=gaps[key],
@@ -212,9 +202,9 @@ def pareto_front(rows: Sequence[VariantRow], cost: str) -> list[VariantRow]:
 
 
 def troubles(results: Results) -> list[Trouble]:
-    """Every cell that failed or collapsed, in the grid's order, with what is known of the cause."""
+    """Every cell whose network failed, or that has none, in the grid's order, with what is known of the cause."""
     cells = results.cells
-    unwell = cells[health(cells) == 0]
+    unwell = cells[has_gone_wrong(cells)]
     last_epochs = (
         results.history.drop_duplicates("cell_id", keep="last").set_index("cell_id").to_dict("index")
         if len(results.history)
@@ -229,7 +219,6 @@ def troubles(results: Results) -> list[Trouble]:
                 label=cell["label"],
                 seed=int(cell["seed"]),
                 outcome=cell["outcome"],
-                collapsed=cell["outcome"] == "trained",
                 num_epochs=_whole(last_epoch.get("epoch")) or 0,
                 train_loss=_known(last_epoch.get("train_loss")),
                 escape_epoch=_known(cell.get("escape_epoch")),

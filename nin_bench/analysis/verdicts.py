@@ -85,7 +85,7 @@ class Verdict:
     """What the records say on one hypothesis."""
 
     id: str
-    says: str
+    claim: str
     primary: bool
     metric: str
     compare: tuple[str, str]
@@ -273,7 +273,7 @@ def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequenc
     shares = {name: pairs.shares(name) if pairs else None for name in ("failed", "lost_classes")}
     return Verdict(
         id=entry.id,
-        says=entry.claim,
+        claim=entry.claim,
         primary=entry.primary,
         metric=case.metric.name,
         compare=(entry.compare[0], entry.compare[1]),

@@ -38,4 +38,4 @@ def _claim(verdict: "Verdict") -> str:
         *(["not all cells have ended"] if verdict.early else []),
         *(["failures point against it"] if verdict.trade_off else []),
     ]
-    return f"{verdict.says} [{'; '.join(said)}]" if said else verdict.says
+    return f"{verdict.claim} [{'; '.join(said)}]" if said else verdict.claim

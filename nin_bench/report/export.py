@@ -95,7 +95,7 @@ def _csv(rows: Sequence[Mapping[str, Any]], whole: Sequence[str] = ()) -> str:
 
 def _raw(verdict: Verdict, names: Names) -> dict[str, Any]:
     low, high = verdict.interval or (None, None)
-    kept = ("id", "says", "primary", "metric", "expect", "margin", "factor", "verdict", "effect")
+    kept = ("id", "claim", "primary", "metric", "expect", "margin", "factor", "verdict", "effect")
     rest = ("n", "test", "level", "trade_off", "post_hoc", "early")
     return {
         **{name: getattr(verdict, name) for name in kept},
@@ -111,6 +111,6 @@ def _raw(verdict: Verdict, names: Names) -> dict[str, Any]:
 def _verdicts(analysis: Analysis) -> Table:
     texts = [VerdictText(verdict, analysis.names) for verdict in analysis.hypotheses]
     rows = tuple(
-        (one.verdict.id, one.verdict.says, one.verdict.verdict, one.headline, one.rests_on) for one in texts
+        (one.verdict.id, one.verdict.claim, one.verdict.verdict, one.headline, one.rests_on) for one in texts
     )
     return Table(("hypothesis", "claim", "verdict", "headline", "n, test"), rows, "lllll")

@@ -60,7 +60,7 @@ class Quantity:
 
     @property
     def step(self) -> str:
-        """The smallest value that can be told from zero here, with its unit."""
+        """The smallest value that does not look like zero here, with its unit."""
         return f"{10.0**-self.decimals:.{self.decimals}f}{self.name}"
 
     def number(self, value: float) -> str:
@@ -72,7 +72,7 @@ class Quantity:
         return f"{value * self.scale:z,.{self.decimals}f}".replace("-", "−")
 
     def signed(self, value: float) -> str:
-        """Likewise, with a plus above zero.
+        """A value without its unit, with a plus above zero.
 
         >>> Quantity("bytes", 1).signed(16_668_976), Quantity("share", 1).signed(0.0001)
         ('+16.7', '0.0')
@@ -81,7 +81,7 @@ class Quantity:
         return number if self.is_zero(value) or value < 0 else f"+{number}"
 
     def is_zero(self, value: float) -> bool:
-        """Whether a difference cannot be told from none to this place."""
+        """Whether a difference looks like zero to this place."""
         return round(value * self.scale, self.decimals) == 0
 
 

@@ -32,7 +32,7 @@ def test_what_repeats_but_for_its_times_is_the_same(tmp_path):
     # one bit of one cell
     (tmp_path / "again").mkdir()
     found, _ = moves(tmp_path / "again", {"a": cells(*BEFORE)}, {"a": cells(*BEFORE, test_loss=0.3000000000001)})
-    assert (found["a"]["verdict"], found["a"]["num_equal"]) == ("cannot be told", 0)
+    assert (found["a"]["verdict"], found["a"]["num_equal"]) == ("not known", 0)
 
 
 def test_a_difference_beyond_noise_is_told_from_one_within(tmp_path):
@@ -90,7 +90,7 @@ def test_a_variant_that_was_changed_is_known_by_its_name(tmp_path):
         cell.write_text(json.dumps({**made, "environment": {**ENVIRONMENT, "processor": "Another CPU"}}))
     said = json.loads(json.dumps(compare_results(load_results(a), load_results(b)).model_dump(), allow_nan=False))
     assert [move["label"] for move in said["moves"]] == ["x"]
-    assert said["moves"][0]["verdict"] == "cannot be told"  # one pair has no spread
+    assert said["moves"][0]["verdict"] == "not known"  # one pair has no spread
     assert (said["only_in_a"], said["only_in_b"]) == (["gone"], ["new"])
     assert {"field": "recipe.lr", "a": 0.1, "b": 0.2, "labels": ["x"]} in said["settings"]
     assert said["environment"] == [{"name": "processor", "a": ["Example CPU"], "b": ["Another CPU"]}]
@@ -108,7 +108,7 @@ def test_costs_are_ratios_with_intervals(tmp_path):
     # logarithms of the same five rounds have a deviation of .0790 in both: 2.306 · .0790 · √(2/5) on either side
     assert ratio["interval"] == pytest.approx((1.337, 1.683), abs=2e-3)
     assert "| x\\|y | ×1.50 (1.34 to 1.68) | ×1.00 (0.89 to 1.12) |" in page
-    assert "| x\\|y | **cannot be told** | – |" in page
+    assert "| x\\|y | **not known** | – |" in page
 
 
 def test_nothing_in_common_is_said(tmp_path):

@@ -14,21 +14,21 @@ def test_a_dead_class_is_named_with_its_cost_and_its_epoch(tmp_path):
     epochs = [{"epoch": 1, "dead_maps": [2]}, {"epoch": 2, "dead_maps": []}, {"epoch": 3, "dead_maps": [1, 2]}]
     found.results.records[1] = Record.parse({**found.results.records[1].model_dump(), "history": epochs})
     [lost], networks = find_lost_classes(found, ["a", "b", "gap", "fc"])
-    assert (lost.label, lost.seed, lost.healthy, lost.classes) == ("a", 1, False, ["2"])
+    assert (lost.label, lost.seed, lost.failed, lost.classes) == ("a", 1, True, ["2"])
     assert (lost.dead_maps, lost.died_after) == (["2"], {"2": 3})
     assert (lost.images_lost, lost.no_prediction, lost.accuracy) == (0.5, 1 / 8, 0.5)
     assert lost.accuracy_of_others == 1
     assert networks == [LosingNetworks("a", num_lost=1, num_known=2)]
 
 
-def test_a_healthy_network_may_lose_a_class_with_any_head(tmp_path):
+def test_a_network_that_learned_may_lose_a_class_with_any_head(tmp_path):
     dense = {"num_dead_maps": None, "dead_maps": None}
     found = stored(tmp_path, {"gap": [NEVER_TWO], "fc": [NEVER_TWO]})
     metrics = found.results.records[1].metrics.model_copy(update=dense)
     found.results.records[1] = found.results.records[1].model_copy(update={"metrics": metrics})
     lost, networks = find_lost_classes(found, ["a", "b", "gap", "fc"])
-    assert [(one.label, one.healthy, one.classes, one.dead_maps) for one in lost] == [
-        ("gap", True, ["2"], []), ("fc", True, ["2"], None),
+    assert [(one.label, one.failed, one.classes, one.dead_maps) for one in lost] == [
+        ("gap", False, ["2"], []), ("fc", False, ["2"], None),
     ]  # fmt: skip
     assert [(one.label, one.num_lost, one.num_known) for one in networks] == [("gap", 1, 1), ("fc", 1, 1)]
 

@@ -50,7 +50,7 @@ def test_a_mean_without_spread_stands_side_by_side(tmp_path):
 
 def test_where_networks_collapsed_there_is_no_interval(tmp_path):
     found = compared(tmp_path, [0.89, 0.90, None], n=82, sd=0.005)
-    assert (found.measured.n, found.num_collapsed, found.interval) == (3, 1, None)
+    assert (found.measured.n, found.num_failed, found.interval) == (3, 1, None)
     assert describe_reference(found).startswith("1 of our 3 networks failed")
 
 
@@ -100,7 +100,7 @@ def test_the_page_says_it(tmp_path):
     assert "\n- It is \\|deep\\|. **Open.** Nobody measured.\n" in page
     document = json.loads(path.with_suffix(".json").read_text())
     assert [entry["id"] for entry in document["references"]] == ["paper", "count"]
-    assert document["open_claims"] == [{"says": "It is |deep|.", "reason": "Nobody measured."}]
+    assert document["open_claims"] == [{"claim": "It is |deep|.", "reason": "Nobody measured."}]
 
 
 def test_a_grid_of_before_has_none(tmp_path):

@@ -50,7 +50,7 @@ def test_what_a_study_took_is_counted(tmp_path: Path) -> None:
     assert (found.asked, found.complete, found.pruned, found.failed) == (5, 4, 1, 1)
     assert (found.diverged, found.at_chance) == (1, 1)
     assert found.epochs == 4 * 24 + 8
-    assert (found.device_seconds, found.num_untold) == (3 * 90 + 100 + 30, 1)
+    assert (found.device_seconds, found.num_unknown) == (3 * 90 + 100 + 30, 1)
     assert found.overhead == Overhead(0.08, 0.5, 5)
     assert found.best_so_far == pytest.approx([0.7, 0.9, 0.9, 0.9, 0.9])
     # worth .7, .9, half of .9 and nothing; where the pruned one would have ended nobody knows
@@ -64,7 +64,7 @@ def test_a_trial_that_was_replaced_counts_in_nothing(tmp_path: Path) -> None:
     with_it = budget(tmp_path / "1", [failed(0, at), trial(1, at, [0.8, 0.8])])
     without = budget(tmp_path / "2", [trial(0, at, [0.8, 0.8])])
     assert (with_it.best_so_far, with_it.expected_best) == (without.best_so_far, without.expected_best)
-    assert (with_it.num_untold, without.num_untold) == (1, 0)
+    assert (with_it.num_unknown, without.num_unknown) == (1, 0)
 
 
 def test_trials_needed_come_within_one_point_in_expectation(tmp_path: Path) -> None:

@@ -56,11 +56,11 @@ def test_comparison_of_healthy_cells(tiny):
     a, _ = compare_variants(tiny)
 
     assert (a.label, a.baseline, a.planned, a.trained) == ("a", True, 3, 3)
-    assert a.escaped == a.healthy == Tally(count=3, of=3)
+    assert a.escaped == Tally(count=3, of=3)
+    assert a.failed == Tally(count=0, of=3)
     assert (a.num_params, a.num_macs) == (1_992_166, 762_297_352)
     assert a.test_accuracy.mean == pytest.approx(0.92)
     assert a.test_accuracy.sd == pytest.approx(0.02)  # sqrt((.02² + 0 + .02²) / 2)
-    assert a.test_accuracy_given_healthy == a.test_accuracy
     assert a.generalisation_gap.mean == pytest.approx(0.02)
     assert a.train_seconds == Spread(mean=90.0, sd=0.0, n=3)
 
@@ -69,11 +69,10 @@ def test_comparison_keeps_collapse_apart(tiny):
     _, b = compare_variants(tiny)
 
     assert (b.baseline, b.planned, b.trained) == (False, 3, 2)
-    assert b.escaped == b.healthy == Tally(count=1, of=2)
+    assert b.escaped == b.failed == Tally(count=1, of=2)
     assert b.num_params == 61_706
     assert b.test_accuracy.mean == pytest.approx(0.45)
     assert b.test_accuracy.sd == pytest.approx(0.7 / math.sqrt(2))
-    assert b.test_accuracy_given_healthy == Spread(mean=0.80, sd=None, n=1)
     assert b.generalisation_gap.n == 1
 
 
@@ -82,9 +81,7 @@ def test_what_is_not_known_is_neither_healthy_nor_collapsed(tmp_path):
     results = load_results(write_results(tmp_path / "r", {"a": [known, unknown], "b": [unknown, unknown]}))
     rows = compare_variants(results)
 
-    assert [row.healthy for row in rows] == [Tally(count=1, of=1), Tally(count=0, of=0)]
     assert [row.escaped for row in rows] == [Tally(count=1, of=1), Tally(count=0, of=0)]
-    assert [row.test_accuracy_given_healthy.n for row in rows] == [1, 0]
     assert troubles(results) == []
     told = caveats(analyse(results))
     assert any("too few steps" in caveat for caveat in told)
@@ -143,13 +140,13 @@ def test_pareto_front_drops_what_is_dearer_and_no_better(tiny):
 def test_troubles_are_told_by_name_and_cause(tmp_path):
     found = troubles(load_results(write_showcase(tmp_path / "showcase")))
 
-    assert [(trouble.label, trouble.seed, trouble.outcome, trouble.collapsed) for trouble in found] == [
-        ("nin pointwise=2 head=gap", 1, "trained", True),
-        ("nin pointwise=3 head=gap", 0, "trained", True),
-        ("nin pointwise=3 head=gap", 2, "trained", True),
-        ("nin pointwise=0 head=fc", 2, "trained", True),
-        ("alexnet", 0, "diverged", False),
-        ("vgg11 width=0.25", 1, "crashed", False),
+    assert [(trouble.label, trouble.seed, trouble.outcome) for trouble in found] == [
+        ("nin pointwise=2 head=gap", 1, "trained"),
+        ("nin pointwise=3 head=gap", 0, "trained"),
+        ("nin pointwise=3 head=gap", 2, "trained"),
+        ("nin pointwise=0 head=fc", 2, "trained"),
+        ("alexnet", 0, "diverged"),
+        ("vgg11 width=0.25", 1, "crashed"),
     ]
     assert describe_trouble(found[0]).startswith("failed; never left chance level (training loss ended at 2.30")
     assert describe_trouble(found[3]) == (

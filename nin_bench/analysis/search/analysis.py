@@ -26,7 +26,7 @@ class Choice:
     """None where no trial completed."""
     value: Spread
     """The objective over those of the best trial's seeds that learned; without any, the choice is arbitrary."""
-    told: float | None
+    compared: float | None
     """The objective as the search compares it: over all seeds, one that did not learn counting as the worst."""
     num_trials: int
     """Complete ones, of those asked for."""
@@ -109,7 +109,7 @@ def _choices(search: Search, warnings: Sequence[SearchWarning]) -> list[Choice]:
                 name=study.name,
                 params={name: best.params[name] for name in search.settings.space} if best else None,
                 value=Spread.of([value for value in values if value is not None]),
-                told=best.value if best else None,
+                compared=best.value if best else None,
                 num_trials=len(study.complete),
                 warnings=list(dict.fromkeys(mine)),
             )
@@ -120,7 +120,7 @@ def _choices(search: Search, warnings: Sequence[SearchWarning]) -> list[Choice]:
 def _leader(search: Search, choices: Sequence[Choice]) -> Choice | None:
     sign = 1 if search.settings.higher_is_better else -1
     known = [choice for choice in choices if choice.value.n]
-    return max(known, key=lambda choice: sign * (choice.told or 0.0), default=None)
+    return max(known, key=lambda choice: sign * (choice.compared or 0.0), default=None)
 
 
 def _least_learned(search: Search) -> float | None:

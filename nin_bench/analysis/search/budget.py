@@ -38,8 +38,8 @@ class Budget:
     epochs: int
     """Over all seeds of all trials, as far as they could tell."""
     device_seconds: float
-    """Of training and evaluating, likewise."""
-    num_untold: int
+    """Of training and evaluating, over all seeds of all trials, as far as they could tell."""
+    num_unknown: int
     """Trials that died before they could tell either."""
     overhead: Overhead | None
     best_so_far: list[float | None]
@@ -59,7 +59,7 @@ def budgets(search: Search) -> list[Budget]:
 
 def _budget(settings: SearchSettings, study: Study) -> Budget:
     diverged = [trial for trial in study.complete if trial.diverged]
-    told = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
+    known = [trial.device_seconds for trial in study.trials if trial.device_seconds is not None]
     overheads = [trial.overhead_seconds for trial in study.counted if trial.overhead_seconds is not None]
     so_far = _best_so_far(study, settings)
     pruned = sum(trial.state == "pruned" for trial in study.trials)
@@ -75,8 +75,8 @@ def _budget(settings: SearchSettings, study: Study) -> Budget:
         diverged=len(diverged),
         at_chance=sum(trial.ended_at_chance for trial in study.complete),
         epochs=sum(trial.epochs or 0 for trial in study.trials),
-        device_seconds=math.fsum(told),
-        num_untold=len(study.trials) - len(told),
+        device_seconds=math.fsum(known),
+        num_unknown=len(study.trials) - len(known),
         overhead=Overhead(statistics.median(overheads), max(overheads), len(overheads)) if overheads else None,
         best_so_far=so_far,
         expected_best=expected,

@@ -137,7 +137,7 @@ def _of_all(search: Search) -> Iterator[SearchWarning]:
         yield SearchWarning(
             "one seed",
             [],
-            "Every trial trained one seed: a better value cannot be told from a lucky one; search with more.",
+            "Every trial trained one seed: a better value may only be a lucky one; search with more.",
         )
     if sentence := _seeds_disagree(search):
         yield SearchWarning("seeds disagree", [], sentence)

@@ -35,7 +35,7 @@ class Mark:
     """What one mark of a figure stands for."""
 
     says: str
-    """What a reader is told who points at it."""
+    """What the page says to a reader who points at it."""
     variant: str | None = None
     """A variant's id."""
     cell: str | None = None

@@ -40,7 +40,7 @@ def claims(analysis: Analysis) -> list[Block]:
         found.append(Paragraph(f"Locked at the first run and withdrawn or changed since: {given_up}."))
     if analysis.open_claims:
         items: list[Text] = [
-            (f"{claim.says} ", Strong("Open."), f" {claim.reason}") for claim in analysis.open_claims
+            (f"{claim.claim} ", Strong("Open."), f" {claim.reason}") for claim in analysis.open_claims
         ]
         found.append(Details("Claims that these cells cannot answer", (Bullets(tuple(items)),)))
     return [Section("Claims", tuple(found))] if len(found) > 1 else []
@@ -78,7 +78,7 @@ def _counted(texts: Sequence[VerdictText]) -> Table:
 
 
 def _claim(verdict: Verdict) -> Text:
-    return (Strong(verdict.id), f": {verdict.says.strip()}")
+    return (Strong(verdict.id), f": {verdict.claim.strip()}")
 
 
 def _verdict(verdict: Verdict) -> Text:

@@ -260,7 +260,7 @@ def published(analysis: Analysis) -> list[Block]:
 
 
 def _reference(found: Comparison) -> Text:
-    return (Strong(found.id), f": {found.says.strip()}")
+    return (Strong(found.id), f": {found.claim.strip()}")
 
 
 def _beside(found: Comparison) -> tuple[str, ...]:
@@ -288,11 +288,9 @@ def describe_reference(found: Comparison) -> str:
         if low > 0 or high < 0:
             said.append(f"The whole interval lies {'above' if low > 0 else 'below'} zero: the means differ.")
         else:
-            said.append(
-                "The interval reaches across zero: no difference is told from luck; they can still differ."
-            )
+            said.append("The interval reaches across zero: the difference can be luck; they can still differ.")
     if found.mixed:
         said.append("The published spread is that of networks some of which failed: no test is made.")
-    if found.num_collapsed:
-        said.append(f"{found.num_collapsed} of our {n} networks failed: no interval is given.")
+    if found.num_failed:
+        said.append(f"{found.num_failed} of our {n} networks failed: no interval is given.")
     return " ".join(said) or "Without a spread on both sides there is no interval."

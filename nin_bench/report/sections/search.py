@@ -154,8 +154,8 @@ def budget(analysis: SearchAnalysis) -> list[Block]:
         ("crashed", lambda one: str(one.failed)),
         ("diverged", lambda one: str(one.diverged)),
         ("at chance level", lambda one: str(one.at_chance)),
-        ("epochs", lambda one: f"{'≥ ' if one.num_untold else ''}{one.epochs:,}"),
-        ("device minutes", lambda one: f"{'≥ ' if one.num_untold else ''}{one.device_seconds / 60:,.1f}"),
+        ("epochs", lambda one: f"{'≥ ' if one.num_unknown else ''}{one.epochs:,}"),
+        ("device minutes", lambda one: f"{'≥ ' if one.num_unknown else ''}{one.device_seconds / 60:,.1f}"),
         ("overhead per trial, ms", _overhead),
     ]
     found += table_of(spent, analysis.budgets, [one.name for one in analysis.budgets])

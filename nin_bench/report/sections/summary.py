@@ -49,7 +49,7 @@ def headlines(analysis: Analysis) -> list[Block]:
 def _headline(verdict: Verdict, analysis: Analysis) -> tuple[Inline, ...]:
     marks = {"trade-off": verdict.trade_off, "post hoc": verdict.post_hoc, "early look": verdict.early}
     marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
-    claim = verdict.says.strip().rstrip(".")
+    claim = verdict.claim.strip().rstrip(".")
     headline = VerdictText(verdict, analysis.names).headline
     return f"{claim}: ", Strong(verdict.verdict, verdict.verdict), f"{marked}. {headline}"
 
@@ -86,7 +86,7 @@ def _how_accurate(analysis: Analysis) -> list[Block]:
         return []
     said = "Accuracy: mean ± standard deviation over seeds, failed networks included."
     if most == 1:
-        said += " One seed each: a difference between two variants cannot be told from luck."
+        said += " One seed each: a difference between two variants can be luck."
     elif most < 5:
-        said += f" At most {most} seeds each: only large differences can be told from luck."
+        said += f" At most {most} seeds each: only large differences are more than luck."
     return [Paragraph(said)]
