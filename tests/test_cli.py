@@ -832,7 +832,7 @@ def test_measure_prints_a_table_and_leaves_what_it_knows_alone(call):
 
     again = call(*arguments, "--json")
     assert again.status == 0
-    assert not again.err or again.err.startswith("Something else took part")  # as it may, wherever this runs
+    assert not again.err or "disturbed" in again.err  # as it may be, wherever this runs
     document = again.json()
     assert (document["grid"], document["profile"]) == ("tiny", "full")
     assert [cost["label"] for cost in document["costs"]] == ["mlp hidden=16", "mlp hidden=32"]

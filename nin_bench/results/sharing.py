@@ -91,7 +91,7 @@ class OtherFolders:
         for root in roots:
             for grid in _folders(root):
                 for path in _folders(grid):
-                    if path / "cells" in _folders(path):
+                    if (path / "cells").is_dir() and not (path / "cells").is_symlink():
                         found.setdefault(path.resolve(), ResultsFolder(path))
         return cls([folder for folder in found.values() if folder is not own])
 
