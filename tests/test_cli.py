@@ -849,7 +849,7 @@ def test_measure_says_what_else_went_on_meanwhile(call):
     write_costs(folder, variant_id, cost_entry(machine=describe_machine("cpu"), load=load))
     done = call("measure", "--grid", "grid.yaml", "--device", "cpu", "--only", "*16", "--rounds", "5")
     assert (done.status, done.out.splitlines()[-1]) == (0, "costs: results/tiny/full/costs (1 measured before)")
-    said = "Something else took part in 1 of 5 measurements: other processes took up to 60 %."
+    said = "1 of 5 measurements were disturbed: other processes took up to 60 %."
     assert done.err.startswith(said)
 
 
