@@ -113,7 +113,8 @@ function setOff(variant) {
   if (variant) withVariant(variant).forEach((part) => part.classList.add("of-variant"));
 }
 
-function pointAt(mark) {
+// A reader's pointer tells where on a long line; without one, what is said stands over the mark's middle.
+function pointAt(mark, pointer = null) {
   if (mark === current) return;
   current?.classList.remove("current");
   current = mark;
@@ -123,10 +124,11 @@ function pointAt(mark) {
   mark.classList.add("current");
   tip.textContent = mark.dataset.says;
   const box = mark.getBoundingClientRect();
-  const left = Math.min(Math.max(8, box.x + box.width / 2 - tip.offsetWidth / 2), innerWidth - tip.offsetWidth - 8);
-  const above = box.y - tip.offsetHeight - 10;
+  const [x, top, bottom] = pointer ? [pointer.clientX, pointer.clientY - 6, pointer.clientY + 6] : [box.x + box.width / 2, box.y, box.bottom];
+  const left = Math.min(Math.max(8, x - tip.offsetWidth / 2), innerWidth - tip.offsetWidth - 8);
+  const above = top - tip.offsetHeight - 10;
   tip.style.left = `${left}px`;
-  tip.style.top = `${above > 8 ? above : Math.min(box.bottom + 10, innerHeight - tip.offsetHeight - 8)}px`;
+  tip.style.top = `${above > 8 ? above : Math.min(bottom + 10, innerHeight - tip.offsetHeight - 8)}px`;
 }
 
 // Thin lines and small marks are hit from nearby, too.
@@ -162,7 +164,7 @@ function pressed(figure, event) {
 }
 
 function answer(figure) {
-  figure.addEventListener("pointermove", (event) => { if (event.pointerType !== "touch") pointAt(markNear(event.clientX, event.clientY)); });
+  figure.addEventListener("pointermove", (event) => { if (event.pointerType !== "touch") pointAt(markNear(event.clientX, event.clientY), event); });
   figure.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") pointAt(null); });
   figure.addEventListener("focusout", () => pointAt(null));
   figure.addEventListener("keydown", (event) => { if (pressed(figure, event)) event.preventDefault(); });
@@ -171,7 +173,7 @@ function answer(figure) {
     if (button) return toggleVariant(button);
     const mark = markNear(event.clientX, event.clientY);
     const isSecondTouch = mark === current;
-    pointAt(mark); // a finger has not pointed before: its first touch says what the mark is, the second opens it
+    pointAt(mark, event); // a finger has not pointed before: its first touch says what the mark is, the second opens it
     if (mark?.dataset.cell && (event.pointerType !== "touch" || isSecondTouch)) openCell(mark.dataset.cell);
   });
   for (const button of figure.querySelectorAll("[data-switch]")) {
