@@ -1,6 +1,5 @@
 """A budget of time: the moment at which work has to stop, so that what follows is done in time, too."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +7,6 @@ from threading import Timer
 from typing import Protocol
 
 from nin_bench.executors import Executor
-
-logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 """Kept for the workers: to end a step, and to save."""
@@ -53,7 +50,6 @@ def stopped_at(ends_at: float | None, executor: Executor, session: Limited) -> I
         if not executor.stopping:  # a second request would kill the workers
             session.out_of_time = True
             executor.stop()
-            logger.warning("the time is over: every worker ends its step and saves")
 
     if ends_at is None:
         yield
