@@ -56,8 +56,10 @@ def draw_budget(analysis: SearchAnalysis) -> Canvas | None:
         color, marker = look[budget.variant_id].color, look[budget.variant_id].marker
         for other in drawn:
             if other is not budget:
-                _over_trials(ax, other.expected_best, color=FAINT, linewidth=0.7)
-        _over_trials(ax, budget.best_so_far, color=color, linewidth=1, drawstyle="steps-post", alpha=0.7)
+                line = _over_trials(ax, other.expected_best, color=FAINT, linewidth=0.7)
+                canvas.belongs(line, other.variant_id)
+        line = _over_trials(ax, budget.best_so_far, color=color, linewidth=1, drawstyle="steps-post", alpha=0.7)
+        canvas.belongs(line, budget.variant_id)
         line = _over_trials(ax, budget.expected_best, color=color, **LINE)
         if budget.expected_best:
             last = budget.expected_best[-1]

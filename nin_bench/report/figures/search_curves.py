@@ -81,12 +81,12 @@ def draw_curves(analysis: SearchAnalysis) -> Canvas | None:
         color, marker = look[curve.variant_id].color, look[curve.variant_id].marker
         for other, _ in drawn:
             if other is not curve and other.connected:
-                _join(ax, other.points, **_OTHERS)
+                canvas.belongs(_join(ax, other.points, **_OTHERS), other.variant_id)
         if curve.width:
-            ax.axvspan(curve.width.low, curve.width.high, color=color, **_NEAR)
-        marks |= _draw_seeds(ax, axis, study, color)
+            canvas.belongs(ax.axvspan(curve.width.low, curve.width.high, color=color, **_NEAR), curve.variant_id)
+        marks |= _draw_seeds(canvas, ax, axis, study, color)
         if curve.connected:
-            _join(ax, curve.points, color=color, **LINE)
+            canvas.belongs(_join(ax, curve.points, color=color, **LINE), curve.variant_id)
             for point in curve.points:
                 if point.num_complete and point.accuracy.mean is not None:
                     [dot] = ax.plot(point.rate, point.accuracy.mean, color=color, marker=marker, **DOTS)
@@ -115,17 +115,18 @@ def _accuracies_shown(drawn: Sequence[tuple[RateCurve, Study]]) -> tuple[float, 
     return low - 3 * room, high + room
 
 
-def _join(ax: Axes, points: Sequence[RatePoint], **look: Any) -> None:
+def _join(ax: Axes, points: Sequence[RatePoint], **look: Any) -> Artist:
     """A line through means, broken where nothing learned; rates at which all was pruned are passed over."""
     known = [point for point in points if point.num_complete]
-    ax.plot(
+    [line] = ax.plot(
         [point.rate for point in known],
         [math.nan if point.accuracy.mean is None else point.accuracy.mean for point in known],
         **look,
     )
+    return line
 
 
-def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
+def _draw_seeds(canvas: Canvas, ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
     """Every seed of every trial; a line joins those that differ in the rate alone. Returns the marks used."""
     lines: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
     at_bottom: Counter[float] = Counter()
@@ -144,13 +145,15 @@ def _draw_seeds(ax: Axes, axis: Axis, study: Study, color: Any) -> set[str]:
             marks.add(mark)
             styled = {"color": color, **_MARKS[mark]}
             if mark == "pruned" and accuracy >= ax.get_ylim()[0]:
-                ax.plot(rate, accuracy, **styled)
+                [point] = ax.plot(rate, accuracy, **styled)
             else:
                 height = 0.035 + 0.065 * min(at_bottom[rate], 4)
-                ax.plot(rate, height, transform=ax.get_xaxis_transform(), **styled)
+                [point] = ax.plot(rate, height, transform=ax.get_xaxis_transform(), **styled)
                 at_bottom[rate] += 1
+            canvas.mark(point, Mark(f"{study.name}, seed {run.seed}: {mark} at {rate:.3g}", study.variant_id))
     for line in lines.values():
-        ax.plot([rate for rate, _ in line], [accuracy for _, accuracy in line], color=color, **_SEED)
+        [drawn] = ax.plot([rate for rate, _ in line], [accuracy for _, accuracy in line], color=color, **_SEED)
+        canvas.belongs(drawn, study.variant_id)
     return marks
 
 

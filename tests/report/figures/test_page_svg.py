@@ -4,9 +4,12 @@ from xml.etree import ElementTree
 import pytest
 from costs_fixture import CPU, write_showcase_costs
 from report_fixture import write_showcase
+from search_fixture import write_search_showcase
 
 from nin_bench.analysis.analysis import analyse
-from nin_bench.report.figures import figures_of
+from nin_bench.analysis.search.analysis import analyse_search
+from nin_bench.analysis.search.studies import read_search
+from nin_bench.report.figures import figures_of, search_figures_of
 from nin_bench.report.figures.drawing import Canvas, Mark, draw
 from nin_bench.report.figures.plot_style import PALETTE, grid_of_panels
 from nin_bench.results import load_results
@@ -14,9 +17,11 @@ from nin_bench.results import load_results
 
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory):
-    folder = write_showcase(tmp_path_factory.mktemp("svg") / "r", machine=CPU)
+    root = tmp_path_factory.mktemp("svg")
+    folder = write_showcase(root / "r", machine=CPU)
     write_showcase_costs(folder)
-    return figures_of(analyse(load_results(folder)))
+    search = analyse_search(read_search(write_search_showcase(root / "s", 3)))
+    return {**figures_of(analyse(load_results(folder))), **search_figures_of(search)}
 
 
 def test_every_mark_is_joined_to_what_it_stands_for(drawings):
