@@ -43,7 +43,8 @@ def check_end(status: int, printed: str, code: int) -> None:
     assert "Traceback" not in printed, printed
     if status == 2:
         told = printed.splitlines()[-1]
-        assert os.strerror(code) in told, printed
+        # PyTorch looks at a class's source when it saves, and says no more if it cannot.
+        assert os.strerror(code) in told or "could not get source code" in told, printed
         assert "; " in told, printed
 
 
