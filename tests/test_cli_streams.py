@@ -55,3 +55,24 @@ def test_a_terminal_that_closes_is_no_end():
     with os.fdopen(told) as stream:
         assert stream.read().startswith("True")
     assert process.wait() == 0
+
+
+PRINT = """
+from nin_bench.cli.streams import let_output_go
+let_output_go()
+for number in range(10_000):
+    print("after")
+"""
+
+
+@pytest.mark.parametrize(("redirection", "printed"), [("", 10_000 * "after\n"), (">/dev/full", "")])
+def test_what_is_printed_once_all_is_done_ends_nothing(redirection, printed):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$0" -c "$1" {redirection}', sys.executable, PRINT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")

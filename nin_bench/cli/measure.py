@@ -32,6 +32,7 @@ from nin_bench.cli.options import (
     print_table,
     tell,
 )
+from nin_bench.cli.streams import let_output_go
 
 if TYPE_CHECKING:
     from nin_bench.estimates import LargestBatch
@@ -105,6 +106,8 @@ def measure(
     )
     with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = measure_grid(loaded, folder, options, on_event)
+    if summary.signal_number is not None:
+        let_output_go()
     for sentence in summary.notes:
         note(sentence)
     if as_json:

@@ -38,6 +38,7 @@ from nin_bench.cli.options import (
 )
 from nin_bench.cli.power import print_power
 from nin_bench.cli.results import report_folder
+from nin_bench.cli.streams import let_output_go
 from nin_bench.cli.verdicts import print_verdicts
 from nin_bench.cli.warnings import lock_notes, plan_warnings
 from nin_bench.failures import MAX_FAILURES
@@ -145,6 +146,7 @@ def run(
     pages: list[Path] = []
     with progress_on(sys.stderr, setting(loaded)) as on_event:
         summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
+    let_output_go()
     for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
         from nin_bench.analysis.analysis import Analysis
 

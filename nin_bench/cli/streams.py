@@ -3,6 +3,8 @@
 import io
 import os
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 
 def keep_streams() -> None:
@@ -22,9 +24,22 @@ def keep_streams() -> None:
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None or sys.stderr is sys.__stderr__:  # else somebody else has it already
-        encoding = sys.stderr.encoding if sys.stderr else "utf-8"
-        raw = io.BufferedWriter(_Dropping(2, "w", closefd=False))
-        sys.stderr = io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
+        sys.stderr = _dropping(2, sys.stderr)
+
+
+def let_output_go() -> None:
+    """Let stdout drop what it cannot take, too: what was done is safe, and the exit status tells of it."""
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _dropping(1, sys.stdout)
+
+
+def _dropping(descriptor: int, stream: TextIO | None) -> TextIO:
+    if stream is not None:
+        with suppress(OSError):
+            stream.flush()
+    raw = io.BufferedWriter(_Dropping(descriptor, "w", closefd=False))
+    encoding = stream.encoding if stream else "utf-8"
+    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
 
 
 class _Dropping(io.FileIO):
