@@ -117,19 +117,6 @@ class Page:
         """The page without the figures that could not be drawn, and without sections that this leaves empty."""
         return replace(self, blocks=_with_figures(self.blocks, names))
 
-    @property
-    def figures(self) -> list[str]:
-        """The names of its figures, in their order."""
-        return [block.name for block in walk(self.blocks) if isinstance(block, Figure)]
-
-
-def walk(blocks: Iterable[Block]) -> Iterable[Block]:
-    """Every block, those within others too."""
-    for block in blocks:
-        yield block
-        if isinstance(block, Section | Details):
-            yield from walk(block.blocks)
-
 
 def _with_figures(blocks: Iterable[Block], names: Collection[str]) -> tuple[Block, ...]:
     found: list[Block] = []

@@ -58,11 +58,6 @@ class Quantity:
         """What stands behind a number."""
         return "" if self.unit is None else UNITS[self.unit].suffix
 
-    @property
-    def step(self) -> str:
-        """The smallest value that does not look like zero here, with its unit."""
-        return f"{10.0**-self.decimals:.{self.decimals}f}{self.name}"
-
     def number(self, value: float) -> str:
         """A value, without its unit; with a proper minus, and none before a zero.
 

@@ -1,6 +1,7 @@
 """What the sections of a report say, as blocks: values and structure. Wording is pinned in the golden pages."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from report_fixture import COLLAPSED, locked, metrics, record, write_results
 
 from nin_bench.analysis.analysis import Analysis, analyse
 from nin_bench.analysis.names import Names
-from nin_bench.report.blocks import Block, Bullets, Paragraph, Section, Table, plain, walk
+from nin_bench.report.blocks import Block, Bullets, Details, Paragraph, Section, Table, plain
 from nin_bench.report.sections import cells, claims, networks, setting, summary
 from nin_bench.results import load_results
 from nin_bench.results.schema import ResolvedVariant
@@ -26,6 +27,14 @@ FAILED = record(metrics=metrics(0.1, **COLLAPSED))
 
 def analysed(folder: Path, variants: dict[str, list[Any]], **grid: Any) -> Analysis:
     return analyse(load_results(write_results(folder, variants, **grid)))
+
+
+def walk(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Every block, those within others too."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Section | Details):
+            yield from walk(block.blocks)
 
 
 def tables(blocks: list[Block]) -> list[Table]:

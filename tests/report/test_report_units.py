@@ -34,4 +34,3 @@ def test_what_cannot_be_told_from_nothing_at_this_place_is_zero() -> None:
     quantity = Quantity.of("share", 0.00004, (-0.0016, 0.0016))
     assert quantity.is_zero(0.00004)
     assert not quantity.is_zero(0.0001)
-    assert quantity.step == "0.01 points"
