@@ -8,10 +8,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy import stats
 
 from nin_bench.analysis.artefact import AnalysisArtefact
@@ -34,6 +35,16 @@ from nin_bench.stats import (
     paired_test,
     unpaired_difference,
 )
+
+Asked = Literal["accuracy", "speed", "memory"]
+"""What a gate can be about."""
+ASKED: tuple[Asked, ...] = get_args(Asked)
+_GATED: Mapping[Asked, tuple[str, ...]] = {
+    "accuracy": ("test_accuracy",),
+    "speed": ("train_images_per_second", "predict_images_per_second"),
+    "memory": ("train_tensor_bytes",),
+}
+"""The metrics that decide each: measured speeds, and memory as it is counted, which has no noise."""
 
 _VARIES = ("seconds", "_per_second", "memory_bytes", "joules")
 """What no two runs repeat; all else that a record holds of a network does."""
@@ -88,9 +99,30 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """Whether a variant got worse in one metric, of those that were asked for."""
+
+    label: str
+    """In B."""
+    asked: Asked
+    metric: str
+    verdict: Literal["worse", "not worse", "the same", "not known"]
+    """`worse`: beyond noise. `the same`: every network, bit for bit. `not known`: one of the folders has no value,
+    or too few."""
+    change: float | None
+    """B less A of test accuracy; of costs the ratio B over A."""
+    interval: Interval | None
+    """At `level`; None where nothing bounds it, and of counts."""
+    level: float | None
+    """5 % divided by the number of tests that were asked for (Bonferroni); None of counts, which need no test."""
+
+
+@dataclass(frozen=True)
 class About:
     """What a folder holds."""
 
+    path: str
+    """As it was given."""
     name: str
     profile: str
     seeds: list[int]
@@ -131,25 +163,37 @@ class FolderComparison(AnalysisArtefact):
     only_in_b: list[str]
     settings: list[ChangedField]
     environment: list[ChangedEnvironment]
+    gates: list[Gate] = Field(default=[])
+    """Of every variant, for all that was asked for."""
 
 
-def compare_results(a: Results, b: Results) -> FolderComparison:
-    """Compute what moved from one results folder to another."""
+def compare_results(a: Results, b: Results, fail_on: Sequence[Asked] = ()) -> FolderComparison:
+    """Compute what moved from one results folder to another.
+
+    Args:
+        a: before.
+        b: after.
+        fail_on: in what B must not be worse.
+    """
     pairs = _matched(a, b)
+    known_a, known_b = Evidence.of(a), Evidence.of(b)
+    sides = [(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
     matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
     return FolderComparison(
         a=_about(a),
         b=_about(b),
-        moves=_moves(a, b, pairs),
+        moves=[_move(before, after, ALPHA / len(sides)) for before, after in sides],
         only_in_a=[one.label for one in a.grid.variants if one.variant_id not in matched_a],
         only_in_b=[one.label for one in b.grid.variants if one.variant_id not in matched_b],
         settings=_settings(pairs),
         environment=_environments(a, b),
+        gates=_gates(sides, fail_on),
     )
 
 
 def _about(results: Results) -> About:
     return About(
+        path=str(results.folder),
         name=results.grid.name,
         profile=results.grid.profile,
         seeds=list(results.grid.seeds),
@@ -164,12 +208,6 @@ def _matched(a: Results, b: Results) -> list[tuple[ResolvedVariant, ResolvedVari
     by_label = {one.label: one for one in a.grid.variants if one.variant_id not in taken}
     found = [(by_id.get(one.variant_id) or by_label.get(one.label), one) for one in b.grid.variants]
     return [(before, after) for before, after in found if before is not None]
-
-
-def _moves(a: Results, b: Results, pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[Move]:
-    known_a, known_b = Evidence.of(a), Evidence.of(b)
-    sides = [(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
-    return [_move(before, after, ALPHA / len(sides)) for before, after in sides]
 
 
 @dataclass(frozen=True)
@@ -232,16 +270,14 @@ def _test(a: _Side, b: _Side) -> _Test:
 
 def _move(a: _Side, b: _Side, level: float) -> Move:
     test = _test(a, b)
-    shared = sorted(set(a.records) & set(b.records))
-    num_equal = sum(_repeats(a.records[cell_id], b.records[cell_id]) for cell_id in shared)
-    everything = num_equal == len(a.records) == len(b.records) > 0
+    shared, num_equal = _shared(a, b), _num_equal(a, b)
     interval = None if test is None else test.interval(level)
     if interval == (-math.inf, math.inf):
         interval = None
     return Move(
         label=b.label,
         label_before=a.label,
-        verdict="the same" if everything else _verdict(interval),
+        verdict="the same" if _is_same(a, b) else _verdict(interval),
         accuracy=(Spread.of(a.accuracies), Spread.of(b.accuracies)),
         difference=None if test is None else test.estimate,
         interval=interval,
@@ -255,6 +291,52 @@ def _move(a: _Side, b: _Side, level: float) -> Move:
         counts={name: (a.counts[name], b.counts[name]) for name in _COUNTS},
         costs=_ratios(a.cost, b.cost),
     )
+
+
+def _gates(sides: Sequence[tuple[_Side, _Side]], fail_on: Sequence[Asked]) -> list[Gate]:
+    asked = [(one, metric) for one in ASKED if one in fail_on for metric in _GATED[one]]
+    num_tests = len(sides) * sum(not METRICS[metric].deterministic for _, metric in asked)
+    return [
+        _gate(before, after, one, metric, ALPHA / num_tests if num_tests else ALPHA)
+        for before, after in sides
+        for one, metric in asked
+    ]
+
+
+def _gate(a: _Side, b: _Side, asked: Asked, metric: str, level: float) -> Gate:
+    if METRICS[metric].deterministic:
+        counts = [side.cost.samples(metric) if side.cost else None for side in (a, b)]
+        ratio = counts[1][0] / counts[0][0] if all(counts) else None  # type: ignore[index]
+        interval = None if ratio is None else (ratio, ratio)
+        change, shown, at = ratio, None, None
+    elif metric == _ACCURACY.name:
+        test = _test(a, b)
+        change, interval = (None, None) if test is None else (test.estimate, test.interval(level))
+        shown, at = interval, level
+    else:
+        found = _ratio(a.cost, b.cost, metric, level)
+        change, interval = (None, None) if found is None else (found.estimate, found.interval)
+        shown, at = interval, level
+    if metric == _ACCURACY.name and _is_same(a, b):
+        return Gate(b.label, asked, metric, "the same", 0.0, None, None)
+    neutral = 0.0 if metric == _ACCURACY.name else 1.0
+    if interval is None or interval == (-math.inf, math.inf):
+        return Gate(b.label, asked, metric, "not known", change, None, at)
+    is_worse = interval[1] < neutral if METRICS[metric].higher_is_better else interval[0] > neutral
+    return Gate(b.label, asked, metric, "worse" if is_worse else "not worse", change, shown, at)
+
+
+def _shared(a: _Side, b: _Side) -> list[str]:
+    return sorted(set(a.records) & set(b.records))
+
+
+def _num_equal(a: _Side, b: _Side) -> int:
+    return sum(_repeats(a.records[cell_id], b.records[cell_id]) for cell_id in _shared(a, b))
+
+
+def _is_same(a: _Side, b: _Side) -> bool:
+    """Whether all networks are in both, bit for bit."""
+    return _num_equal(a, b) == len(a.records) == len(b.records) > 0
 
 
 def _verdict(interval: Interval | None) -> str:
@@ -279,19 +361,21 @@ def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:
-    found: dict[str, CostRatio] = {}
-    for metric in RELATIVE:
-        samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
-        if not all(samples) or min(map(min, samples)) <= 0:
-            continue
-        test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())
-        interval = test.interval()
-        found[metric] = CostRatio(
-            estimate=math.exp(test.estimate),
-            interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
-            num_rounds=(len(samples[0]), len(samples[1])),
-        )
-    return found
+    found = {metric: _ratio(a, b, metric, ALPHA) for metric in RELATIVE}
+    return {metric: ratio for metric, ratio in found.items() if ratio is not None}
+
+
+def _ratio(a: CostEntry | None, b: CostEntry | None, metric: str, level: float) -> CostRatio | None:
+    samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
+    if not all(samples) or min(map(min, samples)) <= 0:
+        return None
+    test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())
+    interval = test.interval(level)
+    return CostRatio(
+        estimate=math.exp(test.estimate),
+        interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
+        num_rounds=(len(samples[0]), len(samples[1])),
+    )
 
 
 def _settings(pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[ChangedField]:

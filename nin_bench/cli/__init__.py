@@ -46,7 +46,7 @@ _UsageError: Any = typer.BadParameter.__base__
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    0 all well, 1 some cell not trained or some variant not measured, 2 wrong input, 128 + the number of a signal.
+    0 all well, 1 something failed or is left, 2 wrong input, 3 `--fail-on`, 128 + the number of a signal.
     """
     keep_streams()
     for number in STOP_SIGNALS:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.options import FolderArgument, JsonOption, named_path, print_json, tell
-from nin_bench.errors import InputError
+from nin_bench.cli.options import FolderArgument, JsonOption, counted, named_path, note, print_json, tell
+from nin_bench.errors import InputError, unknown_name
 from nin_bench.failures import failures_alike
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ def report(
             help="The folder to write the report into; default beside the (second) results.",
         ),
     ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            metavar="accuracy,speed,memory",
+            help="With two folders: exit with 3 where B is worse than A in one of these, beyond noise.",
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -43,16 +51,35 @@ def report(
 ) -> None:
     """Write the reports of a results folder again, from its records and its search; or compare two folders."""
     if other is not None:
-        from nin_bench.report.build import compare_folders
-
         if check:
             raise InputError("--check is of one results folder; leave out the second, or --check")
-        tell(f"comparison: {compare_folders(folder, other, out or report_folder(other))}")
+        _compare(folder, other, out or report_folder(other), fail_on)
+    elif fail_on is not None:
+        raise InputError("--fail-on compares two results folders; give the second, or leave out --fail-on")
     elif check:
         _check_report(folder, out or report_folder(folder))
     else:
         for kind, page in _write_reports(folder, out or report_folder(folder)).items():
             tell(f"{kind}: {page}")
+
+
+def _compare(before: Path, after: Path, out: Path, fail_on: str | None) -> None:
+    from nin_bench.analysis.compare import ASKED
+    from nin_bench.report.build import compare_folders
+
+    names = [] if fail_on is None else [name.strip() for name in fail_on.split(",")]
+    for name in names:
+        if name not in ASKED:
+            raise InputError(f"--fail-on: {unknown_name('comparison', name, ASKED)}")
+    page, found = compare_folders(before, after, out, [one for one in ASKED if one in names])
+    tell(f"comparison: {page}")
+    worse = [gate for gate in found.gates if gate.verdict == "worse"]
+    for gate in worse:
+        tell(f"worse in {gate.asked}: {gate.label}")
+    if unknown := sum(gate.verdict == "not known" for gate in found.gates):
+        note(f"{counted(unknown, 'comparison')} of {len(found.gates)} could not be made: no value, or too few")
+    if worse:
+        sys.exit(3)
 
 
 def _write_reports(folder: Path, out: Path) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nin_bench.analysis.analysis import Analysis, analyse
-from nin_bench.analysis.compare import FolderComparison, compare_results
+from nin_bench.analysis.compare import Asked, FolderComparison, compare_results
 from nin_bench.analysis.search.analysis import SearchAnalysis, analyse_search
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.errors import ResultsError
@@ -17,7 +17,7 @@ from nin_bench.report.html import render_html
 from nin_bench.report.markdown import render_markdown
 from nin_bench.report.sections import REPORT, SEARCH
 from nin_bench.report.sections.cells import cell_facts, cells
-from nin_bench.report.sections.compare import comparison
+from nin_bench.report.sections.compare import comparison, gates
 from nin_bench.results import load_results
 
 Found = TypeVar("Found")
@@ -72,25 +72,30 @@ def build_search_report(folder: Path, out: Path) -> Path:
     return _write(out / "search.md", page, drawings)
 
 
-def compare_folders(before: Path, after: Path, out: Path) -> Path:
+def compare_folders(
+    before: Path, after: Path, out: Path, fail_on: Sequence[Asked] = ()
+) -> tuple[Path, FolderComparison]:
     """Write compare.md, compare.html and compare.json.
 
     Args:
         before: a results folder, A.
         after: another, B.
         out: where the comparison goes.
+        fail_on: in what B must not be worse; gate.md, for the page of a CI run, says whether it is.
 
     Returns:
-        The path of compare.md.
+        The path of compare.md, and what it says.
 
     Raises:
         ResultsError: one of them has no readable grid.json, or `out` cannot be written.
     """
-    found = compare_results(load_results(before), load_results(after))
+    found = compare_results(load_results(before), load_results(after), fail_on)
     found.write(out / "compare.json")
     page = comparison_page(found)
     _write(out / "compare.html", page, {})
-    return _write(out / "compare.md", page, {})
+    if fail_on:
+        _write(out / "gate.md", Page("Gate", tuple(gates(found))), {})
+    return _write(out / "compare.md", page, {}), found
 
 
 def report_page(analysis: Analysis) -> Page:

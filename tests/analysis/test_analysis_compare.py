@@ -101,7 +101,7 @@ def test_costs_are_ratios_with_intervals(tmp_path):
         write_results(tmp_path / name, {"x|y": [None]}, machine=CPU)
         train = {**cost_entry()["train"], "images_per_second": around(speed)}
         write_costs(tmp_path / name, "v00", cost_entry(train=train))
-    page = compare_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out").read_text()
+    page = compare_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out")[0].read_text()
     [move] = json.loads((tmp_path / "out" / "compare.json").read_text())["moves"]
     ratio = move["costs"]["train_images_per_second"]
     assert ratio["estimate"] == pytest.approx(1.5)
@@ -119,7 +119,7 @@ def test_nothing_in_common_is_said(tmp_path):
     for part in (*other["variants"], *other["cells"]):
         part["variant_id"] = "another"
     (b / "grid.json").write_text(json.dumps(other))
-    page = compare_folders(a, b, tmp_path / "out").read_text()
+    page = compare_folders(a, b, tmp_path / "out")[0].read_text()
     assert "**No variant is in both: there is nothing to compare.**" in page
     assert "- B: &lt;script&gt;" in page
     assert grid["name"] in page
@@ -129,3 +129,60 @@ def test_a_folder_without_results_is_refused(tmp_path):
     a = write_results(tmp_path / "a", {"a": cells(0.9)})
     with pytest.raises(ResultsError, match="not a results folder"):
         compare_folders(a, tmp_path / "absent", tmp_path / "out")
+
+
+# Gates
+
+
+def gates(tmp_path, before, after, fail_on):
+    a, b = write_results(tmp_path / "a", before), write_results(tmp_path / "b", after)
+    found = compare_results(load_results(a), load_results(b), fail_on)
+    return {(gate.label, gate.metric): gate for gate in found.gates}
+
+
+def test_a_gate_fails_beyond_noise_alone_and_its_tests_share_5_percent(tmp_path):
+    down = [one - 0.02 - 0.001 * (number % 5) for number, one in enumerate(BEFORE * 4)]
+    before = {"down": cells(*BEFORE * 4), "same": cells(*BEFORE * 4)}
+    found = gates(tmp_path, before, {**before, "down": cells(*down)}, ("accuracy",))
+    assert {label: gate.verdict for (label, _), gate in found.items()} == {"down": "worse", "same": "the same"}
+    assert found["down", "test_accuracy"].level == 0.025
+    assert found["down", "test_accuracy"].change == pytest.approx(-0.022)
+    assert found["down", "test_accuracy"].interval[1] < 0
+
+
+def test_five_seeds_cannot_tell_and_do_not_fail(tmp_path):
+    worse = [one - 0.1 for one in BEFORE]
+    (gate,) = gates(tmp_path, {"a": cells(*BEFORE)}, {"a": cells(*worse)}, ("accuracy",)).values()
+    assert (gate.verdict, gate.interval, gate.change) == ("not known", None, pytest.approx(-0.1))
+
+
+def test_speed_is_judged_by_its_rounds_and_memory_by_what_is_counted(tmp_path):
+    """Five rounds within 4 % tell a fifth less from noise; two metrics share 5 %."""
+    a, b = (write_results(tmp_path / side, {"v": cells(*BEFORE)}, machine=CPU) for side in "ab")
+    variant_id = load_results(a).grid.variants[0].variant_id
+    memory = cost_entry()["memory_bytes"]
+    for folder, factor in ((a, 1.0), (b, 0.8)):
+        entry = cost_entry(
+            train={**cost_entry()["train"], "images_per_second": around(1000.0 * factor)},
+            memory_bytes={**memory, "train_peak_estimate": memory["train_peak_estimate"] + (factor < 1)},
+        )
+        write_costs(folder, variant_id, entry)
+    found = compare_results(load_results(a), load_results(b), ("speed", "memory")).gates
+    told = {gate.metric: (gate.asked, gate.verdict, gate.level) for gate in found}
+    assert told == {
+        "train_images_per_second": ("speed", "worse", 0.025),
+        "predict_images_per_second": ("speed", "not worse", 0.025),
+        "train_tensor_bytes": ("memory", "worse", None),
+    }
+    page, _ = compare_folders(a, b, tmp_path / "out", ("speed",))
+    assert "| **worse** |" in (page.parent / "gate.md").read_text()
+    assert str(a) in page.read_text()
+
+
+def test_nothing_is_judged_that_was_not_asked_for(tmp_path):
+    assert gates(tmp_path, {"a": cells(*BEFORE)}, {"a": cells(*BEFORE)}, ()) == {}
+
+
+def test_what_nobody_measured_is_not_known(tmp_path):
+    (gate,) = gates(tmp_path, {"a": cells(*BEFORE)}, {"a": cells(*BEFORE)}, ("memory",)).values()
+    assert (gate.verdict, gate.change) == ("not known", None)

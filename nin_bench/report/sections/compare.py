@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from nin_bench.analysis.compare import CostRatio, FolderComparison, Move
+from nin_bench.analysis.compare import CostRatio, FolderComparison, Gate, Move
 from nin_bench.analysis.tables import Spread
+from nin_bench.metrics import METRICS
 from nin_bench.report import text
 from nin_bench.report.blocks import NOT_KNOWN, Block, Bullets, Paragraph, Section, Strong, Table, Text, table_of
 
@@ -20,7 +21,8 @@ def comparison(found: FolderComparison) -> list[Block]:
     """The whole page."""
     sides = {"A": found.a, "B": found.b}
     held = [
-        f"{side}: {about.num_trained} trained cells of {about.num_cells}, seeds {text.number_ranges(about.seeds)}."
+        f"{side} is {about.path}: {about.num_trained} trained cells of {about.num_cells}, "
+        f"seeds {text.number_ranges(about.seeds)}."
         for side, about in sides.items()
     ]
     only = [
@@ -28,12 +30,53 @@ def comparison(found: FolderComparison) -> list[Block]:
     ]
     unused = [f"{side}: {sentence}" for side, about in sides.items() for sentence in about.left_out]
     return [
+        *gates(found),
         Paragraph(" ".join(held)),
         *_moved(found.moves),
         *_listed("Only in one", only),
         Section("What differs in setting and environment", (_differing(found),)),
         *_listed("Left out", unused),
     ]
+
+
+def gates(found: FolderComparison) -> list[Block]:
+    """Whether B is worse in what was asked for; nothing where nothing was."""
+    if not found.gates:
+        return []
+    worse = [gate for gate in found.gates if gate.verdict == "worse"]
+    said = f"{len(worse)} of {len(found.gates)} comparisons" if worse else "no comparison"
+    headings = ("variant", "asked", "verdict", "metric", "B against A", "interval")
+    rows: list[tuple[Text, ...]] = [
+        (
+            gate.label, gate.asked, (Strong(gate.verdict),) if gate.verdict == "worse" else gate.verdict,
+            METRICS[gate.metric].title, _change(gate, gate.change),
+            NOT_KNOWN if gate.interval is None else " to ".join(_change(gate, end) for end in gate.interval),
+        )
+        for gate in found.gates
+    ]  # fmt: skip
+    how = (
+        "Worse is beyond noise: all tests asked for share 5 % (Bonferroni). Accuracies are compared by the exact "
+        "paired test, in points; speeds as ratios, by Welch's test of their logarithms; memory is counted, and "
+        "needs no test."
+    )
+    return [
+        Section(
+            "Gate",
+            (
+                Paragraph(f"B ({found.b.path}) is worse than A ({found.a.path}) in {said}."),
+                Table(headings, tuple(rows), "llllrr"),
+                Paragraph(how),
+            ),
+        )
+    ]
+
+
+def _change(gate: Gate, value: float | None) -> str:
+    if value is None:
+        return NOT_KNOWN
+    if gate.metric == "test_accuracy":
+        return f"{100 * value:+.2f}".replace("-", "−")
+    return f"×{value:.3g}"
 
 
 def _listed(title: str, items: Sequence[str]) -> list[Block]:
