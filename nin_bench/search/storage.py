@@ -1,8 +1,11 @@
 """Where studies live: Optuna's storage behind a URL. No password is ever told or kept."""
 
+import errno
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from optuna.exceptions import OptunaError
@@ -15,6 +18,7 @@ from nin_bench.errors import ResultsError
 TRIES = 4
 """How often a storage is opened before it counts as out of reach."""
 
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _EXAMPLE = "give one as postgresql://user@host/database or sqlite:///studies.db"
 
 
@@ -41,8 +45,9 @@ def open_storage(url: str) -> BaseStorage:
     """Open a storage, its tables made where there are none.
 
     Raises:
-        ResultsError: no such kind, no driver for it, or it cannot be reached.
+        ResultsError: no such kind, no driver for it, it cannot be reached, or its folder cannot lock files.
     """
+    _check_locks(url)
     # SQLite's writers take turns, and one may have to wait for several others.
     patience = {"connect_args": {"timeout": 60}} if storage_kind(url) == "sqlite" else {}
     with storage_errors_told(url):
@@ -54,6 +59,22 @@ def open_storage(url: str) -> BaseStorage:
             ) from error
         except RuntimeError as error:  # written by another version of Optuna
             raise ResultsError(f"{_shown(url)}: {_first_line(error)}") from error
+
+
+def _check_locks(url: str) -> None:
+    """Refuse an SQLite file where files cannot be locked; SQLite would try for minutes, and say nothing."""
+    database = _parsed(url).database
+    if storage_kind(url) != "sqlite" or not database or database == ":memory:":
+        return
+    try:
+        with TemporaryFile(dir=Path(database).absolute().parent) as probe:
+            fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # of a folder that cannot be written, SQLite tells
+        if error.errno in _NO_LOCKS:
+            raise ResultsError(
+                f"{_shown(url)}: its file system cannot lock files ({error.strerror}), which a search needs; "
+                "give a --storage on another one, as sqlite:////var/tmp/studies.db, or on a server"
+            ) from error
 
 
 def _opened(url: str, engine_options: dict[str, Any]) -> RDBStorage:

@@ -1,3 +1,6 @@
+import errno
+import fcntl
+import os
 import sqlite3
 from pathlib import Path
 
@@ -95,3 +98,17 @@ def test_what_fails_later_is_told_alike(tmp_path: Path):
         storage_errors_told(url),
     ):
         study.ask()
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_told_at_once(tmp_path, monkeypatch, refusal):
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    url = f"sqlite:///{tmp_path}/studies.db"
+    with pytest.raises(
+        ResultsError, match=r"its file system cannot lock files \(.*\), .* give a --storage on ano"
+    ):
+        open_storage(url)
+    assert list(tmp_path.iterdir()) == []
