@@ -186,3 +186,24 @@ def test_nothing_is_judged_that_was_not_asked_for(tmp_path):
 def test_what_nobody_measured_is_not_known(tmp_path):
     (gate,) = gates(tmp_path, {"a": cells(*BEFORE)}, {"a": cells(*BEFORE)}, ("memory",)).values()
     assert (gate.verdict, gate.change) == ("not known", None)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("variables", "ONEDNN_MAX_CPU_ISA", "AVX2"),
+        ("variables", "MKL_CBWR", "COMPATIBLE"),
+        ("variables", "OMP_NUM_THREADS", "4"),
+        ("torch", "num_threads", 4),
+        ("torch", "cpu_capability", "AVX2"),
+        ("torch", "deterministic_algorithms", True),
+    ],
+)
+def test_records_taken_under_another_setting_that_changes_bits_are_told_apart(tmp_path, section, name, value):
+    a, b = (write_results(tmp_path / side, {"a": cells(*BEFORE)}) for side in ("a", "b"))
+    for cell in (b / "cells").glob("*.json"):
+        made = json.loads(cell.read_text())
+        made["environment"][section] = {**made["environment"].get(section, {}), name: value}
+        cell.write_text(json.dumps(made))
+    found = compare_results(load_results(a), load_results(b)).environment
+    assert [(one.name, one.b) for one in found] == [(f"{section}.{name}", [value])]
