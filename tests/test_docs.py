@@ -126,7 +126,7 @@ def test_kept_weights_are_loaded_as_the_docs_say(
 def test_the_model_in_contributing_is_a_model(monkeypatch: pytest.MonkeyPatch):
     from nin_bench.models import registry
 
-    (example,) = blocks(ROOT / "CONTRIBUTING.md", "python")
+    example, *_ = blocks(ROOT / "CONTRIBUTING.md", "python")
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     assert "tiny" not in list_models()
     header = (
