@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from nin_bench.failures import MAX_FAILURES, failures_alike
 
+WORKER_BYTES = 400_000_000
+"""About what a worker holds before it builds a network: PyTorch, its libraries, the images."""
+
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
     from nin_bench.plan import PlannedCell
@@ -48,8 +51,9 @@ def plan_warnings(
     if machine["device"] == "cpu" and total and (largest := largest_memory(unmeasured, "cpu", data_dir)):
         label, needed = largest
         at_once = min(num_workers, len(unmeasured))
-        if needed * at_once > total:
+        of_each = needed + WORKER_BYTES
+        if of_each * at_once > total:
             yield (
-                f"warning: tensors of {label} take {human_memory(needed)} in training, and this machine has "
+                f"warning: {label} takes about {human_memory(of_each)} in training, and this machine has "
                 f"{human_memory(total)} for {at_once} workers; give fewer --workers, or the recipe a micro_batch"
             )
