@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 import torch
 from hypothesis import settings
-from installed import has_fashion_mnist
 
 from nin_bench.catalog import RegistryCatalog
+from tests.installed import has_fashion_mnist
 
 # A slow machine is no failure.
 settings.register_profile("no deadline", deadline=None)

@@ -6,7 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from report_fixture import SHOWCASE
+from tests.report_fixture import SHOWCASE
 
 CPU = {
     "fingerprint": "0123456789abcdef", "processor": "Example CPU", "num_cores": 2, "memory_bytes": 8 * 2**30,

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ LOOKS = [
 def train(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
     """A record with an accuracy that depends on the width and, a little, on the seed."""
     cell, started_at = assignment.cell, now()
-    hidden = cell.model.arguments["hidden"]
+    hidden: Any = cell.model.arguments["hidden"]
     noise = hashlib.sha256(f"{hidden} {cell.seed}".encode()).digest()[0] / 256 - 0.5
     accuracy = round(MEANS[hidden] + 0.02 * noise, 4)
     metrics = {

@@ -1,10 +1,10 @@
 """Results folders whose cells have predictions: eight test images of three classes."""
 
 import numpy as np
-from report_fixture import metrics, record, write_results
 
 from nin_bench.analysis.predictions import Stored
 from nin_bench.results import ResultsFolder, load_results
+from tests.report_fixture import metrics, record, write_results
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 2, 2])
 

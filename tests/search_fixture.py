@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report_fixture import DATA, ENVIRONMENT, RECIPE, model_of
 
 from nin_bench.results.studies import SCHEMA
+from tests.report_fixture import DATA, ENVIRONMENT, RECIPE, model_of
 
 SEEDS = [10_000, 10_001]
 RATES = [10 ** (-3 + 0.6 * step) for step in range(6)]

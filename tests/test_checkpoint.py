@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from cells import make_cell
 
 from nin_bench.checkpoint import Checkpoints, check_checkpoint, write_weights
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Record
 from nin_bench.runner.record import make_record
+from tests.cells import make_cell
 
 CELL = make_cell(hidden=16)
 STATE: dict[str, Any] = {
@@ -129,7 +129,7 @@ def test_a_tensor_is_not_copied_on_its_way(checkpoints):
 import resource, sys
 from pathlib import Path
 import torch
-from cells import make_cell
+from tests.cells import make_cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.runner.record import make_record
 
@@ -310,7 +310,7 @@ def test_a_full_disk_is_told_with_file_and_size_and_costs_no_checkpoint(checkpoi
 import resource, sys
 from pathlib import Path
 import torch
-from cells import make_cell
+from tests.cells import make_cell
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import ResultsError
 from nin_bench.runner.record import make_record

@@ -12,10 +12,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from budget_fixture import end_at_first_checkpoint
-from costs_fixture import cost_entry, write_costs
-from processes import linux, members_of, still_running_after
-from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench import cli
 from nin_bench.analysis.analysis import analyse
@@ -30,6 +26,10 @@ from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import make_record
+from tests.budget_fixture import end_at_first_checkpoint
+from tests.costs_fixture import cost_entry, write_costs
+from tests.processes import linux, members_of, still_running_after
+from tests.report_fixture import COLLAPSED, metrics, record, write_results
 
 ROOT = Path(__file__).parent.parent
 GRID = """\

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import linux
+
+from tests.processes import linux
 
 pytestmark = linux
 

@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cells import make_cell
-from report_fixture import metrics, record, write_results
-from search_fixture import sweep, write_search
 
 from nin_bench import cli
 from nin_bench.checkpoint import Checkpoints
@@ -21,6 +18,9 @@ from nin_bench.errors import ResultsError
 from nin_bench.results import PARTS, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.record import make_record
+from tests.cells import make_cell
+from tests.report_fixture import metrics, record, write_results
+from tests.search_fixture import sweep, write_search
 
 RIGHT = {
     "predicted": np.array([1, 2, 3, -1], np.int16),

@@ -2,7 +2,6 @@ import doctest
 from typing import Any
 
 import pytest
-from costs_fixture import CPU, around, cost_entry
 
 from nin_bench import estimates
 from nin_bench.cell import Recipe
@@ -17,6 +16,7 @@ from nin_bench.estimates import (
     makespan,
 )
 from nin_bench.results.cost_entry import CostEntry
+from tests.costs_fixture import CPU, around, cost_entry
 
 IMAGES = ImageCounts(train=6000, validation=2000, test=10_000)
 RECIPE = Recipe(epochs=12)

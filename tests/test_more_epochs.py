@@ -6,7 +6,6 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from cells import repeated
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Recipe, Schedule
@@ -18,6 +17,7 @@ from nin_bench.runner.events import CellResumed, Event, Planned
 from nin_bench.runner.run import run_grid
 from nin_bench.runner.session import RunOptions
 from nin_bench.training.optimization import learning_rate
+from tests.cells import repeated
 
 GRID = """
 schema: 1

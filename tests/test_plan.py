@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from costs_fixture import CPU, OTHER_CPU, cost_entry, write_costs
 
 from nin_bench.catalog import RegistryCatalog, check_models, load_plan, model_code
 from nin_bench.cell import Cell, DataSpec
@@ -23,6 +22,7 @@ from nin_bench.plan import (
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.record import make_record
+from tests.costs_fixture import CPU, OTHER_CPU, cost_entry, write_costs
 
 GRID = """\
 schema: 1

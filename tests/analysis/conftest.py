@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from report_fixture import COLLAPSED, metrics, record, write_results
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
+from tests.report_fixture import COLLAPSED, metrics, record, write_results
 
 HEAD = "schema: 1\nname: tiny\ndata: {name: digits}\nmodels: [{name: mlp, hidden: [16, 32]}]\n"
 SIDES = "compare: [{hidden: 16}, {hidden: 32}]"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from figures import Figure, Size, markdown_table
-from installed import has_fashion_mnist
 
 from nin_bench.environment import describe_environment
+from tests.benchmarks.figures import Figure, Size, markdown_table
+from tests.installed import has_fashion_mnist
 
 FIGURES = pytest.StashKey[list[Figure]]()
 LOAD_BEFORE = pytest.StashKey[float]()

@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from figures import Size
-from report_fixture import learning, metrics, record, write_results
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.results import load_results
+from tests.benchmarks.figures import Size
+from tests.report_fixture import learning, metrics, record, write_results
 
 ROOT = Path(__file__).parent.parent.parent
 MANY = """

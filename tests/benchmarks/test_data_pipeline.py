@@ -2,13 +2,12 @@
 
 from statistics import median
 
-import notebooks_loop
-from bench_processes import in_fresh_process, in_workers, take_batches
-from figures import Size
-
 from nin_bench.cell import DataSpec
 from nin_bench.data import resolve_data
 from nin_bench.runner.session import choose_slots
+from tests.benchmarks import notebooks_loop
+from tests.benchmarks.bench_processes import in_fresh_process, in_workers, take_batches
+from tests.benchmarks.figures import Size
 
 
 def test_batches_on_every_core_beside_a_data_loader(in_turn, tell, size: Size, data_name: str):

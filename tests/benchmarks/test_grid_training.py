@@ -5,17 +5,16 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
-import notebooks_loop
-from bench_processes import in_fresh_process
-from figures import Size
-from notebooks_loop import LoopSpeed
-
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.events import EpochEnded, Event
 from nin_bench.runner.run import run_grid
 from nin_bench.runner.session import RunOptions, choose_slots
+from tests.benchmarks import notebooks_loop
+from tests.benchmarks.bench_processes import in_fresh_process
+from tests.benchmarks.figures import Size
+from tests.benchmarks.notebooks_loop import LoopSpeed
 
 GRID = """
 schema: 1

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from figures import Size
-
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.run import measure_grid
 from nin_bench.runner.session import RunOptions
+from tests.benchmarks.figures import Size
 
 GRID = """
 schema: 1

@@ -4,15 +4,14 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench_processes import in_fresh_process, in_workers, train_bare
-from figures import Size
-
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.events import CellEnded, CellStarted, Event
 from nin_bench.runner.run import run_grid
 from nin_bench.runner.session import RunOptions, choose_slots
+from tests.benchmarks.bench_processes import in_fresh_process, in_workers, train_bare
+from tests.benchmarks.figures import Size
 
 GRID = """
 schema: 1

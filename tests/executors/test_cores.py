@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
-from processes import linux
 
 from nin_bench.executors import Slot, claimed_cores
+from tests.processes import linux
 
 pytestmark = linux
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -5,12 +5,12 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-import executor_tasks as tasks
 import pytest
-from processes import is_running
 
 from nin_bench.executors import Ended, Event, Executor, LocalExecutor, Message, Slot, Started, Task, local
 from nin_bench.runner.session import PRELOAD
+from tests import executor_tasks as tasks
+from tests.processes import is_running
 
 ONE = [Slot("cpu")]
 TWO = [Slot("cpu"), Slot("cpu")]

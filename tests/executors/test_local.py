@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import executor_tasks as tasks
 import pytest
-from processes import linux, members_of, still_running_after
 
 from nin_bench.executors import Ended, LocalExecutor, Slot, Task
 from nin_bench.runner.session import PRELOAD
 from nin_bench.signals import STOP_SIGNALS
+from tests import executor_tasks as tasks
+from tests.processes import linux, members_of, still_running_after
 
 
 def run(task: Task, core: int | None = None) -> Ended:
@@ -45,7 +45,7 @@ def test_a_task_of_several_slots_has_the_cores_of_all():
 
 
 RUN_ONE = """
-import executor_tasks as tasks
+from tests import executor_tasks as tasks
 from nin_bench.executors import LocalExecutor, Slot, Task
 
 jobs = [Task("task", tasks.answer, (7,))]
@@ -58,7 +58,7 @@ print(end.result)
 def test_a_temporary_folder_with_a_long_name_is_no_hindrance(tmp_path):
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
-    path = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])
     environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
     command = [sys.executable, "-c", RUN_ONE]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -67,7 +67,7 @@ def test_a_temporary_folder_with_a_long_name_is_no_hindrance(tmp_path):
 
 
 RUN_TWO_FOREVER = """
-import executor_tasks as tasks
+from tests import executor_tasks as tasks
 from nin_bench.executors import LocalExecutor, Slot, Task, Message
 
 jobs = [Task(str(number), tasks.ignore_everything) for number in range(2)]
@@ -81,7 +81,7 @@ def own_group(code: str) -> subprocess.Popen[str]:
     """Start Python in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -119,11 +119,11 @@ def test_a_signal_to_the_group_reaches_neither_workers_nor_forkserver(two_foreve
 
 RUN_COLD = """
 import signal
-import executor_tasks as tasks
+from tests import executor_tasks as tasks
 from nin_bench.executors import LocalExecutor, Slot, Task
 
 jobs = [Task("never", tasks.ignore_everything)]
-executor = LocalExecutor([Slot("cpu")], preload=["endless_import"])
+executor = LocalExecutor([Slot("cpu")], preload=["tests.executors.endless_import"])
 signal.signal(signal.SIGINT, lambda *_: executor.stop())
 for event in executor.run(lambda slot: jobs.pop() if jobs else None):
     print(event, flush=True)

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cells import repeated
-
 from nin_bench.files import DamagedFileError
 from nin_bench.results import ResultsFolder, load_results
+from tests.cells import repeated
 
 STUBS = """
 schema: 1

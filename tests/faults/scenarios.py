@@ -14,11 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import looks_cells
-import stub_cells
-from broken_disk import BrokenDisk
-from inline_executor import InlineExecutor
-
 from nin_bench import cli
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
@@ -38,9 +33,13 @@ from nin_bench.runner.run import run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions
 from nin_bench.runner.worker import run_cell, run_cell_task
 from nin_bench.training.trainer import Trainer
+from tests import looks_cells
+from tests.faults import stub_cells
+from tests.faults.broken_disk import BrokenDisk
+from tests.faults.inline_executor import InlineExecutor
 
 RUN = ["run", "--grid", "grid.yaml", "--device", "cpu", "--no-measure", "--data-dir", "."]
-STUB = CellTask(stub_cells.train, (*stub_cells.PRELOAD, "stub_cells"))
+STUB = CellTask(stub_cells.train, (*stub_cells.PRELOAD, "tests.faults.stub_cells"))
 
 
 def results_in(place: str) -> ResultsFolder:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from costs_fixture import CPU, cost_entry
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
@@ -12,6 +11,7 @@ from nin_bench.grid import Grid
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.record import make_record
+from tests.costs_fixture import CPU, cost_entry
 
 GRID = """\
 # Question: does a folder survive what is done to it?

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import Place
+
+from tests.faults.places import Place
 
 PLUGIN = '''
 import torch

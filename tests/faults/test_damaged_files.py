@@ -9,13 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from costs_fixture import cost_entry, write_costs
-from damage import CUTS, FLIPS, cuts, flips
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from scale import scaled
-from stubs import Stub, result_of
 
 from nin_bench import cli
 from nin_bench.data.sources import DATASETS, DEBIAN_FASHION_MNIST, data_root
@@ -26,6 +22,10 @@ from nin_bench.report.build import build_report
 from nin_bench.results import Record, ResolvedGrid, load_results
 from nin_bench.results.replays import ReplayedCell, Replays
 from nin_bench.results.schema import MAX_CLASSES, SCHEMA, Metrics
+from tests.costs_fixture import cost_entry, write_costs
+from tests.faults.damage import CUTS, FLIPS, cuts, flips
+from tests.faults.scale import scaled
+from tests.faults.stubs import Stub, result_of
 
 Count = Callable[[str, int], None]
 

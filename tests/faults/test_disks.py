@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 import torch
-from broken_disk import ERRORS
-from cells import repeated
-from places import ONE_NETWORK, STUBS, Place
-from processes import linux
-from scale import WHOLE, scaled
-from scenarios import results_in
-from warm import Warm, warm
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.grid import Grid
 from nin_bench.runner.record import make_record
+from tests.cells import repeated
+from tests.faults.broken_disk import ERRORS
+from tests.faults.places import ONE_NETWORK, STUBS, Place
+from tests.faults.scale import WHOLE, scaled
+from tests.faults.scenarios import results_in
+from tests.faults.warm import Warm, warm
+from tests.processes import linux
 
 pytestmark = linux
 

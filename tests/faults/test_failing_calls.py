@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import ONE_NETWORK, STUBS, Place
-from processes import linux
-from scale import scaled
-from warm import Warm, warm
+
+from tests.faults.places import ONE_NETWORK, STUBS, Place
+from tests.faults.scale import scaled
+from tests.faults.warm import Warm, warm
+from tests.processes import linux
 
 pytestmark = [
     linux,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import cuts, flips
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,8 +21,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from scale import WHOLE, scaled
-from stubs import Stub, result_of
 
 from nin_bench.doctor import examine
 from nin_bench.errors import ResultsError
@@ -31,6 +28,9 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results import load_results
 from nin_bench.results.folder_lock import lock_holder
 from nin_bench.results.predictions import pack_predictions
+from tests.faults.damage import cuts, flips
+from tests.faults.scale import WHOLE, scaled
+from tests.faults.stubs import Stub, result_of
 
 ROOT = Path(__file__).parents[2]
 CELLS = st.integers(0, 7)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scale import scaled
 
 from nin_bench.catalog import RegistryCatalog, check_models
 from nin_bench.errors import InputError
@@ -19,6 +18,7 @@ from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
 from nin_bench.grid.yaml_source import MAX_BYTES
 from nin_bench.results import ResolvedGrid
+from tests.faults.scale import scaled
 
 Count = Callable[[str, int], None]
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scale import WHOLE
-from stubs import Stub
 
 from nin_bench import cli
 from nin_bench.doctor import examine
 from nin_bench.files import DamagedFileError
+from tests.faults.scale import WHOLE
+from tests.faults.stubs import Stub
 
 Count = Callable[[str, int], None]
 Call = Callable[..., tuple[int, str]]

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import looks_cells
 import pytest
-from places import NETWORKS, STUBS, Place
-from processes import linux
-from scale import scaled
-from warm import Forked, Warm, warm
+
+from tests import looks_cells
+from tests.faults.places import NETWORKS, STUBS, Place
+from tests.faults.scale import scaled
+from tests.faults.warm import Forked, Warm, warm
+from tests.processes import linux
 
 pytestmark = linux
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import linux
-from scale import scaled
-from stubs import GRID
 
 from nin_bench.doctor import examine
 from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.schema import Epoch, Metrics
+from tests.faults.scale import scaled
+from tests.faults.stubs import GRID
+from tests.processes import linux
 
 Count = Callable[[str, int], None]
 

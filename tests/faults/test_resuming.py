@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import numpy as np
 import pytest
 import torch
-from cells import make_cell, repeated
-from scale import scaled
 from torch import nn
 
 from nin_bench.cell import Cell
@@ -20,6 +18,8 @@ from nin_bench.models.registry import About
 from nin_bench.results.schema import Epoch
 from nin_bench.runner.messages import CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.worker import run_cell
+from tests.cells import make_cell, repeated
+from tests.faults.scale import scaled
 
 SMALL = {"train_size": 60, "validation_size": 20}
 """Five steps an epoch in batches of 13, the last of 8."""

@@ -4,12 +4,12 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from places import ONE_NETWORK, STUBS, Place
-from processes import linux
-from scale import WHOLE, scaled
-from warm import Warm, warm
 
 from nin_bench.signals import STOP_SIGNALS
+from tests.faults.places import ONE_NETWORK, STUBS, Place
+from tests.faults.scale import WHOLE, scaled
+from tests.faults.warm import Warm, warm
+from tests.processes import linux
 
 pytestmark = linux
 
@@ -108,7 +108,13 @@ def test_a_second_signal_does_not_wait_for_a_worker_that_is_deaf(server, tmp_pat
 def test_a_worker_that_is_deaf_is_killed_in_the_end(server, tmp_path, faults):
     place = Place(tmp_path, STUBS)
     process = server.start(
-        "scenarios:run_command_signalled", str(place), "training", signal.SIGTERM, 1, True, log=place.log
+        "scenarios:run_command_signalled",
+        str(place),
+        "training",
+        signal.SIGTERM,
+        1,
+        True,
+        log=place.log,
     )
     assert process.wait() == 128 + signal.SIGTERM, place.printed()
     assert process.survivors() == set()

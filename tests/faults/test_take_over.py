@@ -5,13 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broken_disk import ERRORS
-from damage import cuts, flips
-from places import ONE_NETWORK, Place
-from processes import linux
-from scale import scaled
-from stubs import result_of
-from warm import Warm, warm
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.files import DamagedFileError
@@ -19,6 +12,13 @@ from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.predictions import check_predictions
 from nin_bench.results.sharing import OtherFolders
+from tests.faults.broken_disk import ERRORS
+from tests.faults.damage import cuts, flips
+from tests.faults.places import ONE_NETWORK, Place
+from tests.faults.scale import scaled
+from tests.faults.stubs import result_of
+from tests.faults.warm import Warm, warm
+from tests.processes import linux
 
 pytestmark = linux
 

@@ -8,8 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import stub_cells
-from places import STUBS
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
@@ -22,6 +20,8 @@ from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions
+from tests.faults import stub_cells
+from tests.faults.places import STUBS
 
 THREE = STUBS.replace("seeds: 2", "seeds: 1")
 

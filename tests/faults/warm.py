@@ -17,9 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from processes import members_of, still_running_after
-
-HERE = Path(__file__).parent
+from tests.processes import members_of, still_running_after
 
 
 class Forked:
@@ -51,7 +49,7 @@ class Warm:
     """The process that forks."""
 
     def __init__(self, preload: str = "") -> None:
-        path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent.parent), *sys.path])
+        path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
         self._process = subprocess.Popen(
             [sys.executable, __file__],
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "LD_PRELOAD": preload},
@@ -100,7 +98,7 @@ def warm(preload: str = "") -> Iterator[Warm]:
 
 
 def _serve() -> None:
-    for name in ("scenarios", "nin_bench.progress", "sklearn.datasets", "torch._dynamo"):
+    for name in ("tests.faults.scenarios", "nin_bench.progress", "sklearn.datasets", "torch._dynamo"):
         importlib.import_module(name)
     importlib.import_module("nin_bench.environment").describe_environment()
     for line in sys.stdin:
@@ -126,7 +124,7 @@ def _become(function: str, arguments: list[Any], log: str) -> None:
     status = 1
     try:
         module, _, name = function.partition(":")
-        getattr(importlib.import_module(module), name)(*arguments)
+        getattr(importlib.import_module(f"tests.faults.{module}"), name)(*arguments)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)

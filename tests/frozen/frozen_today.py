@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from frozen_values import FOLDER
 
 from nin_bench import cli
 from nin_bench.analysis.analysis import analyse
@@ -24,6 +23,7 @@ from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.models import list_models
 from nin_bench.results import load_results
+from tests.frozen.frozen_values import FOLDER
 
 ROOT = FOLDER.parents[1]
 RESULTS = ROOT / "results" / "reference"

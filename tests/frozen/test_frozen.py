@@ -2,9 +2,10 @@
 
 import json
 
-import frozen_today
 import pytest
-from frozen_values import FOLDER, Table, differences, flat, message, stored
+
+from tests.frozen import frozen_today
+from tests.frozen.frozen_values import FOLDER, Table, differences, flat, message, stored
 
 MALFORMED = json.loads((FOLDER / "malformed.json").read_text(encoding="utf-8"))
 TOLERANCE = 0.02

@@ -1,6 +1,6 @@
 """The comparison finds what moved, went or changed, and takes the table's word for what is explained there."""
 
-from frozen_values import Row, Table, differences, equal, flat, leaves, store, stored
+from tests.frozen.frozen_values import Row, Table, differences, equal, flat, leaves, store, stored
 
 FROZEN = {"variants/v1/n": 8, "variants/v1/p": 0.25, "metric": "speed"}
 

@@ -1,4 +1,4 @@
-"""Freeze what the code says today: `python tests/frozen/write.py NAME...`, with names or patterns of values/.
+"""Freeze what the code says today: `python -m tests.frozen.write NAME...`, with names or patterns of values/.
 
 Only for values that changed by definition, after the table says so; see README.md.
 """
@@ -9,8 +9,8 @@ import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
-import frozen_today
-from frozen_values import FOLDER, Table, flat, leaves, store
+from tests.frozen import frozen_today
+from tests.frozen.frozen_values import FOLDER, Table, flat, leaves, store
 
 MALFORMED = FOLDER / "malformed.json"
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import error_rates
 import pytest
+
+from tests import error_rates
 
 pytestmark = pytest.mark.long
 

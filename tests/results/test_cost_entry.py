@@ -2,13 +2,13 @@ import doctest
 from typing import Any
 
 import pytest
-from costs_fixture import cost_entry, layer, rounds, write_costs
 
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results import ResultsFolder
 from nin_bench.results import cost_entry as module
 from nin_bench.results.cost_entry import CostEntry, CostFile, Rounds
+from tests.costs_fixture import cost_entry, layer, rounds, write_costs
 
 MEASURED = [name for name, metric in METRICS.items() if metric.kind == "measured"]
 

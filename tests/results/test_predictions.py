@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cells import make_cell
 
 from nin_bench.files import DamagedFileError
 from nin_bench.results.predictions import check_predictions, pack_predictions, unpack_predictions
 from nin_bench.runner.record import make_record
+from tests.cells import make_cell
 
 
 def predictions(**changes: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import costs_fixture
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import FINAL_OUTCOMES, Record, ResolvedGrid, ResultsFolder, load_results
 from nin_bench.results.cost_entry import CostEntry
+from tests import costs_fixture
 
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
 GRID = {
@@ -104,7 +104,7 @@ def test_damaged_costs_are_left_out_by_reading_and_quarantined_by_writing(folder
 
 
 def test_predictions_come_back_and_can_be_dropped(folder):
-    said = {
+    said: dict[str, Any] = {
         "predicted": np.array([-1, 3], np.int16),
         "credit": np.array([0.0, 1.0], np.float32),
         "probability": np.array([0.1, 0.8], np.float32),

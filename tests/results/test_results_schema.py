@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import make_cell
 
 from nin_bench.files import DamagedFileError
 from nin_bench.results.artefact import Artefact
 from nin_bench.results.schema import OUTCOMES, Record, ResolvedGrid
 from nin_bench.results.studies import SearchConfig, StudySummary
+from tests.cells import make_cell
 
 SHIPPED = Path(__file__).parents[2] / "results" / "reference"
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}

@@ -3,13 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cells import make_cell
 
 from nin_bench.cell import Cell
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.sharing import OtherFolders, device_kind, differing_versions
 from nin_bench.runner.record import make_record
+from tests.cells import make_cell
 
 CELL = make_cell(hidden=16)
 PREDICTIONS: dict[str, Any] = {

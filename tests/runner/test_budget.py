@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from budget_fixture import end_at_first_checkpoint
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
@@ -14,6 +13,7 @@ from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.budget import stopped_at, work_ends_at
 from nin_bench.runner.run import RunSummary, measure_grid, run_grid
 from nin_bench.runner.session import RunOptions
+from tests.budget_fixture import end_at_first_checkpoint
 
 GRID = """
 schema: 1
@@ -103,7 +103,7 @@ def test_without_any_time_nothing_is_trained_or_measured(place):
     summary, ended = run(place, 0.0)
     assert summary == RunSummary(Counter({"missing": 3}), out_of_time=True)
     assert ended == ["report"]
-    measured = measure_grid(
-        *place, RunOptions(device="cpu", workers=1, ends_at=time.monotonic()), lambda event: None
-    )
+    grid, folder = place
+    options = RunOptions(device="cpu", workers=1, ends_at=time.monotonic())
+    measured = measure_grid(grid, folder, options, lambda event: None)
     assert (measured.num_left, [cost.entry for cost in measured.costs]) == (1, [None])

@@ -6,7 +6,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from cells import repeated
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
@@ -14,6 +13,7 @@ from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.runner.events import CellStarted, Event, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
+from tests.cells import repeated
 
 GRID = """
 schema: 1

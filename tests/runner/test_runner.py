@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from cells import repeated
-from costs_fixture import cost_entry, write_costs
 from PIL import Image
 
 from nin_bench.catalog import RegistryCatalog
@@ -23,6 +21,8 @@ from nin_bench.results.schema import Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
+from tests.cells import repeated
+from tests.costs_fixture import cost_entry, write_costs
 
 GRID = """
 schema: 1

@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import executor_tasks as tasks
 import pytest
 
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, LocalExecutor, Slot, Task
 from nin_bench.runner.scheduler import Call, Scheduler, describe_end
 from nin_bench.runner.session import PRELOAD
+from tests import executor_tasks as tasks
 
 
 class Jobs:

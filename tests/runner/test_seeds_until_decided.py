@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import looks_cells
 import pytest
-from looks_cells import GRID, LOOKS, NUM_TRAINED
 
 from nin_bench import cli
 from nin_bench.analysis.names import Names
@@ -24,6 +22,8 @@ from nin_bench.runner.active_cell import CellTask
 from nin_bench.runner.events import CellEnded, CellStarted, Event, LookTaken, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions
+from tests import looks_cells
+from tests.looks_cells import GRID, LOOKS, NUM_TRAINED
 
 
 class Bench:

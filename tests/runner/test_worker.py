@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cells import make_cell, repeated
 from pydantic import ValidationError
 
 from nin_bench.cell import Cell, DataSpec
@@ -24,6 +23,7 @@ from nin_bench.runner.messages import Assignment, CellMessage, CellReady, Checkp
 from nin_bench.runner.record import make_record
 from nin_bench.runner.worker import run_cell, run_cell_task
 from nin_bench.training.trainer import Step, Trainer
+from tests.cells import make_cell, repeated
 
 NUM_TEST = 359
 """Of the 1,797 digits; the other 1,438 are for training, 200 of them for validation unless told otherwise."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import optuna
 import pytest
-from search_grid_text import GRID
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.search.events import SearchEvent
 from nin_bench.search.run import SearchOptions, SearchSummary, search_grid
+from tests.search.search_grid_text import GRID
 
 
 @pytest.fixture(autouse=True)

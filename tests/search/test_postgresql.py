@@ -11,10 +11,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from search_grid_text import ONE
 
 from nin_bench.grid import Range, SearchSpec
 from nin_bench.search.samplers import distributions, make_sampler
+from tests.search.search_grid_text import ONE
 
 pytest.importorskip("psycopg", reason="needs PostgreSQL's driver: pip install 'nin-bench[postgresql]'")
 

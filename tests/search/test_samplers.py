@@ -2,10 +2,10 @@ import math
 
 import optuna
 import pytest
-from search_grid_text import ONE
 
 from nin_bench.grid import Choice, Range, SearchSpec
 from nin_bench.search.samplers import distributions, make_pruner, make_sampler
+from tests.search.search_grid_text import ONE
 
 LR = Range(name="lr", low=1e-3, high=1.0, log=True)
 SPACE = (

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-from processes import linux, members_of, still_running_after
-from search_grid_text import GRID, ONE
 
 from nin_bench import cli
 from nin_bench.grid import Grid
+from tests.processes import linux, members_of, still_running_after
+from tests.search.search_grid_text import GRID, ONE
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path("results/tiny/full")

@@ -13,7 +13,6 @@ from typing import Any
 
 import optuna
 import pytest
-from search_grid_text import GRID, ONE
 
 from nin_bench.data.sources import DEBIAN_FASHION_MNIST
 from nin_bench.errors import InputError, ResultsError
@@ -23,6 +22,7 @@ from nin_bench.results.studies import SearchConfig
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.events import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
 from nin_bench.search.storage import open_storage
+from tests.search.search_grid_text import GRID, ONE
 
 ENDLESS = ONE.replace("epochs: 2", "epochs: 100000")
 TWO_SEEDS = GRID.replace("  seeds: 1", "  seeds: 2")

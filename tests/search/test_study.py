@@ -6,13 +6,13 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState, create_trial
-from search_grid_text import GRID, ONE
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import ResultsError
 from nin_bench.results.studies import BestTrial, TrialRun
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.study import GRACE_SECONDS, Searcher, VariantStudy, draws_of
+from tests.search.search_grid_text import GRID, ONE
 
 QMC = ONE.replace("trials: 3", "trials: 5\n  sampler: qmc")
 TPE = QMC.replace("qmc", "tpe").replace("trials: 5", "trials: 14")

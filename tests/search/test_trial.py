@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from cells import repeated
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell, DataSpec, Recipe
@@ -17,6 +16,7 @@ from nin_bench.results.schema import Epoch
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.trial import WORST_LOSS, run_trial_task
+from tests.cells import repeated
 
 SLOT = Slot("cpu")
 NEVER_LEARNS = 1e-6

@@ -1,11 +1,11 @@
 """Quick simulations: a few settings of docs/statistics.md, and that they judge as the package does."""
 
-import error_rates
 import numpy as np
 import pytest
-from error_rates import Setting, fixed, looks
 
 from nin_bench.stats import is_heavy_tailed, paired_differences, paired_test
+from tests import error_rates
+from tests.error_rates import Setting, fixed, looks
 
 REPEATS = 2_000
 MOST = 5.0 + 3 * 0.49

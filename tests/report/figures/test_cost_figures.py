@@ -1,14 +1,14 @@
 import io
 
 import pytest
-from costs_fixture import CPU, around, cost_entry, layer, write_costs, write_showcase_costs
-from figure_words import words
 from matplotlib.image import imread
-from report_fixture import metrics, record, write_results, write_showcase
 
 from nin_bench.analysis.analysis import analyse
 from nin_bench.report.figures import figures_of
 from nin_bench.results import load_results
+from tests.costs_fixture import CPU, around, cost_entry, layer, write_costs, write_showcase_costs
+from tests.figure_words import words
+from tests.report_fixture import metrics, record, write_results, write_showcase
 
 LABELS = ["$\\frac{1}{0}$", "_hidden", "<script>alert(1)</script>", "w" * 500]
 

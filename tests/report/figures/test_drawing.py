@@ -2,7 +2,6 @@ import json
 import shutil
 
 import pytest
-from report_fixture import learning, metrics, record, write_results
 
 from nin_bench.analysis.analysis import analyse
 from nin_bench.report.figures import drawing, figures_of
@@ -10,6 +9,7 @@ from nin_bench.report.figures.drawing import Canvas, Mark, draw
 from nin_bench.report.figures.plot_style import grid_of_panels
 from nin_bench.report.figures.provenance import digest_in
 from nin_bench.results import load_results
+from tests.report_fixture import learning, metrics, record, write_results
 
 CLAIM = {
     "id": "better", "claim": "A is better.", "primary": True, "metric": "test_accuracy", "compare": ["a", "b"],

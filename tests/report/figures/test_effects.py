@@ -2,13 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from figure_words import words
-from report_fixture import metrics, record, write_results
 
 from nin_bench.analysis.analysis import Analysis, analyse
 from nin_bench.report.figures import figures_of
 from nin_bench.report.figures.effects import effect_rows
 from nin_bench.results import load_results
+from tests.figure_words import words
+from tests.report_fixture import metrics, record, write_results
 
 HIGH, LOW = [0.912, 0.914, 0.909, 0.915, 0.910] * 2, [0.890, 0.894, 0.885, 0.893, 0.888] * 2
 

@@ -1,14 +1,14 @@
 import matplotlib as mpl
 import pytest
-from costs_fixture import CPU, write_showcase_costs
-from figure_words import words
-from predictions_fixture import stored
-from report_fixture import COLLAPSED, RECIPE, learning, metrics, record, write_results, write_showcase
 
 from nin_bench.analysis.analysis import analyse
 from nin_bench.report.figures import figures_of
 from nin_bench.report.figures.plot_style import MAX_DRAWN, notable
 from nin_bench.results import load_results
+from tests.costs_fixture import CPU, write_showcase_costs
+from tests.figure_words import words
+from tests.predictions_fixture import stored
+from tests.report_fixture import COLLAPSED, RECIPE, learning, metrics, record, write_results, write_showcase
 
 ALWAYS = {"seeds", "accuracy_against_costs", "learning_curves", "training_loss", "escape"}
 

@@ -2,9 +2,6 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from costs_fixture import CPU, write_showcase_costs
-from report_fixture import write_showcase
-from search_fixture import write_search_showcase
 
 from nin_bench.analysis.analysis import analyse
 from nin_bench.analysis.search.analysis import analyse_search
@@ -13,6 +10,9 @@ from nin_bench.report.figures import figures_of, search_figures_of
 from nin_bench.report.figures.drawing import Canvas, Mark, draw
 from nin_bench.report.figures.plot_style import PALETTE, grid_of_panels
 from nin_bench.results import load_results
+from tests.costs_fixture import CPU, write_showcase_costs
+from tests.report_fixture import write_showcase
+from tests.search_fixture import write_search_showcase
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,13 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
-from figure_words import words
-from search_fixture import (
+
+from nin_bench.analysis.search.analysis import analyse_search
+from nin_bench.analysis.search.studies import read_search
+from nin_bench.report.figures import Drawing, search_figures_of
+from nin_bench.report.figures.plot_style import MAX_DRAWN
+from tests.figure_words import words
+from tests.search_fixture import (
     RATES,
     Made,
     failed,
@@ -17,11 +22,6 @@ from search_fixture import (
     write_search_showcase,
     write_two_parameters,
 )
-
-from nin_bench.analysis.search.analysis import analyse_search
-from nin_bench.analysis.search.studies import read_search
-from nin_bench.report.figures import Drawing, search_figures_of
-from nin_bench.report.figures.plot_style import MAX_DRAWN
 
 
 def draw(folder: Path) -> Mapping[str, Drawing]:
