@@ -38,6 +38,6 @@ def _top(x: np.ndarray, y: np.ndarray) -> float:
     curve = np.polynomial.Polynomial.fit(x - center, y, 2).convert()
     candidates = [x[0] - center, x[-1] - center]
     quadratic, linear = (curve.coef[power] if power < len(curve.coef) else 0.0 for power in (2, 1))
-    if quadratic < 0:
+    if -quadratic * (x[-1] - x[0]) ** 2 > 1e-9 * max(abs(y).max(), 1e-9):  # else it is straight, but for rounding
         candidates.append(float(np.clip(-linear / (2 * quadratic), *candidates)))
     return float(center + max(candidates, key=curve))

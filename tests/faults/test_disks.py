@@ -245,7 +245,7 @@ def test_a_file_that_may_not_grow_ends_the_run_and_with_space_the_same_command_g
     assert process.survivors() == set()
     assert server.run("scenarios:run_command_within", str(place), 0, log=place.log) == 0, place.printed()
     assert list(place.path.rglob("weights/*.pt"))
-    assert list(place.path.rglob("*.ckpt")) == []
+    assert list(place.path.rglob("checkpoints/*.ckpt")) == []
     faults("a file that may not grow", 1)
 
 

@@ -118,7 +118,7 @@ def test_networks_killed_at_any_time_go_on_where_they_were(server, tmp_path, fau
             place.check()
         assert place.table() == expected
         assert place.temporary_files() == set()
-        assert list(place.path.rglob("*.ckpt")) == []
+        assert list(place.path.rglob("checkpoints/*.ckpt")) == []
         resumed += steps_redone(place.path / "steps")
         if kills >= scaled(2, 40):
             break

@@ -70,14 +70,14 @@ def test_a_run_that_is_signalled_ends_in_order_and_the_next_one_goes_on(
     else:
         (outcome,) = [outcome for _, outcome, *_ in place.table()]
         assert outcome == "interrupted"
-        saved = list(place.path.rglob("*.ckpt"))
+        saved = list(place.path.rglob("checkpoints/*.ckpt"))
         assert saved or times == 2, "it stopped in order, so it saved what it had"
         # Whoever comes next says where it goes on.
         assert ("goes on after epoch" in finish(server, place)) == bool(saved)
     if phase in ("planning", "loading data", "writing the report"):
         finish(server, place)
     assert place.table() == expected[grid]
-    assert list(place.path.rglob("*.ckpt")) == []
+    assert list(place.path.rglob("checkpoints/*.ckpt")) == []
     faults(f"{number.name} while {phase}, {['once', 'twice'][times - 1]}", 1)
 
 

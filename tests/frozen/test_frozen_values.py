@@ -48,6 +48,6 @@ def test_items_are_named_by_their_ids_in_any_order_and_labels_are_left_to_people
 
 
 def test_what_is_stored_is_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("frozen_values.VALUES", tmp_path)
+    monkeypatch.setattr("tests.frozen.frozen_values.VALUES", tmp_path)
     store("some", dict(leaves({"b": {"x": [1, 2.5], "y": {"z": None}}, "a": "text"})))
     assert stored("some") == {"a": "text", "b/x": [1, 2.5], "b/y/z": None}

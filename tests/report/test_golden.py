@@ -5,6 +5,7 @@ After a change of wording, read the difference: WRITE_GOLDEN=1 python -m pytest 
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def compared(root: Path) -> Page:
         name: write_results(root / name, {"a": [record(metrics=metrics(score + seed / 100)) for seed in range(6)]})
         for name, score in (("before", 0.9), ("after", 0.8))
     }
-    return comparison_page(compare_results(*(load_results(folder) for folder in sides.values())))
+    found = compare_results(*(load_results(folder) for folder in sides.values()))
+    named = {"a": replace(found.a, path="before"), "b": replace(found.b, path="after")}
+    return comparison_page(found.model_copy(update=named))
 
 
 PAGES = {
