@@ -23,7 +23,7 @@ test-long: $(VENV)/installed-test
 test-gpu: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m gpu
 
-lint: $(VENV)/installed-lint
+lint: $(VENV)/installed-test $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -110,8 +110,10 @@ class VariantStudy:
     @property
     def standing(self) -> list[FrozenTrial | None]:
         """For each draw that is asked for, its last trial."""
+        return self._standing(self.trials)
+
+    def _standing(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial | None]:
         last: dict[int, FrozenTrial] = {}
-        trials = self.trials
         draws = draws_of(trials)
         for trial in trials:
             if trial.number in draws:
@@ -207,52 +209,56 @@ class VariantStudy:
     @property
     def ended(self) -> list[FrozenTrial]:
         """All trials that were begun and are over, those of draws that are no longer asked for among them."""
-        begun = (trial for trial in self.trials if self.space.keys() <= trial.params.keys())
+        return self._ended(self.trials)
+
+    def _ended(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        begun = (trial for trial in trials if self.space.keys() <= trial.params.keys())
         return [trial for trial in begun if trial.state in _STATES and "surplus" not in trial.user_attrs]
 
     def summary(self) -> StudySummary:
         """The trials that ended, of the draws that are asked for, and the best."""
-        draws = draws_of(self.trials)
-        trials = [trial for trial in self.ended if draws.get(trial.number, self.spec.trials) < self.spec.trials]
+        known = self.trials  # once, since other searches may end trials meanwhile
+        draws = draws_of(known)
+        trials = [one for one in self._ended(known) if draws.get(one.number, self.spec.trials) < self.spec.trials]
+        standing = self._standing(known)
         return StudySummary(
             variant_id=self.variant.variant_id,
             label=self.variant.label,
             study_name=self.name,
             trials=tuple(_summary_of(trial) for trial in trials),
-            best=self.best(),
-            chosen=self.chosen(),
+            best=self._best(standing),
+            chosen=self._chosen(standing),
         )
 
     def best(self) -> BestTrial | None:
         """The best of the trials that were asked for and trained to their end; None where there is none."""
-        if not (complete := self._complete()):
+        return self._best(self.standing)
+
+    def chosen(self) -> dict[str, Scalar] | None:
+        """The values to train with: of a grid of rates the top of their curve, else those of the best trial."""
+        return self._chosen(self.standing)
+
+    def _best(self, standing: Sequence[FrozenTrial | None]) -> BestTrial | None:
+        if not (complete := _in_state(standing, TrialState.COMPLETE)):
             return None
         best = max(complete, key=lambda trial: (self._goodness(trial), -trial.number))
         return BestTrial(number=best.number, params=best.params, value=best.value)
 
-    def chosen(self) -> dict[str, Scalar] | None:
-        """The values to train with: of a grid of rates the top of their curve, else those of the best trial."""
-        best, complete = self.best(), self._complete()
+    def _chosen(self, standing: Sequence[FrozenTrial | None]) -> dict[str, Scalar] | None:
+        best, complete = self._best(standing), _in_state(standing, TrialState.COMPLETE)
         if best is None:
             return None
         rates = self.space.get("lr") if self.spec.sampler == "grid" and len(self.space) == 1 else None
         if not isinstance(rates, FloatDistribution):
             return best.params
         # A trial that was pruned at chance level marks the cliff as well as one that was trained to its end.
-        pruned = [one for one in self._standing_in(TrialState.PRUNED) if _has_failed(one)]
+        pruned = [one for one in _in_state(standing, TrialState.PRUNED) if _has_failed(one)]
         rate = choose_rate(
             [trial.params["lr"] for trial in (*complete, *pruned)],
             [*(self._goodness(trial) for trial in complete), *[-math.inf] * len(pruned)],
             [*(_has_failed(trial) for trial in complete), *[True] * len(pruned)],
         )
         return {"lr": float(f"{rate:.3g}")}
-
-    def _complete(self) -> list[FrozenTrial]:
-        """The trials that were asked for and trained to their end, each draw's last."""
-        return self._standing_in(TrialState.COMPLETE)
-
-    def _standing_in(self, state: TrialState) -> list[FrozenTrial]:
-        return [last for last in self.standing if last is not None and last.state is state]
 
     def _goodness(self, trial: FrozenTrial) -> float:
         """Its value, turned so that higher is better."""
@@ -310,6 +316,10 @@ class VariantStudy:
         if self.spec.sampler != "grid":  # whose points depend on how many there are
             del spec["trials"]
         return {**spec, "seeds": list(self.seeds), "epochs": self.epochs}
+
+
+def _in_state(standing: Sequence[FrozenTrial | None], state: TrialState) -> list[FrozenTrial]:
+    return [last for last in standing if last is not None and last.state is state]
 
 
 def study_name(grid: Grid, variant: Variant) -> str:
