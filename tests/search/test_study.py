@@ -363,3 +363,21 @@ def test_somebody_else_s_study_under_the_same_name_is_refused(open_study, storag
     with pytest.raises(ResultsError, match="is there already, of another search"):
         open_study(GRID)
     assert len(theirs.trials) == 1
+
+
+def test_a_summary_is_of_one_moment_whatever_other_searches_end_meanwhile(open_study, monkeypatch):
+    """The better trial of another search ends between two looks at the storage."""
+    ours, theirs = open_study(), open_study(token="other")
+    complete(ours, value=0.5)
+    read = VariantStudy.trials.fget
+
+    def trials(study):
+        known = list(read(study))
+        if study is ours and len(known) == 1:
+            complete(theirs, value=0.9)
+        return known
+
+    monkeypatch.setattr(VariantStudy, "trials", property(trials))
+    summary = ours.summary()
+    assert summary.best.number in [trial.number for trial in summary.trials] == [0]
+    assert ours.summary().best.value == 0.9
