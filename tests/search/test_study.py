@@ -369,7 +369,7 @@ def test_a_summary_is_of_one_moment_whatever_other_searches_end_meanwhile(open_s
     """The better trial of another search ends between two looks at the storage."""
     ours, theirs = open_study(), open_study(token="other")
     complete(ours, value=0.5)
-    read = VariantStudy.trials.fget
+    read = vars(VariantStudy)["trials"].fget
 
     def trials(study):
         known = list(read(study))
