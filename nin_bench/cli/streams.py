@@ -37,9 +37,10 @@ def _dropping(descriptor: int, stream: TextIO | None) -> TextIO:
     if stream is not None:
         with suppress(OSError):
             stream.flush()
-    raw = io.BufferedWriter(_Dropping(descriptor, "w", closefd=False))
+    # No buffer: it refuses a signal handler that writes while it is being written to.
+    raw: Any = _Dropping(descriptor, "w", closefd=False)
     encoding = stream.encoding if stream else "utf-8"
-    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
+    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
 
 
 class _Dropping(io.FileIO):
