@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -46,8 +47,6 @@ _GATED: Mapping[Asked, tuple[str, ...]] = {
 }
 """The metrics that decide each: measured speeds, and memory as it is counted, which has no noise."""
 
-_VARIES = ("seconds", "_per_second", "memory_bytes", "joules")
-"""What no two runs repeat; all else that a record holds of a network does."""
 _COUNTS = ("num_params", "num_macs")
 _ACCURACY = METRICS["test_accuracy"]
 
@@ -177,12 +176,12 @@ def compare_results(a: Results, b: Results, fail_on: Sequence[Asked] = ()) -> Fo
     """
     pairs = _matched(a, b)
     known_a, known_b = Evidence.of(a), Evidence.of(b)
-    sides = [(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
+    sides = [_Pair(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
     matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
     return FolderComparison(
         a=_about(a),
         b=_about(b),
-        moves=[_move(before, after, ALPHA / len(sides)) for before, after in sides],
+        moves=[_move(pair, ALPHA / len(sides)) for pair in sides],
         only_in_a=[one.label for one in a.grid.variants if one.variant_id not in matched_a],
         only_in_b=[one.label for one in b.grid.variants if one.variant_id not in matched_b],
         settings=_settings(pairs),
@@ -255,88 +254,104 @@ def _first(cells: pd.DataFrame, name: str) -> int | None:
 _Test = PairedTest | UnpairedDifference | None
 
 
-def _test(a: _Side, b: _Side) -> _Test:
-    """B less A, over shared seeds where there are any; None where no test holds."""
-    if shared := sorted(set(a.networks) & set(b.networks)):
-        before, after = ([side.networks[seed] for seed in shared] for side in (a, b))
-        accuracies = [[network.accuracy for network in side] for side in (before, after)]
-        bad = [network.failed or network.lost_classes for network in (*before, *after)]
-        differences = np.subtract(accuracies[1], accuracies[0])
-        return paired_test(differences, heavy_tailed=is_heavy_tailed(accuracies, bad))
-    if not (a.networks and b.networks) or a.failed.count or b.failed.count:
-        return None  # Welch's test supposes that all networks learned
-    return unpaired_difference(b.accuracies, a.accuracies)
+@dataclass(frozen=True)
+class _Pair:
+    """A variant in A and in B; what is asked of both is computed once."""
+
+    a: _Side
+    b: _Side
+
+    @cached_property
+    def test(self) -> _Test:
+        """B less A, over shared seeds where there are any; None where no test holds."""
+        a, b = self.a, self.b
+        if shared := sorted(set(a.networks) & set(b.networks)):
+            before, after = ([side.networks[seed] for seed in shared] for side in (a, b))
+            accuracies = [[network.accuracy for network in side] for side in (before, after)]
+            bad = [network.failed or network.lost_classes for network in (*before, *after)]
+            differences = np.subtract(accuracies[1], accuracies[0])
+            return paired_test(differences, heavy_tailed=is_heavy_tailed(accuracies, bad))
+        if not (a.networks and b.networks) or a.failed.count or b.failed.count:
+            return None  # Welch's test supposes that all networks learned
+        return unpaired_difference(b.accuracies, a.accuracies)
+
+    def interval(self, level: float) -> Interval | None:
+        """Of the difference; None where nothing bounds it."""
+        found = None if self.test is None else self.test.interval(level)
+        return None if found == (-math.inf, math.inf) else found
+
+    @property
+    def estimate(self) -> float | None:
+        """Of the difference."""
+        return None if self.test is None else self.test.estimate
+
+    @cached_property
+    def shared(self) -> list[str]:
+        """Ids of the cells that ran to their end in both."""
+        return sorted(set(self.a.records) & set(self.b.records))
+
+    @cached_property
+    def num_equal(self) -> int:
+        """Those of them whose networks are the same, bit for bit."""
+        a, b = self.a.records, self.b.records
+        return sum(a[cell_id].lasting() == b[cell_id].lasting() for cell_id in self.shared)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether all networks are in both, bit for bit."""
+        return self.num_equal == len(self.a.records) == len(self.b.records) > 0
 
 
-def _move(a: _Side, b: _Side, level: float) -> Move:
-    test = _test(a, b)
-    shared, num_equal = _shared(a, b), _num_equal(a, b)
-    interval = None if test is None else test.interval(level)
-    if interval == (-math.inf, math.inf):
-        interval = None
+def _move(pair: _Pair, level: float) -> Move:
+    a, b, interval = pair.a, pair.b, pair.interval(level)
     return Move(
         label=b.label,
         label_before=a.label,
-        verdict="the same" if _is_same(a, b) else _verdict(interval),
+        verdict="the same" if pair.is_same else _verdict(interval),
         accuracy=(Spread.of(a.accuracies), Spread.of(b.accuracies)),
-        difference=None if test is None else test.estimate,
+        difference=pair.estimate,
         interval=interval,
         level=level,
-        n=test.n if isinstance(test, PairedTest) else len(a.networks) + len(b.networks),
-        paired=isinstance(test, PairedTest),
+        n=pair.test.n if isinstance(pair.test, PairedTest) else len(a.networks) + len(b.networks),
+        paired=isinstance(pair.test, PairedTest),
         failed=(a.failed, b.failed),
         failed_p=_fisher(a.failed, b.failed),
-        num_equal=num_equal,
-        num_shared=len(shared),
+        num_equal=pair.num_equal,
+        num_shared=len(pair.shared),
         counts={name: (a.counts[name], b.counts[name]) for name in _COUNTS},
         costs=_ratios(a.cost, b.cost),
     )
 
 
-def _gates(sides: Sequence[tuple[_Side, _Side]], fail_on: Sequence[Asked]) -> list[Gate]:
+def _gates(pairs: Sequence[_Pair], fail_on: Sequence[Asked]) -> list[Gate]:
     asked = [(one, metric) for one in ASKED if one in fail_on for metric in _GATED[one]]
-    num_tests = len(sides) * sum(not METRICS[metric].deterministic for _, metric in asked)
-    return [
-        _gate(before, after, one, metric, ALPHA / num_tests if num_tests else ALPHA)
-        for before, after in sides
-        for one, metric in asked
-    ]
+    num_tests = len(pairs) * sum(not METRICS[metric].deterministic for _, metric in asked)
+    level = ALPHA / num_tests if num_tests else ALPHA
+    return [_gate(pair, one, metric, level) for pair in pairs for one, metric in asked]
 
 
-def _gate(a: _Side, b: _Side, asked: Asked, metric: str, level: float) -> Gate:
+def _gate(pair: _Pair, asked: Asked, metric: str, level: float) -> Gate:
+    a, b = pair.a, pair.b
+    if metric == _ACCURACY.name and pair.is_same:
+        return Gate(b.label, asked, metric, "the same", 0.0, None, None)
+    at: float | None = level
+    neutral = 1.0
     if METRICS[metric].deterministic:
         counts = [side.cost.samples(metric) if side.cost else None for side in (a, b)]
-        ratio = counts[1][0] / counts[0][0] if all(counts) else None  # type: ignore[index]
-        interval = None if ratio is None else (ratio, ratio)
-        change, shown, at = ratio, None, None
+        change = counts[1][0] / counts[0][0] if all(counts) else None  # type: ignore[index]
+        bounds = None if change is None else (change, change)
+        shown, at = None, None
     elif metric == _ACCURACY.name:
-        test = _test(a, b)
-        change, interval = (None, None) if test is None else (test.estimate, test.interval(level))
-        shown, at = interval, level
+        change, bounds, neutral = pair.estimate, pair.interval(level), 0.0
+        shown = bounds
     else:
-        found = _ratio(a.cost, b.cost, metric, level)
-        change, interval = (None, None) if found is None else (found.estimate, found.interval)
-        shown, at = interval, level
-    if metric == _ACCURACY.name and _is_same(a, b):
-        return Gate(b.label, asked, metric, "the same", 0.0, None, None)
-    neutral = 0.0 if metric == _ACCURACY.name else 1.0
-    if interval is None or interval == (-math.inf, math.inf):
+        ratio = _ratio(a.cost, b.cost, metric, level)
+        change, bounds = (None, None) if ratio is None else (ratio.estimate, ratio.interval)
+        shown = bounds
+    if bounds is None:
         return Gate(b.label, asked, metric, "not known", change, None, at)
-    is_worse = interval[1] < neutral if METRICS[metric].higher_is_better else interval[0] > neutral
+    is_worse = bounds[1] < neutral if METRICS[metric].higher_is_better else bounds[0] > neutral
     return Gate(b.label, asked, metric, "worse" if is_worse else "not worse", change, shown, at)
-
-
-def _shared(a: _Side, b: _Side) -> list[str]:
-    return sorted(set(a.records) & set(b.records))
-
-
-def _num_equal(a: _Side, b: _Side) -> int:
-    return sum(_repeats(a.records[cell_id], b.records[cell_id]) for cell_id in _shared(a, b))
-
-
-def _is_same(a: _Side, b: _Side) -> bool:
-    """Whether all networks are in both, bit for bit."""
-    return _num_equal(a, b) == len(a.records) == len(b.records) > 0
 
 
 def _verdict(interval: Interval | None) -> str:
@@ -348,16 +363,6 @@ def _verdict(interval: Interval | None) -> str:
 def _fisher(a: Tally, b: Tally) -> float:
     table = np.array([[a.count, a.of - a.count], [b.count, b.of - b.count]])
     return float(stats.fisher_exact(table).pvalue)
-
-
-def _repeats(a: Record, b: Record) -> bool:
-    """Whether two records are of the same network, bit for bit."""
-    networks = [[_lasting(dict(values)) for values in (record.metrics, *record.history)] for record in (a, b)]
-    return networks[0] == networks[1]
-
-
-def _lasting(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if not any(part in name for part in _VARIES)}
 
 
 def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:

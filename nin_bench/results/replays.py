@@ -15,9 +15,6 @@ On another kind of processor or with other versions roundings differ, and a trai
 another path. It is wider than the spread over seeds of a network that trains well, and narrower than a failure.
 """
 
-_VARYING = ("seconds", "per_second", "memory_bytes", "joules")
-"""How the names of what no two trainings repeat end."""
-
 _DECIDES_BITS = ("processor", "software", "variables", "device", "torch")
 """What of an environment has to be equal for two trainings to come to the same bits."""
 
@@ -115,19 +112,11 @@ def _is_near(recorded: Record, again: Record) -> bool:
 
 
 def _differences(recorded: Record, again: Record) -> Iterator[Difference]:
-    before, after = _flat(recorded), _flat(again)
-    for what in [*before, *(key for key in after if key not in before)]:
+    before, after = recorded.lasting(), again.lasting()
+    for what in before | after:
         if before.get(what) != after.get(what):
-            yield Difference(what=what, recorded=before.get(what), again=after.get(what))
+            yield Difference(what=what, recorded=_plain(before.get(what)), again=_plain(after.get(what)))
 
 
-def _flat(record: Record) -> dict[str, Any]:
-    """What a training can repeat of a record, by its place; what neither has is left out."""
-    found: dict[str, Any] = {"outcome": record.outcome}
-    rows = {"metrics": record.metrics.model_dump()}
-    rows |= {f"history.{number}": row.model_dump() for number, row in enumerate(record.history, start=1)}
-    for place, row in rows.items():
-        for name, value in row.items():
-            if value is not None and not name.endswith(_VARYING):
-                found[f"{place}.{name}"] = value if isinstance(value, int | float | str) else repr(value)
-    return found
+def _plain(value: Any) -> float | str | bool | None:
+    return value if value is None or isinstance(value, int | float | str) else repr(value)

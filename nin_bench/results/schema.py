@@ -133,6 +133,10 @@ class Epoch(Part):
         return {name: value for name, value in self.__dict__.items() if value is not None}
 
 
+_VARYING = ("seconds", "per_second", "memory_bytes", "joules")
+"""How the names of what no two trainings of a cell repeat end."""
+
+
 class Attempt(Part):
     """One attempt at a cell."""
 
@@ -185,6 +189,20 @@ class Record(Artefact):
         """
         if self.cell_id != cell_id:
             raise DamagedFileError(f"is the record of another cell, {self.cell_id!r}")
+
+    def lasting(self) -> dict[str, Any]:
+        """What another training of the cell repeats: outcome, metrics and history, by their place.
+
+        Times, rates per second, memory and energy are left out, and so is what is not known.
+        """
+        rows: dict[str, Part] = {"metrics": self.metrics}
+        rows |= {f"history.{row.epoch}": row for row in self.history}
+        return {"outcome": self.outcome} | {
+            f"{place}.{name}": value
+            for place, row in rows.items()
+            for name, value in dict(row).items()
+            if value is not None and not name.endswith(_VARYING)
+        }
 
     def is_of(self, planned: Cell) -> bool:
         """Whether this record, under the id of `planned`, is of that cell; no if a default has changed since.

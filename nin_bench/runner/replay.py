@@ -9,14 +9,14 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, some_of
-from nin_bench.executors import Ended, LocalExecutor, Slot, Task, claimed_cores
+from nin_bench.executors import Ended, LocalExecutor, Task, claimed_cores
 from nin_bench.models.code import code_digest
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.replays import ReplayedCell, Replays, compare_replay
 from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellResult
 from nin_bench.runner.record import now
-from nin_bench.runner.scheduler import Scheduler, describe_end
+from nin_bench.runner.scheduler import Call, Scheduler, describe_end
 from nin_bench.runner.session import PRELOAD, choose_slots, stop_on_signals
 from nin_bench.runner.worker import run_cell_task
 
@@ -34,9 +34,9 @@ class ReplaySummary:
     """The signal that ended it early."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Replay:
-    """A job: one recorded cell, trained again."""
+    """One recorded cell, trained again."""
 
     record: Record
     cell: Cell
@@ -45,39 +45,32 @@ class _Replay:
     timeout_seconds: float | None
     on_end: Callable[[ReplayedCell], None]
 
-    @property
-    def key(self) -> str:
-        return self.record.cell_id
+    def job(self) -> Call:
+        return Call(self.record.cell_id, self._task, self._ended)
 
-    def task(self) -> Task:
+    def _task(self) -> Task:
         assignment = Assignment(self.cell, self.data_dir, describe_environment(), KEEP_NOTHING, ())
-        return Task(self.key, run_cell_task, (assignment,), self.timeout_seconds)
+        return Task(self.record.cell_id, run_cell_task, (assignment,), self.timeout_seconds)
 
-    def on_started(self, slot: Slot) -> None:
-        """Nothing follows."""
-
-    def on_message(self, content: object) -> None:
-        """Nothing follows."""
-
-    def on_ended(self, end: Ended, *, may_retry: bool) -> None:
+    def _ended(self, end: Ended) -> None:
         result = end.result
         stopped = isinstance(result, CellResult) and result.record.outcome == "interrupted"
         if end.how != "killed" and not stopped:
             self.on_end(self._replayed(end))
 
     def _replayed(self, end: Ended) -> ReplayedCell:
-        result = end.result
+        result, record = end.result, self.record
         if end.how != "returned" or not isinstance(result, CellResult):
             error = str(result) if end.how == "returned" else describe_end(end, self.timeout_seconds)[1]
         elif result.record.outcome not in REPLAYED:
             error = f"{result.record.outcome}: {result.record.attempts[-1].error}"
         else:
-            predictions = self.folder.read_predictions(self.key) if self.record.outcome == "trained" else None
-            return compare_replay(self.record, result.record, predictions, result.predictions, now())
+            known = self.folder.read_predictions(record.cell_id) if record.outcome == "trained" else None
+            return compare_replay(record, result.record, known, result.predictions, now())
         return ReplayedCell(
-            cell_id=self.record.cell_id,
-            label=self.record.label,
-            seed=self.record.cell.seed,
+            cell_id=record.cell_id,
+            label=record.label,
+            seed=record.cell.seed,
             replayed_at=now(),
             expected="equal bits",
             repeated=False,
@@ -122,7 +115,7 @@ def replay_cells(
             on_end(cell)
 
         waiting = [
-            _Replay(record, cell, folder, data_dir, timeout_seconds, keep)
+            _Replay(record, cell, folder, data_dir, timeout_seconds, keep).job()
             for record, cell in zip(records, cells, strict=True)
         ]
         executor = LocalExecutor(slots, PRELOAD)

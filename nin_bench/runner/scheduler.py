@@ -82,6 +82,8 @@ class Call:
 
     key: str
     make_task: Callable[[], Task]
+    then: Callable[[Ended], None] = lambda end: None
+    """Receives the end."""
     end: Ended | None = None
 
     def task(self) -> Task:
@@ -97,6 +99,7 @@ class Call:
     def on_ended(self, end: Ended, *, may_retry: bool) -> None:
         """Keep the end."""
         self.end = end
+        self.then(end)
 
 
 def describe_end(end: Ended, timeout_seconds: float | None) -> tuple[str, str]:
