@@ -116,13 +116,13 @@ def load_plan(
     """
     check_models(grid, data_dir)
     check_same_grid(grid, folder)
-    if grid.until_decided is None:
-        return plan_cells(grid, folder, fresh=fresh, code=code, shared=shared, shorter=shorter)
-    resolved = grid.resolved("cpu")
-    if stored := folder.find_grid():
-        taken = () if drops_looks(grid, fresh=fresh) else stored.looks
-        kept = {"looks": taken, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
-        resolved = resolved.model_copy(update=kept)
-        check_looks(resolved)
-    looks = seeds_until_decided(resolved)
+    looks = None
+    if grid.until_decided is not None:
+        resolved = grid.resolved("cpu")
+        if stored := folder.find_grid():
+            taken = () if drops_looks(grid, fresh=fresh) else stored.looks
+            kept = {"looks": taken, "lock": stored.lock, "earlier_locks": stored.earlier_locks}
+            resolved = resolved.model_copy(update=kept)
+            check_looks(resolved)
+        looks = seeds_until_decided(resolved)
     return plan_cells(grid, folder, fresh=fresh, looks=looks, code=code, shared=shared, shorter=shorter)

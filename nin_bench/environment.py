@@ -63,6 +63,11 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def environment_of(device: str) -> dict[str, Any]:
+    """`describe_environment` with a device of this machine, as `device_name` tells it."""
+    return {**describe_environment(), "device": device_name(device)}
+
+
 def describe_torch(device: str) -> dict[str, Any]:
     """PyTorch's settings in this process that can change the bits of a result, as a record keeps them.
 

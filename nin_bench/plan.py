@@ -16,6 +16,7 @@ from nin_bench.looks import SeedsUntilDecided
 from nin_bench.more_epochs import KeptState, ShorterCells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.former import FormerCell, describe_former
 from nin_bench.results.sharing import OtherFolders, SharedRecord, device_kind, differing_versions
 
 State = Literal["missing", "done", "reuse", "again", "continue", "retry", "outdated"]
@@ -230,6 +231,25 @@ def sharing_notes(planned: Iterable[PlannedCell], environment: Mapping[str, Any]
         f"{count} {'cell is' if count == 1 else 'cells are'} taken over from {source}"
         + (f", trained with {some_of(list(versions[source]))}" if versions[source] else "")
         for source, count in counts.items()
+    ]
+
+
+def plan_notes(
+    planned: Sequence[PlannedCell], environment: Mapping[str, Any], former: Sequence[FormerCell]
+) -> list[str]:
+    """What a person should know of a grid's cells before they are trained, a sentence each.
+
+    Args:
+        planned: the cells.
+        environment: this machine's, as `environment_of` tells it.
+        former: cells that are no longer in the grid.
+    """
+    left_out = describe_former(former)
+    return [
+        *sharing_notes(planned, environment),
+        *outdated_notes(planned),
+        *more_epochs_notes(planned),
+        *([left_out] if left_out else []),
     ]
 
 

@@ -18,9 +18,10 @@ from nin_bench import __version__
 from nin_bench.cli.init import init
 from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
+from nin_bench.cli.plan import plan
 from nin_bench.cli.replay import replay
 from nin_bench.cli.results import doctor, report, status
-from nin_bench.cli.run import plan, run
+from nin_bench.cli.run import run
 from nin_bench.cli.search import search
 from nin_bench.cli.streams import keep_streams
 from nin_bench.errors import MultipleInputError, NinBenchError, printable

@@ -16,6 +16,11 @@ class Slot:
     node: str = ""
     """The machine that it belongs to, where an executor has several."""
 
+    @property
+    def device_kind(self) -> str:
+        """`cpu`, `cuda`, ...: the device without its number."""
+        return self.device.partition(":")[0]
+
 
 class Channel(Protocol):
     """A worker's connection to whoever runs its executor."""

@@ -181,6 +181,11 @@ class Grid:
         )
 
     @property
+    def cell_ids(self) -> set[str]:
+        """Ids of all cells, whether they are selected or not."""
+        return {cell.cell_id for cell in self.cells}
+
+    @property
     def search_seeds(self) -> tuple[int, ...]:
         """The seeds of a search, none of them among the run's."""
         return search_seeds(self.search.seeds, self.seeds) if self.search else ()

@@ -10,7 +10,7 @@ from nin_bench.analysis.lock import lock_notes
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.environment import describe_environment
+from nin_bench.environment import environment_of
 from nin_bench.estimates import estimate_run
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
@@ -21,14 +21,12 @@ from nin_bench.plan import (
     Shared,
     drops_looks,
     estimate_cells,
-    more_epochs_notes,
-    outdated_notes,
     plan_cells,
-    sharing_notes,
+    plan_notes,
 )
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.results.former import describe_former, former_cells
+from nin_bench.results.former import former_cells
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
@@ -119,13 +117,11 @@ def run_grid(
             if (told := folder.read_record_or_quarantine(cell.cell_id)[1]) is not None
         ]
         needed = seeds_until_decided(folder.read_grid())
-        kind = session.slots[0].device.partition(":")[0]
-        shared = Shared(OtherFolders.under(options.other_roots, folder), kind) if options.reuse else None
-        here = {**describe_environment(), "device": session.machine["device"]}
-        in_grid = {cell.cell_id for cell in grid.cells}
-        plan = partial(
-            plan_cells, folder=folder, looks=needed, code=code, shorter=ShorterCells(folder, in_grid, here)
-        )
+        slot, others = session.slots[0], OtherFolders.under(options.other_roots, folder)
+        shared = Shared(others, slot.device_kind) if options.reuse else None
+        here = environment_of(slot.device)
+        shorter = ShorterCells(folder, grid.cell_ids, here)
+        plan = partial(plan_cells, folder=folder, looks=needed, code=code, shorter=shorter)
         planned = plan(grid, fresh=options.fresh, shared=shared)
 
         def plan_without(cells: Sequence[Cell]) -> list[PlannedCell]:
@@ -135,10 +131,7 @@ def run_grid(
         notes += [
             *about_lock,
             *failed,
-            *sharing_notes(planned, here),
-            *outdated_notes(planned),
-            *more_epochs_notes(planned),
-            *filter(None, [describe_former(former_cells(folder, in_grid, grid.variants))]),
+            *plan_notes(planned, here, former_cells(folder, grid.cell_ids, grid.variants)),
         ]
         if options.keep_weights and (told := _without_weights(planned, folder)):
             notes.append(told)

@@ -135,7 +135,7 @@ def open_session(
         )
         stored = folder.find_grid()
         code = {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}
-        resolved = grid.resolved(slots[0].device.partition(":")[0], session.machine)
+        resolved = grid.resolved(slots[0].device_kind, session.machine)
         looks = stored.looks if stored and keep_looks else ()
         resolved = resolved.model_copy(update={"looks": looks, "code": code})
         others = OtherFolders.under(options.other_roots, folder)
