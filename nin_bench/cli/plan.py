@@ -145,7 +145,7 @@ def make_plan(
         num_workers=len(slots),
         former=former,
         notes=plan_notes(cells, here, former),
-        hypotheses=_power(grid, folder, pilot, machine["device"], data_dir),
+        hypotheses=_power(grid, folder, pilot, slots[0].device, data_dir),
         warnings=[*lock_notes(grid, folder), *plan_warnings(grid, cells, machine, len(slots), data_dir)],
     )
 
