@@ -19,8 +19,10 @@ def init(
     ],
 ) -> None:
     """Write a small grid with comments, to start from; it runs as it is."""
+    from nin_bench.grid.file import FOLDER_NAME
+
     path = name if name.suffix == ".yaml" else name.with_name(f"{name.name}.yaml")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", path.stem):
+    if not re.fullmatch(FOLDER_NAME, path.stem):
         raise InputError(f"{path.stem!r} names no grid; use small letters, digits, - and _, as in my-grid")
     template = resources.files("nin_bench") / "cli" / "grid_template.yaml"
     text = template.read_text("utf-8").replace("my_grid.yaml", path.as_posix()).replace("my_grid", path.stem)

@@ -27,7 +27,9 @@ from nin_bench.results.cost_entry import Kind
 
 SCHEMA = 1
 
-FolderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+FOLDER_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""A name of a grid or a profile, which name folders."""
+FolderName = Annotated[str, Field(pattern=FOLDER_NAME)]
 
 if TYPE_CHECKING:
     MetricName = str

@@ -10,7 +10,7 @@ from nin_bench.errors import printable
 from nin_bench.report.blocks import Page, Paragraph, Strong, Table
 from nin_bench.report.build import build_report
 from nin_bench.report.html import render_html
-from tests.browser import chromium, opened
+from tests.browser import opened
 from tests.costs_fixture import CPU, write_showcase_costs
 from tests.report_fixture import learning, metrics, record, write_results, write_showcase
 
@@ -37,12 +37,6 @@ CLAIMS = [
     claim("a-tenth", "num_params", "nin pointwise=2 head=gap", "alexnet", expect="less", margin=None, factor=10),
     claim("more-macs", "num_macs", "nin pointwise=2 head=gap", "alexnet", margin=0),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

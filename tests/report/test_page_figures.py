@@ -3,17 +3,11 @@
 import pytest
 
 from nin_bench.report.build import build_report
-from tests.browser import chromium, opened
+from tests.browser import opened
 from tests.costs_fixture import CPU, write_showcase_costs
 from tests.report_fixture import write_showcase
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
