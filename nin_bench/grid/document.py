@@ -1,6 +1,7 @@
 """From a grid's file to one document: its profile laid over it, beside what the user sets."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from nin_bench.errors import InputError, shown, unknown_name
 from nin_bench.grid.file import SCHEMA
 from nin_bench.grid.yaml_source import MAX_BYTES, Node, parse_yaml
+from nin_bench.models.registry import own_file
 
 
 def read_text(path: Path) -> str:
@@ -77,6 +79,25 @@ def read_overrides(texts: Sequence[str]) -> Node:
         node = replace(parse_yaml(value, source), path=field)
         merged = merged.merged(replace(node, value={part: replace(node, value={name: node})}))
     return merged
+
+
+def trials_override(count: int) -> Node:
+    """`--trials`, as a document to lay over a grid."""
+    node = Node(count, f"--trials {count}", 1, 1)
+    return replace(node, value={"search": replace(node, value={"trials": node})})
+
+
+def check_models_from(root: Node, path: Path) -> None:
+    """Refuse a grid whose `models_from` names another file than the one that the command was given."""
+    if not isinstance(root.value.get("models_from"), Node) or not isinstance(root.at("models_from").value, str):
+        return  # refused later, if it is wrong
+    wanted = path.parent / root.at("models_from").value
+    own = own_file()
+    if own is None or own != wanted.resolve():
+        raise root.at("models_from").error(
+            f"the grid needs the models of {wanted}, and runs no code itself; if you trust that file, add "
+            f"--models {shlex.quote(str(wanted))}"
+        )
 
 
 def header_comment(text: str, title: str) -> str:

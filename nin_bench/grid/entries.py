@@ -226,6 +226,8 @@ class ModelEntry(WithArguments):
     """The variants' name for people: `NiN-{pointwise}, lr {recipe.lr}` is filled from each variant's fields."""
     recipe: RecipeAxes = RecipeAxes()
     """Goes over the grid's."""
+    data: DataAxes = DataAxes()
+    """Goes over the grid's."""
     match: MatchEntry | None = None
     """What the width is found by, where it is not given."""
 
@@ -236,3 +238,38 @@ class ModelEntry(WithArguments):
             problems.append((("width", AT_NAME), "given, and found by match as well; leave one of the two out"))
         refuse(problems)
         return self
+
+
+class Changes(WithArguments):
+    """What an ablation changes of its baseline: each value by itself, those of a list in turn."""
+
+    recipe: RecipeAxes = RecipeAxes()
+    """Fields of the recipe."""
+    data: DataAxes = DataAxes()
+    """Fields of the data."""
+
+
+class AblateEntry(Section):
+    """A baseline, and one variant for each change to it: as many entries of `models`."""
+
+    of: ModelEntry | None = None
+    """The baseline: an entry as of `models`, without a list."""
+    change: Changes = Changes()
+    """Arguments of the model, and fields of recipe and data: each value makes a variant."""
+    pairs: bool = False
+    """Whether any two changes of different fields make one, too."""
+
+    @model_validator(mode="after")
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        if self.of is not None:
+            wrong_changes = _wrong_arguments(info.context, self.of.name, ("of",), self.change.arguments)
+            refuse([*self._lists(self.of), *((("change", *loc), message) for loc, message in wrong_changes)])
+        return self
+
+    def _lists(self, of: ModelEntry) -> Iterator[tuple[Loc, str]]:
+        given: list[tuple[Loc, Any]] = [((key,), value) for key, value in of.arguments.items()]
+        for section, axes in (("recipe", of.recipe), ("data", of.data)):
+            given += [((section, key), getattr(axes, key)) for key in axes.model_fields_set]
+        for loc, value in given:
+            if isinstance(value, list):
+                yield ("of", *loc), "a list, and a baseline is one variant; give one value, the others in change"

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AliasChoices, ConfigDict, Discriminator, Fi
 from nin_bench.cell import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from nin_bench.errors import shown
 from nin_bench.grid.entries import (
+    AblateEntry,
     Argument,
     CellPattern,
     DataAxes,
@@ -291,6 +292,8 @@ class GridBody(Section):
     """How many seeds, counted from 0; a list of them; or as many as it takes: {until: decided, at_most: 24}."""
     models: Annotated[list[ModelEntry], Field(min_length=1)] = []
     """What is compared; a list in place of a value is an axis."""
+    ablate: AblateEntry | None = None
+    """A baseline, and a variant for each change to it; they stand before those of `models`."""
     exclude: list[CellPattern] = []
     """Every cell that matches one of these is left out, before combinations are checked."""
     baseline: Pattern | None = None
@@ -340,9 +343,7 @@ class GridFile(GridBody):
     name: FolderName
     """Names the results folder."""
     data: DataAxes
-    models: Annotated[list[ModelEntry], Field(min_length=1)]
     models_from: str | None = None
-    """The Python file that registers some of the models. It only says what is needed: a grid runs no code, and the
-    file is given to a command as --models."""
+    """The Python file that registers some of the models; a grid runs no code, so commands take it as --models."""
     profiles: dict[ProfileName, GridBody] = {}
     """By name, what is laid over the grid."""

@@ -3,27 +3,34 @@
 A list in place of a value is an axis; the grid is the product of its axes, less what `exclude` matches.
 """
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
+from nin_bench.grid.ablation import ablated
 from nin_bench.grid.claims import resolve_hypothesis, resolve_reference
-from nin_bench.grid.document import header_comment, read_document, read_overrides, read_text, with_profile
-from nin_bench.grid.entries import Catalog
+from nin_bench.grid.document import (
+    check_models_from,
+    header_comment,
+    read_document,
+    read_overrides,
+    read_text,
+    trials_override,
+    with_profile,
+)
+from nin_bench.grid.entries import Catalog, ModelEntry
 from nin_bench.grid.file import Assumption, GridFile, UntilEntry
 from nin_bench.grid.match import find_widths, same_networks
 from nin_bench.grid.patterns import Exclusion, PatternIndex
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, search_seeds
-from nin_bench.grid.variants import Entry, Variant, check_distinct, drafts, options
+from nin_bench.grid.variants import Entry, Option, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
-from nin_bench.models.registry import own_file
 from nin_bench.results.artefact import Machine
 from nin_bench.results.schema import (
     Hypothesis,
@@ -120,15 +127,20 @@ class Grid:
         chosen, root = with_profile(read_document(text, str(path)), profile, has_accelerator)
         over = read_overrides(overrides)
         if trials is not None and "search" in root.value:
-            root = root.merged(_trials(trials))
-        _check_models_from(root, path)
-        file = validated(GridFile, root.merged(over), catalog)
-        data, recipe = root.section("data").merged(over.section("data")), root.section("recipe")
-        recipe_over = over.section("recipe")
+            root = root.merged(trials_override(trials))
+        check_models_from(root, path)
+        whole = root.merged(over)
+        file = validated(GridFile, whole, catalog)
+        data, recipe, recipe_over = whole.section("data"), root.section("recipe"), over.section("recipe")
         planned = _planned(file.seeds)
         entries = [
-            Entry(entry, node, data, recipe.merged(node.section("recipe")).merged(recipe_over))
-            for entry, node in zip(file.models, root.at("models").value, strict=True)
+            Entry(
+                entry,
+                node,
+                data.merged(node.section("data")).merged(over.section("data")) if "data" in node.value else data,
+                recipe.merged(node.section("recipe")).merged(recipe_over),
+            )
+            for entry, node in _entries(file, whole)
         ]
         _check_size(entries, len(planned), root, allow_many=allow_many)
         until = _until_decided(file, root) if isinstance(file.seeds, UntilEntry) else None
@@ -144,7 +156,7 @@ class Grid:
         refusals = Refusals()
         baseline, hypotheses, references, search = None, [], [], None
         with refusals.gather():
-            baseline = index.the_one(file.baseline, root.at("baseline")).label if file.baseline else None
+            baseline = _baseline(file, root, index)
         for number, hypothesis in enumerate(file.hypotheses):
             with refusals.gather():
                 hypotheses.append(resolve_hypothesis(hypothesis, root.at("hypotheses", number), index))
@@ -224,30 +236,11 @@ class Grid:
         )
 
 
-def _trials(count: int) -> Node:
-    """`--trials`, as a document to lay over a grid."""
-    node = Node(count, f"--trials {count}", 1, 1)
-    return replace(node, value={"search": replace(node, value={"trials": node})})
-
-
 def _planned(seeds: int | list[int] | UntilEntry) -> Sequence[int]:
     """The seeds; a range where they are counted, since that count may be found too large yet."""
     if isinstance(seeds, list):
         return seeds
     return range(seeds.at_most if isinstance(seeds, UntilEntry) else seeds)
-
-
-def _check_models_from(root: Node, path: Path) -> None:
-    """Refuse a grid whose `models_from` names another file than the one that the command was given."""
-    if not isinstance(root.value.get("models_from"), Node) or not isinstance(root.at("models_from").value, str):
-        return  # refused later, if it is wrong
-    wanted = path.parent / root.at("models_from").value
-    own = own_file()
-    if own is None or own != wanted.resolve():
-        raise root.at("models_from").error(
-            f"the grid needs the models of {wanted}, and runs no code itself; if you trust that file, add "
-            f"--models {shlex.quote(str(wanted))}"
-        )
 
 
 def _until_decided(file: GridFile, root: Node) -> UntilDecided:
@@ -261,6 +254,26 @@ def _until_decided(file: GridFile, root: Node) -> UntilDecided:
         )
     at_most = file.seeds.at_most
     return UntilDecided(at_most=at_most, looks=tuple(look.n for look in looks(at_most)))
+
+
+def _entries(file: GridFile, root: Node) -> Iterator[tuple[ModelEntry, Node]]:
+    """The entries that `ablate` stands for, then those of `models`, each with its node."""
+    if not file.models and not file.ablate:
+        raise root.error("lacks 'models'; add it, or ablate")
+    if file.ablate:
+        yield from ablated(file.ablate, root.at("ablate"), root, MOST_CELLS)
+    if file.models:
+        yield from zip(file.models, root.at("models").value, strict=True)
+
+
+def _baseline(file: GridFile, root: Node, index: PatternIndex) -> str | None:
+    """The label of the variant that the grid names or, without a name, of the one that `ablate` starts from."""
+    if file.baseline:
+        return index.the_one(file.baseline, root.at("baseline")).label
+    if file.ablate is None:
+        return None
+    own = [one.label for one in index.variants if one.entry is root.at("ablate", "of")]
+    return own[0] if len(own) == 1 else None
 
 
 def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_many: bool) -> None:
@@ -285,11 +298,12 @@ def _expand(
     Raises:
         InputError: a combination of values that is not excluded, a label or a match is wrong.
     """
-    data = entries[0].data
-    if "name" not in data.value:
-        raise data.error("lacks 'name'; add it")
-    sets = options("data", data, DataSpec, catalog.resolve_data)
-    every = [draft for entry in entries for draft in drafts(entry, sets, catalog)]
+    sets: dict[int, list[Option[DataSpec]]] = {}
+    for data in {id(entry.data): entry.data for entry in entries}.values():
+        if "name" not in data.value:
+            raise data.error("lacks 'name'; add it")
+        sets[id(data)] = options("data", data, DataSpec, catalog.resolve_data)
+    every = [draft for entry in entries for draft in drafts(entry, sets[id(entry.data)], catalog)]
     left = exclusion.seeds_left([draft.variant for draft in every])
     kept = [draft for draft, seeds in zip(every, left, strict=True) if seeds]
     refusals = Refusals()

@@ -19,6 +19,7 @@ AT_NAME = "[key]"
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _WHAT = {"GridFile": "a grid", "GridBody": "a profile", "ModelEntry": "a model", "MatchEntry": "a match"} | {
+    "AblateEntry": "an ablation", "Changes": "a change",
     "Pattern": "a pattern", "CellPattern": "a pattern", "RangeEntry": "a range or a list of choices",
 }  # fmt: skip
 _KINDS = {

@@ -14,7 +14,8 @@ _NAMES = {
     "DataSpecAxes": "data", "RecipeAxes": "recipe", "ModelEntry": "model", "Pattern": "pattern",
     "CellPattern": "exclusion", "HypothesisEntry": "hypothesis", "ReferenceEntry": "reference",
     "SearchEntry": "search", "GridBody": "profile", "MatchEntry": "match", "RangeEntry": "range",
-    "OpenClaimEntry": "open_claim", "UntilEntry": "until_decided", "Assumption": "assumption",
+    "OpenClaimEntry": "open_claim", "AblateEntry": "ablation", "Changes": "changes",
+    "UntilEntry": "until_decided", "Assumption": "assumption",
 }  # fmt: skip
 """What the schema calls the parts of the grid's model."""
 _LIBRARY = "^(torchvision|timm)/"
@@ -35,10 +36,14 @@ def grid_schema() -> dict[str, Any]:
     entry = parts["model"]
     parts["model"] = {"oneOf": [_model(name, entry) for name in models]}
     parts["library_model"] = _library_model(entry)
+    entries = {"anyOf": [{"$ref": f"#/$defs/{part}"} for part in ("model", "library_model")]}
     for body in (schema, parts["profile"]):
-        body["properties"]["models"]["items"] = {
-            "anyOf": [{"$ref": f"#/$defs/{part}"} for part in ("model", "library_model")]
-        }
+        body["properties"]["models"]["items"] = entries
+    parts["ablation"]["properties"]["of"] = {
+        "description": parts["ablation"]["properties"]["of"]["description"],
+        **entries,
+    }
+    schema["anyOf"] = [{"required": ["models"]}, {"required": ["ablate"]}]
     names = [{"enum": models}, {"type": "string", "pattern": _LIBRARY}]
     for pattern in ("pattern", "exclusion"):
         parts[pattern]["properties"]["name"] = _or_list({"anyOf": names})
@@ -134,7 +139,7 @@ def _searched(axis: dict[str, Any]) -> dict[str, Any]:
     value = axis["oneOf"][0]
     about = {"description": axis["description"]} if "description" in axis else {}
     choices = {"type": "array", "items": value, "minItems": 2, "uniqueItems": True}
-    numbers = [one for one in value.get("anyOf", [value]) if one.get("type") in ("integer", "number")]
+    numbers = [one for one in _alternatives(value) if one.get("type") in ("integer", "number")]
     ranges = [
         {
             "type": "object",
@@ -144,3 +149,9 @@ def _searched(axis: dict[str, Any]) -> dict[str, Any]:
         for number in numbers
     ]
     return {**about, "anyOf": [*ranges, choices]}
+
+
+def _alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The forms that a value may have, each by itself."""
+    forms = value.get("anyOf") or value.get("oneOf")
+    return [inner for one in forms for inner in _alternatives(one)] if forms else [value]

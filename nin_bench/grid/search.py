@@ -212,7 +212,7 @@ def read_search(
                     f"{name} would change networks that match holds equal in size; leave it, or match, out"
                 )
     with refusals.gather():
-        _check_patterns(root, parameters)
+        _check_patterns(root, parameters, variants)
     refusals.raise_any()
     spec = SearchSpec(**{**entry.model_dump(exclude={"space"}), "space": tuple(parameters.values())})
     if spec.sampler == "grid":
@@ -289,11 +289,12 @@ def refuse_repeated(axis: Node) -> None:
     refusals.raise_any()
 
 
-def _check_patterns(root: Node, searched: Mapping[str, Parameter]) -> None:
+def _check_patterns(root: Node, searched: Mapping[str, Parameter], variants: Sequence[Variant]) -> None:
     """No variant can be told by what is searched: the tuned grid will have another value there."""
     refusals = Refusals()
     sections = [root.section(name) for name in ("exclude", "baseline", "hypotheses", "references")]
-    for pattern in _mappings([*sections, *(model.section("match") for model in root.at("models").value)]):
+    matches = {id(variant.entry): variant.entry.section("match") for variant in variants}
+    for pattern in _mappings([*sections, *matches.values()]):
         named = {f"{MODEL}{key}": node for key, node in pattern.value.items()}
         for name, node in {**named, **pattern.section("recipe").value}.items():
             with refusals.gather():

@@ -117,7 +117,7 @@ class Entry:
     node: Node
     data: Node
     recipe: Node
-    """The grid's, the entry's own and `--set`'s, one over the other."""
+    """The grid's, the entry's own and `--set`'s, one over the other; so is the data."""
 
     @cached_property
     def arguments(self) -> dict[str, Node]:
@@ -138,19 +138,19 @@ class Entry:
     @cached_property
     def _told(self) -> list[tuple[str, str]]:
         """What a label tells, each by its short name and its field: all that the entry writes, and shared axes."""
-        own = self.node.section("recipe").value
         told = [(key, key) for key in (*self.arguments, *(["width"] if self.file.match else []))]
         for section, axes in (("recipe", self.recipe), ("data", self.data)):
+            own = self.node.section(section).value
             told += [
                 ("data" if (section, key) == ("data", "name") else key, f"{section}.{key}")
                 for key, node in axes.value.items()
-                if isinstance(node.value, list) or (section == "recipe" and key in own)
+                if isinstance(node.value, list) or key in own
             ]
         return told
 
     def written_label(self, fields: Point) -> str:
         """The label of a variant with these fields, if there is no template."""
-        told = [f"{name}={_text(fields[key].value)}" for name, key in self._told if key in fields]
+        told = [f"{name}={text_of(fields[key].value)}" for name, key in self._told if key in fields]
         return " ".join([self.file.name, *told])
 
     def labelled(self, variant: Variant) -> Variant:
@@ -174,7 +174,7 @@ class Entry:
                 name = f"{key}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
                 if name not in values:
                     raise node.error(unknown_name("placeholder", name, values))
-                text += _text(values[key])
+                text += text_of(values[key])
         if not text.isprintable():
             raise node.error(f"{shown(text)} holds a character that cannot be printed; leave it out")
         return replace(variant, label=text, own_label=True)
@@ -277,5 +277,6 @@ def check_distinct(variants: Sequence[Variant]) -> None:
     refusals.raise_any()
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A value as labels show it."""
     return value if isinstance(value, str) else shown(value)

@@ -106,11 +106,26 @@ def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog, path:
     assert isinstance(holder, MappingNode)
     name = _child(root, "name")
     edits = [_Edit(name.start_mark.index, name.end_mark.index, grid.name + SUFFIX)]
-    models = _child(holder, "models", default=None)
+    models, ablate = _child(holder, "models", default=None), _child(holder, "ablate", default=None)
+    entries = [_entry(grid, variant, chosen) for variant in grid.variants]
+    is_ablated = any(map(_is_ablated, grid.variants))
     if models is None:
-        edits.append(_models_added(text, holder, [_entry(grid, variant, chosen) for variant in grid.variants]))
+        edits.append(_added(text, holder, "models", entries))
+    elif is_ablated:
+        start, column = models.start_mark.index, models.start_mark.column
+        if models.flow_style:
+            edits.append(_Edit(start, _end(models), f"[{_flow_items(entries, column)}]"))
+        else:
+            edits.append(_Edit(start - column, _end(models), _block_items(entries, column)))
     else:
         edits += _models_replaced(text, models, grid, chosen)
+    if is_ablated:  # what it stands for is written out now, its baseline too
+        if ablate is None:
+            edits.append(_added(text, holder, "ablate", None))
+        else:
+            edits.append(_Edit(ablate.start_mark.index, _end(ablate), "null"))
+        if grid.baseline and all(_child(part, "baseline", default=None) is None for part in (root, holder)):
+            edits.append(_added(text, holder, "baseline", grid.baseline))
     for edit in sorted(edits, key=lambda edit: -edit.start):
         text = text[: edit.start] + edit.text + text[edit.end :]
     text = _with_heading(text, grid, path)
@@ -166,22 +181,26 @@ def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry
     fields: dict[str, Any] = {
         key: (node if key == "label" else variant.fields[key]).value  # a template fills itself in
         for key, node in written.items()
-        if key not in ("name", "recipe")
+        if key not in ("name", "recipe", "data")
     }
-    own = written["recipe"].value if "recipe" in written else {}
-    recipe = {
-        key: getattr(variant.recipe, key)
-        for key, value in grid.recipe.items()
-        if key in own or isinstance(value, list)
-    }
+    if _is_ablated(variant):
+        fields["label"] = variant.label.replace("{", "{{").replace("}", "}}")
+    data, recipe = (
+        {
+            key: getattr(spec, key)
+            for key, value in shared.items()
+            if (key in variant.entry.section(section).value or isinstance(value, list))
+            and (section == "recipe" or f"data.{key}" in variant.fields)  # the rest is filled in
+        }
+        for section, spec, shared in (("data", variant.data, grid.data), ("recipe", variant.recipe, grid.recipe))
+    )
     for name, value in choice.params.items():
         if name.startswith(MODEL):
             fields[name.removeprefix(MODEL)] = value
         else:
             recipe[name] = value
-    fields = {"name": variant.model.name, **fields}
-    if recipe:
-        fields["recipe"] = recipe
+    sections = {key: section for key, section in (("data", data), ("recipe", recipe)) if section}
+    fields = {"name": variant.model.name, **fields, **sections}
     return _Entry(printable(choice.comment), _flow(fields))
 
 
@@ -206,16 +225,23 @@ def _models_replaced(text: str, models: Node, grid: Grid, chosen: Mapping[str, C
     return edits
 
 
-def _models_added(text: str, profile: MappingNode, entries: Sequence[_Entry]) -> _Edit:
-    """A profile that took the grid's own models has its own now."""
-    column = profile.start_mark.column
-    if not profile.flow_style:
-        end = text.find("\n", _end(profile))
-        end = len(text) if end == -1 else end
-        return _Edit(end, end, f"\n{' ' * column}models:\n{_block_items(entries, column + 2)}")
-    end = profile.end_mark.index - 1
-    comma = ", " if profile.value and not text[:end].rstrip().endswith(",") else ""
-    return _Edit(end, end, f"{comma}models: [{_flow_items(entries, column)}]")
+def _added(text: str, mapping: MappingNode, key: str, value: list[_Entry] | str | None) -> _Edit:
+    """A field at the end of the grid or of its profile: entries of models, or a scalar."""
+    column = mapping.start_mark.column
+    is_flow = mapping.flow_style
+    end = mapping.end_mark.index - 1 if is_flow else text.find("\n", _end(mapping))
+    end = len(text) if end == -1 else end
+    comma = ", " if mapping.value and not text[:end].rstrip().endswith(",") else ""
+    opening = f"{comma}{key}: " if is_flow else f"\n{' ' * column}{key}: "
+    if not isinstance(value, list):
+        return _Edit(end, end, f"{opening}{_flow(value)}")
+    if is_flow:
+        return _Edit(end, end, f"{opening}[{_flow_items(value, column)}]")
+    return _Edit(end, end, f"{opening.rstrip()}\n{_block_items(value, column + 2)}")
+
+
+def _is_ablated(variant: Variant) -> bool:
+    return "ablate" in variant.entry.path.split(".")
 
 
 def _block_items(entries: Sequence[_Entry], column: int) -> str:

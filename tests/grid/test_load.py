@@ -116,7 +116,7 @@ def test_wrong_seeds_are_answered_at_their_place(refusal, seeds, message):
 
 
 def test_a_grid_without_models_is_refused(refusal):
-    assert refusal("") == "grid.yaml:1:1: lacks 'models'; add it"
+    assert refusal("") == "grid.yaml:1:1: lacks 'models'; add it, or ablate"
     assert refusal("models:\n").startswith("grid.yaml:4:8: models: null is not a list; ")
 
 

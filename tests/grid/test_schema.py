@@ -37,7 +37,7 @@ def test_it_knows_every_model_argument_and_field_and_says_what_it_is(schema):
         assert model["description"]
         match = {"match"} & model["properties"].keys()
         assert ("width" in model_arguments(name)) == bool(match)
-        assert model["properties"].keys() - match == {"name", "label", "recipe", *model_arguments(name)}
+        assert model["properties"].keys() - match == {"name", "label", "recipe", "data", *model_arguments(name)}
     specs: dict[str, type[Spec]] = {"data": DataSpec, "recipe": Recipe}
     for name, spec in specs.items():
         properties = schema["$defs"][name]["properties"]
@@ -55,6 +55,8 @@ def test_it_knows_every_model_argument_and_field_and_says_what_it_is(schema):
         "baseline: {name: lenet, data: {resolution: 28}}",
         "profiles: {cpu: {seeds: 2, models: [{name: nin, pointwise: [0, 1], recipe: {lr: [0.1, 0.2]}}]}}",
         "exclude: [{name: nin, match: num_params}, {match: null}]",
+        "ablate: {of: {name: nin, pointwise: 2}, change: {head: fc, data: {resolution: [28, 32]}}, pairs: on}",
+        "profiles: {cpu: {ablate: {change: {recipe: {lr: [0.1, 0.2]}}}}}",
         "profiles: {cpu: {models: [{name: nin, match: {num_macs: {name: lenet}}}]}}",
         "hypotheses: [{id: a, says: b, metric: num_params, compare: [{}, {name: nin}], expect: less, factor: 2}]",
     ],
@@ -77,6 +79,10 @@ def test_a_grid_that_is_right_passes(schema, text):
         "baseline: {name: nni}",
         "profiles: {full: {}}",
         "profiles: {cpu: {name: other}}",
+        "ablate: {of: {name: nni}, change: {head: fc}}",
+        "ablate: {of: {name: nin, poinwise: 2}, change: {head: fc}}",
+        "ablate: {of: {name: nin}, change: {recipe: {lrr: 2}}}",
+        "ablate: {of: {name: nin}, changes: {head: fc}}",
         "profiles: {cpu: {models: [{name: nin, pointwise: -1}]}}",
         "profiles: {cpu: {models: [{name: nin, dropout: 1}]}}",
         "profiles: {cpu: {models: [{name: nin, hed: gap}]}}",
@@ -92,3 +98,9 @@ def test_a_grid_that_is_right_passes(schema, text):
 )
 def test_a_grid_that_is_wrong_does_not(schema, text):
     assert not is_valid(schema, HEAD + text)
+
+
+def test_a_grid_has_models_or_an_ablation(schema):
+    head = HEAD.partition("models")[0]
+    assert is_valid(schema, f"{head}ablate: {{of: {{name: lenet}}, change: {{activation: relu}}}}\n")
+    assert not is_valid(schema, head)

@@ -255,3 +255,19 @@ def test_a_refused_default_is_answered_at_the_entry(load):
     (flat,) = load("models:\n  - {name: flat}\n").variants
     too_small = SpecError("resolution", "8 is too small; use 12")
     assert str(flat.refused(too_small)) == "grid.yaml:5:5: models[0]: flat: resolution: 8 is too small; use 12"
+
+
+def test_an_entry_s_own_data_go_over_the_grid_s(load):
+    grid = load(
+        "models:\n"
+        "  - {name: net}\n"
+        "  - {name: net, data: {name: lines, resolution: [8, 12]}}\n"
+        "  - {name: flat, data: {train_size: 5}, label: 'flat, {data.train_size} of {data.name}'}\n"
+    )
+    assert labels(grid) == [
+        "net", "net data=lines resolution=8", "net data=lines resolution=12", "flat, 5 of dots",
+    ]  # fmt: skip
+    assert [(one.data.name, one.data.resolution, one.data.train_size) for one in grid.variants] == [
+        ("dots", 8, None), ("lines", 8, None), ("lines", 12, None), ("dots", 8, 5),
+    ]  # fmt: skip
+    assert grid.class_names is None

@@ -409,3 +409,32 @@ def test_what_is_matched_stays_matched(tune):
         "  # found 2\n"
         "  - {name: lenet, match: {num_params: {name: lenet, activation: relu}}, recipe: {lr: 0.02}}\n"
     ) in tune(text)
+
+
+ABLATION = "ablate: {of: {name: lenet}, change: {activation: relu, data: {train_size: [400, 500]}}}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}{ABLATION}{SEARCH}",
+        f"{HEAD}{SEARCH}ablate:\n  of: {{name: lenet, label: 'LeNet {{{{1}}}}'}}   # as drawn\n"
+        "  change:\n    activation: relu\n",
+        f"{HEAD}models:\n- {{name: mlp, hidden: 16}}\n{ABLATION}{SEARCH}",
+        f"{HEAD}{ABLATION}{SEARCH}profiles: {{cpu: {{seeds: 2}}}}\n",
+        f"{HEAD}{ABLATION}{SEARCH}profiles:\n  cpu:\n    ablate:\n      change: {{activation: relu}}\n",
+    ],
+)
+@pytest.mark.parametrize("profile", ["full", "cpu"])
+def test_an_ablation_is_written_out(tune, load, text, profile):
+    if profile not in text:
+        profile = "full"
+    before, after = load(text, profile=profile), load(tune(text, profile=profile), profile=profile)
+    rates = [(number / 100) for number in range(1, len(before.variants) + 1)]
+    expected = [
+        {**variant.values, "recipe.lr": rate} for variant, rate in zip(before.variants, rates, strict=True)
+    ]
+    assert [variant.values for variant in after.variants] == expected
+    ablated = [one.label for one in before.variants if "ablate." in one.entry.path]
+    assert [variant.label for variant in after.variants[: len(ablated)]] == ablated
+    assert after.baseline == before.baseline == ablated[0]
