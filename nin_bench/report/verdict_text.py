@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nin_bench.analysis.costs import KINDS
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Bounds, Shares, Verdict, ends_of
 from nin_bench.metrics import METRICS, Metric, Unit
@@ -34,26 +35,34 @@ class VerdictText:
         if verdict.verdict == "undecided" or verdict.minus is not None or verdict.effect is None:
             return f"{self._range()}."
         a, b = self.sides
+        has, has_not = ("have", "do not have") if verdict.kinds else ("has", "does not have")
         if verdict.verdict == "refuted" and verdict.expect != "equivalent" and verdict.factor is None:
-            more = "more" if verdict.expect == "greater" else "less"
-            size = f"{self._margin} {more}" if verdict.margin else more
-            return f"{a} does not have {size} {title} than {b}{self._where}: {self._difference()}."
+            more = self._more(
+                self._margin if verdict.margin else "", "more" if verdict.expect == "greater" else "less"
+            )
+            return f"{a} {has_not} {more} than {b}{self._where}: {self._difference()}."
         if verdict.expect == "equivalent" and verdict.verdict == "supported" and verdict.factor is None:
             return f"{a} and {b} differ by less than {self._margin} in {title}{self._where}."
         if verdict.factor is not None:
-            return f"{a} has {self._quantity.number(verdict.effect)} times the {title} of {b}{self._where}."
+            return f"{a} {has} {self._quantity.number(verdict.effect)} times the {title} of {b}{self._where}."
         if self._quantity.is_zero(verdict.effect):
             return f"{a} and {b} have the same {title}{self._where}."
-        return f"{a} has {self._size(verdict.effect)} {title} than {b}{self._where}."
+        return f"{a} {has} {self._more(*self._size(verdict.effect))} than {b}{self._where}."
 
     @property
     def compared(self) -> str:
         """What the effect is of: the metric, and A less or over B."""
-        verdict, sign = self.verdict, "/" if self.verdict.factor is not None else "−"
-        a, b = self.sides
+        verdict = self.verdict
+        of = f"{self.names[verdict.compare[0]]}, " if verdict.kinds else ""
         less = "" if verdict.minus is None else " less {} − {}".format(*self.names.contrast(*verdict.minus))
         mean = "" if verdict.over is None else f", mean over {verdict.over}"
-        return f"{self.title}: {a} {sign} {b}{less}{mean}"
+        return f"{of}{self.title}: {self.contrast}{less}{mean}"
+
+    @property
+    def contrast(self) -> str:
+        """A less or over B."""
+        a, b = map(layers_of, self.verdict.kinds) if self.verdict.kinds else self.sides
+        return f"{a} {'−' if self.verdict.factor is None else '/'} {b}"
 
     @property
     def effect(self) -> str:
@@ -145,7 +154,10 @@ class VerdictText:
     @property
     def sides(self) -> tuple[str, str]:
         """What tells A from B."""
-        return self.verdict.kinds or self.names.contrast(*self.verdict.compare)
+        if self.verdict.kinds is None:
+            return self.names.contrast(*self.verdict.compare)
+        first, second = map(layers_of, self.verdict.kinds)
+        return f"{self.names[self.verdict.compare[0]]}'s {first}", f"its {second}"
 
     @property
     def title(self) -> str:
@@ -202,7 +214,7 @@ class VerdictText:
         """The difference, by its interval if it has one."""
         effect = self.verdict.effect or 0.0
         if self.verdict.ends is None:
-            return "the same" if self._quantity.is_zero(effect) else self._size(effect)
+            return "the same" if self._quantity.is_zero(effect) else " ".join(self._size(effect))
         return f"the difference is {self._between()}"
 
     def _between(self) -> str:
@@ -214,10 +226,17 @@ class VerdictText:
             return "−∞" if end < 0 else "∞"
         return f"×{self._quantity.number(end)}" if self.verdict.factor is not None else self._quantity.signed(end)
 
-    def _size(self, effect: float) -> str:
-        """A difference with its direction."""
+    def _size(self, effect: float) -> tuple[str, str]:
+        """A difference and its direction."""
         size = f"{self._quantity.number(abs(effect))}{self._quantity.name}"
-        return f"{size} {'more' if effect > 0 else 'fewer' if self._unit == 'count' else 'less'}"
+        return size, "more" if effect > 0 else "fewer" if self._unit == "count" else "less"
+
+    def _more(self, size: str, direction: str) -> str:
+        """More, or less, of what the effect is of."""
+        if self.verdict.kinds:
+            larger = "larger" if direction == "more" else "smaller"
+            return f"a {larger} {self.title}{f', by {size},' if size else ''}"
+        return f"{size} {direction} {self.title}".lstrip()
 
     def _number(self, value: float) -> str:
         """A count, a size or a share."""
@@ -227,6 +246,12 @@ class VerdictText:
             case "share":
                 return f"{100 * value:.3g} %"
         return human_bytes(value)
+
+
+def layers_of(kind: str) -> str:
+    """The layers of a kind, in words."""
+    title = KINDS[kind]
+    return f"{title}s" if title.endswith("convolution") else f"{title} layers"
 
 
 def shares_of(shares: Shares | None) -> str:

@@ -117,7 +117,11 @@ def test_kinds_of_layers_are_compared_by_their_shares(tmp_path: Path) -> None:
     assert by_time.effect == pytest.approx(-0.4, abs=0.005)
     assert (by_margin.family_size, by_time.family_size) == (1, 1)  # counts take no share of the level
     text = words(folder)
-    assert text.headline == "pointwise has 22.0 points less share of the MACs per image than convolution."
+    assert text.headline == (
+        "a's 1×1 convolutions have a smaller share of the MACs per image, by 22.0 points, "
+        "than its spatial convolutions."
+    )
+    assert text.compared == "a, share of the MACs per image: 1×1 convolutions − spatial convolutions"
     assert (text.counts, text.effect, text.claimed) == (("38 %", "60 %"), "−22.0 points", "below −10 points")
 
 

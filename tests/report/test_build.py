@@ -210,7 +210,7 @@ def test_costs_that_were_measured_before_any_training_are_shown(tmp_path):
     for variant in ("v00", "v01"):
         write_costs(folder, variant, cost_entry())
     page = build_report(folder, tmp_path / "report").read_text()
-    assert "**No cell has been trained: there is nothing to compare yet.**" in page
+    assert "**No cell has been trained: only counts and costs can be compared.**" in page
     assert "| b\\|c | 1,000 (950–1,050) | ×1.00 | " in page
 
 

@@ -22,6 +22,7 @@ from nin_bench.report.figures.drawing import Canvas, Mark
 from nin_bench.report.figures.plot_style import BLUE, INK, PAPER, QUIET, RED, WIDTH, ink, legend_below, wrapped
 from nin_bench.report.text import EXACT, human_count
 from nin_bench.report.units import as_cells
+from nin_bench.report.verdict_text import VerdictText
 from nin_bench.stats import Interval
 
 MOST_ROWS = 40
@@ -179,9 +180,7 @@ def _rests_on(verdict: Verdict) -> str:
 
 
 def _label(verdict: Verdict, names: Names) -> str:
-    a, b = names.contrast(*verdict.compare)
-    sign = "/" if verdict.factor is not None else "−"
-    return f"{wrapped(verdict.id, 46)}\n{wrapped(f'{a} {sign} {b}', 46)}"
+    return f"{wrapped(verdict.id, 46)}\n{wrapped(VerdictText(verdict, names).contrast, 46)}"
 
 
 def _formatter(label: str) -> Any:
@@ -195,7 +194,7 @@ def _says(verdict: Verdict, names: Names) -> str:
     unit = None if verdict.factor is not None else verdict.unit
     assert verdict.effect is not None, verdict.id
     effect, interval = as_cells(unit, verdict.effect, verdict.ends)
-    sides = " and ".join(names[label] for label in verdict.compare)
+    sides = " and ".join(VerdictText(verdict, names).sides)
     shown = f"{effect} ({interval})" if interval else effect
     return f"{verdict.id}: {verdict.verdict}, {_rests_on(verdict)}. {shown}, of {sides}"
 

@@ -33,7 +33,7 @@ from nin_bench.report.units import as_cells
 def scores(analysis: Analysis) -> list[Block]:
     """Further scores on the test images, and how soon the networks learned."""
     tables = score_table(analysis)
-    if not tables:
+    if not any(row.trained for row in analysis.comparison):
         return []
     said = "Mean ± standard deviation over seeds; the gap leaves failed networks out, which have none."
     if target := analysis.target:
@@ -116,9 +116,9 @@ def failures(analysis: Analysis) -> list[Block]:
         cells = tuple((name, seed, *cell.texts) for (name, seed), cell in rows)
         blocks.append(Table(headings, cells, "lrlllrr"))
         blocks.append(Paragraph("A class's map is dead if it is zero on every training image."))
-    blocks += [
-        Paragraph(f"No record: {analysis.names[one.label]}, {_seeds(one.seeds)}.") for one in analysis.missing
-    ]
+    if analysis.missing and "trained" in analysis.outcomes:
+        missing = (f"{analysis.names[one.label]}, {_seeds(one.seeds)}" for one in analysis.missing)
+        blocks.append(Paragraph(f"No record: {'; '.join(missing)}."))
     return [Section("Failed networks and lost classes", tuple(blocks))] if blocks else []
 
 

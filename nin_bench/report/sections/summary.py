@@ -19,7 +19,8 @@ def summary(analysis: Analysis) -> list[Block]:
         Paragraph((Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}"))
     ]
     if "trained" not in analysis.outcomes:
-        found.append(Paragraph((Strong("No cell has been trained: there is nothing to compare yet."),)))
+        compared = "only counts and costs can be compared" if analysis.costs else "there is nothing to compare yet"
+        found.append(Paragraph((Strong(f"No cell has been trained: {compared}."),)))
     elif num_missing := analysis.outcomes.get("missing"):
         found.append(
             Paragraph(f"{num_missing} of {analysis.num_cells} planned cells have no record: this is preliminary.")
