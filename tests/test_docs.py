@@ -16,7 +16,10 @@ from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.report.build import build_report, build_search_report
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "reports/README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 MAKE_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 

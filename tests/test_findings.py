@@ -1,0 +1,125 @@
+"""Every number of reports/README.md stands in a report that ships."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPORTS = Path(__file__).parent.parent / "reports"
+
+
+def analysis(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((REPORTS / "reference" / name / "report.json").read_text())
+    return found
+
+
+RESOURCES, RESOURCES_CPU, ONEXONE = map(analysis, ["resources/full", "resources/cpu", "onexone/cpu"])
+
+
+def entry(label: str) -> dict[str, Any]:
+    [found] = [row["entry"] for row in RESOURCES["costs"][0]["rows"] if row["label"] == label]
+    return dict(found)
+
+
+def verdict(report: dict[str, Any], name: str) -> tuple[str, float, tuple[float, float]]:
+    [found] = [one for one in report["hypotheses"] if one["id"] == name]
+    return found["verdict"], found["effect"], tuple(found["interval"] or (0, 0))
+
+
+NIN, ALEXNET, VGG = map(entry, ["NiN-2", "AlexNet", "VGG-11"])
+
+
+def params(one: dict[str, Any]) -> int:
+    return int(one["num_params"]["total"])
+
+
+def share(one: dict[str, Any], what: str, kind: str) -> str:
+    return f"{100 * one[what][kind] / one[what]['total']:.2g} %"
+
+
+def time_share(label: str, kind: str) -> str:
+    [row] = [row for row in RESOURCES["costs"][0]["rows"] if row["label"] == label]
+    seconds = row["seconds_by_kind"]
+    return f"{100 * seconds[kind] / sum(seconds.values()):.0f} %"
+
+
+def peak(one: dict[str, Any]) -> str:
+    return f"{one['memory_bytes']['train_peak'] / 1e6:,.0f} MB"
+
+
+def batches(one: dict[str, Any]) -> dict[int, float]:
+    sizes = one["memory_bytes"]["batches"]
+    return {size["batch_size"]: size["peak"] / 1e6 for size in sizes if not size["micro_batch"]}
+
+
+def per_image(one: dict[str, Any], places: int) -> tuple[str, str]:
+    at = batches(one)
+    return f"{(at[64] - at[32]) / 32:.{places}f}", f"{(at[128] - at[64]) / 64:.{places}f}"
+
+
+def points(value: float, sign: str = "+") -> str:
+    return f"{100 * value:{sign}.1f}".replace("-", "−")
+
+
+def interval(report: dict[str, Any], name: str) -> str:
+    low, high = verdict(report, name)[2]
+    return f"{points(low)} to {points(high)}"
+
+
+def sentences() -> list[str]:
+    """What the page has to say, with the reports' numbers."""
+    _, dense, (dense_low, dense_high) = verdict(RESOURCES, "dense-layers-take-little-time")
+    _, faster, (low, high) = verdict(RESOURCES, "trains-slower-than-alexnet")
+    _, _, (quarter_low, quarter_high) = verdict(RESOURCES_CPU, "trains-slower-than-alexnet")
+    _, behind, ahead = verdict(ONEXONE, "no-better-than-alexnet")
+    _, three, three_ends = verdict(ONEXONE, "two-beat-three")
+    _, _, gap = verdict(ONEXONE, "pooling-overfits-less")
+    _, _, later = verdict(ONEXONE, "pooling-starts-later")
+    return [
+        f"{params(NIN):,} parameters, {100 * params(NIN) / params(ALEXNET):.1f} % of AlexNet's {params(ALEXNET):,}",
+        f"{100 * params(NIN) / params(VGG):.1f} % of VGG-11's {params(VGG):,}",
+        f"{peak(NIN)} for NiN, {peak(ALEXNET)} for AlexNet and {peak(VGG)} for VGG-11",
+        f"hold {share(ALEXNET, 'num_params', 'dense')} of its parameters",
+        f"do {share(ALEXNET, 'num_macs', 'dense')} of its MACs",
+        f"take {time_share('AlexNet', 'dense')} of its training time",
+        f"×{dense:.3f}, ×{dense_low:.3f} to ×{dense_high:.3f}, 20 rounds",
+        f"by {faster:.1f} images a second ({low:+.1f} to {high:+.1f}) at some "
+        f"{NIN['train']['images_per_second']['median']:.0f}",
+        f"({quarter_low:+.0f} to {quarter_high:+.0f} at some 1,000)".replace("-", "−"),
+        f"1×1 layers take {time_share('NiN-2', 'pointwise')} of its training time, its spatial convolutions "
+        f"{time_share('NiN-2', 'convolution')}",
+        f"by {points(-behind, '')} points ({points(-ahead[1], '')} to {points(-ahead[0], '')}, eight seeds)",
+        f"by {points(three, '')} points ({points(three_ends[0], '')} to {points(three_ends[1], '')})",
+        f"against one ({interval(ONEXONE, 'two-beat-one')}) and none ({interval(ONEXONE, 'two-beat-none')})",
+        "between "
+        + interval(ONEXONE, "pooling-replaces-dense").replace(" to ", " and ")
+        + " points of test accuracy",
+        f"by {-100 * gap[1]:.2f} to {-100 * gap[0]:.1f} points",
+        f"by {later[0]:.2f} to {later[1]:+.2f} epochs".replace("-", "−"),
+        "NiN {} and then {} MB".format(*per_image(NIN, 1)),
+        "AlexNet {} and {}".format(*per_image(ALEXNET, 1)),
+        "VGG-11 {} and {}".format(*per_image(VGG, 0)),
+        f"takes VGG-11 {batches(VGG)[128] / 1e3:.1f} GB, one of 64 takes {batches(VGG)[64] / 1e3:.1f} GB",
+    ]
+
+
+@pytest.mark.parametrize("sentence", sentences())
+def test_a_finding_stands_in_a_report(sentence: str) -> None:
+    assert sentence in " ".join((REPORTS / "README.md").read_text().split())
+
+
+def test_the_readme_says_what_resources_found() -> None:
+    found = f"dense layers do {share(ALEXNET, 'num_macs', 'dense')} of its MACs in {time_share('AlexNet', 'dense')} of its"
+    assert found in (REPORTS.parent / "README.md").read_text()
+
+
+def test_the_verdicts_are_the_reports() -> None:
+    for name in ("trains-slower-than-alexnet", "dense-layers-take-little-time"):
+        assert verdict(RESOURCES, name)[0] == "refuted"
+    said = {
+        "two-beat-one": "undecided", "two-beat-three": "supported", "two-beat-none": "undecided",
+        "no-better-than-alexnet": "supported", "pooling-replaces-dense": "undecided",
+        "pooling-overfits-less": "undecided", "pooling-starts-later": "undecided",
+    }  # fmt: skip
+    assert {name: verdict(ONEXONE, name)[0] for name in said} == said
