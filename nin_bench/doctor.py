@@ -112,6 +112,7 @@ class _Examination:
         # Predictions are judged by their records, so these must have been seen.
         if not self.misplaced.keys() & {"cells", "predictions"}:
             yield from self._examine("predictions", ".npz", self._read_predictions)
+            yield from self._examine("probes", ".json", self._read_probes)
             yield from self._contradictions()
             yield from self._missing_predictions()
         yield from self._examine("costs", ".json", self.folder.read_costs)
@@ -207,6 +208,12 @@ class _Examination:
             check_predictions(predictions, record)
         except DamagedFileError as contradiction:
             self.contradicted[cell_id] = str(contradiction)
+
+    def _read_probes(self, cell_id: str) -> None:
+        if cell_id not in self.unreadable:
+            if cell_id not in self.records:
+                raise DamagedFileError("belongs to no record")
+            self.folder.read_probes(self.records[cell_id])
 
     def _contradictions(self) -> Iterator[Finding]:
         """Which of the two is true, no file tells: neither is touched."""

@@ -61,7 +61,9 @@ class LargestBatch:
     """By how much one image more raises the peak."""
 
 
-def estimate_cell(entry: CostEntry, recipe: Recipe, images: ImageCounts, *, num_workers: int) -> Estimate:
+def estimate_cell(
+    entry: CostEntry, recipe: Recipe, images: ImageCounts, *, num_workers: int, test_passes: float = 1
+) -> Estimate:
     """Estimate one cell.
 
     A cell loads its images and builds its network, trains, predicts the validation images after every epoch (and
@@ -73,12 +75,13 @@ def estimate_cell(entry: CostEntry, recipe: Recipe, images: ImageCounts, *, num_
         images: the cell's.
         num_workers: how many cells run at a time. One has the exclusive speed; several have the speed with all
             workers busy, which says nothing of more workers than it was measured with.
+        test_passes: how often it predicts the test images at its end; probes do so, too.
     """
     train, predict = (_images_per_second(entry, phase, num_workers) for phase in (entry.train, entry.predict))
     seconds = None
     if train and predict and entry.startup_seconds:
         each_epoch = images.validation + (images.test if recipe.test_every_epoch else 0)
-        predicted = recipe.epochs * each_epoch + images.train + images.test
+        predicted = recipe.epochs * each_epoch + images.train + test_passes * images.test
         seconds = entry.startup_seconds.median + recipe.epochs * images.train / train + predicted / predict
     return Estimate(seconds, _memory_bytes(entry))
 

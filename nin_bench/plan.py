@@ -1,6 +1,5 @@
 """What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,8 +15,8 @@ from nin_bench.looks import SeedsUntilDecided
 from nin_bench.more_epochs import KeptState, ShorterCells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.results.former import FormerCell, describe_former
-from nin_bench.results.sharing import OtherFolders, SharedRecord, device_kind, differing_versions
+from nin_bench.results.probes import Probes, ProbeState
+from nin_bench.results.sharing import OtherFolders, SharedRecord, device_kind
 
 State = Literal["missing", "done", "reuse", "again", "continue", "retry", "outdated"]
 """`missing`: no readable record. `done`: final. `reuse`: another results folder has a final record, which is taken
@@ -62,6 +61,8 @@ class PlannedCell:
     shared: SharedRecord | None = None
     """What is to be taken over, or was, from another results folder."""
     need: Need = "now"
+    probes: ProbeState | None = None
+    """Of those that the grid asks for; None where it asks for none, or where there is no network to ask."""
     estimate: Estimate = field(default_factory=Estimate)
     """What it will take on this machine, as far as `estimate_cells` could tell."""
 
@@ -87,6 +88,7 @@ class PlannedCell:
             "need": self.need,
             "num_epochs_saved": self.num_epochs_saved,
             "reason": self.reason,
+            "probes": self.probes,
             "reused_from": self.shared.source if self.shared else None,
             "estimated_seconds": self.estimate.seconds,
             "estimated_memory_bytes": self.estimate.memory_bytes,
@@ -100,12 +102,18 @@ class Shared:
     others: OtherFolders
     device_kind: str
     """Only records of this kind of device are taken."""
+    probes: Probes | None = None
+    """Only records whose networks have answered these, or still can."""
 
     def find(self, cell: Cell, code: ModelCode) -> SharedRecord | None:
         """A record of the cell as it would be trained today, on the same kind of device."""
-        return self.others.find(
-            cell, lambda record: code.is_of(record) and device_kind(record) == self.device_kind
-        )
+
+        def is_wanted(found: SharedRecord) -> bool:
+            if not code.is_of(found.record) or device_kind(found.record) != self.device_kind:
+                return False
+            return not self.probes or found.folder.probe_state(found.record, self.probes) != "no weights"
+
+        return self.others.find(cell, is_wanted)
 
 
 def plan_cells(
@@ -148,7 +156,18 @@ def plan_cells(
             return replace(planned, reason=reason)
         return planned
 
-    return [plan(cell) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
+    planned = [plan(cell) for cell in sorted(grid.selected, key=lambda cell: order[cell.seed])]
+    asked = grid.probes
+    return [replace(one, probes=_probe_state(one, folder, asked)) for one in planned] if asked else planned
+
+
+def _probe_state(one: PlannedCell, folder: ResultsFolder, asked: Probes) -> ProbeState | None:
+    if one.state not in ("done", "reuse"):
+        return "to make" if one.may_run else None
+    if one.shared:
+        return one.shared.folder.probe_state(one.shared.record, asked)
+    record = folder.read_record(one.cell.cell_id)
+    return folder.probe_state(record, asked) if record else None
 
 
 def _need(cell: Cell, looks: SeedsUntilDecided) -> Need:
@@ -191,66 +210,6 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
         return "a default has changed"
     where = f" ({some_of(code.changed)})" if code.changed else ""
     return f"the code of {cell.model.name} has changed{where}"
-
-
-def outdated_notes(planned: Iterable[PlannedCell]) -> list[str]:
-    """A sentence for each reason why cells are outdated."""
-    counts = Counter(one.reason for one in planned if one.reason and one.state == "outdated")
-    remedy = "; a run trains anew, unless given --accept-code-changes"
-    return [
-        f"{count} {'cell is' if count == 1 else 'cells are'} outdated: {reason}"
-        + (remedy if reason.startswith("the code") else "")
-        for reason, count in counts.items()
-    ]
-
-
-def more_epochs_notes(planned: Iterable[PlannedCell]) -> list[str]:
-    """A sentence for each reason why cells start over although fewer epochs of them were trained."""
-    counts = Counter(one.reason for one in planned if one.reason and one.state == "missing")
-    return [
-        f"{count} {'cell starts' if count == 1 else 'cells start'} over with more epochs: {reason}"
-        for reason, count in counts.items()
-    ]
-
-
-def sharing_notes(planned: Iterable[PlannedCell], environment: Mapping[str, Any]) -> list[str]:
-    """A sentence for each folder that cells are taken over from, with the versions that differ there.
-
-    Args:
-        planned: the cells; others are passed over.
-        environment: this machine's, as `differing_versions` takes it.
-    """
-    counts: Counter[str] = Counter()
-    versions: dict[str, dict[str, None]] = {}
-    for shared in (one.shared for one in planned if one.shared):
-        counts[shared.source] += 1
-        versions.setdefault(shared.source, {}).update(
-            dict.fromkeys(differing_versions(shared.record, environment))
-        )
-    return [
-        f"{count} {'cell is' if count == 1 else 'cells are'} taken over from {source}"
-        + (f", trained with {some_of(list(versions[source]))}" if versions[source] else "")
-        for source, count in counts.items()
-    ]
-
-
-def plan_notes(
-    planned: Sequence[PlannedCell], environment: Mapping[str, Any], former: Sequence[FormerCell]
-) -> list[str]:
-    """What a person should know of a grid's cells before they are trained, a sentence each.
-
-    Args:
-        planned: the cells.
-        environment: this machine's, as `environment_of` tells it.
-        former: cells that are no longer in the grid.
-    """
-    left_out = describe_former(former)
-    return [
-        *sharing_notes(planned, environment),
-        *outdated_notes(planned),
-        *more_epochs_notes(planned),
-        *([left_out] if left_out else []),
-    ]
 
 
 def expected_cells(
@@ -298,6 +257,7 @@ def estimate_cells(
     fingerprint: str,
     num_workers: int,
     count_images: Callable[[DataSpec], ImageCounts],
+    probes: Probes | None = None,
 ) -> list[PlannedCell]:
     """Add to each cell what it will take, where its variant's costs have been measured on this machine.
 
@@ -307,6 +267,7 @@ def estimate_cells(
         fingerprint: of this machine; another's costs are not looked at.
         num_workers: how many cells run at a time.
         count_images: of a dataset.
+        probes: that each network answers at its end.
     """
 
     @cache
@@ -325,6 +286,8 @@ def estimate_cells(
             return Estimate()
         recipe = one.cell.recipe
         left = recipe.model_copy(update={"epochs": recipe.epochs - (one.num_epochs_saved or 0)})
-        return estimate_cell(measured, left, images(one.cell.data), num_workers=num_workers)
+        passes = 1 + (probes.num_passes(one.cell.data.resolution or 1) if probes else 0)
+        counts = images(one.cell.data)
+        return estimate_cell(measured, left, counts, num_workers=num_workers, test_passes=passes)
 
     return [replace(one, estimate=estimate(one)) for one in planned]

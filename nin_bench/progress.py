@@ -25,6 +25,7 @@ from nin_bench.runner.events import (
     Event,
     LookTaken,
     Planned,
+    Probed,
     VariantStopped,
 )
 from nin_bench.search.events import (
@@ -125,6 +126,11 @@ class _Lines:
             case CellEnded():
                 interrupted = event.record.outcome == "interrupted"
                 self.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)
+            case Probed():
+                came = (
+                    "answered the probes" if event.error is None else f"no probes: {event.error.splitlines()[0]}"
+                )
+                self.say(f"{event.cell.label} seed {event.cell.seed}: {came}")
             case SearchPlanned():
                 self.say_heading()
                 self.say(_search_line(event))

@@ -17,8 +17,10 @@ from nin_bench.doctor import Finding, examine
 from nin_bench.errors import ResultsError
 from nin_bench.results import PARTS, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.probes import ProbeFile
 from nin_bench.runner.record import make_record
 from tests.cells import make_cell
+from tests.probes_fixture import answers, write_probed
 from tests.report_fixture import metrics, record, write_results
 from tests.search_fixture import sweep, write_search
 
@@ -66,6 +68,20 @@ def test_the_references_that_ship_are_sound(tmp_path):
     for number, folder in enumerate(folders):
         shutil.copytree(folder, tmp_path / str(number))
         assert examine(tmp_path / str(number)) == []
+
+
+def test_probes_are_held_against_their_records(tmp_path):
+    folder = write_probed(tmp_path / "r")
+    assert examine(folder, dry_run=True)[1:] == []  # the first says that predictions are lacking
+    (folder / "probes" / "c00s0.json").write_text("{")
+    ProbeFile.parse(answers("c00s1", 0.5)).write(folder / "probes" / "c00s1.json")
+    ProbeFile.parse(answers("c09s9", 0.9)).write(folder / "probes" / "c09s9.json")
+    found = [one for one in examine(folder) if one.file != "predictions"]
+    assert [(one.file, one.state) for one in found] == [
+        ("probes/c00s0.json", "repaired"), ("probes/c00s1.json", "repaired"), ("probes/c09s9.json", "repaired"),
+    ]  # fmt: skip
+    assert [one.found for one in found[1:]] == ["is of another training than its record", "belongs to no record"]
+    assert [one.file for one in examine(folder)] == ["predictions"]
 
 
 @pytest.fixture
@@ -256,6 +272,7 @@ def test_what_a_killed_process_left_is_cleared_away(folder):
 import os, signal, sys
 from pathlib import Path
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.probes import ProbeFile
 from nin_bench.runner.record import make_record
 from nin_bench.results import ResultsFolder
 

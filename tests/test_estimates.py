@@ -48,6 +48,12 @@ def test_the_test_images_count_every_epoch_where_the_recipe_reads_them_so():
     assert estimate_cell(entry(), recipe, IMAGES, num_workers=1).seconds == pytest.approx(84.0 + 30.0)
 
 
+def test_probes_pass_over_the_test_images_again():
+    # 3 more times 10000 / 4000
+    estimate = estimate_cell(entry(), RECIPE, IMAGES, num_workers=1, test_passes=4)
+    assert estimate.seconds == pytest.approx(84.0 + 7.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "num_workers"),
     [

@@ -1,5 +1,6 @@
 """Every grid that is shipped loads in every profile, and its networks can be built."""
 
+import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -64,3 +65,23 @@ def test_an_editor_finds_its_schema_and_nothing_wrong(path):
     assert first == "# yaml-language-server: $schema=../nin_bench/grid/grid.schema.json"
     assert (path.parent / first.partition("$schema=")[2]).is_file()
     jsonschema.validate(parse_yaml(text, path.name).plain(), grid_schema())
+
+
+@pytest.mark.parametrize("profile", ["full", "cpu"])
+def test_datasize_trains_on_each_number_of_images_for_as_many_steps(profile, catalog):
+    grid = Grid.load(EXPERIMENTS / "datasize.yaml", catalog, profile=profile)
+    steps: dict[int, set[int]] = {}
+    for cell in grid.cells:
+        per_epoch = math.ceil(cell.data.train_size / cell.recipe.batch_size)
+        steps.setdefault(cell.data.train_size, set()).add(cell.recipe.epochs * per_epoch)
+    found = {"full": {1500: 3840, 6000: 3760, 24000: 3760}, "cpu": {1500: 2256, 6000: 2256, 24000: 2250}}
+    assert steps == {size: {count} for size, count in found[profile].items()}
+    assert len(grid.cells) == 2 * 3 * 12
+
+
+def test_the_first_two_heads_differ_in_one_thing(catalog):
+    for profile in ("full", "cpu"):
+        pooled, flat, *_ = Grid.load(EXPERIMENTS / "head.yaml", catalog, profile=profile).variants
+        assert (pooled.data, pooled.recipe) == (flat.data, flat.recipe)
+        differing = {key for key, value in pooled.model.arguments.items() if flat.model.arguments[key] != value}
+        assert differing == {"head"}

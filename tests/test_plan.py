@@ -16,9 +16,9 @@ from nin_bench.plan import (
     Shared,
     check_same_grid,
     estimate_cells,
-    outdated_notes,
     plan_cells,
 )
+from nin_bench.plan_notes import outdated_notes
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.record import make_record
@@ -222,6 +222,7 @@ def test_what_is_known_of_a_cell_decides_whether_it_runs(load, folder):
         "need": "now",
         "num_epochs_saved": None,
         "reason": None,
+        "probes": None,
         "reused_from": None,
         "estimated_seconds": None,
         "estimated_memory_bytes": None,

@@ -15,6 +15,7 @@ from nin_bench.analysis.lock import Lock
 from nin_bench.analysis.lost_classes import LosingNetworks, LostClasses, find_lost_classes
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.predictions import MOST_VARIANTS, Confusion, Stored, count_confusions, image_errors
+from nin_bench.analysis.probes import ProbeAnswers, find_probes
 from nin_bench.analysis.references import Comparison, compare_references
 from nin_bench.analysis.setting import Setting, describe_setting
 from nin_bench.analysis.tables import (
@@ -136,6 +137,8 @@ class Analysis(AnalysisArtefact):
     confusions: list[Confusion]
     lost_classes: list[LostClasses]
     losing_networks: list[LosingNetworks]
+    probes: ProbeAnswers | None = None
+    """What trained networks answered to the grid's probes; None if it has none."""
     troubles: list[Trouble]
     missing: list[MissingSeeds]
     caveats: list[str]
@@ -181,6 +184,7 @@ def analyse(results: Results) -> Analysis:
         confusions=count_confusions(stored, rows),
         lost_classes=lost_classes,
         losing_networks=losing_networks,
+        probes=find_probes(results),
         troubles=troubles(results),
         missing=missing_seeds(results),
         caveats=list(grid.caveats),

@@ -59,13 +59,13 @@ class Target:
 
     accuracy: float
     of: str | None
-    """The label of the baseline; None where the grid has none, and all cells set the target."""
+    """The label of the baseline; None where the grid gives the target, or has no baseline and all cells set it."""
     variants: list[Reached]
     """In the grid's order; variants of which no epoch is known are left out."""
 
 
 def find_target(results: Results, history: pd.DataFrame) -> Target | None:
-    """The target and who reached it: the baseline's median final validation accuracy, less a point.
+    """The target and who reached it: the grid's, or the baseline's median final validation accuracy, less a point.
 
     Args:
         results: the results folder as read.
@@ -82,6 +82,8 @@ def find_target(results: Results, history: pd.DataFrame) -> Target | None:
     if final.empty:
         return None
     accuracy = float(final.median()) - SHORT_OF
+    if results.grid.target is not None:
+        accuracy, label = results.grid.target, None
     if accuracy <= float(numbers(cells, "chance_accuracy").fillna(0).max()):
         return None
     first = history[history["value"] >= accuracy].groupby("cell_id")["epoch"].min()

@@ -124,19 +124,20 @@ def make_plan(
     from nin_bench.catalog import RegistryCatalog, load_plan, model_code
     from nin_bench.environment import describe_machine, environment_of
     from nin_bench.more_epochs import ShorterCells
-    from nin_bench.plan import Shared, estimate_cells, plan_notes
+    from nin_bench.plan import Shared, estimate_cells
+    from nin_bench.plan_notes import plan_notes
     from nin_bench.results.former import former_cells
     from nin_bench.results.sharing import OtherFolders
     from nin_bench.runner.session import choose_slots
 
     code = None if accept_code_changes else model_code(grid, folder)
     slots = choose_slots(device, workers)
-    shared = Shared(OtherFolders.under(roots, folder), slots[0].device_kind)
+    shared = Shared(OtherFolders.under(roots, folder), slots[0].device_kind, grid.probes)
     machine, here = describe_machine(slots[0].device), environment_of(slots[0].device)
     shorter = ShorterCells(folder, grid.cell_ids, here)
     cells = load_plan(grid, folder, data_dir, fresh=fresh, code=code, shared=shared, shorter=shorter)
     count_images = RegistryCatalog(data_dir).count_images
-    cells = estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images)
+    cells = estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images, grid.probes)
     former = former_cells(folder, grid.cell_ids, grid.variants)
     return Plan(
         grid=grid,

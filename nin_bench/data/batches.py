@@ -1,6 +1,7 @@
 """Batches as a network takes them, made on the device where the images rest."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import get_args
 
 import torch
@@ -30,13 +31,13 @@ class ImageBatches:
         standardise_by: tuple[Tensor, Tensor] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        side = images.shape[-1]
         assert images.dtype == torch.uint8
-        assert images.shape[-2] == side
+        assert images.shape[-2] == images.shape[-1]
         self.device = torch.device(device)
         self._images = images.to(self.device)
         self._labels = labels.to(self.device)
-        self._weights = None if resolution == side else _resize_weights(side, resolution).to(self.device)
+        self._resize_to(resolution)
+        self._shift = 0
         self._mean, self._std = None, None
         if standardise_by is not None:
             mean, std = standardise_by
@@ -47,10 +48,34 @@ class ImageBatches:
     def __len__(self) -> int:
         return len(self._labels)
 
+    def _resize_to(self, resolution: int) -> None:
+        side = self._images.shape[-1]
+        self._weights = None if resolution == side else _resize_weights(side, resolution).to(self.device)
+
+    def resized(self, resolution: int) -> "ImageBatches":
+        """The same images in batches of another height and width, in pixels."""
+        other = copy(self)
+        other._resize_to(resolution)
+        return other
+
+    def shifted(self, pixels: int) -> "ImageBatches":
+        """The same images, moved by so many pixels of the batches' size, black where nothing is left.
+
+        Images move right, down, left and up in turn, by their index.
+        """
+        other = copy(self)
+        other._shift = pixels
+        return other
+
+    def raw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images as they rest on the device, (n, C, H, H) uint8, and labels (n,) int64."""
+        indices = indices.to(self.device)
+        return self._images[indices], self._labels[indices]
+
     def take(
         self, indices: Tensor, augmentation: Augmentation = "none", generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Make one batch: augmented at the images' own size, resized, scaled to [0, 1], maybe standardised.
+        """Make one batch: augmented at the images' own size, resized, scaled to [0, 1], moved, standardised.
 
         Args:
             indices: (n,) int64, on any device.
@@ -62,8 +87,7 @@ class ImageBatches:
         Returns:
             Images (n, C, resolution, resolution) float32 in channels_last order, and labels (n,) int64.
         """
-        indices = indices.to(self.device)
-        images = self._images[indices]
+        images, labels = self.raw(indices)
         if (augment := AUGMENTATIONS[augmentation]) is not None:
             assert generator is not None, "an augmentation needs a generator"
             draws = torch.rand(len(images), 3, generator=generator).to(self.device)
@@ -71,9 +95,12 @@ class ImageBatches:
         pixels = images.float().div_(255)
         if self._weights is not None:
             pixels = self._weights @ pixels @ self._weights.T
+        if self._shift:
+            steps = torch.tensor(_WAYS, device=self.device)[indices.to(self.device) % len(_WAYS)]
+            pixels = _moved(pixels, self._shift, *(self._shift * steps).unbind(1))
         if self._mean is not None and self._std is not None:
             pixels = (pixels - self._mean) / self._std
-        return pixels.contiguous(memory_format=torch.channels_last), self._labels[indices]
+        return pixels.contiguous(memory_format=torch.channels_last), labels
 
 
 def _resize_weights(side: int, resolution: int) -> Tensor:
@@ -95,19 +122,34 @@ def _flip(images: Tensor, draws: Tensor) -> Tensor:
 
 def _crop_flip(images: Tensor, draws: Tensor) -> Tensor:
     """Shift each image by its first two draws, then mirror by the last; black where nothing is left."""
+    margin = images.shape[-1] // 8
+    down, right = (margin - (draws[:, :2] * (2 * margin + 1)).long()).unbind(1)
+    return _flip(_moved(images, margin, down, right), draws)
+
+
+_WAYS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+"""How far down and to the right each way leads: right, down, left, up."""
+
+
+def _moved(images: Tensor, most: int, down: Tensor, right: Tensor) -> Tensor:
+    """Move each image by its own pixels; black where nothing is left.
+
+    Args:
+        images: (n, C, H, W).
+        most: the most that any moves.
+        down: (n,) int64, negative for up.
+        right: (n,) int64, negative for left.
+    """
     num_images, channels, height, width = images.shape
-    margin = height // 8
-    padded = functional.pad(images, [margin] * 4)
-    top, left = (draws[:, :2] * (2 * margin + 1)).long().unbind(1)
-    rows = top[:, None] + torch.arange(height, device=images.device)
-    columns = left[:, None] + torch.arange(width, device=images.device)
-    shifted = padded[
+    padded = functional.pad(images, [most] * 4)
+    rows = (most - down)[:, None] + torch.arange(height, device=images.device)
+    columns = (most - right)[:, None] + torch.arange(width, device=images.device)
+    return padded[
         torch.arange(num_images, device=images.device)[:, None, None, None],
         torch.arange(channels, device=images.device)[:, None, None],
         rows[:, None, :, None],
         columns[:, None, None, :],
     ]
-    return _flip(shifted, draws)
 
 
 AUGMENTATIONS: dict[Augmentation, Callable[[Tensor, Tensor], Tensor] | None] = {

@@ -1,5 +1,6 @@
-"""Hypotheses and references, the patterns in them resolved to variants."""
+"""Hypotheses and references, the patterns in them resolved to variants; and whether probes fit the images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from nin_bench.errors import shown, unknown_name
@@ -9,6 +10,7 @@ from nin_bench.grid.patterns import PatternIndex, comparable, the_only
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
+from nin_bench.results.probes import Probes
 from nin_bench.results.schema import ClaimPoint, Hypothesis, Reference
 
 
@@ -95,3 +97,13 @@ def resolve_reference(entry: ReferenceEntry, node: Node, index: PatternIndex) ->
     """A reference with the variant that its pattern matches; InputError where one matches none, or several."""
     variant = index.the_one(entry.model, node.at("model"))
     return Reference(model=variant.label, **entry.model_dump(exclude={"model"}))
+
+
+def check_probes(probes: Probes | None, node: Node, variants: Sequence[Variant]) -> None:
+    """Refuse to move images by so much that nothing of the smallest is left; InputError with its place."""
+    smallest = min(variant.data.resolution or 1 for variant in variants)
+    for number, pixels in enumerate(probes.shift if probes else ()):
+        if pixels >= smallest:
+            raise node.at("shift", number).error(
+                f"{pixels} leaves nothing of images of {smallest}×{smallest}; use less than {smallest}"
+            )

@@ -25,6 +25,7 @@ from nin_bench.grid.entries import (
 from nin_bench.grid.refusals import Loc, refuse, wrong
 from nin_bench.metrics import METRICS
 from nin_bench.results.cost_entry import Kind
+from nin_bench.results.probes import Probes
 
 SCHEMA = 1
 
@@ -39,9 +40,7 @@ else:
     MetricName = Literal[tuple(METRICS)]
     SpreadName = Literal[tuple(name for name, metric in METRICS.items() if metric.kind == "quality")]
 
-
 Two = Annotated[list[Pattern], Field(min_length=2, max_length=2)]
-
 
 SHARED_OUT = ("num_params", "num_macs", "train_seconds")
 """What a claim about kinds of layers shares out among them: time is that of the layers in a training step."""
@@ -298,6 +297,8 @@ class GridBody(Section):
     """Every cell that matches one of these is left out, before combinations are checked."""
     baseline: Pattern | None = None
     """The variant that the report marks as the one to hold others against."""
+    target: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Validation accuracy that epochs are counted to; null is a point less than the baseline's median network."""
     hypotheses: list[HypothesisEntry] = []
     """What is claimed, before the run."""
     open_claims: list[OpenClaimEntry] = []
@@ -306,6 +307,8 @@ class GridBody(Section):
     """What a reader of the report has to know: how rates were chosen, what may mislead."""
     references: list[ReferenceEntry] = []
     """Published values that variants are held against."""
+    probes: Probes | None = None
+    """What trained networks are asked beside their test images as they are."""
     assume: dict[SpreadName, Assumption] = {}
     """By metric, the spread over seeds that `plan` reckons with where no record tells it."""
     search: SearchEntry | None = None

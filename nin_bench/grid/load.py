@@ -12,7 +12,7 @@ from typing import Any
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
 from nin_bench.grid.ablation import ablated
-from nin_bench.grid.claims import resolve_hypothesis, resolve_reference
+from nin_bench.grid.claims import check_probes, resolve_hypothesis, resolve_reference
 from nin_bench.grid.document import (
     check_models_from,
     header_comment,
@@ -32,6 +32,7 @@ from nin_bench.grid.variants import Entry, Option, Variant, check_distinct, draf
 from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
 from nin_bench.results.artefact import Machine
+from nin_bench.results.probes import Probes
 from nin_bench.results.schema import (
     Hypothesis,
     OpenClaim,
@@ -74,10 +75,14 @@ class Grid:
     """Those that `--seeds` and `--only` leave to be run now."""
     baseline: str | None
     """A variant's label."""
+    target: float | None
+    """Validation accuracy that epochs are counted to."""
     hypotheses: tuple[Hypothesis, ...]
     open_claims: tuple[OpenClaim, ...]
     caveats: tuple[str, ...]
     references: tuple[Reference, ...]
+    probes: Probes | None
+    """What trained networks are asked beside their test images as they are."""
     assume: dict[str, Assumption]
     """By metric."""
     notes: tuple[str, ...]
@@ -164,6 +169,8 @@ class Grid:
             with refusals.gather():
                 references.append(resolve_reference(reference, root.at("references", number), index))
         with refusals.gather():
+            check_probes(file.probes, root.at("probes"), variants)
+        with refusals.gather():
             search = read_search(file.search, root, recipe_over, variants, catalog) if file.search else None
         refusals.raise_any()
 
@@ -182,10 +189,12 @@ class Grid:
             cells=cells,
             selected=_selected(cells, planned, seeds, only),
             baseline=baseline,
+            target=file.target,
             hypotheses=tuple(hypotheses),
             open_claims=tuple(OpenClaim(claim=one.claim, reason=one.reason) for one in file.open_claims),
             caveats=tuple(file.caveats),
             references=tuple(references),
+            probes=file.probes,
             assume=file.assume,
             notes=(*exclusion.notes(), *same_networks(variants, catalog)),
             search=search,
@@ -222,6 +231,7 @@ class Grid:
             seeds=self.seeds,
             until_decided=self.until_decided,
             baseline=self.baseline,
+            target=self.target,
             variants=tuple(variant.resolved() for variant in self.variants),
             cells=tuple(
                 PlannedId(cell_id=cell.cell_id, variant_id=ids[cell.label], label=cell.label, seed=cell.seed)
@@ -231,6 +241,7 @@ class Grid:
             open_claims=self.open_claims,
             caveats=self.caveats,
             references=self.references,
+            probes=self.probes,
             device_kind=device_kind,
             machine=Machine.model_validate(machine) if machine else None,
         )

@@ -30,18 +30,20 @@ _KINDS = {
     "string_type": "text; put it in quotes if it is meant so",
     "finite_number": "a finite number",
     "list_type": "a list; put brackets around it, or begin a line with a dash",
+    "tuple_type": "a list; put brackets around it, or begin a line with a dash",
 }
 _BOUNDS = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge:g} or more",
     "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
     "multiple_of": "a multiple of {multiple_of:g}",
 }
 _PATTERNS = {
     r"\S": "text; write a sentence",
     "^[a-z0-9]": "a short name; use small letters, digits, - and _, at most 64",
 }
-_LISTS = {"list_type", "too_short", "too_long"}
+_LISTS = {"list_type", "tuple_type", "too_short", "too_long"}
 
 
 class Refusals:
@@ -142,6 +144,8 @@ def _is_name(part: str | int) -> bool:
 def _message(kind: str, value: object, context: Mapping[str, Any], field: str) -> str:
     if kind == "refused":
         return str(context["message"])
+    if kind == "value_error":
+        return f"{shown(value)} {context['error']}"
     if kind == "model_type":
         what = _WHAT.get(context["class_name"].partition("[")[0], "a section")
         return f"{shown(value)} is not {what}; write a mapping of fields"

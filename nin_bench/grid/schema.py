@@ -15,7 +15,7 @@ _NAMES = {
     "CellPattern": "exclusion", "HypothesisEntry": "hypothesis", "ReferenceEntry": "reference",
     "SearchEntry": "search", "GridBody": "profile", "MatchEntry": "match", "RangeEntry": "range",
     "OpenClaimEntry": "open_claim", "AblateEntry": "ablation", "Changes": "changes",
-    "UntilEntry": "until_decided", "Assumption": "assumption",
+    "UntilEntry": "until_decided", "Assumption": "assumption", "Probes": "probes",
 }  # fmt: skip
 """What the schema calls the parts of the grid's model."""
 _LIBRARY = "^(torchvision|timm)/"

@@ -1,7 +1,7 @@
 """The results folder and all in it: the grid as resolved, records, predictions, costs.
 
 Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `predictions/<cell-id>.npz`,
-`costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`.
+`probes/<cell-id>.json`, `costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,13 +22,14 @@ from nin_bench.files import (
 )
 from nin_bench.results.cost_entry import CostEntry, CostFile
 from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
+from nin_bench.results.probes import ProbeFile, Probes, ProbeState
 from nin_bench.results.replays import Replays
 from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-PARTS = ("cells", "predictions", "costs", "checkpoints", "studies", "weights")
+PARTS = ("cells", "predictions", "probes", "costs", "checkpoints", "studies", "weights")
 """The folders in a results folder."""
 
 _Read = TypeVar("_Read")
@@ -76,6 +77,10 @@ class ResultsFolder:
     def predictions_path(self, cell_id: str) -> Path:
         """Where a cell's predictions lie."""
         return self.path / "predictions" / f"{cell_id}.npz"
+
+    def probes_path(self, cell_id: str) -> Path:
+        """Where the answers lie of a cell's network to the grid's probes."""
+        return self.path / "probes" / f"{cell_id}.json"
 
     def weights_path(self, cell_id: str) -> Path:
         """Where a cell's final weights lie, if they were to be kept."""
@@ -250,6 +255,33 @@ class ResultsFolder:
         except (MemoryError, OSError) as error:  # which may pass: the file is not to blame
             reason = str(error) or "no memory left"
             raise ResultsError(f"{path}: cannot be read: {reason}; try again with more memory") from error
+
+    def read_probes(self, record: Record) -> ProbeFile | None:
+        """What a record's network answered to probes, or None where nothing is stored.
+
+        Raises:
+            DamagedFileError: the file is torn, of another schema, or of another network than the record's.
+        """
+        try:
+            found = ProbeFile.read(self.probes_path(record.cell_id))
+        except FileNotFoundError:
+            return None
+        found.check_is_of(record)
+        return found
+
+    def probe_state(self, record: Record, asked: Probes) -> ProbeState | None:
+        """Whether a record's network has answered what is asked, or still can; None if there is none to ask."""
+        if record.outcome != "trained":
+            return None
+        with suppress(DamagedFileError):
+            found = self.read_probes(record)
+            if found is not None and found.asked.covers(asked):
+                return "made"
+        return "to make" if self.state_path(record.cell_id).exists() else "no weights"
+
+    def remove_probes(self, cell_id: str) -> None:
+        """Drop what the network of an earlier training answered."""
+        remove_file(self.probes_path(cell_id))
 
     def read_costs(self, variant_id: str) -> CostFile | None:
         """A variant's costs, an entry for each machine that measured it; None if there are none.

@@ -14,6 +14,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.folder import ResultsFolder
 from nin_bench.results.former import FormerCell, describe_former, former_cells
+from nin_bench.results.probes import ProbeFile
 from nin_bench.results.schema import Record, ResolvedGrid
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Results:
     """A sentence for each file that was not used."""
     former: list[FormerCell] = field(default_factory=list)
     """Cells that have a record and are no longer in the grid."""
+    probes: dict[str, ProbeFile] = field(default_factory=dict)
+    """By cell_id, what trained networks answered to the grid's probes; empty if it has none."""
 
     def __repr__(self) -> str:
         outcomes = Counter(row["outcome"] for row in self.rows)
@@ -106,6 +109,13 @@ def load_results(folder: Path | str) -> Results:
     former = former_cells(results, grid.planned_cells, grid.variants)
     if sentence := describe_former(former):
         left_out.append(f"{sentence}.")
+    probes = {}
+    for record in records if grid.probes else ():
+        try:
+            if (answered := results.read_probes(record)) is not None:
+                probes[record.cell_id] = answered
+        except DamagedFileError as damage:
+            left_out.append(f"probes/{record.cell_id}.json was left out: it {damage}.")
     entries, damaged = _cost_entries(results, grid)
     return Results(
         folder=results.path,
@@ -115,6 +125,7 @@ def load_results(folder: Path | str) -> Results:
         cost_entries=entries,
         left_out=[*left_out, *damaged],
         former=former,
+        probes=probes,
     )
 
 

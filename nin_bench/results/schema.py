@@ -15,6 +15,7 @@ from nin_bench.errors import unknown_name
 from nin_bench.files import DamagedFileError
 from nin_bench.metrics import METRICS
 from nin_bench.results.artefact import Artefact, Count, Id, Machine, NonNegative, Part, Tuple
+from nin_bench.results.probes import Probes
 
 SCHEMA = 2
 """Of grid.json, records and predictions."""
@@ -413,12 +414,16 @@ class ResolvedGrid(Artefact):
     until_decided: UntilDecided | None = None
     """Whether the seeds end early, and where; None if all are trained."""
     baseline: str | None = None
+    target: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Validation accuracy that epochs are counted to; None is a point less than the baseline's median."""
     variants: Tuple[ResolvedVariant]
     cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
     hypotheses: Tuple[Hypothesis] = ()
     open_claims: Tuple[OpenClaim] = ()
     caveats: Tuple[str] = ()
     references: Tuple[Reference] = ()
+    probes: Probes | None = None
+    """What trained networks are asked beside their test images as they are."""
     device_kind: str
     machine: Machine | None = None
     lock: Lock | None = None

@@ -35,7 +35,7 @@ class SharedRecord:
         return self.record.reused_from or "/".join(self.folder.path.absolute().parts[-2:])
 
     def take_over(self, goal: ResultsFolder, label: str) -> Record:
-        """Copy the record with its predictions and weights, the record last: it is there with them or not at all.
+        """Copy the record with its predictions, probes and weights, the record last: all is there before it is.
 
         Args:
             goal: the folder that plans its cell, too; whoever calls holds its lock.
@@ -54,6 +54,10 @@ class SharedRecord:
             goal.remove_predictions(cell_id)
         else:
             write_atomically(goal.predictions_path(cell_id), predictions)
+        goal.remove_probes(cell_id)
+        with suppress(DamagedFileError):  # a record stands without probes
+            if (probes := self.folder.read_probes(self.record)) is not None:
+                probes.write(goal.probes_path(cell_id))
         goal.remove_weights(cell_id)
         for theirs, ours in zip(self.folder.kept_paths(cell_id), goal.kept_paths(cell_id), strict=True):
             with suppress(FileNotFoundError, DamagedFileError):  # a record stands without weights
@@ -95,7 +99,7 @@ class OtherFolders:
                         found.setdefault(path.resolve(), ResultsFolder(path))
         return cls([folder for folder in found.values() if folder is not own])
 
-    def find(self, cell: Cell, is_wanted: Callable[[Record], bool]) -> SharedRecord | None:
+    def find(self, cell: Cell, is_wanted: Callable[[SharedRecord], bool]) -> SharedRecord | None:
         """The first final record of a cell, as it is resolved today, that is wanted; None if there is none.
 
         A file that is damaged or cannot be read is passed over, and so is a trained cell without predictions.
@@ -108,8 +112,8 @@ class OtherFolders:
                 if record is None or record.outcome not in FINAL_OUTCOMES or not record.is_of(cell):
                     continue
                 has_all = record.outcome != "trained" or folder.predictions_path(cell.cell_id).is_file()
-                if has_all and is_wanted(record):
-                    return SharedRecord(folder, record)
+                if has_all and is_wanted(found := SharedRecord(folder, record)):
+                    return found
         return None
 
     def final_cells(self, grid: ResolvedGrid) -> set[str]:

@@ -16,8 +16,9 @@ from nin_bench.failures import PASSING, cause_of
 from nin_bench.models.code import code_digest
 from nin_bench.plan import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
+from nin_bench.results.probes import Probes
 from nin_bench.results.schema import Attempt, Epoch, Metrics
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, VariantStopped
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Probed, VariantStopped
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
@@ -51,6 +52,7 @@ class CellQueue:
         task: what workers do with a cell.
         planned: the cells, those that are done too.
         looks: say which cells are needed, where seeds are trained until claims are decided.
+        probes: what trained networks are asked.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class CellQueue:
         task: CellTask,
         planned: Sequence[PlannedCell],
         looks: LookTaker | None = None,
+        probes: Probes | None = None,
     ) -> None:
         self.folder = folder
         self.options = options
@@ -70,6 +73,7 @@ class CellQueue:
         self.function = task.function
         self.waiting = deque(ActiveCell(self, one) for one in planned if one.may_run)
         self.looks = looks
+        self.probes = probes
         # An outdated record is of another experiment.
         self.outcomes = {
             one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
@@ -148,7 +152,9 @@ class ActiveCell:
             state=folder.state_path(self.key) if options.keep_weights else None,
             kept=self.planned.kept,
         )
-        assignment = Assignment(self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts)
+        assignment = Assignment(
+            self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts, self.queue.probes
+        )
         return Task(self.key, self.queue.function, (assignment,), options.timeout_seconds)
 
     def on_started(self, slot: Slot) -> None:
@@ -184,7 +190,7 @@ class ActiveCell:
         # A final record is replaced only by another one.
         if is_final or self.planned.state != "again":
             self.queue.outcomes[self.key] = outcome
-            self._write(record, result.predictions)
+            self._write(record, result)
         goes_on = outcome not in PASSING or self.queue.may_go_on(self.cell, outcome, record.attempts[-1].error)
         will_retry = may_retry and goes_on and not is_final and outcome != "interrupted"
         if will_retry:
@@ -194,6 +200,8 @@ class ActiveCell:
                 ActiveCell(self.queue, replace(self.planned, record=earlier, estimate=Estimate()))
             )
         self.queue.on_event(CellEnded(self.cell, record, will_retry))
+        if result.probe_error:
+            self.queue.on_event(Probed(self.cell, result.probe_error))
         if self.queue.looks and not will_retry and outcome != "interrupted":
             self.queue.looks.cell_ended(self.cell, is_final=is_final)
 
@@ -226,12 +234,16 @@ class ActiveCell:
             code_digest=code_digest(self.cell.model.name),
         )
 
-    def _write(self, record: Record, predictions: Mapping[str, Any] | None) -> None:
+    def _write(self, record: Record, result: CellResult) -> None:
         folder = self.queue.folder
-        if predictions is not None:
-            folder.write_predictions(self.key, predictions)
+        if result.predictions is not None:
+            folder.write_predictions(self.key, result.predictions)
         else:
             folder.remove_predictions(self.key)
+        if result.probes is not None:
+            result.probes.write(folder.probes_path(self.key))
+        else:
+            folder.remove_probes(self.key)
         if record.outcome != "trained" or not self.queue.options.keep_weights:
             folder.remove_weights(self.key)
         folder.write_record(record)

@@ -22,6 +22,8 @@ from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.metrics import has_failed
 from nin_bench.models import ImageSpec
+from nin_bench.results.probes import ProbeFile, Probes
+from nin_bench.runner.probing import probe_network
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError
 from nin_bench.training.trainer import Chance, DivergedError, Epoch, Trainer, make_network
 
@@ -166,6 +168,23 @@ class CellTraining:
         if self._validation:
             metrics |= {key: self.history[-1][key] for key in ("validation_loss", "validation_accuracy")}
         return on_test.answers.predictions
+
+    def probe(self, asked: Probes, test_accuracy: float) -> ProbeFile:
+        """Ask the trained network what a grid's probes ask; the test images are read for it, unless they are yet.
+
+        Args:
+            asked: the probes.
+            test_accuracy: of the record that the answers will belong to.
+        """
+        trainer = self._trainer
+        assert trainer is not None, "prepare comes first"
+
+        def evaluate(images: Images) -> Evaluation:
+            return trainer.evaluate(images, self.should_stop)
+
+        image = describe_data(self.cell.data, self.data_dir)
+        answers = probe_network(trainer.model, image, self._test_images(), asked, evaluate)
+        return ProbeFile(cell_id=self.cell.cell_id, test_accuracy=test_accuracy, **answers)
 
     def _evaluate_on_train(self) -> Evaluation:
         trainer = self._trainer

@@ -71,6 +71,15 @@ class CellEnded:
 
 
 @dataclass(frozen=True)
+class Probed:
+    """A network that was trained before answered probes; or one did not, whenever it was trained."""
+
+    cell: Cell
+    error: str | None
+    """Why it did not answer."""
+
+
+@dataclass(frozen=True)
 class VariantStopped:
     """A variant failed so often with one cause that its other cells are not tried."""
 
@@ -99,5 +108,6 @@ Event = (
     | CellResumed
     | EpochEnded
     | CellEnded
+    | Probed
     | cost_benchmark.Event
 )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nin_bench.cell import Cell
 from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
+from nin_bench.results.probes import ProbeFile, Probes
 from nin_bench.results.schema import Attempt
 
 
@@ -41,6 +42,21 @@ class Assignment:
     environment: Mapping[str, Any]
     policy: CheckpointPolicy
     earlier_attempts: Sequence[Attempt]
+    probes: Probes | None = None
+    """What the trained network is asked at its end."""
+
+
+@dataclass(frozen=True)
+class ProbeAssignment:
+    """A trained cell whose state was kept, and what its network is asked."""
+
+    cell: Cell
+    data_dir: Path | None
+    state: Path
+    """The state, as a checkpoint."""
+    probes: Probes
+    test_accuracy: float
+    """Of the cell's record."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,10 @@ class CellResult:
 
     record: Record
     predictions: Mapping[str, npt.NDArray[Any]] | None = None
+    probes: ProbeFile | None = None
+    """What it answered to probes."""
+    probe_error: str | None = None
+    """Why it did not answer, in a line, where it was asked."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from nin_bench.plan import (
     drops_looks,
     estimate_cells,
     plan_cells,
-    plan_notes,
 )
+from nin_bench.plan_notes import plan_notes
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.former import former_cells
@@ -31,6 +31,7 @@ from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
 from nin_bench.runner.events import Estimated, Event, Planned
+from nin_bench.runner.late_probes import late_probes
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.reuse import take_over
 from nin_bench.runner.scheduler import Scheduler
@@ -118,7 +119,7 @@ def run_grid(
         ]
         needed = seeds_until_decided(folder.read_grid())
         slot, others = session.slots[0], OtherFolders.under(options.other_roots, folder)
-        shared = Shared(others, slot.device_kind) if options.reuse else None
+        shared = Shared(others, slot.device_kind, grid.probes) if options.reuse else None
         here = environment_of(slot.device)
         shorter = ShorterCells(folder, grid.cell_ids, here)
         plan = partial(plan_cells, folder=folder, looks=needed, code=code, shorter=shorter)
@@ -141,13 +142,18 @@ def run_grid(
         on_event(Planned(planned, session.slots, [*notes, *damaged]))
         _measure(to_measure, folder, session, options, num_rounds, on_event)
         count_images = RegistryCatalog(options.data_dir).count_images
-        planned = estimate_cells(planned, folder, session.machine["fingerprint"], len(session.slots), count_images)
+        planned = estimate_cells(
+            planned, folder, session.machine["fingerprint"], len(session.slots), count_images, grid.probes
+        )
         estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
-        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks)
-        Scheduler(session.executor, retries=options.retries).run(queue.next_job)
+        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks, grid.probes)
+        late = late_probes(planned, grid.probes, folder, options, on_event)
+        Scheduler(session.executor, retries=options.retries).run(
+            lambda slot: queue.next_job(slot) or next(late, None)
+        )
         if session.signal_number is None:
             at_end()
         num_reused = sum(one.shared is not None for one in planned)

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 
 from nin_bench.cell import Cell
-from nin_bench.checkpoint import Checkpoints, restore_from, write_checkpoint, write_weights
+from nin_bench.checkpoint import Checkpoints, read_header, restore_from, write_checkpoint, write_weights
 from nin_bench.environment import describe_torch, device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
 from nin_bench.models.code import code_digest
 from nin_bench.results import Record
+from nin_bench.results.probes import ProbeFile, Probes
 from nin_bench.results.schema import Attempt
-from nin_bench.runner.cell_training import CellTraining
+from nin_bench.runner.cell_training import CellTraining, describe_failure
 from nin_bench.runner.messages import (
     KEEP_NOTHING,
     Assignment,
@@ -24,8 +25,10 @@ from nin_bench.runner.messages import (
     CellResult,
     CheckpointPolicy,
     EpochDone,
+    ProbeAssignment,
 )
 from nin_bench.runner.record import make_record, now
+from nin_bench.training.evaluation import StoppedError
 
 EPOCH_SECONDS = 1.0
 """An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more
@@ -52,11 +55,32 @@ def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellR
             environment=assignment.environment,
             policy=assignment.policy,
             earlier_attempts=assignment.earlier_attempts,
+            probes=assignment.probes,
             on_message=channel.send,
             should_stop=channel.should_stop,
         )
     except ResultsError as refusal:
         return refusal
+
+
+def run_probe_task(channel: Channel, slot: Slot, assignment: ProbeAssignment) -> ProbeFile | str:
+    """Have a network whose state was kept answer probes, as an executor's task; or why it cannot, in a line."""
+    prepare_process(slot)
+    training = CellTraining(
+        assignment.cell, data_dir=assignment.data_dir, device=slot.device, should_stop=channel.should_stop
+    )
+    answer: ProbeFile | str | None = None
+    try:
+        with training.failures_noted():
+            training.prepare()
+            answer = restore_from(assignment.state, assignment.cell, training.restore)
+            if answer is None and read_header(assignment.state).metrics.test_accuracy != assignment.test_accuracy:
+                answer = f"weights/{assignment.state.name} is of another training than the record"
+            if answer is None:
+                answer = training.probe(assignment.probes, assignment.test_accuracy)
+    except ResultsError as refusal:
+        return str(refusal)
+    return answer or training.error or training.outcome
 
 
 def run_cell(
@@ -67,6 +91,7 @@ def run_cell(
     environment: Mapping[str, Any] | None = None,
     policy: CheckpointPolicy = KEEP_NOTHING,
     earlier_attempts: Sequence[Attempt] = (),
+    probes: Probes | None = None,
     on_message: Callable[[CellMessage], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
@@ -82,6 +107,7 @@ def run_cell(
         policy: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
             is not safe yet.
         earlier_attempts: of the cell's record, which the new one keeps.
+        probes: what the trained network is asked at its end; None is nothing.
         on_message: receives what happens.
         should_stop: is asked before every step of training and every batch of an evaluation.
 
@@ -93,6 +119,7 @@ def run_cell(
         policy,
         environment={**(environment or {}), "device": device_name(device), "torch": describe_torch(device)},
         earlier_attempts=earlier_attempts,
+        probes=probes,
     )
     return run.to_its_end(on_message)
 
@@ -107,18 +134,20 @@ class _CellRun:
         *,
         environment: Mapping[str, Any],
         earlier_attempts: Sequence[Attempt],
+        probes: Probes | None,
     ) -> None:
         self.training = training
         self.policy = policy
         self.environment = environment
         self.earlier_attempts = earlier_attempts
+        self.probes = probes
         self.checkpoints = Checkpoints(policy.checkpoints, training.cell) if policy.checkpoints else None
         self.started_at = now()
         self.saved = time.monotonic()
 
     def to_its_end(self, on_message: Callable[[CellMessage], None]) -> CellResult:
         training = self.training
-        predictions = None
+        predictions, answers, probe_error = None, None, None
         with training.failures_noted():
             training.prepare()
             notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
@@ -138,9 +167,24 @@ class _CellRun:
                 write_weights(self.policy.weights, training.weights())
             if self.policy.state:
                 write_checkpoint(self.policy.state, self.record("trained", None), training.state())
+            answers, probe_error = self.ask_probes()
         if training.outcome == "interrupted" and training.is_prepared:
             self.save()
-        return CellResult(self.record(training.outcome, training.error), predictions)
+        record = self.record(training.outcome, training.error)
+        if record.outcome != "trained":  # stopped while it answered probes, it is evaluated again when it goes on
+            return CellResult(record)
+        return CellResult(record, predictions, answers, probe_error)
+
+    def ask_probes(self) -> tuple[ProbeFile | None, str | None]:
+        """The trained network's answers, or what went wrong: an error costs the probes, not the record."""
+        if self.probes is None:
+            return None, None
+        try:
+            return self.training.probe(self.probes, self.training.metrics["test_accuracy"]), None
+        except StoppedError:
+            raise
+        except Exception as failure:
+            return None, describe_failure(failure)[1]
 
     def save_after(self, seconds: float) -> None:
         """Save if the last time is so long ago."""

@@ -46,6 +46,12 @@ def test_without_a_baseline_all_cells_set_the_target(tmp_path):
     assert (target.accuracy, target.of) == (pytest.approx(0.79), None)
 
 
+def test_a_grid_may_give_the_target_itself(tmp_path):
+    target = target_of(load(tmp_path, {"a": [made(0.8, 0.9)], "b": [made(0.7)]}, baseline="a", target=0.85))
+    assert (target.accuracy, target.of) == (0.85, None)
+    assert [(one.label, one.num_reached, one.median) for one in target.variants] == [("a", 1, 2), ("b", 0, None)]
+
+
 @pytest.mark.parametrize(
     "cell", [None, record(metrics=metrics(0.9, validation_accuracy=None)), made(0.1, **COLLAPSED)]
 )

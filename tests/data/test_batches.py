@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.transforms import v2
@@ -73,6 +75,27 @@ def test_pixels_are_standardised_after_resizing():
     # The third channel never varies, it is said, so it is only centred.
     expected = (plain.take(EVERYTHING)[0] - mean.view(3, 1, 1)) / torch.tensor([0.25, 0.5, 1.0]).view(3, 1, 1)
     assert torch.allclose(standardised.take(EVERYTHING)[0], expected)
+
+
+def test_resized_batches_are_those_of_that_size():
+    there = numbered(3, 8).resized(12).resized(20)
+    assert torch.equal(
+        there.take(EVERYTHING)[0], ImageBatches(pixels(3, 8), torch.arange(4), 20).take(EVERYTHING)[0]
+    )
+    assert torch.equal(there.resized(8).take(EVERYTHING)[0], numbered(3, 8).take(EVERYTHING)[0])
+
+
+def test_shifted_images_move_right_down_left_and_up_in_turn_and_leave_black():
+    mean, std = torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.25, 0.25, 0.25])
+    batches = ImageBatches(pixels(3, 8), torch.arange(4), 12, standardise_by=(mean, std))
+    plain, moved = batches.take(EVERYTHING)[0], batches.shifted(5).take(EVERYTHING)[0]
+    black = -0.5 / 0.25
+    for image, wanted, found in zip(range(4), ((0, 5), (5, 0), (0, -5), (-5, 0)), moved, strict=True):
+        expected = ndimage.shift(plain[image].numpy(), (0, *wanted), order=0, cval=black)
+        assert np.array_equal(found.numpy(), expected)
+    # by its index, however a batch is cut
+    assert torch.equal(batches.shifted(5).take(torch.tensor([3, 1]))[0], moved[[3, 1]])
+    assert torch.equal(batches.shifted(0).take(EVERYTHING)[0], plain)
 
 
 def test_flip_mirrors_half_of_the_images_and_keeps_labels():

@@ -209,7 +209,7 @@ def take_over_on_broken_disk(place: str, at: int, how: str) -> None:
     others = OtherFolders.under([root], goal)
     with BrokenDisk(goal.path, at, how):
         for cell in _grid(place).cells:
-            shared = others.find(cell, lambda record: True)
+            shared = others.find(cell, lambda found: True)
             assert shared is not None
             try:
                 shared.take_over(goal, cell.label)

@@ -20,12 +20,14 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import DamagedFileError, write_json
 from nin_bench.report.build import build_report
 from nin_bench.results import Record, ResolvedGrid, load_results
+from nin_bench.results.probes import ProbeFile
 from nin_bench.results.replays import ReplayedCell, Replays
 from nin_bench.results.schema import MAX_CLASSES, SCHEMA, Metrics
 from tests.costs_fixture import cost_entry, write_costs
 from tests.faults.damage import CUTS, FLIPS, cuts, flips
 from tests.faults.scale import scaled
 from tests.faults.stubs import Stub, result_of
+from tests.probes_fixture import answers as probe_answers
 
 Count = Callable[[str, int], None]
 
@@ -61,6 +63,9 @@ def kinds(stub: Stub) -> Iterator[tuple[str, Path, Callable[[], Any]]]:
         cell_id=first, label="mlp", seed=0, replayed_at="now", expected="equal bits", repeated=True
     )
     Replays(cells=(replayed,)).write(stub.folder.replay_path)
+    record = stub.folder.read_record(first)
+    ProbeFile.parse(probe_answers(first, record.metrics.test_accuracy)).write(stub.folder.probes_path(first))
+    yield "probes", stub.folder.probes_path(first), lambda: stub.folder.read_probes(record)
     yield "costs", stub.folder.costs_path(variant), lambda: stub.folder.read_costs(variant)
     yield "record", stub.folder.record_path(first), lambda: stub.folder.read_record(first)
     yield "grid.json", stub.folder.grid_path, lambda: ResolvedGrid.read(stub.folder.grid_path)

@@ -66,3 +66,35 @@ def test_a_hypothesis_says_its_claim_in_either_word(load, refusals):
     text = f"hypotheses: [{{{CLAIM}, metric: test_loss, expect: less, margin: 0}}]\n"
     assert load(MODELS + text).hypotheses == load(MODELS + text.replace("claim", "says")).hypotheses
     assert len(refusals(MODELS + text.replace("claim: b", "claim: b, says: b"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("probes", "message"),
+    [
+        ("{shift: 2}", "probes.shift: 2 is not a list; put brackets around it"),
+        ("{shift: [2, 0]}", "probes.shift: a list is not ascending; sort the values"),
+        ("{shift: [0, 99]}", "probes.shift[1]: 99 leaves nothing of images of 8×8; use less than 8"),
+        ("{resolution: [0, 8]}", "probes.resolution[0]: 0 is not in range; use 1 or more"),
+        ("{class_maps: 21}", "probes.class_maps: 21 is not in range; use 20 or less"),
+        ("{class_maps: two}", "probes.class_maps: 'two' is not a whole number"),
+        ("{shifts: [2]}", "probes.shifts: unknown field 'shifts'; did you mean 'shift'?"),
+        ("[2]", "probes: a list is not a section"),
+    ],
+)
+def test_probes_that_cannot_be_asked_are_refused(refusal, probes, message):
+    assert f": {message}" in refusal(f"{MODELS}probes: {probes}\n")
+
+
+def test_probes_are_no_part_of_a_cell_and_a_profile_may_change_them(load):
+    text = f"{MODELS}probes: {{shift: [0, 2], class_maps: 3}}\nprofiles: {{cpu: {{probes: {{shift: [4]}}}}}}\n"
+    full, cpu, plain = load(text, profile="full"), load(text, profile="cpu"), load(MODELS)
+    assert (full.probes.shift, cpu.probes.shift, cpu.probes.class_maps) == ((0, 2), (4,), 3)
+    assert [cell.cell_id for cell in full.cells] == [cell.cell_id for cell in plain.cells]
+    assert full.resolved("cpu").probes == full.probes
+    assert plain.probes is None
+
+
+@pytest.mark.parametrize("target", ["0", "1", "85.0", "high"])
+def test_a_target_is_a_share(load, refusal, target):
+    assert "target: " in refusal(f"{MODELS}target: {target}\n")
+    assert load(f"{MODELS}target: 0.85\n").resolved("cpu").target == 0.85

@@ -10,10 +10,11 @@ import pytest
 from nin_bench.analysis.analysis import Analysis, analyse
 from nin_bench.analysis.names import Names
 from nin_bench.report.blocks import Block, Bullets, Details, Paragraph, Section, Table, plain
-from nin_bench.report.sections import cells, claims, networks, setting, summary
+from nin_bench.report.sections import cells, claims, networks, probes, setting, summary
 from nin_bench.results import load_results
 from nin_bench.results.schema import ResolvedVariant
 from tests.predictions_fixture import ONE_WRONG, PERFECT, stored
+from tests.probes_fixture import write_probed
 from tests.report_fixture import COLLAPSED, locked, metrics, record, write_results
 
 CLAIM = {
@@ -216,3 +217,25 @@ def test_fields_mean_what_the_schema_says() -> None:
     assert list(found) == ["pointwise", "head"]
     assert found["pointwise"] == "Number of 1×1 layers, after each block's first convolution"
     assert "gap: the last block has a map per class" in found["head"]
+
+
+def test_probes_have_a_row_for_each_variant_and_change(tmp_path: Path) -> None:
+    folder = write_probed(tmp_path / "r")
+    (folder / "probes" / "c01s7.json").unlink()
+    blocks = probes.probes(analyse(load_results(folder)))
+    moved, sizes = tables(blocks)
+    assert rows(moved)[1] == ["pooled", "2", "87.7 ± 0.2 (n=8)", "−2.35 points", "−2.70 to −2.00 points"]
+    assert rows(sizes) == [
+        ["pooled", "99", "88.8 ± 0.1 (n=8)", "−1.18 points", "−1.35 to −1.00 points"],
+        ["pooled", "131 (as trained)", "90.0 ± 0.0 (n=8)", "0.0 points", "0.0 to 0.0 points"],
+        ["dense", "99", "not possible", "–", "–"],
+        ["dense", "131 (as trained)", "90.0 ± 0.0 (n=7)", "0.0 points", "–"],
+    ]
+    said = sentences(blocks)
+    assert "dense: 99×99 is not possible: output (Linear): too few." in said
+    assert "No answer: dense, seed 7." in said
+    assert sum("Class maps are not possible" in one and one.endswith(": dense.") for one in said) == 1
+
+
+def test_a_grid_without_probes_has_no_section_of_them(tmp_path: Path) -> None:
+    assert probes.probes(analysed(tmp_path / "r", {"a": SIX})) == []

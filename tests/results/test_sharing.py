@@ -121,9 +121,9 @@ def test_a_record_of_another_default_is_passed_over(here, there):
 
 def test_only_what_is_wanted_is_found(here, there):
     keep(there, make())
-    assert find(here, lambda record: record.environment["device"] == "cuda") is None
+    assert find(here, lambda found: found.record.environment["device"] == "cuda") is None
     second = keep(ResultsFolder(there.path.with_name("full")), make(device="NVIDIA Example"))
-    found = find(here, lambda record: device_kind(record) == "cuda")
+    found = find(here, lambda found: device_kind(found.record) == "cuda")
     assert found.folder == second
 
 

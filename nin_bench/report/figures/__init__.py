@@ -16,6 +16,7 @@ from nin_bench.report.figures.curves import draw_training_loss, draw_validation_
 from nin_bench.report.figures.drawing import Canvas, Drawing, draw
 from nin_bench.report.figures.effects import draw_effects
 from nin_bench.report.figures.interactions import draw_interactions
+from nin_bench.report.figures.probes import draw_class_maps, draw_probe_resolution, draw_probe_shift
 from nin_bench.report.figures.reached import draw_epochs_to_target, draw_escape
 from nin_bench.report.figures.roofline import draw_roofline
 from nin_bench.report.figures.search_budget import draw_budget
@@ -39,6 +40,9 @@ FIGURES: Sequence[_Row[Analysis]] = (
     ("epochs_to_target", "When networks reach the target", draw_epochs_to_target),
     ("interactions", "Interactions", draw_interactions),
     ("confusions", "Confusions", draw_confusions),
+    ("probe_shift", "Accuracy on moved images", draw_probe_shift),
+    ("probe_resolution", "Accuracy at other sizes", draw_probe_resolution),
+    ("class_maps", "Class maps", draw_class_maps),
     ("cost_shares", "Where parameters, MACs and time sit", draw_cost_shares),
     ("roofline", "Roofline", draw_roofline),
 )

@@ -1,4 +1,7 @@
+import json
+
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 from nin_bench.analysis.analysis import analyse
@@ -8,6 +11,7 @@ from nin_bench.results import load_results
 from tests.costs_fixture import CPU, write_showcase_costs
 from tests.figure_words import words
 from tests.predictions_fixture import stored
+from tests.probes_fixture import write_probed
 from tests.report_fixture import COLLAPSED, RECIPE, learning, metrics, record, write_results, write_showcase
 
 ALWAYS = {"seeds", "accuracy_against_costs", "learning_curves", "training_loss", "escape"}
@@ -174,3 +178,29 @@ def test_without_validation_images_there_is_no_validation_curve(tmp_path):
     pictures = draw(write_results(tmp_path / "r", {"a": [record(metrics=metrics(0.9), history=history)]}))
 
     assert set(pictures) == ALWAYS - {"learning_curves"}
+
+
+def test_probes_are_drawn_where_there_are_answers(tmp_path):
+    pictures = draw(write_probed(tmp_path / "r"))
+    [moved] = pictures["probe_shift"].canvas.figure.axes
+    assert [line.get_ydata().tolist() for line in moved.lines] == [[0.9, pytest.approx(0.8765)]] * 2
+    [sizes] = pictures["probe_resolution"].canvas.figure.axes
+    assert [len(line.get_xdata()) for line in sizes.lines] == [2, 1]  # the dense ones refuse one of two
+    [maps] = pictures["class_maps"].canvas.figure.axes
+    images, above, below, framed = (collection.get_paths() for collection in maps.collections)
+    # two images of 14×14; on each a map with two values above zero, and one with one below
+    assert [len(images), len(above), len(below), len(framed)] == [2 * 14 * 14, 4, 2, 2]
+    sides = [round(float(np.ptp(path.vertices[:, 0])), 4) for path in above]
+    assert sides[0] == pytest.approx(0.45)  # of two places side by side
+    assert sides[1] == pytest.approx(0.45 * 0.5**0.5, abs=1e-4)  # a square's area is its value
+    assert [float(path.vertices[:, 0].mean().round()) for path in framed] == [1, 2]
+
+
+def test_another_value_of_a_map_is_another_figure(tmp_path):
+    folder = write_probed(tmp_path / "r")
+    before = draw(folder)["class_maps"].digest
+    path = folder / "probes" / "c00s0.json"
+    content = {key: value for key, value in json.loads(path.read_text()).items() if key != "digest"}
+    content["class_maps"][0]["maps"][0][0][1] = -0.5
+    path.write_text(json.dumps(content))
+    assert draw(folder)["class_maps"].digest != before
