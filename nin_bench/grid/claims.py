@@ -1,17 +1,18 @@
-"""Hypotheses and references, the patterns in them resolved to variants; and whether probes fit the images."""
+"""Baseline, hypotheses and references, their patterns resolved; when claims are looked at; probes checked."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from nin_bench.errors import shown, unknown_name
 from nin_bench.grid.entries import Pattern
-from nin_bench.grid.file import HypothesisEntry, ReferenceEntry
+from nin_bench.grid.file import GridFile, HypothesisEntry, ReferenceEntry, UntilEntry
 from nin_bench.grid.patterns import PatternIndex, comparable, the_only
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
+from nin_bench.metrics import METRICS
 from nin_bench.results.probes import Probes
-from nin_bench.results.schema import ClaimPoint, Hypothesis, Reference
+from nin_bench.results.schema import ClaimPoint, Hypothesis, Reference, UntilDecided
 
 
 def resolve_hypothesis(entry: HypothesisEntry, node: Node, index: PatternIndex) -> Hypothesis:
@@ -107,3 +108,26 @@ def check_probes(probes: Probes | None, node: Node, variants: Sequence[Variant])
             raise node.at("shift", number).error(
                 f"{pixels} leaves nothing of images of {smallest}×{smallest}; use less than {smallest}"
             )
+
+
+def until_decided(file: GridFile, root: Node) -> UntilDecided:
+    """When the claims are looked at; InputError where no claim waits for seeds."""
+    from nin_bench.stats.looks import looks  # whose package takes a while to import
+
+    assert isinstance(file.seeds, UntilEntry)
+    if not any(one.primary and METRICS[one.metric].kind in ("quality", "rate") for one in file.hypotheses):
+        raise root.at("seeds").error(
+            "until decided, but no primary hypothesis is judged over seeds; add one, or give a number of seeds"
+        )
+    at_most = file.seeds.at_most
+    return UntilDecided(at_most=at_most, looks=tuple(look.n for look in looks(at_most)))
+
+
+def resolve_baseline(file: GridFile, root: Node, index: PatternIndex) -> str | None:
+    """The label of the variant that the grid names or, without a name, of the one that `ablate` starts from."""
+    if file.baseline:
+        return index.the_one(file.baseline, root.at("baseline")).label
+    if file.ablate is None:
+        return None
+    own = [one.label for one in index.variants if one.entry is root.at("ablate", "of")]
+    return own[0] if len(own) == 1 else None

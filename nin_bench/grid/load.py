@@ -12,7 +12,13 @@ from typing import Any
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
 from nin_bench.grid.ablation import ablated
-from nin_bench.grid.claims import check_probes, resolve_hypothesis, resolve_reference
+from nin_bench.grid.claims import (
+    check_probes,
+    resolve_baseline,
+    resolve_hypothesis,
+    resolve_reference,
+    until_decided,
+)
 from nin_bench.grid.document import (
     check_models_from,
     header_comment,
@@ -30,7 +36,6 @@ from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, search_seeds
 from nin_bench.grid.variants import Entry, Option, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
-from nin_bench.metrics import METRICS
 from nin_bench.results.artefact import Machine
 from nin_bench.results.probes import Probes
 from nin_bench.results.schema import (
@@ -148,7 +153,7 @@ class Grid:
             for entry, node in _entries(file, whole)
         ]
         _check_size(entries, len(planned), root, allow_many=allow_many)
-        until = _until_decided(file, root) if isinstance(file.seeds, UntilEntry) else None
+        until = until_decided(file, root) if isinstance(file.seeds, UntilEntry) else None
         exclusion = Exclusion(file.exclude, root.at("exclude"), planned)
         expanded = _expand(entries, exclusion, catalog)
         if not expanded:
@@ -161,7 +166,7 @@ class Grid:
         refusals = Refusals()
         baseline, hypotheses, references, search = None, [], [], None
         with refusals.gather():
-            baseline = _baseline(file, root, index)
+            baseline = resolve_baseline(file, root, index)
         for number, hypothesis in enumerate(file.hypotheses):
             with refusals.gather():
                 hypotheses.append(resolve_hypothesis(hypothesis, root.at("hypotheses", number), index))
@@ -254,19 +259,6 @@ def _planned(seeds: int | list[int] | UntilEntry) -> Sequence[int]:
     return range(seeds.at_most if isinstance(seeds, UntilEntry) else seeds)
 
 
-def _until_decided(file: GridFile, root: Node) -> UntilDecided:
-    """When the claims are looked at; InputError where no claim waits for seeds."""
-    from nin_bench.stats.looks import looks  # whose package takes a while to import
-
-    assert isinstance(file.seeds, UntilEntry)
-    if not any(one.primary and METRICS[one.metric].kind in ("quality", "rate") for one in file.hypotheses):
-        raise root.at("seeds").error(
-            "until decided, but no primary hypothesis is judged over seeds; add one, or give a number of seeds"
-        )
-    at_most = file.seeds.at_most
-    return UntilDecided(at_most=at_most, looks=tuple(look.n for look in looks(at_most)))
-
-
 def _entries(file: GridFile, root: Node) -> Iterator[tuple[ModelEntry, Node]]:
     """The entries that `ablate` stands for, then those of `models`, each with its node."""
     if not file.models and not file.ablate:
@@ -275,16 +267,6 @@ def _entries(file: GridFile, root: Node) -> Iterator[tuple[ModelEntry, Node]]:
         yield from ablated(file.ablate, root.at("ablate"), root, MOST_CELLS)
     if file.models:
         yield from zip(file.models, root.at("models").value, strict=True)
-
-
-def _baseline(file: GridFile, root: Node, index: PatternIndex) -> str | None:
-    """The label of the variant that the grid names or, without a name, of the one that `ablate` starts from."""
-    if file.baseline:
-        return index.the_one(file.baseline, root.at("baseline")).label
-    if file.ablate is None:
-        return None
-    own = [one.label for one in index.variants if one.entry is root.at("ablate", "of")]
-    return own[0] if len(own) == 1 else None
 
 
 def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_many: bool) -> None:
