@@ -4,7 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: quickstart test test-faults test-long test-gpu lint check-reports audit format bench schema lock clean
+# Without a network: WHEELS=folder takes every package from there, and NIN_BENCH_DATA=folder the data.
+ifdef WHEELS
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(abspath $(WHEELS))
+endif
+
+.PHONY: quickstart test test-faults test-long test-gpu lint check-reports audit format bench bench-gpu schema lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
@@ -19,7 +25,7 @@ test-faults: $(VENV)/installed-test
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long tests/long
 
-# What only an accelerator can show; `test` skips it where there is none.
+# What only an accelerator can show, in less than five minutes; `test` skips it where there is none.
 test-gpu: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m gpu
 
@@ -48,6 +54,11 @@ format: $(VENV)/installed-lint
 # Ends with a Markdown table of figures and their targets; mind that nothing else is running.
 bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
+
+# How fast an accelerator trains, in one table, within nine minutes; OUT is the folder for its JSON.
+OUT ?= results/bench-gpu
+bench-gpu: $(VENV)/installed-test
+	$(BIN)/python -m tests.benchmarks.gpu_table --out $(OUT)
 
 schema: $(VENV)/installed
 	$(BIN)/python -m nin_bench schema --rebuild > $(VENV)/grid.schema.json

@@ -120,6 +120,15 @@ def describe_machine(device: str) -> dict[str, Any]:
     return {"fingerprint": fingerprint, **machine}
 
 
+def device_memory_bytes(device: str) -> int | None:
+    """The memory that a CUDA device has of its own; None for any other."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 def device_name(device: str) -> str:
     """A CUDA device's model, or the kind of any other; the device has to be there."""
     kind = device.partition(":")[0]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from platformdirs import user_cache_path
@@ -95,7 +95,12 @@ DataDirOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Number of processes on a CPU; default one per core.")
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Number of processes on a CPU, or on each accelerator; default one per core of a CPU.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device such as cuda:0.")]
 TimeoutOption = Annotated[
@@ -151,6 +156,19 @@ def parse_duration(text: str) -> float:
     if not total:
         raise InputError(f"--for {text!r}: is no duration; write 90m, 2h, 45s or 1h30m")
     return total
+
+
+def parse_batch_seeds(text: str) -> int | Literal["auto"]:
+    """The number of seeds as `--batch-seeds` takes it.
+
+    Raises:
+        InputError: it is neither `auto` nor a number of at least 2.
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 2:
+        raise InputError(f"--batch-seeds {text!r}: is no number of seeds; write auto, or 2 or more")
+    return int(text)
 
 
 def tell(text: str) -> None:

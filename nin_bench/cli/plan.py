@@ -131,7 +131,7 @@ def make_plan(
     from nin_bench.runner.session import choose_slots
 
     code = None if accept_code_changes else model_code(grid, folder)
-    slots = choose_slots(device, workers)
+    slots = choose_slots(device, workers, share=True)
     shared = Shared(OtherFolders.under(roots, folder), slots[0].device_kind, grid.probes)
     machine, here = describe_machine(slots[0].device), environment_of(slots[0].device)
     shorter = ShorterCells(folder, grid.cell_ids, here)

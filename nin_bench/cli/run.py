@@ -28,6 +28,7 @@ from nin_bench.cli.options import (
     YesOption,
     counted,
     note,
+    parse_batch_seeds,
     parse_duration,
     tell,
 )
@@ -85,12 +86,21 @@ def run(
             "--keep-weights", help="Keep each trained cell's weights, and the state that more epochs go on from."
         ),
     ] = False,
+    batch_seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--batch-seeds",
+            metavar="auto|N",
+            help="Train so many seeds of a variant as one batched model; auto: small networks, on an accelerator.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, judge the claims, and write the report."""
     started = time.monotonic()
     seconds = None if budget is None else parse_duration(budget)
+    num_batched = None if batch_seeds is None else parse_batch_seeds(batch_seeds)
     loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
     roots = other_roots(results, reuse_from)
     if dry_run:
@@ -120,6 +130,7 @@ def run(
         max_failures=max_failures,
         fresh=fresh,
         accept_code_changes=accept_code_changes,
+        batch_seeds=num_batched,
         measure=measure,
         keep_weights=keep_weights,
         other_roots=roots,

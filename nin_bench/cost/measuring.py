@@ -19,7 +19,7 @@ from nin_bench.cell import Cell
 from nin_bench.cost.counters import LoadWatch, energy_counter
 from nin_bench.cost.peak import PeakMemory
 from nin_bench.cost.samples import Sample, Speed, WarmUp
-from nin_bench.cost.timers import StepTimer, synchronizer, time_layers
+from nin_bench.cost.timers import StepTimer, clock_of, synchronizer, time_layers
 from nin_bench.data import describe_data
 from nin_bench.data.dataset import load_dataset
 from nin_bench.models.layers import GlobalAveragePool
@@ -76,7 +76,7 @@ class Workbench:
         self._device = torch.device(device)
         self._should_stop = should_stop
         self._started = started
-        self._synchronize = synchronizer(self._device)
+        self._synchronize, self._clock = synchronizer(self._device), clock_of(self._device)
         self._joules = energy_counter(self._device)
         self._image = describe_data(cell.data, data_dir)
         dataset = load_dataset(cell.data, data_dir)
@@ -135,7 +135,7 @@ class Workbench:
         prediction = self._predict(trainer, workload)
         latency_seconds = self._latencies(trainer, workload.num_latencies)
         load = watch.load()
-        layers = time_layers(trainer, self._first(workload.num_layer_images), LAYER_PASSES, self._synchronize)
+        layers = time_layers(trainer, self._first(workload.num_layer_images), LAYER_PASSES, self._clock)
         predict_joules = prediction.joules
         return Sample(
             startup_seconds=startup_seconds,
@@ -212,13 +212,8 @@ class Workbench:
         batches = cycle(part for part in order if len(part) == workload.images_per_step)
         trainer.model.train()
 
-        def steps() -> _Timed:
-            return self._timed(lambda: trainer.step(next(batches)), workload.num_steps)
-
-        with StepTimer(trainer, self._synchronize) as timer:
-            timed = steps()
-        if self._device.type != "cpu":
-            timed = steps()  # since synchronizing at every border slowed the others
+        with StepTimer(trainer, self._clock) as timer:
+            timed = self._timed(lambda: trainer.step(next(batches)), workload.num_steps)
         num_images = workload.num_steps * workload.images_per_step
         # Of a piece, all parts grow with the images, but for the optimizer's.
         scale = self._batch_size / workload.images_per_step

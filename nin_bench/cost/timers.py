@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,22 +25,71 @@ def synchronizer(device: torch.device) -> Callable[[], None]:
     return partial(torch.accelerator.synchronize, device)
 
 
+class Clock(Protocol):
+    """Marks moments of a device's work; how long it took from one to another is asked once all of it is done."""
+
+    def mark(self) -> Any:
+        """This moment, after all that the device was given so far."""
+
+    def between(self, earlier: Any, later: Any) -> float:
+        """Seconds from one mark to another."""
+
+
+class _HostClock:
+    """Of a CPU, where work is done as soon as its call returns."""
+
+    def mark(self) -> float:
+        return time.perf_counter()
+
+    def between(self, earlier: float, later: float) -> float:
+        return later - earlier
+
+
+class _EventClock:
+    """Of an accelerator: events in its stream, for which nobody waits.
+
+    Args:
+        device: the accelerator.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def mark(self) -> torch.Event:
+        event = torch.Event(self._device, enable_timing=True)
+        event.record()
+        return event
+
+    def between(self, earlier: torch.Event, later: torch.Event) -> float:
+        later.synchronize()
+        return float(earlier.elapsed_time(later)) / 1e3
+
+
+def clock_of(device: torch.device) -> Clock:
+    """The clock of a device's own work."""
+    return _HostClock() if device.type == "cpu" else _EventClock(device)
+
+
 class StepTimer:
     """While it is entered, split a trainer's steps into data, forward, backward and optimizer.
 
     `backward` goes from the logits to the gradients, the loss included; the rest of a step (clearing gradients,
-    reading the loss) belongs to no part. An accelerator is synchronized at every border, which slows the steps:
-    time whole steps without this.
+    reading the loss) belongs to no part.
+
+    Args:
+        trainer: whose steps.
+        clock: of its device.
     """
 
-    def __init__(self, trainer: Trainer, synchronize: Callable[[], None]) -> None:
+    def __init__(self, trainer: Trainer, clock: Clock) -> None:
         self.seconds = {"data": 0.0, "forward": 0.0, "backward": 0.0, "optimizer": 0.0}
+        """Of all steps, once it was left."""
         self._trainer = trainer
         self._images = trainer.train
         self._forward = trainer.forward
-        self._synchronize = synchronize
-        self._part: str | None = None
-        self._since = 0.0
+        self._clock = clock
+        self._marks: list[tuple[str | None, Any]] = []
+        """The part that begins, None for none, and when."""
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> "StepTimer":
@@ -56,14 +106,14 @@ class StepTimer:
         self._trainer.train, self._trainer.forward = self._images, self._forward
         for handle in self._handles:
             handle.remove()
+        for (part, began), (_next, ended) in pairwise(self._marks):
+            if part is not None:
+                self.seconds[part] += self._clock.between(began, ended)
+        self._marks.clear()
 
     def enter(self, part: str | None) -> None:
         """End the current part and begin the next; None begins no part."""
-        self._synchronize()
-        now = time.perf_counter()
-        if self._part is not None:
-            self.seconds[self._part] += now - self._since
-        self._part, self._since = part, now
+        self._marks.append((part, self._clock.mark()))
 
     def _timed_forward(self, images: Tensor) -> Tensor:
         self.enter("forward")
@@ -96,20 +146,18 @@ class LayerSeconds:
     """None unless the layers form a chain, each with one output that the next one reads."""
 
 
-def time_layers(
-    trainer: Trainer, indices: Tensor, passes: int, synchronize: Callable[[], None]
-) -> dict[str, LayerSeconds]:
+def time_layers(trainer: Trainer, indices: Tensor, passes: int, clock: Clock) -> dict[str, LayerSeconds]:
     """Time every layer of a network by itself, with hooks, in training mode.
 
     A layer's backward pass goes from the gradient of its output to that of the output before it, so that it
-    includes the gradients of its weights and of its input. Synchronizing at every border takes time, too, so these
-    seconds add up to more than a step's.
+    includes the gradients of its weights and of its input. Hooks take time, too, so these seconds add up to more
+    than a step's.
 
     Args:
         trainer: holds the network and the images.
         indices: the images of a pass, (n,) int64.
         passes: how many; medians are returned. One more goes before them to warm up.
-        synchronize: waits for the device.
+        clock: of the trainer's device.
 
     Returns:
         Seconds per image of each module that calls no other, by its name.
@@ -128,11 +176,11 @@ def time_layers(
     called: set[nn.Module] = set()
     names = {module: name for name, module in trainer.model.named_modules()}
     hooks = [module.register_forward_hook(lambda module, *_: called.add(module)) for module in names]
-    run(_LayerPass({}, synchronize))  # warms up, and tells which modules call no other
+    run(_LayerPass({}, clock))  # warms up, and tells which modules call no other
     for hook in hooks:
         hook.remove()
     layers = {name: module for module, name in names.items() if called & {*module.modules()} == {module}}
-    timed = [run(_LayerPass(layers, synchronize)) for _ in range(passes)]
+    timed = [run(_LayerPass(layers, clock)) for _ in range(passes)]
     return {name: _median([of_pass[name] for of_pass in timed], len(indices)) for name in layers}
 
 
@@ -147,12 +195,13 @@ def _median(samples: Sequence[LayerSeconds], num_images: int) -> LayerSeconds:
 class _LayerPass:
     """One pass, forward and backward, as the layers' hooks see it; entered for the forward pass."""
 
-    def __init__(self, layers: Mapping[str, nn.Module], synchronize: Callable[[], None]) -> None:
+    def __init__(self, layers: Mapping[str, nn.Module], clock: Clock) -> None:
         self._layers = layers
-        self._synchronize = synchronize
-        self._forward: dict[str, float] = defaultdict(float)
-        self._gradient_at: dict[str, float] = {}
-        self._began = 0.0
+        self._clock = clock
+        self._forward: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+        """When each call of a layer began and ended."""
+        self._gradient_at: dict[str, Any] = {}
+        self._began: Any = None
         self._last_output: object = None
         self._is_chain = True
         self._handles: list[RemovableHandle] = []
@@ -170,28 +219,31 @@ class _LayerPass:
 
     def seconds(self) -> dict[str, LayerSeconds]:
         """Seconds of each layer for all images; ask for them after the backward pass."""
-        self._synchronize()
-        ends = [*list(self._gradient_at.values())[1:], time.perf_counter()]
-        backward = {name: end - begin for (name, begin), end in zip(self._gradient_at.items(), ends, strict=False)}
+        between = self._clock.between
+        ends = [*list(self._gradient_at.values())[1:], self._clock.mark()]
+        backward = {
+            name: between(begin, end) for (name, begin), end in zip(self._gradient_at.items(), ends, strict=False)
+        }
         return {
-            name: LayerSeconds(forward, backward.get(name) if self._is_chain else None)
-            for name, forward in self._forward.items()
+            name: LayerSeconds(
+                sum(between(began, ended) for began, ended in calls),
+                backward.get(name) if self._is_chain else None,
+            )
+            for name, calls in self._forward.items()
         }
 
     def _begin(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         follows = self._last_output is None or (len(inputs) == 1 and inputs[0] is self._last_output)
         self._is_chain = self._is_chain and follows
-        self._synchronize()
-        self._began = time.perf_counter()
+        self._began = self._clock.mark()
 
     def _end(self, name: str, layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self._synchronize()
+        ended = self._clock.mark()
         self._is_chain = self._is_chain and name not in self._forward
-        self._forward[name] += time.perf_counter() - self._began
+        self._forward[name].append((self._began, ended))
         self._last_output = output
         if isinstance(output, Tensor) and output.requires_grad:
             output.register_hook(partial(self._note_gradient, name))  # type: ignore[no-untyped-call]
 
     def _note_gradient(self, name: str, gradient: Tensor) -> None:
-        self._synchronize()
-        self._gradient_at[name] = time.perf_counter()
+        self._gradient_at[name] = self._clock.mark()

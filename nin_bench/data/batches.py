@@ -87,11 +87,19 @@ class ImageBatches:
         Returns:
             Images (n, C, resolution, resolution) float32 in channels_last order, and labels (n,) int64.
         """
+        draws = None
+        if augmentation != "none":
+            assert generator is not None, "an augmentation needs a generator"
+            draws = torch.rand(len(indices), 3, generator=generator)
+        return self.make(indices, augmentation, draws)
+
+    def make(self, indices: Tensor, augmentation: Augmentation, draws: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same, of draws that were made before: (n, 3), on any device; None without an augmentation."""
         images, labels = self.raw(indices)
         if (augment := AUGMENTATIONS[augmentation]) is not None:
-            assert generator is not None, "an augmentation needs a generator"
-            draws = torch.rand(len(images), 3, generator=generator).to(self.device)
-            images = augment(images, draws)
+            assert draws is not None
+            # The copy is staged at once, so that the host need not wait until the device is there.
+            images = augment(images, draws.to(self.device, non_blocking=True))
         pixels = images.float().div_(255)
         if self._weights is not None:
             pixels = self._weights @ pixels @ self._weights.T

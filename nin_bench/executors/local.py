@@ -121,7 +121,9 @@ class LocalExecutor:
             free = [slot for slot in self.slots if id(slot) not in busy]
             if not free:
                 return
-            task = self._held or next_task(free[0])
+            task = self._held
+            if task is None:
+                task, free = _offered(next_task, free)
             if task is None:
                 return
             assert 1 <= task.num_slots <= len(self.slots), (
@@ -185,6 +187,15 @@ class LocalExecutor:
                     worker.connection.send(("stop", None))
             elif worker.asked_to_stop is not None and now - worker.asked_to_stop > STOP_SECONDS:
                 _kill(worker, "killed")
+
+
+def _offered(next_task: Callable[[Slot], Task | None], free: Sequence[Slot]) -> tuple[Task | None, list[Slot]]:
+    """The next task, and the free slots with its own first: what one device has no room for may fit on another."""
+    for device in dict.fromkeys(slot.device for slot in free):
+        slot = next(slot for slot in free if slot.device == device)
+        if (task := next_task(slot)) is not None:
+            return task, [slot, *(other for other in free if other is not slot)]
+    return None, [*free]
 
 
 @contextmanager

@@ -36,10 +36,10 @@ class ReplayedCell(Part):
     seed: Count
     replayed_at: str
     expected: Literal["equal bits", "tolerance"]
-    """Equal bits where processor, device, versions and settings are those of the record; else the test accuracy
-    within `ACCURACY_TOLERANCE`, and the same outcome."""
+    """Equal bits where processor, device, versions and settings are those of the record, and it was trained alone;
+    else the test accuracy within `ACCURACY_TOLERANCE`, and the same outcome."""
     differs_in: Tuple[str] = ()
-    """What of the environment is not as it was."""
+    """What of the environment is not as it was; `batched_seeds` where several seeds were trained as one model."""
     differences: Tuple[Difference] = ()
     """At most ten."""
     repeated: bool
@@ -85,6 +85,8 @@ def compare_replay(
         replayed_at: when the later one ended.
     """
     differs_in = tuple(key for key in _DECIDES_BITS if recorded.environment.get(key) != again.environment.get(key))
+    if recorded.batched_seeds != again.batched_seeds:
+        differs_in += ("batched_seeds",)
     differences = list(_differences(recorded, again))
     if predictions is not None and predictions_again is not None:
         for name, array in predictions.items():

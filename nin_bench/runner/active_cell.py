@@ -1,124 +1,39 @@
-"""The cells of a run: those that wait, those in workers, and what came of each."""
+"""A cell that waits for a worker or is in one, and what comes of it."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
-from nin_bench.failures import PASSING, cause_of
+from nin_bench.failures import PASSING
 from nin_bench.models.code import code_digest
 from nin_bench.plan import PlannedCell
-from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
-from nin_bench.results.probes import Probes
+from nin_bench.results import FINAL_OUTCOMES, Record
 from nin_bench.results.schema import Attempt, Epoch, Metrics
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event, Probed, VariantStopped
-from nin_bench.runner.look_taking import LookTaker
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Probed
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.record import make_record, now
 from nin_bench.runner.scheduler import describe_end
-from nin_bench.runner.session import PRELOAD, RunOptions
-from nin_bench.runner.worker import run_cell_task
 
-
-@dataclass(frozen=True)
-class CellTask:
-    """What a worker does with a cell."""
-
-    function: Callable[..., CellResult | ResultsError]
-    """Of module level, called as `function(channel, slot, assignment)`; it sends `CellMessage`s and returns what
-    came of the cell, or what kept it from being stored."""
-    preload: Sequence[str] = PRELOAD
-    """The modules that a worker finds imported."""
-
-
-TRAIN = CellTask(run_cell_task)
-
-
-class CellQueue:
-    """The cells of one run.
-
-    Args:
-        folder: where records go.
-        options: how to run.
-        on_event: receives what happens.
-        num_workers: how many cells run at a time, for the records.
-        task: what workers do with a cell.
-        planned: the cells, those that are done too.
-        looks: say which cells are needed, where seeds are trained until claims are decided.
-        probes: what trained networks are asked.
-    """
-
-    def __init__(
-        self,
-        folder: ResultsFolder,
-        options: RunOptions,
-        on_event: Callable[[Event], None],
-        num_workers: int,
-        task: CellTask,
-        planned: Sequence[PlannedCell],
-        looks: LookTaker | None = None,
-        probes: Probes | None = None,
-    ) -> None:
-        self.folder = folder
-        self.options = options
-        self.on_event = on_event
-        self.environment = {**describe_environment(), "workers": num_workers}
-        self.function = task.function
-        self.waiting = deque(ActiveCell(self, one) for one in planned if one.may_run)
-        self.looks = looks
-        self.probes = probes
-        # An outdated record is of another experiment.
-        self.outcomes = {
-            one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
-            for one in planned
-            if one.state == "done" or one.may_run
-        }
-        """What each cell's record now says, `missing` if there is none."""
-        self._num_alike: Counter[tuple[str, str]] = Counter()
-        self._stopped: set[str] = set()
-        """Ids of the variants of which no further cell is tried."""
-
-    def next_job(self, slot: Slot) -> "ActiveCell | None":
-        """The next cell to train, of those that are needed before the next look at a claim."""
-        for number, one in enumerate(self.waiting):
-            if one.cell.variant_id in self._stopped:
-                continue
-            if self.looks is None or self.looks.is_needed(one.cell):
-                del self.waiting[number]
-                return one
-        return None
-
-    def may_go_on(self, cell: Cell, outcome: str, error: str | None) -> bool:
-        """Note a failure; whether its variant is tried further."""
-        variant_id = cell.variant_id
-        self._num_alike[variant_id, cause_of(outcome, error)] += 1
-        if self._num_alike[variant_id, cause_of(outcome, error)] < self.options.max_failures:
-            return True
-        if variant_id not in self._stopped:
-            self._stopped.add(variant_id)
-            left = [one.key for one in self.waiting if one.cell.variant_id == variant_id]
-            self.on_event(VariantStopped(cell.label, error or outcome, left))
-        return False
-
-    def counts(self) -> Counter[str]:
-        """How many cells have each outcome, without those that turned out not to be needed."""
-        unneeded = {one.key for one in self.waiting if self.looks and not self.looks.is_needed(one.cell)}
-        return Counter(outcome for key, outcome in self.outcomes.items() if key not in unneeded)
+if TYPE_CHECKING:
+    from nin_bench.runner.cell_queue import CellQueue
 
 
 @dataclass(eq=False)
 class ActiveCell:
     """A cell that waits for a worker or is in one, as the run knows it; a `Job`."""
 
-    queue: CellQueue
+    queue: "CellQueue"
     planned: PlannedCell
+    alone: bool = False
+    """Whether it has an accelerator to itself, since it failed beside others."""
+    batched: bool = False
+    """Whether it is trained with other seeds as one batched model."""
     device: str = ""
     started_at: str = ""
     started_seconds: float = 0.0
@@ -187,17 +102,24 @@ class ActiveCell:
         record = self._timed(result.record)
         outcome: str = record.outcome
         is_final = outcome in FINAL_OUTCOMES
+        had_company = self.queue.memory.release(self.cell)
         # A final record is replaced only by another one.
         if is_final or self.planned.state != "again":
             self.queue.outcomes[self.key] = outcome
             self._write(record, result)
-        goes_on = outcome not in PASSING or self.queue.may_go_on(self.cell, outcome, record.attempts[-1].error)
-        will_retry = may_retry and goes_on and not is_final and outcome != "interrupted"
+        # Alone it may well do: no failure of the variant's yet.
+        blameless = (had_company and outcome == "out_of_memory") or (self.batched and outcome in PASSING)
+        goes_on = (
+            blameless
+            or outcome not in PASSING
+            or self.queue.may_go_on(self.cell, outcome, record.attempts[-1].error)
+        )
+        will_retry = (may_retry or blameless) and goes_on and not is_final and outcome != "interrupted"
         if will_retry:
             # A retry may continue from anywhere, so it has no estimate.
             earlier = self.planned.record if self.planned.state == "again" else record
             self.queue.waiting.append(
-                ActiveCell(self.queue, replace(self.planned, record=earlier, estimate=Estimate()))
+                ActiveCell(self.queue, replace(self.planned, record=earlier, estimate=Estimate()), alone=blameless)
             )
         self.queue.on_event(CellEnded(self.cell, record, will_retry))
         if result.probe_error:
@@ -209,7 +131,7 @@ class ActiveCell:
         """The record with the actual and the estimated seconds of its last attempt."""
         took = {
             "seconds": time.monotonic() - self.started_seconds,
-            "estimated_seconds": self.planned.estimate.seconds,
+            "estimated_seconds": None if self.batched else self.planned.estimate.seconds,
         }
         *earlier, last = record.attempts
         return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})

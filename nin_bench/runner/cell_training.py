@@ -57,6 +57,8 @@ class CellTraining:
         self.metrics: dict[str, Any] = {}
         """What is known of it when it is prepared, whenever an epoch or `state` was asked for, and at its end."""
         self._peak_memory_bytes = 0
+        self._like: CellTraining | None = None
+        self._image: ImageSpec | None = None
         self._dataset: Dataset | None = None
         self._trainer: Trainer | None = None
         self._validation: Images | None = None
@@ -94,25 +96,35 @@ class CellTraining:
             self.outcome, self.error = describe_failure(failure)
         self._note_progress()
 
-    def prepare(self) -> None:
-        """Load the images, build the network and draw its weights."""
+    def prepare(self, like: "CellTraining | None" = None) -> None:
+        """Load the images, build the network and draw its weights.
+
+        Args:
+            like: one of the same data that is prepared, whose images are used; None loads them.
+        """
         cell, metrics = self.cell, self.metrics
-        image, dataset = self._data()
+        image, dataset = self._data() if like is None else like._loaded()
         count = count_model(cell.model.name, image, **cell.model.arguments)
         metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
 
-        batches = dataset.batches(self.device)
+        batches = dataset.batches(self.device) if like is None else like.trainer.train.batches
         train, validation = (
             Images(batches, indices)
             for indices in dataset.split(cell.data.train_size, cell.data.validation_size or 0, cell.seed)
         )
-        chance = Chance.of(dataset.labels[train.indices])
+        chance = Chance.of(dataset.labels[train.indices.cpu()])
         metrics["chance_loss"], metrics["chance_accuracy"] = chance.loss, chance.accuracy
 
         model = make_network(cell, image, self.device)
-        self._dataset, self._validation = dataset, validation
+        self._image, self._dataset, self._validation, self._like = image, dataset, validation, like
         self._trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
         self._note_progress()
+
+    @property
+    def trainer(self) -> Trainer:
+        """What trains the network, once it is prepared."""
+        assert self._trainer is not None, "prepare comes first"
+        return self._trainer
 
     @property
     def is_prepared(self) -> bool:
@@ -121,9 +133,9 @@ class CellTraining:
 
     def state(self) -> dict[str, Any]:
         """What it takes to go on from here: plain values, and tensors not copied. `metrics` are of then too."""
-        assert self._trainer is not None, "prepare comes first"
+        of_trainer = self.trainer.state()
         self._note_progress()
-        return {"trainer": self._trainer.state(), "peak_memory_bytes": self._peak_memory_bytes}
+        return {"trainer": of_trainer, "peak_memory_bytes": self._peak_memory_bytes}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where another training of the cell gave its `state`.
@@ -131,9 +143,8 @@ class CellTraining:
         Raises:
             ValueError: the state is of another network or optimizer; nothing was changed.
         """
-        assert self._trainer is not None, "prepare comes first"
         earlier_peak = int(state["peak_memory_bytes"])
-        self._trainer.restore(state["trainer"])
+        self.trainer.restore(state["trainer"])
         self._peak_memory_bytes = max(self._peak_memory_bytes, earlier_peak)
         self._note_progress()
 
@@ -143,8 +154,13 @@ class CellTraining:
         Args:
             after_step: is called after every step of training, when `state` can be asked for.
         """
-        assert self._trainer is not None, "prepare comes first"
-        row = self._trainer.run_epoch(self.should_stop, after_step=after_step, at_end=self._evaluate_epoch)
+        row = self.trainer.run_epoch(self.should_stop, after_step=after_step, at_end=self._evaluate_epoch)
+        self._note_progress()
+        return row
+
+    def end_epoch(self) -> Epoch:
+        """Validate after an epoch whose steps somebody else had taken, and return the row of the history."""
+        row = self.trainer.end_epoch(self._evaluate_epoch)
         self._note_progress()
         return row
 
@@ -158,8 +174,7 @@ class CellTraining:
         Returns:
             What it predicted for every test image.
         """
-        trainer, metrics = self._trainer, self.metrics
-        assert trainer is not None, "prepare comes first"
+        trainer, metrics = self.trainer, self.metrics
         on_train = self._evaluate_on_train()
         on_test = trainer.evaluate(self._test_images(), self.should_stop, keep_answers=True)
         assert on_test.answers is not None
@@ -187,8 +202,7 @@ class CellTraining:
         return ProbeFile(cell_id=self.cell.cell_id, test_accuracy=test_accuracy, **answers)
 
     def _evaluate_on_train(self) -> Evaluation:
-        trainer = self._trainer
-        assert trainer is not None, "prepare comes first"
+        trainer = self.trainer
         on_train = trainer.evaluate(trainer.train, self.should_stop)
         if not math.isfinite(on_train.loss):  # the very last step did it, and no other noticed
             raise DivergedError(trainer.progress.num_steps, on_train.loss)
@@ -204,12 +218,10 @@ class CellTraining:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""
-        assert self._trainer is not None, "prepare comes first"
-        return {name: tensor.cpu() for name, tensor in self._trainer.model.state_dict().items()}
+        return {name: tensor.cpu() for name, tensor in self.trainer.model.state_dict().items()}
 
     def _evaluate_epoch(self) -> Epoch:
-        trainer, validation = self._trainer, self._validation
-        assert trainer is not None
+        trainer, validation = self.trainer, self._validation
         assert validation is not None
         row: Epoch = {}
         if len(validation):
@@ -225,6 +237,11 @@ class CellTraining:
             return describe_data(self.cell.data, self.data_dir), load_dataset(self.cell.data, self.data_dir)
         except SpecError as refusal:
             raise InputError(str(refusal)) from refusal
+
+    def _loaded(self) -> tuple[ImageSpec, Dataset]:
+        assert self._image is not None
+        assert self._dataset is not None
+        return self._image, self._dataset
 
     def _note_progress(self) -> None:
         """Add what the training so far amounts to."""
@@ -244,6 +261,8 @@ class CellTraining:
 
     def _test_images(self) -> Images:
         """The test images, read when they are first asked for."""
+        if self._like is not None:
+            return self._like._test_images()
         assert self._dataset is not None
         if self._test is None:
             batches = self._dataset.test_batches(self.device)

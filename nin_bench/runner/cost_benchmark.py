@@ -24,7 +24,7 @@ from nin_bench.cost.measuring import Workbench
 from nin_bench.cost.samples import Sample, Speed, WarmUp, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
-from nin_bench.environment import without_folders
+from nin_bench.environment import device_memory_bytes, without_folders
 from nin_bench.errors import SpecError
 from nin_bench.executors import Channel, Ended, Executor, Slot, Task
 from nin_bench.grid import Grid
@@ -32,6 +32,7 @@ from nin_bench.metrics import METRICS
 from nin_bench.models import ImageSpec
 from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import describe_failure
+from nin_bench.runner.device_sharing import num_at_once
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Call, Scheduler, describe_end
 from nin_bench.runner.worker import prepare_process
@@ -242,17 +243,25 @@ class CostBenchmark:
             network.measured.samples.append(sample)
 
     def _play_busy_round(self, stage: str) -> None:
-        """Each variant in all slots at once, timed from the moment by which all will be ready."""
+        """Each variant in all slots at once, or in as many as it fits in, timed from when all will be ready."""
         for network in self._fit():
             measured = network.measured
             assert measured.warm_up is not None
             ready_seconds = max(sample.ready_seconds for sample in measured.samples)
             not_before = time.monotonic() + _SLACK * ready_seconds
             measure = methodcaller("busy_speed", measured.warm_up.workload, not_before)
-            results = self._run(network, [measure] * len(self._executor.slots))
+            results = self._run(network, [measure] * self._num_at_once(measured.warm_up))
             if all(isinstance(result, Speed) for result in results):
                 measured.busy += results
             self._note(network, stage, results)
+
+    def _num_at_once(self, warm_up: WarmUp) -> int:
+        slots = self._executor.slots
+        known = {slot.device: device_memory_bytes(slot.device) for slot in slots}
+        peaks = (warm_up.process_bytes, warm_up.train_peak_bytes, warm_up.predict_peak_bytes)
+        process, train, predict = (peak or 0 for peak in peaks)
+        held = process + max(train, predict) if None not in peaks else None
+        return num_at_once(slots, {device: size for device, size in known.items() if size is not None}, held)
 
     def _fit(self) -> list[_Network]:
         """Networks that nothing has gone wrong with."""

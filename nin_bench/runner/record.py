@@ -26,6 +26,7 @@ def make_record(
     environment: Mapping[str, Any] | None = None,
     earlier_attempts: Sequence[Attempt] = (),
     code_digest: str | None = None,
+    batched_seeds: int | None = None,
 ) -> Record:
     """A record of a cell's last attempt, which ends now.
 
@@ -39,6 +40,7 @@ def make_record(
         environment: where it ran.
         earlier_attempts: those of the cell's last record, which are kept.
         code_digest: of the model's code; None if it is not known.
+        batched_seeds: how many seeds were trained as one batched model; None if it trained alone.
     """
     attempt = {
         "outcome": outcome,
@@ -57,4 +59,5 @@ def make_record(
         "history": history,
         "environment": dict(environment or {}),
         "code_digest": code_digest,
+        "batched_seeds": batched_seeds,
     })  # fmt: skip

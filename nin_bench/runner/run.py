@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from nin_bench.analysis.lock import lock_notes
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.environment import environment_of
+from nin_bench.environment import device_memory_bytes, environment_of
 from nin_bench.estimates import estimate_run
+from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
 from nin_bench.more_epochs import ShorterCells
@@ -28,8 +30,9 @@ from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.former import former_cells
 from nin_bench.results.sharing import OtherFolders
-from nin_bench.runner.active_cell import TRAIN, CellQueue, CellTask
+from nin_bench.runner.cell_queue import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
+from nin_bench.runner.device_sharing import DeviceMemory, needed_bytes
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.late_probes import late_probes
 from nin_bench.runner.look_taking import LookTaker
@@ -149,7 +152,8 @@ def run_grid(
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
-        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, looks, grid.probes)
+        memory = _device_memory(folder, options, session)
+        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, memory, looks, grid.probes)
         late = late_probes(planned, grid.probes, folder, options, on_event)
         Scheduler(session.executor, retries=options.retries).run(
             lambda slot: queue.next_job(slot) or next(late, None)
@@ -240,6 +244,21 @@ def _unmeasured(
 def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> CostEntry | None:
     costs = folder.read_costs(variant_id)
     return costs.entry_of(machine["fingerprint"]) if costs else None
+
+
+def _device_memory(folder: ResultsFolder, options: RunOptions, session: RunSession) -> DeviceMemory:
+    """The memory of the run's accelerators. Who says how many workers share one has decided that they fit."""
+    known = {slot.device: device_memory_bytes(slot.device) for slot in session.slots}
+    device_bytes = {device: num_bytes for device, num_bytes in known.items() if num_bytes is not None}
+
+    @cache
+    def needed(variant_id: str) -> int | None:
+        with suppress(DamagedFileError):  # the next measuring sets it aside, and says so
+            entry = _entry(folder, variant_id, session.machine)
+            return needed_bytes(entry, session.num_per_device, min(device_bytes.values()))
+        return None
+
+    return DeviceMemory(device_bytes, lambda cell: needed(cell.variant_id) if options.workers is None else 0)
 
 
 def _measure(

@@ -2,12 +2,13 @@
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -30,19 +31,30 @@ from nin_bench.signals import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = ("nin_bench.runner.cost_benchmark", "nin_bench.cli", "torch._dynamo", "sklearn.datasets")
+PRELOAD = (
+    "nin_bench.runner.cost_benchmark",
+    "nin_bench.runner.batch_worker",
+    "nin_bench.cli",
+    "torch._dynamo",
+    "sklearn.datasets",
+)
 """What every worker has imported: what it does; the command line, which it finds as its main module; and what it
 would take a second each to import when it first counts shapes on the meta device and reads the digits."""
 
 
+MAX_PER_DEVICE = 8
+"""Workers that share an accelerator at most, unless somebody says how many. Each keeps a core busy."""
+
+
 @dataclass(frozen=True)
 class RunOptions:
-    """How a grid is run or measured; nothing here can change a result."""
+    """How a grid is run or measured; nothing here can change a result, but for `batch_seeds` its last bits."""
 
     data_dir: Path | None = None
     device: str = "auto"
     workers: int | None = None
-    """Processes on a CPU; None is one per core. An accelerator takes one per device."""
+    """Processes on a CPU, or on each accelerator; None is one per core of a CPU, and on an accelerator as many as
+    its memory holds."""
     timeout_seconds: float | None = None
     """For one cell, or one sample of a measuring."""
     retries: int = 0
@@ -56,6 +68,9 @@ class RunOptions:
     """Measure, before training, the variants that this machine has not measured."""
     checkpoint_seconds: float = 60.0
     """How long a cell may train between two checkpoints."""
+    batch_seeds: int | Literal["auto"] | None = None
+    """How many seeds of a variant are trained as one batched model; `auto` has an accelerator train as many as fit
+    of networks that are too small to keep it busy. None trains each alone."""
     accept_code_changes: bool = False
     """Take records for done that are of other code of their model than today's."""
     keep_weights: bool = False
@@ -94,6 +109,11 @@ class RunSession:
         """Where workers run."""
         return self.executor.slots
 
+    @property
+    def num_per_device(self) -> int:
+        """How many workers share a device."""
+        return max(Counter(slot.device for slot in self.slots).values())
+
 
 @contextmanager
 def open_session(
@@ -122,7 +142,7 @@ def open_session(
         InputError: the data cannot be had, the device is not there.
         ResultsError: the folder cannot be written, is in use, or holds another grid.
     """
-    chosen = choose_slots(options.device, options.workers)
+    chosen = choose_slots(options.device, options.workers, share=True)
     for spec in dict.fromkeys(specs):
         load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
     with sole_writer(folder.path), claimed_cores(chosen) as slots:
@@ -148,12 +168,14 @@ def open_session(
             yield session
 
 
-def choose_slots(device: str, workers: int | None) -> list[Slot]:
-    """Where workers run: one per accelerator, or one per core of the CPU, not pinned yet.
+def choose_slots(device: str, workers: int | None, *, share: bool = False) -> list[Slot]:
+    """Where workers run: one per core of the CPU, not pinned yet, or on accelerators, which take turns.
 
     Args:
         device: `auto`, `cpu`, or a torch device (`cuda`, `cuda:1`); a kind alone takes all of its devices.
-        workers: how many on a CPU; None is one per core that this process can keep busy.
+        workers: how many on a CPU, or on each accelerator; None is one per core that this process can keep busy,
+            and one per accelerator.
+        share: whether, without `workers`, several may share an accelerator, since somebody watches its memory.
 
     Raises:
         InputError: there is no such device here.
@@ -172,7 +194,9 @@ def choose_slots(device: str, workers: int | None) -> list[Slot]:
     every = [str(index) for index in range(torch.accelerator.device_count())]
     if number and number not in every:
         raise InputError(f"--device {device}: there are {len(every)} such devices, numbered from 0")
-    return [Slot(f"{kind}:{index}") for index in ([number] if number else every)]
+    chosen = [number] if number else every
+    shared = max(1, min(MAX_PER_DEVICE, num_cores() // len(chosen))) if share else 1
+    return [Slot(f"{kind}:{index}") for _ in range(workers or shared) for index in chosen]
 
 
 @contextmanager

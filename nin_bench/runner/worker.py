@@ -29,6 +29,7 @@ from nin_bench.runner.messages import (
 )
 from nin_bench.runner.record import make_record, now
 from nin_bench.training.evaluation import StoppedError
+from nin_bench.training.trainer import Epoch
 
 EPOCH_SECONDS = 1.0
 """An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more
@@ -114,17 +115,17 @@ def run_cell(
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
-    run = _CellRun(
+    run = CellRun(
         CellTraining(cell, data_dir=data_dir, device=device, should_stop=should_stop),
         policy,
-        environment={**(environment or {}), "device": device_name(device), "torch": describe_torch(device)},
+        environment=environment,
         earlier_attempts=earlier_attempts,
         probes=probes,
     )
     return run.to_its_end(on_message)
 
 
-class _CellRun:
+class CellRun:
     """A cell's training, kept while it lasts."""
 
     def __init__(
@@ -132,42 +133,63 @@ class _CellRun:
         training: CellTraining,
         policy: CheckpointPolicy,
         *,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None,
         earlier_attempts: Sequence[Attempt],
         probes: Probes | None,
     ) -> None:
+        device = str(training.device)
         self.training = training
         self.policy = policy
-        self.environment = environment
+        self.environment = {**(environment or {}), "device": device_name(device), "torch": describe_torch(device)}
         self.earlier_attempts = earlier_attempts
         self.probes = probes
         self.checkpoints = Checkpoints(policy.checkpoints, training.cell) if policy.checkpoints else None
+        self.batched_seeds: int | None = None
+        """Seeds that were trained with it as one batched model."""
         self.started_at = now()
         self.saved = time.monotonic()
 
     def to_its_end(self, on_message: Callable[[CellMessage], None]) -> CellResult:
+        """Train it from its last checkpoint on, and evaluate."""
+        with self.training.failures_noted():
+            self.begin(on_message)
+        return self.go_on(on_message)
+
+    def begin(self, on_message: Callable[[CellMessage], None], like: CellTraining | None = None) -> None:
+        """Make the training ready, from its last checkpoint on.
+
+        Args:
+            on_message: is told.
+            like: one of the same data that is ready, whose images are used.
+        """
+        training = self.training
+        training.prepare(like)
+        notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
+        # What could not be used was quarantined, so whatever is left was gone on from.
+        is_resumed = bool(self.checkpoints and self.checkpoints.paths())
+        if self.checkpoints and is_resumed and (saved := self.checkpoints.newest_record()):
+            self.batched_seeds = saved.batched_seeds
+        if (kept := self.policy.kept) and not is_resumed:
+            damage = restore_from(kept.path, kept.cell, training.restore)
+            is_resumed = damage is None
+            notes += filter(None, [damage])
+        on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
+
+    def go_on(self, on_message: Callable[[CellMessage], None]) -> CellResult:
+        """Train the epochs that are left, if nothing went wrong before, and evaluate."""
         training = self.training
         predictions, answers, probe_error = None, None, None
-        with training.failures_noted():
-            training.prepare()
-            notes = self.checkpoints.restore(training.restore) if self.checkpoints else []
-            # What could not be used was quarantined, so whatever is left was gone on from.
-            is_resumed = bool(self.checkpoints and self.checkpoints.paths())
-            if (kept := self.policy.kept) and not is_resumed:
-                damage = restore_from(kept.path, kept.cell, training.restore)
-                is_resumed = damage is None
-                notes += filter(None, [damage])
-            on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
-            while training.epochs_left:
-                row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
-                self.save_after(min(EPOCH_SECONDS, self.policy.seconds))
-                on_message(EpochDone(dict(training.metrics), row))
-            predictions = training.evaluate()
-            if self.policy.weights:
-                write_weights(self.policy.weights, training.weights())
-            if self.policy.state:
-                write_checkpoint(self.policy.state, self.record("trained", None), training.state())
-            answers, probe_error = self.ask_probes()
+        if training.outcome == "trained":
+            with training.failures_noted():
+                while training.epochs_left:
+                    row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
+                    self.note_epoch(row, on_message)
+                predictions = training.evaluate()
+                if self.policy.weights:
+                    write_weights(self.policy.weights, training.weights())
+                if self.policy.state:
+                    write_checkpoint(self.policy.state, self.record("trained", None), training.state())
+                answers, probe_error = self.ask_probes()
         if training.outcome == "interrupted" and training.is_prepared:
             self.save()
         record = self.record(training.outcome, training.error)
@@ -186,18 +208,29 @@ class _CellRun:
         except Exception as failure:
             return None, describe_failure(failure)[1]
 
+    def note_epoch(self, row: Epoch, on_message: Callable[[CellMessage], None]) -> None:
+        """Save after an epoch, unless that was done a moment ago, and tell of it."""
+        self.save_after(min(EPOCH_SECONDS, self.policy.seconds))
+        on_message(EpochDone(dict(self.training.metrics), row))
+
     def save_after(self, seconds: float) -> None:
         """Save if the last time is so long ago."""
-        if time.monotonic() - self.saved >= seconds:
+        if self.has_to_save(seconds):
             self.save()
 
+    def has_to_save(self, seconds: float) -> bool:
+        """Whether the last time is so long ago."""
+        return time.monotonic() - self.saved >= seconds
+
     def save(self) -> None:
+        """Write a checkpoint, if it keeps any."""
         if self.checkpoints:
             state = self.training.state()
             self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
             self.saved = time.monotonic()
 
     def record(self, outcome: str, error: str | None) -> Record:
+        """The record that it would have if it ended now."""
         return make_record(
             self.training.cell,
             outcome,
@@ -208,4 +241,5 @@ class _CellRun:
             environment=self.environment,
             earlier_attempts=self.earlier_attempts,
             code_digest=code_digest(self.training.cell.model.name),
+            batched_seeds=self.batched_seeds,
         )

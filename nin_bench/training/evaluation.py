@@ -38,7 +38,10 @@ class Images:
 
     batches: ImageBatches
     indices: Tensor
-    """(n,) int64."""
+    """(n,) int64, on the device of the batches."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indices", self.indices.to(self.batches.device))
 
     def __len__(self) -> int:
         return len(self.indices)

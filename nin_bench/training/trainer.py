@@ -27,6 +27,9 @@ from nin_bench.training.optimization import initialise, learning_rate, make_opti
 ESCAPE_WINDOW = 20
 """Steps over which the running loss is averaged that has to be above chance level for an escape."""
 
+STEPS_AHEAD = 50
+"""Steps that an accelerator is given before their losses are read; on a CPU each is read at once."""
+
 AUTOCAST: dict[Precision, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 """What convolutions and dense layers compute in; None in the weights' own."""
 
@@ -185,6 +188,9 @@ class Trainer:
         self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
         self.chance_loss = chance_loss
         self.progress = Progress()
+        self._unread: list[tuple[int, Tensor]] = []
+        """Steps whose sums still lie on the device, with the number of their images."""
+        self._max_unread = 1 if self.device.type == "cpu" else STEPS_AHEAD
 
     @property
     def steps_per_epoch(self) -> int:
@@ -212,27 +218,57 @@ class Trainer:
                 it has not answered, the epoch has not ended, and a state restored from then asks it again.
 
         Raises:
-            DivergedError: the loss is NaN or infinite; nothing is done after that step.
+            DivergedError: the loss of a step is NaN or infinite. What is known of the training is of the steps
+                before it; on an accelerator some more were taken.
             StoppedError: `should_stop` answered yes before a step.
         """
-        progress, sums = self.progress, self.progress.current_epoch
-        epoch = len(progress.history)
         self.model.train()
-        for indices in self._order(epoch)[sums.num_batches :]:
+        for indices in self.steps_left():
             if should_stop():
+                self.read_steps()
                 raise StoppedError
             started = time.perf_counter()
-            self._set_learning_rate(epoch + sums.num_batches / self.steps_per_epoch)
-            step = self.step(indices)
-            self._note_losses(step.smoothed_loss / len(indices), step.loss / len(indices))
-            progress.num_images += len(indices)
-            sums.num_batches += 1
-            sums.loss_sum += step.loss
-            sums.num_right += step.num_right
-            sums.seconds += time.perf_counter() - started
+            self.set_learning_rate()
+            sums = self.step(indices)
+            self.note_taken(len(indices), sums, time.perf_counter() - started)
             after_step()
+        return self.end_epoch(at_end)
+
+    @property
+    def num_taken(self) -> int:
+        """Steps that were taken, also those whose loss was not read yet."""
+        return self.progress.num_steps + len(self._unread)
+
+    def set_learning_rate(self) -> None:
+        """Give the optimizer the rate of the next step."""
+        progress = self.progress
+        num_batches = progress.current_epoch.num_batches + len(self._unread)
+        epoch = len(progress.history) + num_batches / self.steps_per_epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, epoch)
+
+    def note_taken(self, num_images: int, sums: Tensor, seconds: float) -> None:
+        """Note that a step was taken.
+
+        Args:
+            num_images: of the step.
+            sums: what it returned.
+            seconds: how long the host was busy with it.
+
+        Raises:
+            DivergedError: the loss of this step, or of one before it, is NaN or infinite.
+        """
+        self._unread.append((num_images, sums))
+        self.progress.current_epoch.seconds += seconds
+        if len(self._unread) >= self._max_unread:
+            self.read_steps()
+
+    def end_epoch(self, at_end: Callable[[], Epoch] = dict) -> Epoch:
+        """End the epoch whose steps were all taken; as in `run_epoch`."""
+        self.read_steps()
+        progress, sums = self.progress, self.progress.current_epoch
         row: Epoch = {
-            "epoch": epoch + 1,
+            "epoch": len(progress.history) + 1,
             "train_loss": sums.loss_sum / len(self.train),
             "train_accuracy": sums.num_right / len(self.train),
             "lr": self.optimizer.param_groups[0]["lr"],
@@ -243,15 +279,33 @@ class Trainer:
         progress.current_epoch = EpochSoFar()
         return row
 
-    def step(self, indices: Tensor) -> Step:
-        """One optimizer step on some images.
+    def read_steps(self) -> None:
+        """Wait for the steps that were taken, and note what they saw.
+
+        Raises:
+            DivergedError: the loss of one of them is NaN or infinite.
+        """
+        if not self._unread:
+            return
+        started = time.perf_counter()
+        sizes, sums = zip(*self._unread, strict=True)
+        self._unread.clear()
+        rows = torch.stack(sums).tolist()
+        self.progress.current_epoch.seconds += time.perf_counter() - started
+        for num_images, row in zip(sizes, rows, strict=True):
+            self._note_step(num_images, Step(*row))
+
+    def step(self, indices: Tensor) -> Tensor:
+        """One optimizer step on some images; the host waits for nothing.
 
         Micro-batches sum to the gradient of the batch's mean loss.
+
+        Returns:
+            The values of a `Step`, (3,) float32 on the device.
         """
-        generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", self.progress.num_steps))
-        torch.manual_seed(seed_for(self.seed, "dropout", self.progress.num_steps))
+        generator = self.augmentation_generator()
+        torch.manual_seed(seed_for(self.seed, "dropout", self.num_taken))
         self.optimizer.zero_grad(set_to_none=True)
-        # Smoothed loss, loss, right images; in one tensor, so that the host waits for the device once.
         sums = torch.zeros(3, device=self.device)
         for part in torch.split(indices, self.recipe.micro_batch or len(indices)):
             images, labels = self.train.batches.take(
@@ -265,7 +319,7 @@ class Trainer:
             hard = cross_entropy(logits.float(), labels, reduction="sum") if self.recipe.label_smoothing else loss
             sums += torch.stack((loss, hard, right(logits, labels).sum()))
         self.optimizer.step()
-        return Step(*sums.tolist())
+        return sums
 
     def evaluate(
         self, images: Images, should_stop: Callable[[], bool] = lambda: False, *, keep_answers: bool = False
@@ -277,7 +331,11 @@ class Trainer:
         """All that a training depends on beside its cell, in plain values and the tensors themselves, not copies.
 
         Rates, orders and draws are functions of (recipe, seed, step), so no generator has a state to keep.
+
+        Raises:
+            DivergedError: a step that was not read yet has a loss that is NaN or infinite.
         """
+        self.read_steps()
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -299,14 +357,26 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.progress = restored
 
-    def _order(self, epoch: int) -> Sequence[Tensor]:
-        generator = torch.Generator().manual_seed(seed_for(self.seed, "order", epoch))
-        shuffled = self.train.indices[torch.randperm(len(self.train), generator=generator)]
-        return torch.split(shuffled, self.recipe.batch_size)
+    def steps_left(self) -> Sequence[Tensor]:
+        """The images of each step that is left of the epoch, on the device."""
+        generator = torch.Generator().manual_seed(seed_for(self.seed, "order", len(self.progress.history)))
+        order = torch.randperm(len(self.train), generator=generator)
+        steps = torch.split(self.train.indices[order.to(self.device)], self.recipe.batch_size)
+        return steps[self.progress.current_epoch.num_batches :]
 
-    def _set_learning_rate(self, epoch: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, epoch)
+    def augmentation_generator(self) -> torch.Generator | None:
+        """Of the next step's draws, on the CPU; None without an augmentation."""
+        if self.recipe.augmentation == "none":
+            return None
+        return torch.Generator().manual_seed(seed_for(self.seed, "augment", self.num_taken))
+
+    def _note_step(self, num_images: int, step: Step) -> None:
+        progress, sums = self.progress, self.progress.current_epoch
+        self._note_losses(step.smoothed_loss / num_images, step.loss / num_images)
+        progress.num_images += num_images
+        sums.num_batches += 1
+        sums.loss_sum += step.loss
+        sums.num_right += step.num_right
 
     def _note_losses(self, smoothed_loss: float, loss: float) -> None:
         """Note a step's mean losses, and whether the network escaped by them."""

@@ -1,20 +1,23 @@
 """Where benchmarks run: in a fresh process, or in workers as a run has them; and what they let workers do."""
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any
 
 import torch
 
 from nin_bench.cell import Cell, DataSpec
+from nin_bench.cost.timers import StepTimer, clock_of
 from nin_bench.data import describe_data
 from nin_bench.data.dataset import load_dataset
 from nin_bench.executors import Channel, Ended, LocalExecutor, Slot, Task
 from nin_bench.runner.session import PRELOAD
 from nin_bench.runner.worker import prepare_process
-from nin_bench.training.evaluation import Images
+from nin_bench.training.evaluation import Images, StoppedError
 from nin_bench.training.trainer import Chance, Trainer, make_network
 
 
@@ -64,3 +67,68 @@ def train_bare(channel: Channel, slot: Slot, cells: Sequence[Cell]) -> float:
         trainer.evaluate(Images(test, torch.arange(len(test))))
         ends.append(time.perf_counter())
     return ends[-1] - ends[0]
+
+
+def compare_steps(channel: Channel, slot: Slot, cell: Cell, num_steps: int, rounds: int) -> dict[str, float]:
+    """Processor seconds of a step: bare on a batch that lies ready, as a run takes it, and those of its parts."""
+    prepare_process(slot)
+    spec = cell.data
+    image, dataset = describe_data(spec, None), load_dataset(spec, None)
+    indices, _ = dataset.split(spec.train_size, spec.validation_size or 0, cell.seed)
+    batches, device = dataset.batches(slot.device), torch.device(slot.device)
+    trainer, bare = (
+        Trainer(
+            make_network(cell, image, device),
+            cell.recipe,
+            Images(batches, indices),
+            seed=cell.seed,
+            chance_loss=2.3,
+        )
+        for _ in range(2)
+    )
+    ready = batches.take(indices[: cell.recipe.batch_size])
+    bare.model.train()
+    found: dict[str, list[float]] = {"bare": [], "whole": []}
+    for number in range(1 + rounds):  # the first warms up
+        for name, act in (
+            ("bare", lambda: [_bare_step(bare, *ready) for _ in range(num_steps)]),
+            ("whole", lambda: _some_steps(trainer, num_steps)),
+        ):
+            began = time.process_time()
+            act()
+            if number:
+                found[name].append((time.process_time() - began) / num_steps)
+    parts = StepTimer(trainer, clock_of(device))
+    with parts:
+        _some_steps(trainer, num_steps)
+    seconds = {part: taken / num_steps for part, taken in parts.seconds.items()}
+    named = {
+        "images": seconds["data"],
+        "forward and loss": seconds["forward"],
+        "backward": seconds["backward"],
+        "optimizer": seconds["optimizer"],
+    }
+    middle = {name: statistics.median(taken) for name, taken in found.items()}
+    return middle | named | {"the rest": max(0.0, middle["whole"] - sum(named.values()))}
+
+
+def _bare_step(trainer: Trainer, images: torch.Tensor, labels: torch.Tensor) -> None:
+    trainer.optimizer.zero_grad(set_to_none=True)
+    with trainer.autocast():
+        logits = trainer.model(images)
+    torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+    trainer.optimizer.step()
+
+
+def _some_steps(trainer: Trainer, num_steps: int) -> None:
+    """As many steps of an epoch as a run takes them, which ends early or begins again."""
+    left = num_steps
+
+    def is_enough() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    while left > 0:
+        with suppress(StoppedError):
+            trainer.run_epoch(is_enough)

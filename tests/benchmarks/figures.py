@@ -54,6 +54,10 @@ class Size:
     many_variants: int = 50
     many_seeds: int = 200
     """Of each: 10,000 cells in all."""
+    small_variants: int = 20
+    small_steps: int = 40
+    """In each round of benchmarks of small networks, which take turns."""
+    small_rounds: int = 7
     trials: int = 27
     """Of a search with a pruner, and of one without."""
     sampler_seeds: int = 8
@@ -73,6 +77,9 @@ class Size:
             short_cells=1,
             many_variants=2,
             many_seeds=1,
+            small_variants=1,
+            small_steps=1,
+            small_rounds=1,
             trials=3,
             sampler_seeds=2,
             short_trials=2,

@@ -95,11 +95,14 @@ def nin() -> nn.Sequential:
     return model
 
 
-def train(data_name: str, resolution: int, batch_size: int, num_steps: int, num_threads: int) -> LoopSpeed:
-    """Train the first steps of an epoch, one more than are timed."""
-    torch.set_num_threads(num_threads)
+def train(
+    data_name: str, resolution: int, batch_size: int, num_steps: int, num_threads: int | None, device: str = "cpu"
+) -> LoopSpeed:
+    """Train the first steps of an epoch, one more than are timed; None has as many threads as PyTorch takes."""
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
     loader = make_loader(data_name, resolution, batch_size, NUM_LOADERS)
-    model = nin()
+    model = nin().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     criterion = nn.CrossEntropyLoss()
     loss_sum, num_right, num_images = 0.0, 0, 0
@@ -107,6 +110,7 @@ def train(data_name: str, resolution: int, batch_size: int, num_steps: int, num_
     began = time.perf_counter()
     ends = []
     for images, labels in islice(loader, 1 + num_steps):
+        images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
         logits = model(images)
         loss = criterion(logits, labels)

@@ -24,7 +24,7 @@ from nin_bench.report.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner import active_cell, run, session
-from nin_bench.runner.active_cell import CellTask
+from nin_bench.runner.cell_queue import CellTask
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.events import CellEnded, Event
 from nin_bench.runner.messages import Assignment, CheckpointPolicy

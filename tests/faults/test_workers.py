@@ -14,7 +14,7 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.executors import Channel, Slot, local
 from nin_bench.grid import Grid
 from nin_bench.results import Record, ResultsFolder
-from nin_bench.runner.active_cell import CellTask
+from nin_bench.runner.cell_queue import CellTask
 from nin_bench.runner.events import CellStarted, EpochEnded, Event
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record

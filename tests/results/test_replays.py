@@ -77,3 +77,9 @@ def test_a_later_replay_of_a_cell_takes_the_place_of_an_earlier_one(tmp_path):
     assert [(cell.cell_id, cell.repeated) for cell in replays.cells] == [("c1", False), ("c2", True)]
     replays.write(tmp_path / "replay.json")
     assert Replays.read(tmp_path / "replay.json") == replays
+
+
+def test_what_was_trained_as_one_batched_model_has_to_be_near():
+    batched = record(accuracy=0.52).model_copy(update={"batched_seeds": 4})
+    cell = compare(batched, record())
+    assert (cell.expected, cell.repeated, cell.differs_in) == ("tolerance", True, ("batched_seeds",))

@@ -18,7 +18,7 @@ from nin_bench.grid import Grid
 from nin_bench.plan import PlannedCell
 from nin_bench.report.verdict_text import VerdictText
 from nin_bench.results import ResultsFolder, load_results
-from nin_bench.runner.active_cell import CellTask
+from nin_bench.runner.cell_queue import CellTask
 from nin_bench.runner.events import CellEnded, CellStarted, Event, LookTaken, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import PRELOAD, RunOptions

@@ -21,8 +21,8 @@ from nin_bench.results import Record
 from nin_bench.results.schema import Epoch
 from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CheckpointPolicy, EpochDone
 from nin_bench.runner.record import make_record
-from nin_bench.runner.worker import run_cell, run_cell_task
-from nin_bench.training.trainer import Step, Trainer
+from nin_bench.runner.worker import prepare_process, run_cell, run_cell_task
+from nin_bench.training.trainer import Trainer
 from tests.cells import make_cell, repeated
 
 NUM_TEST = 359
@@ -212,7 +212,7 @@ def test_a_cell_that_diverges_says_at_which_step():
 def test_weights_that_the_last_step_broke_are_a_divergence_too(monkeypatch):
     step = Trainer.step
 
-    def breaking(trainer: Trainer, indices: torch.Tensor) -> Step:
+    def breaking(trainer: Trainer, indices: torch.Tensor) -> torch.Tensor:
         told = step(trainer, indices)
         if trainer.progress.num_steps == 19:
             with torch.no_grad():
@@ -379,3 +379,15 @@ def test_the_data_directory_is_handed_on(tmp_path: Path):
     error = failed(cell, "crashed", data_dir=tmp_path).attempts[0].error
     assert "none" in error
     assert str(tmp_path) not in error
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_an_accelerator_a_cell_repeats_bit_for_bit(precision):
+    device = str(torch.accelerator.current_accelerator())
+    prepare_process(Slot(device))
+    cell = make_cell("nin_mnist", width=0.25, recipe={"precision": precision, "augmentation": "crop_flip"})
+    first, second = (run_cell(cell, device=device) for _ in range(2))
+    assert first.record.outcome == "trained"
+    assert first.record.lasting() == second.record.lasting()
+    assert all(np.array_equal(first.predictions[name], second.predictions[name]) for name in first.predictions)

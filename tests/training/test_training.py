@@ -1,5 +1,6 @@
 import math
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nin_bench.cell import DataSpec, Recipe
 from nin_bench.data import resolve_data
@@ -60,6 +62,11 @@ def trainer(
     return Trainer(model, recipe, some(dataset, size), seed=seed, chance_loss=LN_10)
 
 
+def told(subject: Trainer, indices: torch.Tensor) -> Step:
+    """What a step saw."""
+    return Step(*subject.step(indices).tolist())
+
+
 def test_the_rate_is_set_at_every_step(digits):
     subject = trainer(digits, Recipe(epochs=2, batch_size=400, lr=0.1, schedule="cosine"), size=1000)
     assert subject.steps_per_epoch == 3
@@ -103,7 +110,7 @@ def order_of(subject: Trainer) -> list[int]:
     seen: list[int] = []
     step = subject.step
 
-    def noted(indices: torch.Tensor) -> Step:
+    def noted(indices: torch.Tensor) -> torch.Tensor:
         seen.extend(indices.tolist())
         return step(indices)
 
@@ -134,7 +141,7 @@ def test_dropout_and_augmentation_differ_from_step_to_step(digits):
         subject = trainer(digits, recipe, "nin_mnist", width=0.25, final_relu=False, dropout=dropout)
         losses = set()
         for _ in range(3):
-            step = subject.step(indices)
+            step = told(subject, indices)
             subject._note_losses(step.smoothed_loss / 50, step.loss / 50)
             losses.add(step.loss)
         assert len(losses) == 3
@@ -149,8 +156,8 @@ def test_micro_batches_sum_to_the_gradient_of_the_whole_batch(digits):
     for micro_batch in (None, 16):
         recipe = Recipe(batch_size=50, lr=0.1, micro_batch=micro_batch, label_smoothing=0.1)
         subject = trainer(digits, recipe, "nin_mnist", width=0.25, dropout=0.0)
-        told = subject.step(indices)
-        gradients.append(([parameter.grad for parameter in subject.model.parameters()], told))
+        step = told(subject, indices)
+        gradients.append(([parameter.grad for parameter in subject.model.parameters()], step))
     (whole, step), (parts, step_of_parts) = gradients
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
     assert step_of_parts == pytest.approx(step)
@@ -165,7 +172,7 @@ def test_the_loss_of_a_step_is_the_cross_entropy_with_smoothed_labels(digits):
         log_probability = subject.model(inputs).log_softmax(1)
     # 0.8 of each label stays where it is, 0.2 is spread over the ten classes, its own among them.
     right, every = log_probability.gather(1, labels[:, None]).sum(), log_probability.sum()
-    step = subject.step(indices)
+    step = told(subject, indices)
     assert step.smoothed_loss == pytest.approx(-(0.8 * right + 0.02 * every).item(), rel=1e-5)
     assert step.loss == pytest.approx(-right.item(), rel=1e-5)
 
@@ -257,6 +264,106 @@ def test_nothing_of_a_forward_pass_and_its_loss_stays_behind_on_the_cpu(name):
         shares = right(logits, targets)
     assert logits.shape == (4, 10)
     assert {tensor.device.type for tensor in (inputs, targets, logits, loss, shares)} == {"cuda"}
+
+
+class Waits(TorchDispatchMode):
+    """Notes the copies between host and device for which the host waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        copied = {torch.ops.aten._to_copy.default: 0, torch.ops.aten.copy_.default: 1}.get(func)
+        if copied is not None and args[copied].device != result.device:
+            may_go_on = (kwargs or {}).get("non_blocking", args[2:] == (True,))
+            self.found += [] if may_go_on else [f"{func} of {tuple(args[copied].shape)}"]
+        return result
+
+
+VARIED = [
+    {},
+    {"augmentation": "crop_flip", "label_smoothing": 0.1, "momentum": 0.9},
+    {"optimizer": "adam", "micro_batch": 8},
+]
+
+
+@pytest.mark.parametrize("changes", VARIED, ids=str)
+def test_no_step_waits_for_its_device(digits, changes):
+    # On the meta device a tensor has no values: to read one is an error, as is `nonzero`.
+    recipe = Recipe(batch_size=32, **changes)
+    with torch.device("meta"):
+        model = network("nin_mnist", recipe, width=0.25)
+    images = Images(digits.batches("meta"), digits.split(320, 200, seed=0)[0])
+    subject = Trainer(model, recipe, images, seed=0, chance_loss=LN_10)
+    subject.autocast = nullcontext  # which does not know the device
+    order = subject.steps_left()
+    with Waits() as waits:
+        sums = [subject.step(indices) for indices in order[:3]]
+    assert waits.found == []
+    assert {(one.device.type, one.shape) for one in sums} == {("meta", (3,))}
+    with pytest.raises(NotImplementedError), Waits() as waits:
+        sums[0].cpu()
+    with Waits() as waits:
+        torch.zeros(2).to("meta")
+    assert waits.found == ["aten._to_copy.default of (2,)"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("changes", [*VARIED, {"precision": "bf16"}], ids=str)
+def test_cuda_finds_no_step_that_waits_either(digits, changes):
+    if not torch.cuda.is_available():
+        pytest.skip("only CUDA tells of waits")
+    recipe = Recipe(batch_size=32, **changes)
+    model = network("nin_mnist", recipe, width=0.25).cuda().to(memory_format=torch.channels_last)
+    images = Images(digits.batches("cuda"), digits.split(320, 200, seed=0)[0])
+    subject = Trainer(model, recipe, images, seed=0, chance_loss=LN_10)
+    order = subject.steps_left()
+    subject.step(order[0])  # which loads kernels
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for indices in order[1:4]:
+            subject.step(indices)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_steps_that_are_read_later_tell_the_same(digits):
+    recipe = Recipe(epochs=2, batch_size=32, lr=0.05, momentum=0.9, schedule="cosine", augmentation="crop_flip")
+    at_once, later = (trainer(digits, recipe, size=1000) for _ in range(2))
+    later._max_unread = 9
+    rows = [[subject.run_epoch() for _ in range(2)] for subject in (at_once, later)]
+    assert without_times(rows[0]) == without_times(rows[1])
+    assert equal_weights(at_once.model, later.model)
+    assert later.progress.escape_epoch == at_once.progress.escape_epoch is not None
+    assert later.progress.num_images == at_once.progress.num_images == 2000
+    assert later.progress.train_seconds > 0
+
+
+def test_a_divergence_that_is_read_later_is_told_of_the_step_where_it_was(digits):
+    subjects = [trainer(digits, Recipe(epochs=1, batch_size=32, lr=1e9)) for _ in range(2)]
+    subjects[1]._max_unread = 50
+    errors = []
+    for subject in subjects:
+        with pytest.raises(DivergedError) as caught:
+            subject.run_epoch()
+        errors.append(
+            (str(caught.value), caught.value.step, subject.progress.num_steps, subject.progress.num_images)
+        )
+    assert errors[0] == errors[1]
+
+
+def test_a_state_and_a_stop_wait_for_the_steps_before_them(digits):
+    subject = trainer(digits, size=320)
+    subject._max_unread = 50
+    stops = iter([False] * 4 + [True])
+    with pytest.raises(StoppedError):
+        subject.run_epoch(lambda: next(stops))
+    assert subject.progress.num_steps == subject.progress.current_epoch.num_batches == 4
+    states: list[int] = []
+    subject.run_epoch(after_step=lambda: states.append(subject.state()["progress"]["num_steps"]))
+    assert states == [5, 6, 7, 8, 9, 10]
 
 
 @pytest.mark.gpu
@@ -474,7 +581,7 @@ def test_a_network_without_a_score_stands_at_chance(digits):
 def test_a_training_step_credits_chance_where_no_image_has_a_score_too(digits):
     images = some(digits)
     subject = Trainer(dead_nin(list(range(10))), QUICK, images, seed=0, chance_loss=LN_10)
-    step = subject.step(images.indices)
+    step = told(subject, images.indices)
     assert step.num_right / len(images) == pytest.approx(0.1)
     assert step.loss / len(images) == pytest.approx(LN_10)
 

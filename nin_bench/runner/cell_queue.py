@@ -1,0 +1,137 @@
+"""The cells of a run: which is trained next, and where, and what came of each."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nin_bench.cell import Cell
+from nin_bench.environment import describe_environment
+from nin_bench.errors import ResultsError
+from nin_bench.executors import Slot
+from nin_bench.failures import cause_of
+from nin_bench.plan import PlannedCell
+from nin_bench.results import ResultsFolder
+from nin_bench.results.probes import Probes
+from nin_bench.runner.active_cell import ActiveCell
+from nin_bench.runner.batch_worker import run_batch_task
+from nin_bench.runner.cell_batch import CellBatch, batch_limit
+from nin_bench.runner.device_sharing import DeviceMemory
+from nin_bench.runner.events import Event, VariantStopped
+from nin_bench.runner.look_taking import LookTaker
+from nin_bench.runner.messages import CellResult
+from nin_bench.runner.session import PRELOAD, RunOptions
+from nin_bench.runner.worker import run_cell_task
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """What a worker does with a cell."""
+
+    function: Callable[..., CellResult | ResultsError]
+    """Of module level, called as `function(channel, slot, assignment)`; it sends `CellMessage`s and returns what
+    came of the cell, or what kept it from being stored."""
+    preload: Sequence[str] = PRELOAD
+    """The modules that a worker finds imported."""
+    batch_function: Callable[..., list[CellResult] | ResultsError] | None = None
+    """The same for several cells that are trained as one batched model; None trains each alone."""
+
+
+TRAIN = CellTask(run_cell_task, batch_function=run_batch_task)
+
+
+class CellQueue:
+    """The cells of one run.
+
+    Args:
+        folder: where records go.
+        options: how to run.
+        on_event: receives what happens.
+        num_workers: how many cells run at a time, for the records.
+        task: what workers do with a cell.
+        planned: the cells, those that are done too.
+        memory: of the accelerators that they run on.
+        looks: say which cells are needed, where seeds are trained until claims are decided.
+        probes: what trained networks are asked.
+    """
+
+    def __init__(
+        self,
+        folder: ResultsFolder,
+        options: RunOptions,
+        on_event: Callable[[Event], None],
+        num_workers: int,
+        task: CellTask,
+        planned: Sequence[PlannedCell],
+        memory: DeviceMemory,
+        looks: LookTaker | None = None,
+        probes: Probes | None = None,
+    ) -> None:
+        self.folder = folder
+        self.options = options
+        self.on_event = on_event
+        self.environment = {**describe_environment(), "workers": num_workers}
+        self.function, self.batch_function = task.function, task.batch_function
+        self.waiting = deque(ActiveCell(self, one) for one in planned if one.may_run)
+        self.memory = memory
+        self.batch_limit = batch_limit(options, memory)
+        self.looks = looks
+        self.probes = probes
+        # An outdated record is of another experiment.
+        self.outcomes = {
+            one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
+            for one in planned
+            if one.state == "done" or one.may_run
+        }
+        """What each cell's record now says, `missing` if there is none."""
+        self._num_alike: Counter[tuple[str, str]] = Counter()
+        self._stopped: set[str] = set()
+        """Ids of the variants of which no further cell is tried."""
+
+    def next_job(self, slot: Slot) -> ActiveCell | CellBatch | None:
+        """The next to train of those that are needed before the next look at a claim; None while it lacks room."""
+        first = next(filter(self._is_wanted, self.waiting), None)
+        if first is None:
+            return None
+        cells = self._batch(first, slot)
+        if not self.memory.take(first.cell, slot.device, num_cells=len(cells), alone=first.alone):
+            return None
+        for cell in cells:
+            self.waiting.remove(cell)
+            cell.batched = len(cells) > 1
+        if len(cells) == 1:
+            return first
+        assert self.batch_function is not None
+        return CellBatch(cells, self.batch_function)
+
+    def _is_wanted(self, one: ActiveCell) -> bool:
+        is_needed = self.looks is None or self.looks.is_needed(one.cell)
+        return is_needed and one.cell.variant_id not in self._stopped
+
+    def _batch(self, first: ActiveCell, slot: Slot) -> list[ActiveCell]:
+        """Those that are trained with a cell as one batched model, itself among them."""
+        limit = 1 if self.batch_function is None or first.alone else self.batch_limit(first.cell, slot)
+        if limit == 1:
+            return [first]
+        like = (first.cell.variant_id, first.planned.num_epochs_saved, False)
+        return [
+            one
+            for one in self.waiting
+            if (one.cell.variant_id, one.planned.num_epochs_saved, one.alone) == like and self._is_wanted(one)
+        ][:limit]
+
+    def may_go_on(self, cell: Cell, outcome: str, error: str | None) -> bool:
+        """Note a failure; whether its variant is tried further."""
+        variant_id = cell.variant_id
+        self._num_alike[variant_id, cause_of(outcome, error)] += 1
+        if self._num_alike[variant_id, cause_of(outcome, error)] < self.options.max_failures:
+            return True
+        if variant_id not in self._stopped:
+            self._stopped.add(variant_id)
+            left = [one.key for one in self.waiting if one.cell.variant_id == variant_id]
+            self.on_event(VariantStopped(cell.label, error or outcome, left))
+        return False
+
+    def counts(self) -> Counter[str]:
+        """How many cells have each outcome, without those that turned out not to be needed."""
+        unneeded = {one.key for one in self.waiting if self.looks and not self.looks.is_needed(one.cell)}
+        return Counter(outcome for key, outcome in self.outcomes.items() if key not in unneeded)
