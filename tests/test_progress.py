@@ -17,7 +17,16 @@ from nin_bench.grid import Range, SearchSpec
 from nin_bench.plan import PlannedCell
 from nin_bench.progress import estimate_line, memory_warning, progress_on, short_labels
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
+from nin_bench.runner.events import (
+    CellEnded,
+    CellResumed,
+    CellStarted,
+    EpochEnded,
+    Estimated,
+    Event,
+    Planned,
+    Probed,
+)
 from nin_bench.runner.record import make_record
 from nin_bench.search.events import (
     SearchPlanned,
@@ -91,6 +100,13 @@ def lines_of(events: list[Event]) -> list[str]:
         for event in events:
             listen(event)
     return stream.getvalue().splitlines()
+
+
+def test_it_is_told_which_network_answered_probes_and_why_one_did_not(clock):
+    assert lines_of([Probed(cell(3), None), Probed(cell(0), "RuntimeError: no room\nmore of it")]) == [
+        "nin head=[gap] seed 3: answered the probes",
+        "nin head=[gap] seed 0: no probes: RuntimeError: no room",
+    ]
 
 
 def test_without_a_terminal_each_event_is_a_plain_line(clock):
