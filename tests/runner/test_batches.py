@@ -13,6 +13,7 @@ from nin_bench.executors import Ended, Slot
 from nin_bench.grid import Grid
 from nin_bench.plan import plan_cells
 from nin_bench.results import Record, ResultsFolder, load_results
+from nin_bench.results.probes import Probes
 from nin_bench.results.replays import compare_replay
 from nin_bench.runner import cell_training
 from nin_bench.runner.batch_worker import run_batch
@@ -72,6 +73,16 @@ def test_each_cell_of_a_batch_has_a_record_as_if_it_had_trained_alone():
             "tolerance",
             True,
             ("batched_seeds",),
+        )
+
+
+def test_each_network_of_a_batch_answers_probes():
+    cells = make_cells(recipe={"epochs": 1})
+    assignments = [Assignment(cell, None, {}, KEEP_NOTHING, (), Probes(shift=(0, 1))) for cell in cells]
+    for cell, result in zip(cells, run_batch(assignments, "cpu", lambda told: None, lambda: False), strict=True):
+        assert (result.probes.cell_id, result.record.batched_seeds) == (cell.cell_id, 3)
+        assert (
+            result.probes.shift[0].accuracy == result.probes.test_accuracy == result.record.metrics.test_accuracy
         )
 
 
