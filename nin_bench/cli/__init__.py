@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from nin_bench import __version__
+from nin_bench.cli.export import export
 from nin_bench.cli.init import init
 from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 
 # In the order of `--help`.
-for _command in (run, plan, measure, search, report, models, status, doctor, replay, schema, init):
+for _command in (run, plan, measure, search, report, models, status, doctor, replay, export, schema, init):
     app.command()(_command)
 
 TAKE_GRIDS = ("run", "plan", "measure", "search")
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it, where a terminal knows no ×
     try:
         # Not standalone, so that a wrong option is told as any other input: in one line.
-        status = app(args=_with_grid(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        status = app(args=_completed(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "nin_bench"
         _refuse(f"{_hint(error) or error.format_message().rstrip('.')}; see {command} --help")
@@ -77,9 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def _with_grid(arguments: Sequence[str]) -> list[str]:
-    """`plan x.yaml` as `plan --grid x.yaml`."""
+def _completed(arguments: Sequence[str]) -> list[str]:
+    """`plan x.yaml` as `plan --grid x.yaml`, and `--serve` without a port as that of any free one."""
     given = list(arguments)
+    if "--serve" in given and not "".join(given[(at := given.index("--serve") + 1) :][:1]).isdigit():
+        given.insert(at, "0")
     if len(given) > 1 and given[0] in TAKE_GRIDS and not given[1].startswith("-"):
         given.insert(1, "--grid")
     return given

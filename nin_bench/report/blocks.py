@@ -85,6 +85,7 @@ class CodeBlock:
     """Lines to type."""
 
     text: str
+    language: str = "sh"
 
 
 @dataclass(frozen=True)

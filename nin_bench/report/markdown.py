@@ -68,7 +68,7 @@ def _blocks(blocks: Iterable[Block], drawings: Mapping[str, Drawing], level: int
             case Table():
                 found.append(_table(block))
             case CodeBlock():
-                found.append(f"```sh\n{block.text}\n```")
+                found.append(f"```{block.language}\n{block.text}\n```")
             case Figure():
                 drawing = drawings[block.name]
                 path = next(iter(drawing.files()))

@@ -68,6 +68,11 @@ class Replays(Artefact):
         return self.model_copy(update={"cells": tuple(newest.values())})
 
 
+def differences_of(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of two environments has to be equal for the same bits, and is not."""
+    return tuple(key for key in _DECIDES_BITS if recorded.get(key) != here.get(key))
+
+
 def compare_replay(
     recorded: Record,
     again: Record,
@@ -84,7 +89,7 @@ def compare_replay(
         predictions_again: the later one's; None if it did not end trained.
         replayed_at: when the later one ended.
     """
-    differs_in = tuple(key for key in _DECIDES_BITS if recorded.environment.get(key) != again.environment.get(key))
+    differs_in = differences_of(recorded.environment, again.environment)
     if recorded.batched_seeds != again.batched_seeds:
         differs_in += ("batched_seeds",)
     differences = list(_differences(recorded, again))

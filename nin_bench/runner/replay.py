@@ -103,7 +103,7 @@ def replay_cells(
         InputError: a model is not there, or its code has changed since; the device is not there.
         ResultsError: the folder cannot be written, or is in use.
     """
-    cells = [_cell_of(record, RegistryCatalog(data_dir)) for record in records]
+    cells = [recorded_cell(record, RegistryCatalog(data_dir)) for record in records]
     summary = ReplaySummary()
     with sole_writer(folder.path), claimed_cores(choose_slots(device, workers)) as slots:
 
@@ -124,7 +124,7 @@ def replay_cells(
     return summary
 
 
-def _cell_of(record: Record, catalog: RegistryCatalog) -> Cell:
+def recorded_cell(record: Record, catalog: RegistryCatalog) -> Cell:
     """The recorded cell with today's defaults, which have to be those of the record.
 
     Raises:
@@ -179,10 +179,8 @@ def records_named(records: Sequence[Record], names: Sequence[str]) -> list[Recor
         matching = [record for record in records if record.cell_id.startswith(name)]
         if len(matching) != 1:
             known = some_of([record.cell_id for record in matching or records])
-            raise ResultsError(f"--cells: {name!r} begins {len(matching)} ids, must begin one of: {known}")
+            raise ResultsError(f"cell {name!r} begins {len(matching)} ids; it must begin one of: {known}")
         if matching[0].outcome not in REPLAYED:
-            raise ResultsError(
-                f"--cells: {name} ended {matching[0].outcome}; only what trained or diverged repeats"
-            )
+            raise ResultsError(f"cell {name} ended {matching[0].outcome}; only what trained or diverged repeats")
         found += matching
     return found

@@ -156,6 +156,12 @@ def check_micro_batch(model: nn.Module, recipe: Recipe) -> None:
         )
 
 
+def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
+    """The recipe's precision, for forward passes on a device."""
+    dtype = AUTOCAST[recipe.precision]
+    return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+
+
 def _compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The model through torch.compile; on CUDA as a graph, which spares small networks most of their launches."""
     return torch.compile(model, mode="reduce-overhead" if device.type == "cuda" else "default")
@@ -199,8 +205,7 @@ class Trainer:
 
     def autocast(self) -> torch.autocast:
         """The recipe's precision, for forward passes."""
-        dtype = AUTOCAST[self.recipe.precision]
-        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+        return autocast(self.recipe, self.device)
 
     def run_epoch(
         self,
