@@ -112,7 +112,7 @@ class _Lines:
             case CellResumed():
                 for line in event.notes:
                     self.say(line)
-                self.resume(event.cell, event.num_epochs, is_resumed=event.is_resumed)
+                self.resume(event.cell, len(event.history), is_resumed=event.is_resumed)
             case EpochEnded():
                 self.epoch(event.cell.cell_id, event.row["epoch"], *_epoch_notes(event.row))
             case LookTaken():

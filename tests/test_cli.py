@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -1017,3 +1018,38 @@ def test_a_terminal_that_knows_few_characters_gets_the_others_written_out(tmp_pa
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "1\\xd796\\xd754\\xd754" in done.stdout
+
+
+def test_a_folder_is_watched_until_its_run_ends(tmp_path, call):
+    folder = tmp_path / "results" / "tiny" / "full"
+    arguments = ("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")
+    with subprocess.Popen(
+        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert any("started on cpu" in line for line in run.stderr)
+        told = call("status", str(folder), "--watch")
+        run.communicate()
+    assert (told.status, run.returncode) == (0, 0)
+    times = re.split(r"(?m)^(?=tiny, profile full)", told.out)[1:]
+    assert len(times) >= 2
+    assert f"in use by process {run.pid}" in times[0]
+    assert "in use by" not in times[-1]
+    assert "      4 trained" in times[-1]
+
+
+def test_what_is_watched_is_no_single_document(call):
+    done = call("status", "results/tiny/full", "--watch", "--json")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "leave out --watch" in done.err
+
+
+def test_a_port_that_cannot_be_had_is_refused_before_anything_is_written(call):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--serve", port)
+    assert done.status == 2
+    assert done.err.startswith(f"--serve {port}: cannot be had")
+    assert call("run", "--grid", "grid.yaml", "--listener", "tensorbord").err.startswith("--listener: unknown")
+    assert files_in(Path()) == {"grid.yaml"}

@@ -92,7 +92,7 @@ def test_going_on_comes_to_the_same_bits_as_from_the_start(bench, tmp_path, reci
     events = bench.run(3, recipe, keep_weights=True)
     assert [(one.state, one.num_epochs_saved) for one in planned(events).cells] == [("continue", 2)] * 2
     resumed = [event for event in events if isinstance(event, CellResumed)]
-    assert [(event.is_resumed, event.num_epochs) for event in resumed] == [(True, 2)] * 2
+    assert [(event.is_resumed, len(event.history)) for event in resumed] == [(True, 2)] * 2
     bench.run(5, recipe, keep_weights=True)
     anew = Bench(tmp_path / "anew")
     anew.run(5, recipe, keep_weights=True)

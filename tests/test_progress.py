@@ -180,9 +180,9 @@ def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
 RESUMED: list[Event] = [
     Planned([PlannedCell(cell(0, 4), "continue", "interrupted", num_epochs_saved=2)], SLOTS, []),
     CellStarted(cell(0, 4), "cpu"),
-    CellResumed(cell(0, 4), is_resumed=True, num_epochs=1, notes=["checkpoints/0.8.ckpt was quarantined"]),
+    CellResumed(cell(0, 4), is_resumed=True, history=[{}], notes=["checkpoints/0.8.ckpt was quarantined"]),
     EpochEnded(cell(0, 4), {"epoch": 2, "train_loss": 2.0}),
-    CellResumed(cell(0, 4), is_resumed=False, num_epochs=0, notes=["checkpoints/0.4.ckpt was quarantined"]),
+    CellResumed(cell(0, 4), is_resumed=False, history=[], notes=["checkpoints/0.4.ckpt was quarantined"]),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -110,9 +110,28 @@ def _check_report(folder: Path, kept: Path) -> None:
 def status(
     folder: FolderArgument,
     cells: Annotated[bool, typer.Option("--cells", help="List every cell.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print it again after every change, until no run uses the folder.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count the cells of a results folder by outcome, and print whether a run uses it."""
+    if not watch:
+        _print_status(folder, cells, as_json)
+        return
+    if as_json:
+        raise InputError("--json prints one document; leave out --watch, and ask again when you need it")
+    from nin_bench.cli.watch import changes_of
+
+    for holder in changes_of(folder):
+        if holder is not None and not any((folder / name).exists() for name in ("grid.json", "search.json")):
+            continue  # it has only begun
+        if sys.stdout.isatty():
+            sys.stdout.write("\x1b[H\x1b[2J")  # to a clean screen
+        _print_status(folder, cells, as_json, under_way=True)
+
+
+def _print_status(folder: Path, cells: bool, as_json: bool, *, under_way: bool = False) -> None:
     from nin_bench.results import load_results
     from nin_bench.results.folder_lock import lock_holder
 
@@ -154,6 +173,8 @@ def status(
         tell(f"  {num_left:5d} of these left to train")
     if saved:
         tell(f"  {len(saved):5d} of these to continue from their checkpoints")
+    if under_way and not cells:
+        _print_cells(results, saved, only=saved)
     failed = [(row["label"], row["outcome"], row["error"]) for row in results.rows]
     for sentence in [*failures_alike(failed), *results.left_out]:
         tell(f"  {sentence}")
@@ -235,10 +256,12 @@ def _epochs_saved(results: "Results") -> dict[str, int]:
     }
 
 
-def _print_cells(results: "Results", saved: Mapping[str, int]) -> None:
+def _print_cells(results: "Results", saved: Mapping[str, int], only: Collection[str] | None = None) -> None:
     epochs = {variant.variant_id: variant.recipe.epochs for variant in results.grid.variants}
     width = max((len(cell.label) for cell in results.grid.cells), default=0)
     for cell in results.rows:
+        if only is not None and cell["cell_id"] not in only:
+            continue
         why = f": {cell['error'].splitlines()[0]}" if isinstance(cell["error"], str) and cell["error"] else ""
         known = saved.get(cell["cell_id"])
         goes_on = "" if known is None else f", continue ({known} of {epochs[cell['variant_id']]} epochs saved)"

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -40,6 +41,7 @@ from nin_bench.failures import MAX_FAILURES
 
 if TYPE_CHECKING:
     from nin_bench.results import ResultsFolder
+    from nin_bench.runner.events import Event
     from nin_bench.runner.run import RunSummary
 
 
@@ -94,6 +96,24 @@ def run(
             help="Train so many seeds of a variant as one batched model; auto: small networks, on an accelerator.",
         ),
     ] = None,
+    listeners: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listener",
+            metavar="NAME",
+            help="Send curves to a tracker: tensorboard, mlflow, or a package's own; repeatable.",
+        ),
+    ] = None,
+    serve: Annotated[
+        int | None,
+        typer.Option(
+            "--serve",
+            metavar="[PORT]",
+            min=0,
+            max=65_535,
+            help="Show the run in a browser of this machine while it lasts; its address is printed.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     yes: YesOption = False,
 ) -> None:
@@ -116,6 +136,8 @@ def run(
         )
         print_plan(found, grid)
         return
+    from nin_bench.listeners import listening
+    from nin_bench.live.server import serving
     from nin_bench.progress import progress_on
     from nin_bench.runner.budget import work_ends_at
     from nin_bench.runner.run import run_grid
@@ -138,8 +160,22 @@ def run(
         reuse=not no_reuse,
     )
     pages: list[Path] = []
-    with progress_on(sys.stderr, setting(loaded)) as on_event:
+    with ExitStack() as stack:
+        heard_by = [stack.enter_context(listening(listeners or (), folder.path))]
+        live = None
+        if serve is not None:
+            live = stack.enter_context(serving(folder.path, setting(loaded), serve))
+            note(f"watch: {live.address}")
+            heard_by.append(live.state)
+        heard_by.append(stack.enter_context(progress_on(sys.stderr, setting(loaded))))
+
+        def on_event(event: "Event") -> None:
+            for listener in heard_by:
+                listener(event)
+
         summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
+        if live is not None:
+            live.end(pages[0].with_suffix(".html") if pages else None)
     let_output_go()
     for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
         from nin_bench.analysis.analysis import Analysis

@@ -29,7 +29,7 @@ from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-PARTS = ("cells", "predictions", "probes", "costs", "checkpoints", "studies", "weights")
+PARTS = ("cells", "predictions", "probes", "costs", "checkpoints", "studies", "weights", "tensorboard")
 """The folders in a results folder."""
 
 _Read = TypeVar("_Read")

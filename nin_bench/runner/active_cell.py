@@ -86,7 +86,7 @@ class ActiveCell:
             return
         self.history = [*message.history]
         if message.is_resumed or message.notes:
-            resumed = CellResumed(self.cell, message.is_resumed, len(message.history), message.notes)
+            resumed = CellResumed(self.cell, message.is_resumed, message.history, message.notes)
             self.queue.on_event(resumed)
 
     def on_ended(self, end: Ended, *, may_retry: bool) -> None:

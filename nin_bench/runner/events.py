@@ -55,8 +55,8 @@ class CellResumed:
     cell: Cell
     is_resumed: bool
     """Whether it goes on from one; else none could be used."""
-    num_epochs: int
-    """Epochs that need no training."""
+    history: Sequence[Mapping[str, Any]]
+    """The epochs that need no training, as in the cell's history."""
     notes: Sequence[str]
     """A sentence for each checkpoint that could not be used."""
 

@@ -1,0 +1,1 @@
+"""A run, watched in a browser of this machine while it lasts."""
