@@ -10,7 +10,7 @@ export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := $(abspath $(WHEELS))
 endif
 
-.PHONY: quickstart test test-faults test-long test-gpu lint check-reports audit format bench bench-gpu schema lock clean
+.PHONY: quickstart docs test test-faults test-long test-gpu lint check-reports audit format bench bench-gpu schema lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
@@ -42,6 +42,11 @@ check-reports: $(VENV)/installed
 	  $(BIN)/python -m nin_bench report results/$${report#reports/} --check || status=1; \
 	done; exit $$status
 
+# The documentation site, into build/site; a broken link is an error.
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/site/build.py build
+	$(BIN)/zensical build --strict --clean --config-file build/zensical.toml
+
 # Needs the network, so it is no part of .ci/run. Strict: a package that could not be looked up is no clean bill.
 audit: $(VENV)/installed-audit
 	$(BIN)/python -m pip list --format=freeze --exclude-editable | sed 's/+.*//' > $(VENV)/audited.txt
@@ -68,7 +73,7 @@ schema: $(VENV)/installed
 # the newest. What PyTorch needs for CUDA is left out: PyTorch names those versions itself.
 lock: $(VENV)/installed-lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --all-extras --group test --group lint --group audit pyproject.toml --output-file constraints.txt
+	  --all-extras --group test --group lint --group docs --group audit pyproject.toml --output-file constraints.txt
 	grep -v -E '^(cuda|nvidia|triton)-?' constraints.txt > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
 
@@ -86,6 +91,10 @@ $(VENV)/installed-lint: $(VENV)/installed
 	$(PIP) --group lint
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) --group docs
+	touch $@
+
 $(VENV)/installed-audit: $(VENV)/installed
 	$(PIP) --group audit
 	touch $@
@@ -95,4 +104,4 @@ $(VENV)/installed-lock: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

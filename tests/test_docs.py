@@ -20,6 +20,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "reports/README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 MAKE_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 
@@ -34,7 +35,7 @@ def commands(page: Path) -> list[str]:
 
 def nin_bench_commands() -> list[str]:
     """Every command of nin_bench, as `python -m nin_bench`; what changes the reader's shell is left out."""
-    lines = [line for page in PAGES for line in commands(page)]
+    lines = [line for page in PAGES if page != TUTORIAL for line in commands(page)]
     found = [re.sub(r"^nin-bench (?!-)", "python -m nin_bench ", line) for line in lines]
     return list(dict.fromkeys(line[line.index("python") :] for line in found if "-m nin_bench" in line))
 
@@ -74,6 +75,23 @@ def test_every_command_works(command: str, workplace: Path):
         call(workplace, "python -m nin_bench init mine")
     told = call(workplace, f"{command} {narrowed}")
     assert told.strip()
+
+
+def test_the_tutorial_leads_to_its_verdict(tmp_path: Path):
+    """Every command as it stands, in a folder with nothing but the grid."""
+    [grid] = blocks(TUTORIAL, "yaml")
+    path = tmp_path / "first.yaml"
+    path.write_text(grid)
+    plan, run, again, status = (line for line in commands(TUTORIAL) if "-m nin_bench" in line)
+    assert "16 cells" in call(tmp_path, plan)
+    verdicts, *places = call(tmp_path, run).split("report: ")
+    [told] = blocks(TUTORIAL, "text")
+    number = r"[−+][\d.]+"
+    assert re.sub(number, "N", verdicts.replace("verdicts:\n", "")) in re.sub(number, "N", told)
+    assert all((tmp_path / place.split()[0]).exists() for place in places)
+    path.write_text(grid.replace("[4, 64]", "[4, 16, 64]"))
+    assert "8 trained; 16 done before" in call(tmp_path, again)
+    assert "24 trained" in call(tmp_path, status)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
