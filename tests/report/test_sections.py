@@ -10,7 +10,7 @@ import pytest
 from nin_bench.analysis.analysis import Analysis, analyse
 from nin_bench.analysis.names import Names
 from nin_bench.report.blocks import Block, Bullets, Details, Paragraph, Section, Table, plain
-from nin_bench.report.sections import cells, claims, networks, probes, setting, summary
+from nin_bench.report.sections import cells, checklist, claims, networks, probes, setting, summary
 from nin_bench.results import load_results
 from nin_bench.results.schema import ResolvedVariant
 from tests.predictions_fixture import ONE_WRONG, PERFECT, stored
@@ -239,3 +239,19 @@ def test_probes_have_a_row_for_each_variant_and_change(tmp_path: Path) -> None:
 
 def test_a_grid_without_probes_has_no_section_of_them(tmp_path: Path) -> None:
     assert probes.probes(analysed(tmp_path / "r", {"a": SIX})) == []
+
+
+def test_the_checklist_is_answered_from_the_records(tmp_path: Path) -> None:
+    analysis = analysed(tmp_path / "r", {"a": [*SIX[:2], record("crashed")], "b": [SIX[2], FAILED, None]})
+    [section] = checklist.checklist(analysis)
+    [details] = section.blocks
+    assert isinstance(details, Details)
+    answers = {row[0]: row[1] for row in rows(tables([details])[0])}
+    assert answers["How many runs?"] == "6 planned, of seeds 0–2: 4 trained, 1 crashed, 1 missing."
+    assert answers["How large are they?"] == "1.99 M parameters, 762 M MACs per image."
+    assert answers["How long did training take?"] == "90.0 s a network, 0.100 h in all."
+    assert answers["How much energy?"] == "Not measured."
+    assert answers["Which splits?"].startswith("2,000 to validate, ")
+    assert "torch 2.14.0" in answers["Which code and versions?"]
+    nothing = analysed(tmp_path / "none", {"a": [None]})
+    assert checklist.checklist(nothing) == []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.report.blocks import Block
-from nin_bench.report.sections import claims, costs, networks, probes, search, setting, summary
+from nin_bench.report.sections import checklist, claims, costs, networks, probes, search, setting, summary
 
 REPORT: Sequence[Callable[[Analysis], list[Block]]] = (
     summary.summary,
@@ -19,6 +19,7 @@ REPORT: Sequence[Callable[[Analysis], list[Block]]] = (
     probes.probes,
     networks.published,
     setting.setting,
+    checklist.checklist,
     setting.how_to_read,
 )
 """The sections of a report, in the page's order."""
