@@ -90,7 +90,7 @@ def test_the_tutorial_leads_to_its_verdict(tmp_path: Path):
     assert re.sub(number, "N", verdicts.replace("verdicts:\n", "")) in re.sub(number, "N", told)
     assert all((tmp_path / place.split()[0]).exists() for place in places)
     path.write_text(grid.replace("[4, 64]", "[4, 16, 64]"))
-    assert "8 trained; 16 done before" in call(tmp_path, again)
+    assert "24 trained; 16 done before" in call(tmp_path, again)
     assert "24 trained" in call(tmp_path, status)
 
 
