@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_serializer, model_validator
 
-from nin_bench.errors import SpecError
+from nin_bench.errors import SpecError, shown
 
 Scalar = bool | int | float | str | None
 """What a field of a grid may hold once every axis is taken apart."""
@@ -17,15 +17,47 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _is_word(value: object) -> str:
+    return "(word)" if isinstance(value, str) else "(number)"
+
+
+# With a callable to choose by, an error comes once, and not once for each form.
+MicroBatch = Annotated[
+    Annotated[PositiveInt, Tag("(number)")] | Annotated[Literal["auto"], Tag("(word)")], Discriminator(_is_word)
+]
 
 
 # Names for which `nin_bench.training` and `nin_bench.data` have tables of functions. Each table is checked against
 # its names when it is imported: a name without a function, or a function without a name, fails at once.
-Optimizer = Literal["sgd", "adam", "adamw"]
+Optimizer = Literal[
+    "sgd", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "adafactor"
+]
 Schedule = Literal["constant", "cosine", "one_cycle", "step"]
 Initialisation = Literal["default", "xavier_uniform", "kaiming_normal", "normal"]
 Augmentation = Literal["none", "flip", "crop_flip"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+StopMetric = Literal["validation_loss", "validation_accuracy"]
+
+OPTIMIZER_FIELDS: dict[Optimizer, tuple[str, ...]] = {
+    "sgd": ("momentum", "nesterov"),
+    "adam": ("beta1", "beta2", "eps"),
+    "adamw": ("beta1", "beta2", "eps"),
+    "adamax": ("beta1", "beta2", "eps"),
+    "nadam": ("beta1", "beta2", "eps"),
+    "radam": ("beta1", "beta2", "eps"),
+    "rmsprop": ("momentum", "beta2", "eps"),
+    "adagrad": ("eps",),
+    "adadelta": ("beta2", "eps"),
+    "adafactor": (),
+}
+"""The fields of a recipe that each optimizer takes beside `lr` and `weight_decay`, which all take."""
+
+
+MOST_MAGNITUDE = 30
+"""Of the operations of RandAugment (Cubuk et al., 2020), as torchvision counts it."""
 
 
 class Spec(BaseModel):
@@ -97,20 +129,35 @@ class Recipe(Spec):
 
     epochs: PositiveInt = 10
     """Passes over the training images."""
+    early_stop: StopMetric | None = None
+    """Ends the training once this has not improved for `patience` epochs; null trains all of them."""
+    patience: PositiveInt = 5
+    """Epochs without improvement that `early_stop` waits for."""
     batch_size: PositiveInt = 128
     """Images per step."""
-    micro_batch: PositiveInt | None = None
-    """Images per forward pass, gradients summed over the batch; null passes the batch whole."""
+    micro_batch: MicroBatch | None = None
+    """Images per forward pass, gradients summed over the batch; null passes the batch whole, `auto` as much of it
+    as the memory of the machine allows."""
     optimizer: Optimizer = "sgd"
     """How a gradient becomes a step; what is not said here is as PyTorch has it."""
     lr: PositiveFloat = 0.1
     """Peak learning rate."""
     momentum: Share = 0.0
-    """Momentum of SGD; 0 disables it."""
+    """Momentum of `sgd` and `rmsprop`; 0 disables it."""
     nesterov: bool = False
     """Nesterov's form of SGD's momentum; needs `momentum` above 0."""
+    beta1: Share | None = None
+    """Decay of the running mean of gradients, of `adam` and its kin; null is PyTorch's."""
+    beta2: Share | None = None
+    """Decay of the running mean of squared gradients (`alpha` of `rmsprop`, `rho` of `adadelta`)."""
+    eps: PositiveFloat | None = None
+    """Added to the divisor of a step; null is PyTorch's."""
     weight_decay: NonNegativeFloat = 0.0
-    """Weight decay of every parameter; `adamw` decouples it from the gradient."""
+    """Weight decay of every parameter; `adamw` and `adafactor` decouple it from the gradient."""
+    clip_norm: PositiveFloat | None = None
+    """Norm of all gradients together beyond which they are scaled down to it; null leaves them."""
+    ema: Share = 0.0
+    """Decay of a running mean of the weights, taken after every step; that network is evaluated; 0 is none."""
     schedule: Schedule = "constant"
     """How the learning rate changes over the epochs."""
     warmup_epochs: NonNegativeFloat = 0.0
@@ -125,28 +172,41 @@ class Recipe(Spec):
     """Standard deviation of the initialisation `normal`."""
     augmentation: Augmentation = "none"
     """Random changes of the training images: `flip` mirrors half of them, `crop_flip` shifts them too."""
+    rand_augment: NonNegativeInt = 0
+    """Operations of RandAugment that change each training image; 0 is none."""
+    rand_augment_magnitude: Annotated[int, Field(ge=0, le=MOST_MAGNITUDE)] = 9
+    """Strength of these operations, from 0 to 30."""
+    random_erasing: Probability = 0.0
+    """Probability that a rectangle of a training image is made black."""
+    mixup: NonNegativeFloat = 0.0
+    """Alpha of the beta distribution by which two training images and their labels are blended; 0 is none."""
+    cutmix: NonNegativeFloat = 0.0
+    """Alpha by which a rectangle of one image is pasted into another; with `mixup` too, a step takes either."""
     label_smoothing: Share = 0.0
     """Probability that is taken from an image's class and spread over all classes."""
     precision: Precision = "fp32"
-    """`bf16` computes convolutions and dense layers in bfloat16 (autocast); weights stay in float32."""
+    """`bf16` and `fp16` compute convolutions and dense layers in 16 bits (autocast), `fp16` with its loss scaled;
+    weights stay in float32."""
     compile: bool = False
     """Train through torch.compile; compiling counts as training time. Not together with `micro_batch`."""
     test_every_epoch: bool = False
     """The notebooks' diagnostic: read the test images after every epoch. No choice may use it."""
 
+    @property
+    def fixed_micro_batch(self) -> int | None:
+        """`micro_batch` as a number; None if the batch passes whole, or the machine decides (`auto`)."""
+        return None if self.micro_batch == "auto" else self.micro_batch
+
     @model_validator(mode="after")
     def _fields_fit_together(self) -> Self:
         if self.nesterov and self.momentum == 0:
             raise SpecError("nesterov", "needs a momentum above 0; give one, or leave it out")
-        if self.optimizer != "sgd" and self.momentum:
-            raise SpecError(
-                "momentum", f"{self.momentum:g}, but {self.optimizer} has none; use 0, or optimizer sgd"
-            )
+        self._check_optimizer()
         if self.warmup_epochs >= self.epochs:
             raise SpecError(
                 "warmup_epochs", f"{self.warmup_epochs:g} leaves nothing of {self.epochs} epochs; use fewer"
             )
-        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+        if self.fixed_micro_batch is not None and self.fixed_micro_batch > self.batch_size:
             raise SpecError(
                 "micro_batch",
                 f"{self.micro_batch} exceeds the batch of {self.batch_size} images; use as many or fewer",
@@ -157,6 +217,19 @@ class Recipe(Spec):
                 "compile", f"does not go with micro_batch {self.micro_batch}; leave one of the two out"
             )
         return self
+
+    def _check_optimizer(self) -> None:
+        """Refuse what the optimizer does not take, and name one that does."""
+        remedies = {"momentum": "use 0", "nesterov": "use false"}
+        for field in ("momentum", "nesterov", "beta1", "beta2", "eps"):
+            value = getattr(self, field)
+            if value == type(self).model_fields[field].default or field in OPTIMIZER_FIELDS[self.optimizer]:
+                continue
+            taker = next(name for name, fields in OPTIMIZER_FIELDS.items() if field in fields)
+            remedy = remedies.get(field, "leave it out")
+            raise SpecError(
+                field, f"{shown(value)}, but {self.optimizer} has none; {remedy}, or optimizer {taker}"
+            )
 
 
 class Cell(Spec):

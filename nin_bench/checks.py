@@ -43,7 +43,7 @@ def failing_networks(variants: Iterable[Variant], data_dir: Path | None) -> dict
 def _smallest_batch(variant: Variant, data_dir: Path | None) -> int:
     recipe, num_images = variant.recipe, count_images(variant.data, data_dir)[0]
     smallest = num_images % recipe.batch_size or min(recipe.batch_size, num_images)
-    return smallest % (recipe.micro_batch or smallest) or min(recipe.micro_batch or smallest, smallest)
+    return smallest % (recipe.fixed_micro_batch or smallest) or min(recipe.fixed_micro_batch or smallest, smallest)
 
 
 def _failure(variant: Variant, image: ImageSpec, num_images: int) -> str | None:
@@ -115,7 +115,9 @@ def largest_memory(cells: Iterable[Cell], device: str, data_dir: Path | None) ->
             if key not in known:
                 counted = count_model(cell.model.name, image, **cell.model.arguments)
                 known[key] = sum(layer.num_values for layer in counted.layers)
-            values = known[key] * min(cell.recipe.batch_size, cell.recipe.micro_batch or cell.recipe.batch_size)
+            values = known[key] * min(
+                cell.recipe.batch_size, cell.recipe.fixed_micro_batch or cell.recipe.batch_size
+            )
             if largest is None or values > largest[0]:
                 largest = (values, cell)
     if largest is None:

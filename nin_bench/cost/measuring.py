@@ -94,7 +94,7 @@ class Workbench:
         predict_peak = memory.peak()
         memory.restart()
         # The first step leaves the optimizer's state behind, and the second one's peak holds it.
-        self._step(trainer, min(self._cell.recipe.micro_batch or self._batch_size, 8))
+        self._step(trainer, min(self._cell.recipe.fixed_micro_batch or self._batch_size, 8))
         step_seconds = self._step(trainer, self._batch_size).seconds
         return WarmUp(
             train_peak_bytes=memory.peak(),
@@ -185,7 +185,7 @@ class Workbench:
 
     def _workload(self, trainer: Trainer, step_seconds: float, predict_seconds: float) -> Workload:
         """Fill the phases. What passed quickly was slowed by passing for the first time, so it passes again."""
-        images_per_step, micro_batch = self._batch_size, self._cell.recipe.micro_batch
+        images_per_step, micro_batch = self._batch_size, self._cell.recipe.fixed_micro_batch
         if step_seconds < LONG_PHASE_SECONDS:
             step_seconds = min(self._step(trainer, images_per_step).seconds for _ in range(3))
         elif micro_batch is not None:

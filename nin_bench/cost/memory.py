@@ -58,7 +58,7 @@ class MemoryFormula:
     """Weights that are cast for the forward pass and kept for the backward pass; 0 in fp32."""
     gradients: int
     optimizer: int
-    """State between two steps."""
+    """State between two steps, the running mean of weights (`ema`) included."""
     activations: Line
     """What a forward pass keeps for its backward pass, each storage once: inputs of layers, pooling indices,
     dropout masks, labels; without weights, their copies and the images."""
@@ -147,7 +147,15 @@ def _count_memory(
     with torch.random.fork_rng(devices=[]), FakeTensorMode():
         with torch.device(device):
             model = build_model(name, image, **arguments)
-        trainer = Trainer(model, recipe, _blank_images(image, device), seed=0, chance_loss=0.0)
+        # RandAugment and the scaling of losses read values, and hold next to nothing; fake weights have no copies.
+        trainer = Trainer(
+            model,
+            recipe.model_copy(update={"rand_augment": 0, "ema": 0.0}),
+            _blank_images(image, device),
+            seed=0,
+            chance_loss=0.0,
+        )
+        trainer.scaler = torch.amp.GradScaler(enabled=False)
         predicting = [_follow_evaluation(trainer, size) for size in _SIZES]
         _follow_step(trainer, _SIZES[0])  # the first makes the optimizer's state
         steps = [_follow_step(trainer, size) for size in _SIZES]
@@ -155,16 +163,17 @@ def _count_memory(
         views = [weight.detach().view(-1) for weight in weights]
         assert _storages(weights).keys() == _storages(views).keys(), "a view has another storage than its tensor"
         assert steps[0].copies or recipe.precision == "fp32", "weights that were cast were not recognised"
+        averaged = _num_bytes(weights) if recipe.ema else 0
         return MemoryFormula(
             weights=_num_bytes(weights),
             low_precision_copies=steps[0].copies,
             gradients=_num_bytes(parameter.grad for parameter in model.parameters()),
-            optimizer=_num_bytes(tensors_in(trainer.optimizer.state)),
+            optimizer=_num_bytes(tensors_in(trainer.optimizer.state)) + averaged,
             activations=_line(*(step.activations for step in steps)),
             input_per_image=_line(*(step.inputs for step in steps)).per_image,
-            train_moments=_highest(*(step.moments for step in steps)),
-            predict_moments=_highest(*predicting),
-            micro_batch=recipe.micro_batch,
+            train_moments=_raised(_highest(*(step.moments for step in steps)), averaged),
+            predict_moments=_raised(_highest(*predicting), averaged),
+            micro_batch=recipe.fixed_micro_batch,
         )
 
 
@@ -184,7 +193,7 @@ def _follow_step(trainer: Trainer, size: int) -> _Step:
 
     The second micro-batch finds the gradients of the first, and so does every one after it.
     """
-    parts = 1 if trainer.recipe.micro_batch is None else 2
+    parts = 1 if trainer.recipe.fixed_micro_batch is None else 2
     trainer.recipe = trainer.recipe.model_copy(
         update={"batch_size": parts * size, "micro_batch": None if parts == 1 else size}
     )
@@ -309,6 +318,11 @@ def _highest(first: list[int], second: list[int]) -> tuple[Line, ...]:
         if not highest or line.fixed > highest[-1].fixed:
             highest.append(line)
     return tuple(highest)
+
+
+def _raised(moments: Iterable[Line], num_bytes: int) -> tuple[Line, ...]:
+    """The moments with so much more alive all the time."""
+    return tuple(Line(moment.per_image, moment.fixed + num_bytes) for moment in moments)
 
 
 def _peak(moments: Iterable[Line], num_images: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nin_bench.cost.counting import LayerCount
 from nin_bench.results.cost_entry import Bound, Precision
 
-_VALUE_BYTES = {"fp32": 4, "bf16": 2}
+_VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def _batches(memory_of: Callable[[Recipe], MemoryFormula], recipe: Recipe) -> It
     quarter, half, whole = (max(2, recipe.batch_size // part) for part in (4, 2, 1))
     for micro_batch, batch_sizes in (
         (None, (quarter, half, whole)),
-        (recipe.micro_batch or quarter, (half, whole)),
+        (recipe.fixed_micro_batch or quarter, (half, whole)),
     ):
         with suppress(SpecError):
             memory = memory_of(recipe.model_copy(update={"micro_batch": micro_batch}))
@@ -137,7 +137,11 @@ def make_entry(
     recipe, model, samples, warm_up = cell.recipe, counted.model, measured.samples, measured.warm_up
     # The highest of all rounds: what was measured beside something else is no ceiling.
     roof = ceilings and Roofline(
-        flops_per_second=max(getattr(one, f"{recipe.precision}_flops_per_second") for one in ceilings),
+        # Accelerators compute fp16 as fast as bf16, whose ceiling is measured.
+        flops_per_second=max(
+            one.fp32_flops_per_second if recipe.precision == "fp32" else one.bf16_flops_per_second
+            for one in ceilings
+        ),
         bytes_per_second=max(one.copy_bytes_per_second for one in ceilings),
     )
     memory_bytes = counted.memory_bytes.model_copy(
@@ -154,7 +158,7 @@ def make_entry(
         error=measured.error,
         setting=Setting(
             batch_size=recipe.batch_size,
-            micro_batch=recipe.micro_batch,
+            micro_batch=recipe.fixed_micro_batch,
             evaluation_batch=EVALUATION_BATCH,
             precision=recipe.precision,
             optimizer=recipe.optimizer,
@@ -233,7 +237,7 @@ def _layer(layer: LayerCount, recipe: Recipe, timed: Sequence[LayerSeconds], roo
     """What one layer computes and moves, exactly, and the medians of its seconds over the rounds."""
     forward, backward = _rounds(one.forward for one in timed), _rounds(one.backward for one in timed)
     flops = 2 * layer.num_macs
-    at_once = min(recipe.batch_size, recipe.micro_batch or recipe.batch_size)
+    at_once = min(recipe.batch_size, recipe.fixed_micro_batch or recipe.batch_size)
     num_bytes = bytes_moved(layer, recipe.precision, at_once)
     return Layer(
         name=layer.name,

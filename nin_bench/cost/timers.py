@@ -136,6 +136,14 @@ class _TimedBatches(ImageBatches):
         self._timer.enter("data")
         return self._batches.take(indices, augmentation, generator)
 
+    def raw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        self._timer.enter("data")
+        return self._batches.raw(indices)
+
+    def pixels(self, images: Tensor, indices: Tensor) -> Tensor:
+        self._timer.enter("data")
+        return self._batches.pixels(images, indices)
+
 
 @dataclass(frozen=True)
 class LayerSeconds:

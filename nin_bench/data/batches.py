@@ -100,6 +100,15 @@ class ImageBatches:
             assert draws is not None
             # The copy is staged at once, so that the host need not wait until the device is there.
             images = augment(images, draws.to(self.device, non_blocking=True))
+        return self.pixels(images, indices), labels
+
+    def pixels(self, images: Tensor, indices: Tensor) -> Tensor:
+        """What a network takes of these images: resized, scaled to [0, 1], moved, standardised.
+
+        Args:
+            images: (n, C, H, H) uint8, on the device.
+            indices: which they are, (n,) int64.
+        """
         pixels = images.float().div_(255)
         if self._weights is not None:
             pixels = self._weights @ pixels @ self._weights.T
@@ -108,7 +117,7 @@ class ImageBatches:
             pixels = _moved(pixels, self._shift, *(self._shift * steps).unbind(1))
         if self._mean is not None and self._std is not None:
             pixels = (pixels - self._mean) / self._std
-        return pixels.contiguous(memory_format=torch.channels_last), labels
+        return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _resize_weights(side: int, resolution: int) -> Tensor:

@@ -24,6 +24,9 @@ MODEL = "model."
 
 NEVER_SEARCHED = {
     "epochs": "trials of different lengths would not compare; say how long all of them train in search.epochs",
+    **dict.fromkeys(
+        ("early_stop", "patience"), "all trials train as long, so that all have one budget; leave it out"
+    ),
     "test_every_epoch": "no choice may use the test images; leave it out",
 }
 """Fields of the recipe that no search may choose, and why."""
@@ -174,7 +177,8 @@ def trial_variant(variant: Variant, params: Mapping[str, Scalar], spec: SearchSp
         SpecError: the values do not go with the variant's own.
     """
     epochs = spec.epochs or variant.recipe.epochs
-    return with_params(variant, {**params, "epochs": epochs, "test_every_epoch": False}, catalog)
+    fixed = {"epochs": epochs, "early_stop": None, "test_every_epoch": False}
+    return with_params(variant, {**params, **fixed}, catalog)
 
 
 def read_search(

@@ -233,8 +233,17 @@ def drafts(entry: Entry, data: Sequence[Option[DataSpec]], catalog: Catalog) -> 
             yield Draft(
                 entry.labelled(variant) if entry.file.label else variant,
                 entry,
-                problem or one.problem or recipe.problem,
+                problem or one.problem or recipe.problem or _nothing_to_stop_by(one.spec, recipe.spec, fields),
             )
+
+
+def _nothing_to_stop_by(data: DataSpec, recipe: Recipe, fields: Point) -> InputError | None:
+    """The refusal of a recipe that stops early by validation images that are not there."""
+    if recipe.early_stop is None or data.validation_size:
+        return None
+    return fields["recipe.early_stop"].error(
+        f"{recipe.early_stop!r}, but data.validation_size is 0; keep some images to stop by"
+    )
 
 
 def _placed(error: SpecError, point: Point, place: Node) -> InputError:

@@ -21,7 +21,7 @@ Kind = Literal["convolution", "pointwise", "dense", "other"]
 Bound = Literal["arithmetic", "memory"]
 """Which of a machine's limits is a layer's roof."""
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 Positive = Annotated[int, Field(ge=1)]
 

@@ -110,6 +110,10 @@ class Metrics(Part):
     num_steps: Count | None = None
     failed_step: Count | None = None
     """The first step whose loss was not finite."""
+    stopped_epoch: Count | None = None
+    """The epoch after which `early_stop` ended the training; None if it did not."""
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
+    """Images that passed at once, where the recipe leaves that to the machine."""
 
 
 class Epoch(Part):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from nin_bench.cell import Cell
+from nin_bench.cell import Cell, Recipe
 from nin_bench.cost import count_model
 from nin_bench.data import describe_data
 from nin_bench.data.dataset import Dataset, load_dataset
@@ -23,9 +23,19 @@ from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.metrics import has_failed
 from nin_bench.models import ImageSpec
 from nin_bench.results.probes import ProbeFile, Probes
+from nin_bench.runner.micro_batch import choose_micro_batch
 from nin_bench.runner.probing import probe_network
+from nin_bench.training.early_stop import has_stopped
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError
-from nin_bench.training.trainer import Chance, DivergedError, Epoch, Trainer, make_network
+from nin_bench.training.trainer import (
+    Chance,
+    DivergedError,
+    Epoch,
+    Trainer,
+    check_micro_batch,
+    check_precision,
+    make_network,
+)
 
 
 class CellTraining:
@@ -36,6 +46,8 @@ class CellTraining:
         data_dir: where datasets lie; None looks in the usual places.
         device: where to train it.
         should_stop: is asked before every step of training and every batch of an evaluation.
+        micro_batch: images that pass at once where the recipe says `auto`; None chooses by the free memory.
+        num_workers: how many cells train on the device at a time, for that choice.
     """
 
     def __init__(
@@ -45,11 +57,15 @@ class CellTraining:
         data_dir: Path | None = None,
         device: torch.device | str = "cpu",
         should_stop: Callable[[], bool] = lambda: False,
+        micro_batch: int | None = None,
+        num_workers: int = 1,
     ) -> None:
         self.cell = cell
         self.data_dir = data_dir
         self.device = torch.device(device)
         self.should_stop = should_stop
+        self.micro_batch = micro_batch
+        self.num_workers = num_workers
         self.outcome = "trained"
         """How it ended, as records have it; `trained` until something goes wrong."""
         self.error: str | None = None
@@ -71,7 +87,9 @@ class CellTraining:
 
     @property
     def epochs_left(self) -> int:
-        """Epochs that the recipe asks for and that have not ended."""
+        """Epochs that the recipe asks for and that have not ended; none once it stops early."""
+        if has_stopped(self.cell.recipe, self.history):
+            return 0
         return self.cell.recipe.epochs - len(self.history)
 
     @contextmanager
@@ -117,7 +135,10 @@ class CellTraining:
 
         model = make_network(cell, image, self.device)
         self._image, self._dataset, self._validation, self._like = image, dataset, validation, like
-        self._trainer = Trainer(model, cell.recipe, train, seed=cell.seed, chance_loss=chance.loss)
+        check_micro_batch(model, cell.recipe)
+        check_precision(cell.recipe, self.device)
+        recipe = self._with_micro_batch(image)
+        self._trainer = Trainer(model, recipe, train, seed=cell.seed, chance_loss=chance.loss)
         self._note_progress()
 
     @property
@@ -135,7 +156,8 @@ class CellTraining:
         """What it takes to go on from here: plain values, and tensors not copied. `metrics` are of then too."""
         of_trainer = self.trainer.state()
         self._note_progress()
-        return {"trainer": of_trainer, "peak_memory_bytes": self._peak_memory_bytes}
+        state = {"trainer": of_trainer, "peak_memory_bytes": self._peak_memory_bytes}
+        return state if self.micro_batch is None else {**state, "micro_batch": self.micro_batch}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where another training of the cell gave its `state`.
@@ -145,6 +167,8 @@ class CellTraining:
         """
         earlier_peak = int(state["peak_memory_bytes"])
         self.trainer.restore(state["trainer"])
+        if self.micro_batch is not None:  # as it went on so far, whatever memory there is today
+            self._use_micro_batch(int(state["micro_batch"]))
         self._peak_memory_bytes = max(self._peak_memory_bytes, earlier_peak)
         self._note_progress()
 
@@ -198,7 +222,7 @@ class CellTraining:
             return trainer.evaluate(images, self.should_stop)
 
         image = describe_data(self.cell.data, self.data_dir)
-        answers = probe_network(trainer.model, image, self._test_images(), asked, evaluate)
+        answers = probe_network(trainer.network, image, self._test_images(), asked, evaluate)
         return ProbeFile(cell_id=self.cell.cell_id, test_accuracy=test_accuracy, **answers)
 
     def _evaluate_on_train(self) -> Evaluation:
@@ -218,7 +242,22 @@ class CellTraining:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The network's state dict, on the CPU, so that it can be read where there is no accelerator."""
-        return {name: tensor.cpu() for name, tensor in self.trainer.model.state_dict().items()}
+        return {name: tensor.cpu() for name, tensor in self.trainer.network.state_dict().items()}
+
+    def _with_micro_batch(self, image: ImageSpec) -> Recipe:
+        """The recipe, with a number in place of `auto`."""
+        recipe = self.cell.recipe
+        if recipe.micro_batch != "auto":
+            self.micro_batch = None
+            return recipe
+        if self.micro_batch is None:
+            self.micro_batch = choose_micro_batch(self.cell, image, self.device, self.num_workers)
+        self.metrics["micro_batch"] = self.micro_batch
+        return recipe.model_copy(update={"micro_batch": self.micro_batch})
+
+    def _use_micro_batch(self, micro_batch: int) -> None:
+        self.micro_batch = self.metrics["micro_batch"] = micro_batch
+        self.trainer.recipe = self.trainer.recipe.model_copy(update={"micro_batch": micro_batch})
 
     def _evaluate_epoch(self) -> Epoch:
         trainer, validation = self.trainer, self._validation
@@ -257,6 +296,7 @@ class CellTraining:
             "observed_images_per_second": progress.images_per_second,
             "escaped": progress.escaped,
             "escape_epoch": progress.escape_epoch,
+            "stopped_epoch": len(self.history) if has_stopped(self.cell.recipe, self.history) else None,
         }
 
     def _test_images(self) -> Images:

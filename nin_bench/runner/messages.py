@@ -44,6 +44,8 @@ class Assignment:
     earlier_attempts: Sequence[Attempt]
     probes: Probes | None = None
     """What the trained network is asked at its end."""
+    micro_batch: int | None = None
+    """Images that pass at once where the recipe says `auto`; None lets the worker choose."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,10 @@ class _Replay:
         return Call(self.record.cell_id, self._task, self._ended)
 
     def _task(self) -> Task:
-        assignment = Assignment(self.cell, self.data_dir, describe_environment(), KEEP_NOTHING, ())
+        micro_batch = self.record.metrics.micro_batch
+        assignment = Assignment(
+            self.cell, self.data_dir, describe_environment(), KEEP_NOTHING, (), micro_batch=micro_batch
+        )
         return Task(self.record.cell_id, run_cell_task, (assignment,), self.timeout_seconds)
 
     def _ended(self, end: Ended) -> None:

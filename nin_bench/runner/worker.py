@@ -57,6 +57,7 @@ def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellR
             policy=assignment.policy,
             earlier_attempts=assignment.earlier_attempts,
             probes=assignment.probes,
+            micro_batch=assignment.micro_batch,
             on_message=channel.send,
             should_stop=channel.should_stop,
         )
@@ -93,6 +94,7 @@ def run_cell(
     policy: CheckpointPolicy = KEEP_NOTHING,
     earlier_attempts: Sequence[Attempt] = (),
     probes: Probes | None = None,
+    micro_batch: int | None = None,
     on_message: Callable[[CellMessage], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
@@ -109,14 +111,23 @@ def run_cell(
             is not safe yet.
         earlier_attempts: of the cell's record, which the new one keeps.
         probes: what the trained network is asked at its end; None is nothing.
+        micro_batch: as for `CellTraining`.
         on_message: receives what happens.
         should_stop: is asked before every step of training and every batch of an evaluation.
 
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
+    training = CellTraining(
+        cell,
+        data_dir=data_dir,
+        device=device,
+        should_stop=should_stop,
+        micro_batch=micro_batch,
+        num_workers=(environment or {}).get("workers", 1),
+    )
     run = CellRun(
-        CellTraining(cell, data_dir=data_dir, device=device, should_stop=should_stop),
+        training,
         policy,
         environment=environment,
         earlier_attempts=earlier_attempts,

@@ -1,43 +1,44 @@
-"""Tables of optimizers, schedules and initialisations. A new one is a name in `nin_bench.cell` and a row here."""
+"""Optimizers, schedules and initialisations as tables: a new one is a name in `nin_bench.cell` and a row here."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, get_args
+from collections.abc import Callable
+from inspect import signature
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from nin_bench.cell import Initialisation, Optimizer, Recipe, Schedule
-
-Parameters = Iterable[nn.Parameter]
-
-
-def _sgd(parameters: Parameters, recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
-    return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, **common)
-
-
-def _adam(parameters: Parameters, recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, **common)
-
-
-def _adamw(parameters: Parameters, recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, **common)
-
+from nin_bench.cell import OPTIMIZER_FIELDS, Initialisation, Optimizer, Recipe, Schedule
 
 OPTIMIZERS: dict[Optimizer, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adamw,
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "adafactor": torch.optim.Adafactor,
 }
-"""Each takes parameters, the recipe, and as keywords `lr` and `weight_decay`."""
+"""Each takes parameters, `lr`, `weight_decay`, and the recipe's fields that `OPTIMIZER_FIELDS` names."""
 
-assert set(OPTIMIZERS) == set(get_args(Optimizer))
+assert set(OPTIMIZERS) == set(get_args(Optimizer)) == set(OPTIMIZER_FIELDS)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer over all parameters, weight decay on all of them."""
     make = OPTIMIZERS[recipe.optimizer]
-    return make(model.parameters(), recipe, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    keywords = signature(make).parameters
+    fields = {field: getattr(recipe, field) for field in OPTIMIZER_FIELDS[recipe.optimizer]}
+    given = {field: value for field, value in fields.items() if value is not None}
+    if "betas" in keywords:
+        beta1, beta2 = keywords["betas"].default
+        given["betas"] = given.pop("beta1", beta1), given.pop("beta2", beta2)
+    elif "beta2" in given:
+        given["alpha" if "alpha" in keywords else "rho"] = given.pop("beta2")
+    return make(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, **given)
 
 
 def _constant(recipe: Recipe, epoch: float, share: float) -> float:
@@ -120,3 +121,14 @@ def initialise(model: nn.Module, recipe: Recipe) -> None:
             draw(layer.weight, recipe)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def follow(mean: nn.Module, model: nn.Module, share: float) -> None:
+    """Move a network's weights and buffers by a share of the way to a model's; whole numbers are taken over."""
+    ours, theirs = ([*network.parameters(), *network.buffers()] for network in (mean, model))
+    for own, value in zip(ours, theirs, strict=True):
+        if own.is_floating_point():
+            own.lerp_(value, share)
+        else:
+            own.copy_(value)

@@ -8,7 +8,9 @@ Knows nothing of grids, files or processes.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, get_args
 
@@ -22,7 +24,8 @@ from nin_bench.errors import SpecError
 from nin_bench.metrics import is_above_chance
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, right
-from nin_bench.training.optimization import initialise, learning_rate, make_optimizer
+from nin_bench.training.examples import examples
+from nin_bench.training.optimization import follow, initialise, learning_rate, make_optimizer
 
 ESCAPE_WINDOW = 20
 """Steps over which the running loss is averaged that has to be above chance level for an escape."""
@@ -30,7 +33,7 @@ ESCAPE_WINDOW = 20
 STEPS_AHEAD = 50
 """Steps that an accelerator is given before their losses are read; on a CPU each is read at once."""
 
-AUTOCAST: dict[Precision, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+AUTOCAST: dict[Precision, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What convolutions and dense layers compute in; None in the weights' own."""
 
 assert set(AUTOCAST) == set(get_args(Precision))
@@ -162,6 +165,30 @@ def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
 
+def check_precision(recipe: Recipe, device: torch.device) -> None:
+    """Refuse a precision that PyTorch cannot train in on a device.
+
+    Raises:
+        SpecError: of `precision`.
+    """
+    if recipe.precision == "fp16" and (why := _why_not_fp16(device)) is not None:
+        raise SpecError(
+            "precision", f"'fp16' cannot be trained on {device.type} by this PyTorch ({why}); use bf16, or a GPU"
+        )
+
+
+@cache
+def _why_not_fp16(device: torch.device) -> str | None:
+    """What PyTorch says to a step in fp16; None if it can."""
+    try:
+        layer = nn.Conv2d(1, 1, 3).to(device)
+        with torch.autocast(device.type, torch.float16):
+            layer(torch.ones(1, 1, 3, 3, device=device)).sum().backward()
+    except RuntimeError as error:
+        return " ".join(str(error).split())
+    return None
+
+
 def _compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The model through torch.compile; on CUDA as a graph, which spares small networks most of their launches."""
     return torch.compile(model, mode="reduce-overhead" if device.type == "cuda" else "default")
@@ -191,6 +218,9 @@ class Trainer:
         # Evaluation takes the model itself: a compiled one would not see the hook on its class maps.
         self.forward = _compiled(model, self.device) if recipe.compile else model
         self.optimizer = make_optimizer(model, recipe)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
+        self.network = deepcopy(model) if recipe.ema else model
+        """What is evaluated and kept: the running mean of the weights, where the recipe has one."""
         self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
         self.chance_loss = chance_loss
         self.progress = Progress()
@@ -308,29 +338,42 @@ class Trainer:
         Returns:
             The values of a `Step`, (3,) float32 on the device.
         """
-        generator = self.augmentation_generator()
-        torch.manual_seed(seed_for(self.seed, "dropout", self.num_taken))
+        number = self.num_taken
+        torch.manual_seed(seed_for(self.seed, "dropout", number))
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(3, device=self.device)
-        for part in torch.split(indices, self.recipe.micro_batch or len(indices)):
-            images, labels = self.train.batches.take(
-                part, augmentation=self.recipe.augmentation, generator=generator
-            )
+        draws = partial(self._seed_of_draws, number)
+        for images, targets in examples(self.train.batches, indices, self.recipe, draws):
             with self.autocast():
                 logits = self.forward(images)
-            loss = self.loss(logits.float(), labels)
-            (loss / len(indices)).backward()
+            loss = targets.blend(partial(self.loss, logits.float()))
+            torch.autograd.backward(self.scaler.scale(loss / len(indices)))
             loss, logits = loss.detach(), logits.detach()
-            hard = cross_entropy(logits.float(), labels, reduction="sum") if self.recipe.label_smoothing else loss
-            sums += torch.stack((loss, hard, right(logits, labels).sum()))
-        self.optimizer.step()
+            hard = loss
+            if self.recipe.label_smoothing:
+                hard = targets.blend(partial(cross_entropy, logits.float(), reduction="sum"))
+            sums += torch.stack((loss, hard, targets.blend(partial(right, logits)).sum()))
+        self._move_weights(is_first=number == 0)
         return sums
+
+    def _seed_of_draws(self, step: int, purpose: str) -> int:
+        return seed_for(self.seed, purpose, step)
+
+    def _move_weights(self, *, is_first: bool) -> None:
+        """Let the optimizer follow the gradients, and the running mean follow the weights."""
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.recipe.ema:
+            follow(self.network, self.model, 1.0 if is_first else 1 - self.recipe.ema)
 
     def evaluate(
         self, images: Images, should_stop: Callable[[], bool] = lambda: False, *, keep_answers: bool = False
     ) -> Evaluation:
         """How the network does on some images, in the recipe's precision; the rest as in `evaluate`."""
-        return evaluate(self.model, images, self.autocast(), should_stop, keep_answers=keep_answers)
+        return evaluate(self.network, images, self.autocast(), should_stop, keep_answers=keep_answers)
 
     def state(self) -> dict[str, Any]:
         """All that a training depends on beside its cell, in plain values and the tensors themselves, not copies.
@@ -341,11 +384,16 @@ class Trainer:
             DivergedError: a step that was not read yet has a loss that is NaN or infinite.
         """
         self.read_steps()
-        return {
+        state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": asdict(self.progress),
         }
+        if self.recipe.ema:
+            state["network"] = self.network.state_dict()
+        if self.scaler.is_enabled():
+            state["scaler"] = self.scaler.state_dict()
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where another trainer of the same cell took its `state`.
@@ -353,13 +401,18 @@ class Trainer:
         Raises:
             ValueError: the state is of another network or optimizer; nothing was changed.
         """
-        ours = {name: tensor.shape for name, tensor in self.model.state_dict().items()}
-        if {name: tensor.shape for name, tensor in state["model"].items()} != ours:
-            raise ValueError("its weights are of another network")
+        networks = {"model": self.model, **({"network": self.network} if self.recipe.ema else {})}
+        for part, network in networks.items():
+            ours = {name: tensor.shape for name, tensor in network.state_dict().items()}
+            if {name: tensor.shape for name, tensor in state[part].items()} != ours:
+                raise ValueError("its weights are of another network")
         progress = state["progress"]
         restored = Progress(**{**progress, "current_epoch": EpochSoFar(**progress["current_epoch"])})
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.model.load_state_dict(state["model"])
+        for part, network in networks.items():
+            network.load_state_dict(state[part])
         self.progress = restored
 
     def steps_left(self) -> Sequence[Tensor]:

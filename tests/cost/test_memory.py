@@ -274,6 +274,20 @@ def test_the_terms_of_the_formula_by_name():
     assert memory.train_sum(256) == 9_586_772
 
 
+def test_a_running_mean_takes_as_much_as_the_weights_all_the_time():
+    plain, averaged = (count_memory("lenet", MNIST, Recipe(ema=ema), batch_norm=True) for ema in (0.0, 0.9))
+    assert averaged.optimizer == plain.optimizer + plain.weights
+    assert averaged.train_peak(64) == plain.train_peak(64) + plain.weights
+    assert averaged.predict_peak(64) == plain.predict_peak(64) + plain.weights
+
+
+def test_what_changes_images_and_gradients_is_counted_too():
+    richer = Recipe(rand_augment=2, random_erasing=0.5, mixup=0.2, cutmix=1.0, clip_norm=1.0, precision="fp16")
+    formula, plain = (count_memory("lenet", MNIST, recipe) for recipe in (richer, Recipe(precision="bf16")))
+    assert formula.weights == plain.weights
+    assert plain.train_peak(64) <= formula.train_peak(64) < 2 * plain.train_peak(64)
+
+
 def test_counting_draws_no_random_number():
     before = torch.get_rng_state()
     count_memory("nin_mnist", MNIST, Recipe(augmentation="crop_flip", init="xavier_uniform"))

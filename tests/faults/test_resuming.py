@@ -43,8 +43,24 @@ CELLS = {
         "nin_mnist", width=0.1, pointwise=1, data=SMALL,
         recipe={**EPOCHS, "schedule": "cosine", "warmup_epochs": 0.5, "micro_batch": 5, "test_every_epoch": True},
     ),
+    "blended-mean": make_cell(
+        "nin_mnist", width=0.1, pointwise=1, data=SMALL,
+        recipe={
+            **EPOCHS, "optimizer": "nadam", "momentum": 0.0, "lr": 0.003, "ema": 0.8, "clip_norm": 0.5,
+            "mixup": 0.4, "cutmix": 1.0, "random_erasing": 0.5, "rand_augment": 2, "augmentation": "flip",
+            "micro_batch": "auto",
+        },
+    ),
+    "scaled-loss": make_cell(
+        "lenet", batch_norm=True, data={**SMALL, "resolution": 12},
+        recipe={
+            **EPOCHS, "optimizer": "rmsprop", "lr": 0.003, "ema": 0.5, "precision": "fp16",
+            "early_stop": "validation_loss", "patience": 2,
+        },
+    ),
 }  # fmt: skip
-"""All that could have a state: momenta, running statistics, dropout, augmentation, schedules, micro-batches."""
+"""All that could have a state: momenta, running statistics, dropout, augmentation, schedules, micro-batches,
+running means, the scale of a loss."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 import pytest
 
 from nin_bench.errors import SpecError
+from nin_bench.grid import trial_variant
 
 
 def labels(grid) -> list[str]:
@@ -271,3 +272,25 @@ def test_an_entry_s_own_data_go_over_the_grid_s(load):
         ("dots", 8, None), ("lines", 8, None), ("lines", 12, None), ("dots", 8, 5),
     ]  # fmt: skip
     assert grid.class_names is None
+
+
+def test_stopping_early_needs_validation_images_unless_that_is_excluded(load, refusal):
+    text = (
+        "recipe: {early_stop: [null, validation_loss]}\n"
+        "models: [{name: net}, {name: flat, data: {validation_size: 0}}]\n"
+    )
+    assert refusal(text) == (
+        "grid.yaml:4:29: recipe.early_stop[1]: 'validation_loss', but data.validation_size is 0; keep some "
+        "images to stop by"
+    )
+    grid = load(f"{text}exclude: [{{name: flat, recipe: {{early_stop: validation_loss}}}}]\n")
+    assert len(grid.variants) == 3
+
+
+def test_trials_of_a_search_do_not_stop_early(load, tiny):
+    grid = load(
+        "recipe: {early_stop: validation_loss}\nmodels: [{name: net}]\n"
+        "search: {space: {lr: [0.1, 0.2]}, trials: 2}\n"
+    )
+    assert grid.search is not None
+    assert trial_variant(grid.variants[0], {"lr": 0.1}, grid.search, tiny).recipe.early_stop is None

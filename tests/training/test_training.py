@@ -1,7 +1,9 @@
+import io
 import math
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,15 +12,25 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nin_bench.cell import DataSpec, Recipe
+from nin_bench.cell import DataSpec, Optimizer, Recipe
 from nin_bench.data import resolve_data
 from nin_bench.data.batches import ImageBatches
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
+from nin_bench.training import trainer as trainer_module
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, right
 from nin_bench.training.optimization import initialise, learning_rate
-from nin_bench.training.trainer import Chance, DivergedError, Progress, Step, Trainer, check_micro_batch, seed_for
+from nin_bench.training.trainer import (
+    Chance,
+    DivergedError,
+    Progress,
+    Step,
+    Trainer,
+    check_micro_batch,
+    check_precision,
+    seed_for,
+)
 
 LN_10 = 2.302585092994046
 QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
@@ -192,6 +204,9 @@ def test_one_step_of_plain_sgd_is_the_gradient_times_the_rate(digits):
         Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4),
         Recipe(epochs=1, batch_size=32, lr=0.005, optimizer="adam"),
         Recipe(epochs=1, batch_size=32, lr=0.005, optimizer="adamw", weight_decay=0.01),
+        Recipe(
+            epochs=1, batch_size=32, lr=0.003, optimizer="nadam", ema=0.8, clip_norm=1.0, mixup=0.2, cutmix=0.5
+        ),
     ],
     ids=lambda recipe: recipe.optimizer + ("+nesterov" if recipe.nesterov else ""),
 )
@@ -211,6 +226,88 @@ def test_a_small_nin_reaches_90_percent_of_the_test_images_in_6_epochs(digits):
     test = digits.test_batches("cpu")
     assert subject.evaluate(Images(test, torch.arange(len(test)))).accuracy >= 0.9
     assert 0 < subject.progress.escape_epoch < 1
+
+
+def test_gradients_are_scaled_down_to_the_norm_together(digits):
+    moves = []
+    for clip_norm in (None, 0.01, 1e6):
+        subject = trainer(digits, Recipe(lr=0.5, clip_norm=clip_norm))
+        before = [parameter.detach().clone() for parameter in subject.model.parameters()]
+        subject.step(some(digits).indices[:20])
+        after = subject.model.parameters()
+        moves.append(torch.cat([(new - old).flatten() for old, new in zip(before, after, strict=True)]).detach())
+    free, clipped, unmoved = moves
+    assert clipped.norm().item() == pytest.approx(0.5 * 0.01, rel=1e-3)
+    torch.testing.assert_close(clipped / clipped.norm(), free / free.norm(), rtol=1e-3, atol=1e-5)
+    assert torch.equal(unmoved, free)
+
+
+def test_the_mean_of_the_weights_is_what_is_evaluated(digits):
+    subject = trainer(digits, Recipe(epochs=1, batch_size=100, lr=0.2, ema=0.95), size=1000)
+    weights = []
+    step = subject.step
+
+    def noted(indices: torch.Tensor) -> Step:
+        found = step(indices)
+        weights.append(next(subject.model.parameters()).detach().clone())
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subject, "step", noted)
+        subject.run_epoch()
+    mean = weights[0]
+    for one in weights[1:]:
+        mean = 0.95 * mean + 0.05 * one
+    torch.testing.assert_close(next(subject.network.parameters()), mean, rtol=1e-4, atol=1e-6)
+    as_evaluated = subject.evaluate(some(digits)).loss
+    subject.model.load_state_dict(subject.network.state_dict())
+    plain = Trainer(subject.model, QUICK, some(digits), seed=0, chance_loss=LN_10)
+    assert plain.evaluate(some(digits)).loss == as_evaluated
+    assert plain.network is plain.model
+
+
+def test_a_training_goes_on_from_its_state_with_every_optimizer_and_precision(digits):
+    """Where a state is taken within an epoch and restored, the rest of it is the same, bit for bit."""
+    recipes = [Recipe(epochs=1, batch_size=32, lr=0.003, optimizer=name) for name in get_args(Optimizer)]
+    recipes += [Recipe(epochs=1, batch_size=32, lr=0.003, precision="fp16", ema=0.9, clip_norm=0.1, mixup=0.2)]
+    for recipe in recipes:
+        whole, first, second = (trainer(digits, recipe, size=160) for _ in range(3))
+        row = whole.run_epoch()
+        asked = iter([False, False, True])
+        with pytest.raises(StoppedError):
+            first.run_epoch(lambda asked=asked: next(asked))
+        kept = io.BytesIO()
+        torch.save(first.state(), kept)
+        kept.seek(0)
+        second.restore(torch.load(kept, weights_only=True))
+        assert without_times([second.run_epoch()]) == without_times([row]), recipe
+        assert equal_weights(second.model, whole.model), recipe
+        assert equal_weights(second.network, whole.network), recipe
+        assert second.scaler.state_dict() == whole.scaler.state_dict()
+
+
+def test_gradients_that_overflow_leave_the_weights_and_lower_the_scale(digits):
+    subject = trainer(digits, Recipe(lr=0.05, precision="fp16"))
+    subject.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    before = {name: value.clone() for name, value in subject.model.state_dict().items()}
+    step = subject.step(some(digits).indices[:32])
+    assert math.isfinite(step.loss)
+    assert all(torch.equal(value, before[name]) for name, value in subject.model.state_dict().items())
+    assert subject.scaler.get_scale() == 2.0**39
+
+
+def test_fp16_is_refused_where_pytorch_cannot_train_in_it(monkeypatch: pytest.MonkeyPatch):
+    def unsupported(*_: object, **__: object) -> None:
+        raise RuntimeError("\"slow_conv2d_cpu\" not implemented for 'Half'")
+
+    check_precision(Recipe(precision="bf16"), torch.device("cpu"))
+    monkeypatch.setattr(torch, "autocast", unsupported)
+    trainer_module._why_not_fp16.cache_clear()
+    with pytest.raises(
+        SpecError, match=r"precision: 'fp16' cannot be trained on cpu .*not implemented.*; use bf16"
+    ):
+        check_precision(Recipe(precision="fp16"), torch.device("cpu"))
+    trainer_module._why_not_fp16.cache_clear()
 
 
 def test_micro_batches_are_refused_with_batch_normalisation():

@@ -126,7 +126,7 @@ def _highest(entry: CostEntry, ceiling: str) -> float:
 def _draw_roofs(ax: Axes, entry: CostEntry, ends: tuple[float, float]) -> None:
     bandwidth, roofs = copy_bandwidth(entry), roofs_of(entry)
     for precision, flops in roofs.items():
-        look = _ROOF if precision == entry.setting.precision else _OTHER_ROOF
+        look = _ROOF if (precision == "fp32") == (entry.setting.precision == "fp32") else _OTHER_ROOF
         places = [ends[0], flops / bandwidth, ends[1]]
         ax.plot(places, [min(flops, bandwidth * x) for x in places], **look)
     # in the corner above the slope, where no layer can be
