@@ -1,4 +1,4 @@
-"""From a grid's `ablate` to entries of `models`: the baseline, and one for each change to it or for each two."""
+"""The entries of `models`, and those that `ablate` stands for: the baseline, and one for each change to it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from nin_bench.grid.entries import AblateEntry, ModelEntry
+from nin_bench.grid.file import GridFile
 from nin_bench.grid.refusals import Refusals
 from nin_bench.grid.search import refuse_repeated
 from nin_bench.grid.variants import text_of
@@ -38,7 +39,21 @@ class _Change:
         return entry.merged(replace(over, value={self.section: over}) if self.section else over)
 
 
-def ablated(ablate: AblateEntry, node: Node, grid: Node, most: int) -> Iterator[tuple[ModelEntry, Node]]:
+def model_entries(file: GridFile, root: Node, most: int) -> Iterator[tuple[ModelEntry, Node]]:
+    """The entries that `ablate` stands for, then those of `models`, each with its node.
+
+    Raises:
+        InputError: there are neither; what is wrong with `ablate`; it has more than `most` pairs.
+    """
+    if not file.models and not file.ablate:
+        raise root.error("lacks 'models'; add it, or ablate")
+    if file.ablate:
+        yield from _ablated(file.ablate, root.at("ablate"), root, most)
+    if file.models:
+        yield from zip(file.models, root.at("models").value, strict=True)
+
+
+def _ablated(ablate: AblateEntry, node: Node, grid: Node, most: int) -> Iterator[tuple[ModelEntry, Node]]:
     """Entries of `models`: the baseline, every change to it, then every two if the grid wants pairs.
 
     Each stands where its last change is written, and its label tells what it changes.

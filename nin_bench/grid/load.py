@@ -3,7 +3,7 @@
 A list in place of a value is an axis; the grid is the product of its axes, less what `exclude` matches.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, some_of
-from nin_bench.grid.ablation import ablated
+from nin_bench.grid.ablation import model_entries
 from nin_bench.grid.claims import (
     check_probes,
     resolve_baseline,
@@ -28,7 +28,7 @@ from nin_bench.grid.document import (
     trials_override,
     with_profile,
 )
-from nin_bench.grid.entries import Catalog, ModelEntry
+from nin_bench.grid.entries import Catalog
 from nin_bench.grid.file import Assumption, GridFile, UntilEntry
 from nin_bench.grid.match import find_widths, same_networks
 from nin_bench.grid.patterns import Exclusion, PatternIndex
@@ -150,7 +150,7 @@ class Grid:
                 data.merged(node.section("data")).merged(over.section("data")) if "data" in node.value else data,
                 recipe.merged(node.section("recipe")).merged(recipe_over),
             )
-            for entry, node in _entries(file, whole)
+            for entry, node in model_entries(file, whole, MOST_CELLS)
         ]
         _check_size(entries, len(planned), root, allow_many=allow_many)
         until = until_decided(file, root) if isinstance(file.seeds, UntilEntry) else None
@@ -257,16 +257,6 @@ def _planned(seeds: int | list[int] | UntilEntry) -> Sequence[int]:
     if isinstance(seeds, list):
         return seeds
     return range(seeds.at_most if isinstance(seeds, UntilEntry) else seeds)
-
-
-def _entries(file: GridFile, root: Node) -> Iterator[tuple[ModelEntry, Node]]:
-    """The entries that `ablate` stands for, then those of `models`, each with its node."""
-    if not file.models and not file.ablate:
-        raise root.error("lacks 'models'; add it, or ablate")
-    if file.ablate:
-        yield from ablated(file.ablate, root.at("ablate"), root, MOST_CELLS)
-    if file.models:
-        yield from zip(file.models, root.at("models").value, strict=True)
 
 
 def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_many: bool) -> None:

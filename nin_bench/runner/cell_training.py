@@ -27,13 +27,13 @@ from nin_bench.runner.micro_batch import choose_micro_batch
 from nin_bench.runner.probing import probe_network
 from nin_bench.training.early_stop import has_stopped
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError
+from nin_bench.training.precision import check_precision
 from nin_bench.training.trainer import (
     Chance,
     DivergedError,
     Epoch,
     Trainer,
     check_micro_batch,
-    check_precision,
     make_network,
 )
 

@@ -27,6 +27,10 @@ FIELDS = frozenset({
 """Fields of a recipe that a batched step heeds; with another one away from its default networks train alone."""
 
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
+"""Optimizers that take each weight by itself, and keep nothing that a stack of networks would mix."""
+
+
 class CannotBatchError(Exception):
     """These networks have to be trained one by one; says why."""
 
@@ -239,6 +243,8 @@ def _check(trainers: Sequence[Trainer]) -> None:
         raise CannotBatchError("there is only one network")
     if others := first.recipe.identity().keys() - FIELDS:
         raise CannotBatchError(f"the recipe has {', '.join(sorted(others))}")
+    if first.recipe.optimizer not in OPTIMIZERS or first.recipe.precision == "fp16":
+        raise CannotBatchError(f"{first.recipe.optimizer} in {first.recipe.precision} is not batched")
     if next(first.model.buffers(), None) is not None:
         raise CannotBatchError("the network has buffers, as of batch normalisation")
     for trainer in trainers:

@@ -10,33 +10,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from functools import partial
 from hashlib import blake2b
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nin_bench.cell import Cell, Precision, Recipe
+from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import SpecError
 from nin_bench.metrics import is_above_chance
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, right
 from nin_bench.training.examples import examples
 from nin_bench.training.optimization import follow, initialise, learning_rate, make_optimizer
+from nin_bench.training.precision import AUTOCAST
 
 ESCAPE_WINDOW = 20
 """Steps over which the running loss is averaged that has to be above chance level for an escape."""
 
 STEPS_AHEAD = 50
 """Steps that an accelerator is given before their losses are read; on a CPU each is read at once."""
-
-AUTOCAST: dict[Precision, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What convolutions and dense layers compute in; None in the weights' own."""
-
-assert set(AUTOCAST) == set(get_args(Precision))
 
 Epoch = dict[str, Any]
 """One row of the history: epoch, losses and accuracies, learning rate, seconds."""
@@ -163,30 +159,6 @@ def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
     """The recipe's precision, for forward passes on a device."""
     dtype = AUTOCAST[recipe.precision]
     return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
-
-
-def check_precision(recipe: Recipe, device: torch.device) -> None:
-    """Refuse a precision that PyTorch cannot train in on a device.
-
-    Raises:
-        SpecError: of `precision`.
-    """
-    if recipe.precision == "fp16" and (why := _why_not_fp16(device)) is not None:
-        raise SpecError(
-            "precision", f"'fp16' cannot be trained on {device.type} by this PyTorch ({why}); use bf16, or a GPU"
-        )
-
-
-@cache
-def _why_not_fp16(device: torch.device) -> str | None:
-    """What PyTorch says to a step in fp16; None if it can."""
-    try:
-        layer = nn.Conv2d(1, 1, 3).to(device)
-        with torch.autocast(device.type, torch.float16):
-            layer(torch.ones(1, 1, 3, 3, device=device)).sum().backward()
-    except RuntimeError as error:
-        return " ".join(str(error).split())
-    return None
 
 
 def _compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -61,7 +61,7 @@ def test_an_axis_holds_values_and_keeps_them_as_they_are():
         ("nesterov: 1", "1:11: nesterov: 1 is not true or false"),
         ("init: norml", "1:7: init: unknown init 'norml'; did you mean 'normal'? Known: default, kaiming_normal, "
          "normal, xavier_uniform"),
-        ("optimizer: off", "1:12: optimizer: false is none of adam, adamw, sgd"),
+        ("schedule: off", "1:11: schedule: false is none of constant, cosine, one_cycle, step"),
         ("[epochs]", "1:1: a list is not a section; write a mapping of fields"),
         ("lr:0.1", "1:1: 'lr:0.1' is not a section; write a mapping of fields"),
         ("{lr:0.1, epochs: 2}", "1:2: lr:0.1: 'lr:0.1' is no field; put a space after the colon"),

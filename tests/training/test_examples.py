@@ -12,7 +12,7 @@ from nin_bench.cell import Recipe
 from nin_bench.data.batches import ImageBatches
 from nin_bench.training.evaluation import Images
 from nin_bench.training.examples import Targets, draw_blend, examples
-from nin_bench.training.trainer import Trainer, seed_for
+from nin_bench.training.trainer import Step, Trainer, seed_for
 
 EVERYTHING = {"augmentation": "crop_flip", "rand_augment": 2, "random_erasing": 0.5, "mixup": 0.4, "cutmix": 1.0}
 
@@ -110,7 +110,7 @@ def test_a_guess_has_the_same_loss_with_blended_images_so_that_escape_means_the_
     indices = torch.arange(40)
     for fields in ({}, {"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "label_smoothing": 0.1}):
         subject = Trainer(Guess(), Recipe(lr=1e-12, **fields), Images(batches, indices), seed=0, chance_loss=0.0)
-        step = subject.step(indices)
+        step = Step(*subject.step(indices).tolist())
         plain = cross_entropy(torch.arange(10.0).expand(40, 10), indices % 10, reduction="sum")
         assert step.loss == pytest.approx(plain.item(), rel=1e-5)
 
@@ -124,7 +124,7 @@ def test_the_loss_of_blended_images_is_that_of_their_soft_labels(batches):
     with torch.no_grad():
         logits = model(images)
     soft = soft_labels(targets)
-    step = subject.step(indices)
+    step = Step(*subject.step(indices).tolist())
     measure = partial(cross_entropy, logits, soft, reduction="sum")
     assert step.loss == pytest.approx(measure().item(), rel=1e-5)
     assert step.smoothed_loss == pytest.approx(measure(label_smoothing=0.1).item(), rel=1e-5)

@@ -18,7 +18,7 @@ from nin_bench.data.batches import ImageBatches
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model, list_models
-from nin_bench.training import trainer as trainer_module
+from nin_bench.training import precision
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, right
 from nin_bench.training.optimization import initialise, learning_rate
 from nin_bench.training.trainer import (
@@ -28,7 +28,6 @@ from nin_bench.training.trainer import (
     Step,
     Trainer,
     check_micro_batch,
-    check_precision,
     seed_for,
 )
 
@@ -247,7 +246,7 @@ def test_the_mean_of_the_weights_is_what_is_evaluated(digits):
     weights = []
     step = subject.step
 
-    def noted(indices: torch.Tensor) -> Step:
+    def noted(indices: torch.Tensor) -> torch.Tensor:
         found = step(indices)
         weights.append(next(subject.model.parameters()).detach().clone())
         return found
@@ -290,7 +289,7 @@ def test_gradients_that_overflow_leave_the_weights_and_lower_the_scale(digits):
     subject = trainer(digits, Recipe(lr=0.05, precision="fp16"))
     subject.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    step = subject.step(some(digits).indices[:32])
+    step = told(subject, some(digits).indices[:32])
     assert math.isfinite(step.loss)
     assert all(torch.equal(value, before[name]) for name, value in subject.model.state_dict().items())
     assert subject.scaler.get_scale() == 2.0**39
@@ -300,14 +299,14 @@ def test_fp16_is_refused_where_pytorch_cannot_train_in_it(monkeypatch: pytest.Mo
     def unsupported(*_: object, **__: object) -> None:
         raise RuntimeError("\"slow_conv2d_cpu\" not implemented for 'Half'")
 
-    check_precision(Recipe(precision="bf16"), torch.device("cpu"))
+    precision.check_precision(Recipe(precision="bf16"), torch.device("cpu"))
     monkeypatch.setattr(torch, "autocast", unsupported)
-    trainer_module._why_not_fp16.cache_clear()
+    precision._why_not_fp16.cache_clear()
     with pytest.raises(
         SpecError, match=r"precision: 'fp16' cannot be trained on cpu .*not implemented.*; use bf16"
     ):
-        check_precision(Recipe(precision="fp16"), torch.device("cpu"))
-    trainer_module._why_not_fp16.cache_clear()
+        precision.check_precision(Recipe(precision="fp16"), torch.device("cpu"))
+    precision._why_not_fp16.cache_clear()
 
 
 def test_micro_batches_are_refused_with_batch_normalisation():
