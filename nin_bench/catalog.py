@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from nin_bench.cell import DataSpec, ModelSpec
+from nin_bench.cell import DataSpec, ModelSpec, Recipe
 from nin_bench.cost import count_model
-from nin_bench.data import class_names, count_images, describe_data, resolve_data
+from nin_bench.data import Watch, class_names, count_images, describe_data, resolve_data
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
 from nin_bench.grid import Grid, Size, Variant
 from nin_bench.looks import check_looks, seeds_until_decided
-from nin_bench.models import build_model, model_arguments, model_revision, resolve_arguments
+from nin_bench.models import ImageSpec, build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.models.code import code_digest, definition_digests
 from nin_bench.more_epochs import ShorterCells
 from nin_bench.plan import ModelCode, PlannedCell, Shared, check_same_grid, drops_looks, plan_cells
@@ -26,6 +27,8 @@ class RegistryCatalog:
     """Answers a grid's questions from the registry of models and the table of datasets."""
 
     data_dir: Path | None = None
+    watch: Watch = lambda *_: None
+    """Is told of the pictures that are read."""
 
     def resolve_model(self, name: str, arguments: Mapping[str, object]) -> ModelSpec:
         """The registered model with every argument typed and filled in; SpecError for a wrong one."""
@@ -35,7 +38,7 @@ class RegistryCatalog:
 
     def resolve_data(self, spec: DataSpec) -> DataSpec:
         """The dataset with its resolution and validation size filled in; SpecError for a wrong one."""
-        return resolve_data(spec, self.data_dir)
+        return resolve_data(spec, self.data_dir, self.watch)
 
     def class_names(self, data: DataSpec) -> Sequence[str]:
         """The names of a resolved dataset's classes, by number."""
@@ -73,15 +76,41 @@ def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) ->
             image = describe_data(variant.data, data_dir)
             with torch.device("meta"):
                 model = build_model(variant.model.name, image, **variant.model.arguments)
+                _check_last_batch(model, image, variant.recipe, count_images(variant.data, data_dir)[0])
             check_micro_batch(model, variant.recipe)
+            if variant.recipe.init != "default" and variant.model.arguments.get("weights") == "default":
+                raise SpecError("init", f"{variant.recipe.init!r} would replace the trained weights; leave it out")
         except SpecError as error:
             raise variant.refused(error) from error
+
+
+def _check_last_batch(model: nn.Module, image: ImageSpec, recipe: Recipe, num_images: int) -> None:
+    """Refuse an epoch whose last batch has one image where batch normalisation then has one value of a channel.
+
+    The network is passed through in shape only, on the meta device.
+
+    Raises:
+        SpecError: of `batch_size`.
+    """
+    last = num_images % recipe.batch_size or min(recipe.batch_size, num_images)
+    if last != 1:
+        return
+    try:
+        model.train()(torch.empty(1, image.channels, image.resolution, image.resolution))
+    except Exception as error:
+        if "Expected more than 1 value per channel" in str(error):  # else it fails with any batch
+            raise SpecError(
+                "batch_size",
+                f"{recipe.batch_size} leaves one of {num_images} images for an epoch's last batch, too few for "
+                f"batch normalisation ({error}); choose another, or another train_size",
+            ) from error
 
 
 def _distinct_networks(variants: Iterable[Variant]) -> Iterator[Variant]:
     seen = set()
     for variant in variants:
-        key = (repr(variant.model.identity()), variant.data, variant.recipe.micro_batch)
+        recipe = variant.recipe
+        key = (repr(variant.model.identity()), variant.data, recipe.micro_batch, recipe.batch_size, recipe.init)
         if key not in seen:
             seen.add(key)
             yield variant

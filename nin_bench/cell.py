@@ -5,7 +5,16 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from nin_bench.errors import SpecError, shown
 
@@ -38,6 +47,7 @@ Optimizer = Literal[
 Schedule = Literal["constant", "cosine", "one_cycle", "step"]
 Initialisation = Literal["default", "xavier_uniform", "kaiming_normal", "normal"]
 Augmentation = Literal["none", "flip", "crop_flip"]
+Resize = Literal["squash", "crop", "pad"]
 Precision = Literal["fp32", "bf16", "fp16"]
 StopMetric = Literal["validation_loss", "validation_accuracy"]
 
@@ -109,11 +119,16 @@ class DataSpec(Spec):
     """Which images, at which size."""
 
     name: str
-    """A dataset that nin_bench knows, or `image_folder`."""
+    """A dataset that nin_bench knows or that was registered, or `image_folder`."""
     folder: str | None = None
     """The subfolder of the data directory that `image_folder` reads."""
     content: str | None = None
-    """Of `image_folder`: a digest of its pictures, filled in; a value given in the grid is checked against it."""
+    """Of images that nobody published: their digest, filled in; one given in the grid is checked against it."""
+    resize: Resize = "squash"
+    """Of `image_folder`, how a picture becomes square: `squash` changes its aspect ratio, `crop` cuts its longer
+    side off at both ends, `pad` adds black beside its shorter side."""
+    channels: Literal[1, 3] = 3
+    """Of `image_folder`: 3 for colour, 1 for grey, as ITU-R 601-2 weighs red, green and blue."""
     resolution: PositiveInt | None = None
     """Height and width in pixels; null is the dataset's own."""
     normalize: Literal["none", "dataset"] = "none"
@@ -122,6 +137,13 @@ class DataSpec(Spec):
     """Images trained on, a stratified draw by the cell's seed; null is all but the validation images."""
     validation_size: NonNegativeInt | None = None
     """Images taken from the training set to choose by; null is the dataset's default."""
+
+    @model_serializer(mode="wrap")
+    def _as_dict(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What holds of `image_folder` alone is written of it alone."""
+        values: dict[str, Any] = write(self)
+        of_pictures = () if self.name == "image_folder" else ("resize", "channels")
+        return {name: value for name, value in values.items() if name not in of_pictures}
 
 
 class Recipe(Spec):

@@ -58,12 +58,6 @@ def _failure(variant: Variant, image: ImageSpec, num_images: int) -> str | None:
             check_scores(network(images), num_images, image)
         except SpecError as error:
             return f"in training it {error.message}"
-        except ValueError as error:
-            if num_images == 1:  # what batch normalisation says of one value
-                return (
-                    f"the last batch of an epoch has one image ({error}); "
-                    "choose another batch_size, micro_batch or train_size"
-                )
         except Exception:
             return None  # it looks at values, which shapes alone do not have
     return None

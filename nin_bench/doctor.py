@@ -11,8 +11,10 @@ from typing import Literal
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import check_checkpoint
-from nin_bench.errors import ResultsError, some_of
-from nin_bench.files import DamagedFileError, quarantine, quarantine_path
+from nin_bench.data.pictures import PictureFolder
+from nin_bench.data.sources import data_root
+from nin_bench.errors import InputError, ResultsError, some_of
+from nin_bench.files import DamagedFileError, quarantine, quarantine_path, remove_file
 from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
 from nin_bench.results.folder import OUTDATED
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
@@ -39,13 +41,15 @@ class Finding:
     state: State
 
 
-def examine(path: Path, *, dry_run: bool = False) -> list[Finding]:
+def examine(path: Path, *, data_dir: Path | None = None, dry_run: bool = False) -> list[Finding]:
     """Go through a results folder, quarantine what is damaged and clear away what a killed process left.
 
     Nothing whole is touched: records of cells that the grid does not plan stay, as does what lies behind a link.
+    The user's pictures that the grid names are read again, every byte, and what was kept of them is verified.
 
     Args:
         path: the folder, of a run, of a search, or of both.
+        data_dir: the data directory, for pictures; None is the default.
         dry_run: whether to change nothing, and say what would be done.
 
     Raises:
@@ -58,7 +62,7 @@ def examine(path: Path, *, dry_run: bool = False) -> list[Finding]:
         raise ResultsError(f"{path}: in use by {holder}; wait until it ends")
     left = os.path.lexists(path / HOLDER) and holder is None
     with nullcontext() if dry_run else sole_writer(path):
-        examination = _Examination(ResultsFolder(path), dry_run)
+        examination = _Examination(ResultsFolder(path), data_dir, dry_run)
         killed = Finding(HOLDER, "was left by a process that was killed", examination.would("removed"), "repaired")
         return [*([killed] if left else []), *examination.findings()]
 
@@ -66,8 +70,9 @@ def examine(path: Path, *, dry_run: bool = False) -> list[Finding]:
 class _Examination:
     """What is known so far of one folder."""
 
-    def __init__(self, folder: ResultsFolder, dry_run: bool) -> None:
+    def __init__(self, folder: ResultsFolder, data_dir: Path | None, dry_run: bool) -> None:
         self.folder = folder
+        self.data_dir = data_dir
         self.dry_run = dry_run
         self.misplaced = {wrong.part: wrong for wrong in folder.misplaced()}
         self.records: dict[str, Record] = {}
@@ -117,6 +122,33 @@ class _Examination:
             yield from self._missing_predictions()
         yield from self._examine("costs", ".json", self.folder.read_costs)
         yield from self._examine_replays()
+        yield from self._examine_pictures()
+
+    def _examine_pictures(self) -> Iterator[Finding]:
+        """Whether the cells' pictures are there, byte for byte, and what is kept of them."""
+        specs = {(cell.data.folder, cell.data.content) for cell in self.planned.values() if cell.data.folder}
+        for folder, content in sorted((folder, content) for folder, content in specs if folder and content):
+            try:
+                pictures = PictureFolder.find(data_root(self.data_dir) / folder)
+                found, changed = pictures.verify(remembers=not self.dry_run)
+            except InputError as refusal:
+                told = " ".join(str(refusal).split())
+                yield Finding(folder, f"cannot be compared: {told}", "say where it is by --data-dir", "noted")
+                continue
+            path = pictures.path
+            if changed:
+                names = some_of(changed)
+                done = "put back what was changed, or run the grid again: its cells are then others"
+                unseen = f"changed, with the same size and time of change: {names}"
+                yield Finding(str(path), unseen, done, "open")
+            elif found != content:
+                done = "put the pictures back, or run the grid again: its cells are then others"
+                yield Finding(str(path), "holds other pictures than the cells were trained on", done, "open")
+            for damaged in pictures.kept(content).damaged():
+                if not self.dry_run:
+                    remove_file(damaged)
+                done = f"{self.would('removed')}; the next run decodes the pictures again"
+                yield Finding(str(damaged), "is not what was decoded: it has another checksum", done, "repaired")
 
     def _examine_replays(self) -> Iterator[Finding]:
         path = self.folder.replay_path

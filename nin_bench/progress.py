@@ -8,10 +8,19 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 
 from nin_bench.cell import Cell
+from nin_bench.data import Watch
 from nin_bench.errors import printable
 from nin_bench.estimates import RunEstimate
 from nin_bench.grid import SearchSpec
@@ -37,6 +46,9 @@ from nin_bench.search.events import (
     TrialStarted,
 )
 
+MANY_IMAGES = 1_000
+"""Fewer are read in a moment."""
+
 
 @contextmanager
 def progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[Event | SearchEvent], None]]:
@@ -61,6 +73,34 @@ def progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[Event | Sear
         expand=True,
     ) as bars:
         yield _Bars(heading, stream, bars)
+
+
+@contextmanager
+def counting_on(stream: TextIO) -> Iterator[Watch]:
+    """A listener for what takes a while before a run, as the reading of pictures; shown while the context lasts.
+
+    A bar for each thing on a terminal, which then goes; elsewhere a line, where it is of many images.
+    """
+    console = Console(file=stream)
+    if not console.is_terminal:
+
+        def say(what: str, done: int, total: int) -> None:
+            if done == 1 and total >= MANY_IMAGES:
+                stream.write(f"{printable(what)}: {total:,} images\n")
+                stream.flush()
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(escape(printable(what)), total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield show
 
 
 class _Lines:

@@ -10,6 +10,7 @@ import pytest
 from nin_bench.errors import SpecError
 from nin_bench.models import list_models, registry
 from nin_bench.models.code import _read, code_digest, definition_digests
+from nin_bench.plugins import registered
 
 NETS = '''\
 """Nets."""
@@ -67,14 +68,14 @@ def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Digests
     """Import the package, as edited, and digest a model of it; it is forgotten after the test."""
     list_models()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))
     (tmp_path / "spare_nets").mkdir()
 
     def forget() -> None:
         for name in [name for name in sys.modules if name.startswith("spare_nets")]:
             del sys.modules[name]
         for name in ("spare", "other"):
-            registry._registered.pop(name, None)
+            registered["model"].pop(name, None)
         _read.cache_clear()
         definition_digests.cache_clear()
 
@@ -163,7 +164,7 @@ def test_code_that_cannot_be_read_has_no_digest(digests, tmp_path):
 
 
 def test_a_function_that_is_not_at_the_top_counts_with_its_whole_module(monkeypatch):
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))
 
     @registry.register_model
     def nested(image):

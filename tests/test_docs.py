@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import nin_bench
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
+from nin_bench.plugins import registered
 from nin_bench.report.build import build_report, build_search_report
 
 ROOT = Path(__file__).parent.parent
@@ -48,12 +51,26 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(folder / "results" / "quickstart", ignore_errors=True)
+    make_pets(folder / "data")
     page = ROOT / "docs" / "own_models.md"
     (folder / "my_nets.py").write_text("".join(blocks(page, "python")))
-    (folder / "my_grid.yaml").write_text(blocks(page, "yaml")[0])
+    for name, text in zip(("my_grid.yaml", "my_stripes.yaml"), blocks(page, "yaml"), strict=True):
+        (folder / name).write_text(text)
     grid = "experiments/quickstart.yaml"
     call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only MLP --keep-weights")
     return folder
+
+
+def make_pets(data_dir: Path) -> None:
+    """Twelve and three pictures of two classes, bright and dark, of several sizes."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 3)):
+        for name, brightness in (("cat", 60), ("dog", 190)):
+            folder = data_dir / "pets" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = random.normal(brightness, 30, (40 + 3 * number, 50, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.jpg")
 
 
 def call(folder: Path, command: str) -> str:
@@ -141,14 +158,26 @@ def test_kept_weights_are_loaded_as_the_docs_say(
     (example,) = blocks(ROOT / "docs" / "resume.md", "python")
     monkeypatch.chdir(workplace)
     exec(compile(example, "resume.md", "exec"), {})
-    assert capsys.readouterr().out == "torch.Size([1, 10])\n"
+    told = capsys.readouterr().out
+    found = re.fullmatch(r"ImageSpec\(channels=1, resolution=12, num_classes=10\) (0\.\d+) (0\.\d+)\n", told)
+    assert found[1] == found[2]
+
+
+def test_a_newcomer_trains_her_block_beside_resnet_mobilenet_and_nin_on_her_pictures(workplace: Path):
+    call(
+        workplace,
+        "python -m nin_bench run --grid my_grid.yaml --models my_nets.py --data-dir data --seeds 0 --no-measure",
+    )
+    results = nin_bench.load_results(workplace / "results" / "my-networks" / "full")
+    assert [record.outcome for record in results.records] == 5 * ["trained"]
+    names = [record.cell.model.name for record in results.records]
+    assert names == ["plain", "plain", "nin_mnist", "torchvision/resnet18", "timm/mobilenetv3_small_050"]
+    assert {len(record.history) for record in results.records} == {3}
 
 
 def test_the_model_in_contributing_is_a_model(monkeypatch: pytest.MonkeyPatch):
-    from nin_bench.models import registry
-
     example, *_ = blocks(ROOT / "CONTRIBUTING.md", "python")
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))
     assert "tiny" not in list_models()
     header = (
         "from collections import OrderedDict\nfrom typing import Annotated\nfrom torch import nn\n"

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nin_bench import cli
+from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.doctor import Finding, examine
 from nin_bench.errors import ResultsError
+from nin_bench.grid import Grid
 from nin_bench.results import PARTS, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.probes import ProbeFile
@@ -405,3 +408,44 @@ def test_the_command_tells_what_it_found_and_did(folder, capsys):
     assert document["findings"][0]["file"] == "grid.json"
     assert set(document["findings"][0]) == {"file", "found", "done", "state"}
     assert call(capsys, "doctor", f"{path}/absent")[0] == 2
+
+
+PICTURES = """
+schema: 1
+name: pets
+data: {name: image_folder, folder: pets, resolution: 8, validation_size: 0}
+recipe: {epochs: 1, batch_size: 4, lr: 0.1}
+seeds: 1
+models: [{name: mlp, hidden: 4}]
+"""
+
+
+def test_pictures_are_read_again_and_what_is_kept_of_them_is_verified(tmp_path):
+    for split in ("train", "test"):
+        for number, name in enumerate(("cat", "dog")):
+            folder = tmp_path / "pets" / split / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (9, 7), (number, 90, 200)).save(folder / "1.bmp")
+            os.utime(folder / "1.bmp", (1_000, 1_000))
+    (tmp_path / "grid.yaml").write_text(PICTURES)
+    results = ResultsFolder(tmp_path / "results")
+    results.write_grid(Grid.load(tmp_path / "grid.yaml", RegistryCatalog(tmp_path)).resolved("cpu"))
+    assert examine(results.path, data_dir=tmp_path) == []
+    (elsewhere,) = examine(results.path, data_dir=tmp_path / "elsewhere")
+    assert (elsewhere.file, elsewhere.state, elsewhere.done) == ("pets", "noted", "say where it is by --data-dir")
+
+    array = next((tmp_path / ".pictures").rglob("*train*.npy"))
+    rotten = tmp_path / "pets/test/dog/1.bmp"
+    for path in (array, rotten):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    os.utime(rotten, (1_000, 1_000))
+    for dry_run in (True, False):
+        changed, damaged = examine(results.path, data_dir=tmp_path, dry_run=dry_run)
+        assert (changed.file, changed.state) == (str(rotten.parents[2]), "open")
+        assert changed.found == "changed, with the same size and time of change: test/dog/1.bmp"
+        assert (damaged.file, damaged.state) == (str(array), "repaired")
+        assert array.exists() == dry_run
+    (other,) = examine(results.path, data_dir=tmp_path)
+    assert (other.state, other.found) == ("open", "holds other pictures than the cells were trained on")

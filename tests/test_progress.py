@@ -4,8 +4,9 @@ import os
 import re
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -15,7 +16,7 @@ from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
 from nin_bench.grid import Range, SearchSpec
 from nin_bench.plan import PlannedCell
-from nin_bench.progress import estimate_line, memory_warning, progress_on, short_labels
+from nin_bench.progress import counting_on, estimate_line, memory_warning, progress_on, short_labels
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
     CellEnded,
@@ -207,6 +208,17 @@ def test_epochs_that_need_no_training_count_as_done_on_a_terminal():
 
 
 def on_terminal(columns: int, events: list[Event]) -> str:
+    """What a terminal of so many columns is sent while events are shown."""
+
+    def show(stream: TextIO) -> None:
+        with progress_on(stream, "tiny, profile full") as listen:
+            for event in events:
+                listen(event)
+
+    return sent_to_terminal(columns, show)
+
+
+def sent_to_terminal(columns: int, show: Callable[[TextIO], None]) -> str:
     """What a terminal of so many columns is sent."""
     fcntl, termios, pty = (pytest.importorskip(name) for name in ("fcntl", "termios", "pty"))
     screen, device = pty.openpty()
@@ -220,9 +232,8 @@ def on_terminal(columns: int, events: list[Event]) -> str:
 
     reader = threading.Thread(target=read)
     reader.start()
-    with os.fdopen(device, "w") as stream, progress_on(stream, "tiny, profile full") as listen:
-        for event in events:
-            listen(event)
+    with os.fdopen(device, "w") as stream:
+        show(stream)
     reader.join()
     os.close(screen)
     return b"".join(sent).decode()
@@ -398,3 +409,26 @@ def test_the_time_left_counts_the_epochs_of_trials_still_to_be_done(clock):
         for event in (trial(1, 1), trial_epoch(1, 1, 0.5), trial_epoch(1, 2, 0.5), trial_ended(1, value=0.5)):
             listen(event)
     assert stream.getvalue().splitlines()[-1].startswith("[1/2, about 10 min left] ")
+
+
+def count(stream: TextIO) -> None:
+    with counting_on(stream) as watch:
+        for what, total in (("reading pets", 1_500), ("decoding pets/train", 20)):
+            for done in range(1, total + 1):
+                watch(what, done, total)
+
+
+def test_what_is_counted_before_a_run_has_a_line_if_it_is_much():
+    stream = io.StringIO()
+    count(stream)
+    assert stream.getvalue() == "reading pets: 1,500 images\n"
+
+
+@pytest.mark.usefixtures("xterm")
+def test_what_is_counted_before_a_run_has_a_bar_on_a_terminal_that_goes():
+    shown = sent_to_terminal(80, count)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "reading pets" in plain
+    assert "1500/1500" in plain
+    assert "20/20" in plain
+    assert shown.rstrip().endswith("\x1b[2K"), "nothing is left of it"

@@ -24,10 +24,11 @@ from nin_bench.models import (
     register_model,
     registry,
     resolve_arguments,
-    unavailable_models,
+    unavailable_packages,
 )
 from nin_bench.models.code import definition_digests
-from nin_bench.models.registry import own_file, use_own_models
+from nin_bench.models.registry import use_own_file
+from nin_bench.plugins import own_file, registered
 
 ANY_VALUE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 
@@ -36,7 +37,7 @@ ANY_VALUE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() 
 def spare_registry(monkeypatch):
     """What a test registers is forgotten after it."""
     list_models()
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))
 
 
 def test_models_are_listed_by_name():
@@ -85,10 +86,10 @@ def install(tmp_path, monkeypatch, spare_registry):
         (about / "entry_points.txt").write_text("[nin_bench.models]\ntheirs = their_models\n")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "their_models", raising=False)
-        registry._import_families.cache_clear()
+        registry._import_all.cache_clear()
 
     yield install
-    registry._import_families.cache_clear()
+    registry._import_all.cache_clear()
 
 
 def test_another_package_brings_models_by_an_entry_point(install):
@@ -126,12 +127,12 @@ def test_another_package_brings_models_by_an_entry_point(install):
     ],
 )
 def test_a_package_whose_models_cannot_be_had_is_named_and_no_built_in_is_replaced(install, text, reason):
-    built_in = registry._registered["nin"]
+    built_in = registered["model"]["nin"]
     install(text)
-    (told,) = unavailable_models()
+    (told,) = unavailable_packages()
     assert told.startswith(f"models of package theirs 1.2 (their_models) cannot be had: {reason}")
     assert told.endswith("; mend it, or uninstall it")
-    assert registry._registered["nin"] is built_in
+    assert registered["model"]["nin"] is built_in
     assert resolve_arguments("mlp", {"hidden": 3})["hidden"] == 3, "whoever needs none of it is not hindered"
     with pytest.raises(SpecError) as refusal:
         resolve_arguments("theirs", {})
@@ -165,7 +166,7 @@ def own(tmp_path, monkeypatch, spare_registry):
 
     def own(text: str) -> Path:
         path.write_text(text)
-        use_own_models(path)
+        use_own_file(path)
         return path
 
     yield own
@@ -216,7 +217,7 @@ def test_a_users_file_that_cannot_be_had_is_refused_at_its_line_and_leaves_nothi
     assert list_models() == before
     assert own_file() is None
     with pytest.raises(InputError, match="there is no such file"):
-        use_own_models(tmp_path / "none.py")
+        use_own_file(tmp_path / "none.py")
 
 
 def test_importing_the_registry_imports_no_torch():

@@ -1,5 +1,6 @@
 """From a command's options to a grid and its results folder; the grids that the package ships, by name."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,21 +38,23 @@ def load_grid(
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.environment import has_accelerator
     from nin_bench.grid import Grid
-    from nin_bench.models import unavailable_models
+    from nin_bench.models import unavailable_packages
+    from nin_bench.progress import counting_on
     from nin_bench.results import ResultsFolder
 
-    grid = Grid.load(
-        find_grid(path),
-        RegistryCatalog(data_dir),
-        profile=profile,
-        has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
-        overrides=overrides or (),
-        seeds=_numbers(seeds),
-        only=only,
-        allow_many=yes,
-        trials=trials,
-    )
-    notes = [*unavailable_models(), *grid.notes]
+    with counting_on(sys.stderr) as watch:
+        grid = Grid.load(
+            find_grid(path),
+            RegistryCatalog(data_dir, watch),
+            profile=profile,
+            has_accelerator=device.partition(":")[0] != "cpu" and has_accelerator(),
+            overrides=overrides or (),
+            seeds=_numbers(seeds),
+            only=only,
+            allow_many=yes,
+            trials=trials,
+        )
+    notes = [*unavailable_packages(), *grid.notes]
     for text in notes[:MOST_NOTES]:
         note(text)
     if len(notes) > MOST_NOTES:

@@ -60,9 +60,9 @@ def schema(
 
 
 def _print_models(as_json: bool) -> None:
-    from nin_bench.models import list_models, model_arguments, model_summary, unavailable_models
+    from nin_bench.models import list_models, model_arguments, model_summary, unavailable_packages
 
-    for line in unavailable_models():
+    for line in unavailable_packages():
         note(line)
 
     if as_json:

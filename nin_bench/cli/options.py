@@ -45,11 +45,11 @@ GridOption = Annotated[
 ]
 
 
-def _use_own_models(path: Path | None) -> Path | None:
+def _use_own_file(path: Path | None) -> Path | None:
     if path is not None:
-        from nin_bench.models.registry import use_own_models
+        from nin_bench.models import use_own_file
 
-        use_own_models(path)
+        use_own_file(path)
     return path
 
 
@@ -58,8 +58,8 @@ OwnModelsOption = Annotated[
     typer.Option(
         "--models",
         metavar="FILE.py",
-        callback=_use_own_models,
-        help="Your own Python file that registers models. It is run, with all that you may do.",
+        callback=_use_own_file,
+        help="Your own Python file that registers models or datasets. It is run, with all that you may do.",
     ),
 ]
 ProfileOption = Annotated[

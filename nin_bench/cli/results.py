@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.options import FolderArgument, JsonOption, counted, named_path, note, print_json, tell
+from nin_bench.cli.options import (
+    DataDirOption,
+    FolderArgument,
+    JsonOption,
+    counted,
+    named_path,
+    note,
+    print_json,
+    tell,
+)
 from nin_bench.errors import InputError, unknown_name
 from nin_bench.failures import failures_alike
 
@@ -270,13 +279,14 @@ def _print_cells(results: "Results", saved: Mapping[str, int], only: Collection[
 
 def doctor(
     folder: FolderArgument,
+    data_dir: DataDirOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a results folder, repair or quarantine damaged files; exit with 1 if a person has to decide."""
     from nin_bench.doctor import State, examine
 
-    findings = examine(folder, dry_run=dry_run)
+    findings = examine(folder, data_dir=data_dir, dry_run=dry_run)
     states = Counter(finding.state for finding in findings)
     if as_json:
         print_json(

@@ -4,5 +4,7 @@ What is imported from here waits for no torch; `nin_bench.data.dataset` and `nin
 """
 
 from nin_bench.data.describe import class_names, count_images, describe_data, resolve_data
+from nin_bench.data.own import register_dataset
+from nin_bench.data.sources import Watch
 
-__all__ = ["class_names", "count_images", "describe_data", "resolve_data"]
+__all__ = ["Watch", "class_names", "count_images", "describe_data", "register_dataset", "resolve_data"]

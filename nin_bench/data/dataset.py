@@ -25,13 +25,15 @@ def load_dataset(spec: DataSpec, data_dir: Path | None) -> "Dataset":
     puts them. No file of the test set is opened, but for the content of `image_folder`.
 
     Raises:
-        InputError: for a file that is damaged or cannot be had, by name, with both digests.
-            Likewise where the pictures of `image_folder` are no longer those of the spec.
+        InputError: for a file that is damaged or cannot be had, by name, with both digests; or images that nobody
+            published are no longer those of the spec.
     """
     assert spec.resolution is not None, "the spec is not resolved"
     source = source_of(spec, data_dir)
-    if source.content is not None and not source.is_kept(spec.content or "") and source.content() != spec.content:
-        raise InputError(f"{spec.folder!r}: its pictures have changed since the plan; run again, or put them back")
+    is_kept = source.content is None or source.is_kept(spec.content or "")
+    if not is_kept and source.content is not None and source.content(lambda *_: None) != spec.content:
+        name = spec.folder or spec.name
+        raise InputError(f"{name!r}: its images have changed since the plan; run again, or put them back")
     root = data_root(data_dir) if source.needs_folder else Path()
     images, labels = source.read("train", root)
     return Dataset(
@@ -72,7 +74,9 @@ class Dataset:
     def _statistics(self) -> tuple[Tensor, Tensor]:
         # Counting the 256 values is exact and needs no floating-point copy of the images.
         values = torch.arange(256, dtype=torch.float64) / 255
-        counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in self.images.unbind(1)])
+        counts = torch.zeros(self.images.shape[1], 256, dtype=torch.int64)
+        for part in torch.split(self.images, 1024):  # which a large dataset is never copied for
+            counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in part.unbind(1)])
         shares = counts.double() / counts.sum(1, keepdim=True)
         mean = shares @ values
         variance = (shares * (values - mean[:, None]) ** 2).sum(1)

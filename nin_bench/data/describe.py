@@ -1,30 +1,33 @@
 """What is known of a spec's images without reading them: sizes, classes, defaults. Imports no torch."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nin_bench.cell import DataSpec
-from nin_bench.data.pictures import PictureFolder
-from nin_bench.data.sources import DATASETS, Source, data_root
-from nin_bench.errors import SpecError, shown, unknown_name
+from nin_bench.data.own import own_source
+from nin_bench.data.pictures import PictureFolder, PictureForm
+from nin_bench.data.sources import DATASETS, Source, Watch, data_root, default_validation_size
+from nin_bench.errors import SpecError, shown
 from nin_bench.models import ImageSpec
 
 MAX_FOLDER_LENGTH = 255
 """Of the name of an `image_folder`, which is part of labels."""
 
 
-def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
+def resolve_data(spec: DataSpec, data_dir: Path | None, watch: Watch = lambda *_: None) -> DataSpec:
     """Fill in resolution, validation size and content, and refuse what the dataset cannot give.
 
-    No image is decoded. Of `image_folder`, the bytes of all pictures are read for the content, those of the test
-    pictures among them: other pictures are another experiment, whichever split they stand in.
+    Images that nobody published are read for the content, the test images among them: other images are another
+    experiment, whichever split they stand in. They are kept, as the cells will read them.
 
     Args:
         spec: as the grid writes it.
         data_dir: the data directory; None is the default of `data_root`.
+        watch: is told of each picture of `image_folder` that is read or decoded.
 
     Raises:
         SpecError: of `name`, `folder`, `content`, `resolution`, `train_size` or `validation_size`.
@@ -35,9 +38,9 @@ def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
     check_sizes(spec.train_size, validation_size, source.num_train, len(source.classes))
     if source.class_counts is not None:
         _check_draws(spec.train_size, validation_size, source)
-    content = _content(spec, source)
+    content = _content(spec, source, watch)
     if content is not None:
-        source.prepare(content)
+        source.prepare(content, watch)
     filled = {
         "resolution": spec.resolution or source.resolution,
         "validation_size": validation_size,
@@ -49,52 +52,60 @@ def resolve_data(spec: DataSpec, data_dir: Path | None) -> DataSpec:
 def describe_data(spec: DataSpec, data_dir: Path | None) -> ImageSpec:
     """Channels, resolution and classes of a resolved spec, as a model needs to know them. Opens no image."""
     assert spec.resolution is not None, "the spec is not resolved"
-    source = source_of(spec, data_dir)
+    source = _known_source(spec, data_dir)
     return ImageSpec(source.channels, spec.resolution, len(source.classes))
 
 
 def count_images(spec: DataSpec, data_dir: Path | None) -> tuple[int, int, int]:
     """Images that a cell of a resolved spec trains on, validates with and is tested on. Opens no image."""
     assert spec.validation_size is not None, "the spec is not resolved"
-    source = source_of(spec, data_dir)
+    source = _known_source(spec, data_dir)
     return spec.train_size or source.num_train - spec.validation_size, spec.validation_size, source.num_test
 
 
 def class_names(spec: DataSpec, data_dir: Path | None) -> tuple[str, ...]:
     """The names of a resolved spec's classes, by number. Opens no image.
 
-    They are the dataset's own; of `image_folder`, the names of the folders in train/.
+    They are the dataset's own, as it was registered; of `image_folder`, the names of the folders in train/.
     """
-    return source_of(spec, data_dir).classes
+    return _known_source(spec, data_dir).classes
+
+
+def _known_source(spec: DataSpec, data_dir: Path | None) -> Source:
+    """`source_of`; images of one content are always described alike, so that their folder is listed once."""
+    return source_of(spec, data_dir) if spec.content is None else _source_of_content(spec, data_root(data_dir))
+
+
+@lru_cache(maxsize=256)
+def _source_of_content(spec: DataSpec, root: Path) -> Source:
+    return source_of(spec, root)
 
 
 def source_of(spec: DataSpec, data_dir: Path | None) -> Source:
-    """The row of the table of datasets, or what the user's picture folder amounts to.
+    """The row of the table of datasets, what was registered, or what the user's picture folder amounts to.
 
     Raises:
-        SpecError: of `name`, `folder` or `content`, or of `resolution`, which `image_folder` needs.
+        SpecError: of `name`, or of a field of `image_folder` that it lacks or that another dataset has no use for.
     """
     if spec.name == "image_folder":
         return _picture_source(spec, data_dir)
-    if spec.name not in DATASETS:
-        raise SpecError("name", unknown_name("dataset", spec.name, [*DATASETS, "image_folder"]))
-    for field, value in (("folder", spec.folder), ("content", spec.content)):
-        if value is not None:
+    for field in ("folder", "resize", "channels", *(["content"] if spec.name in DATASETS else [])):
+        if (value := getattr(spec, field)) != DataSpec.model_fields[field].default:
             raise SpecError(
                 field, f"{value!r} is of no use to {spec.name}; use name: image_folder, or leave it out"
             )
-    return DATASETS[spec.name]
+    return DATASETS.get(spec.name) or own_source(spec, data_root(data_dir))
 
 
-def _content(spec: DataSpec, source: Source) -> str | None:
+def _content(spec: DataSpec, source: Source, watch: Watch) -> str | None:
     """The digest of images that nobody published; it has to be the spec's, where that has one."""
     if source.content is None:
         return None
-    content = source.content()
+    content = source.content(watch)
     if spec.content not in (None, content):
         raise SpecError(
             "content",
-            f"{spec.content!r} is not that of the pictures in {spec.folder!r}, which is {content!r}; "
+            f"{spec.content!r} is not that of the pictures in {spec.folder or spec.name!r}, which is {content!r}; "
             "put the pictures back, or leave it out",
         )
     return content
@@ -115,19 +126,20 @@ def _picture_source(spec: DataSpec, data_dir: Path | None) -> Source:
         )
     if spec.resolution is None:
         raise SpecError("resolution", "missing; pictures of any size are brought to it, so image_folder needs one")
-    folder, resolution = PictureFolder.find(data_root(data_dir) / spec.folder), spec.resolution
+    folder = PictureFolder.find(data_root(data_dir) / spec.folder)
+    form = PictureForm(spec.resolution, spec.resize, spec.channels)
     return Source(
-        channels=3,
-        resolution=resolution,
+        channels=form.channels,
+        resolution=spec.resolution,
         classes=folder.classes,
         num_train=folder.num_train,
         num_test=folder.num_test,
         class_counts=folder.train_counts,
-        validation_size=min(5_000, max(len(folder.classes), folder.num_train // 10)),
-        read=lambda split, _root: folder.read(split, resolution, spec.content),
+        validation_size=default_validation_size(folder.num_train, len(folder.classes)),
+        read=lambda split, _root: folder.read(split, form, spec.content),
         content=folder.content,
-        prepare=lambda content: folder.prepare(content, resolution),
-        is_kept=lambda content: folder.is_kept(content, resolution),
+        prepare=lambda content, watch: folder.prepare(content, form, watch),
+        is_kept=lambda content: folder.is_kept(content, form),
     )
 
 

@@ -28,8 +28,12 @@ from platformdirs import user_cache_path
 from nin_bench.errors import InputError
 
 Split = Literal["train", "test"]
+SPLITS: tuple[Split, Split] = ("train", "test")
 Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images (N, C, H, W) and the class of each (N,)."""
+
+Watch = Callable[[str, int, int], None]
+"""Is told what is being done, how many images it is done with, and of how many."""
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files: packed anew, the same content."""
@@ -65,16 +69,21 @@ class Source:
     """Training images kept for validation unless the grid says otherwise."""
     read: Callable[[Split, Path], Labelled]
     """Reads one split, given the data directory; opens no file of the other."""
-    content: Callable[[], str] | None = None
+    content: Callable[[Watch], str] | None = None
     """Digests images that nobody published; None where every file is verified as it is read."""
-    prepare: Callable[[str], None] = lambda content: None
-    """Reads all images of this content once, and keeps them if that spares others the work."""
+    prepare: Callable[[str, Watch], None] = lambda content, watch: None
+    """Decodes all images of this content once, and keeps them if that spares others the work."""
     is_kept: Callable[[str], bool] = lambda content: False
     """Whether all images of this content are kept."""
     class_counts: tuple[int, ...] | None = None
     """Training images of each class, where they are known without reading."""
     needs_folder: bool = True
     """Whether the data directory is looked at; a package brings some images."""
+
+
+def default_validation_size(num_train: int, num_classes: int) -> int:
+    """Of images that nobody published: a tenth, at least one of each class, at most 5,000."""
+    return min(5_000, max(num_classes, num_train // 10))
 
 
 def data_root(data_dir: Path | None) -> Path:

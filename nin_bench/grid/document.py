@@ -9,7 +9,7 @@ from pathlib import Path
 from nin_bench.errors import InputError, shown, unknown_name
 from nin_bench.grid.file import SCHEMA
 from nin_bench.grid.yaml_source import MAX_BYTES, Node, parse_yaml
-from nin_bench.models.registry import own_file
+from nin_bench.plugins import own_file
 
 
 def read_text(path: Path) -> str:

@@ -303,7 +303,8 @@ def _expand(
 
 def _shared(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every field with its value, or, where variants differ, with the list of their values."""
-    values = {key: list(dict.fromkeys(section[key] for section in sections)) for key in sections[0]}
+    keys = dict.fromkeys(key for section in sections for key in section)
+    values = {key: list(dict.fromkeys(section.get(key) for section in sections)) for key in keys}
     return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
 
 

@@ -11,7 +11,8 @@ from nin_bench.models.registry import (
     model_summary,
     register_model,
     resolve_arguments,
-    unavailable_models,
+    unavailable_packages,
+    use_own_file,
 )
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "model_summary",
     "register_model",
     "resolve_arguments",
-    "unavailable_models",
+    "unavailable_packages",
+    "use_own_file",
 ]

@@ -18,7 +18,8 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-from nin_bench.models.registry import OWN_MODELS, model_function, own_file
+from nin_bench.models.registry import model_function
+from nin_bench.plugins import OWN, own_file
 
 _REGISTRY = "nin_bench.models.registry"
 """It knows and checks models, and computes nothing of them."""
@@ -77,7 +78,7 @@ def definition_digests(model: str) -> Mapping[str, str]:
 def _counts(module: str, package: str) -> bool:
     if package == "nin_bench":
         return module.startswith("nin_bench.models") and module != _REGISTRY
-    if package == OWN_MODELS and not module.startswith(package):
+    if package == OWN and not module.startswith(package):
         own, beside = own_file(), getattr(sys.modules.get(module), "__file__", None)
         return own is not None and beside is not None and Path(beside).is_relative_to(own.parent)
     return module.partition(".")[0] == package

@@ -2,37 +2,24 @@
 
 import inspect
 import math
-import os
 import pkgutil
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
-from nin_bench.errors import InputError, SpecError, shown, unknown_name
+from nin_bench.errors import SpecError, shown, unknown_name
+from nin_bench.plugins import import_own_file, import_packages, keep_own_file, own_file, register, registered
 
 if TYPE_CHECKING:
     from torch import nn
 
 Value = bool | int | float | str | None
 """What an argument may be; null only where null is the default."""
-
-PLUGINS = "nin_bench.models"
-"""The group of entry points by which other packages name the modules that register their models."""
-
-OWN_MODELS = "own_models"
-"""The package that modules of a user's own files are named in."""
-
-_OWN_FILE = "NIN_BENCH_MODELS"
-"""The environment variable that tells workers, which inherit it, of a user's own file."""
 
 Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
 
@@ -157,9 +144,6 @@ class _Model:
     arguments: dict[str, Argument] = field(repr=False)
 
 
-_registered: dict[str, _Model] = {}
-
-
 @overload
 def register_model(build: Builder) -> Builder: ...
 @overload
@@ -177,41 +161,34 @@ def register_model(build: Builder | None = None, *, revision: int = 1) -> Any:
         ValueError: the name is taken, or an argument has no default or another type.
     """
 
-    def register(build: Builder) -> Builder:
+    def decorated(build: Builder) -> Builder:
         name = build.__name__
-        if name in _registered:
-            raise ValueError(f"model {name!r} is registered twice; rename one of the two functions")
         try:
-            _registered[name] = _Model(build, revision, _read_arguments(build))
+            model = _Model(build, revision, _read_arguments(build))
         except _UndeclaredError as error:
             raise ValueError(f"model {name!r}, {error}") from error
+        register("model", name, model)
         return build
 
-    return register if build is None else register(build)
+    return decorated if build is None else decorated(build)
 
 
-def use_own_models(path: Path) -> None:
-    """Register the models of a user's own file, here and in every process that is started from here on.
+def use_own_file(path: Path | str) -> None:
+    """Register the models and datasets of a user's own file, here and in every process started from here on.
 
     The file is run, like any program. Modules that lie beside it can be imported from it.
 
     Raises:
         InputError: there is no such file, or it cannot be imported; with the line, where one is to blame.
     """
-    _import_families()  # first, so that a name which is taken is the file's to change
-    _import_own(path)
-    os.environ[_OWN_FILE] = str(path.resolve())
+    _import_all()  # first, so that a name which is taken is the file's to change
+    import_own_file(Path(path))
+    keep_own_file(Path(path))
 
 
-def own_file() -> Path | None:
-    """The user's own file whose models are registered; None if there is none."""
-    path = os.environ.get(_OWN_FILE)
-    return Path(path) if path else None
-
-
-def unavailable_models() -> list[str]:
-    """A line for each package whose models cannot be had, which says why."""
-    return list(_import_families())
+def unavailable_packages() -> list[str]:
+    """A line for each package whose models or datasets cannot be had, which says why. Imports all others."""
+    return list(_import_all())
 
 
 def list_models() -> list[str]:
@@ -307,67 +284,26 @@ def _model(name: str) -> _Model:
         return _Model(build, 1, arguments)
     known = _models()
     if name not in known:
-        raise SpecError("name", "; ".join([unknown_name("model", name, known), *_import_families()]))
+        raise SpecError("name", "; ".join([unknown_name("model", name, known), *_import_all()]))
     return known[name]
 
 
 def _models() -> dict[str, _Model]:
-    _import_families()
-    return _registered
+    _import_all()
+    return registered["model"]
 
 
 @cache
-def _import_families() -> tuple[str, ...]:
-    """Import every model; what is told of packages whose models cannot be had."""
+def _import_all() -> tuple[str, ...]:
+    """Import all that registers models or datasets; what is told of packages that cannot be had."""
     # Every file beside this one: a new family needs no entry in a list.
     for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
         import_module(module.name)
-    # Then those of other packages, so that a name that both have is theirs to change.
-    unavailable = []
-    for plugin in entry_points(group=PLUGINS):
-        try:
-            plugin.load()
-        except (Exception, SystemExit) as error:  # whatever another package does on import
-            package = (
-                f"package {plugin.dist.name} {plugin.dist.version}" if plugin.dist else "an installed package"
-            )
-            told = " ".join(str(error).split())
-            unavailable.append(
-                f"models of {package} ({plugin.value}) cannot be had: {type(error).__name__}: {told}; "
-                "mend it, or uninstall it"
-            )
+    # Then other packages and the user's own file, so that a name that both have is theirs to change.
+    unavailable = tuple(import_packages())
     if (own := own_file()) is not None:
-        _import_own(own)
-    return tuple(unavailable)
-
-
-def _import_own(path: Path) -> None:
-    name = f"{OWN_MODELS}.{path.stem}"
-    if name in sys.modules:
-        return
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; give the Python file that registers the models")
-    spec = spec_from_file_location(name, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    before = dict(_registered)
-    sys.modules[name] = module = module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file does on import
-        del sys.modules[name]
-        _registered.clear()
-        _registered.update(before)
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin
-        ]
-        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        place = f"{path}:{line}" if line else str(path)
-        told = " ".join(str(error).split())
-        raise InputError(f"{place}: cannot be imported: {type(error).__name__}: {told}; mend it") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
+        import_own_file(own)
+    return unavailable
 
 
 def _read_arguments(build: "Callable[..., nn.Module]") -> dict[str, Argument]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,9 +28,11 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def in_workers(slots: Sequence[Slot], function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Call it in all slots at once, each in a process of its own, and return what each answered."""
-    tasks = [Task(str(number), function, arguments) for number in range(len(slots))]
+def in_workers(
+    slots: Sequence[Slot], function: Callable[..., Any], *arguments: Any, times: int | None = None
+) -> list[Any]:
+    """Call it in all slots at once, each time in a process of its own, and return what each answered."""
+    tasks = [Task(str(number), function, arguments) for number in range(times or len(slots))]
     events = LocalExecutor(slots, preload=PRELOAD).run(lambda slot: tasks.pop() if tasks else None)
     ends = [event for event in events if isinstance(event, Ended)]
     assert all(end.how == "returned" for end in ends), [end.output for end in ends]
@@ -47,6 +50,26 @@ def take_batches(channel: Channel, slot: Slot, spec: DataSpec, num_images: int, 
     while (passed := time.perf_counter() - began) < seconds:
         num_taken += len(batches.take(order[num_taken // num_images % (len(order) - 1)])[1])
     return num_taken / passed
+
+
+def read_pictures(channel: Channel, slot: Slot, spec: DataSpec, data_dir: Path) -> dict[str, int]:
+    """Take every training image once, as a cell does; the bytes read, and held in memory, for it."""
+    prepare_process(slot)
+    before = process_bytes()
+    batches = load_dataset(spec, data_dir).batches(slot.device)
+    for part in torch.arange(len(batches)).split(250):
+        batches.take(part)
+    after = process_bytes()
+    return {name: after[name] - before[name] for name in after}
+
+
+def process_bytes() -> dict[str, int]:
+    """What this process has read by system calls, and what it holds in memory, alone and together with others."""
+    lines = [line for name in ("io", "smaps_rollup") for line in Path("/proc/self", name).read_text().splitlines()]
+    pairs = [line.split()[:2] for line in lines]
+    found = {key.rstrip(":"): value for key, value in pairs}
+    kib = {name: int(found[name]) * 1024 for name in ("Rss", "Anonymous")}
+    return {"read": int(found["rchar"]), "alone": kib["Anonymous"], "shared": kib["Rss"] - kib["Anonymous"]}
 
 
 def train_bare(channel: Channel, slot: Slot, cells: Sequence[Cell]) -> float:

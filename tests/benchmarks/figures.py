@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["×", "share", "s", "images/s", "FLOP/s"]
+Unit = Literal["×", "share", "s", "images/s", "FLOP/s", "bytes"]
 
 _SHOWN: dict[Unit, Callable[[float], str]] = {
     "×": lambda value: f"{value:.1f}×",
@@ -12,6 +12,7 @@ _SHOWN: dict[Unit, Callable[[float], str]] = {
     "s": lambda value: f"{value:.2f} s",
     "images/s": lambda value: f"{value:,.0f} images/s",
     "FLOP/s": lambda value: f"{value / 1e9:,.0f} GFLOP/s",
+    "bytes": lambda value: f"{value / 2**20:,.1f} MiB",
 }
 
 
@@ -62,6 +63,8 @@ class Size:
     """Of a search with a pruner, and of one without."""
     sampler_seeds: int = 8
     short_trials: int = 12
+    pictures: int = 20_000
+    picture_cells: int = 30
 
     @classmethod
     def tiny(cls) -> "Size":
@@ -83,4 +86,6 @@ class Size:
             trials=3,
             sampler_seeds=2,
             short_trials=2,
+            pictures=40,
+            picture_cells=2,
         )

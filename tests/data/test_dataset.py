@@ -99,6 +99,9 @@ def test_an_image_folder_is_described_by_its_listing(data_dir: Path):
     # A tenth of 12 images would be 1, which is too few for two classes.
     assert resolved.validation_size == 2
     assert describe_data(resolved, data_dir) == ImageSpec(channels=3, resolution=16, num_classes=2)
+    grey = resolved.model_copy(update={"channels": 1})
+    assert describe_data(grey, data_dir) == ImageSpec(channels=1, resolution=16, num_classes=2)
+    assert grey.identity() == {**resolved.identity(), "channels": 1}
 
 
 def test_the_pictures_of_an_image_folder_are_part_of_its_spec(
@@ -123,7 +126,7 @@ def test_pictures_that_changed_after_the_plan_are_not_trained_on(data_dir: Path)
     spec = resolve_data(DataSpec(name="image_folder", folder="tiles", resolution=16), data_dir)
     (data_dir / "tiles/train/red/0.png").unlink()
     with pytest.raises(
-        InputError, match=r"^'tiles': its pictures have changed since the plan; run again"
+        InputError, match=r"^'tiles': its images have changed since the plan; run again"
     ) as refusal:
         load_dataset(spec, data_dir)
     # A refused value is refused for good, but these pictures may come back.
@@ -140,6 +143,8 @@ def test_a_published_dataset_has_no_content_of_its_own():
     [
         ({"name": "fashon_mnist"}, "name", "unknown dataset 'fashon_mnist'; did you mean 'fashion_mnist'? "),
         ({"name": "mnist", "folder": "x"}, "folder", "'x' is of no use to mnist; use name: image_folder"),
+        ({"name": "mnist", "resize": "pad"}, "resize", "'pad' is of no use to mnist; use name: image_folder"),
+        ({"name": "mnist", "channels": 1}, "channels", "1 is of no use to mnist; use name: image_folder"),
         ({"name": "mnist", "content": "ab"}, "content", "'ab' is of no use to mnist; use name: image_folder"),
         (
             {"name": "image_folder", "folder": "tiles", "resolution": 8, "content": "ab"},

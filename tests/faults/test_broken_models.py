@@ -144,9 +144,10 @@ def test_a_run_records_what_cannot_run_and_trains_the_rest(call, tmp_path, fault
 def test_a_last_batch_of_one_image_is_too_few_to_normalise(call, tmp_path):
     grid = tmp_path / "grid.yaml"
     grid.write_text(GRID.partition("models:")[0] + "models:\n  - {name: norm}\n")
-    (warning,) = json.loads(call("plan", "--json").stdout)["warnings"]
-    assert "norm cannot be trained" in warning
-    assert "the last batch of an epoch has one image (Expected more than 1 value per channel" in warning
+    refused = call("plan")
+    assert refused.returncode == 2
+    assert "recipe.batch_size: " in refused.stderr
+    assert "images for an epoch's last batch, too few for batch normalisation (Expected more" in refused.stderr
     assert json.loads(call("plan", "--json", "--set", "data.train_size=42").stdout)["warnings"] == []
 
 

@@ -13,8 +13,9 @@ from torch import nn
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.models import ImageSpec, register_model, registry
+from nin_bench.models import ImageSpec, register_model
 from nin_bench.models.registry import About
+from nin_bench.plugins import registered
 from nin_bench.results.schema import Epoch
 from nin_bench.runner.messages import CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.worker import run_cell
@@ -323,7 +324,7 @@ class _Poison(nn.Module):
 
 
 def test_a_loss_that_is_no_number_ends_a_cell_at_its_step(monkeypatch, tmp_path, faults):
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))
     register_model(poisoned)
     steps = range(1, 11, scaled(3, 1))
     for step in steps:

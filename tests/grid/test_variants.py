@@ -206,8 +206,8 @@ def test_a_wrong_model_is_answered_at_its_place(refusal, models, message):
         ("data.name=lnes", "unknown dataset 'lnes'; did you mean 'lines'? Known: dots, lines"),
         (
             "data.size=3",
-            "unknown field 'size'; "
-            "Known: content, folder, name, normalize, resolution, train_size, validation_size",
+            "unknown field 'size'; did you mean 'resize'? Known: channels, content, folder, name, "
+            "normalize, resize, resolution, train_size, validation_size",
         ),
     ],
 )
