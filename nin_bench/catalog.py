@@ -17,7 +17,7 @@ from nin_bench.looks import check_looks, seeds_until_decided
 from nin_bench.models import ImageSpec, build_model, model_arguments, model_revision, resolve_arguments
 from nin_bench.models.code import code_digest, definition_digests
 from nin_bench.more_epochs import ShorterCells
-from nin_bench.plan import ModelCode, PlannedCell, Shared, check_same_grid, drops_looks, plan_cells
+from nin_bench.planning import ModelCode, PlannedCell, Shared, check_same_grid, drops_looks, plan_cells
 from nin_bench.results import ResultsFolder
 from nin_bench.training.trainer import check_micro_batch
 

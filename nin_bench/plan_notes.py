@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nin_bench.errors import some_of
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.results.former import FormerCell, describe_former
 from nin_bench.results.probes import ProbeState
 from nin_bench.results.sharing import differing_versions

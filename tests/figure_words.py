@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from nin_bench.report.figures import Drawing
+from nin_bench.reporting.figures import Drawing
 
 
 def words(drawing: Drawing) -> list[str]:

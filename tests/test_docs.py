@@ -16,7 +16,7 @@ import nin_bench
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.plugins import registered
-from nin_bench.report.build import build_report, build_search_report
+from nin_bench.reporting.build import build_report, build_search_report
 
 ROOT = Path(__file__).parent.parent
 PAGES = [

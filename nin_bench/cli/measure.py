@@ -184,7 +184,7 @@ def _print_costs(costs: "Sequence[VariantCost]") -> None:
 
 
 def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
-    from nin_bench.report.sections.costs import describe_disturbance
+    from nin_bench.reporting.sections.costs import describe_disturbance
 
     return describe_disturbance([load for cost in costs if cost.entry for load in cost.entry.load])
 

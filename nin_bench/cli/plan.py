@@ -35,7 +35,7 @@ from nin_bench.cli.warnings import lock_notes, plan_warnings
 if TYPE_CHECKING:
     from nin_bench.analysis.power import Power
     from nin_bench.grid import Grid
-    from nin_bench.plan import PlannedCell
+    from nin_bench.planning import PlannedCell
     from nin_bench.results import ResultsFolder
     from nin_bench.results.former import FormerCell
 
@@ -124,7 +124,7 @@ def make_plan(
     from nin_bench.catalog import RegistryCatalog, load_plan, model_code
     from nin_bench.environment import describe_machine, environment_of
     from nin_bench.more_epochs import ShorterCells
-    from nin_bench.plan import Shared, estimate_cells
+    from nin_bench.planning import Shared, estimate_cells
     from nin_bench.plan_notes import plan_notes
     from nin_bench.results.former import former_cells
     from nin_bench.results.sharing import OtherFolders
@@ -172,7 +172,7 @@ def print_plan(plan: Plan, grid_path: Path) -> None:
     """Print every cell, then what all will take, what the seeds can decide, and warnings."""
     from nin_bench.analysis.power import expected_seeds
     from nin_bench.estimates import estimate_run
-    from nin_bench.plan import expected_cells
+    from nin_bench.planning import expected_cells
     from nin_bench.progress import estimate_line, memory_warning
 
     grid, cells = plan.grid, plan.cells

@@ -74,7 +74,7 @@ def report(
 
 def _compare(before: Path, after: Path, out: Path, fail_on: str | None) -> None:
     from nin_bench.analysis.compare import ASKED
-    from nin_bench.report.build import compare_folders
+    from nin_bench.reporting.build import compare_folders
 
     names = [] if fail_on is None else [name.strip() for name in fail_on.split(",")]
     for name in names:
@@ -93,7 +93,7 @@ def _compare(before: Path, after: Path, out: Path, fail_on: str | None) -> None:
 
 def _write_reports(folder: Path, out: Path) -> dict[str, Path]:
     """The pages that a results folder has, by what they are."""
-    from nin_bench.report.build import build_report, build_search_report
+    from nin_bench.reporting.build import build_report, build_search_report
     from nin_bench.results import ResultsFolder
 
     searched = (folder / "search.json").exists()
@@ -104,7 +104,7 @@ def _write_reports(folder: Path, out: Path) -> dict[str, Path]:
 
 
 def _check_report(folder: Path, kept: Path) -> None:
-    from nin_bench.report.check import compare_reports
+    from nin_bench.reporting.check import compare_reports
 
     with TemporaryDirectory() as fresh:
         _write_reports(folder, Path(fresh))
@@ -310,7 +310,7 @@ def doctor(
 
 def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
     """Write the report of a results folder's search, into `out` or where it goes by default."""
-    from nin_bench.report.build import build_search_report
+    from nin_bench.reporting.build import build_search_report
 
     page = build_search_report(folder.path, out or report_folder(folder.path))
     tell(f"search report: {page}")

@@ -189,7 +189,7 @@ def run(
 def _write_report(folder: "ResultsFolder") -> Path:
     """Write the report where it goes by default, and clear away what a killed run was writing there."""
     from nin_bench.files import remove_temporary_files
-    from nin_bench.report.build import build_report
+    from nin_bench.reporting.build import build_report
 
     out = report_folder(folder.path)
     for place in (out, out / "figures", out / "tables"):

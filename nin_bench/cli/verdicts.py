@@ -21,7 +21,7 @@ def print_verdicts(analysis: "Analysis") -> None:
 
 
 def _effect(verdict: "Verdict") -> tuple[str, str]:
-    from nin_bench.report.units import as_cells
+    from nin_bench.reporting.units import as_cells
 
     if verdict.effect is None:
         return "–", ""

@@ -11,7 +11,7 @@ WORKER_BYTES = 400_000_000
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid
-    from nin_bench.plan import PlannedCell
+    from nin_bench.planning import PlannedCell
     from nin_bench.results import ResultsFolder
 
 

@@ -12,8 +12,8 @@ from nin_bench.export.choice import Choice
 from nin_bench.export.formats import Parity
 from nin_bench.export.network import Network
 from nin_bench.metrics import METRICS
-from nin_bench.report import text
-from nin_bench.report.blocks import (
+from nin_bench.reporting import text
+from nin_bench.reporting.blocks import (
     NOT_KNOWN,
     Block,
     Bullets,
@@ -25,8 +25,8 @@ from nin_bench.report.blocks import (
     Table,
     fields,
 )
-from nin_bench.report.markdown import render_markdown
-from nin_bench.report.sections.setting import machine_and_software
+from nin_bench.reporting.markdown import render_markdown
+from nin_bench.reporting.sections.setting import machine_and_software
 from nin_bench.results import Record, Results, ResultsFolder
 
 MOST_CLASSES = 10

@@ -12,7 +12,7 @@ from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
 from nin_bench.failures import PASSING
 from nin_bench.models.code import code_digest
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record
 from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Probed

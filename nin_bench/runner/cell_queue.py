@@ -9,7 +9,7 @@ from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Slot
 from nin_bench.failures import cause_of
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.results import ResultsFolder
 from nin_bench.results.probes import Probes
 from nin_bench.runner.active_cell import ActiveCell

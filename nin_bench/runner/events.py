@@ -7,7 +7,7 @@ from typing import Any
 from nin_bench.cell import Cell
 from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.results import Record
 from nin_bench.results.schema import TakenLook
 from nin_bench.runner import cost_benchmark

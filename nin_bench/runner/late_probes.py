@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from nin_bench.cell import Cell
 from nin_bench.executors import Ended, Task
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.results import ResultsFolder
 from nin_bench.results.probes import ProbeFile, Probes
 from nin_bench.runner.events import Event, Probed

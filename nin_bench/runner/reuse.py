@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nin_bench.cell import Cell
 from nin_bench.files import DamagedFileError
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.results import ResultsFolder
 
 

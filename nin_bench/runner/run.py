@@ -17,7 +17,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
 from nin_bench.more_epochs import ShorterCells
-from nin_bench.plan import (
+from nin_bench.planning import (
     ModelCode,
     PlannedCell,
     Shared,

@@ -20,7 +20,7 @@ from nin_bench.executors import Executor, LocalExecutor, Slot, claimed_cores
 from nin_bench.failures import MAX_FAILURES
 from nin_bench.grid import Grid
 from nin_bench.models.code import definition_digests
-from nin_bench.plan import check_same_grid
+from nin_bench.planning import check_same_grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.lock import locked

@@ -7,7 +7,7 @@ import pytest
 
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Verdict, judge
-from nin_bench.report.verdict_text import VerdictText
+from nin_bench.reporting.verdict_text import VerdictText
 from nin_bench.results import load_results
 from tests.costs_fixture import CPU, cost_entry, rounds, write_costs
 from tests.report_fixture import COLLAPSED, locked, metrics, record, write_results

@@ -4,7 +4,7 @@ import pytest
 
 from nin_bench.analysis.compare import compare_results
 from nin_bench.errors import ResultsError
-from nin_bench.report.build import compare_folders
+from nin_bench.reporting.build import compare_folders
 from nin_bench.results import load_results
 from tests.costs_fixture import CPU, around, cost_entry, write_costs
 from tests.report_fixture import COLLAPSED, ENVIRONMENT, learning, metrics, record, write_results

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from nin_bench.analysis.costs import CostRow, MachineCosts, compare_costs
-from nin_bench.report.sections.costs import describe_measuring
+from nin_bench.reporting.sections.costs import describe_measuring
 from nin_bench.results import Results, load_results
 from tests.costs_fixture import CPU, OTHER_CPU, around, cost_entry, layer, rounds, write_costs
 from tests.report_fixture import metrics, record, write_results

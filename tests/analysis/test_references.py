@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from nin_bench.analysis.references import Comparison, compare_references
-from nin_bench.report.build import build_report
-from nin_bench.report.sections.networks import describe_reference
+from nin_bench.reporting.build import build_report
+from nin_bench.reporting.sections.networks import describe_reference
 from nin_bench.results import load_results
 from tests.report_fixture import COLLAPSED, metrics, record, write_results
 

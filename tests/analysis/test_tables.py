@@ -16,8 +16,8 @@ from nin_bench.analysis.tables import (
     pareto_front,
     troubles,
 )
-from nin_bench.report.sections.networks import describe_trouble
-from nin_bench.report.sections.setting import caveats
+from nin_bench.reporting.sections.networks import describe_trouble
+from nin_bench.reporting.sections.setting import caveats
 from nin_bench.results import load_results
 from tests.report_fixture import COLLAPSED, DATA, RECIPE, metrics, record, write_results, write_showcase
 

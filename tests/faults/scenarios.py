@@ -20,7 +20,7 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import NinBenchError
 from nin_bench.executors import Channel, Slot
 from nin_bench.grid import Grid
-from nin_bench.report.build import build_report
+from nin_bench.reporting.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner import active_cell, run, session

@@ -18,7 +18,7 @@ from nin_bench.data.sources import DATASETS, DEBIAN_FASHION_MNIST, data_root
 from nin_bench.doctor import examine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import DamagedFileError, write_json
-from nin_bench.report.build import build_report
+from nin_bench.reporting.build import build_report
 from nin_bench.results import Record, ResolvedGrid, load_results
 from nin_bench.results.probes import ProbeFile
 from nin_bench.results.replays import ReplayedCell, Replays

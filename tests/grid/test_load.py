@@ -277,7 +277,7 @@ def test_a_grid_is_the_product_of_its_axes_less_what_is_excluded(
 def test_planning_waits_for_no_torch(tmp_path):
     code = (
         "import sys, nin_bench.grid, nin_bench.grid.schema, nin_bench.results\n"
-        "import nin_bench.report.build, nin_bench.cli\n"
+        "import nin_bench.reporting.build, nin_bench.cli\n"
         "nin_bench.grid.schema.shipped_schema()\n"
         "print([name for name in ('torch', 'torchvision') if name in sys.modules])"
     )

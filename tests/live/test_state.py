@@ -2,7 +2,7 @@
 
 from nin_bench.executors import Slot
 from nin_bench.live.state import MOST_POINTS, RunState
-from nin_bench.plan import PlannedCell
+from nin_bench.planning import PlannedCell
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Planned, VariantStopped
 from nin_bench.runner.record import make_record

@@ -11,7 +11,7 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.executors import Ended, Slot
 from nin_bench.grid import Grid
-from nin_bench.plan import plan_cells
+from nin_bench.planning import plan_cells
 from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.probes import Probes
 from nin_bench.results.replays import compare_replay

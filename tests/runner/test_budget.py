@@ -8,7 +8,7 @@ import pytest
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.grid import Grid
-from nin_bench.plan import plan_cells
+from nin_bench.planning import plan_cells
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.budget import stopped_at, work_ends_at
 from nin_bench.runner.run import RunSummary, measure_grid, run_grid

@@ -12,7 +12,7 @@ from nin_bench.cell import Cell
 from nin_bench.executors import Ended, Event, Slot, Started, Task
 from nin_bench.executors.local import _offered
 from nin_bench.grid import Grid
-from nin_bench.plan import plan_cells
+from nin_bench.planning import plan_cells
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner import events

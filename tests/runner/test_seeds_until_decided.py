@@ -15,8 +15,8 @@ from nin_bench.analysis.verdicts import judge
 from nin_bench.catalog import RegistryCatalog, load_plan
 from nin_bench.errors import ResultsError
 from nin_bench.grid import Grid
-from nin_bench.plan import PlannedCell
-from nin_bench.report.verdict_text import VerdictText
+from nin_bench.planning import PlannedCell
+from nin_bench.reporting.verdict_text import VerdictText
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.runner.cell_queue import CellTask
 from nin_bench.runner.events import CellEnded, CellStarted, Event, LookTaken, Planned

@@ -1,0 +1,138 @@
+"""The figure of accuracy against costs: every network, the median of each variant, and the Pareto front."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from nin_bench.analysis.analysis import Analysis, Cell
+from nin_bench.analysis.tables import VariantRow, cost_of
+from nin_bench.reporting.figures.axis_limits import accuracy_limits
+from nin_bench.reporting.figures.drawing import Canvas, Mark
+from nin_bench.reporting.figures.plot_style import (
+    BELOW,
+    MAX_DRAWN,
+    PAPER,
+    QUIET,
+    WIDTH,
+    Style,
+    legend_below,
+    percent_tick,
+    styles,
+    wrapped,
+)
+from nin_bench.reporting.figures.seeds import accurate, draw_below, says
+from nin_bench.reporting.text import human_count
+
+_COSTS = {
+    "num_params": "parameters",
+    "num_macs": "MACs per image (forward)",
+    "train_seconds": "training seconds per cell",
+}
+_FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
+
+
+def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
+    """Test accuracy against parameters, MACs and training time.
+
+    Returns:
+        None if no network has both an accuracy and a cost.
+    """
+    rows = analysis.comparison[:MAX_DRAWN]
+    by_label = {row.label: row for row in analysis.comparison}
+    fronts = {cost: [by_label[label] for label in front] for cost, front in analysis.pareto_front.items()}
+    cells = {row.variant_id: accurate(analysis, row) for row in rows}
+    costs = {cost: label for cost, label in _COSTS.items() if any(cost_of(row, cost) for row in rows)}
+    medians = [
+        row.median_test_accuracy
+        for row in [*rows, *(row for front in fronts.values() for row in front)]
+        if row.median_test_accuracy is not None
+    ]
+    known = [cell for own in cells.values() for cell in own]
+    learned = [cell.accuracy for cell in known if not cell.failed and cell.accuracy is not None]
+    limits = accuracy_limits(learned or medians, medians)
+    if not costs or limits is None:
+        return None
+    looks = styles([row.variant_id for row in rows])
+    handles: list[tuple[Artist, str]] = [
+        (Line2D([], [], linestyle="", markersize=7, **vars(looks[row.variant_id])), wrapped(row.name, 60))
+        for row in rows
+    ]
+    if any(len(front) > 1 for front in fronts.values()):
+        handles.append((Line2D([], [], **_FRONT), "Pareto front of the medians"))
+    if any((cell.accuracy or 0) < limits[0] for cell in known):
+        handles.append((Line2D([], [], color=QUIET, **BELOW), "networks below the axis"))
+    columns = 3 if max(len(label) for _, label in handles) < 36 else 2
+    legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
+    figure = Figure(figsize=(WIDTH, 3.5 + 0.19 * math.ceil(legend_lines)), layout="constrained")
+    canvas = Canvas(
+        figure,
+        alt=f"Test accuracy of {len(rows)} variants against {', '.join(costs.values())}, with every network",
+        caption="Up and to the left is better. Large marks are medians over all networks of a variant, small "
+        "marks single networks. The dashed line joins the variants whose median no other reaches at "
+        "the same cost or less. It describes these test images: do not choose by it. Training time is "
+        "of the steps alone, seen while cells trained side by side.",
+    )
+    panels = list(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0])
+    panels[0].set_ylim(limits)
+    for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
+        # what costs nothing has no place on a logarithmic axis
+        front = [(value, row.median_test_accuracy) for row in fronts[cost] if (value := cost_of(row, cost))]
+        placed = [(row, value) for row in rows if (value := cost_of(row, cost))]
+        _readable_log_axis(ax, [value for _, value in placed] + [value for value, _ in front])
+        ax.set_xlabel(cost_label)
+        if len(front) > 1:
+            ax.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=1, **_FRONT)
+        for row, value in placed:
+            _draw_variant(canvas, ax, row, cells[row.variant_id], value, looks[row.variant_id])
+    panels[0].set_ylabel("test accuracy")
+    panels[0].yaxis.set_major_formatter(percent_tick)
+    panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    entries = legend_below(figure, handles, columns)
+    for row, entry in zip(rows, entries, strict=False):
+        canvas.switch(entry, row.variant_id)
+    return canvas
+
+
+def _draw_variant(
+    canvas: Canvas, ax: Axes, row: VariantRow, cells: Sequence[Cell], position: float, look: Style
+) -> None:
+    floor = ax.get_ylim()[0]
+    seen = [cell for cell in cells if (cell.accuracy or 0) >= floor]
+    if seen:
+        points = ax.scatter(
+            [position] * len(seen), [cell.accuracy or 0 for cell in seen],
+            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
+        )  # fmt: skip
+        canvas.mark(points, *(Mark(says(row, cell), row.variant_id, cell.cell_id) for cell in seen))
+    if row.median_test_accuracy is not None:
+        [median] = ax.plot(
+            position, row.median_test_accuracy, color=look.color, marker=look.marker, markersize=8, linestyle="",
+            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
+        )  # fmt: skip
+        said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} % at {human_count(position)}"
+        canvas.mark(median, Mark(said, row.variant_id))
+    below = [cell for cell in cells if (cell.accuracy or 0) < floor]
+    draw_below(canvas, ax, row, below, look, at=(position, 0.04), upright=True)
+
+
+def _readable_log_axis(ax: Axes, values: Sequence[float]) -> None:
+    """Set up the axis for costs, with labels that can be read."""
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: human_count(value))
+    if not values:
+        return
+    low, high = min(values), max(values)
+    decades = math.log10(high / low)
+    room = max(10 ** (0.08 * decades), 1.1)
+    ax.set_xlim(low / room, high * room)
+    if decades < 1:
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    else:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1,)))

@@ -1,0 +1,156 @@
+"""The figure of two choices in every combination: every network, and the medians of what is trained alike."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nin_bench.analysis.analysis import Analysis, Cell
+from nin_bench.analysis.interactions import Product
+from nin_bench.analysis.tables import VariantRow
+from nin_bench.reporting.figures.axis_limits import accuracy_limits
+from nin_bench.reporting.figures.drawing import Canvas, Mark
+from nin_bench.reporting.figures.plot_style import PAPER, WIDTH, Style, percent_tick, styles, wrapped
+from nin_bench.reporting.figures.seeds import accurate, draw_below, says
+
+MOST_PRODUCTS = 4
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A variant at its place."""
+
+    x: float
+    row: VariantRow
+    cells: list[Cell]
+    rate: str | None
+    """The learning rate, where the model's variants differ in it."""
+
+
+def draw_interactions(analysis: Analysis) -> Canvas | None:
+    """A panel per product: test accuracy over one axis, a line for each level of the other.
+
+    Returns:
+        None if no accuracy of any product is known.
+    """
+    rows = {row.label: row for row in analysis.comparison}
+    products = [
+        product
+        for product in analysis.interactions
+        if any(accurate(analysis, rows[cell.label]) for cell in product.cells)
+    ][:MOST_PRODUCTS]
+    if not products:
+        return None
+    panels = [_lines(analysis, product) for product in products]
+    points = [point for lines in panels for line in lines.values() for point in line]
+    cells = [cell for point in points for cell in point.cells]
+    learned = [cell.accuracy for cell in cells if not cell.failed and cell.accuracy is not None]
+    medians = [m for point in points if (m := point.row.median_test_accuracy) is not None]
+    limits = accuracy_limits(learned or medians, medians)
+    assert limits is not None, "a cell has an accuracy"
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    canvas = Canvas(
+        figure,
+        alt="Test accuracy of two choices in every combination: "
+        + "; ".join(f"{product.axes[0]} by {product.axes[1]}" for product in products),
+        caption="Large marks are medians over all networks, small marks single networks. Lines that run side "
+        "by side mean that the effect of one choice does not depend on the other. Medians of variants "
+        "with different learning rates are not joined.",
+    )
+    axes = figure.subplots(1, len(products), squeeze=False, sharey=True)[0]
+    axes[0].set_ylim(limits)
+    for product, lines, ax in zip(products, panels, axes, strict=True):
+        _draw_panel(canvas, ax, product, lines)
+    axes[0].set_ylabel("test accuracy")
+    axes[0].yaxis.set_major_formatter(percent_tick)
+    axes[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    return canvas
+
+
+def _along(product: Product) -> int:
+    """What lies along the page: the axis with more levels."""
+    return 0 if len(product.levels[0]) >= len(product.levels[1]) else 1
+
+
+def _lines(analysis: Analysis, product: Product) -> dict[str, list[_Point]]:
+    """By level of the other axis, its variants along the page."""
+    rows = {row.label: row for row in analysis.comparison}
+    along = _along(product)
+    others = product.levels[1 - along]
+    lines = {}
+    for number, level in enumerate(others):
+        shift = 0.16 * (number - (len(others) - 1) / 2)
+        mine = [cell for cell in product.cells if cell.levels[1 - along] == level]
+        lines[level] = [
+            _Point(
+                x=place + shift,
+                row=rows[cell.label],
+                cells=accurate(analysis, rows[cell.label]),
+                rate=analysis.names.fields.get(cell.label, {}).get("lr"),
+            )
+            for place, cell in enumerate(mine)
+        ]
+    return lines
+
+
+def _draw_panel(canvas: Canvas, ax: Axes, product: Product, lines: dict[str, list[_Point]]) -> None:
+    along = _along(product)
+    levels = product.levels[along]
+    looks = styles(list(lines))
+    for level, points in lines.items():
+        look = looks[level]
+        for a, b in pairwise(points):
+            if a.rate == b.rate:
+                ends = [a.row.median_test_accuracy, b.row.median_test_accuracy]
+                if None not in ends:
+                    ax.plot([a.x, b.x], ends, color=look.color, linewidth=1.6)  # type: ignore[arg-type]
+        for point in points:
+            _draw_point(canvas, ax, point, look)
+        ax.plot(
+            [], [], color=look.color, marker=look.marker, label=wrapped(f"{product.axes[1 - along]}={level}", 30)
+        )
+    rates = _rates(lines)
+    ax.set_xticks(range(len(levels)), [wrapped(level, 14) for level in levels])
+    ax.set_xlim(-0.5, len(levels) - 0.5)
+    ax.set_xlabel(product.axes[along] + (f"\nlearning rates: {rates}" if rates else ""))
+    held = "".join(f" {key}={value}" for key, value in product.held.items())
+    ax.set_title(wrapped(f"{product.model}{held}", 40), pad=16)
+    ax.legend(frameon=False, loc="best")
+
+
+def _rates(lines: dict[str, list[_Point]]) -> str:
+    """The learning rates level by level, where they differ."""
+    if len({point.rate for points in lines.values() for point in points}) < 2:
+        return ""
+    return "; ".join(
+        f"{level}: {', '.join(str(point.rate) for point in points)}" for level, points in lines.items()
+    )
+
+
+def _draw_point(canvas: Canvas, ax: Axes, point: _Point, look: Style) -> None:
+    low = ax.get_ylim()[0]
+    seen = [cell for cell in point.cells if (cell.accuracy or 0) >= low]
+    if seen:
+        dots = ax.scatter(
+            [point.x] * len(seen), [cell.accuracy or 0 for cell in seen],
+            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
+        )  # fmt: skip
+        canvas.mark(dots, *(Mark(says(point.row, cell), point.row.variant_id, cell.cell_id) for cell in seen))
+    median = point.row.median_test_accuracy
+    if median is not None:
+        [mark] = ax.plot(
+            point.x, median, color=look.color, marker=look.marker, markersize=8, linestyle="",
+            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
+        )  # fmt: skip
+        canvas.mark(mark, Mark(f"{point.row.name}: median {100 * median:.1f} %", point.row.variant_id))
+    draw_below(
+        canvas, ax, point.row, [cell for cell in point.cells if (cell.accuracy or 0) < low], look,
+        at=(point.x, 0.04), upright=True,
+    )  # fmt: skip
+    if failed := sum(cell.failed is True for cell in point.cells):
+        ax.annotate(
+            f"{failed} of {len(point.cells)} failed", (point.x, 1.01), xycoords=ax.get_xaxis_transform(),
+            ha="center", fontsize=8, color=look.color, annotation_clip=False,
+        )  # fmt: skip

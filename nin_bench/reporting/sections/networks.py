@@ -1,0 +1,296 @@
+"""What the networks learned: scores, failures, interactions, confusions, published values, curves."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.interactions import Interaction
+from nin_bench.analysis.lost_classes import LostClasses
+from nin_bench.analysis.references import Comparison
+from nin_bench.analysis.tables import SCORES, Trouble, VariantRow
+from nin_bench.analysis.target import Reached
+from nin_bench.metrics import METRICS
+from nin_bench.reporting import text
+from nin_bench.reporting.blocks import (
+    NOT_KNOWN,
+    Block,
+    Bullets,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Strong,
+    Table,
+    Text,
+    grouped,
+    table_of,
+)
+from nin_bench.reporting.sections.summary import names_of
+from nin_bench.reporting.units import as_cells
+
+
+def scores(analysis: Analysis) -> list[Block]:
+    """Further scores on the test images, and how soon the networks learned."""
+    tables = score_table(analysis)
+    if not any(row.trained for row in analysis.comparison):
+        return []
+    said = "Mean ± standard deviation over seeds; the gap leaves failed networks out, which have none."
+    if target := analysis.target:
+        short = ", a point less than the baseline's median network ends at" if target.of else ""
+        said += (
+            f" Epochs to {100 * target.accuracy:.1f} % validation accuracy{short}: the median, its 95 % interval "
+            "(? where so few networks set no end to it), and how many got there."
+        )
+    return [Section("Scores", (*tables, Paragraph(said)))]
+
+
+def score_table(analysis: Analysis) -> list[Table]:
+    """Every score of every variant."""
+    reached = {row.label: row for row in analysis.target.variants} if analysis.target else {}
+    columns: list[Column[VariantRow]] = []
+    if any(row.trained < row.planned for row in analysis.comparison):
+        columns.append(("trained", lambda row: f"{row.trained} of {row.planned}"))
+    columns += [(METRICS[name].heading, _score(name)) for name in SCORES]
+    columns.append(("train − test, points", lambda row: text.percent_spread(row.generalisation_gap, "+")))
+    if analysis.target:
+        heading = f"epochs to {100 * analysis.target.accuracy:.1f} %"
+        columns.append((heading, lambda row: _epochs(reached.get(row.label))))
+    return table_of(columns, analysis.comparison, names_of(analysis))
+
+
+def _score(name: str) -> Callable[[VariantRow], str]:
+    """Mean and spread, to the places that the table of metrics gives it."""
+
+    def shown(row: VariantRow) -> str:
+        spread, metric = row.scores[name], METRICS[name]
+        if spread.mean is None:
+            return NOT_KNOWN
+        deviation = "" if spread.sd is None else f" ± {metric.shown(spread.sd)}"
+        return f"{metric.shown(spread.mean)}{deviation} (n={spread.n})"
+
+    return shown
+
+
+def _epochs(found: Reached | None) -> str:
+    if found is None:
+        return NOT_KNOWN
+    reached = f"{found.num_reached} of {found.n}"
+    if found.median is None:
+        return f"more than {found.horizon:g} ({reached})"
+    low, high = ("?" if end is None else f"{end:g}" for end in found.median_interval)
+    interval = "" if (low, high) == ("?", "?") else f", {low} to {high}"
+    return f"{found.median:g}{interval} ({reached})"
+
+
+def curves(analysis: Analysis) -> list[Block]:
+    """Learning curves, and when networks got where."""
+    names = ("learning_curves", "training_loss", "escape", "epochs_to_target")
+    return [Section("Learning curves", tuple(map(Figure, names)))]
+
+
+@dataclass(frozen=True)
+class _Unwell:
+    """A network that failed or lost a class, or a cell that ended otherwise."""
+
+    trouble: Trouble | None
+    lost: LostClasses | None
+
+
+def failures(analysis: Analysis) -> list[Block]:
+    """Every network that failed or lost a class, and every cell that ended otherwise or not at all."""
+    found: dict[str, _Unwell] = {lost.cell_id: _Unwell(None, lost) for lost in analysis.lost_classes}
+    for trouble in analysis.troubles:
+        known = found.get(trouble.cell_id)
+        found[trouble.cell_id] = _Unwell(trouble, known.lost if known else None)
+    rows = [
+        (_place(one, analysis), _Cell.of(one))
+        for one in sorted(found.values(), key=lambda one: _order(one, analysis))
+    ]
+    blocks: list[Block] = []
+    if rows:
+        headings = (
+            "variant", "seed", "what happened", "never predicts", "of these, map dead after epoch",
+            "test accuracy, %", "of the other classes, %",
+        )  # fmt: skip
+        cells = tuple((name, seed, *cell.texts) for (name, seed), cell in rows)
+        blocks.append(Table(headings, cells, "lrlllrr"))
+        blocks.append(Paragraph("A class's map is dead if it is zero on every training image."))
+    if analysis.missing and "trained" in analysis.outcomes:
+        missing = (f"{analysis.names[one.label]}, {_seeds(one.seeds)}" for one in analysis.missing)
+        blocks.append(Paragraph(f"No record: {'; '.join(missing)}."))
+    return [Section("Failed networks and lost classes", tuple(blocks))] if blocks else []
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {text.number_ranges(seeds)}"
+
+
+def _order(one: _Unwell, analysis: Analysis) -> tuple[int, int]:
+    known = one.trouble or one.lost
+    assert known is not None
+    return list(analysis.names.by_label).index(known.label), known.seed
+
+
+def _place(one: _Unwell, analysis: Analysis) -> tuple[str, str]:
+    known = one.trouble or one.lost
+    assert known is not None
+    return analysis.names[known.label], str(known.seed)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, one: _Unwell) -> "_Cell":
+        what = describe_trouble(one.trouble) if one.trouble else "trained"
+        lost = one.lost
+        if lost is None:
+            return cls((text.shortened(what, 240), NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN))
+        classes = "every class" if lost.images_lost == 1 else _listed(lost.classes)
+        accuracies = (_percent(lost.accuracy), _percent(lost.accuracy_of_others))
+        return cls((text.shortened(what, 240), classes, _dead(lost), *accuracies))
+
+
+def _percent(share: float | None) -> str:
+    return NOT_KNOWN if share is None else f"{100 * share:.1f}"
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    return NOT_KNOWN if names is None else ", ".join(names) or "none"
+
+
+def _dead(lost: LostClasses) -> str:
+    """Which maps are dead, and since when; one number where all died together."""
+    epochs = lost.died_after
+    if not lost.dead_maps:
+        return _listed(lost.dead_maps)
+    everyone = set(lost.dead_maps) == set(lost.classes or ())
+    named = "all" if everyone and len(lost.dead_maps) > 1 else ", ".join(lost.dead_maps)
+    if not epochs:
+        return named
+    if len(set(epochs.values())) == 1 and len(epochs) == len(lost.dead_maps):
+        return f"{named} ({next(iter(epochs.values()))})"
+    return ", ".join(f"{name} ({epochs[name]})" if name in epochs else name for name in lost.dead_maps)
+
+
+def describe_trouble(trouble: Trouble) -> str:
+    """Why a cell did not end well, as far as its record tells."""
+    if trouble.outcome != "trained":
+        at = "" if trouble.failed_step is None else f" at step {trouble.failed_step:,}"
+        epochs = f"after {trouble.num_epochs} whole {'epoch' if trouble.num_epochs == 1 else 'epochs'}"
+        error = f": {trouble.error}" if trouble.error else ""
+        return f"{trouble.outcome.replace('_', ' ')}{at}, {epochs}{error}"
+    if trouble.escape_epoch is not None:
+        reasons = [f"failed; left chance level in epoch {math.ceil(trouble.escape_epoch)}"]
+    else:
+        loss = trouble.train_loss
+        reasons = [
+            "failed; never left chance level" + ("" if loss is None else f" (training loss ended at {loss:.3f})")
+        ]
+    if tied := trouble.num_tied:
+        reasons.append(f"no prediction for {tied:,} test image{'' if tied == 1 else 's'}")
+    return "; ".join(reasons)
+
+
+def interactions(analysis: Analysis) -> list[Block]:
+    """What one choice changes beside another."""
+    if not analysis.interactions:
+        return []
+    blocks: list[Block] = [Figure("interactions")]
+    for product in analysis.interactions:
+        held = ", ".join(f"{key}={value}" for key, value in product.held.items())
+        left_out = f" Left out, as not combined with every level: {', '.join(product.left_out)}." * bool(
+            product.left_out
+        )
+        axes = f"{product.model}: {' × '.join(product.axes)}"
+        blocks.append(Paragraph((Strong(axes), f" ({held})." if held else ".", left_out)))
+        headings = (*product.axes, "difference of differences, points", "interval, points", "n")
+        blocks.append(Table(headings, tuple(map(_contrast, product.contrasts)), "llrrr"))
+    said = (
+        "How much more the first step changes test accuracy once the second is made than before it; zero if "
+        "the two choices have nothing to do with each other. The intervals of a table hold together "
+        "(Bonferroni)."
+    )
+    return [Section("Interactions", (*blocks, Paragraph(said)))]
+
+
+def _contrast(found: Interaction) -> tuple[str, ...]:
+    def points(*shares: float) -> str:
+        return " to ".join(f"{100 * share:+.1f}" for share in shares).replace("-", "−")
+
+    effect = NOT_KNOWN if found.effect is None or math.isinf(found.effect) else points(found.effect)
+    interval = NOT_KNOWN if found.interval is None else points(*found.interval)
+    level = "" if found.interval is None else f" ({100 * (1 - found.level):.3g} %)"
+    return " → ".join(found.first), " → ".join(found.second), effect, interval + level, str(found.n)
+
+
+def confusions(analysis: Analysis) -> list[Block]:
+    """Which classes are taken for which: as a figure, or the most frequent ones where there are many classes."""
+    found: list[Block] = [Figure("confusions")]
+    if rows := [one for one in analysis.confusions if one.matrix is None]:
+        cells = (
+            (
+                analysis.names[one.label],
+                str(one.num_cells),
+                "; ".join(f"{true} for {taken}, {100 * share:.0f}" for true, taken, share in one.pairs),
+            )
+            for one in rows
+        )
+        headings = ("variant", "networks", "most frequent: class taken for another, % of its images")
+        found.append(Table(headings, tuple(cells), "lrl"))
+    return [Section("Confusions", tuple(found))]
+
+
+def published(analysis: Analysis) -> list[Block]:
+    """Published values beside measured ones."""
+    found = analysis.references
+    if not found:
+        return []
+    headings = ("reference", "variant", "metric", "published", "measured", "measured − published", "95 % interval")
+    rows = tuple(
+        (_reference(one), analysis.names[one.label], METRICS[one.metric].title, *_beside(one)) for one in found
+    )
+    remarks = [(one.id, remark) for one in found for remark in (describe_reference(one),)]
+    remarks += [(one.id, f"What differs: {one.differs}") for one in found if one.differs]
+    remarks += [(one.id, f"Source: {one.source}{f', {one.url}' if one.url else ''}.") for one in found]
+    blocks = (Table(headings, rows, "lllrrrr"), Bullets(grouped(remarks)))
+    return [Section("Published values", blocks)]
+
+
+def _reference(found: Comparison) -> Text:
+    return (Strong(found.id), f": {found.claim.strip()}")
+
+
+def _beside(found: Comparison) -> tuple[str, ...]:
+    unit = METRICS[found.metric].unit
+    both = (text.metric_spread(found.published, unit), text.metric_spread(found.measured, unit))
+    if found.difference is None:
+        return (*both, NOT_KNOWN, NOT_KNOWN)
+    effect, interval = as_cells(unit, found.difference, found.interval)
+    return (*both, effect, interval or NOT_KNOWN)
+
+
+def describe_reference(found: Comparison) -> str:
+    """What a published value says beside the measured one."""
+    n = found.measured.n
+    if not n:
+        return "Nothing was measured to compare it with."
+    if METRICS[found.metric].deterministic:
+        return "The two counts are equal." if found.difference == 0 else "The two counts differ."
+    said = []
+    if found.percentile is not None:
+        ties = f" and equals {found.num_equal}" if found.num_equal else ""
+        said.append(f"A single published run: it lies above {found.num_below} of our {n}{ties}.")
+    elif found.interval is not None:
+        low, high = found.interval
+        if low > 0 or high < 0:
+            said.append(f"The whole interval lies {'above' if low > 0 else 'below'} zero: the means differ.")
+        else:
+            said.append("The interval reaches across zero: the difference can be luck; they can still differ.")
+    if found.mixed:
+        said.append("The published spread is that of networks some of which failed: no test is made.")
+    if found.num_failed:
+        said.append(f"{found.num_failed} of our {n} networks failed: no interval is given.")
+    return " ".join(said) or "Without a spread on both sides there is no interval."

@@ -1,0 +1,93 @@
+"""The first screen: what the claims came to, every variant in a line, every seed in a figure."""
+
+from collections import Counter
+
+from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.tables import VariantRow
+from nin_bench.analysis.verdicts import Verdict
+from nin_bench.reporting import text
+from nin_bench.reporting.blocks import NOT_KNOWN, Block, Bullets, Figure, Inline, Paragraph, Strong, Table, table_of
+from nin_bench.reporting.verdict_text import VerdictText
+
+MOST_HEADLINES = 5
+"""Claims that the first screen tells, primary ones first."""
+
+
+def summary(analysis: Analysis) -> list[Block]:
+    """Question, headlines, the variants, every seed."""
+    found: list[Block] = [
+        Paragraph((Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}"))
+    ]
+    if "trained" not in analysis.outcomes:
+        compared = "only counts and costs can be compared" if analysis.costs else "there is nothing to compare yet"
+        found.append(Paragraph((Strong(f"No cell has been trained: {compared}."),)))
+    elif num_missing := analysis.outcomes.get("missing"):
+        found.append(
+            Paragraph(f"{num_missing} of {analysis.num_cells} planned cells have no record: this is preliminary.")
+        )
+    if not analysis.lock.intact:
+        warning = (
+            "The lock no longer fits its digest: seeds or hypotheses in grid.json were changed by hand after the "
+            "first run. Nobody can tell what was planned, so every verdict counts as post hoc."
+        )
+        found.append(Paragraph((Strong(warning),)))
+    found += headlines(analysis)
+    return [*found, *variant_table(analysis), *_how_accurate(analysis), Figure("seeds")]
+
+
+def headlines(analysis: Analysis) -> list[Block]:
+    """The claims that matter most, in a sentence each; how many others came to what."""
+    order = sorted(analysis.hypotheses, key=lambda verdict: (verdict.is_counted, not verdict.primary))
+    shown, others = order[:MOST_HEADLINES], order[MOST_HEADLINES:]
+    found: list[Block] = [Bullets(tuple(_headline(verdict, analysis) for verdict in shown))] if shown else []
+    if others:
+        counts = Counter(verdict.verdict for verdict in others)
+        said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        found.append(Paragraph(f"Of {len(others)} more claims: {said}. All stand under Claims."))
+    return found
+
+
+def _headline(verdict: Verdict, analysis: Analysis) -> tuple[Inline, ...]:
+    marks = {"trade-off": verdict.trade_off, "post hoc": verdict.post_hoc, "early look": verdict.early}
+    marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
+    claim = verdict.claim.strip().rstrip(".")
+    headline = VerdictText(verdict, analysis.names).headline
+    return f"{claim}: ", Strong(verdict.verdict, verdict.verdict), f"{marked}. {headline}"
+
+
+def variant_table(analysis: Analysis) -> list[Table]:
+    """Every variant: how accurate, how sure, how large, how long it trained."""
+    lost = {row.label: row for row in analysis.losing_networks}
+
+    def lost_a_class(row: VariantRow) -> str:
+        found = lost.get(row.label)
+        return f"{found.num_lost} of {found.num_known}" if found else NOT_KNOWN
+
+    return table_of(
+        [
+            ("test accuracy, %", lambda row: text.percent_spread(row.test_accuracy)),
+            ("failed", lambda row: text.tally(row.failed)),
+            ("lost a class", lost_a_class),
+            ("parameters", lambda row: text.human_count(row.num_params)),
+            ("training seconds", lambda row: text.mean_of(row.train_seconds)),
+        ],
+        analysis.comparison,
+        names_of(analysis),
+    )
+
+
+def names_of(analysis: Analysis) -> list[str]:
+    """What the page calls each variant."""
+    return [row.name + (" (baseline)" if row.baseline else "") for row in analysis.comparison]
+
+
+def _how_accurate(analysis: Analysis) -> list[Block]:
+    most = max((row.trained for row in analysis.comparison), default=0)
+    if not most:
+        return []
+    said = "Accuracy: mean ± standard deviation over seeds, failed networks included."
+    if most == 1:
+        said += " One seed each: a difference between two variants can be luck."
+    elif most < 5:
+        said += f" At most {most} seeds each: only large differences are more than luck."
+    return [Paragraph(said)]
