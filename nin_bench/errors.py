@@ -104,3 +104,12 @@ def some_of(names: Sequence[object], most: int = 12) -> str:
     """
     rest = [f"and {len(names) - most} more"] if len(names) > most else []
     return "; ".join([*map(str, names[:most]), *rest])
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "seed"), counted(1200, "seed")
+    ('1 seed', '1,200 seeds')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

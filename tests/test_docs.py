@@ -1,5 +1,6 @@
 """The README and the docs are kept true: every command and every example in them is run."""
 
+import ast
 import re
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import yaml
 from PIL import Image
 
 import nin_bench
+from nin_bench.analysis.analysis import Analysis
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.plugins import registered
@@ -56,8 +58,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my_nets.py").write_text("".join(blocks(page, "python")))
     for name, text in zip(("my_grid.yaml", "my_stripes.yaml"), blocks(page, "yaml"), strict=True):
         (folder / name).write_text(text)
-    grid = "experiments/quickstart.yaml"
-    call(folder, f"python -m nin_bench run --grid {grid} --seeds 0 --only MLP --keep-weights")
+    # No `if __name__ == "__main__"`: workers do not run it again.
+    (folder / "python.py").write_text("\n".join(blocks(ROOT / "docs" / "python.md", "python")))
+    (folder / "told.txt").write_text(call(folder, "python python.py"))
     return folder
 
 
@@ -150,6 +153,20 @@ def test_the_python_that_reads_results_runs(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.chdir(ROOT)
     exec(compile(example, "results.md", "exec"), {})
     assert "nin pointwise=2 head=gap" in capsys.readouterr().out
+
+
+def test_the_package_s_functions_do_what_the_docs_say(workplace: Path):
+    planned, seeds, run, heading, row, *verdicts, page, same = (workplace / "told.txt").read_text().splitlines()
+    assert planned == "MLP 0 missing"
+    assert ast.literal_eval(seeds) == dict.fromkeys(("better-without-relu", "dense-is-better", "fewer-parameters"), 12)
+    assert run == "Run('results/quickstart/full': 1 trained)"
+    assert heading.split() == ["label", "seed", "test_accuracy"]
+    assert row.split()[-3:-1] == ["MLP", "0"]
+    assert float(row.split()[-1]) > 0.9
+    analysis = Analysis.read(workplace / "reports" / "quickstart" / "full" / "report.json")
+    assert verdicts == [f"{one.id} {one.verdict} {one.effect} {one.interval}" for one in analysis.hypotheses]
+    assert page.split()[0] == "again/report.md"
+    assert same == "True"
 
 
 def test_kept_weights_are_loaded_as_the_docs_say(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nin_bench.errors import some_of
+from nin_bench.errors import counted, some_of
 from nin_bench.metrics import METRICS
 from nin_bench.results import schema
 from nin_bench.results.lock import lock_digest
@@ -82,7 +82,7 @@ def lock_notes(grid: ResolvedGrid, stored: ResolvedGrid | None) -> list[str]:
     if not grid.hypotheses:
         return []
     if stored is None or not stored.locks:
-        what = f"{_counted(len(grid.hypotheses), 'claim')} and {_counted(len(grid.seeds), 'seed')}"
+        what = f"{counted(len(grid.hypotheses), 'claim')} and {counted(len(grid.seeds), 'seed')}"
         return [f"the run locks {what}: a claim that is changed later is judged as post hoc"]
     now = {variant.label: variant.variant_id for variant in grid.variants}
     lock = replace(Lock.read(stored), variant_ids=now)
@@ -105,10 +105,6 @@ def lock_notes(grid: ResolvedGrid, stored: ResolvedGrid | None) -> list[str]:
     if left_out:
         notes.append(f"claims that were locked and are left out still count in the family: {some_of(left_out)}")
     return notes
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nin_bench.cli.grids import load_grid, setting
+from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     DataDirOption,
     DeviceOption,
@@ -25,14 +25,15 @@ from nin_bench.cli.options import (
     TimeoutOption,
     WorkersOption,
     YesOption,
-    counted,
     note,
     parse_duration,
     print_json,
     print_table,
     tell,
+    time_left,
 )
 from nin_bench.cli.streams import let_output_go
+from nin_bench.errors import counted
 
 if TYPE_CHECKING:
     from nin_bench.estimates import LargestBatch
@@ -88,24 +89,18 @@ def measure(
     """Measure what every variant of a grid costs on this machine; train nothing."""
     started = time.monotonic()
     seconds = None if budget is None else parse_duration(budget)
-    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    from nin_bench.progress import progress_on
-    from nin_bench.runner.budget import work_ends_at
-    from nin_bench.runner.run import measure_grid
-    from nin_bench.runner.session import RunOptions
+    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
+    from nin_bench import api
 
-    options = RunOptions(
+    options = api.RunOptions(
         data_dir=data_dir,
         device=device,
         workers=workers,
         timeout_seconds=timeout,
         fresh=fresh,
         num_rounds=rounds,
-        other_roots=(results,),
-        ends_at=None if seconds is None else work_ends_at(started, seconds),
     )
-    with progress_on(sys.stderr, setting(loaded)) as on_event:
-        summary = measure_grid(loaded, folder, options, on_event)
+    summary = api.measure(loaded, options, results=results, seconds=time_left(seconds, started))
     if summary.signal_number is not None:
         let_output_go()
     for sentence in summary.notes:
@@ -117,7 +112,7 @@ def measure(
         _print_costs(summary.costs)
         if gigabytes is not None:
             _print_largest_batches(summary.costs, gigabytes)
-        tell(f"costs: {folder.path / 'costs'} ({summary.num_skipped} measured before)")
+        tell(f"costs: {api.results_folder(loaded, results).path / 'costs'} ({summary.num_skipped} measured before)")
     if disturbance := _disturbance(summary.costs):
         note(disturbance)
     if summary.signal_number is not None:

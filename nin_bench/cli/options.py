@@ -1,6 +1,7 @@
 """The options that commands share, and how they print."""
 
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +29,7 @@ def named_path(given: str | Path) -> Path:
 
 def _complete_grid(begun: str) -> list[str]:
     """The names of shipped grids; where none fits, shells complete paths."""
-    from nin_bench.cli.grids import shipped_grids
+    from nin_bench.grid.shipped import shipped_grids
 
     return [name for name in shipped_grids() if name.startswith(begun)]
 
@@ -171,6 +172,11 @@ def parse_batch_seeds(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
+def time_left(seconds: float | None, started: float) -> float | None:
+    """What is left of a budget that counts from `started`, by `time.monotonic`; None if there is none."""
+    return None if seconds is None else started + seconds - time.monotonic()
+
+
 def tell(text: str) -> None:
     """Print a line on stdout; what would steer a terminal is written out, since names may come from anybody."""
     print(printable(text))  # not typer's echo, which would send UTF-8 to a terminal that knows less
@@ -186,11 +192,6 @@ def print_json(document: Any) -> None:
     from nin_bench.files import to_json
 
     typer.echo(to_json(document), nl=False)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 seed`, `1,200 seeds`."""
-    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def print_table(rows: Sequence[Sequence[str]], *, num_left: int) -> None:

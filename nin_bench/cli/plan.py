@@ -1,12 +1,10 @@
 """`plan`, which `run --dry-run` prints, too."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nin_bench.cli.grids import load_grid, other_roots, setting
+from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     AcceptCodeOption,
     DataDirOption,
@@ -24,37 +22,16 @@ from nin_bench.cli.options import (
     SetOption,
     WorkersOption,
     YesOption,
-    counted,
     note,
     print_json,
     tell,
 )
 from nin_bench.cli.power import print_power
-from nin_bench.cli.warnings import lock_notes, plan_warnings
+from nin_bench.errors import counted
 
 if TYPE_CHECKING:
-    from nin_bench.analysis.power import Power
-    from nin_bench.grid import Grid
+    from nin_bench.api import Plan
     from nin_bench.planning import PlannedCell
-    from nin_bench.results import ResultsFolder
-    from nin_bench.results.former import FormerCell
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would be done of a grid on this machine, and what is known of it before."""
-
-    grid: "Grid"
-    cells: "Sequence[PlannedCell]"
-    """With what they will take."""
-    machine: dict[str, Any]
-    num_workers: int
-    """How many cells run at a time."""
-    former: "Sequence[FormerCell]"
-    """Cells that have a record and are no longer in the grid."""
-    notes: Sequence[str]
-    hypotheses: "Sequence[Power]"
-    warnings: Sequence[str]
 
 
 def plan(
@@ -76,99 +53,26 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
-    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    roots = other_roots(results, reuse_from)
-    found = make_plan(
-        loaded,
-        folder,
-        data_dir,
-        device,
-        workers,
-        () if no_reuse else roots,
-        pilot=pilot,
+    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
+    from nin_bench import api
+
+    options = api.RunOptions(
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
         accept_code_changes=accept_code_changes,
+        other_roots=reuse_from or (),
+        reuse=not no_reuse,
     )
+    found = api.plan(loaded, options, results=results, pilot=pilot)
     if as_json:
-        document = {
-            "grid": loaded.name,
-            "profile": loaded.profile,
-            "matches": [
-                {"label": variant.label, **variant.match.model_dump()}
-                for variant in loaded.variants
-                if variant.match
-            ],
-            "cells": [cell.as_dict() for cell in found.cells],
-            "no_longer_in_grid": [asdict(cell) for cell in found.former],
-            "hypotheses": [power.as_dict() for power in found.hypotheses],
-            "warnings": found.warnings,
-        }
-        print_json(document)
+        print_json(found.as_dict())
         return
-    note(setting(loaded))
+    note(loaded.summary)
     print_plan(found, grid)
 
 
-def make_plan(
-    grid: "Grid",
-    folder: "ResultsFolder",
-    data_dir: Path | None,
-    device: str,
-    workers: int | None,
-    roots: Sequence[Path],
-    *,
-    pilot: Path | None = None,
-    fresh: bool = False,
-    accept_code_changes: bool = False,
-) -> Plan:
-    """Plan a grid's cells, and look at what else can be known before they are trained."""
-    from nin_bench.catalog import RegistryCatalog, load_plan, model_code
-    from nin_bench.environment import describe_machine, environment_of
-    from nin_bench.more_epochs import ShorterCells
-    from nin_bench.planning import Shared, estimate_cells
-    from nin_bench.plan_notes import plan_notes
-    from nin_bench.results.former import former_cells
-    from nin_bench.results.sharing import OtherFolders
-    from nin_bench.runner.session import choose_slots
-
-    code = None if accept_code_changes else model_code(grid, folder)
-    slots = choose_slots(device, workers, share=True)
-    shared = Shared(OtherFolders.under(roots, folder), slots[0].device_kind, grid.probes)
-    machine, here = describe_machine(slots[0].device), environment_of(slots[0].device)
-    shorter = ShorterCells(folder, grid.cell_ids, here)
-    cells = load_plan(grid, folder, data_dir, fresh=fresh, code=code, shared=shared, shorter=shorter)
-    count_images = RegistryCatalog(data_dir).count_images
-    cells = estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images, grid.probes)
-    former = former_cells(folder, grid.cell_ids, grid.variants)
-    return Plan(
-        grid=grid,
-        cells=cells,
-        machine=machine,
-        num_workers=len(slots),
-        former=former,
-        notes=plan_notes(cells, here, former),
-        hypotheses=_power(grid, folder, pilot, slots[0].device, data_dir),
-        warnings=[*lock_notes(grid, folder), *plan_warnings(grid, cells, machine, len(slots), data_dir)],
-    )
-
-
-def _power(
-    grid: "Grid", folder: "ResultsFolder", pilot: Path | None, device: str, data_dir: Path | None
-) -> "list[Power]":
-    """What the planned seeds can decide; without hypotheses nothing is loaded."""
-    if not grid.hypotheses:
-        return []
-    from nin_bench.analysis.lock import Lock
-    from nin_bench.analysis.power import power_analysis
-    from nin_bench.analysis.spread import find_pilots
-    from nin_bench.checks import untestable_claims
-
-    pilots = find_pilots(folder) if pilot is None else [pilot]
-    stored = folder.find_grid()
-    lock = Lock.read(stored) if stored and stored.locks else None
-    return power_analysis(grid, pilots, untestable_claims(grid, device, data_dir), lock)
-
-
-def print_plan(plan: Plan, grid_path: Path) -> None:
+def print_plan(plan: "Plan", grid_path: Path) -> None:
     """Print every cell, then what all will take, what the seeds can decide, and warnings."""
     from nin_bench.analysis.power import expected_seeds
     from nin_bench.estimates import estimate_run

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nin_bench.cli.options import counted, tell
+from nin_bench.cli.options import tell
+from nin_bench.errors import counted
 
 if TYPE_CHECKING:
     from nin_bench.analysis.power import Power

@@ -14,12 +14,11 @@ from nin_bench.cli.options import (
     OwnModelsOption,
     TimeoutOption,
     WorkersOption,
-    counted,
     note,
     print_json,
     tell,
 )
-from nin_bench.errors import InputError
+from nin_bench.errors import InputError, counted
 
 if TYPE_CHECKING:
     from nin_bench.results.replays import ReplayedCell

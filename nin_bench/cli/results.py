@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import nin_bench
 from nin_bench.cli.options import (
     DataDirOption,
     FolderArgument,
     JsonOption,
-    counted,
     named_path,
     note,
     print_json,
     tell,
 )
-from nin_bench.errors import InputError, unknown_name
+from nin_bench.errors import InputError, counted, unknown_name
 from nin_bench.failures import failures_alike
 
 if TYPE_CHECKING:
-    from nin_bench.results import Results, ResultsFolder
+    from nin_bench.results import Results
 
 
 def report(
@@ -62,25 +62,27 @@ def report(
     if other is not None:
         if check:
             raise InputError("--check is of one results folder; leave out the second, or --check")
-        _compare(folder, other, out or report_folder(other), fail_on)
+        _compare(folder, other, out, fail_on)
     elif fail_on is not None:
         raise InputError("--fail-on compares two results folders; give the second, or leave out --fail-on")
     elif check:
-        _check_report(folder, out or report_folder(folder))
+        _check_report(folder, out)
     else:
-        for kind, page in _write_reports(folder, out or report_folder(folder)).items():
-            tell(f"{kind}: {page}")
+        written = nin_bench.report(folder, out)
+        for kind, page in (("search report", written.search_page), ("report", written.page)):
+            if page is not None:
+                tell(f"{kind}: {page}")
 
 
-def _compare(before: Path, after: Path, out: Path, fail_on: str | None) -> None:
+def _compare(before: Path, after: Path, out: Path | None, fail_on: str | None) -> None:
     from nin_bench.analysis.compare import ASKED
-    from nin_bench.reporting.build import compare_folders
+    from nin_bench.reporting.build import compare_folders, report_folder
 
     names = [] if fail_on is None else [name.strip() for name in fail_on.split(",")]
     for name in names:
         if name not in ASKED:
             raise InputError(f"--fail-on: {unknown_name('comparison', name, ASKED)}")
-    page, found = compare_folders(before, after, out, [one for one in ASKED if one in names])
+    page, found = compare_folders(before, after, out or report_folder(after), [one for one in ASKED if one in names])
     tell(f"comparison: {page}")
     worse = [gate for gate in found.gates if gate.verdict == "worse"]
     for gate in worse:
@@ -91,23 +93,13 @@ def _compare(before: Path, after: Path, out: Path, fail_on: str | None) -> None:
         sys.exit(3)
 
 
-def _write_reports(folder: Path, out: Path) -> dict[str, Path]:
-    """The pages that a results folder has, by what they are."""
-    from nin_bench.reporting.build import build_report, build_search_report
-    from nin_bench.results import ResultsFolder
-
-    searched = (folder / "search.json").exists()
-    pages = {"search report": build_search_report(folder, out)} if searched else {}
-    if ResultsFolder(folder).grid_path.exists() or not searched:
-        pages["report"] = build_report(folder, out)
-    return pages
-
-
-def _check_report(folder: Path, kept: Path) -> None:
+def _check_report(folder: Path, out: Path | None) -> None:
+    from nin_bench.reporting.build import report_folder
     from nin_bench.reporting.check import compare_reports
 
+    kept = out or report_folder(folder)
     with TemporaryDirectory() as fresh:
-        _write_reports(folder, Path(fresh))
+        nin_bench.report(folder, Path(fresh))
         findings = compare_reports(Path(fresh), kept)
     for finding in findings:
         tell(finding)
@@ -307,17 +299,3 @@ def doctor(
         tell(", ".join(told) or "all is well")
     sys.exit(1 if states["open"] else 0)
 
-
-def write_search_report(folder: "ResultsFolder", out: Path | None) -> None:
-    """Write the report of a results folder's search, into `out` or where it goes by default."""
-    from nin_bench.reporting.build import build_search_report
-
-    page = build_search_report(folder.path, out or report_folder(folder.path))
-    tell(f"search report: {page}")
-
-
-def report_folder(results: Path) -> Path:
-    """Where a results folder's report goes: results/… beside it in reports/…, any other in its own report/."""
-    if not results.is_absolute() and results.parts[:1] == ("results",):
-        return Path("reports", *results.parts[1:])
-    return results / "report"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from nin_bench.cli.grids import load_grid, other_roots, setting
+from nin_bench.cli.grids import load_grid
 from nin_bench.cli.options import (
     AcceptCodeOption,
     DataDirOption,
@@ -27,22 +27,20 @@ from nin_bench.cli.options import (
     TimeoutOption,
     WorkersOption,
     YesOption,
-    counted,
     note,
     parse_batch_seeds,
     parse_duration,
     tell,
+    time_left,
 )
-from nin_bench.cli.plan import make_plan, print_plan
-from nin_bench.cli.results import report_folder
+from nin_bench.cli.plan import print_plan
 from nin_bench.cli.streams import let_output_go
 from nin_bench.cli.verdicts import print_verdicts
+from nin_bench.errors import counted
 from nin_bench.failures import MAX_FAILURES
 
 if TYPE_CHECKING:
-    from nin_bench.results import ResultsFolder
-    from nin_bench.runner.events import Event
-    from nin_bench.runner.run import RunSummary
+    from nin_bench.api import Run
 
 
 NOT_ENDED = ("missing", "interrupted")
@@ -121,29 +119,12 @@ def run(
     started = time.monotonic()
     seconds = None if budget is None else parse_duration(budget)
     num_batched = None if batch_seeds is None else parse_batch_seeds(batch_seeds)
-    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes)
-    roots = other_roots(results, reuse_from)
-    if dry_run:
-        found = make_plan(
-            loaded,
-            folder,
-            data_dir,
-            device,
-            workers,
-            () if no_reuse else roots,
-            fresh=fresh,
-            accept_code_changes=accept_code_changes,
-        )
-        print_plan(found, grid)
-        return
+    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
+    from nin_bench import api
     from nin_bench.listeners import listening
     from nin_bench.live.server import serving
-    from nin_bench.progress import progress_on
-    from nin_bench.runner.budget import work_ends_at
-    from nin_bench.runner.run import run_grid
-    from nin_bench.runner.session import RunOptions
 
-    options = RunOptions(
+    options = api.RunOptions(
         data_dir=data_dir,
         device=device,
         workers=workers,
@@ -155,56 +136,42 @@ def run(
         batch_seeds=num_batched,
         measure=measure,
         keep_weights=keep_weights,
-        other_roots=roots,
-        ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.cells)),
+        other_roots=reuse_from or (),
         reuse=not no_reuse,
     )
-    pages: list[Path] = []
+    if dry_run:
+        print_plan(api.plan(loaded, options, results=results), grid)
+        return
+    folder = api.results_folder(loaded, results).path
     with ExitStack() as stack:
-        heard_by = [stack.enter_context(listening(listeners or (), folder.path))]
+        heard_by = [stack.enter_context(listening(listeners or (), folder))]
         live = None
         if serve is not None:
-            live = stack.enter_context(serving(folder.path, setting(loaded), serve))
+            live = stack.enter_context(serving(folder, loaded.summary, serve))
             note(f"watch: {live.address}")
             heard_by.append(live.state)
-        heard_by.append(stack.enter_context(progress_on(sys.stderr, setting(loaded))))
-
-        def on_event(event: "Event") -> None:
-            for listener in heard_by:
-                listener(event)
-
-        summary = run_grid(loaded, folder, options, on_event, at_end=lambda: pages.append(_write_report(folder)))
+        left = time_left(seconds, started)
+        ended = api.run(loaded, options, results=results, seconds=left, listeners=heard_by)
         if live is not None:
-            live.end(pages[0].with_suffix(".html") if pages else None)
+            page = ended.report.page if ended.report else None
+            live.end(page.with_suffix(".html") if page else None)
     let_output_go()
-    for page in pages:  # told only here, since bars on a terminal take what is printed for theirs
-        from nin_bench.analysis.analysis import Analysis
-
-        print_verdicts(Analysis.read(page.with_suffix(".json")))
+    if ended.report is not None and (page := ended.report.page):
+        print_verdicts(ended.report.analysis)
         tell(f"report: {page}")
         tell(f"page for a browser: {page.with_suffix('.html')}")
-    _finish(summary, folder)
+    _finish(ended)
 
 
-def _write_report(folder: "ResultsFolder") -> Path:
-    """Write the report where it goes by default, and clear away what a killed run was writing there."""
-    from nin_bench.files import remove_temporary_files
-    from nin_bench.reporting.build import build_report
-
-    out = report_folder(folder.path)
-    for place in (out, out / "figures", out / "tables"):
-        remove_temporary_files(place)
-    return build_report(folder.path, out)
-
-
-def _finish(summary: "RunSummary", folder: "ResultsFolder") -> NoReturn:
+def _finish(ended: "Run") -> NoReturn:
+    summary, folder = ended.summary, ended.folder
     told = ", ".join(f"{count} {outcome}" for outcome, count in summary.outcomes.most_common())
     reused = f", {summary.num_reused} taken over" if summary.num_reused else ""
-    tell(f"results: {folder.path} ({told}; {summary.num_skipped} done before{reused})")
+    tell(f"results: {folder} ({told}; {summary.num_skipped} done before{reused})")
     if summary.signal_number is not None:
         note(
             "interrupted: run the same command again to go on, or see what there is with "
-            f"python -m nin_bench report {shlex.quote(str(folder.path))}"
+            f"python -m nin_bench report {shlex.quote(str(folder))}"
         )
         sys.exit(128 + summary.signal_number)
     if summary.out_of_time and (left := sum(summary.outcomes[outcome] for outcome in NOT_ENDED)):

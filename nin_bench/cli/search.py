@@ -21,15 +21,13 @@ from nin_bench.cli.options import (
     SetOption,
     WorkersOption,
     YesOption,
-    counted,
     named_path,
     note,
     parse_duration,
     tell,
 )
-from nin_bench.cli.results import write_search_report
 from nin_bench.cli.run import run
-from nin_bench.errors import InputError
+from nin_bench.errors import InputError, counted
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid, Variant
@@ -89,20 +87,22 @@ def search(
         raise InputError("--seeds: a search has its own (search.seeds); give it with --then-run, for the run")
     if only is not None and then_run:
         raise InputError("--only: narrows a search, and a tuned grid has other labels; leave out --then-run")
-    loaded, folder = load_grid(grid, profile, device, overrides, seeds, only, results, data_dir, yes, trials)
+    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes, trials)
     import optuna
 
     from nin_bench.analysis.search.studies import read_search
     from nin_bench.analysis.search.warnings import search_warnings
+    from nin_bench.api import results_folder
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.progress import progress_on
+    from nin_bench.reporting.build import build_search_report, report_folder
     from nin_bench.runner.budget import work_ends_at
     from nin_bench.search.config import load_search
     from nin_bench.search.folder import num_done
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
-    catalog = RegistryCatalog(data_dir)
+    folder, catalog = results_folder(loaded, results), RegistryCatalog(data_dir)
     if dry_run:
         load_search(loaded, folder, catalog, storage)
         _print_plan(loaded, folder)
@@ -127,7 +127,7 @@ def search(
     _print_table(loaded, folder)
     for warning in search_warnings(read_search(folder.path)):
         tell(f"warning: {warning}")
-    write_search_report(folder, None)
+    tell(f"search report: {build_search_report(folder.path, report_folder(folder.path))}")
     write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog, tuned))
     tell(f"tuned grid: {tuned}")
     assert loaded.search is not None

@@ -1,6 +1,7 @@
 """A worker's process: how it is started, and what it does from its start to its end."""
 
 import ctypes
+import multiprocessing.spawn
 import multiprocessing.util
 import os
 import pickle
@@ -8,8 +9,8 @@ import select
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -80,7 +81,7 @@ def start_process(
     # The worker unpickles its task itself, so that an import that fails there is reported like any other error.
     payload = pickle.dumps(task)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, str(log), payload, slots), daemon=True)
+    process = context.Process(target=_work, args=(theirs, str(log), payload, slots, _own_variables()), daemon=True)
     # Not in the thread below, where it would unblock signals again. It is deaf to SIGINT and SIGTERM by itself.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -93,7 +94,8 @@ def start_process(
     def start() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            process.start()
+            with _main_module_left_out():
+                process.start()
         except BaseException as error:
             failures.append(error)
         else:
@@ -115,6 +117,21 @@ def start_process(
     return process, ours
 
 
+@contextmanager
+def _main_module_left_out() -> Iterator[None]:
+    """Have no worker import its parent's main module: a script without a guard would run itself again in there."""
+    prepare = multiprocessing.spawn.get_preparation_data
+
+    def without_main(name: str) -> dict[str, Any]:
+        return {key: value for key, value in prepare(name).items() if not key.startswith("init_main")}
+
+    multiprocessing.spawn.get_preparation_data = without_main
+    try:
+        yield
+    finally:
+        multiprocessing.spawn.get_preparation_data = prepare
+
+
 def use_short_folder() -> None:
     """Have multiprocessing keep its sockets in a short folder, whatever TMPDIR says.
 
@@ -134,9 +151,16 @@ def use_short_folder() -> None:
         tempfile.tempdir = wanted
 
 
-def _work(connection: Connection, log: str, payload: bytes, slots: Sequence[Slot]) -> None:
+def _own_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("NIN_BENCH_")}
+
+
+def _work(
+    connection: Connection, log: str, payload: bytes, slots: Sequence[Slot], variables: Mapping[str, str]
+) -> None:
     """What a worker process does, from its start to its end."""
     _die_with_parent()
+    os.environ.update(variables)  # as they are now; the forkserver has those of when it was started
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nin_bench.cell import Cell, DataSpec, Recipe
-from nin_bench.errors import InputError, some_of
+from nin_bench.errors import InputError, counted, some_of
 from nin_bench.grid.ablation import model_entries
 from nin_bench.grid.claims import (
     check_probes,
@@ -100,6 +100,14 @@ class Grid:
     def __repr__(self) -> str:
         size = f"{len(self.variants)} variants, {len(self.cells)} cells"
         return f"Grid({self.name!r}, profile {self.profile!r}: {size})"
+
+    @property
+    def summary(self) -> str:
+        """What the grid holds, in a line."""
+        return (
+            f"{self.name}, profile {self.profile}: {counted(len(self.variants), 'variant')}, "
+            f"{counted(len(self.seeds), 'seed')}, {counted(len(self.selected), 'cell')} selected"
+        )
 
     @classmethod
     def load(

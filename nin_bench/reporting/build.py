@@ -1,6 +1,8 @@
 """Build reports: pure functions of an analysis, so that the same results give the same bytes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +20,68 @@ from nin_bench.reporting.markdown import render_markdown
 from nin_bench.reporting.sections import REPORT, SEARCH
 from nin_bench.reporting.sections.cells import cell_facts, cells
 from nin_bench.reporting.sections.compare import comparison, gates
-from nin_bench.results import load_results
+from nin_bench.results import ResultsFolder, load_results
 
 Found = TypeVar("Found")
+
+@dataclass(frozen=True)
+class Report:
+    """The pages of a results folder's report; beside each lie the same page as HTML, and its data as JSON."""
+
+    page: Path | None
+    """report.md; None if the folder holds a search alone."""
+    search_page: Path | None
+    """search.md; None if the folder holds no search."""
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """What report.md shows.
+
+        Raises:
+            ResultsError: there is no such page.
+        """
+        return Analysis.read(_data_of(self.page))
+
+    @cached_property
+    def search(self) -> SearchAnalysis:
+        """What search.md shows.
+
+        Raises:
+            ResultsError: there is no such page.
+        """
+        return SearchAnalysis.read(_data_of(self.search_page))
+
+
+def _data_of(page: Path | None) -> Path:
+    if page is None:
+        raise ResultsError("the folder has no such page")
+    return page.with_suffix(".json")
+
+
+def report(folder: Path | str, out: Path | str | None = None) -> Report:
+    """Write the report of a results folder, of its run and of its search, from its records alone.
+
+    Args:
+        folder: a results folder, `<root>/<grid>/<profile>`.
+        out: where the report goes; None is where a run writes it.
+
+    Raises:
+        ResultsError: there is nothing to report of, or `out` cannot be written.
+    """
+    folder = Path(folder)
+    out = report_folder(folder) if out is None else Path(out)
+    searched = (folder / "search.json").exists()
+    search_page = build_search_report(folder, out) if searched else None
+    has_run = ResultsFolder(folder).grid_path.exists() or not searched
+    return Report(build_report(folder, out) if has_run else None, search_page)
+
+
+def report_folder(results: Path) -> Path:
+    """Where a results folder's report goes: results/… beside it in reports/…, any other in its own report/."""
+    if not results.is_absolute() and results.parts[:1] == ("results",):
+        return Path("reports", *results.parts[1:])
+    return results / "report"
+
 
 
 def build_report(folder: Path, out: Path) -> Path:

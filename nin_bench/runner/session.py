@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,11 +35,10 @@ logger = logging.getLogger(__name__)
 PRELOAD = (
     "nin_bench.runner.cost_benchmark",
     "nin_bench.runner.batch_worker",
-    "nin_bench.cli",
     "torch._dynamo",
     "sklearn.datasets",
 )
-"""What every worker has imported: what it does; the command line, which it finds as its main module; and what it
+"""What every worker has imported: what it does, and what it
 would take a second each to import when it first counts shapes on the meta device and reads the digits."""
 
 
@@ -214,7 +214,9 @@ def stop_on_signals(executor: Executor, summary: Interruptible) -> Iterator[None
         executor.stop()
         logger.warning("stopping: every worker ends its step first; once more stops at once")
 
-    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    # Only the main thread can have handlers, and is where they are called.
+    is_main = threading.current_thread() is threading.main_thread()
+    heeded = [number for number in STOP_SIGNALS if is_main and signal.getsignal(number) != signal.SIG_IGN]
     previous = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nin_bench import cli
+from nin_bench import api, cli
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import NinBenchError
@@ -121,10 +121,10 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
     elif phase == "training":
         _before(active_cell.ActiveCell, "on_message", send)
     elif phase == "writing the report":
-        _before(sys.modules["nin_bench.cli.run"], "_write_report", send)
+        _before(api, "report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
     task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
-    run.run_grid = partial(run.run_grid, task=task)
+    api.run_grid = partial(api.run_grid, task=task)  # type: ignore[attr-defined]
     cli.main([*RUN, "--workers", "2"])
 
 
@@ -181,7 +181,7 @@ def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
     """The command line's `run`, with the disk of the workers broken."""
     os.chdir(place)
     os.environ["BROKEN_DISK"] = json.dumps([place, at, how])
-    run.run_grid = partial(run.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))
+    api.run_grid = partial(api.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))  # type: ignore[attr-defined]
     cli.main([*RUN, "--workers", "1"])
 
 
@@ -249,12 +249,12 @@ def _failing(place: str, family: str, at: int, code: int) -> Iterator[None]:
 
 def _run_stubs_without_report() -> None:
     """Have the command line train stub cells, and write no report, which takes longer than all the rest."""
-    run_grid_itself = run.run_grid
+    run_grid_itself = api.run_grid
 
     def run_stub_grid(*arguments: Any, at_end: Any) -> Any:
         return run_grid_itself(*arguments, task=STUB)
 
-    run.run_grid = run_stub_grid
+    api.run_grid = run_stub_grid  # type: ignore[attr-defined]
 
 
 def run_command_inline(place: str, family: str, at: int, code: int) -> None:

@@ -1,0 +1,83 @@
+"""The package's functions: the same as the command line, from a thread too, and with models of one's own."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import nin_bench as nb
+from nin_bench import cli
+from nin_bench.errors import InputError, ResultsError
+from nin_bench.models import registry
+
+GRID = """\
+schema: 1
+name: tiny
+data: {name: digits}
+recipe: {epochs: 1, batch_size: 64, lr: 0.1}
+seeds: 2
+models: [{name: mlp, hidden: 16}]
+"""
+OWN = """\
+from torch import nn
+from nin_bench import register_model
+
+@register_model
+def own(image):
+    return nn.Sequential(nn.Flatten(), nn.Linear(image.channels * image.resolution**2, image.num_classes))
+"""
+OPTIONS = nb.RunOptions(device="cpu", workers=1, measure=False)
+
+
+@pytest.fixture
+def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("grid.yaml").write_text(GRID)
+    return Path("grid.yaml")
+
+
+def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["plan", "grid.yaml", "--json", "--device", "cpu"])
+    assert nb.plan(grid, OPTIONS).as_dict() == json.loads(capsys.readouterr().out)
+    assert not Path("results").exists()
+    with ThreadPoolExecutor() as threads:  # no signal can be handled there
+        first = threads.submit(nb.run, nb.load_grid(grid, seeds=[1]), OPTIONS).result()
+    assert repr(first) == "Run('results/tiny/full': 1 trained)"
+    assert "seed 1: epoch 1/1, loss" in capsys.readouterr().err
+    assert [cell.state for cell in nb.plan(grid, OPTIONS).cells] == ["missing", "done"]
+    second = nb.run(str(grid), OPTIONS, progress=False)
+    assert (second.summary.outcomes, second.summary.num_skipped) == ({"trained": 2}, 1)
+    assert capsys.readouterr() == ("", "")
+    assert second.report.page == Path("reports/tiny/full/report.md")
+    assert second.report.analysis == nb.analyse(second.results) == nb.report("results/tiny/full", "again").analysis
+    assert Path("again/report.html").read_bytes() == second.report.page.with_suffix(".html").read_bytes()
+    assert second.report.search_page is None
+    with pytest.raises(ResultsError, match="no such page"):
+        _ = second.report.search
+
+
+def test_workers_know_models_of_one_s_own_file_and_none_of_the_main_module(grid, tmp_path, monkeypatch):
+    nb.list_models()
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setenv("NIN_BENCH_MODELS", "")
+    Path("own_file.py").write_text(OWN)
+    nb.use_own_file("own_file.py")  # after the process that starts workers was started, by the test above
+    own = nb.load_grid(grid, overrides=["models=[{name: own}]", "seeds=1"])
+    try:
+        assert nb.run(own, OPTIONS, progress=False).summary.outcomes == {"trained": 1}
+        monkeypatch.setattr(registry._registered["own"].build, "__module__", "__main__")
+        with pytest.raises(InputError, match="^model 'own' is defined in the main module, which workers do not"):
+            nb.run(own, OPTIONS)
+    finally:
+        sys.modules.pop("own_models.own_file", None)
+
+
+def test_what_is_public_is_listed_and_found():
+    assert set(nb.__all__) == {"__version__", *(name for names in nb._HOMES.values() for name in names)}
+    assert dir(nb) == sorted(nb.__all__)
+    assert all(getattr(nb, name) is not None for name in nb.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'reports'"):
+        _ = nb.reports
