@@ -5,61 +5,26 @@ function or recipe was changed keeps its name.
 """
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 from scipy import stats
 
 from nin_bench.analysis.artefact import AnalysisArtefact
-from nin_bench.analysis.cells import is_trained, numbers
+from nin_bench.analysis.cells import is_trained
 from nin_bench.analysis.costs import RELATIVE
+from nin_bench.analysis.gates import Asked, Gate, find_gates
 from nin_bench.analysis.hypothesis_tests import Evidence
-from nin_bench.analysis.pairs import Network
+from nin_bench.analysis.matched import COUNTS, CostRatio, Pair, Side, cost_ratio
 from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
-from nin_bench.metrics import METRICS
-from nin_bench.results import Record, Results
+from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedVariant
-from nin_bench.stats import (
-    ALPHA,
-    Interval,
-    PairedTest,
-    UnpairedDifference,
-    is_heavy_tailed,
-    paired_test,
-    unpaired_difference,
-)
-
-Asked = Literal["accuracy", "speed", "memory"]
-"""What a gate can be about."""
-ASKED: tuple[Asked, ...] = get_args(Asked)
-_GATED: Mapping[Asked, tuple[str, ...]] = {
-    "accuracy": ("test_accuracy",),
-    "speed": ("train_images_per_second", "predict_images_per_second"),
-    "memory": ("train_tensor_bytes",),
-}
-"""The metrics that decide each: measured speeds, and memory as it is counted, which has no noise."""
-
-_COUNTS = ("num_params", "num_macs")
-_ACCURACY = METRICS["test_accuracy"]
-
-
-@dataclass(frozen=True)
-class CostRatio:
-    """A measured cost in B over that in A."""
-
-    estimate: float
-    interval: Interval | None
-    """95 %, Welch's, of logarithms."""
-    num_rounds: tuple[int, int]
-    """In A and B."""
+from nin_bench.stats import ALPHA, Interval, PairedTest
 
 
 @dataclass(frozen=True)
@@ -95,25 +60,6 @@ class Move:
     """Parameters and MACs, in A and B."""
     costs: dict[str, CostRatio]
     """Ratios of the costs that both folders measured, by metric."""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Whether a variant got worse in one metric, of those that were asked for."""
-
-    label: str
-    """In B."""
-    asked: Asked
-    metric: str
-    verdict: Literal["worse", "not worse", "the same", "not known"]
-    """`worse`: beyond noise. `the same`: every network, bit for bit. `not known`: one of the folders has no value,
-    or too few."""
-    change: float | None
-    """B less A of test accuracy; of costs the ratio B over A."""
-    interval: Interval | None
-    """At `level`; None where nothing bounds it, and of counts."""
-    level: float | None
-    """5 % divided by the number of tests that were asked for (Bonferroni); None of counts, which need no test."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +122,7 @@ def compare_results(a: Results, b: Results, fail_on: Sequence[Asked] = ()) -> Fo
     """
     pairs = _matched(a, b)
     known_a, known_b = Evidence.of(a), Evidence.of(b)
-    sides = [_Pair(_Side.of(a, known_a, before), _Side.of(b, known_b, after)) for before, after in pairs]
+    sides = [Pair(Side.of(a, known_a, before), Side.of(b, known_b, after)) for before, after in pairs]
     matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
     return FolderComparison(
         a=_about(a),
@@ -186,7 +132,7 @@ def compare_results(a: Results, b: Results, fail_on: Sequence[Asked] = ()) -> Fo
         only_in_b=[one.label for one in b.grid.variants if one.variant_id not in matched_b],
         settings=_settings(pairs),
         environment=_environments(a, b),
-        gates=_gates(sides, fail_on),
+        gates=find_gates(sides, fail_on),
     )
 
 
@@ -209,100 +155,7 @@ def _matched(a: Results, b: Results) -> list[tuple[ResolvedVariant, ResolvedVari
     return [(before, after) for before, after in found if before is not None]
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A variant as one folder has it."""
-
-    label: str
-    networks: dict[int, Network]
-    """By seed: those that were trained to their end or diverged, and whose accuracy is known."""
-    records: dict[str, Record]
-    """By cell id, of cells that ran to their end."""
-    counts: dict[str, int | None]
-    cost: CostEntry | None
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Test accuracies, of failed networks too."""
-        return [network.accuracy for network in self.networks.values()]
-
-    @property
-    def failed(self) -> Tally:
-        """Networks that failed."""
-        return Tally(sum(network.failed for network in self.networks.values()), len(self.networks))
-
-    @classmethod
-    def of(cls, results: Results, evidence: Evidence, variant: ResolvedVariant) -> "_Side":
-        cells = results.cells[results.cells["variant_id"] == variant.variant_id]
-        trained = cells[is_trained(cells)]
-        ids = set(trained["cell_id"])
-        networks = {seed: network for (label, seed), network in evidence.cells.items() if label == variant.label}
-        return cls(
-            label=variant.label,
-            networks={seed: one for seed, one in networks.items() if one.why_missing(_ACCURACY) is None},
-            records={record.cell_id: record for record in results.records if record.cell_id in ids},
-            counts={name: _first(trained, name) for name in _COUNTS},
-            cost=results.cost_entries.get(variant.variant_id),
-        )
-
-
-def _first(cells: pd.DataFrame, name: str) -> int | None:
-    known = numbers(cells, name).dropna()
-    return int(known.iloc[0]) if len(known) else None
-
-
-_Test = PairedTest | UnpairedDifference | None
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A variant in A and in B; what is asked of both is computed once."""
-
-    a: _Side
-    b: _Side
-
-    @cached_property
-    def test(self) -> _Test:
-        """B less A, over shared seeds where there are any; None where no test holds."""
-        a, b = self.a, self.b
-        if shared := sorted(set(a.networks) & set(b.networks)):
-            before, after = ([side.networks[seed] for seed in shared] for side in (a, b))
-            accuracies = [[network.accuracy for network in side] for side in (before, after)]
-            bad = [network.failed or network.lost_classes for network in (*before, *after)]
-            differences = np.subtract(accuracies[1], accuracies[0])
-            return paired_test(differences, heavy_tailed=is_heavy_tailed(accuracies, bad))
-        if not (a.networks and b.networks) or a.failed.count or b.failed.count:
-            return None  # Welch's test supposes that all networks learned
-        return unpaired_difference(b.accuracies, a.accuracies)
-
-    def interval(self, level: float) -> Interval | None:
-        """Of the difference; None where nothing bounds it."""
-        found = None if self.test is None else self.test.interval(level)
-        return None if found == (-math.inf, math.inf) else found
-
-    @property
-    def estimate(self) -> float | None:
-        """Of the difference."""
-        return None if self.test is None else self.test.estimate
-
-    @cached_property
-    def shared(self) -> list[str]:
-        """Ids of the cells that ran to their end in both."""
-        return sorted(set(self.a.records) & set(self.b.records))
-
-    @cached_property
-    def num_equal(self) -> int:
-        """Those of them whose networks are the same, bit for bit."""
-        a, b = self.a.records, self.b.records
-        return sum(a[cell_id].lasting() == b[cell_id].lasting() for cell_id in self.shared)
-
-    @property
-    def is_same(self) -> bool:
-        """Whether all networks are in both, bit for bit."""
-        return self.num_equal == len(self.a.records) == len(self.b.records) > 0
-
-
-def _move(pair: _Pair, level: float) -> Move:
+def _move(pair: Pair, level: float) -> Move:
     a, b, interval = pair.a, pair.b, pair.interval(level)
     return Move(
         label=b.label,
@@ -318,40 +171,9 @@ def _move(pair: _Pair, level: float) -> Move:
         failed_p=_fisher(a.failed, b.failed),
         num_equal=pair.num_equal,
         num_shared=len(pair.shared),
-        counts={name: (a.counts[name], b.counts[name]) for name in _COUNTS},
+        counts={name: (a.counts[name], b.counts[name]) for name in COUNTS},
         costs=_ratios(a.cost, b.cost),
     )
-
-
-def _gates(pairs: Sequence[_Pair], fail_on: Sequence[Asked]) -> list[Gate]:
-    asked = [(one, metric) for one in ASKED if one in fail_on for metric in _GATED[one]]
-    num_tests = len(pairs) * sum(not METRICS[metric].deterministic for _, metric in asked)
-    level = ALPHA / num_tests if num_tests else ALPHA
-    return [_gate(pair, one, metric, level) for pair in pairs for one, metric in asked]
-
-
-def _gate(pair: _Pair, asked: Asked, metric: str, level: float) -> Gate:
-    a, b = pair.a, pair.b
-    if metric == _ACCURACY.name and pair.is_same:
-        return Gate(b.label, asked, metric, "the same", 0.0, None, None)
-    at: float | None = level
-    neutral = 1.0
-    if METRICS[metric].deterministic:
-        counts = [side.cost.samples(metric) if side.cost else None for side in (a, b)]
-        change = counts[1][0] / counts[0][0] if all(counts) else None  # type: ignore[index]
-        bounds = None if change is None else (change, change)
-        shown, at = None, None
-    elif metric == _ACCURACY.name:
-        change, bounds, neutral = pair.estimate, pair.interval(level), 0.0
-        shown = bounds
-    else:
-        ratio = _ratio(a.cost, b.cost, metric, level)
-        change, bounds = (None, None) if ratio is None else (ratio.estimate, ratio.interval)
-        shown = bounds
-    if bounds is None:
-        return Gate(b.label, asked, metric, "not known", change, None, at)
-    is_worse = bounds[1] < neutral if METRICS[metric].higher_is_better else bounds[0] > neutral
-    return Gate(b.label, asked, metric, "worse" if is_worse else "not worse", change, shown, at)
 
 
 def _verdict(interval: Interval | None) -> str:
@@ -366,21 +188,8 @@ def _fisher(a: Tally, b: Tally) -> float:
 
 
 def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:
-    found = {metric: _ratio(a, b, metric, ALPHA) for metric in RELATIVE}
+    found = {metric: cost_ratio(a, b, metric, ALPHA) for metric in RELATIVE}
     return {metric: ratio for metric, ratio in found.items() if ratio is not None}
-
-
-def _ratio(a: CostEntry | None, b: CostEntry | None, metric: str, level: float) -> CostRatio | None:
-    samples = [(entry.samples(metric) if entry else None) or [] for entry in (a, b)]
-    if not all(samples) or min(map(min, samples)) <= 0:
-        return None
-    test = unpaired_difference(np.log(samples[1]).tolist(), np.log(samples[0]).tolist())
-    interval = test.interval(level)
-    return CostRatio(
-        estimate=math.exp(test.estimate),
-        interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
-        num_rounds=(len(samples[0]), len(samples[1])),
-    )
 
 
 def _settings(pairs: Sequence[tuple[ResolvedVariant, ResolvedVariant]]) -> list[ChangedField]:

@@ -75,14 +75,16 @@ def report(
 
 
 def _compare(before: Path, after: Path, out: Path | None, fail_on: str | None) -> None:
-    from nin_bench.analysis.compare import ASKED
+    from nin_bench.analysis.gates import ASKED
     from nin_bench.reporting.build import compare_folders, report_folder
 
     names = [] if fail_on is None else [name.strip() for name in fail_on.split(",")]
     for name in names:
         if name not in ASKED:
             raise InputError(f"--fail-on: {unknown_name('comparison', name, ASKED)}")
-    page, found = compare_folders(before, after, out or report_folder(after), [one for one in ASKED if one in names])
+    page, found = compare_folders(
+        before, after, out or report_folder(after), [one for one in ASKED if one in names]
+    )
     tell(f"comparison: {page}")
     worse = [gate for gate in found.gates if gate.verdict == "worse"]
     for gate in worse:
@@ -298,4 +300,3 @@ def doctor(
         told = [f"{states[state]} {words}" for state, words in said.items() if states[state]]
         tell(", ".join(told) or "all is well")
     sys.exit(1 if states["open"] else 0)
-

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nin_bench.analysis.analysis import Analysis, analyse
-from nin_bench.analysis.compare import Asked, FolderComparison, compare_results
+from nin_bench.analysis.compare import FolderComparison, compare_results
+from nin_bench.analysis.gates import Asked
 from nin_bench.analysis.search.analysis import SearchAnalysis, analyse_search
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.errors import ResultsError
@@ -23,6 +24,7 @@ from nin_bench.reporting.sections.compare import comparison, gates
 from nin_bench.results import ResultsFolder, load_results
 
 Found = TypeVar("Found")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -81,7 +83,6 @@ def report_folder(results: Path) -> Path:
     if not results.is_absolute() and results.parts[:1] == ("results",):
         return Path("reports", *results.parts[1:])
     return results / "report"
-
 
 
 def build_report(folder: Path, out: Path) -> Path:

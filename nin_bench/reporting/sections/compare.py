@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from nin_bench.analysis.compare import CostRatio, FolderComparison, Gate, Move
+from nin_bench.analysis.compare import FolderComparison, Move
+from nin_bench.analysis.gates import Gate
+from nin_bench.analysis.matched import CostRatio
 from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS
 from nin_bench.reporting import text
