@@ -16,12 +16,10 @@ from nin_bench.checkpoint import read_header
 from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results import Record, ResultsFolder
-from nin_bench.results.sharing import differing_versions
+from nin_bench.results.replays import what_changes_bits
 
 OPEN_ENDED = frozenset({"constant", "step"})
 """The schedules whose rates do not depend on the number of epochs."""
-
-_CHANGES_BITS = ("device", "processor", "torch")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class ShorterCells:
     Args:
         folder: whose records and kept states are looked at.
         planned: ids of the cells that are in the grid.
-        here: this machine's environment, as `differing_versions` takes it.
+        here: this machine's environment, as `environment_of` tells it.
     """
 
     def __init__(self, folder: ResultsFolder, planned: Container[str], here: Mapping[str, Any]) -> None:
@@ -73,8 +71,8 @@ class ShorterCells:
             return None, _depends_on_epochs(cell)
         if not is_todays_code(record):
             return None, f"the code of {cell.model.name} has changed since"
-        if differing := differing_versions(record, self._here, _CHANGES_BITS):
-            return None, f"the kept state is of other bits ({', '.join(differing)})"
+        if changed := what_changes_bits(record.environment, self._here):
+            return None, f"what decides its bits has changed since: {', '.join(changed)}"
         return KeptState(
             with_epochs(cell, record.cell.recipe.epochs), self._folder.state_path(record.cell_id)
         ), None

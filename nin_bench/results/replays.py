@@ -15,8 +15,8 @@ On another kind of processor or with other versions roundings differ, and a trai
 another path. It is wider than the spread over seeds of a network that trains well, and narrower than a failure.
 """
 
-_DECIDES_BITS = ("processor", "software", "variables", "device", "torch")
-"""What of an environment has to be equal for two trainings to come to the same bits."""
+_COMPUTES = ("torch", "torchvision", "numpy", "timm")
+"""The packages in which networks, first weights, draws and sums are computed."""
 
 
 class Difference(Part):
@@ -68,9 +68,19 @@ class Replays(Artefact):
         return self.model_copy(update={"cells": tuple(newest.values())})
 
 
-def differences_of(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str, ...]:
-    """What of two environments has to be equal for the same bits, and is not."""
-    return tuple(key for key in _DECIDES_BITS if recorded.get(key) != here.get(key))
+def what_changes_bits(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names of what can change the bits of a result and differs in two environments, as records keep them.
+
+    Args:
+        then: of a result that is known.
+        now: what it does not tell is passed over, as PyTorch's settings before a worker has them.
+    """
+    computing = [{name: dict(one.get("software") or {}).get(name) for name in _COMPUTES} for one in (then, now)]
+    parts = {"processor": "processor", "device": "device", "variables": "variables", "torch": "settings of torch"}
+    return [
+        *(name for name in _COMPUTES if computing[0][name] != computing[1][name]),
+        *(name for key, name in parts.items() if key in now and then.get(key) != now[key]),
+    ]
 
 
 def compare_replay(
@@ -89,7 +99,7 @@ def compare_replay(
         predictions_again: the later one's; None if it did not end trained.
         replayed_at: when the later one ended.
     """
-    differs_in = differences_of(recorded.environment, again.environment)
+    differs_in = tuple(what_changes_bits(recorded.environment, again.environment))
     if recorded.batched_seeds != again.batched_seeds:
         differs_in += ("batched_seeds",)
     differences = list(_differences(recorded, again))

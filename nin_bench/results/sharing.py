@@ -5,7 +5,7 @@ Imports no torch.
 """
 
 import os
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,22 +148,15 @@ def device_kind(record: Record) -> str | None:
     return device if device == device.lower() else "cuda"
 
 
-def differing_versions(
-    record: Record, environment: Mapping[str, Any], names: Container[str] | None = None
-) -> list[str]:
+def differing_versions(record: Record, environment: Mapping[str, Any]) -> list[str]:
     """What a record was trained with and this machine has otherwise, as `torch 2.5.1, here 2.6.0`.
 
     Args:
         record: of a cell that was trained before.
         environment: this machine's, as `describe_environment` and `device_name` tell.
-        names: what counts; None is all that is known.
     """
     then, now = _versions(record.environment), _versions(environment)
-    return [
-        f"{name} {value}, here {now[name]}"
-        for name, value in then.items()
-        if now.get(name, value) != value and (names is None or name in names)
-    ]
+    return [f"{name} {value}, here {now[name]}" for name, value in then.items() if now.get(name, value) != value]
 
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, Any]:
