@@ -154,7 +154,7 @@ class VariantStudy:
                     self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         for draw, last in enumerate(self.standing):
             if last is not None and last.state is TrialState.FAIL and draw not in self.given_up:
-                self._replace(last)
+                self.replace(last)
 
     def ask(self) -> Trial | None:
         """The next trial to train; None while there is none."""
@@ -198,9 +198,9 @@ class VariantStudy:
             trial.set_user_attr("result", {**_kept(result), **told})
             self.study.tell(trial, result.value, TrialState.FAIL if result.error else done)
 
-    def replace(self, trial: Trial) -> None:
+    def replace(self, trial: Trial | FrozenTrial) -> None:
         """Queue another trial in the place of one that failed."""
-        self._replace(self.trials[trial.number])
+        self.study.enqueue_trial(trial.params, user_attrs={"replaces": trial.number})
 
     def beat(self) -> None:
         """Let other searches know that this one is alive."""
@@ -230,21 +230,15 @@ class VariantStudy:
             chosen=self._chosen(standing),
         )
 
-    def best(self) -> BestTrial | None:
-        """The best of the trials that were asked for and trained to their end; None where there is none."""
-        return self._best(self.standing)
-
-    def chosen(self) -> dict[str, Scalar] | None:
-        """The values to train with: of a grid of rates the top of their curve, else those of the best trial."""
-        return self._chosen(self.standing)
-
     def _best(self, standing: Sequence[FrozenTrial | None]) -> BestTrial | None:
+        """The best of the trials that were asked for and trained to their end; None if there is none."""
         if not (complete := _in_state(standing, TrialState.COMPLETE)):
             return None
         best = max(complete, key=lambda trial: (self._goodness(trial), -trial.number))
         return BestTrial(number=best.number, params=best.params, value=best.value)
 
     def _chosen(self, standing: Sequence[FrozenTrial | None]) -> dict[str, Scalar] | None:
+        """The values to train with: of a grid of rates the top of their curve, else those of the best trial."""
         best, complete = self._best(standing), _in_state(standing, TrialState.COMPLETE)
         if best is None:
             return None
@@ -294,9 +288,6 @@ class VariantStudy:
             if self.trials[trial.number].state is not TrialState.FAIL:
                 raise
             logger.warning("%s trial %d: another search took it for dead and replaced it", self.name, trial.number)
-
-    def _replace(self, lost: FrozenTrial) -> None:
-        self.study.enqueue_trial(lost.params, user_attrs={"replaces": lost.number})
 
     def _check_identity(self) -> None:
         known = self.study.user_attrs.get("search")

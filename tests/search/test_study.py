@@ -127,7 +127,7 @@ def test_fewer_trials_leave_the_rest_out_of_the_choice(open_study):
         complete(study, value=value)
     fewer = open_study(QMC, trials=3)
     assert fewer.ask() is None
-    assert fewer.best().number == 1
+    assert fewer.summary().best.number == 1
     assert [trial.number for trial in fewer.summary().trials] == [0, 1, 2]
     assert [trial.number for trial in fewer.ended] == [0, 1, 2, 3, 4]
 
@@ -259,8 +259,8 @@ def test_a_rate_at_which_a_network_failed_keeps_the_choice_away(open_study):
             for seed, one in enumerate(failed)
         ]
         study.finish(study.ask(), TrialResult(value=value, runs=runs), {})
-    assert study.best().params == {"lr": 0.1}
-    assert study.chosen() == {"lr": 0.0316}  # half a step below the best, which lies beside the cliff
+    assert study.summary().best.params == {"lr": 0.1}
+    assert study.summary().chosen == {"lr": 0.0316}  # half a step below the best, which lies beside the cliff
 
 
 @pytest.mark.parametrize(("escaped", "rate"), [(False, 0.0316), (True, 0.1)])
@@ -273,26 +273,26 @@ def test_a_trial_that_was_pruned_at_chance_level_marks_the_cliff(open_study, esc
     study.report(trial, TrialEpoch(1, 0.1, []))
     runs = [{"seed": 0, "outcome": "trained", "failed": None, "escaped": escaped}]
     study.finish(trial, TrialResult(pruned=True, epochs=1, runs=runs), {})
-    assert study.chosen() == {"lr": rate}
+    assert study.summary().chosen == {"lr": rate}
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
 def test_of_drawn_values_the_best_trial_is_chosen(open_study, sampler):
     study = open_study(ONE.replace("trials: 3", f"trials: 3\n  sampler: {sampler}"))
-    assert study.chosen() is None
+    assert study.summary().chosen is None
     values = [complete(study, value=value) for value in (0.5, 0.9, 0.7)]
-    assert study.chosen() == values[1]
+    assert study.summary().chosen == values[1]
 
 
 def test_the_best_loss_is_the_smallest_and_a_pruned_trial_is_never_best(open_study):
     study = open_study(f"{ONE}  objective: validation_loss\n  pruner: median\n")
-    assert study.best() is None
+    assert study.summary().best is None
     for value in (0.5, 0.3):
         complete(study, value=value)
     trial = study.ask()
     study.report(trial, TrialEpoch(1, 0.1, []))
     study.finish(trial, TrialResult(pruned=True, epochs=1), {})
-    assert study.best() == BestTrial(number=1, params={"lr": 0.1}, value=0.3)
+    assert study.summary().best == BestTrial(number=1, params={"lr": 0.1}, value=0.3)
     assert study.summary().trials[2].state == "pruned"
     assert study.summary().trials[2].value == 0.1
     assert study.num_done == 3
