@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nin_bench.analysis.analysis import Analysis, analyse
-    from nin_bench.api import Plan, Run, RunOptions, load_grid, measure, plan, run
+    from nin_bench.api import Plan, Run, load_grid, measure, plan, run
     from nin_bench.grid import Grid
     from nin_bench.data import register_dataset
     from nin_bench.models import ImageSpec, build_model, list_models, register_model, use_own_file
     from nin_bench.reporting.build import Report, report
     from nin_bench.results import Results, load_results
+    from nin_bench.runner.session import RunOptions
     from nin_bench.trained import load_images, load_network
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "nin_bench.analysis.analysis": ("Analysis", "analyse"),
-    "nin_bench.api": ("Plan", "Run", "RunOptions", "load_grid", "measure", "plan", "run"),
+    "nin_bench.api": ("Plan", "Run", "load_grid", "measure", "plan", "run"),
     "nin_bench.grid": ("Grid",),
     "nin_bench.data": ("register_dataset",),
     "nin_bench.models": ("ImageSpec", "build_model", "list_models", "register_model", "use_own_file"),
     "nin_bench.reporting.build": ("Report", "report"),
     "nin_bench.results": ("Results", "load_results"),
+    "nin_bench.runner.session": ("RunOptions",),
     "nin_bench.trained": ("load_images", "load_network"),
 }
 

@@ -16,6 +16,7 @@ from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.checks import failing_networks, largest_memory, untestable_claims
 from nin_bench.environment import describe_machine, environment_of, has_accelerator
 from nin_bench.errors import InputError
+from nin_bench.estimates import human_memory
 from nin_bench.failures import MAX_FAILURES, failures_alike
 from nin_bench.files import remove_temporary_files
 from nin_bench.grid import Grid
@@ -24,7 +25,7 @@ from nin_bench.models.registry import model_function
 from nin_bench.more_epochs import ShorterCells
 from nin_bench.plan_notes import plan_notes
 from nin_bench.planning import PlannedCell, Shared, estimate_cells
-from nin_bench.progress import counting_on, human_memory, progress_on
+from nin_bench.progress import counting_on, progress_on
 from nin_bench.reporting.build import Report, report, report_folder
 from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.former import FormerCell, former_cells
@@ -57,8 +58,8 @@ class Plan:
     warnings: Sequence[str]
 
     def __repr__(self) -> str:
-        num_left = sum(cell.may_run for cell in self.cells)
-        return f"Plan({self.grid.name!r}, profile {self.grid.profile!r}: {num_left} of {len(self.cells)} cells to run)"
+        counts = f"{sum(cell.may_run for cell in self.cells)} of {len(self.cells)} cells to run"
+        return f"Plan({self.grid.name!r}, profile {self.grid.profile!r}: {counts})"
 
     def as_dict(self) -> dict[str, Any]:
         """As `plan --json` prints it."""

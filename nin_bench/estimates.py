@@ -4,10 +4,12 @@ Arithmetic over cost entries of this machine; imports no torch. What was not mea
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nin_bench.cell import Recipe
+from nin_bench.errors import counted
 from nin_bench.results.cost_entry import BatchPeak, CostEntry, Predict, Train
 
 
@@ -166,3 +168,48 @@ def _largest(batches: Sequence[BatchPeak], held_before: int, budget_bytes: int) 
         return None
     fixed = held_before + large_peak - per_image * large
     return LargestBatch(None, max(0, int((budget_bytes - fixed) / per_image)), per_image)
+
+
+def estimate_line(estimate: RunEstimate) -> str | None:
+    """What a run will take; None if nothing is known of it."""
+    if not estimate.num_known:
+        return None
+    of = f" for {estimate.num_known} of {estimate.num_cells} cells" if estimate.num_unknown else ""
+    memory = (
+        "" if estimate.memory_bytes is None else f", together holding up to {human_memory(estimate.memory_bytes)}"
+    )
+    return (
+        f"estimate: {human_duration(estimate.seconds)}{of} with {counted(estimate.num_workers, 'worker')}{memory}"
+    )
+
+
+def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
+    """A warning that a run may need more memory than there is; on accelerators, each worker has its own.
+
+    Args:
+        estimate: of the cells to run.
+        machine: as `describe_machine` tells.
+    """
+    total, wanted = machine["memory_bytes"], estimate.memory_bytes
+    if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
+        return None
+    return (
+        f"warning: {estimate.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
+        f"{human_memory(total)}; give fewer --workers"
+    )
+
+
+def human_duration(seconds: float) -> str:
+    """As people say it.
+
+    >>> human_duration(42.4), human_duration(150.0), human_duration(9000.0)
+    ('42 s', '2.5 min', '2.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def human_memory(num_bytes: int) -> str:
+    """As people say it: `1.5 GiB`."""
+    return f"{num_bytes / 2**30:.1f} GiB"

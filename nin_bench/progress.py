@@ -21,8 +21,8 @@ from rich.table import Column
 
 from nin_bench.cell import Cell
 from nin_bench.data import Watch
-from nin_bench.errors import printable
-from nin_bench.estimates import RunEstimate
+from nin_bench.errors import counted, printable
+from nin_bench.estimates import estimate_line, memory_warning
 from nin_bench.grid import SearchSpec
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
@@ -362,8 +362,9 @@ def _search_line(event: SearchPlanned) -> str:
 
 
 def _measuring_line(event: BenchmarkStarted) -> str:
-    variants = "variant" if event.num_variants == 1 else "variants"
-    return f"measuring {event.num_variants} {variants}, one process at a time: {event.num_samples} samples"
+    return (
+        f"measuring {counted(event.num_variants, 'variant')}, one process at a time: {event.num_samples} samples"
+    )
 
 
 def _outcome(event: CellEnded) -> str:
@@ -405,47 +406,3 @@ def _short_value(spec: SearchSpec, value: float) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def estimate_line(estimate: RunEstimate) -> str | None:
-    """What a run will take; None if nothing is known of it."""
-    if not estimate.num_known:
-        return None
-    workers = "1 worker" if estimate.num_workers == 1 else f"{estimate.num_workers} workers"
-    of = f" for {estimate.num_known} of {estimate.num_cells} cells" if estimate.num_unknown else ""
-    memory = (
-        "" if estimate.memory_bytes is None else f", together holding up to {human_memory(estimate.memory_bytes)}"
-    )
-    return f"estimate: {human_duration(estimate.seconds)}{of} with {workers}{memory}"
-
-
-def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
-    """A warning that a run may need more memory than there is; on accelerators, each worker has its own.
-
-    Args:
-        estimate: of the cells to run.
-        machine: as `describe_machine` tells.
-    """
-    total, wanted = machine["memory_bytes"], estimate.memory_bytes
-    if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
-        return None
-    return (
-        f"warning: {estimate.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
-        f"{human_memory(total)}; give fewer --workers"
-    )
-
-
-def human_duration(seconds: float) -> str:
-    """As people say it.
-
-    >>> human_duration(42.4), human_duration(150.0), human_duration(9000.0)
-    ('42 s', '2.5 min', '2.5 h')
-    """
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
-
-
-def human_memory(num_bytes: int) -> str:
-    """As people say it: `1.5 GiB`."""
-    return f"{num_bytes / 2**30:.1f} GiB"

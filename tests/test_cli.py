@@ -26,6 +26,7 @@ from nin_bench.grid.schema import grid_schema
 from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.runner import run as runner
 from nin_bench.runner.record import make_record
 from tests.budget_fixture import end_at_first_checkpoint
 from tests.costs_fixture import cost_entry, write_costs
@@ -100,7 +101,7 @@ def environment() -> dict[str, str]:
 def test_a_grid_with_a_cell_that_fails_from_end_to_end(tmp_path):
     (tmp_path / "grid.yaml").write_text(WITH_A_FAILURE)
     done = subprocess.run(
-        command("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2"),
+        command("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2", "--no-measure"),
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
@@ -235,8 +236,10 @@ def test_a_plan_estimates_what_this_machine_has_measured(call):
     assert (more[0], more[-1]) == ("mlp hidden=16  seed 0  missing  0.5 GiB", "4 cells: 4 to run, 0 done")
 
 
-def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path):
-    call("run", "--grid", "grid.yaml", "--device", "cpu", "--seeds", "1")
+def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "rounds_for", lambda grid: 1)
+    done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", "--seeds", "1")
+    assert done.err.splitlines()[2] == "measuring 2 variants, one process at a time: 6 samples"
     lines = call("status", "results/tiny/full", "--cells").out.splitlines()
     assert lines[3:] == [
         "      2 of these left to train",

@@ -1,11 +1,13 @@
 """The README and the docs are kept true: every command and every example in them is run."""
 
 import ast
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.plugins import registered
 from nin_bench.reporting.build import build_report, build_search_report
+from tests.faults.warm import warm
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -49,18 +52,18 @@ def nin_bench_commands() -> list[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a reader has it after the quickstart, of which the fastest cell alone was trained."""
     folder = tmp_path_factory.mktemp("workplace")
-    for name in ("experiments", "results", "nin_bench"):
-        if (ROOT / name).exists():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.rmtree(folder / "results" / "quickstart", ignore_errors=True)
+    for name in ("experiments", "results/reference"):
+        shutil.copytree(ROOT / name, folder / name)
     make_pets(folder / "data")
     page = ROOT / "docs" / "own_models.md"
     (folder / "my_nets.py").write_text("".join(blocks(page, "python")))
     for name, text in zip(("my_grid.yaml", "my_stripes.yaml"), blocks(page, "yaml"), strict=True):
         (folder / name).write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     # No `if __name__ == "__main__"`: workers do not run it again.
     (folder / "python.py").write_text("\n".join(blocks(ROOT / "docs" / "python.md", "python")))
-    (folder / "told.txt").write_text(call(folder, "python python.py"))
+    with (folder / "told.txt").open("w") as told:
+        subprocess.run([sys.executable, "python.py"], cwd=folder, env=environment, stdout=told, check=True)
     return folder
 
 
@@ -76,25 +79,33 @@ def make_pets(data_dir: Path) -> None:
                 Image.fromarray(pixels).save(folder / f"{number}.jpg")
 
 
-def call(folder: Path, command: str) -> str:
-    words = shlex.split(command)
-    assert words[0] == "python"
-    done = subprocess.run([sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def call(workplace: Path) -> Iterator[Callable[[str], str]]:
+    """Runs a command of nin_bench in the workplace; what it tells. A fork has imported all that it needs."""
+    log = workplace / "log"
+    with warm() as started:
+
+        def call(command: str) -> str:
+            log.write_bytes(b"")
+            status = started.run("scenarios:run_command", str(workplace), shlex.split(command)[3:], log=log)
+            assert status == 0, log.read_text()
+            return log.read_text()
+
+        yield call
+
+
+NARROWED = {"run": "--dry-run", "search": "--dry-run", "measure": "--only MLP --rounds 1"}
+"""What would take minutes is narrowed; of two numbers of rounds the last one counts."""
 
 
 @pytest.mark.parametrize("command", nin_bench_commands())
-def test_every_command_works(command: str, workplace: Path):
-    # What would take minutes is narrowed.
-    narrowed = {"run": "--dry-run", "search": "--dry-run", "measure": "--only MLP"}.get(command.split()[3], "")
+def test_every_command_works(command: str, workplace: Path, call: Callable[[str], str]):
     new_grid = workplace / "mine.yaml"
     if command.split()[3] == "init":
         new_grid.unlink(missing_ok=True)
     elif new_grid.name in command and not new_grid.exists():
-        call(workplace, "python -m nin_bench init mine")
-    told = call(workplace, f"{command} {narrowed}")
-    assert told.strip()
+        call("python -m nin_bench init mine")
+    assert call(f"{command} {NARROWED.get(command.split()[3], '')}").strip()
 
 
 def test_the_tutorial_leads_to_its_verdict(tmp_path: Path):
@@ -158,7 +169,9 @@ def test_the_python_that_reads_results_runs(monkeypatch: pytest.MonkeyPatch, cap
 def test_the_package_s_functions_do_what_the_docs_say(workplace: Path):
     planned, seeds, run, heading, row, *verdicts, page, same = (workplace / "told.txt").read_text().splitlines()
     assert planned == "MLP 0 missing"
-    assert ast.literal_eval(seeds) == dict.fromkeys(("better-without-relu", "dense-is-better", "fewer-parameters"), 12)
+    assert ast.literal_eval(seeds) == dict.fromkeys(
+        ("better-without-relu", "dense-is-better", "fewer-parameters"), 12
+    )
     assert run == "Run('results/quickstart/full': 1 trained)"
     assert heading.split() == ["label", "seed", "test_accuracy"]
     assert row.split()[-3:-1] == ["MLP", "0"]
@@ -199,7 +212,7 @@ def test_the_model_in_contributing_is_a_model(monkeypatch: pytest.MonkeyPatch):
     header = (
         "from collections import OrderedDict\nfrom typing import Annotated\nfrom torch import nn\n"
         "from nin_bench.models.layers import GlobalAveragePool\n"
-        "from nin_bench.models.registry import About, ImageSpec, register_model\n"
+        "from nin_bench.models import About, ImageSpec, register_model\n"
     )
     exec(compile(header + example, "CONTRIBUTING.md", "exec"), {})
     model = build_model("tiny", ImageSpec(channels=1, resolution=8, num_classes=10), width=4)

@@ -12,11 +12,11 @@ import pytest
 
 from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
-from nin_bench.estimates import RunEstimate
+from nin_bench.estimates import RunEstimate, estimate_line, memory_warning
 from nin_bench.executors import Slot
 from nin_bench.grid import Range, SearchSpec
 from nin_bench.planning import PlannedCell
-from nin_bench.progress import counting_on, estimate_line, memory_warning, progress_on, short_labels
+from nin_bench.progress import counting_on, progress_on, short_labels
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
     CellEnded,

@@ -203,7 +203,7 @@ def _cells(results: Results) -> list[Cell]:
         Cell(
             **planned[record.cell_id].model_dump(),
             outcome=record.outcome,
-            metrics=record.metrics.model_dump(exclude={"confusion"}),
+            metrics=record.metrics.model_dump(mode="json", exclude={"confusion"}),  # as it is read
             history={name: [getattr(row, name) for row in record.history] for name in CURVES},
         )
         for record in results.records

@@ -91,8 +91,9 @@ def measure(
     seconds = None if budget is None else parse_duration(budget)
     loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
     from nin_bench import api
+    from nin_bench.runner.session import RunOptions
 
-    options = api.RunOptions(
+    options = RunOptions(
         data_dir=data_dir,
         device=device,
         workers=workers,
@@ -112,7 +113,9 @@ def measure(
         _print_costs(summary.costs)
         if gigabytes is not None:
             _print_largest_batches(summary.costs, gigabytes)
-        tell(f"costs: {api.results_folder(loaded, results).path / 'costs'} ({summary.num_skipped} measured before)")
+        tell(
+            f"costs: {api.results_folder(loaded, results).path / 'costs'} ({summary.num_skipped} measured before)"
+        )
     if disturbance := _disturbance(summary.costs):
         note(disturbance)
     if summary.signal_number is not None:

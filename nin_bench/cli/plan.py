@@ -55,8 +55,9 @@ def plan(
     """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
     loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
     from nin_bench import api
+    from nin_bench.runner.session import RunOptions
 
-    options = api.RunOptions(
+    options = RunOptions(
         data_dir=data_dir,
         device=device,
         workers=workers,
@@ -75,9 +76,8 @@ def plan(
 def print_plan(plan: "Plan", grid_path: Path) -> None:
     """Print every cell, then what all will take, what the seeds can decide, and warnings."""
     from nin_bench.analysis.power import expected_seeds
-    from nin_bench.estimates import estimate_run
+    from nin_bench.estimates import estimate_line, estimate_run, memory_warning
     from nin_bench.planning import expected_cells
-    from nin_bench.progress import estimate_line, memory_warning
 
     grid, cells = plan.grid, plan.cells
     for variant in grid.variants:
@@ -136,7 +136,7 @@ def _needed(planned: "PlannedCell") -> str:
 
 
 def _takes(planned: "PlannedCell") -> str:
-    from nin_bench.progress import human_duration, human_memory
+    from nin_bench.estimates import human_duration, human_memory
 
     seconds, memory = planned.estimate.seconds, planned.estimate.memory_bytes
     known = [

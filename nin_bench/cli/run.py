@@ -123,8 +123,9 @@ def run(
     from nin_bench import api
     from nin_bench.listeners import listening
     from nin_bench.live.server import serving
+    from nin_bench.runner.session import RunOptions
 
-    options = api.RunOptions(
+    options = RunOptions(
         data_dir=data_dir,
         device=device,
         workers=workers,

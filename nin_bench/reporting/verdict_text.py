@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nin_bench.analysis.costs import KINDS
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Bounds, Shares, Verdict, ends_of
+from nin_bench.errors import counted
 from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.reporting.blocks import NOT_KNOWN
 from nin_bench.reporting.text import human_bytes, number_ranges
@@ -202,7 +203,7 @@ class VerdictText:
         """What the pairs leave possible."""
         verdict, least = self.verdict, least_pairs(self.verdict.level)
         n, what = verdict.n or 0, "round" if verdict.by_round else "seed"
-        pairs = f"{n} {what}{'' if n == 1 else 's'}"
+        pairs = counted(n, what)
         if verdict.ends is not None:
             of = "ratio" if verdict.factor is not None else "difference"
             return f"The {of} in {self.title} is {self._between()}{self._where}"

@@ -104,6 +104,15 @@ def run_cell_noting_steps(channel: Channel, slot: Slot, assignment: Assignment) 
     return run_cell_task(channel, slot, assignment)
 
 
+# A command as it is
+
+
+def run_command(place: str, arguments: list[str]) -> None:
+    """The command line, in a folder."""
+    os.chdir(place)
+    cli.main(arguments)
+
+
 # A signal at a phase
 
 
@@ -124,7 +133,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
         _before(api, "report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
     task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
-    api.run_grid = partial(api.run_grid, task=task)  # type: ignore[attr-defined]
+    api.run_grid = partial(run.run_grid, task=task)  # type: ignore[attr-defined]
     cli.main([*RUN, "--workers", "2"])
 
 
@@ -181,7 +190,7 @@ def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
     """The command line's `run`, with the disk of the workers broken."""
     os.chdir(place)
     os.environ["BROKEN_DISK"] = json.dumps([place, at, how])
-    api.run_grid = partial(api.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))  # type: ignore[attr-defined]
+    api.run_grid = partial(run.run_grid, task=CellTask(run_cell_on_broken_disk, PRELOAD))  # type: ignore[attr-defined]
     cli.main([*RUN, "--workers", "1"])
 
 
@@ -249,7 +258,7 @@ def _failing(place: str, family: str, at: int, code: int) -> Iterator[None]:
 
 def _run_stubs_without_report() -> None:
     """Have the command line train stub cells, and write no report, which takes longer than all the rest."""
-    run_grid_itself = api.run_grid
+    run_grid_itself = run.run_grid
 
     def run_stub_grid(*arguments: Any, at_end: Any) -> Any:
         return run_grid_itself(*arguments, task=STUB)

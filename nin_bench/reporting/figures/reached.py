@@ -8,7 +8,14 @@ from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.target import Reached
 from nin_bench.reporting.figures.axis_limits import epochs_shown
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import MAX_DRAWN, grid_of_panels, left_out, percent_tick, styles, wrapped
+from nin_bench.reporting.figures.plot_style import (
+    MAX_DRAWN,
+    grid_of_panels,
+    left_out,
+    percent_tick,
+    styles,
+    wrapped,
+)
 
 _HOW_TO_READ = (
     "The line climbs as the networks of a variant get there (Kaplan and Meier's estimate), the band is its 95 "

@@ -6,6 +6,7 @@ from typing import Any
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import KINDS, CostRow, MachineCosts
+from nin_bench.errors import counted
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import (
     NOT_KNOWN,
@@ -103,7 +104,7 @@ def describe_machine(machine: Mapping[str, Any]) -> str:
     parts = [
         machine["device"] if machine["device"] != "cpu" else None,
         machine.get("processor"),
-        f"{cores} {'core' if cores == 1 else 'cores'}" if cores else None,
+        counted(cores, "core") if cores else None,
         f"{memory / 2**30:.1f} GiB" if memory else None,
         *(f"{name} {version}" for name, version in (machine.get("software") or {}).items()),
     ]

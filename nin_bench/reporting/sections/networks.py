@@ -10,6 +10,7 @@ from nin_bench.analysis.lost_classes import LostClasses
 from nin_bench.analysis.references import Comparison
 from nin_bench.analysis.tables import SCORES, Trouble, VariantRow
 from nin_bench.analysis.target import Reached
+from nin_bench.errors import counted
 from nin_bench.metrics import METRICS
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import (
@@ -190,7 +191,7 @@ def describe_trouble(trouble: Trouble) -> str:
             "failed; never left chance level" + ("" if loss is None else f" (training loss ended at {loss:.3f})")
         ]
     if tied := trouble.num_tied:
-        reasons.append(f"no prediction for {tied:,} test image{'' if tied == 1 else 's'}")
+        reasons.append(f"no prediction for {counted(tied, 'test image')}")
     return "; ".join(reasons)
 
 

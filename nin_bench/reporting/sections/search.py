@@ -7,6 +7,7 @@ from nin_bench.analysis.search.analysis import Choice, SearchAnalysis
 from nin_bench.analysis.search.budget import Budget
 from nin_bench.analysis.search.rates import Axis, Chance, RateCurve, Width
 from nin_bench.analysis.tables import Spread
+from nin_bench.errors import counted
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import (
     NOT_KNOWN,
@@ -32,8 +33,8 @@ def best(analysis: SearchAnalysis) -> list[Block]:
     """The question, how it was searched, and the best recipe of each variant."""
     settings = analysis.settings
     objective = _objective(analysis)
-    trials = f"{settings.trials} trial{'' if settings.trials == 1 else 's'}"
-    seeds = f"{len(settings.seeds)} seed{'' if len(settings.seeds) == 1 else 's'}"
+    trials = counted(settings.trials, "trial")
+    seeds = counted(len(settings.seeds), "seed")
     most = "" if settings.pruner == "none" else "at most "
     by_points = settings.objective == "validation_accuracy"
     how = (
@@ -327,7 +328,7 @@ def _params(choice: Choice) -> str:
 
 def _epochs(epochs: int | None) -> str:
     """How long trials train."""
-    return "as many epochs as a run" if epochs is None else f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    return "as many epochs as a run" if epochs is None else counted(epochs, "epoch")
 
 
 def _shown(value: Any) -> str:

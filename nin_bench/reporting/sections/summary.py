@@ -6,7 +6,17 @@ from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.verdicts import Verdict
 from nin_bench.reporting import text
-from nin_bench.reporting.blocks import NOT_KNOWN, Block, Bullets, Figure, Inline, Paragraph, Strong, Table, table_of
+from nin_bench.reporting.blocks import (
+    NOT_KNOWN,
+    Block,
+    Bullets,
+    Figure,
+    Inline,
+    Paragraph,
+    Strong,
+    Table,
+    table_of,
+)
 from nin_bench.reporting.verdict_text import VerdictText
 
 MOST_HEADLINES = 5
