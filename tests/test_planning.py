@@ -10,6 +10,7 @@ from nin_bench.errors import InputError, ResultsError, SpecError
 from nin_bench.files import write_json
 from nin_bench.grid import Grid
 from nin_bench.models.code import code_digest, definition_digests
+from nin_bench.plan_notes import outdated_notes
 from nin_bench.planning import (
     ModelCode,
     PlannedCell,
@@ -18,7 +19,6 @@ from nin_bench.planning import (
     estimate_cells,
     plan_cells,
 )
-from nin_bench.plan_notes import outdated_notes
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.record import make_record

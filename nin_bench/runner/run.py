@@ -17,6 +17,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
 from nin_bench.more_epochs import ShorterCells
+from nin_bench.plan_notes import plan_notes
 from nin_bench.planning import (
     ModelCode,
     PlannedCell,
@@ -25,7 +26,6 @@ from nin_bench.planning import (
     estimate_cells,
     plan_cells,
 )
-from nin_bench.plan_notes import plan_notes
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.former import former_cells
