@@ -19,7 +19,7 @@ from nin_bench.files import DamagedFileError, open_regular
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.predictions import Predictions
-from nin_bench.results.replays import differences_of
+from nin_bench.results.replays import what_changes_bits
 from nin_bench.runner.replay import recorded_cell
 from nin_bench.runner.worker import prepare_process
 from nin_bench.training.evaluation import Images, evaluate
@@ -139,7 +139,7 @@ def _check_same(record: Record, num_other: int, num_images: int, device: str) ->
         ResultsError: it is not.
     """
     here = {**environment_of(device), "torch": describe_torch(device)}
-    differs_in = differences_of(record.environment, here)
+    differs_in = what_changes_bits(record.environment, here)
     is_exact = not differs_in and record.batched_seeds is None
     if num_other > (0 if is_exact else MOST_OTHER * num_images):
         why = f" ({', '.join(differs_in)} differ from the record's)" if differs_in else ""
