@@ -31,6 +31,7 @@ NAV: list[Nav] = [
             {"Stop and go on": "docs/resume.md"},
             {"Change a grid, share cells": "docs/grow.md"},
             {"Use the numbers": "docs/results.md"},
+            {"Work from Python": "docs/python.md"},
             {"Export a network": "docs/export.md"},
             {"Change nin_bench": "CONTRIBUTING.md"},
         ]

@@ -87,7 +87,7 @@ def metrics() -> str:
 
 def python() -> str:
     """The functions and classes for Python."""
-    parts = ["# Python", "docs/results.md and docs/own_models.md show how they are used."]
+    parts = ["# Python", "docs/python.md, docs/results.md and docs/own_models.md show how they are used."]
     for name in nin_bench.__all__:
         found = getattr(nin_bench, name)
         if callable(found):
