@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nin_bench.analysis.analysis import Analysis, analyse
     from nin_bench.api import Plan, Run, load_grid, measure, plan, run
-    from nin_bench.grid import Grid
     from nin_bench.data import register_dataset
+    from nin_bench.grid import Grid
     from nin_bench.models import ImageSpec, build_model, list_models, register_model, use_own_file
     from nin_bench.reporting.build import Report, report
     from nin_bench.results import Results, load_results

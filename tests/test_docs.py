@@ -193,9 +193,10 @@ def test_kept_weights_are_loaded_as_the_docs_say(
     assert found[1] == found[2]
 
 
-def test_a_newcomer_trains_her_block_beside_resnet_mobilenet_and_nin_on_her_pictures(workplace: Path):
+def test_a_newcomer_trains_her_block_beside_resnet_mobilenet_and_nin_on_her_pictures(
+    workplace: Path, call: Callable[[str], str]
+):
     call(
-        workplace,
         "python -m nin_bench run --grid my_grid.yaml --models my_nets.py --data-dir data --seeds 0 --no-measure",
     )
     results = nin_bench.load_results(workplace / "results" / "my-networks" / "full")
