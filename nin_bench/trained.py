@@ -52,23 +52,27 @@ def load_network(
             f"{record.label}: the code of {model.name} has changed since it was trained; bring that code back, or "
             f"load {results.weights_path(cell_id)} into a network yourself"
         )
-    _load_weights(network, results.weights_path(cell_id))
+    load_weights(network, results.weights_path(cell_id))
     return network.eval(), image
 
 
-def _load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Give a network the weights that a run kept.
+
+    Raises:
+        ResultsError: there are none, or they are damaged, or those of another network.
+    """
+    again = "train it again with run --keep-weights --fresh, narrowed by --only and --seeds"
     try:
         with open_regular(path) as stream:
             network.load_state_dict(torch.load(stream, map_location="cpu", weights_only=True))
     except FileNotFoundError as error:
-        raise ResultsError(
-            f"{path}: the cell's weights were not kept; train it again with run --keep-weights --fresh"
-        ) from error
-    except (MemoryError, torch.OutOfMemoryError, ResultsError):
+        raise ResultsError(f"{path}: the cell's weights were not kept; {again}") from error
+    except (MemoryError, torch.OutOfMemoryError, ResultsError):  # no fault of the file's
         raise
     except Exception as error:  # whatever torch makes of a file that somebody changed
         told = str(error) if isinstance(error, DamagedFileError) else f"holds no weights of it ({error!r:.200})"
-        raise ResultsError(f"{path}: {told}; train it again with run --keep-weights --fresh") from error
+        raise ResultsError(f"{path}: {told}; {again}") from error
 
 
 class CellImages(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):

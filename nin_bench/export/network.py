@@ -15,13 +15,14 @@ from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.environment import describe_torch, environment_of
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Slot
-from nin_bench.files import DamagedFileError, open_regular
+from nin_bench.files import DamagedFileError
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.predictions import Predictions
 from nin_bench.results.replays import what_changes_bits
 from nin_bench.runner.replay import recorded_cell
 from nin_bench.runner.worker import prepare_process
+from nin_bench.trained import load_weights
 from nin_bench.training.evaluation import Images, evaluate
 from nin_bench.training.trainer import autocast
 
@@ -66,17 +67,12 @@ def rebuild(folder: ResultsFolder, record: Record, *, data_dir: Path | None, slo
         InputError: the model is not there, or its code has changed; the data cannot be had.
         ResultsError: weights or predictions were not kept or are damaged, or the network says something else.
     """
-    weights = _read_weights(folder.weights_path(record.cell_id))
     predictions = _read_predictions(folder, record)
     cell = recorded_cell(record, RegistryCatalog(data_dir))
     prepare_process(slot)
     image, dataset = describe_data(cell.data, data_dir), load_dataset(cell.data, data_dir)
     model = build_model(cell.model.name, image, **cell.model.arguments)
-    try:
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        path = folder.weights_path(record.cell_id)
-        raise ResultsError(f"{path}: is of another network; {AGAIN}") from error
+    load_weights(model, folder.weights_path(record.cell_id))
     found = _predict(model, dataset, cell, slot.device)
     model.cpu().eval()
     num_other = int((found != predictions["predicted"]).sum())
@@ -89,25 +85,6 @@ def test_images(network: Network, count: int) -> Tensor:
     batches = network.dataset.test_batches("cpu")
     images, _ = batches.take(torch.arange(min(count, len(batches))))
     return images.contiguous()
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        with open_regular(path) as stream:
-            weights: dict[str, Tensor] = torch.load(stream, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ResultsError(
-            f"{path}: is missing, since weights are kept only with --keep-weights; run the grid again with "
-            "--keep-weights --fresh, narrowed by --only and --seeds"
-        ) from error
-    except (MemoryError, ResultsError):  # no fault of the file's
-        raise
-    except Exception as error:  # whatever torch makes of bytes that somebody forged
-        reason = (
-            str(error) if isinstance(error, DamagedFileError) else f"holds no weights ({type(error).__name__})"
-        )
-        raise ResultsError(f"{path} {reason}; move it away, and {AGAIN}") from error
-    return weights
 
 
 def _read_predictions(folder: ResultsFolder, record: Record) -> Predictions:

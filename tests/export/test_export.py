@@ -161,9 +161,7 @@ def refusal(copy: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_weights_that_were_not_kept_are_a_clear_refusal(copy, capsys):
     copy.folder.weights_path(copy.first.cell_id).unlink()
-    assert re.search(
-        r"\.pt: is missing, since weights are kept only with --keep-weights; run ", refusal(copy, capsys)
-    )
+    assert re.search(r"\.pt: the cell's weights were not kept; train it again with run ", refusal(copy, capsys))
 
 
 def test_weights_of_another_network_are_found_out(copy, capsys):
@@ -186,7 +184,7 @@ def test_damaged_weights_are_refused(copy, capsys, content, reason):
 
 def test_weights_of_another_shape_are_refused(copy, capsys):
     torch.save({"weight": torch.zeros(3)}, copy.folder.weights_path(copy.first.cell_id))
-    assert "is of another network" in refusal(copy, capsys)
+    assert "holds no weights of it" in refusal(copy, capsys)
 
 
 def test_predictions_that_are_gone_or_damaged_are_refused(copy, capsys):
