@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nin_bench.cell import Cell
-from nin_bench.files import DamagedFileError, atomic_stream, open_regular, parse_json, quarantine, remove_file
+from nin_bench.files import (
+    DamagedFileError,
+    atomic_stream,
+    open_regular,
+    parse_json,
+    quarantine,
+    remove_file,
+    write_atomically,
+)
 from nin_bench.results import Record
 
 SCHEMA = Record.SCHEMA
@@ -44,7 +52,7 @@ class Checkpoints:
         """Those there are, newest first: the one of the latest step."""
         return _paths(self.folder, self.cell.cell_id)
 
-    def save(self, record: Record, state: State) -> None:
+    def save(self, record: Record, state: State) -> Path:
         """Write a checkpoint, and drop all but the last two.
 
         Tensors are written from where they rest, without a copy of them all.
@@ -53,10 +61,31 @@ class Checkpoints:
             record: what the cell's would be if nothing came after; its `num_steps` orders the checkpoints.
             state: what it needs to go on.
 
+        Returns:
+            The checkpoint.
+
         Raises:
             ResultsError: the system refused; those there were are still there.
         """
-        write_checkpoint(self.folder / f"{self.cell.cell_id}.{record.metrics.num_steps}.ckpt", record, state)
+        path = self.folder / f"{self.cell.cell_id}.{record.metrics.num_steps}.ckpt"
+        write_checkpoint(path, record, state)
+        self._drop_old()
+        return path
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write a checkpoint that another machine saved, and drop all but the last two.
+
+        Args:
+            name: its file's.
+            content: of the file.
+
+        Raises:
+            ResultsError: as `save`.
+        """
+        write_atomically(self.folder / Path(name).name, content)
+        self._drop_old()
+
+    def _drop_old(self) -> None:
         for old in self.paths()[NUM_KEPT:]:
             remove_file(old)
 

@@ -46,20 +46,27 @@ def describe_environment() -> dict[str, Any]:
     """
     commit, note = _commit()
     return {
+        **describe_system(),
+        "nin_bench": _version("nin-bench"),
+        "commit": commit,
+        **({} if note is None else {"commit_note": note}),
+    }
+
+
+def describe_system() -> dict[str, Any]:
+    """What of `describe_environment` is the machine's, and not the code's."""
+    return {
         "processor": _processor(),
         "cores": num_cores(),
         "memory_bytes": _memory_bytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "software": {name: found for name in _SOFTWARE if (found := _version(name)) is not None},
-        "nin_bench": _version("nin-bench"),
         "variables": {
             name: without_folders(value)
             for name, value in sorted(os.environ.items())
             if _CHANGES_BITS.fullmatch(name) and name not in _SET_BY_IMPORT
         },
-        "commit": commit,
-        **({} if note is None else {"commit_note": note}),
     }
 
 

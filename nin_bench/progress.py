@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -23,6 +23,7 @@ from nin_bench.cell import Cell
 from nin_bench.data import Watch
 from nin_bench.errors import counted, printable
 from nin_bench.estimates import estimate_line, memory_warning
+from nin_bench.executors import Slot
 from nin_bench.grid import SearchSpec
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
@@ -148,7 +149,7 @@ class _Lines:
                     self.say(f"{event.label}: measured no further: {event.error.splitlines()[0]}")
             case CellStarted():
                 cell = event.cell
-                self.start(cell.cell_id, cell.label, f"seed {cell.seed}", f"started on {event.device}")
+                self.start(cell.cell_id, cell.label, f"seed {cell.seed}", event.slot)
             case CellResumed():
                 for line in event.notes:
                     self.say(line)
@@ -179,8 +180,7 @@ class _Lines:
                 self.begin("trials")
             case TrialStarted():
                 params = ", ".join(f"{name}={_short(value)}" for name, value in event.params.items())
-                how = f"started on {event.device} with {params}"
-                self.start(event.key, event.label, f"trial {event.number}", how)
+                self.start(event.key, event.label, f"trial {event.number}", event.slot, f" with {params}")
             case TrialEpochEnded():
                 assert self.spec is not None
                 value = event.epoch.value
@@ -199,10 +199,11 @@ class _Lines:
             self.say(self.heading)
         self.heading = ""
 
-    def start(self, key: str, label: str, which: str, how: str) -> None:
-        """A cell or trial starts; `which` is its seed or its number."""
+    def start(self, key: str, label: str, which: str, slot: Slot, how: str = "") -> None:
+        """A cell or trial starts, maybe again on another node; `which` is its seed or its number."""
         self.names[key] = f"{label} {which}"
-        self.show_start(key, f"{which}: {self.short_labels.get(label, label)}", how)
+        node = f" on {slot.node}" if slot.node else ""
+        self.show_start(key, f"{which}{node}: {self.short_labels.get(label, label)}", f"started on {slot}{how}")
 
     def resume(self, cell: Cell, num_epochs: int, *, is_resumed: bool) -> None:
         key, total = cell.cell_id, cell.recipe.epochs
@@ -290,7 +291,10 @@ class _Bars(_Lines):
 
     def show_start(self, key: str, short_name: str, how: str) -> None:
         name = escape(printable(short_name))
-        self.bar_of[key] = self.bars.add_task(name, total=self.epochs[key], note="")
+        if key in self.bar_of:
+            self.bars.update(self.bar_of[key], description=name, completed=0, note="")
+        else:
+            self.bar_of[key] = self.bars.add_task(name, total=self.epochs[key], note="")
 
     def show_epoch(self, key: str, number: int, note: str = "", short_note: str = "") -> None:
         self.bars.update(self.bar_of[key], completed=number, note=short_note)
@@ -351,14 +355,17 @@ def _plan_line(event: Planned) -> str:
         *([f"{retried} to try again"] if retried else []),
         *([f"{outdated} outdated"] if outdated else []),
     ]
-    where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
-    return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {where}"
+    return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {_where(event.slots)}"
 
 
 def _search_line(event: SearchPlanned) -> str:
     todo, total = len(event.epochs), event.num_trials
-    where = f"{len(event.slots)} × {event.slots[0].device.partition(':')[0]}"
-    return f"{todo} of {total} trials to run ({total - todo} done before) on {where}"
+    return f"{todo} of {total} trials to run ({total - todo} done before) on {_where(event.slots)}"
+
+
+def _where(slots: Sequence[Slot]) -> str:
+    nodes = len({slot.node for slot in slots})
+    return f"{len(slots)} × {slots[0].device_kind}{f' of {nodes} nodes' if nodes > 1 else ''}"
 
 
 def _measuring_line(event: BenchmarkStarted) -> str:

@@ -74,15 +74,15 @@ STORY: list[Event] = [
         SLOTS,
         ["cells/0.json was quarantined"],
     ),
-    CellStarted(cell(0), "cpu"),
-    CellStarted(cell(1), "cpu"),
+    CellStarted(cell(0), Slot("cpu")),
+    CellStarted(cell(1), Slot("cpu")),
     epoch(0, 1),
     epoch(0, 2, validation_accuracy=0.5),
     ended(0, "trained", accuracy=0.9031),
     ended(1, "crashed", "killed by SIGKILL: last words\nmore of them", will_retry=True),
-    CellStarted(cell(2), "cpu"),
+    CellStarted(cell(2), Slot("cpu")),
     ended(2, "diverged", "the training loss became nan at step 3"),
-    CellStarted(cell(1), "cpu"),
+    CellStarted(cell(1), Slot("cpu")),
     ended(1, "interrupted", "stopped before its end"),
 ]
 
@@ -136,7 +136,7 @@ def test_the_time_left_is_the_pace_so_far_times_what_is_left(clock, seconds, tol
         listen(Planned(cells, SLOTS, []))
         clock[0] = seconds
         # Two of six epochs took so long; four more take twice as long.
-        for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
+        for event in (CellStarted(cell(0), Slot("cpu")), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
             listen(event)
     assert stream.getvalue().splitlines()[-1].startswith(f"[1/3, {told} left]")
 
@@ -168,7 +168,7 @@ def test_the_time_that_measuring_takes_is_no_part_of_the_pace(clock):
         clock[0] = 7200
         listen(SampleEnded("nin head=[gap]", "round 5 of 5", 0))
         clock[0] += 100
-        for event in (CellStarted(cell(0), "cpu"), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
+        for event in (CellStarted(cell(0), Slot("cpu")), epoch(0, 1), epoch(0, 2), ended(0, "trained")):
             listen(event)
     assert stream.getvalue().splitlines()[-1].startswith("[1/3, about 3 min left]")
 
@@ -180,7 +180,7 @@ def test_nothing_is_said_of_the_time_left_before_an_epoch_has_ended(clock):
 
 RESUMED: list[Event] = [
     Planned([PlannedCell(cell(0, 4), "continue", "interrupted", num_epochs_saved=2)], SLOTS, []),
-    CellStarted(cell(0, 4), "cpu"),
+    CellStarted(cell(0, 4), Slot("cpu")),
     CellResumed(cell(0, 4), is_resumed=True, history=[{}], notes=["checkpoints/0.8.ckpt was quarantined"]),
     EpochEnded(cell(0, 4), {"epoch": 2, "train_loss": 2.0}),
     CellResumed(cell(0, 4), is_resumed=False, history=[], notes=["checkpoints/0.4.ckpt was quarantined"]),
@@ -271,7 +271,7 @@ def test_eighty_columns_show_what_tells_variants_apart():
         80,
         [
             Planned([PlannedCell(one, "missing") for one in cells], SLOTS, []),
-            *(CellStarted(one, "cpu") for one in cells),
+            *(CellStarted(one, Slot("cpu")) for one in cells),
             EpochEnded(cells[1], {"epoch": 1, "train_loss": 2.3026, "validation_accuracy": 0.5}),
         ],
     )
@@ -338,7 +338,7 @@ SEARCH = SearchPlanned(SPEC, 3, {"s 1": 2, "s 2": 2}, ["mlp hidden=16", "mlp hid
 
 
 def trial(draw: int, number: int, lr: float = 0.1) -> TrialStarted:
-    return TrialStarted(f"s {draw}", "mlp hidden=16", number, {"lr": lr, "init": "normal"}, "cpu")
+    return TrialStarted(f"s {draw}", "mlp hidden=16", number, {"lr": lr, "init": "normal"}, Slot("cpu"))
 
 
 def trial_epoch(draw: int, epoch: int, value: float) -> TrialEpochEnded:

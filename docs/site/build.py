@@ -29,6 +29,7 @@ NAV: list[Nav] = [
             {"Find learning rates": "docs/search.md"},
             {"Watch a run": "docs/watch.md"},
             {"Stop and go on": "docs/resume.md"},
+            {"Use several machines": "docs/cluster.md"},
             {"Change a grid, share cells": "docs/grow.md"},
             {"Use the numbers": "docs/results.md"},
             {"Work from Python": "docs/python.md"},

@@ -1,5 +1,6 @@
 """The options that commands share, and how they print."""
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from platformdirs import user_cache_path
 
-from nin_bench.errors import InputError, printable
+from nin_bench.errors import InputError, printable, unknown_name
 
 
 def _default_data_dir() -> str:
@@ -104,13 +105,29 @@ WorkersOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device such as cuda:0.")]
+ExecutorOption = Annotated[
+    str,
+    typer.Option("--executor", help="local, or ray: the nodes of a Ray cluster, which start with `ray start`."),
+]
+RayAddressOption = Annotated[
+    str,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="The cluster's head as HOST:PORT; auto is the one of this machine.",
+    ),
+]
 TimeoutOption = Annotated[
     float | None,
     typer.Option("--timeout", metavar="S", min=1, help="Seconds after which a cell, or a sample, is stopped."),
 ]
 ForOption = Annotated[
     str | None,
-    typer.Option("--for", metavar="TIME", help="Stop in time, checkpoints saved, as 90m, 2h or 1h30m."),
+    typer.Option(
+        "--for",
+        metavar="TIME",
+        help="Stop in time, checkpoints saved, as 90m, 2h or 1h30m; slurm: before this job of SLURM ends.",
+    ),
 ]
 AcceptCodeOption = Annotated[
     bool,
@@ -139,11 +156,23 @@ FolderArgument = Annotated[
 ]
 
 
+def cluster_of(executor: str, ray_address: str) -> str | None:
+    """The address of the Ray cluster that options name; None if they name this machine.
+
+    Raises:
+        InputError: there is no such executor.
+    """
+    if executor not in ("local", "ray"):
+        raise InputError(f"--executor: {unknown_name('executor', executor, ['local', 'ray'])}")
+    return None if executor == "local" else ray_address
+
+
 _DURATION = re.compile(r"(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+_JOB_END = "SLURM_JOB_END_TIME"
 
 
 def parse_duration(text: str) -> float:
-    """The seconds of a duration as `--for` takes it.
+    """The seconds of a duration as `--for` takes it; `slurm` is what is left of this job of SLURM.
 
     >>> parse_duration("1h30m"), parse_duration("45s")
     (5400.0, 45.0)
@@ -151,11 +180,18 @@ def parse_duration(text: str) -> float:
     Raises:
         InputError: it is none, or it is zero.
     """
+    if text == "slurm":
+        try:
+            return max(1.0, float(os.environ[_JOB_END]) - time.time())
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"--for slurm: {_JOB_END} is not set; run it in a job of SLURM, or write 2h"
+            ) from error
     match = _DURATION.fullmatch(text)
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = 3600.0 * hours + 60 * minutes + seconds
     if not total:
-        raise InputError(f"--for {text!r}: is no duration; write 90m, 2h, 45s or 1h30m")
+        raise InputError(f"--for {text!r}: is no duration; write 90m, 2h, 45s, 1h30m or slurm")
     return total
 
 

@@ -151,16 +151,16 @@ class Workbench:
             load=load,
         )
 
-    def busy_speed(self, workload: Workload, not_before: float) -> Speed:
-        """Measure throughput alone, from a moment on at which other workers do the same; warm up until then.
+    def busy_speed(self, workload: Workload, ready_seconds: float) -> Speed:
+        """Measure throughput alone, once other workers do the same; warm up until then.
 
         Args:
             workload: what to time.
-            not_before: by `time.monotonic`.
+            ready_seconds: after which all of them will be ready, counted from when this process was asked for.
         """
         trainer = self._trainer(make_network(self._cell, self._image, self._device))
         self._step(trainer, workload.images_per_step)
-        while time.monotonic() < not_before:
+        while time.monotonic() < self._started + ready_seconds:
             self._step(trainer, workload.images_per_step)
         training = self._train(trainer, workload)
         return self._speed(training, self._predict(trainer, workload), workload)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nin_bench.cell import DataSpec
+from nin_bench.data.carried import carried_source
 from nin_bench.data.own import own_source
 from nin_bench.data.pictures import PictureFolder, PictureForm
 from nin_bench.data.sources import DATASETS, Source, Watch, data_root, default_validation_size
@@ -84,9 +85,13 @@ def _source_of_content(spec: DataSpec, root: Path) -> Source:
 def source_of(spec: DataSpec, data_dir: Path | None) -> Source:
     """The row of the table of datasets, what was registered, or what the user's picture folder amounts to.
 
+    Of images that came from another machine it is what that machine said of them.
+
     Raises:
         SpecError: of `name`, or of a field of `image_folder` that it lacks or that another dataset has no use for.
     """
+    if spec.resolution is not None and (carried := carried_source(spec, data_root(data_dir))):
+        return carried
     if spec.name == "image_folder":
         return _picture_source(spec, data_dir)
     for field in ("folder", "resize", "channels", *(["content"] if spec.name in DATASETS else [])):

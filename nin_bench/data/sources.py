@@ -55,6 +55,10 @@ IDX_MD5 = {
 """MD5 of the idx files after gunzip. KMNIST's are published packed only: torchvision has that table."""
 
 
+OFFLINE = "NIN_BENCH_OFFLINE"
+"""The environment variable that, if it is set, forbids downloads."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """What is known of a dataset without reading its images, and how they are read."""
@@ -184,6 +188,11 @@ def _download(dataset: str, root: Path, until: Callable[[], bool]) -> None:
     Only whole and verified files appear under their names, however a download ends; of several processes that
     miss a file, one downloads it. Files that exist are left as they are.
     """
+    if os.environ.get(OFFLINE):
+        raise InputError(
+            f"{dataset} is not in {root}, and {OFFLINE} forbids downloads; "
+            "give the folder that holds it with --data-dir or NIN_BENCH_DATA"
+        )
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".download.lock"):

@@ -3,8 +3,9 @@
 from nin_bench.executors.cores import claimed_cores
 from nin_bench.executors.local import LocalExecutor
 from nin_bench.executors.protocol import Channel, Ended, Event, Executor, Message, Slot, Started, Task
+from nin_bench.executors.some_slots import SomeSlots
 
 __all__ = [
-    "Channel", "Ended", "Event", "Executor", "LocalExecutor", "Message", "Slot", "Started", "Task",
+    "Channel", "Ended", "Event", "Executor", "LocalExecutor", "Message", "Slot", "SomeSlots", "Started", "Task",
     "claimed_cores",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import select
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -30,7 +31,8 @@ MAX_FOLDER_BYTES = 60
 class PipeChannel:
     """A `Channel` through a pipe."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, asked_at: float) -> None:
+        self.asked_at = asked_at
         self._connection = connection
         self._stopped = False
         # Asked before every step, and ten times as fast as `Connection.poll`, which makes a selector each time.
@@ -59,7 +61,7 @@ class PipeChannel:
 
 
 def start_process(
-    task: Task, slots: Sequence[Slot], context: ForkServerContext, log: Path, is_wanted: Callable[[], bool]
+    payload: bytes, slots: Sequence[Slot], context: ForkServerContext, log: Path, is_wanted: Callable[[], bool]
 ) -> tuple[BaseProcess, Connection] | None:
     """Start a task's process; the first one waits for seconds, while the forkserver imports what it preloads.
 
@@ -69,7 +71,8 @@ def start_process(
     The thread that waits for it is not the main one, since only there does Python handle signals.
 
     Args:
-        task: what the process is for.
+        payload: the task, as `pickle` writes it. The worker unpickles it itself, so that an import that fails
+            there is reported like any other error.
         slots: where; the process may use the cores of all, and its function is given the first.
         context: whose forkserver starts it.
         log: where the process writes what it would print.
@@ -78,10 +81,9 @@ def start_process(
     Returns:
         The process and our end of its pipe; None where it was no longer wanted before it had started.
     """
-    # The worker unpickles its task itself, so that an import that fails there is reported like any other error.
-    payload = pickle.dumps(task)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, str(log), payload, slots, _own_variables()), daemon=True)
+    arguments = (theirs, str(log), payload, slots, time.monotonic(), _own_variables())
+    process = context.Process(target=_work, args=arguments, daemon=True)
     # Not in the thread below, where it would unblock signals again. It is deaf to SIGINT and SIGTERM by itself.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -156,7 +158,12 @@ def _own_variables() -> dict[str, str]:
 
 
 def _work(
-    connection: Connection, log: str, payload: bytes, slots: Sequence[Slot], variables: Mapping[str, str]
+    connection: Connection,
+    log: str,
+    payload: bytes,
+    slots: Sequence[Slot],
+    asked_at: float,
+    variables: Mapping[str, str],
 ) -> None:
     """What a worker process does, from its start to its end."""
     _die_with_parent()
@@ -164,13 +171,15 @@ def _work(
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    # What a worker that is killed leaves behind goes with the executor's folder.
+    tempfile.tempdir = str(Path(log).parent)
     if cores := {slot.core for slot in slots if slot.core is not None}:
         # A machine that forbids pinning still computes the same, only less steadily.
         with suppress(OSError, AttributeError):
             os.sched_setaffinity(0, cores)
     _keep_freed_memory()
     task: Task = pickle.loads(payload)
-    connection.send(("result", task.function(PipeChannel(connection), slots[0], *task.arguments)))
+    connection.send(("result", task.function(PipeChannel(connection, asked_at), slots[0], *task.arguments)))
     # All is sent; a thread or a library that will not end must not hold the slot.
     os._exit(0)
 

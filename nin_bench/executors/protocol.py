@@ -16,6 +16,10 @@ class Slot:
     node: str = ""
     """The machine that it belongs to, where an executor has several."""
 
+    def __str__(self) -> str:
+        """The device, and its node if there are several."""
+        return f"{self.device} of node {self.node}" if self.node else self.device
+
     @property
     def device_kind(self) -> str:
         """`cpu`, `cuda`, ...: the device without its number."""
@@ -24,6 +28,10 @@ class Slot:
 
 class Channel(Protocol):
     """A worker's connection to whoever runs its executor."""
+
+    @property
+    def asked_at(self) -> float:
+        """When this worker's process was asked for, by `time.monotonic` of its machine."""
 
     def send(self, content: Any) -> None:
         """Send something that can be pickled; it arrives as a `Message`."""
@@ -69,10 +77,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Ended:
-    """A task is over: it returned a result, died, ran out of time, or was killed because all had to stop."""
+    """A task is over: it returned a result, died, ran out of time, was killed as all had to stop, or was lost.
+
+    It was lost with its node, which says nothing about the task.
+    """
 
     key: str
-    how: Literal["returned", "died", "timed_out", "killed"]
+    how: Literal["returned", "died", "timed_out", "killed", "lost"]
     result: Any = None
     exit_code: int | None = None
     output: str = ""
@@ -109,9 +120,10 @@ class Executor(Protocol):
     def run(self, next_task: Callable[[Slot], Task | None]) -> Generator[Event, None, None]:
         """Run tasks as slots become free, and yield events in the order in which they are noticed.
 
-        `next_task` is called with a free slot; None means no task for now, and ends the run once every slot is
-        free. So a task that failed can be queued again by whoever receives its end. A task that asks for more
-        slots than are free, or for a node to itself, waits for them; its node starts nothing else meanwhile.
+        `next_task` is called with a free slot; None means no task for its node for now, and ends the run once
+        every slot is free. So a task that failed, or was lost, can be queued again by whoever receives its end. A
+        task that asks for more slots than are free, or for a node to itself, waits for them; its node starts
+        nothing else meanwhile.
 
         A function that raises counts as `died`, with its traceback as output. Closing the generator early kills
         the workers.

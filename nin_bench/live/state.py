@@ -102,7 +102,7 @@ class RunState:
             case CellStarted():
                 self.stage = "training"
                 self._waiting.discard(event.cell.cell_id)
-                self._running[event.cell.cell_id] = _Running(event.cell, event.device)
+                self._running[event.cell.cell_id] = _Running(event.cell, str(event.slot))
             case CellResumed():
                 self._notes += event.notes
                 self._running[event.cell.cell_id].rows = [_drawn(row) for row in event.history]

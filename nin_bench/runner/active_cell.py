@@ -11,12 +11,23 @@ from nin_bench.errors import ResultsError
 from nin_bench.estimates import Estimate
 from nin_bench.executors import Ended, Slot, Task
 from nin_bench.failures import PASSING
+from nin_bench.files import write_atomically
 from nin_bench.models.code import code_digest
 from nin_bench.planning import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record
 from nin_bench.results.schema import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Probed
-from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
+from nin_bench.runner.messages import (
+    Assignment,
+    CellFiles,
+    CellMessage,
+    CellReady,
+    CellResult,
+    CheckpointPolicy,
+    EpochDone,
+    FilesWanted,
+    FileWritten,
+)
 from nin_bench.runner.record import make_record, now
 from nin_bench.runner.scheduler import describe_end
 
@@ -34,7 +45,8 @@ class ActiveCell:
     """Whether it has an accelerator to itself, since it failed beside others."""
     batched: bool = False
     """Whether it is trained with other seeds as one batched model."""
-    device: str = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    """What records say of where it runs, should its worker not live to tell."""
     started_at: str = ""
     started_seconds: float = 0.0
     """By a clock that nobody sets."""
@@ -74,20 +86,53 @@ class ActiveCell:
 
     def on_started(self, slot: Slot) -> None:
         """Note when and where."""
-        self.device, self.started_at, self.started_seconds = slot.device, now(), time.monotonic()
-        self.queue.on_event(CellStarted(self.cell, slot.device))
+        node = {"node": slot.node} if slot.node else {}
+        self.where = {**self.queue.environment, "device": slot.device, **node}
+        self.started_at, self.started_seconds = now(), time.monotonic()
+        self.queue.on_event(CellStarted(self.cell, slot))
 
-    def on_message(self, message: CellMessage) -> None:
-        """Note what the worker sent."""
-        self.metrics = message.metrics
-        if not isinstance(message, CellReady):
-            self.history.append(message.row)
-            self.queue.on_event(EpochEnded(self.cell, message.row))
-            return
-        self.history = [*message.history]
-        if message.is_resumed or message.notes:
-            resumed = CellResumed(self.cell, message.is_resumed, message.history, message.notes)
-            self.queue.on_event(resumed)
+    def on_message(self, message: CellMessage) -> CellFiles | None:
+        """Note what the worker sent, and give what it asked for.
+
+        Raises:
+            ResultsError: the folder cannot be written.
+        """
+        match message:
+            case FilesWanted():
+                return self._files()
+            case FileWritten():
+                self._keep(message)
+            case EpochDone():
+                self.metrics = message.metrics
+                self.history.append(message.row)
+                self.queue.on_event(EpochEnded(self.cell, message.row))
+            case CellReady():
+                self.metrics = message.metrics
+                self.history = [*message.history]
+                self.where = message.environment or self.where
+                if message.is_resumed or message.notes:
+                    resumed = CellResumed(self.cell, message.is_resumed, message.history, message.notes)
+                    self.queue.on_event(resumed)
+        return None
+
+    def _files(self) -> CellFiles:
+        """What a worker goes on from that cannot see the folder."""
+        checkpoints, kept = Checkpoints(self.queue.folder.checkpoints_path, self.cell), self.planned.kept
+        return CellFiles(
+            {path.name: path.read_bytes() for path in checkpoints.paths()},
+            kept.path.read_bytes() if kept and kept.path.exists() else None,
+        )
+
+    def _keep(self, file: FileWritten) -> None:
+        """Write what a worker has written that cannot see the folder."""
+        folder = self.queue.folder
+        match file.kind:
+            case "checkpoint":
+                Checkpoints(folder.checkpoints_path, self.cell).add(file.name, file.content)
+            case "weights":
+                write_atomically(folder.weights_path(self.key), file.content)
+            case "state":
+                write_atomically(folder.state_path(self.key), file.content)
 
     def on_ended(self, end: Ended, *, may_retry: bool) -> None:
         """Write the record, and queue the cell again if it failed in a way that may pass.
@@ -151,7 +196,7 @@ class ActiveCell:
             error=error,
             metrics=metrics,
             history=history,
-            environment={**self.queue.environment, "device": self.device},
+            environment=self.where,
             earlier_attempts=self.earlier_attempts,
             code_digest=code_digest(self.cell.model.name),
         )

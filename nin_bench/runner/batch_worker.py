@@ -1,13 +1,14 @@
 """Train several cells of one variant as one batched model, in whatever process this is called."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
 from nin_bench.runner.cell_training import CellTraining
-from nin_bench.runner.messages import Assignment, CellMessage, CellResult
-from nin_bench.runner.worker import CellRun, prepare_process
+from nin_bench.runner.messages import Assignment, CellFiles, CellMessage, CellResult, FilesWanted
+from nin_bench.runner.worker import CellRun, carried_out_at, prepare_process
 from nin_bench.training.batched import BatchedTrainers, CannotBatchError
 
 Send = Callable[[tuple[str, CellMessage]], None]
@@ -20,9 +21,19 @@ def run_batch_task(
     """Train the cells together, as an executor's task; what came of each, or what kept one from being stored."""
     prepare_process(slot)
     try:
-        return run_batch(assignments, slot.device, channel.send, channel.should_stop)
+        with ExitStack() as entered:
+            here = [
+                entered.enter_context(carried_out_at(slot, one, partial(_ask, channel, one.cell.cell_id)))
+                for one in assignments
+            ]
+            return run_batch(here, slot.device, channel.send, channel.should_stop)
     except ResultsError as refusal:
         return refusal
+
+
+def _ask(channel: Channel, cell_id: str, wanted: FilesWanted) -> CellFiles | None:
+    answer: CellFiles | None = channel.ask((cell_id, wanted))
+    return answer
 
 
 def run_batch(
@@ -41,20 +52,17 @@ def run_batch(
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
-    runs = [_cell_run(one, device, should_stop) for one in assignments]
-    tell = {run: partial(_send, send, run.training.cell.cell_id) for run in runs}
+    runs = [_cell_run(one, device, send, should_stop) for one in assignments]
     ready: list[CellRun] = []
     for run in runs:
         with run.training.failures_noted():
-            run.begin(tell[run], like=ready[0].training if ready else None)
+            run.begin(like=ready[0].training if ready else None)
             ready.append(run)
-    _train_together(ready, tell, should_stop)
-    return [run.go_on(tell[run]) for run in runs]
+    _train_together(ready, should_stop)
+    return [run.go_on() for run in runs]
 
 
-def _train_together(
-    runs: Sequence[CellRun], tell: Mapping[CellRun, Callable[[CellMessage], None]], should_stop: Callable[[], bool]
-) -> None:
+def _train_together(runs: Sequence[CellRun], should_stop: Callable[[], bool]) -> None:
     """Train epochs while there are several networks; whoever is left after that goes on alone."""
     live = list(runs)
     while len(live) > 1 and all(run.training.epochs_left for run in live):
@@ -70,7 +78,7 @@ def _train_together(
                 with run.training.failures_noted():
                     if error := failure or batch.diverged.get(run.training.trainer):
                         raise error
-                    run.note_epoch(run.training.end_epoch(), tell[run])
+                    run.note_epoch(run.training.end_epoch())
             live = [run for run in live if run.training.outcome == "trained"]
 
 
@@ -95,13 +103,14 @@ def _train_epoch(
     return None
 
 
-def _cell_run(assignment: Assignment, device: str, should_stop: Callable[[], bool]) -> CellRun:
+def _cell_run(assignment: Assignment, device: str, send: Send, should_stop: Callable[[], bool]) -> CellRun:
     return CellRun(
         CellTraining(assignment.cell, data_dir=assignment.data_dir, device=device, should_stop=should_stop),
         assignment.policy,
         environment=assignment.environment,
         earlier_attempts=assignment.earlier_attempts,
         probes=assignment.probes,
+        on_message=partial(_send, send, assignment.cell.cell_id),
     )
 
 

@@ -11,6 +11,7 @@ from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, Slot, Task
 from nin_bench.runner.active_cell import ActiveCell
 from nin_bench.runner.device_sharing import DeviceMemory
+from nin_bench.runner.messages import CellFiles
 from nin_bench.runner.session import RunOptions
 
 MAX_AUTO = 16
@@ -34,7 +35,7 @@ def batch_limit(options: RunOptions, memory: DeviceMemory) -> Callable[[Cell, Sl
             step_flops[cell.variant_id] = count.training_flops * cell.recipe.batch_size
         if step_flops[cell.variant_id] >= SMALL_STEP_FLOPS:
             return 1
-        return min(MAX_AUTO, memory.num_that_fit(cell, slot.device) or MAX_AUTO)
+        return min(MAX_AUTO, memory.num_that_fit(cell, str(slot)) or MAX_AUTO)
 
     return limit
 
@@ -63,10 +64,10 @@ class CellBatch:
         for cell in self.cells:
             cell.on_started(slot)
 
-    def on_message(self, content: Any) -> None:
-        """Note what the worker sent of one of them."""
+    def on_message(self, content: Any) -> CellFiles | None:
+        """Note what the worker sent of one of them, and give what it asked for."""
         cell_id, message = content
-        next(cell for cell in self.cells if cell.key == cell_id).on_message(message)
+        return next(cell for cell in self.cells if cell.key == cell_id).on_message(message)
 
     def on_ended(self, end: Ended, *, may_retry: bool) -> None:
         """Write the records; what failed with the batch is tried again alone.

@@ -93,7 +93,7 @@ class CellQueue:
         if first is None:
             return None
         cells = self._batch(first, slot)
-        if not self.memory.take(first.cell, slot.device, num_cells=len(cells), alone=first.alone):
+        if not self.memory.take(first.cell, str(slot), num_cells=len(cells), alone=first.alone):
             return None
         for cell in cells:
             self.waiting.remove(cell)

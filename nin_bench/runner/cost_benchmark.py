@@ -6,9 +6,8 @@ ceilings. Last, every variant runs in all slots at once, as when a grid trains. 
 (because they differ in their learning rate or the like) are measured once.
 """
 
-import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +23,7 @@ from nin_bench.cost.measuring import Workbench
 from nin_bench.cost.samples import Sample, Speed, WarmUp, cost_identity
 from nin_bench.cost.summary import Counted, Measurements, count_variant, make_entry
 from nin_bench.data import describe_data
-from nin_bench.environment import device_memory_bytes, without_folders
+from nin_bench.environment import without_folders
 from nin_bench.errors import SpecError
 from nin_bench.executors import Channel, Ended, Executor, Slot, Task
 from nin_bench.grid import Grid
@@ -35,7 +34,7 @@ from nin_bench.runner.cell_training import describe_failure
 from nin_bench.runner.device_sharing import num_at_once
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Call, Scheduler, describe_end
-from nin_bench.runner.worker import prepare_process
+from nin_bench.runner.worker import data_dir_at, prepare_process
 from nin_bench.training.evaluation import StoppedError
 
 NUM_ROUNDS = 8
@@ -109,7 +108,6 @@ def workbench_task(
     slot: Slot,
     cell: Cell,
     data_dir: Path | None,
-    asked_at: float,
     measure: Callable[[Workbench], Any],
 ) -> Any:
     """Set a variant up as a cell's worker does, and measure; an executor's task.
@@ -119,12 +117,12 @@ def workbench_task(
         slot: where this runs.
         cell: the variant, with any seed.
         data_dir: where datasets lie.
-        asked_at: when the process was asked for, by `time.monotonic`.
         measure: what to call with the workbench; its result is returned, or a Failure.
     """
     prepare_process(slot)
     try:
-        return measure(Workbench(cell, data_dir, slot.device, channel.should_stop, asked_at))
+        place = data_dir_at(slot, data_dir)
+        return measure(Workbench(cell, place, slot.device, channel.should_stop, channel.asked_at))
     except StoppedError:
         return Failure("interrupted", "stopped before its end")
     except Exception as failure:
@@ -147,6 +145,7 @@ class CostBenchmark:
         num_rounds: samples of each variant.
         timeout_seconds: for one sample; None sets no limit.
         machine: this one, as `describe_machine` tells.
+        device_bytes: memory of its accelerators, by `str(slot)`.
         data_dir: where datasets lie.
         on_event: is told what happens.
     """
@@ -160,6 +159,7 @@ class CostBenchmark:
         num_rounds: int,
         timeout_seconds: float | None,
         machine: dict[str, Any],
+        device_bytes: Mapping[str, int],
         data_dir: Path | None,
         on_event: Callable[[Event], None],
     ) -> None:
@@ -169,11 +169,13 @@ class CostBenchmark:
         self._num_rounds = num_rounds
         self._timeout_seconds = timeout_seconds
         self._machine = machine
+        self._device_bytes = device_bytes
         self._data_dir = data_dir
         self._on_event = on_event
         self._measured_at = now()
         self._ceilings: list[Ceilings] = []
-        self._num_busy_rounds = NUM_BUSY_ROUNDS if len(executor.slots) > 1 else 0
+        self._num_workers = len(executor.slots)
+        self._num_busy_rounds = NUM_BUSY_ROUNDS if self._num_workers > 1 else 0
         alike: dict[str, list[Cell]] = {}
         for cell in cells:
             alike.setdefault(cost_identity(cell), []).append(cell)
@@ -243,13 +245,12 @@ class CostBenchmark:
             network.measured.samples.append(sample)
 
     def _play_busy_round(self, stage: str) -> None:
-        """Each variant in all slots at once, or in as many as it fits in, timed from when all will be ready."""
+        """Each variant in all slots at once, or in as many as it fits in, timed once all will be ready."""
         for network in self._fit():
             measured = network.measured
             assert measured.warm_up is not None
             ready_seconds = max(sample.ready_seconds for sample in measured.samples)
-            not_before = time.monotonic() + _SLACK * ready_seconds
-            measure = methodcaller("busy_speed", measured.warm_up.workload, not_before)
+            measure = methodcaller("busy_speed", measured.warm_up.workload, _SLACK * ready_seconds)
             results = self._run(network, [measure] * self._num_at_once(measured.warm_up))
             if all(isinstance(result, Speed) for result in results):
                 measured.busy += results
@@ -257,11 +258,10 @@ class CostBenchmark:
 
     def _num_at_once(self, warm_up: WarmUp) -> int:
         slots = self._executor.slots
-        known = {slot.device: device_memory_bytes(slot.device) for slot in slots}
         peaks = (warm_up.process_bytes, warm_up.train_peak_bytes, warm_up.predict_peak_bytes)
         process, train, predict = (peak or 0 for peak in peaks)
         held = process + max(train, predict) if None not in peaks else None
-        return num_at_once(slots, {device: size for device, size in known.items() if size is not None}, held)
+        return num_at_once(slots, self._device_bytes, held)
 
     def _fit(self) -> list[_Network]:
         """Networks that nothing has gone wrong with."""
@@ -274,7 +274,7 @@ class CostBenchmark:
         """Measure something of a network, in as many processes at once; one alone has the machine to itself."""
 
         def task(key: str, measure: Callable[[Workbench], Any]) -> Task:
-            arguments = (network.cell, self._data_dir, time.monotonic(), measure)
+            arguments = (network.cell, self._data_dir, measure)
             return Task(key, workbench_task, arguments, self._timeout_seconds, exclusive=len(measures) == 1)
 
         named = {f"{network.cell.label} {number}": measure for number, measure in enumerate(measures)}
@@ -287,16 +287,16 @@ class CostBenchmark:
         """Run tasks at once, each made when it is handed out, and wait for their results.
 
         Raises:
-            StoppedError: somebody asked to stop.
+            StoppedError: somebody asked to stop, or the machine is gone.
         """
         waiting = deque(calls)
         self._scheduler.run(lambda slot: waiting.popleft() if waiting else None)
-        if self._executor.stopping:
+        ends = [call.end for call in calls if call.end is not None]
+        if self._executor.stopping or len(ends) < len(calls):
             raise StoppedError
-        return [self._result(call.end) for call in calls]
+        return [self._result(end) for end in ends]
 
-    def _result(self, end: Ended | None) -> Any:
-        assert end is not None
+    def _result(self, end: Ended) -> Any:
         return end.result if end.how == "returned" else Failure(*describe_end(end, self._timeout_seconds))
 
     def _note(self, network: _Network, stage: str, results: Sequence[Any]) -> None:
@@ -321,7 +321,7 @@ class CostBenchmark:
                 self._ceilings,
                 machine=self._machine,
                 measured_at=self._measured_at,
-                num_workers=len(self._executor.slots),
+                num_workers=self._num_workers,
             )
             for cell in network.variants:
                 self._folder.write_cost(

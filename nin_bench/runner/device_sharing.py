@@ -3,6 +3,7 @@
 Each has a process of its own. Imports no torch. What one takes is known where its variant's costs were measured.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,16 +46,16 @@ def num_at_once(slots: Sequence[Slot], device_bytes: Mapping[str, int], tensor_b
 
     Args:
         slots: where processes run.
-        device_bytes: memory of each device that has some of its own; others are taken to hold all.
+        device_bytes: memory of each device that has some of its own, by `str(slot)`; others are taken to hold all.
         tensor_bytes: what the allocator gives out to each at most; None if nobody knows.
     """
     count = 0
-    for device in {slot.device for slot in slots}:
-        places = sum(slot.device == device for slot in slots)
+    for device, places in Counter(map(str, slots)).items():
         if device in device_bytes:
             fits = 1 if tensor_bytes is None else device_bytes[device] // process_bytes(tensor_bytes)
-            places = min(places, max(1, fits))
-        count += places
+            count += min(places, max(1, fits))
+        else:
+            count += places
     return count
 
 
@@ -63,7 +64,7 @@ class DeviceMemory:
     """The memory of accelerators, and what the cells that run there take of it.
 
     Args:
-        device_bytes: memory of each device, by its name; one that is not named is not watched.
+        device_bytes: memory of each device, by `str(slot)`; one that is not named is not watched.
         needed: what a cell takes; None is all.
     """
 

@@ -37,7 +37,7 @@ class CellStarted:
     """A cell has its process."""
 
     cell: Cell
-    device: str
+    slot: Slot
 
 
 @dataclass(frozen=True)

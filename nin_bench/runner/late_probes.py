@@ -8,7 +8,7 @@ from nin_bench.planning import PlannedCell
 from nin_bench.results import ResultsFolder
 from nin_bench.results.probes import ProbeFile, Probes
 from nin_bench.runner.events import Event, Probed
-from nin_bench.runner.messages import ProbeAssignment
+from nin_bench.runner.messages import FilesWanted, ProbeAssignment
 from nin_bench.runner.scheduler import Call, describe_end
 from nin_bench.runner.session import RunOptions
 from nin_bench.runner.worker import run_probe_task
@@ -53,4 +53,8 @@ def _job(
             answer.write(folder.probes_path(cell.cell_id))
         on_event(Probed(cell, None if isinstance(answer, ProbeFile) else answer))
 
-    return Call(key, task, ended)
+    def state(asked: FilesWanted) -> bytes:
+        """What a worker asks for that cannot see the folder."""
+        return folder.state_path(cell.cell_id).read_bytes()
+
+    return Call(key, task, ended, state)

@@ -1,9 +1,9 @@
 """What goes between a run and its workers: a cell to train, how it goes, and what came of it. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 
@@ -28,6 +28,8 @@ class CheckpointPolicy:
     """The file that the state goes to that it ended with, as a checkpoint; None drops it."""
     kept: KeptState | None = None
     """What it goes on from if it has no checkpoint: a shorter training; None starts at the first step."""
+    sends: bool = False
+    """Whether all of these are another machine's, so that what is written has to be sent there."""
 
 
 KEEP_NOTHING = CheckpointPolicy()
@@ -85,6 +87,8 @@ class CellReady:
     """Whether there was one."""
     notes: Sequence[str] = ()
     """A sentence for each checkpoint that could not be used."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Where it trains, as its record will say."""
 
 
 @dataclass(frozen=True)
@@ -97,5 +101,29 @@ class EpochDone:
     """The epoch's, of the history."""
 
 
-CellMessage = CellReady | EpochDone
+@dataclass(frozen=True)
+class FilesWanted:
+    """A worker that cannot see the results folder asks for what its cell goes on from, as `CellFiles`."""
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """What a cell goes on from."""
+
+    checkpoints: Mapping[str, bytes]
+    """The content of its checkpoints, by the names of their files."""
+    kept: bytes | None
+    """The content of the kept state."""
+
+
+@dataclass(frozen=True)
+class FileWritten:
+    """A worker that cannot see the results folder has written a file for it."""
+
+    kind: Literal["checkpoint", "weights", "state"]
+    name: str
+    content: bytes
+
+
+CellMessage = CellReady | EpochDone | FilesWanted | FileWritten
 """What a worker sends while it trains a cell."""

@@ -11,7 +11,6 @@ from nin_bench.analysis.lock import lock_notes
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.environment import device_memory_bytes, environment_of
 from nin_bench.estimates import estimate_run
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
@@ -36,6 +35,7 @@ from nin_bench.runner.device_sharing import DeviceMemory, needed_bytes
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.late_probes import late_probes
 from nin_bench.runner.look_taking import LookTaker
+from nin_bench.runner.nodes import Kind
 from nin_bench.runner.reuse import take_over
 from nin_bench.runner.scheduler import Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
@@ -121,9 +121,9 @@ def run_grid(
             if (told := folder.read_record_or_quarantine(cell.cell_id)[1]) is not None
         ]
         needed = seeds_until_decided(folder.read_grid())
-        slot, others = session.slots[0], OtherFolders.under(options.other_roots, folder)
-        shared = Shared(others, slot.device_kind, grid.probes) if options.reuse else None
-        here = environment_of(slot.device)
+        slots, others = session.nodes.slots, OtherFolders.under(options.other_roots, folder)
+        shared = Shared(others, slots[0].device_kind, grid.probes) if options.reuse else None
+        here = session.nodes.first.environment
         shorter = ShorterCells(folder, grid.cell_ids, here)
         plan = partial(plan_cells, folder=folder, looks=needed, code=code, shorter=shorter)
         planned = plan(grid, fresh=options.fresh, shared=shared)
@@ -141,21 +141,23 @@ def run_grid(
             notes.append(told)
         planned = [_tidied(one, folder, options.fresh) for one in planned]
         todo = [one.cell for one in planned if one.has_to_run or one.shared] if options.measure else []
-        to_measure, damaged = _unmeasured(todo, folder, session, num_rounds)
-        on_event(Planned(planned, session.slots, [*notes, *damaged]))
-        _measure(to_measure, folder, session, options, num_rounds, on_event)
+        unmeasured = [(kind, *_unmeasured(todo, folder, kind, num_rounds)) for kind in session.nodes.kinds]
+        notes += [note for _, _, damaged in unmeasured for note in damaged]
+        on_event(Planned(planned, slots, notes))
+        for kind, cells, _ in unmeasured:
+            _measure(cells, folder, kind, options, num_rounds, on_event)
         count_images = RegistryCatalog(options.data_dir).count_images
         planned = estimate_cells(
-            planned, folder, session.machine["fingerprint"], len(session.slots), count_images, grid.probes
+            planned, folder, session.machine["fingerprint"], len(slots), count_images, grid.probes
         )
-        estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(session.slots))
+        estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(slots))
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
         memory = _device_memory(folder, options, session)
-        queue = CellQueue(folder, options, on_event, len(session.slots), task, planned, memory, looks, grid.probes)
+        queue = CellQueue(folder, options, on_event, len(slots), task, planned, memory, looks, grid.probes)
         late = late_probes(planned, grid.probes, folder, options, on_event)
-        Scheduler(session.executor, retries=options.retries).run(
+        Scheduler(session.executor, retries=options.retries, admit=session.nodes.admit).run(
             lambda slot: queue.next_job(slot) or next(late, None)
         )
         if session.signal_number is None:
@@ -168,7 +170,7 @@ def run_grid(
 def measure_grid(
     grid: Grid, folder: ResultsFolder, options: RunOptions, on_event: Callable[[Event], None]
 ) -> MeasureSummary:
-    """Measure every selected variant that this machine has not measured; train nothing.
+    """Measure every selected variant that this machine has not measured, or one of each kind; train nothing.
 
     Args:
         grid: whose variants to measure.
@@ -184,19 +186,31 @@ def measure_grid(
     load_plan(grid, folder, options.data_dir)
     variants = {cell.variant_id: cell for cell in grid.selected}
     with open_session(grid, folder, options, [cell.data for cell in variants.values()]) as session:
-        to_measure, notes = _unmeasured(variants.values(), folder, session, num_rounds)
-        if options.fresh:
-            to_measure = list(variants.values())
-        _measure(to_measure, folder, session, options, num_rounds, on_event)
-        costs = [
-            VariantCost(variant_id, cell.label, _entry(folder, variant_id, session.machine))
-            for variant_id, cell in variants.items()
-        ]
-        num_left = 0
-        if session.out_of_time:
-            unmeasured, _ = _unmeasured(variants.values(), folder, session, num_rounds)
-            num_left = len(to_measure) if options.fresh else len(unmeasured)
-        return MeasureSummary(costs, len(variants) - len(to_measure), notes, session.signal_number, num_left)
+        costs: list[VariantCost] = []
+        notes: list[str] = []
+        num_skipped, num_left, kinds = 0, 0, session.nodes.kinds
+        for kind in kinds:
+            to_measure, damaged = _unmeasured(variants.values(), folder, kind, num_rounds)
+            notes += damaged
+            if options.fresh:
+                to_measure = list(variants.values())
+            _measure(to_measure, folder, kind, options, num_rounds, on_event)
+            on = f" on {_name(kind)}" if len(kinds) > 1 else ""
+            costs += [
+                VariantCost(variant_id, f"{cell.label}{on}", _entry(folder, variant_id, kind.machine))
+                for variant_id, cell in variants.items()
+            ]
+            num_skipped += len(variants) - len(to_measure)
+            if session.out_of_time:
+                unmeasured, _ = _unmeasured(variants.values(), folder, kind, num_rounds)
+                num_left += len(to_measure) if options.fresh else len(unmeasured)
+        return MeasureSummary(costs, num_skipped, notes, session.signal_number, num_left)
+
+
+def _name(kind: Kind) -> str:
+    machine = kind.machine
+    name = machine["processor"] if machine["device"] == "cpu" else machine["device"]
+    return f"{name}, {machine['num_cores']} cores"
 
 
 def _without_weights(planned: Sequence[PlannedCell], folder: ResultsFolder) -> str | None:
@@ -228,15 +242,15 @@ def _looks(
 
 
 def _unmeasured(
-    cells: Iterable[Cell], folder: ResultsFolder, session: RunSession, num_rounds: int
+    cells: Iterable[Cell], folder: ResultsFolder, kind: Kind, num_rounds: int
 ) -> tuple[list[Cell], list[str]]:
-    """A cell of each variant that this machine has not measured as wanted, and what was quarantined on the way."""
+    """A cell of each variant that a machine has not measured as wanted, and what was quarantined on the way."""
     unmeasured, notes = [], []
     for variant_id, cell in {cell.variant_id: cell for cell in cells}.items():
         costs, note = folder.read_costs_or_quarantine(variant_id)
         notes += [note] if note else []
-        entry = costs.entry_of(session.machine["fingerprint"]) if costs else None
-        if entry is None or not entry.is_enough(num_rounds, len(session.slots)):
+        entry = costs.entry_of(kind.machine["fingerprint"]) if costs else None
+        if entry is None or not entry.is_enough(num_rounds, len(kind.executor.slots)):
             unmeasured.append(cell)
     return unmeasured, notes
 
@@ -248,8 +262,7 @@ def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -
 
 def _device_memory(folder: ResultsFolder, options: RunOptions, session: RunSession) -> DeviceMemory:
     """The memory of the run's accelerators. Who says how many workers share one has decided that they fit."""
-    known = {slot.device: device_memory_bytes(slot.device) for slot in session.slots}
-    device_bytes = {device: num_bytes for device, num_bytes in known.items() if num_bytes is not None}
+    device_bytes = session.nodes.device_bytes
 
     @cache
     def needed(variant_id: str) -> int | None:
@@ -264,19 +277,20 @@ def _device_memory(folder: ResultsFolder, options: RunOptions, session: RunSessi
 def _measure(
     cells: Sequence[Cell],
     folder: ResultsFolder,
-    session: RunSession,
+    kind: Kind,
     options: RunOptions,
     num_rounds: int,
     on_event: Callable[[Event], None],
 ) -> None:
-    if cells:
+    if cells and kind.executor.slots:
         CostBenchmark(
             cells,
             folder,
-            session.executor,
+            kind.executor,
             num_rounds=num_rounds,
             timeout_seconds=options.timeout_seconds,
-            machine=session.machine,
+            machine=kind.machine,
+            device_bytes=kind.device_bytes,
             data_dir=options.data_dir,
             on_event=on_event,
         ).measure()

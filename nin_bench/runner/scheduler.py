@@ -1,6 +1,6 @@
 """Hand jobs to an executor and give each what becomes of its task: cells, trials and cost samples alike."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Job(Protocol):
         """Make its task, whose key is the job's; called when a slot is free for it."""
 
     def on_started(self, slot: Slot) -> None:
-        """Its task has a process."""
+        """Its task has a process; told again where its node was lost, and it starts anew on another."""
 
     def on_message(self, content: Any) -> Any:
         """Receive what its task sent; anything but None that is returned is the answer it waits for."""
@@ -29,21 +29,32 @@ class Job(Protocol):
         """Its task is over. A job that failed can be queued again by whoever offers jobs, if it may be retried."""
 
 
+NextJob = Callable[[Slot], Job | None]
+
+
 class Scheduler:
     """Has jobs done until none is offered.
 
     Args:
         executor: where tasks run.
         retries: how often one job may be tried again.
+        admit: decides what a slot gets: what it is offered, or something else first.
     """
 
-    def __init__(self, executor: Executor, *, retries: int = 0) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        retries: int = 0,
+        admit: Callable[[Slot, NextJob], Job | None] = lambda slot, next_job: next_job(slot),
+    ) -> None:
         self.executor = executor
         self.retries = retries
+        self._admit = admit
         self._num_ended: Counter[str] = Counter()
 
-    def run(self, next_job: Callable[[Slot], Job | None]) -> None:
-        """Have jobs done, each as soon as a slot is free for it.
+    def run(self, next_job: NextJob) -> None:
+        """Have jobs done, each as soon as a slot is free for it; one whose node is lost is done on another.
 
         Whatever a job raises ends the run, and the workers with it.
 
@@ -51,9 +62,11 @@ class Scheduler:
             next_job: the next one; None if there is none for now. Once no task runs, that is the end.
         """
         jobs: dict[str, Job] = {}
+        lost: deque[Job] = deque()
 
         def next_task(slot: Slot) -> Task | None:
-            if (job := next_job(slot)) is None:
+            job = self._admit(slot, lambda slot: lost.popleft() if lost else next_job(slot))
+            if job is None:
                 return None
             jobs[job.key] = job
             return job.task()
@@ -67,6 +80,8 @@ class Scheduler:
                     case Message():
                         if (answer := job.on_message(event.content)) is not None:
                             self.executor.answer(event.key, answer)
+                    case Ended(how="lost"):
+                        lost.append(jobs.pop(event.key))
                     case Ended():
                         del jobs[event.key]
                         self._num_ended[event.key] += 1
@@ -78,12 +93,14 @@ class Scheduler:
 
 @dataclass
 class Call:
-    """A job of which only the end matters."""
+    """A job of which little but the end matters."""
 
     key: str
     make_task: Callable[[], Task]
     then: Callable[[Ended], None] = lambda end: None
     """Receives the end."""
+    answer: Callable[[Any], Any] = lambda content: None
+    """Receives what its task sends; what it returns is the answer."""
     end: Ended | None = None
 
     def task(self) -> Task:
@@ -93,8 +110,9 @@ class Call:
     def on_started(self, slot: Slot) -> None:
         """Nothing follows."""
 
-    def on_message(self, content: Any) -> None:
-        """Nothing follows."""
+    def on_message(self, content: Any) -> Any:
+        """Answer."""
+        return self.answer(content)
 
     def on_ended(self, end: Ended, *, may_retry: bool) -> None:
         """Keep the end."""

@@ -1,32 +1,39 @@
 """What running and measuring a grid share: their options, the places for workers, a locked folder, signals."""
 
 import logging
+import os
+import shutil
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any, Literal, Protocol
 
 import torch
 
+import nin_bench
 from nin_bench.cell import DataSpec
-from nin_bench.data.dataset import load_dataset
-from nin_bench.environment import describe_machine, num_cores
+from nin_bench.environment import describe_environment, num_cores
 from nin_bench.errors import InputError
 from nin_bench.executors import Executor, LocalExecutor, Slot, claimed_cores
 from nin_bench.failures import MAX_FAILURES
 from nin_bench.grid import Grid
 from nin_bench.models.code import definition_digests
+from nin_bench.models.registry import use_own_file
 from nin_bench.planning import check_same_grid
+from nin_bench.plugins import own_file
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.lock import locked
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.budget import stopped_at
+from nin_bench.runner.nodes import Nodes
 from nin_bench.runner.record import now
 from nin_bench.signals import STOP_SIGNALS
 
@@ -40,6 +47,8 @@ PRELOAD = (
 )
 """What every worker has imported: what it does, and what it
 would take a second each to import when it first counts shapes on the meta device and reads the digits."""
+THREADS = "OMP_NUM_THREADS"
+"""The environment variable by which Ray tells libraries how many threads to use."""
 
 
 MAX_PER_DEVICE = 8
@@ -84,6 +93,8 @@ class RunOptions:
     num_rounds: int | None = None
     """Rounds of the cost benchmark; None is as many as the grid's hypotheses need. A variant that this machine has
     measured in fewer is measured again."""
+    ray_address: str | None = None
+    """The Ray cluster whose nodes work, as `ray_cluster` takes it; None is this machine alone."""
 
 
 class Interruptible(Protocol):
@@ -94,25 +105,24 @@ class Interruptible(Protocol):
 
 @dataclass
 class RunSession:
-    """A results folder that nobody else writes, and this machine ready to work for it."""
+    """A results folder that nobody else writes, and machines ready to work for it."""
 
     executor: Executor
-    machine: dict[str, Any]
-    """As `describe_machine` tells."""
+    nodes: Nodes
     signal_number: int | None = None
     """The signal that asked for an end, if one did."""
     out_of_time: bool = False
     """Whether its budget of time asked for an end."""
 
     @property
-    def slots(self) -> Sequence[Slot]:
-        """Where workers run."""
-        return self.executor.slots
+    def machine(self) -> dict[str, Any]:
+        """The first machine, as `describe_machine` tells."""
+        return self.nodes.first.machine
 
     @property
     def num_per_device(self) -> int:
         """How many workers share a device."""
-        return max(Counter(slot.device for slot in self.slots).values())
+        return max(Counter(map(str, self.nodes.slots)).values())
 
 
 @contextmanager
@@ -125,7 +135,7 @@ def open_session(
     preload: Sequence[str] = PRELOAD,
     keep_looks: bool = True,
 ) -> Iterator[RunSession]:
-    """While it is entered, hold a folder for a grid and cores for its workers; a signal asks the executor to stop.
+    """While it is entered, hold a folder for a grid and slots for its workers; a signal asks the executor to stop.
 
     What is wrong with the input is found before the folder is made: a refused run leaves nothing behind. The first
     to hold a folder locks the grid's hypotheses.
@@ -140,22 +150,21 @@ def open_session(
 
     Raises:
         InputError: the data cannot be had, the device is not there.
+        MachineError: there is no Ray cluster.
         ResultsError: the folder cannot be written, is in use, or holds another grid.
     """
-    chosen = choose_slots(options.device, options.workers, share=True)
-    for spec in dict.fromkeys(specs):
-        load_dataset(spec, options.data_dir).load_test()  # its files are verified here, its images used in a cell
-    with sole_writer(folder.path), claimed_cores(chosen) as slots:
+    with ExitStack() as held:
+        executor = held.enter_context(
+            opened_executor(options.device, options.workers, options.ray_address, preload, share=True)
+        )
+        session = RunSession(executor, Nodes(executor, [*dict.fromkeys(specs)], options.data_dir))
+        held.enter_context(sole_writer(folder.path))
         check_same_grid(grid, folder)  # again: another run may have held the folder meanwhile
         folder.remove_leftovers()
         folder.check_writable()
-        session = RunSession(
-            LocalExecutor(slots, preload),
-            describe_machine(slots[0].device),
-        )
         stored = folder.find_grid()
         code = {one.model.name: dict(definition_digests(one.model.name)) for one in grid.variants}
-        resolved = grid.resolved(slots[0].device_kind, session.machine)
+        resolved = grid.resolved(session.nodes.slots[0].device_kind, session.machine)
         looks = stored.looks if stored and keep_looks else ()
         resolved = resolved.model_copy(update={"looks": looks, "code": code})
         others = OtherFolders.under(options.other_roots, folder)
@@ -164,8 +173,86 @@ def open_session(
             return folder.final_cells(resolved) | others.final_cells(resolved)
 
         folder.write_grid(locked(resolved, stored, known_cells, now()))
-        with stop_on_signals(session.executor, session), stopped_at(options.ends_at, session.executor, session):
+        with stop_on_signals(executor, session), stopped_at(options.ends_at, executor, session):
             yield session
+
+
+@contextmanager
+def opened_executor(
+    device: str, workers: int | None, ray_address: str | None, preload: Sequence[str], *, share: bool = False
+) -> Iterator[Executor]:
+    """While it is entered, hold what an executor's slots need: cores of this machine, or the nodes of a cluster.
+
+    Args:
+        device: as `choose_slots` takes it; on a cluster each node's own.
+        workers: as `choose_slots` takes it; on a cluster, on each node.
+        ray_address: as `ray_cluster` takes it; None is this machine.
+        preload: the modules that workers find imported.
+        share: as `choose_slots` takes it.
+
+    Raises:
+        InputError: the device is not there, or Ray is not installed.
+        MachineError: there is no Ray cluster.
+    """
+    if ray_address is None:
+        with claimed_cores(choose_slots(device, workers, share=share)) as slots:
+            yield LocalExecutor(slots, preload)
+        return
+    try:
+        from nin_bench.executors.ray import RayExecutor, ray_cluster
+    except ModuleNotFoundError as error:
+        raise InputError("--executor ray: Ray is not installed; pip install 'nin-bench[ray]'") from error
+    own = own_file()
+    own_name, num_threads = own.name if own else None, os.environ.get(THREADS)
+    make_slots = partial(node_slots, device, workers, share, own_name, num_threads)
+    with (
+        TemporaryDirectory() as folder,
+        ray_cluster(ray_address, make_slots, preload, _runtime_env(own, Path(folder))) as cluster,
+    ):
+        yield RayExecutor(cluster)
+
+
+def _runtime_env(own: Path | None, folder: Path) -> dict[str, Any]:
+    """What travels to the nodes of a cluster: this package, a user's own file, and what can change bits."""
+    travels: dict[str, Any] = {
+        "py_modules": [str(Path(nin_bench.__file__).parent)],
+        "excludes": ["**/__pycache__"],
+        "env_vars": {name: os.environ[name] for name in describe_environment()["variables"]},
+    }
+    if own is None:
+        return travels
+    for path in own.parent.iterdir():  # what the file can import
+        if path.suffix == ".py":
+            shutil.copy(path, folder)
+        elif (path / "__init__.py").is_file():
+            shutil.copytree(path, folder / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return {**travels, "working_dir": str(folder)}
+
+
+@contextmanager
+def node_slots(
+    device: str, workers: int | None, share: bool, own_name: str | None, num_threads: str | None, num_cpus: int
+) -> Iterator[list[Slot]]:
+    """On a node of a cluster: while it is entered, hold cores for its workers.
+
+    Args:
+        device: as `choose_slots` takes it.
+        workers: as `choose_slots` takes it; None is at most one for each CPU that Ray may use of this node.
+        share: as `choose_slots` takes it.
+        own_name: the user's own file, in the current folder.
+        num_threads: the driver's OMP_NUM_THREADS; Ray sets one of its own.
+        num_cpus: how many CPUs the cluster may use of this node.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if num_threads is None:
+        os.environ.pop(THREADS, None)
+    if own_name is not None:
+        use_own_file(Path(own_name))
+    slots = choose_slots(device, workers, share=share)
+    with claimed_cores(slots if workers else slots[:num_cpus]) as slots:
+        yield slots
 
 
 def choose_slots(device: str, workers: int | None, *, share: bool = False) -> list[Slot]:

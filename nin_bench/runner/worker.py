@@ -1,18 +1,23 @@
 """Train one cell and say what came of it, in whatever process this is called."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import torch
 
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints, read_header, restore_from, write_checkpoint, write_weights
-from nin_bench.environment import describe_torch, device_name
+from nin_bench.environment import describe_system, describe_torch, device_name
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
+from nin_bench.files import write_atomically
 from nin_bench.models.code import code_digest
+from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
 from nin_bench.results.probes import ProbeFile, Probes
 from nin_bench.results.schema import Attempt
@@ -20,11 +25,14 @@ from nin_bench.runner.cell_training import CellTraining, describe_failure
 from nin_bench.runner.messages import (
     KEEP_NOTHING,
     Assignment,
+    CellFiles,
     CellMessage,
     CellReady,
     CellResult,
     CheckpointPolicy,
     EpochDone,
+    FilesWanted,
+    FileWritten,
     ProbeAssignment,
 )
 from nin_bench.runner.record import make_record, now
@@ -45,38 +53,97 @@ def prepare_process(slot: Slot) -> None:
     torch.backends.cudnn.deterministic = True
 
 
+def data_dir_at(slot: Slot, data_dir: Path | None) -> Path | None:
+    """Where datasets lie on a slot's machine: where the driver says if it is its own, else in the usual places."""
+    return None if slot.node else data_dir
+
+
 def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult | ResultsError:
-    """`run_cell` as an executor's task; a disk that refuses is its result, not an exception."""
+    """`run_cell` as an executor's task; a disk that refuses is its result, not an exception.
+
+    On a node of a cluster the results folder cannot be seen. What the cell goes on from comes from the driver, and
+    what is written is sent there.
+    """
     prepare_process(slot)
     try:
-        return run_cell(
-            assignment.cell,
-            data_dir=assignment.data_dir,
-            device=slot.device,
-            environment=assignment.environment,
-            policy=assignment.policy,
-            earlier_attempts=assignment.earlier_attempts,
-            probes=assignment.probes,
-            micro_batch=assignment.micro_batch,
-            on_message=channel.send,
-            should_stop=channel.should_stop,
-        )
+        with carried_out_at(slot, assignment, channel.ask) as here:
+            return run_cell(
+                here.cell,
+                data_dir=here.data_dir,
+                device=slot.device,
+                environment=here.environment,
+                policy=here.policy,
+                earlier_attempts=here.earlier_attempts,
+                probes=here.probes,
+                micro_batch=here.micro_batch,
+                on_message=channel.send,
+                should_stop=channel.should_stop,
+            )
     except ResultsError as refusal:
         return refusal
+
+
+@contextmanager
+def carried_out_at(
+    slot: Slot, assignment: Assignment, ask: Callable[[FilesWanted], CellFiles | None]
+) -> Iterator[Assignment]:
+    """The assignment as a slot's machine can carry it out: on a node, with folders of its own.
+
+    Args:
+        slot: where.
+        assignment: as the driver wrote it.
+        ask: has the driver send what the cell goes on from.
+    """
+    if not slot.node:
+        yield assignment
+        return
+    with TemporaryDirectory() as folder:
+        yield replace(
+            assignment,
+            data_dir=data_dir_at(slot, assignment.data_dir),
+            environment={**assignment.environment, **describe_system(), "node": slot.node},
+            policy=_brought(assignment.policy, Path(folder), ask(FilesWanted())),
+        )
+
+
+def _brought(policy: CheckpointPolicy, folder: Path, files: CellFiles | None) -> CheckpointPolicy:
+    """The policy with a folder of this machine, in which the files are that came; None came if all has to stop."""
+    checkpoints, kept = folder / "checkpoints", folder / "kept.ckpt"
+    for name, content in files.checkpoints.items() if files else ():
+        write_atomically(checkpoints / name, content)
+    if files and files.kept is not None:
+        write_atomically(kept, files.kept)
+    return CheckpointPolicy(
+        checkpoints=checkpoints if policy.checkpoints else None,
+        seconds=policy.seconds,
+        weights=folder / "weights" if policy.weights else None,
+        state=folder / "state" if policy.state else None,
+        kept=KeptState(policy.kept.cell, kept) if policy.kept and kept.exists() else None,
+        sends=True,
+    )
 
 
 def run_probe_task(channel: Channel, slot: Slot, assignment: ProbeAssignment) -> ProbeFile | str:
     """Have a network whose state was kept answer probes, as an executor's task; or why it cannot, in a line."""
     prepare_process(slot)
     training = CellTraining(
-        assignment.cell, data_dir=assignment.data_dir, device=slot.device, should_stop=channel.should_stop
+        assignment.cell,
+        data_dir=data_dir_at(slot, assignment.data_dir),
+        device=slot.device,
+        should_stop=channel.should_stop,
     )
     answer: ProbeFile | str | None = None
     try:
-        with training.failures_noted():
+        with TemporaryDirectory() as folder, training.failures_noted():
             training.prepare()
-            answer = restore_from(assignment.state, assignment.cell, training.restore)
-            if answer is None and read_header(assignment.state).metrics.test_accuracy != assignment.test_accuracy:
+            state = assignment.state
+            if slot.node:
+                if (content := channel.ask(FilesWanted())) is None:
+                    raise StoppedError
+                state = Path(folder) / state.name
+                write_atomically(state, content)
+            answer = restore_from(state, assignment.cell, training.restore)
+            if answer is None and read_header(state).metrics.test_accuracy != assignment.test_accuracy:
                 answer = f"weights/{assignment.state.name} is of another training than the record"
             if answer is None:
                 answer = training.probe(assignment.probes, assignment.test_accuracy)
@@ -132,8 +199,9 @@ def run_cell(
         environment=environment,
         earlier_attempts=earlier_attempts,
         probes=probes,
+        on_message=on_message,
     )
-    return run.to_its_end(on_message)
+    return run.to_its_end()
 
 
 class CellRun:
@@ -147,6 +215,7 @@ class CellRun:
         environment: Mapping[str, Any] | None,
         earlier_attempts: Sequence[Attempt],
         probes: Probes | None,
+        on_message: Callable[[CellMessage], None],
     ) -> None:
         device = str(training.device)
         self.training = training
@@ -154,23 +223,23 @@ class CellRun:
         self.environment = {**(environment or {}), "device": device_name(device), "torch": describe_torch(device)}
         self.earlier_attempts = earlier_attempts
         self.probes = probes
+        self.on_message = on_message
         self.checkpoints = Checkpoints(policy.checkpoints, training.cell) if policy.checkpoints else None
         self.batched_seeds: int | None = None
         """Seeds that were trained with it as one batched model."""
         self.started_at = now()
         self.saved = time.monotonic()
 
-    def to_its_end(self, on_message: Callable[[CellMessage], None]) -> CellResult:
+    def to_its_end(self) -> CellResult:
         """Train it from its last checkpoint on, and evaluate."""
         with self.training.failures_noted():
-            self.begin(on_message)
-        return self.go_on(on_message)
+            self.begin()
+        return self.go_on()
 
-    def begin(self, on_message: Callable[[CellMessage], None], like: CellTraining | None = None) -> None:
+    def begin(self, like: CellTraining | None = None) -> None:
         """Make the training ready, from its last checkpoint on.
 
         Args:
-            on_message: is told.
             like: one of the same data that is ready, whose images are used.
         """
         training = self.training
@@ -184,9 +253,16 @@ class CellRun:
             damage = restore_from(kept.path, kept.cell, training.restore)
             is_resumed = damage is None
             notes += filter(None, [damage])
-        on_message(CellReady(dict(training.metrics), [*training.history], is_resumed=is_resumed, notes=notes))
+        ready = CellReady(
+            dict(training.metrics),
+            [*training.history],
+            is_resumed=is_resumed,
+            notes=notes,
+            environment=self.environment,
+        )
+        self.on_message(ready)
 
-    def go_on(self, on_message: Callable[[CellMessage], None]) -> CellResult:
+    def go_on(self) -> CellResult:
         """Train the epochs that are left, if nothing went wrong before, and evaluate."""
         training = self.training
         predictions, answers, probe_error = None, None, None
@@ -194,12 +270,14 @@ class CellRun:
             with training.failures_noted():
                 while training.epochs_left:
                     row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
-                    self.note_epoch(row, on_message)
+                    self.note_epoch(row)
                 predictions = training.evaluate()
                 if self.policy.weights:
                     write_weights(self.policy.weights, training.weights())
+                    self.send("weights", self.policy.weights)
                 if self.policy.state:
                     write_checkpoint(self.policy.state, self.record("trained", None), training.state())
+                    self.send("state", self.policy.state)
                 answers, probe_error = self.ask_probes()
         if training.outcome == "interrupted" and training.is_prepared:
             self.save()
@@ -219,10 +297,10 @@ class CellRun:
         except Exception as failure:
             return None, describe_failure(failure)[1]
 
-    def note_epoch(self, row: Epoch, on_message: Callable[[CellMessage], None]) -> None:
+    def note_epoch(self, row: Epoch) -> None:
         """Save after an epoch, unless that was done a moment ago, and tell of it."""
         self.save_after(min(EPOCH_SECONDS, self.policy.seconds))
-        on_message(EpochDone(dict(self.training.metrics), row))
+        self.on_message(EpochDone(dict(self.training.metrics), row))
 
     def save_after(self, seconds: float) -> None:
         """Save if the last time is so long ago."""
@@ -237,8 +315,14 @@ class CellRun:
         """Write a checkpoint, if it keeps any."""
         if self.checkpoints:
             state = self.training.state()
-            self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
+            path = self.checkpoints.save(self.record("interrupted", "killed before its end"), state)
+            self.send("checkpoint", path)
             self.saved = time.monotonic()
+
+    def send(self, kind: Literal["checkpoint", "weights", "state"], path: Path) -> None:
+        """Send what was written to the machine that keeps it, if that is another one."""
+        if self.policy.sends:
+            self.on_message(FileWritten(kind, path.name, path.read_bytes()))
 
     def record(self, outcome: str, error: str | None) -> Record:
         """The record that it would have if it ended now."""

@@ -73,7 +73,7 @@ class TrialStarted:
     """The variant's."""
     number: int
     params: Mapping[str, Any]
-    device: str
+    slot: Slot
 
 
 @dataclass(frozen=True)

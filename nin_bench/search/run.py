@@ -15,16 +15,18 @@ from optuna.trial import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from nin_bench.catalog import RegistryCatalog
+from nin_bench.cell import DataSpec
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
-from nin_bench.executors import Ended, LocalExecutor, Slot, Task, claimed_cores
+from nin_bench.executors import Ended, Executor, Slot, Task
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.runner.budget import stopped_at
+from nin_bench.runner.nodes import Nodes
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Scheduler, describe_end
-from nin_bench.runner.session import PRELOAD, choose_slots, stop_on_signals
+from nin_bench.runner.session import PRELOAD, opened_executor, stop_on_signals
 from nin_bench.search.config import check_folder, keep_search, load_search
 from nin_bench.search.events import (
     SearchEvent,
@@ -62,6 +64,8 @@ class SearchOptions:
     """An address that Optuna takes; None is a file in the results folder."""
     ends_at: float | None = None
     """When work has to stop, by `time.monotonic`; None sets no limit."""
+    ray_address: str | None = None
+    """The Ray cluster whose nodes work, as `ray_cluster` takes it; None is this machine alone."""
 
 
 @dataclass
@@ -96,7 +100,6 @@ def search_grid(
     catalog = RegistryCatalog(options.data_dir)
     # What is wrong with the input is found before the folder is made: a refused search leaves nothing behind.
     config = load_search(grid, folder, catalog, options.storage)
-    slots = choose_slots(options.device, options.workers)
     shared = open_storage(options.storage) if options.storage else None
     url = options.storage or own_storage_url(folder.path)
     selected = {cell.variant_id for cell in grid.selected}
@@ -107,10 +110,17 @@ def search_grid(
         return [VariantStudy(storage, grid, variant, catalog, searcher) for variant in searched]
 
     with storage_errors_told(url), ExitStack() as entered:
+        preload = ("nin_bench.search.trial", *PRELOAD)
+        executor = entered.enter_context(
+            opened_executor(options.device, options.workers, options.ray_address, preload)
+        )
         # What others share is no part of the folder: a study of theirs that refuses is met before it is made too.
         studies = studies_in(shared) if shared else None
+        specs: list[DataSpec] = []  # a trial here says itself what is wrong with its data
+        if options.ray_address is not None:
+            specs += dict.fromkeys(variant.data for variant in grid.variants if variant.variant_id in selected)
+        nodes = Nodes(executor, specs, options.data_dir, reads_test=False)
         entered.enter_context(sole_writer(folder.path))
-        slots = entered.enter_context(claimed_cores(slots))
         check_folder(folder, config)  # again: another search may have held the folder meanwhile
         if studies is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
             keep_search(folder, config, trains=False)
@@ -123,9 +133,9 @@ def search_grid(
         left = {key: study.epochs for study in studies for key in study.keys_left}
         labels = [study.variant.label for study in studies]
         num_trials = sum(study.spec.trials for study in studies)
-        on_event(SearchPlanned(studies[0].spec, num_trials, left, labels, slots))
+        on_event(SearchPlanned(studies[0].spec, num_trials, left, labels, nodes.slots))
         with _heartbeat(studies) if searcher.shares else nullcontext():
-            return _Search(folder, options, on_event, studies).train(slots)
+            return _Search(folder, options, on_event, studies).train(executor, nodes)
 
 
 def _is_done(grid: Grid, folder: ResultsFolder, variant_ids: Collection[str]) -> bool:
@@ -167,11 +177,10 @@ class _Search:
         self.busy: set[str] = set()
         """Names of the studies that have a trial in a worker; a study is sequential."""
 
-    def train(self, slots: Sequence[Slot]) -> SearchSummary:
+    def train(self, executor: Executor, nodes: Nodes) -> SearchSummary:
         """Train what is left, wait for other searches in these studies, and replace what they lose."""
         summary = SearchSummary(self.studies)
-        executor = LocalExecutor(slots, ("nin_bench.search.trial", *PRELOAD))
-        scheduler = Scheduler(executor, retries=self.options.retries)
+        scheduler = Scheduler(executor, retries=self.options.retries, admit=nodes.admit)
         with stop_on_signals(executor, summary), stopped_at(self.options.ends_at, executor, summary):
             while True:
                 for study in self.studies:
@@ -221,9 +230,7 @@ class _ActiveTrial:
 
     def on_started(self, slot: Slot) -> None:
         trial = self.trial
-        self.search.on_event(
-            TrialStarted(self.key, self.study.variant.label, trial.number, trial.params, slot.device)
-        )
+        self.search.on_event(TrialStarted(self.key, self.study.variant.label, trial.number, trial.params, slot))
 
     def on_message(self, epoch: TrialEpoch) -> bool | None:
         """Keep an epoch's value; whether to go on, where a pruner decides that."""

@@ -180,9 +180,10 @@ class VariantStudy:
         return self.spec.pruner != "none" and epoch < self.epochs
 
     def report(self, trial: Trial, epoch: TrialEpoch) -> bool:
-        """Keep an epoch's value; whether the trial should go on."""
+        """Keep an epoch's value, unless the trial reached it before its node was lost; whether it should go on."""
         with self._unless_given_up(trial):
-            trial.report(epoch.value, epoch.epoch)
+            if epoch.epoch not in self.trials[trial.number].intermediate_values:
+                trial.report(epoch.value, epoch.epoch)
         return not (self.decides(epoch.epoch) and trial.should_prune())
 
     def finish(self, trial: Trial, result: TrialResult, told: Mapping[str, Any]) -> None:

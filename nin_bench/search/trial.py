@@ -13,7 +13,7 @@ from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.executors import Channel, Slot
 from nin_bench.runner.cell_training import CellTraining
-from nin_bench.runner.worker import prepare_process
+from nin_bench.runner.worker import data_dir_at, prepare_process
 from nin_bench.search.events import TrialEpoch, TrialResult
 
 T = TypeVar("T")
@@ -44,7 +44,9 @@ def run_trial_task(
     """
     prepare_process(slot)
     trainings = [
-        CellTraining(cell, data_dir=data_dir, device=slot.device, should_stop=channel.should_stop)
+        CellTraining(
+            cell, data_dir=data_dir_at(slot, data_dir), device=slot.device, should_stop=channel.should_stop
+        )
         for cell in cells
     ]
     trial = _Trial(trainings, objective)

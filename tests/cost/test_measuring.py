@@ -80,10 +80,11 @@ def test_a_step_that_takes_too_long_is_measured_by_its_micro_batches(monkeypatch
 
 
 def test_a_busy_worker_does_not_begin_before_the_others_are_ready():
+    started = time.monotonic()
     bench = workbench(cell("mlp", hidden=16))
     workload = bench.warm_up().workload
     not_before = time.monotonic() + 0.3
-    speed = bench.busy_speed(workload, not_before)
+    speed = bench.busy_speed(workload, ready_seconds=not_before - started)
     assert time.monotonic() - not_before > PHASE_SECONDS
     assert speed.train_images_per_second > 0
     assert speed.predict_images_per_second > 0

@@ -1,30 +1,82 @@
 """What every executor promises. A new one is added to EXECUTORS, and all of this is run with it."""
 
+import importlib
 import os
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import count
+from typing import Any
 
 import pytest
 
-from nin_bench.executors import Ended, Event, Executor, LocalExecutor, Message, Slot, Started, Task, local
-from nin_bench.runner.session import PRELOAD
+from nin_bench.errors import InputError, MachineError
+from nin_bench.executors import (
+    Ended,
+    Event,
+    Executor,
+    LocalExecutor,
+    Message,
+    Slot,
+    SomeSlots,
+    Started,
+    Task,
+    stopping,
+)
+from nin_bench.runner.session import PRELOAD, opened_executor
 from tests import executor_tasks as tasks
 from tests.processes import is_running
 
 ONE = [Slot("cpu")]
 TWO = [Slot("cpu"), Slot("cpu")]
 
-# One forkserver serves a whole test run, and its first user decides what it has imported.
-EXECUTORS: dict[str, Callable[[Sequence[Slot]], Executor]] = {
-    "local": lambda slots: LocalExecutor(slots, PRELOAD),
-}
+EXECUTORS = ("local", "ray")
+
+
+@contextmanager
+def cpu_slots(num_cpus: int) -> Iterator[list[Slot]]:
+    """A node's slots: one for each CPU."""
+    yield [Slot("cpu") for _ in range(num_cpus)]
+
+
+@pytest.fixture(scope="module")
+def ray() -> Any:
+    """The module of the Ray executor."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'nin-bench[ray]'")
+    return importlib.import_module("nin_bench.executors.ray")
+
+
+@pytest.fixture(scope="module")
+def nodes(ray: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Ray cluster with a node of two CPUs, and one of one."""
+    with importlib.import_module("tests.ray_nodes").ray_nodes(tmp_path_factory.mktemp("nodes"), [2, 1]) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def cluster(ray: Any, nodes: Any) -> Iterator[Any]:
+    """Its nodes, as executors use them."""
+    with ray.ray_cluster(nodes.address, cpu_slots, (), {}) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=EXECUTORS)
 def make(request: pytest.FixtureRequest) -> Callable[[Sequence[Slot]], Executor]:
-    """Makes an executor with these slots."""
-    return EXECUTORS[request.param]
+    """Makes an executor with as many slots."""
+    if request.param == "local":
+        # One forkserver serves a whole test run, and its first user decides what it has imported.
+        return lambda slots: LocalExecutor(slots, PRELOAD)
+    ray, cluster = request.getfixturevalue("ray"), request.getfixturevalue("cluster")
+
+    def make(slots: Sequence[Slot]) -> Executor:
+        executor = ray.RayExecutor(cluster)
+        on = Counter(slot.node for slot in executor.slots)
+        used = [slot for slot in executor.slots if on[slot.node] == 2][: len(slots)]
+        return SomeSlots(executor, lambda slot: any(slot is one for one in used))
+
+    return make
 
 
 @pytest.fixture
@@ -61,7 +113,8 @@ def ends_in(events: Sequence[Event]) -> dict[str, Ended]:
 
 def test_a_task_returns_its_result(run):
     started, ended = run(Task("task", tasks.answer, ({"accuracy": 0.5},)))
-    assert started == Started("task", ONE[0])
+    assert isinstance(started, Started)
+    assert (started.key, started.slot.device) == ("task", "cpu")
     assert isinstance(ended, Ended)
     assert (ended.key, ended.how, ended.result) == ("task", "returned", {"accuracy": 0.5})
 
@@ -223,7 +276,7 @@ def test_a_second_stop_kills(make):
 
 
 def test_a_worker_that_ignores_the_stop_is_killed_when_its_time_is_over(make, monkeypatch):
-    monkeypatch.setattr(local, "STOP_SECONDS", 0.0)
+    monkeypatch.setattr(stopping, "STOP_SECONDS", 0.0)
     executor = make(ONE)
     ends = []
     for event in executor.run(each(Task("deaf", tasks.ignore_everything))):
@@ -301,3 +354,75 @@ def test_an_executor_runs_again_after_it_has_run(make):
     executor = make(ONE)
     for number in range(2):
         assert ends_in(list(executor.run(each(Task("task", tasks.answer, (number,))))))["task"].result == number
+
+
+# Nodes of a Ray cluster that come and go; these end with none
+
+
+def test_some_slots_leave_the_others_free(ray, cluster):
+    executor = ray.RayExecutor(cluster)
+    first = executor.slots[0].node
+    part = SomeSlots(executor, lambda slot: slot.node == first)
+    events = list(part.run(each(Task("a", tasks.where), Task("b", tasks.where))))
+    assert [event.slot.node for event in events if isinstance(event, Started)] == [first, first]
+    assert len({slot.node for slot in executor.slots}) == 2
+
+
+def test_an_exclusive_task_leaves_other_nodes_to_others(ray, cluster):
+    jobs = [Task("alone", tasks.nap, (1.0,), exclusive=True), Task("elsewhere", tasks.nap, (0.1,))]
+    events = list(ray.RayExecutor(cluster).run(each(*jobs)))
+    where = {event.key: event.slot.node for event in events if isinstance(event, Started)}
+    assert where["alone"] != where["elsewhere"]
+    assert [event.key for event in events if isinstance(event, Ended)] == ["elsewhere", "alone"]
+
+
+def test_what_ran_on_a_node_that_is_killed_runs_on_another_and_a_node_that_comes_is_used(
+    ray, nodes, cluster, monkeypatch
+):
+    monkeypatch.setattr(ray, "LOOK_SECONDS", 0.0)
+    executor, queue = ray.RayExecutor(cluster), [Task("a", tasks.until_stopped)]
+    used: list[str] = []
+    ends: list[str] = []
+    pids: list[int] = []
+    for event in executor.run(lambda slot: queue.pop() if queue else None):
+        match event:
+            case Started():
+                used.append(event.slot.node)
+            case Message():
+                pids.append(event.content)
+                if len(used) == 1:
+                    nodes.kill(used[0])
+                    third = nodes.add(1)
+                elif len(used) == 2:
+                    nodes.kill(used[1])
+                else:
+                    executor.stop()
+            case Ended():
+                ends.append(event.how)
+                if event.how == "lost":
+                    queue.append(Task("a", tasks.until_stopped))
+    assert ends == ["lost", "lost", "returned"]
+    assert len(set(used)) == 3
+    assert third in used
+    assert not any(is_running(pid) for pid in pids)
+    assert [slot.node for slot in executor.slots] == [used[2]]
+
+
+def test_where_no_node_is_left_an_error_says_so(ray, nodes, cluster, monkeypatch):
+    monkeypatch.setattr(ray, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ray, "OPEN_SECONDS", 0.0)
+    executor, numbers = ray.RayExecutor(cluster), count()
+    for name in {slot.node for slot in executor.slots}:
+        nodes.kill(name)
+    with pytest.raises(MachineError, match=r"no node of the Ray cluster can be used \(.*; see `ray status`"):
+        list(executor.run(lambda slot: Task(str(next(numbers)), tasks.where)))  # some may end before a node does
+
+
+def test_without_ray_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "nin_bench.executors.ray", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(InputError, match=r"--executor ray: Ray is not installed; pip install 'nin-bench\[ray\]'"),
+        opened_executor("cpu", None, "auto", ()),
+    ):
+        pass

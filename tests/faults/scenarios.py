@@ -23,7 +23,7 @@ from nin_bench.grid import Grid
 from nin_bench.reporting.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.results.sharing import OtherFolders
-from nin_bench.runner import active_cell, run, session
+from nin_bench.runner import active_cell, nodes, run, session
 from nin_bench.runner.cell_queue import CellTask
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.events import CellEnded, Event
@@ -125,7 +125,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
 
     os.chdir(place)
     if phase in ("planning", "loading data"):
-        owner, name = (run, "load_plan") if phase == "planning" else (session, "load_dataset")
+        owner, name = (run, "load_plan") if phase == "planning" else (nodes, "load_dataset")
         _before(owner, name, send)
     elif phase == "training":
         _before(active_cell.ActiveCell, "on_message", send)

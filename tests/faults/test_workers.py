@@ -11,7 +11,7 @@ import pytest
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.executors import Channel, Slot, local
+from nin_bench.executors import Channel, Slot, workers
 from nin_bench.grid import Grid
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner.cell_queue import CellTask
@@ -87,7 +87,7 @@ def test_a_worker_that_dies_is_a_crash_with_its_last_words(tmp_path, faults, nam
 @pytest.mark.parametrize("fault", [stub_cells.hang, stub_cells.hang_deaf_to_sigterm])
 def test_a_worker_that_hangs_is_timed_out_and_what_it_told_is_kept(tmp_path, monkeypatch, faults, fault):
     clock = SimpleNamespace(monotonic=time.monotonic)
-    monkeypatch.setattr(local, "time", clock)
+    monkeypatch.setattr(workers, "time", clock)
 
     def let_time_pass(event: Event) -> None:
         """No worker has to hang for as long as a slow machine takes to train the others."""

@@ -9,11 +9,12 @@ import pytest
 
 from nin_bench import listeners
 from nin_bench.errors import InputError
+from nin_bench.executors import Slot
 from nin_bench.listeners import listening, opener_of
 from nin_bench.runner.events import CellStarted
 from tests.cells import make_cell
 
-EVENT = CellStarted(make_cell(), "cpu")
+EVENT = CellStarted(make_cell(), Slot("cpu"))
 THEIRS = """
 import threading
 from contextlib import contextmanager

@@ -28,15 +28,18 @@ def ended(seed: int, outcome: str, *, will_retry: bool = False) -> CellEnded:
 
 
 def test_cells_are_counted_as_they_start_and_end():
-    started = told(PLANNED, CellStarted(CELLS[1], "cpu"))
+    started = told(PLANNED, CellStarted(CELLS[1], Slot("cpu")))
     assert (started["stage"], started["num_waiting"], started["outcomes"]) == ("training", 2, {"trained": 1})
     assert [one["title"] for one in started["running"]] == ["mlp label, seed 1"]
     assert started["notes"] == ["a note"]
-    events = [PLANNED, CellStarted(CELLS[1], "cpu"), ended(1, "crashed", will_retry=True)]
+    events = [PLANNED, CellStarted(CELLS[1], Slot("cpu")), ended(1, "crashed", will_retry=True)]
     again = told(*events)
     assert (again["num_waiting"], again["outcomes"], again["running"]) == (3, {"trained": 1}, [])
     done = told(
-        *events, CellStarted(CELLS[1], "cpu"), ended(1, "trained"), VariantStopped("x", "", [CELLS[2].cell_id])
+        *events,
+        CellStarted(CELLS[1], Slot("cpu")),
+        ended(1, "trained"),
+        VariantStopped("x", "", [CELLS[2].cell_id]),
     )
     assert (done["num_waiting"], done["outcomes"]) == (1, {"trained": 2})
 
@@ -45,7 +48,7 @@ def test_a_resumed_cell_has_its_whole_curve_and_a_long_one_is_thinned():
     rows = [{"epoch": number, "train_loss": 1 / number, "validation_accuracy": None} for number in range(1, 1002)]
     state = told(
         PLANNED,
-        CellStarted(CELLS[1], "cpu"),
+        CellStarted(CELLS[1], Slot("cpu")),
         CellResumed(CELLS[1], is_resumed=True, history=rows[:-1], notes=["mended"]),
         EpochEnded(CELLS[1], rows[-1]),
     )

@@ -10,7 +10,7 @@ import pytest
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.executors import Ended, Event, Slot, Started, Task
-from nin_bench.executors.local import _offered
+from nin_bench.executors.occupancy import _offered
 from nin_bench.grid import Grid
 from nin_bench.planning import plan_cells
 from nin_bench.results import ResultsFolder, load_results

@@ -352,6 +352,9 @@ class Recorder:
     def send(self, message: CellMessage) -> None:
         self.messages.append(message)
 
+    def ask(self, content: object) -> None:
+        raise AssertionError("on its own machine a cell asks nothing")
+
     def should_stop(self) -> bool:
         return False
 

@@ -1,12 +1,9 @@
 """Several searches in one PostgreSQL database: Debian's server, started for these tests."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -16,44 +13,8 @@ from nin_bench.grid import Range, SearchSpec
 from nin_bench.search.samplers import distributions, make_sampler
 from tests.search.search_grid_text import ONE
 
-pytest.importorskip("psycopg", reason="needs PostgreSQL's driver: pip install 'nin-bench[postgresql]'")
-
 ROOT = Path(__file__).parent.parent.parent
 TRIALS = 40
-
-
-def _server_program(name: str) -> str | None:
-    """Debian keeps the server's programs out of the path, one folder a version."""
-    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return str(installed[-1]) if installed else shutil.which(name)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a database of its own; the server listens on a socket in its folder alone."""
-    initdb, control = _server_program("initdb"), _server_program("pg_ctl")
-    if initdb is None or control is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("in CI PostgreSQL must be there: apt-get install postgresql")
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    user = "postgres" if os.getuid() == 0 else None  # initdb refuses root
-
-    def call(*arguments: str) -> None:
-        done = subprocess.run(arguments, cwd=folder, user=user, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    # Not below pytest's folder, which no other user may enter, and whose path may be too long for a socket.
-    with tempfile.TemporaryDirectory(prefix="nin_bench-") as folder:
-        if user is not None:
-            shutil.chown(folder, user)
-        data = f"{folder}/data"
-        call(initdb, "--pgdata", data, "--username", "searcher", "--auth", "trust", "--no-sync")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-        call(control, "start", "--wait", "--pgdata", data, "--log", f"{folder}/log", "--options", options)
-        try:
-            yield f"postgresql://searcher@/postgres?host={folder}"
-        finally:
-            call(control, "stop", "--pgdata", data, "--mode", "immediate")
 
 
 def start(folder: Path, name: str, *arguments: str) -> "subprocess.Popen[str]":

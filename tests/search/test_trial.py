@@ -56,7 +56,7 @@ def run(
 
     parent = Thread(target=listen)
     parent.start()
-    channel = PipeChannel(theirs)
+    channel = PipeChannel(theirs, asked_at=0.0)
     result = run_trial_task(channel, SLOT, cells, objective, answers is not None, data_dir)
     channel.send(None)
     parent.join()
@@ -172,7 +172,7 @@ def test_a_trial_that_is_stopped_is_lost(catalog, asks):
     ours, theirs = Pipe()
     ours.send(("stop", None))
     result = run_trial_task(
-        PipeChannel(theirs), SLOT, cells(catalog, epochs=1000), "validation_accuracy", asks, None
+        PipeChannel(theirs, asked_at=0.0), SLOT, cells(catalog, epochs=1000), "validation_accuracy", asks, None
     )
     assert result.error == "seed 7: interrupted: stopped before its end"
     assert (result.value, result.pruned) == (None, False)
@@ -188,7 +188,7 @@ def test_a_trial_that_is_stopped_while_it_waits_is_lost(catalog):
     parent = Thread(target=stop_when_asked)
     parent.start()
     result = run_trial_task(
-        PipeChannel(theirs), SLOT, cells(catalog, epochs=1000), "validation_accuracy", True, None
+        PipeChannel(theirs, asked_at=0.0), SLOT, cells(catalog, epochs=1000), "validation_accuracy", True, None
     )
     parent.join()
     assert (result.pruned, result.epochs) == (False, 2)

@@ -1,0 +1,229 @@
+"""The same grid on this machine and on two nodes of a Ray cluster, which share nothing with its driver."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from nin_bench.catalog import RegistryCatalog
+from nin_bench.data.carried import FOLDER
+from nin_bench.grid import Grid
+from nin_bench.models import list_models, use_own_file
+from nin_bench.plugins import registered
+from nin_bench.results import Record, ResultsFolder
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.session import RunOptions
+from tests.processes import linux
+
+ray_nodes = pytest.importorskip("tests.ray_nodes")
+pytestmark = linux
+
+GRID = """
+schema: 1
+name: pictures
+data: {name: image_folder, folder: digits, resolution: 28, validation_size: 10}
+recipe: {epochs: 2, batch_size: 20, lr: 0.05, momentum: 0.9}
+seeds: 3
+models:
+  - {name: lenet, batch_norm: true}
+  - {name: mine, hidden: 16}
+"""
+LONG = (
+    GRID.replace("epochs: 2", "epochs: 120")
+    .replace("seeds: 3", "seeds: 1")
+    .replace("  - {name: lenet, batch_norm: true}\n", "")
+)
+MINE = """
+from torch import nn
+
+from nin_bench import register_model
+from parts import dense
+
+
+@register_model
+def mine(image, *, hidden: int = 8):
+    return nn.Sequential(nn.Flatten(), *dense(image.channels * image.resolution**2, hidden, image.num_classes))
+"""
+PARTS = """
+from torch import nn
+
+
+def dense(num_inputs, hidden, num_outputs):
+    return nn.Linear(num_inputs, hidden), nn.ReLU(), nn.Linear(hidden, num_outputs)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver's folder: pictures of two digits, and a network in a file of one's own."""
+    place = tmp_path_factory.mktemp("driver")
+    digits = load_digits()
+    for label in (3, 8):
+        for split, chosen in (("train", slice(0, 60)), ("test", slice(60, 80))):
+            folder = place / "data" / "digits" / split / str(label)
+            folder.mkdir(parents=True)
+            for number, pixels in enumerate(digits.images[digits.target == label][chosen]):
+                Image.fromarray((pixels * 15).astype(np.uint8)).save(folder / f"{number}.png")
+    (place / "mine.py").write_text(MINE)
+    (place / "parts.py").write_text(PARTS)
+    (place / "grid.yaml").write_text(GRID)
+    (place / "long.yaml").write_text(LONG)
+    return place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_models(place: Path) -> Iterator[None]:
+    """The file's network is known, and forgotten afterwards."""
+    list_models()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registered, "model", dict(registered["model"]))
+        patch.setenv("NIN_BENCH_MODELS", "")
+        use_own_file(place / "mine.py")
+        yield
+    for name in ("own_models.mine", "parts"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with ray_nodes.ray_nodes(tmp_path_factory.mktemp("nodes"), [1, 1]) as started:
+        yield started
+
+
+def load(place: Path, name: str) -> Grid:
+    return Grid.load(place / name, RegistryCatalog(place / "data"))
+
+
+def run(
+    place: Path, name: str, folder: ResultsFolder, on_event: Any = lambda event: None, **options: Any
+) -> list[Record]:
+    """Run a grid; the records of its cells."""
+    grid = load(place, name)
+    options = {"device": "cpu", "data_dir": place / "data", "measure": False, **options}
+    run_grid(grid, folder, RunOptions(**options), on_event)
+    records = [folder.read_record(cell.cell_id) for cell in grid.cells]
+    assert all(record is not None for record in records)
+    return [record for record in records if record]
+
+
+def predictions(folder: ResultsFolder, record: Record) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in (folder.read_predictions(record.cell_id) or {}).items()}
+
+
+@pytest.fixture(scope="module")
+def long_alone(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The record of the long cell, trained on this machine without a break."""
+    (record,) = run(place, "long.yaml", ResultsFolder(tmp_path_factory.mktemp("alone")), workers=1)
+    return record
+
+
+def test_two_nodes_give_the_same_records_bit_for_bit(place, nodes, tmp_path):
+    here, there = ResultsFolder(tmp_path / "here"), ResultsFolder(tmp_path / "there")
+    # Of three seeds two are trained as one batched model, and one alone.
+    kept = {"keep_weights": True, "checkpoint_seconds": 0.0, "batch_seeds": 2}
+    expected = run(place, "grid.yaml", here, workers=1, **kept)
+    found = run(place, "grid.yaml", there, ray_address=nodes.address, measure=True, num_rounds=1, **kept)
+    assert [record.lasting() for record in found] == [record.lasting() for record in expected]
+    for ours, theirs in zip(expected, found, strict=True):
+        assert predictions(there, theirs) == predictions(here, ours) != {}
+        assert there.weights_path(ours.cell_id).read_bytes() == here.weights_path(ours.cell_id).read_bytes()
+        assert there.state_path(ours.cell_id).exists()
+        assert theirs.code_digest == ours.code_digest
+        assert theirs.environment["commit"] == ours.environment["commit"]
+        differing = {key for key in theirs.environment if theirs.environment[key] != ours.environment.get(key)}
+        assert differing <= {"node", "workers"}
+    assert len({record.environment["node"] for record in found}) == 2
+    assert {record.batched_seeds for record in found if record.cell.model.name == "mine"} == {None, 2}
+    for variant_id in {record.variant_id for record in found}:
+        costs = there.read_costs(variant_id)
+        assert costs is not None
+        (cost,) = costs.entries  # of one of the nodes, which are of a kind
+        assert (cost.error, cost.num_rounds, cost.setting.num_workers) == (None, 1, 1)
+    assert list(there.checkpoints_path.glob("*")) == []
+    # Each node was sent the pictures once, and kept them.
+    kept_by = sorted(nodes.folder.glob(f"*/{FOLDER}/*/about.json"))
+    assert [path.parents[2].name for path in kept_by] == ["data of node 0", "data of node 1"]
+
+
+def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, long_alone):
+    started: list[str] = []
+    resumed: list[int] = []
+    ended: list[str] = []
+
+    def listen(event: Event) -> None:
+        match event:
+            case CellStarted():
+                started.append(event.slot.node)
+            case EpochEnded() if event.row["epoch"] == 3 and not resumed:
+                nodes.kill(started[0])
+            case CellResumed():
+                resumed.append(len(event.history))
+            case CellEnded():
+                ended.append(event.record.outcome)
+
+    options = {"checkpoint_seconds": 0.0, "ray_address": nodes.address}
+    (record,) = run(place, "long.yaml", ResultsFolder(tmp_path), listen, **options)
+    assert len(set(started)) == len(started) == 2
+    assert 1 <= resumed[0] < 120
+    assert ended == ["trained"]
+    assert [attempt.outcome for attempt in record.attempts] == ["trained"]
+    assert record.environment["node"] == started[1]
+    assert record.lasting() == long_alone.lasting()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+
+from nin_bench.catalog import RegistryCatalog
+from nin_bench.grid import Grid
+from nin_bench.models import use_own_file
+from nin_bench.results import ResultsFolder
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.session import RunOptions
+
+address, results = sys.argv[1:]
+use_own_file(Path("mine.py"))
+grid = Grid.load(Path("long.yaml"), RegistryCatalog(Path("data")))
+options = RunOptions(
+    device="cpu", data_dir=Path("data"), measure=False, checkpoint_seconds=0.0, ray_address=address
+)
+run_grid(grid, ResultsFolder(Path(results)), options, lambda event: print(type(event).__name__, flush=True))
+"""
+
+
+def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tmp_path, long_alone):
+    environment = {**os.environ, "PYTHONPATH": str(ray_nodes.ROOT)}
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, nodes.address, str(tmp_path / "pictures" / "full")],
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert driver.stdout is not None
+    told = [line for line, _ in zip(iter(driver.stdout.readline, "EpochEnded\n"), range(1000), strict=False)]
+    assert "CellStarted\n" in told
+    driver.kill()
+    driver.communicate()
+    command = [
+        sys.executable, "-m", "nin_bench", "run", "long.yaml", "--models", "mine.py", "--data-dir", "data",
+        "--device", "cpu", "--no-measure", "--results", str(tmp_path),
+        "--executor", "ray", "--ray-address", nodes.address,
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "goes on after epoch" in done.stderr
+    assert "started on cpu of node " in done.stderr
+    record = ResultsFolder(tmp_path / "pictures" / "full").read_record(long_alone.cell_id)
+    assert record is not None
+    assert record.lasting() == long_alone.lasting()
+    assert [attempt.outcome for attempt in record.attempts] == ["interrupted", "trained"]
