@@ -696,7 +696,7 @@ def test_a_root_without_results_is_refused(call):
 def test_a_budget_that_is_no_duration_is_refused(call, command, text):
     done = call(command, "--grid", "grid.yaml", f"--for={text}")
     assert (done.status, done.out) == (2, "")
-    assert done.err == f"--for {text!r}: is no duration; write 90m, 2h, 45s or 1h30m\n"
+    assert done.err == f"--for {text!r}: is no duration; write 90m, 2h, 45s, 1h30m or slurm\n"
     assert not Path("results").exists()
 
 
