@@ -39,7 +39,8 @@ def showcase(tmp_path_factory):
 def test_the_page_has_its_sections_in_order(showcase):
     assert re.findall("^##+ (.+)$", (showcase / "report.md").read_text(), re.MULTILINE) == [
         "Interactions", "Costs", "On another machine", "Learning curves", "Scores",
-        "Failed networks and lost classes", "Setting", "Left out", "How to read this",
+        "Failed networks and lost classes", "Setting", "Left out", "Reproducibility checklist",
+        "How to read this",
     ]  # fmt: skip
 
 
