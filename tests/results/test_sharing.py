@@ -59,18 +59,19 @@ def files(folder: ResultsFolder) -> dict[str, bytes]:
 
 
 def test_a_record_is_found_and_taken_over_with_all_that_belongs_to_it(here, there):
-    keep(there, make())
+    made = make()
+    keep(there, made)
     there.weights_path(CELL.cell_id).parent.mkdir()
     there.weights_path(CELL.cell_id).write_bytes(b"weights")
     there.state_path(CELL.cell_id).write_bytes(b"state")
     before = files(there)
     found = find(here)
-    assert (found.source, found.record) == ("onexone/cpu", make())
+    assert (found.source, found.record) == ("onexone/cpu", made)
     taken = found.take_over(here, "as it is called here")
     assert (taken.label, taken.reused_from) == ("as it is called here", "onexone/cpu")
     assert here.read_record(CELL.cell_id) == taken
     told = {"label": "as it was called there", "reused_from": None}
-    assert taken.model_copy(update=told) == make()
+    assert taken.model_copy(update=told) == made
     copied = {name: content for name, content in files(here).items() if not name.startswith("cells/")}
     assert copied == {name: content for name, content in before.items() if not name.startswith("cells/")}
     assert files(there) == before
