@@ -107,5 +107,5 @@ def test_a_grid_of_before_has_none(tmp_path):
     folder = write_results(tmp_path / "results", {"a": [record(metrics=metrics(0.9))]})
     assert compare_references(load_results(folder)) == []
     page = build_report(folder, tmp_path / "report").read_text()
-    assert "published" not in page
+    assert "## Published values" not in page
     assert "**Open.**" not in page
