@@ -39,7 +39,7 @@ class Gate:
 
 
 def find_gates(pairs: Sequence[Pair], fail_on: Sequence[Asked]) -> list[Gate]:
-    """Of every variant, for all that was asked for: whether B is worse than A.
+    """Judge, for every variant and everything that was asked for, whether B is worse than A.
 
     Args:
         pairs: the variants that are in both.

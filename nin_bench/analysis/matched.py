@@ -45,9 +45,9 @@ class Side:
 
     label: str
     networks: dict[int, Network]
-    """By seed: those that were trained to their end or diverged, and whose accuracy is known."""
+    """The networks that were trained to their end or diverged and whose accuracy is known, by seed."""
     records: dict[str, Record]
-    """By cell id, of cells that ran to their end."""
+    """The records of cells that ran to their end, by cell id."""
     counts: dict[str, int | None]
     cost: CostEntry | None
 
@@ -107,13 +107,13 @@ class Pair:
         return unpaired_difference(b.accuracies, a.accuracies)
 
     def interval(self, level: float) -> Interval | None:
-        """Of the difference; None where nothing bounds it."""
+        """The interval of the difference; None if nothing bounds it."""
         found = None if self.test is None else self.test.interval(level)
         return None if found == (-math.inf, math.inf) else found
 
     @property
     def estimate(self) -> float | None:
-        """Of the difference."""
+        """The estimate of the difference."""
         return None if self.test is None else self.test.estimate
 
     @cached_property
