@@ -102,7 +102,7 @@ def load_grid(
     device: str = "auto",
     overrides: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
-    only: str | None = None,
+    only: str | Sequence[str] | None = None,
     trials: int | None = None,
     data_dir: Path | None = None,
     allow_many: bool = False,
@@ -115,7 +115,7 @@ def load_grid(
         device: where it will run: `auto`, `cpu`, or a torch device.
         overrides: fields to set, as `recipe.epochs=2`.
         seeds: select only these of the grid's seeds.
-        only: select only the variants whose label matches this shell pattern.
+        only: select only the variants whose label matches this shell pattern, or one of several.
         trials: of a search, in place of the grid's own number.
         data_dir: the folder of the datasets; None is `NIN_BENCH_DATA`, else the user's folder of caches.
         allow_many: allow more than 10,000 cells, up to 100,000.

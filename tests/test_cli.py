@@ -382,6 +382,8 @@ def test_overrides_narrow_and_change_a_run(call):
     assert (cell["label"], cell["seed"]) == ("mlp hidden=32", 1)
     plain = call("plan", "--grid", "grid.yaml", "--seeds", "1", "--only", "*32", "--json").json()["cells"]
     assert plain[0]["cell_id"] != cell["cell_id"]
+    both = call("plan", "--grid", "grid.yaml", "--seeds", "1", "--only", "*32", "--only", "*16", "--json").json()
+    assert [one["label"] for one in both["cells"]] == ["mlp hidden=16", "mlp hidden=32"]
 
 
 def test_a_report_can_be_written_anew_and_elsewhere(call):

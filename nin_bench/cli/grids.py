@@ -20,7 +20,7 @@ def load_grid(
     device: str,
     overrides: Sequence[str] | None,
     seeds: str | None,
-    only: str | None,
+    only: Sequence[str] | None,
     data_dir: Path | None,
     yes: bool,
     trials: int | None = None,

@@ -79,7 +79,8 @@ SeedsOption = Annotated[
     str | None, typer.Option("--seeds", metavar="N,N…", help="Run only these of the grid's seeds.")
 ]
 OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="GLOB", help="Run only variants whose label matches.")
+    list[str] | None,
+    typer.Option("--only", metavar="GLOB", help="Run only variants whose label matches; may be given again."),
 ]
 ResultsOption = Annotated[
     Path,

@@ -90,7 +90,7 @@ def search(
     seconds = None if budget is None else parse_duration(budget)
     if seeds is not None and not then_run:
         raise InputError("--seeds: a search has its own (search.seeds); give it with --then-run, for the run")
-    if only is not None and then_run:
+    if only and then_run:
         raise InputError("--only: narrows a search, and a tuned grid has other labels; leave out --then-run")
     loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes, trials)
     import optuna

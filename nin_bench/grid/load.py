@@ -119,7 +119,7 @@ class Grid:
         has_accelerator: bool = False,
         overrides: Sequence[str] = (),
         seeds: Sequence[int] | None = None,
-        only: str | None = None,
+        only: str | Sequence[str] | None = None,
         allow_many: bool = False,
         trials: int | None = None,
     ) -> "Grid":
@@ -133,7 +133,7 @@ class Grid:
             has_accelerator: whether this machine has one.
             overrides: `recipe.epochs=2`, laid over everything else.
             seeds: run only these of the planned seeds.
-            only: run only the variants whose label matches this shell pattern.
+            only: run only the variants whose label matches this shell pattern, or one of several.
             allow_many: expand even more than 10,000 cells, up to 100,000.
             trials: of the search, in place of the grid's own number.
 
@@ -322,18 +322,20 @@ def _class_names(variants: Sequence[Variant], catalog: Catalog) -> tuple[str, ..
 
 
 def _selected(
-    cells: Sequence[Cell], planned: Sequence[int], seeds: Sequence[int] | None, only: str | None
+    cells: Sequence[Cell], planned: Sequence[int], seeds: Sequence[int] | None, only: str | Sequence[str] | None
 ) -> tuple[Cell, ...]:
     for seed in seeds or ():
         if seed not in planned:
             raise InputError(f"--seeds: {seed} is not among the grid's: {some_of(planned)}; add it there")
     labels = list(dict.fromkeys(cell.label for cell in cells))
-    if only is not None and not any(fnmatchcase(label, only) for label in labels):
-        raise InputError(f"--only: {only!r} matches no variant; there are: {some_of(labels)}")
+    patterns = ["*"] if not only else [only] if isinstance(only, str) else only
+    for pattern in patterns:
+        if not any(fnmatchcase(label, pattern) for label in labels):
+            raise InputError(f"--only: {pattern!r} matches no variant; there are: {some_of(labels)}")
     selected = tuple(
         cell
         for cell in cells
-        if (seeds is None or cell.seed in seeds) and (only is None or fnmatchcase(cell.label, only))
+        if (seeds is None or cell.seed in seeds) and any(fnmatchcase(cell.label, one) for one in patterns)
     )
     if not selected:
         raise InputError("--seeds, --only: the grid excludes every cell that they select; select others")
