@@ -19,6 +19,8 @@ MAX_BYTES = 64 * 1024
 """A larger file is no grid written by a person, and the pure parser takes 10 s a megabyte."""
 MAX_DEPTH = 16
 """Deeper nesting than any grid has."""
+MAX_VALUES = 10_000
+"""More values than any grid has; each takes some 50 µs to read and to check."""
 MAX_DIGITS = 18
 """A whole number of more characters may not fit in 64 bits; it is read as a float, and refused where it counts."""
 
@@ -139,8 +141,9 @@ def parse_yaml(text: str, source: str) -> Node:
         source: how errors name it.
 
     Raises:
-        InputError: not YAML; longer than 64 KiB; nested deeper than 16; with an alias, anchor, tag, duplicate
-            key, a key that is no plain text, or a second document. The line says which, and where.
+        InputError: not YAML; longer than 64 KiB; nested deeper than 16; of more than 10,000 values; with an alias,
+            anchor, tag, duplicate key, a key that is no plain text, or a second document. The line says which,
+            and where.
     """
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise InputError(f"{source}: longer than {MAX_BYTES // 1024} KiB, which is too long for a grid")
@@ -227,6 +230,7 @@ class _Open:
 def _build(events: Iterator[yaml.Event], source: str) -> Node:
     root: Node | None = None
     stack: list[_Open] = []
+    num_values = 0
     for event in events:
         if isinstance(event, yaml.CollectionEndEvent):
             stack.pop()
@@ -244,6 +248,9 @@ def _build(events: Iterator[yaml.Event], source: str) -> Node:
         if parent is not None and parent.expects_key:
             parent.key = _key(event, parent.node, place)
             continue
+        num_values += 1
+        if num_values > MAX_VALUES:
+            raise place.error(f"{MAX_VALUES:,} values stand before this; no grid needs that")
         node = replace(place, value=_value(event))
         if parent is None:
             root = node

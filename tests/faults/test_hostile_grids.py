@@ -237,7 +237,7 @@ HARMFUL = {
     ),
     "an axis of empty lists": (
         many(lambda n: "[],", HEAD + "models: [{name: mlp, hidden: [", "]}]"),
-        r":4:31: models\[0\]\.hidden\[0\]: a list cannot stand here",
+        r":4:\d+: models\[0\]\.hidden\[\d+\]: 10,000 values stand before this",
     ),
     "a layer of a billion units": (
         HEAD + "models: [{name: mlp, hidden: 999999999}]",
@@ -318,7 +318,7 @@ print(peak() - before, longest)
 """
 
 
-def test_grids_that_mean_harm_take_less_than_500_megabytes_and_6_seconds(tmp_path, faults: Count):
+def test_grids_that_mean_harm_take_less_than_500_megabytes_and_3_seconds(tmp_path, faults: Count):
     for number, (text, _) in enumerate(HARMFUL.values()):
         (tmp_path / f"{number}.yaml").write_bytes(text.encode(errors="surrogateescape"))
     done = subprocess.run(
@@ -327,5 +327,5 @@ def test_grids_that_mean_harm_take_less_than_500_megabytes_and_6_seconds(tmp_pat
     )  # fmt: skip
     megabytes, seconds_of_processor = map(float, done.stdout.split())
     assert megabytes < 500
-    assert seconds_of_processor < 6  # it takes 1 to 2; processors differ, and other work slows them
+    assert seconds_of_processor < 3  # it takes less than 1; processors differ, and other work slows them
     faults("malicious grids, for the memory and the processor's time that each takes", len(HARMFUL))
