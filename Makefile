@@ -10,13 +10,17 @@ export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := $(abspath $(WHEELS))
 endif
 
-.PHONY: quickstart docs test test-faults test-long test-gpu lint check-reports audit format bench bench-gpu schema lock clean
+.PHONY: quickstart docs test test-extras test-faults test-long test-gpu lint check-reports audit format bench bench-gpu schema lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What needs more than nin_bench itself does: Chromium, PostgreSQL, Ray, MLflow, TensorBoard, ONNX, timm.
+test-extras: $(VENV)/installed-extras
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "extra and not long"
 
 test-faults: $(VENV)/installed-test
 	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
@@ -29,7 +33,7 @@ test-long: $(VENV)/installed-test
 test-gpu: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m gpu
 
-lint: $(VENV)/installed-test $(VENV)/installed-lint
+lint: $(VENV)/installed-extras $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -73,7 +77,7 @@ schema: $(VENV)/installed
 # the newest. What PyTorch needs for CUDA is left out: PyTorch names those versions itself.
 lock: $(VENV)/installed-lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --all-extras --group test --group lint --group docs --group audit pyproject.toml --output-file constraints.txt
+	  --all-extras --group test --group extras --group lint --group docs --group audit pyproject.toml --output-file constraints.txt
 	grep -v -E '^(cuda|nvidia|triton)-?' constraints.txt > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
 
@@ -85,6 +89,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) --group test
+	touch $@
+
+$(VENV)/installed-extras: $(VENV)/installed-test
+	$(PIP) --group extras
 	touch $@
 
 $(VENV)/installed-lint: $(VENV)/installed

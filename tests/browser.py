@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 _REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -17,8 +19,10 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> "Iterator[Browser]":
     """Debian's Chromium; tests are skipped where there is none, but for CI, where there has to be."""
+    from playwright.sync_api import sync_playwright  # of the group extras
+
     path = shutil.which("chromium")
     if path is None and os.environ.get("CI") != "true":
         pytest.skip("needs Chromium: apt-get install chromium")
@@ -30,7 +34,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, path: Path, **options: Any) -> Iterator[Page]:
+def opened(browser: "Browser", path: Path, **options: Any) -> "Iterator[Page]":
     """A page from a file. Whatever it complains of, refuses or asks for while in use fails the test at the end."""
     page = browser.new_page(**options)
     page.set_default_timeout(10_000)

@@ -10,14 +10,20 @@ from hypothesis import settings
 from nin_bench.catalog import RegistryCatalog
 from tests.installed import has_fashion_mnist
 
+EXTRA_FIXTURES = {"browser", "postgresql", "ray"}
+"""Chromium, a database server, and Ray: tests that take one of these are `extra`."""
+
 # A slow machine is no failure.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     in_ci = os.environ.get("CI") == "true"
     for item in items:
+        if EXTRA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.extra)
         if item.get_closest_marker("gpu") and not torch.accelerator.is_available():
             item.add_marker(pytest.mark.skip(reason="needs an accelerator, and there is none here"))
         if item.get_closest_marker("fashion") and not has_fashion_mnist() and not in_ci:

@@ -205,6 +205,7 @@ def test_kept_weights_are_loaded_as_the_docs_say(
     assert found[1] == found[2]
 
 
+@pytest.mark.extra  # of which timm has one network
 def test_a_newcomer_trains_her_block_beside_resnet_mobilenet_and_nin_on_her_pictures(
     workplace: Path, call: Callable[[str], str]
 ):

@@ -1,6 +1,5 @@
 """Networks of torchvision and timm by name, held against what the libraries publish of them."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from nin_bench.models.code import definition_digests
 from nin_bench.models.libraries import library_model
 
 IMAGENET = ImageSpec(3, 224, 1000)
-needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs the package timm")
+extra = pytest.mark.extra  # what needs timm
 
 
 @pytest.mark.parametrize("network", ["resnet18", "mobilenet_v3_small", "convnext_tiny", "vit_b_16", "densenet121"])
@@ -27,7 +26,7 @@ def test_torchvisions_networks_have_the_counts_that_it_publishes(network):
     assert count.num_macs.total / 1e9 == pytest.approx(published["_ops"], abs=0.0011)
 
 
-@needs_timm
+@extra
 @pytest.mark.parametrize(
     ("timm", "torchvision"), [("resnet18", "resnet18"), ("mobilenetv3_small_100", "mobilenet_v3_small")]
 )
@@ -36,7 +35,7 @@ def test_networks_that_both_libraries_have_are_counted_alike(timm, torchvision):
     assert ours == get_model_weights(torchvision).DEFAULT.meta["num_params"]
 
 
-@pytest.mark.parametrize("name", ["torchvision/resnet18", pytest.param("timm/resnet18", marks=needs_timm)])
+@pytest.mark.parametrize("name", ["torchvision/resnet18", pytest.param("timm/resnet18", marks=extra)])
 def test_it_takes_grey_images_of_any_size_and_as_many_classes_as_there_are(name):
     torch.manual_seed(0)
     network = build_model(name, ImageSpec(1, 40, 7))
@@ -76,7 +75,7 @@ def test_an_argument_is_the_librarys_own_unless_it_is_given():
         pytest.param(
             "timm/resnet19",
             "name: unknown network of timm 'resnet19'; did you mean 'resnet18'? ",
-            marks=needs_timm,
+            marks=extra,
         ),
     ],
 )
@@ -139,9 +138,9 @@ def test_weights_of_images_of_another_size_are_refused(torch_home):
         build_model("torchvision/vit_b_32", ImageSpec(3, 64, 1000), weights="default")
 
 
-@needs_timm
+@extra
 def test_timms_trained_weights_are_taken_from_the_hubs_cache(torch_home):
-    save_file = importlib.import_module("safetensors.torch").save_file
+    save_file = pytest.importorskip("safetensors.torch").save_file
     network = build_model("timm/test_resnet", IMAGENET)
     weights = published(network)
     folder = torch_home / "hub/models--timm--test_resnet.r160_in1k"
@@ -166,9 +165,11 @@ def test_timms_trained_weights_are_taken_from_the_hubs_cache(torch_home):
             "and a run downloads none; download https://download.pytorch.org/models/resnet18-",
         ),
         pytest.param(
-            "timm/resnet18", "none; python -c \"import timm; timm.create_model('resnet18', pre", marks=needs_timm
+            "timm/resnet18",
+            "none; python -c \"import timm; timm.create_model('resnet18', pre",
+            marks=extra,
         ),
-        pytest.param("timm/resnet200", "timm has no trained weights of resnet200; use none", marks=needs_timm),
+        pytest.param("timm/resnet200", "timm has no trained weights of resnet200; use none", marks=extra),
     ],
 )
 def test_weights_that_are_not_there_are_refused_and_not_downloaded(torch_home, name, message):

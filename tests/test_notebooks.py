@@ -13,6 +13,7 @@ from nin_bench.analysis.analysis import Analysis
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.extra
 @pytest.mark.filterwarnings("default")
 def test_the_notebook_on_onexone_makes_the_report_s_figures_again():
     spec = importlib.util.spec_from_file_location("onexone", ROOT / "notebooks" / "onexone.py")

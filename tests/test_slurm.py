@@ -16,7 +16,7 @@ from nin_bench.results import ResultsFolder, load_results
 from tests.processes import linux, members_of, still_running_after
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'nin-bench[ray]'")
-pytestmark = linux
+pytestmark = [linux, pytest.mark.extra]
 
 ROOT = Path(__file__).parent.parent
 GRID = """

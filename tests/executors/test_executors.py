@@ -32,7 +32,7 @@ from tests.processes import is_running
 ONE = [Slot("cpu")]
 TWO = [Slot("cpu"), Slot("cpu")]
 
-EXECUTORS = ("local", "ray")
+EXECUTORS = ("local", pytest.param("ray", marks=pytest.mark.extra))
 
 
 @contextmanager
@@ -44,7 +44,6 @@ def cpu_slots(num_cpus: int) -> Iterator[list[Slot]]:
 @pytest.fixture(scope="module")
 def ray() -> Any:
     """The module of the Ray executor."""
-    pytest.importorskip("ray", reason="needs Ray: pip install 'nin-bench[ray]'")
     return importlib.import_module("nin_bench.executors.ray")
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 import yaml
 from PIL import Image
+
+pytest.importorskip("onnxruntime", reason="needs the group extras")
+
+import onnxruntime
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -27,6 +30,8 @@ from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner.run import run_grid
 from nin_bench.runner.session import RunOptions
 from tests.report_fixture import metrics, record, write_results
+
+pytestmark = pytest.mark.extra
 
 GRID = """
 schema: 1

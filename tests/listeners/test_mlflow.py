@@ -12,11 +12,13 @@ from urllib.request import urlopen
 
 import pytest
 
-pytest.importorskip("mlflow.server", reason="needs the group test-mlflow")
+pytest.importorskip("mlflow.server", reason="needs the group extras")
 
 from mlflow import MlflowClient
 
 from tests.listeners.conftest import ask_to_stop, curve, once
+
+pytestmark = pytest.mark.extra
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("tensorboard", reason="needs the group extras")
+
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.listeners.conftest import ask_to_stop, curve, kill_the_worker, once
+
+pytestmark = pytest.mark.extra
 
 
 def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:

@@ -24,7 +24,7 @@ from nin_bench.runner.session import RunOptions
 from tests.processes import linux
 
 ray_nodes = pytest.importorskip("tests.ray_nodes")
-pytestmark = linux
+pytestmark = [linux, pytest.mark.extra]
 
 GRID = """
 schema: 1

@@ -100,9 +100,8 @@ def _server_program(name: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The address of a database of its own; the server listens on a socket in its folder alone."""
-    pytest.importorskip("psycopg", reason="needs PostgreSQL's driver: pip install 'nin-bench[postgresql]'")
     initdb, control = _server_program("initdb"), _server_program("pg_ctl")
     if initdb is None or control is None:
         if os.environ.get("CI") == "true":

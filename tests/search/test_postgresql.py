@@ -38,15 +38,15 @@ def drawn_alone() -> list[float]:
 
 
 def test_four_searches_of_one_study_lose_nothing_and_run_nothing_twice(
-    server: str, tmp_path: Path, request: pytest.FixtureRequest
+    postgresql: str, tmp_path: Path, request: pytest.FixtureRequest
 ):
     grid = ONE.replace("epochs: 2", "epochs: 1").replace("trials: 3", f"trials: {TRIALS}\n  sampler: random")
     (tmp_path / "grid.yaml").write_text(grid)
-    options = ("--device", "cpu", "--workers", "1", "--storage", server)
+    options = ("--device", "cpu", "--workers", "1", "--storage", postgresql)
     searches = [start(tmp_path, f"results{number}", *options) for number in range(4)]
     told = [search.communicate() for search in searches]
     assert [search.returncode for search in searches] == [0] * 4, told
-    storage = optuna.storages.RDBStorage(server)
+    storage = optuna.storages.RDBStorage(postgresql)
     request.addfinalizer(storage.engine.dispose)
     (name,) = optuna.get_all_study_names(storage)
     study = optuna.load_study(study_name=name, storage=storage)

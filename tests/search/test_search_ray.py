@@ -12,13 +12,13 @@ from tests.processes import linux
 from tests.search.search_grid_text import GRID
 
 ray_nodes = pytest.importorskip("tests.ray_nodes")
-pytestmark = linux
+pytestmark = [linux, pytest.mark.extra]
 
 LONG = GRID.replace("epochs: 2", "epochs: 8").replace("batch_size: 64", "batch_size: 16")
 
 
 def test_a_trial_whose_node_dies_is_taken_up_again_and_the_total_is_exact(
-    server: str, bench: Any, tmp_path, monkeypatch, request: pytest.FixtureRequest
+    postgresql: str, bench: Any, tmp_path, monkeypatch, request: pytest.FixtureRequest
 ):
     def opened(*arguments: Any) -> optuna.storages.RDBStorage:
         storage = optuna.storages.RDBStorage(*arguments)
@@ -37,8 +37,8 @@ def test_a_trial_whose_node_dies_is_taken_up_again_and_the_total_is_exact(
                 killed.append(event.key)
                 nodes.kill(next(one.slot.node for one in started if one.key == event.key))
 
-        bench.search(LONG, on_event=listen, storage=server, ray_address=nodes.address, retries=0)
-    storage = opened(server)
+        bench.search(LONG, on_event=listen, storage=postgresql, ray_address=nodes.address, retries=0)
+    storage = opened(postgresql)
     for name in optuna.get_all_study_names(storage):
         trials = optuna.load_study(study_name=name, storage=storage).trials
         assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3

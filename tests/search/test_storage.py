@@ -58,8 +58,8 @@ def test_a_storage_that_cannot_be_had_is_refused_in_one_line_without_secrets(url
     assert "secret" not in told
 
 
+@pytest.mark.extra
 def test_a_server_that_is_not_there_is_refused(unused_port: int):
-    pytest.importorskip("psycopg", reason="needs PostgreSQL's driver: pip install 'nin-bench[postgresql]'")
     with pytest.raises(ResultsError) as refused:
         open_storage(f"postgresql://me:secret@127.0.0.1:{unused_port}/studies?application_name=hush")
     told = str(refused.value)

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.tables import VariantRow, cost_of
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
@@ -72,7 +73,7 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
     figure = Figure(figsize=(WIDTH, 3.5 + 0.19 * math.ceil(legend_lines)), layout="constrained")
     canvas = Canvas(
         figure,
-        alt=f"Test accuracy of {len(rows)} variants against {', '.join(costs.values())}, with every network",
+        alt=f"Test accuracy of {counted(len(rows), 'variant')} against {', '.join(costs.values())}",
         caption="Up and to the left is better. Large marks are medians over all networks of a variant, small "
         "marks single networks. The dashed line joins the variants whose median no other reaches at "
         "the same cost or less. It describes these test images: do not choose by it. Training time is "

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import KINDS, CostRow
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
     INK,
@@ -51,7 +52,7 @@ def draw_cost_shares(analysis: Analysis) -> Canvas | None:
     figure = Figure(figsize=(WIDTH, 1.3 + height * len(rows)), layout="constrained")
     canvas = Canvas(
         figure,
-        alt=f"Shares of parameters, MACs and time by kind of layer, of {len(rows)} variants",
+        alt=f"Shares of parameters, MACs and time by kind of layer, of {counted(len(rows), 'variant')}",
         caption="Percent of each variant's total, which stands on the right, by kind of layer. Where a kind has a "
         "larger share of the time than of the MACs, each of its MACs takes longer than average."
         + left_out(len(measured)),

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.curves import CurvePoint
 from nin_bench.analysis.tables import VariantRow
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
@@ -87,7 +88,7 @@ def _draw(
     last_epoch = max(line[-1][0] for line in lines.values())
     edge = max(0.02 * (last_epoch - 1), 0.1)
     figure, panels = grid_of_panels(len(rows), "epoch", title)
-    alt = f"{title.capitalize()} by epoch of {len(rows)} variants, a panel for each, a line for each network"
+    alt = f"{title.capitalize()} by epoch of {counted(len(rows), 'variant')}, a panel for each"
     canvas = Canvas(figure, alt, caption + left_out(len(analysis.comparison), len(analysis.seeds)))
     # once for all panels and before anything is drawn: whatever is added to one asks all that share its axes
     panels[0].set_xlim(1 - edge, last_epoch + edge)

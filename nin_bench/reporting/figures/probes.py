@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.probes import MappedNetwork, ProbedVariant, ProbePoint
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
     BLUE,
@@ -61,7 +62,7 @@ def _draw_accuracies(
     ax = figure.subplots()
     canvas = Canvas(
         figure,
-        alt=f"Test accuracy of {len(rows)} variants by {along}",
+        alt=f"Test accuracy of {counted(len(rows), 'variant')} by {along}",
         caption="Marks are means over networks, bars one standard deviation to either side."
         + left_out(len(analysis.comparison)),
     )

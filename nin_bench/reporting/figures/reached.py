@@ -6,6 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.target import Reached
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.axis_limits import epochs_shown
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
@@ -53,7 +54,7 @@ def _draw(analysis: Analysis, found: Sequence[Reached], event: str, caption: str
     figure, panels = grid_of_panels(len(rows), "epoch", "networks")
     canvas = Canvas(
         figure,
-        alt=f"Share of networks that {event}, by epoch, a panel for each of {len(rows)} variants",
+        alt=f"Share of networks that {event}, by epoch, a panel for each of {counted(len(rows), 'variant')}",
         caption=caption + nothing_more + left_out(len(analysis.comparison)),
     )
     panels[0].set_xlim(0, end)

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from nin_bench.analysis.search.analysis import SearchAnalysis
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
     FAINT,
@@ -45,7 +46,7 @@ def draw_budget(analysis: SearchAnalysis) -> Canvas | None:
     figure, panels = grid_of_panels(len(drawn), "trials", f"best {objective}")
     canvas = Canvas(
         figure,
-        alt=f"Best {objective} by number of trials, a panel for each of {len(drawn)} variants",
+        alt=f"Best {objective} by number of trials, a panel for each of {counted(len(drawn), 'variant')}",
         caption="The thick line is the expected best of k trials drawn at random from those of the search "
         "that ran to their end, the thin steps are the best so far in the order in which they were tried. The "
         "expected best of the other variants is grey."

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, RatePoint
 from nin_bench.analysis.search.studies import Run, Study, Trial
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
     BELOW,
@@ -65,7 +66,7 @@ def draw_curves(analysis: SearchAnalysis) -> Canvas | None:
     figure, panels = grid_of_panels(len(drawn), axis.title, "validation accuracy")
     canvas = Canvas(
         figure,
-        alt=f"Validation accuracy over the {axis.title}, a panel for each of {len(drawn)} variants",
+        alt=f"Validation accuracy over the {axis.title}, a panel for each of {counted(len(drawn), 'variant')}",
         caption="One panel per variant. The thick line is the mean over seeds, small points and thin lines "
         "are single seeds, and the shaded stretch lies within one point of the peak; the other variants are "
         "grey. Lines break where a seed did not learn; its mark stands at the bottom. Under each name: the "

@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, nearest_parts
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
     INK,
@@ -43,7 +44,7 @@ def draw_learning(analysis: SearchAnalysis) -> Canvas | None:
     figure, strips = figure_of_strips([curve.name for curve in drawn], legend_lines=2)
     canvas = Canvas(
         figure,
-        alt=f"Share of seeds that learned over the {axis.title}, a strip for each of {len(drawn)} variants",
+        alt=f"Share of seeds that learned by {axis.title}, a strip for each of {counted(len(drawn), 'variant')}",
         caption=f"A strip is filled to the share of seeds that learned. Each {axis.title} tried stands for the "
         "part of the range that is nearest to it, so that the filled part of a strip is the chance to learn "
         "at one drawn at random; it stands on the right with its 95 % interval." + left_out(len(analysis.studies)),

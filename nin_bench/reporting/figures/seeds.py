@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.tables import VariantRow
+from nin_bench.errors import counted
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import (
@@ -48,7 +49,7 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
     figure = Figure(figsize=(WIDTH, 1.15 + 0.34 * len(rows)), layout="constrained")
     canvas = Canvas(
         figure,
-        alt=f"Test accuracy of {len(all_cells)} networks of {len(rows)} variants, a row for each variant",
+        alt=f"Test accuracy of {len(all_cells)} networks of {counted(len(rows), 'variant')}, a row for each",
         caption="Each mark is a network, the upright line the median over all networks of a variant, failed ones "
         "included; n counts the networks. A network lost a class if it predicts it for no test image.",
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.tables import VariantRow
+from nin_bench.errors import counted
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import NOT_KNOWN, Block, Details, Section, Table
 from nin_bench.reporting.sections.setting import machine_and_software
@@ -22,7 +23,9 @@ def checklist(analysis: Analysis) -> list[Block]:
 
 def _networks(analysis: Analysis) -> str:
     models = dict.fromkeys(analysis.names.models.values())
-    return f"{len(analysis.comparison)} variants of {', '.join(models)}; grid.json holds every argument."
+    return (
+        f"{counted(len(analysis.comparison), 'variant')} of {', '.join(models)}; grid.json holds every argument."
+    )
 
 
 def _complexity(analysis: Analysis) -> str:

@@ -88,7 +88,9 @@ def setting(analysis: Analysis) -> list[Block]:
         ("Seeds", text.number_ranges(found.seeds)),
         *((title, fields(values)) for title, values in machine_and_software(found.environment).items()),
     ]
-    blocks: list[Block] = [Table(("", ""), tuple(rows), "ll"), *differing(found.differing, analysis.names)]
+    blocks: list[Block] = [Table(("", ""), tuple(rows), "ll")]
+    if len(analysis.comparison) > 1:
+        blocks += differing(found.differing, analysis.names)
     if analysis.matches:
         headings = ("variant", "as large as", "in", "the other has", "it has", "difference")
         matched = [
@@ -122,9 +124,9 @@ def caveats(analysis: Analysis) -> list[str]:
     found = list(analysis.caveats)
     if any(cell.outcome == "trained" and cell.metrics["failed"] is None for cell in analysis.cells):
         found.append("Some cells trained too few steps to tell whether their networks failed.")
-    if "lr" in setting.recipe:
+    if len(analysis.comparison) > 1 and "lr" in setting.recipe:
         found.append("All variants have the same learning rate; one that needs another is shown below its best.")
-    elif not analysis.caveats:
+    elif "lr" not in setting.recipe and not analysis.caveats:
         found.append("Learning rates differ between variants; the records do not tell how they were chosen.")
     if analysis.outcomes.get("trained"):
         found.append(
