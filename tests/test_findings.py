@@ -15,6 +15,7 @@ def analysis(name: str) -> dict[str, Any]:
 
 
 RESOURCES, RESOURCES_CPU, ONEXONE = map(analysis, ["resources/full", "resources/cpu", "onexone/cpu"])
+LENET = analysis("protocol/lenet")
 
 
 def entry(label: str) -> dict[str, Any]:
@@ -76,7 +77,12 @@ def sentences() -> list[str]:
     _, three, three_ends = verdict(ONEXONE, "two-beat-three")
     _, _, gap = verdict(ONEXONE, "pooling-overfits-less")
     _, _, later = verdict(ONEXONE, "pooling-starts-later")
+    [builds] = LENET["references"]
+    measured, published = builds["measured"], builds["published"]
     return [
+        f"{measured['n']} networks reach {points(measured['mean'], '')} % ± {points(measured['sd'], '')} of test "
+        f"accuracy, {published['n']} builds {points(published['mean'], '')} % ± {points(published['sd'], '')}.",
+        "differ by " + " to ".join(map(points, builds["interval"])) + " points (95 %)",
         f"{params(NIN):,} parameters, {100 * params(NIN) / params(ALEXNET):.1f} % of AlexNet's",
         f"of AlexNet's {params(ALEXNET):,} and",
         f"{100 * params(NIN) / params(VGG):.1f} % of VGG-11's {params(VGG):,}",
