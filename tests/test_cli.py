@@ -220,10 +220,8 @@ def test_a_plan_estimates_what_this_machine_has_measured(call):
     assert (unknown["estimated_seconds"], unknown["estimated_memory_bytes"]) == (None, None)
     plan = call("plan", *options)
     assert plan.out.splitlines() == [
-        "mlp hidden=16  seed 0  missing  4 s, 0.5 GiB",
-        "mlp hidden=32  seed 0  missing",
-        "mlp hidden=16  seed 1  missing  4 s, 0.5 GiB",
-        "mlp hidden=32  seed 1  missing",
+        "mlp hidden=16  seeds 0, 1  missing  4 s, 0.5 GiB each",
+        "mlp hidden=32  seeds 0, 1  missing",
         "4 cells: 4 to run, 0 done",
         "estimate: 4 s for 2 of 4 cells with 2 workers, together holding up to 0.9 GiB",
     ]
@@ -233,7 +231,7 @@ def test_a_plan_estimates_what_this_machine_has_measured(call):
     ]
     # with three workers nobody was busy: memory is known, time is not
     more = call("plan", *options[:-1], "3").out.splitlines()
-    assert (more[0], more[-1]) == ("mlp hidden=16  seed 0  missing  0.5 GiB", "4 cells: 4 to run, 0 done")
+    assert (more[0], more[-1]) == ("mlp hidden=16  seeds 0, 1  missing  0.5 GiB each", "4 cells: 4 to run, 0 done")
 
 
 def test_status_tells_every_cell_and_who_is_at_work(call, tmp_path, monkeypatch):
@@ -369,7 +367,7 @@ def test_a_plan_tells_what_a_width_was_matched_to(call):
 def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
     done = call("run", "--grid", "grid.yaml", "--dry-run")
     assert done.status == 0
-    assert done.out.splitlines()[0] == "mlp hidden=16  seed 0  missing"
+    assert done.out.splitlines()[0] == "mlp hidden=16  seeds 0, 1  missing"
     assert done.out.splitlines()[-1] == "4 cells: 4 to run, 0 done"
     assert files_in(Path()) == {"grid.yaml"}
 
@@ -663,7 +661,7 @@ def test_cells_are_taken_over_from_other_grids_of_the_root(call):
     Path("other.yaml").write_text(GRID.replace("name: tiny", "name: other").replace("[16, 32]", "[32, 64]"))
     other = ("--grid", "other.yaml", "--device", "cpu")
     planned = call("plan", *other)
-    assert "mlp hidden=32  seed 0  reuse (trained, from tiny/full)" in planned.out.splitlines()
+    assert "mlp hidden=32  seeds 0, 1  reuse (trained, from tiny/full)" in planned.out.splitlines()
     assert "4 cells: 2 to run, 0 done, 2 to take over" in planned.out.splitlines()
     assert "2 cells are taken over from tiny/full" in planned.err.splitlines()
     cells = call("plan", *other, "--json").json()["cells"]

@@ -52,7 +52,7 @@ def plan(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every cell of a grid, what it will take, and what the seeds can decide; train nothing."""
+    """Show what is to be trained of a grid, what it will take, and what the seeds can decide; train nothing."""
     loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
     from nin_bench import api
     from nin_bench.runner.session import RunOptions
@@ -74,10 +74,11 @@ def plan(
 
 
 def print_plan(plan: "Plan", grid_path: Path) -> None:
-    """Print every cell, then what all will take, what the seeds can decide, and warnings."""
+    """Print the state of every cell, what all will take, what the seeds can decide, and warnings."""
     from nin_bench.analysis.power import expected_seeds
     from nin_bench.estimates import estimate_line, estimate_run, memory_warning
     from nin_bench.planning import expected_cells
+    from nin_bench.reporting.text import number_ranges
 
     grid, cells = plan.grid, plan.cells
     for variant in grid.variants:
@@ -87,6 +88,7 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
                 f"{match.target:,} ({match.residue:+.2%})"
             )
     width = max(len(planned.cell.label) for planned in cells)
+    seeds_by_state: dict[str, dict[tuple[str, str], list[int]]] = {}
     for planned in cells:
         saved = planned.num_epochs_saved
         known = [
@@ -95,8 +97,14 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
             *([f"{saved} of {counted(planned.cell.recipe.epochs, 'epoch')} saved"] if saved is not None else []),
         ]
         details = f" ({', '.join(known)})" if known else ""
-        state = f"{planned.state}{details}{_needed(planned)}{_takes(planned)}"
-        tell(f"{planned.cell.label:{width}}  seed {planned.cell.seed}  {state}")
+        state = f"{planned.state}{details}{_needed(planned)}"
+        states = seeds_by_state.setdefault(planned.cell.label, {})
+        states.setdefault((state, _takes(planned)), []).append(planned.cell.seed)
+    for label, states in seeds_by_state.items():
+        for (state, takes), seeds in states.items():
+            is_one = len(seeds) == 1
+            which = f"seed{'' if is_one else 's'} {number_ranges(seeds)}"
+            tell(f"{label:{width}}  {which}  {state}{takes}{' each' if takes and not is_one else ''}")
     todo = [planned for planned in cells if planned.has_to_run]
     done = f"{sum(planned.state == 'done' for planned in cells)} done"
     if num_reused := sum(planned.state == "reuse" for planned in cells):

@@ -227,5 +227,5 @@ def test_a_plan_says_what_is_expected_and_what_is_the_most(bench, monkeypatch, c
     lines = capsys.readouterr().out.splitlines()
     # As assumed, claims are true by twice their margins, and need nearly all of the seeds.
     assert "64 cells: 32 to run, 56 as expected, 56 at most, 0 done" in lines
-    assert "mlp hidden=8   seed 8  missing, if a claim is undecided" in lines
-    assert "mlp hidden=64  seed 8  missing, not needed" in lines
+    assert "mlp hidden=8   seeds 8–15  missing, if a claim is undecided" in lines
+    assert "mlp hidden=64  seeds 8–15  missing, not needed" in lines
