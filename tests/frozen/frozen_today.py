@@ -26,10 +26,12 @@ from nin_bench.results import load_results
 from tests.frozen.frozen_values import FOLDER
 
 ROOT = FOLDER.parents[1]
-RESULTS = ROOT / "results" / "reference"
+SHIPPED = ROOT / "results" / "reference"
+FIRST = FOLDER / "results"
+"""What shipped first, and was replaced since."""
 FOLDERS = {
-    "onexone": RESULTS / "onexone" / "cpu", "lr_search_tuned": RESULTS / "lr_search_tuned" / "cpu",
-    "precision": RESULTS / "precision" / "full", "lr_search": RESULTS / "lr_search" / "cpu",
+    "onexone": FIRST / "onexone" / "cpu", "lr_search_tuned": FIRST / "lr_search_tuned" / "cpu",
+    "precision": SHIPPED / "precision" / "full", "lr_search": FIRST / "lr_search" / "cpu",
     "failures": FOLDER / "folders" / "failures", "machines": FOLDER / "folders" / "machines",
 }  # fmt: skip
 PROFILES = {
@@ -73,13 +75,14 @@ def report(name: str) -> tuple[Any, dict[str, str]]:
 
 
 def plan(name: str) -> Any:
-    """`plan --json` in an empty results folder, and beside the shipped results if there are any."""
+    """`plan --json` in an empty results folder, and beside the results that shipped if there are any."""
     path, profile = PROFILES[name]
     asked = ("plan", "--grid", str(path), "--profile", profile, "--device", "cpu", "--workers", "2")
     with tempfile.TemporaryDirectory() as empty:
         found = {"empty": document(*asked, "--results", empty)}
-    if (RESULTS / path.stem / profile).exists():
-        found["shipped"] = document(*asked, "--results", str(RESULTS))
+    for root in (FIRST, SHIPPED):
+        if (FOLDERS.get(path.stem) or root) == root / path.stem / profile:
+            found["shipped"] = document(*asked, "--results", str(root))
     return found
 
 
