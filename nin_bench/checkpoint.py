@@ -75,10 +75,6 @@ class Checkpoints:
     def add(self, name: str, content: bytes) -> None:
         """Write a checkpoint that another machine saved, and drop all but the last two.
 
-        Args:
-            name: its file's.
-            content: of the file.
-
         Raises:
             ResultsError: as `save`.
         """
@@ -142,11 +138,6 @@ def write_checkpoint(path: Path, record: Record, state: State) -> None:
 def restore_from(path: Path, cell: Cell, use: Callable[[State], None]) -> str | None:
     """Hand a checkpoint's state to `use`; one that is damaged, or that `use` refuses, is quarantined.
 
-    Args:
-        path: the checkpoint.
-        cell: whose it is.
-        use: as for `Checkpoints.restore`.
-
     Returns:
         A sentence if it was quarantined.
 
@@ -183,11 +174,6 @@ def _read(path: Path, cell: Cell) -> State:
 
 def newest_record(folder: Path, cell_id: str, planned: Cell) -> Record | None:
     """The header of a cell's newest checkpoint whose header is whole and of it; states are not looked at.
-
-    Args:
-        folder: of the checkpoints.
-        cell_id: whose.
-        planned: the cell as resolved today.
 
     Raises:
         ResultsError: the system refused to read one.

@@ -18,7 +18,7 @@ from nin_bench.grid import Grid, Variant
 from nin_bench.metrics import METRICS
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import TOP
-from nin_bench.training.trainer import ESCAPE_WINDOW
+from nin_bench.training.progress import ESCAPE_WINDOW
 
 
 def failing_networks(variants: Iterable[Variant], data_dir: Path | None) -> dict[str, str]:
@@ -64,13 +64,7 @@ def _failure(variant: Variant, image: ImageSpec, num_images: int) -> str | None:
 
 
 def untestable_claims(grid: Grid, device: str, data_dir: Path | None) -> dict[str, str]:
-    """The hypotheses whose metric no cell will have, by id, and why.
-
-    Args:
-        grid: the question.
-        device: where it runs, as `cpu`.
-        data_dir: where datasets lie.
-    """
+    """The hypotheses whose metric no cell will have, by id, and why."""
     variants = {variant.label: variant for variant in grid.variants}
     found = {}
     for hypothesis in grid.hypotheses:

@@ -76,11 +76,7 @@ def environment_of(device: str) -> dict[str, Any]:
 
 
 def describe_torch(device: str) -> dict[str, Any]:
-    """PyTorch's settings in this process that can change the bits of a result, as a record keeps them.
-
-    Args:
-        device: a torch device of this machine.
-    """
+    """PyTorch's settings in this process that can change the bits of a result, as a record keeps them."""
     import torch
 
     found: dict[str, Any] = {
@@ -105,9 +101,6 @@ def describe_machine(device: str) -> dict[str, Any]:
 
     The fingerprint is of processor, cores, memory (in GiB: what a kernel keeps for itself varies), accelerator and
     software versions. A container's limits count: it is another machine.
-
-    Args:
-        device: a torch device of this machine.
     """
     environment = describe_environment()
     machine = {

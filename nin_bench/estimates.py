@@ -184,12 +184,7 @@ def estimate_line(estimate: RunEstimate) -> str | None:
 
 
 def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
-    """A warning that a run may need more memory than there is; on accelerators, each worker has its own.
-
-    Args:
-        estimate: of the cells to run.
-        machine: as `describe_machine` tells.
-    """
+    """A warning that a run may need more memory than there is; on accelerators, each worker has its own."""
     total, wanted = machine["memory_bytes"], estimate.memory_bytes
     if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
         return None

@@ -17,11 +17,7 @@ def cause_of(outcome: str, error: str | None) -> str:
 
 
 def failures_alike(ended: Iterable[tuple[str, str, str | None]]) -> list[str]:
-    """A sentence for each variant that failed `MAX_FAILURES` times or more with one cause.
-
-    Args:
-        ended: label, outcome and error of every cell.
-    """
+    """A sentence for each variant that failed `MAX_FAILURES` times or more with one cause."""
     counts: Counter[tuple[str, str]] = Counter()
     told: dict[tuple[str, str], str] = {}
     for label, outcome, error in ended:

@@ -145,12 +145,7 @@ def needs_seeds(hypothesis: Hypothesis) -> bool:
 
 
 def claim_digest(hypothesis: Hypothesis, variant_ids: Mapping[str, str]) -> str:
-    """SHA-256 of what a look at a claim decides on; its wording may change, and labels may.
-
-    Args:
-        hypothesis: the claim.
-        variant_ids: by label.
-    """
+    """SHA-256 of what a look at a claim decides on; its wording may change, and labels may."""
     labels = {"compare", "minus", "points"}
     compared = [variant_ids[label] for label in hypothesis.compared_labels]
     fixed = hypothesis.model_dump(exclude={"claim", *labels}, exclude_defaults=True) | {"compare": compared}

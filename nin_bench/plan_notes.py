@@ -46,12 +46,7 @@ def probe_notes(planned: Iterable[PlannedCell]) -> list[str]:
 
 
 def sharing_notes(planned: Iterable[PlannedCell], environment: Mapping[str, Any]) -> list[str]:
-    """A sentence for each folder that cells are taken over from, with the versions that differ there.
-
-    Args:
-        planned: the cells; others are passed over.
-        environment: this machine's, as `differing_versions` takes it.
-    """
+    """A sentence for each folder that cells are taken over from, with the versions that differ there."""
     counts: Counter[str] = Counter()
     versions: dict[str, dict[str, None]] = {}
     for shared in (one.shared for one in planned if one.shared):
@@ -69,13 +64,7 @@ def sharing_notes(planned: Iterable[PlannedCell], environment: Mapping[str, Any]
 def plan_notes(
     planned: Sequence[PlannedCell], environment: Mapping[str, Any], former: Sequence[FormerCell]
 ) -> list[str]:
-    """What a person should know of a grid's cells before they are trained, a sentence each.
-
-    Args:
-        planned: the cells.
-        environment: this machine's, as `environment_of` tells it.
-        former: cells that are no longer in the grid.
-    """
+    """What a person should know of a grid's cells before they are trained, a sentence each."""
     left_out = describe_former(former)
     return [
         *sharing_notes(planned, environment),

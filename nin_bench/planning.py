@@ -215,13 +215,7 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
 def expected_cells(
     grid: Grid, planned: Sequence[PlannedCell], expected_seeds: Mapping[str, float]
 ) -> list[PlannedCell]:
-    """The cells that a run is expected to train, where seeds are trained until claims are decided.
-
-    Args:
-        grid: what is asked.
-        planned: its cells.
-        expected_seeds: of each variant, by its id.
-    """
+    """The cells that a run is expected to train, where seeds are trained until claims are decided."""
     order = {seed: number for number, seed in enumerate(grid.seeds)}
     return [
         one

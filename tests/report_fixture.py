@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from nin_bench.results.artefact import RUN_SCHEMA
 from nin_bench.results.lock import lock_digest
-from nin_bench.results.schema import SCHEMA, Hypothesis
+from nin_bench.results.schema import Hypothesis
 
 DATA = {
     "name": "fashion_mnist", "folder": None, "content": None, "resolution": 131, "normalize": "none",
@@ -99,7 +100,7 @@ def write_results(
         for seed in range(len(variants[label]))
     ]
     content: dict[str, Any] = {
-        "schema": SCHEMA, "name": "onexone", "profile": "cpu",
+        "schema": RUN_SCHEMA, "name": "onexone", "profile": "cpu",
         "question": "how many 1×1 layers does a NiN block need, and what does a fully connected head cost?",
         "expect": "45 cells", "source": "", "device_kind": "cpu", "data": DATA, "recipe": RECIPE,
         "seeds": list(range(num_seeds)), "baseline": None,
@@ -120,7 +121,7 @@ def write_results(
             variant = next(one for one in written if one["variant_id"] == cell["variant_id"])
             named = {key: cell[key] for key in ("cell_id", "variant_id", "label")}
             resolved = {**{key: variant[key] for key in ("model", "data", "recipe")}, "seed": cell["seed"]}
-            content = {"schema": SCHEMA, **named, "cell": resolved, **made}
+            content = {"schema": RUN_SCHEMA, **named, "cell": resolved, **made}
             (folder / "cells" / f"{cell['cell_id']}.json").write_text(json.dumps(content))
     return folder
 

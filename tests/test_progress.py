@@ -10,13 +10,13 @@ from typing import Any, TextIO
 
 import pytest
 
-from nin_bench import progress
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.estimates import RunEstimate, estimate_line, memory_warning
 from nin_bench.executors import Slot
 from nin_bench.grid import Range, SearchSpec
 from nin_bench.planning import PlannedCell
-from nin_bench.progress import counting_on, progress_on, short_labels
+from nin_bench.progress import counting_on, progress_on, words
+from nin_bench.progress.words import short_labels
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
     CellEnded,
@@ -91,7 +91,7 @@ STORY: list[Event] = [
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time in seconds, which stands still unless a test moves it."""
     now = [0.0]
-    monkeypatch.setattr("nin_bench.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nin_bench.progress.displays.time.monotonic", lambda: now[0])
     return now
 
 
@@ -300,7 +300,7 @@ GIB = 2**30
 
 
 def test_examples_in_the_docstrings_hold():
-    assert doctest.testmod(progress).failed == 0
+    assert doctest.testmod(words).failed == 0
 
 
 @pytest.mark.parametrize(

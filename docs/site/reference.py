@@ -13,6 +13,7 @@ import nin_bench
 from nin_bench.cli import app
 from nin_bench.grid.schema import shipped_schema
 from nin_bench.metrics import METRICS
+from nin_bench.results import records
 from nin_bench.results import schema as results_schema
 
 SECTIONS = {
@@ -98,7 +99,7 @@ def python() -> str:
             ]
     parts.append("## Files of a results folder")
     for name in CLASSES:
-        found = getattr(results_schema, name)
+        found = getattr(records, name, None) or getattr(results_schema, name)
         rows = [[f"`{field}`", _sentence(about.description or "")] for field, about in found.model_fields.items()]
         parts += [f"### {name}", _docstring(found), _table(["field", "meaning"], rows)]
     return _page(parts)

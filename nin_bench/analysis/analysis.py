@@ -31,7 +31,7 @@ from nin_bench.analysis.tables import (
 from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
 from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.results import Results
-from nin_bench.results.schema import ResolvedGrid
+from nin_bench.results.schema import OpenClaim, ResolvedGrid
 from nin_bench.stats import ImageError
 
 COSTS = ("num_params", "num_macs", "train_seconds")
@@ -46,14 +46,6 @@ class LockState:
     """Whether seeds and hypotheses still fit the digest that was stored with them."""
     given_up: list[str]
     """Ids of those that were locked and were withdrawn or changed since."""
-
-
-@dataclass(frozen=True)
-class OpenClaim:
-    """A claim that the grid cannot answer."""
-
-    claim: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -167,7 +159,7 @@ def analyse(results: Results) -> Analysis:
         lock=LockState(intact=lock.intact, given_up=lock.given_up(grid.hypotheses)),
         hypotheses=verdicts,
         test_set_errors=image_errors(stored, verdicts),
-        open_claims=[OpenClaim(one.claim, one.reason) for one in grid.open_claims],
+        open_claims=list(grid.open_claims),
         setting=describe_setting(results),
         chance=chance_level(results),
         matches=_matches(grid),

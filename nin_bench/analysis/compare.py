@@ -17,8 +17,7 @@ from nin_bench.analysis.artefact import AnalysisArtefact
 from nin_bench.analysis.cells import is_trained
 from nin_bench.analysis.costs import RELATIVE
 from nin_bench.analysis.gates import Asked, Gate, find_gates
-from nin_bench.analysis.hypothesis_tests import Evidence
-from nin_bench.analysis.matched import COUNTS, CostRatio, Pair, Side, cost_ratio
+from nin_bench.analysis.matched import COUNTS, CostRatio, Pair, cost_ratio, sides_of
 from nin_bench.analysis.setting import environments, flatten
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.results import Results
@@ -113,16 +112,10 @@ class FolderComparison(AnalysisArtefact):
 
 
 def compare_results(a: Results, b: Results, fail_on: Sequence[Asked] = ()) -> FolderComparison:
-    """Compute what moved from one results folder to another.
-
-    Args:
-        a: before.
-        b: after.
-        fail_on: in what B must not be worse.
-    """
+    """Compute what moved from results folder A to B, and whether B is worse in what `fail_on` names."""
     pairs = _matched(a, b)
-    known_a, known_b = Evidence.of(a), Evidence.of(b)
-    sides = [Pair(Side.of(a, known_a, before), Side.of(b, known_b, after)) for before, after in pairs]
+    of_a, of_b = sides_of(a), sides_of(b)
+    sides = [Pair(of_a[before.variant_id], of_b[after.variant_id]) for before, after in pairs]
     matched_a, matched_b = ({pair[side].variant_id for pair in pairs} for side in (0, 1))
     return FolderComparison(
         a=_about(a),

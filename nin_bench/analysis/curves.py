@@ -51,11 +51,9 @@ def find_histories(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def learning_curves(results: Results, history: pd.DataFrame) -> list[CurvePoint]:
-    """A point per variant and epoch, over networks that did not fail: the others would pull any mean away.
+    """A point per variant and epoch of a table of `find_histories`.
 
-    Args:
-        results: the results folder as read.
-        history: a table of `find_histories`.
+    Networks that failed are left out: they would pull any mean away.
     """
     learned = set(results.cells.loc[has_learned(results.cells), "cell_id"])
     groups = history[history["cell_id"].isin(learned)].groupby(["variant_id", "label", "epoch"], sort=False)

@@ -39,12 +39,7 @@ class Gate:
 
 
 def find_gates(pairs: Sequence[Pair], fail_on: Sequence[Asked]) -> list[Gate]:
-    """Judge, for every variant and everything that was asked for, whether B is worse than A.
-
-    Args:
-        pairs: the variants that are in both.
-        fail_on: what was asked for.
-    """
+    """Judge, for every variant and everything that was asked for, whether B is worse than A."""
     asked = [(one, metric) for one in ASKED if one in fail_on for metric in _GATED[one]]
     num_tests = len(pairs) * sum(not METRICS[metric].deterministic for _, metric in asked)
     level = ALPHA / num_tests if num_tests else ALPHA

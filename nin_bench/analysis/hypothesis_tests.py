@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry, Kind
 from nin_bench.results.schema import ClaimPoint, Hypothesis
-from nin_bench.stats import Claim, PairedShares, PairedTest, paired_shares, paired_test
+from nin_bench.stats import DIGITS, Claim, Interval, PairedShares, PairedTest, paired_shares, paired_test
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,33 @@ class Counts:
 
 
 Test = PairedTest | PairedShares | Counts
+
+Outcome = Literal["supported", "refuted", "undecided", "not testable"]
+TestName = Literal["signed-rank", "sign", "Newcombe and McNemar", "counts"]
+
+Bounds = tuple[float | None, float | None]
+"""An interval, of which an end is None where the pairs do not bound it."""
+
+
+def ends_of(bounds: Bounds | None, *, is_factor: bool) -> Interval | None:
+    """The ends of an interval; one that is not bounded is infinite, or 0 for a factor."""
+    if bounds is None:
+        return None
+    low, high = bounds
+    lowest = 0.0 if is_factor else -math.inf
+    return lowest if low is None else low, math.inf if high is None else high
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a test comes to at a level; its fields are those of a verdict."""
+
+    verdict: Outcome
+    effect: float | None = None
+    interval: Bounds | None = None
+    test: TestName | None = None
+    p_support: float | None = None
+    p_refute: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +96,32 @@ class HypothesisTest:
             case Counts():
                 return None
         return self.test.n
+
+    def find(self, level: float) -> Finding:
+        """What the test comes to."""
+        claim, ratio = self.claim, self.ratio
+        match self.test:
+            case str():
+                return Finding("not testable")
+            case Counts() as counts:
+                # a count that equals the margin is none beyond it
+                distance = round(counts.distance, DIGITS)
+                held = claim.decide((distance, distance))
+                effect = counts.effect(ratio=ratio)
+                return Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
+            case PairedShares() as shares:
+                interval = shares.interval(level)
+                return Finding(shares.decide(claim, level), shares.difference, interval, "Newcombe and McNemar")
+            case PairedTest() as test:
+                interval, weighed = test.interval(level), test.p_values(claim)
+                return Finding(
+                    verdict=claim.decide(interval),
+                    effect=_finite(_scaled(test.estimate, ratio)),
+                    interval=_bounded((_scaled(interval[0], ratio), _scaled(interval[1], ratio)), ratio),
+                    test=test.test,
+                    p_support=weighed.support,
+                    p_refute=weighed.refute,
+                )
 
 
 @dataclass(frozen=True)
@@ -212,3 +265,20 @@ def _rate(pairs: Pairs, metric: Metric, *, ratio: bool) -> PairedShares | str:
         return "there is no seed at which all of its variants can be compared"
     a, b = pairs.contrast.pairs[0]
     return paired_shares(*([networks[label][metric.name] == 1 for networks in pairs.networks] for label in (a, b)))
+
+
+def _scaled(value: float, ratio: bool) -> float:
+    """A difference of logarithms as a ratio."""
+    return math.exp(value) if ratio and value < math.inf else value
+
+
+def _finite(effect: float) -> float | None:
+    return effect if math.isfinite(effect) else None
+
+
+def _bounded(interval: Interval, ratio: bool) -> Bounds | None:
+    """An interval; None for an end that is not bounded, and for all of it where neither is."""
+    low, high = interval
+    is_open = not math.isfinite(low) or (ratio and low == 0.0)
+    ends = None if is_open else low, None if math.isinf(high) else high
+    return None if ends == (None, None) else ends

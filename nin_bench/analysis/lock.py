@@ -73,12 +73,7 @@ class Lock:
 
 
 def lock_notes(grid: ResolvedGrid, stored: ResolvedGrid | None) -> list[str]:
-    """What a run does to the lock on claims and seeds, or what the lock does to a grid that has changed since.
-
-    Args:
-        grid: as it stands now.
-        stored: the folder's grid.json, if there is one.
-    """
+    """What a run does to the lock on claims and seeds, or what the lock does to a grid that has changed since."""
     if not grid.hypotheses:
         return []
     if stored is None or not stored.locks:
@@ -122,10 +117,6 @@ def levels(lock: Lock, hypotheses: Sequence[Hypothesis]) -> list[Level]:
     The locked primary claims with a test are one family: each has 5 % divided by their number (Bonferroni), so
     that their intervals hold together. One that was changed or withdrawn since still counts. Post hoc claims,
     primary or not, are a family of their own. Those that were locked as secondary have 5 % each.
-
-    Args:
-        lock: what was fixed.
-        hypotheses: as they stand now.
     """
     post_hoc = {entry.id for entry in hypotheses if not lock.holds(entry) and _is_tested(entry)}
 

@@ -49,12 +49,7 @@ class LosingNetworks:
 
 
 def find_lost_classes(stored: Stored, labels: Collection[str]) -> tuple[list[LostClasses], list[LosingNetworks]]:
-    """Every trained network that lost some class, in the grid's order, and how many of each variant did.
-
-    Args:
-        stored: predictions, of which reading one takes some milliseconds.
-        labels: of the variants that are looked at.
-    """
+    """Every trained network of these variants that lost some class, in the grid's order, and how many did."""
     found, known = [], Counter[str]()
     for record in stored.results.records:
         label = stored.places[record.cell_id].label

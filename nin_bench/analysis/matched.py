@@ -1,20 +1,19 @@
 """A variant as two results folders have it: what is asked of both is computed once."""
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
-from nin_bench.analysis.cells import is_trained, numbers
 from nin_bench.analysis.hypothesis_tests import Evidence
 from nin_bench.analysis.pairs import Network
 from nin_bench.analysis.tables import Tally
 from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.results.schema import ResolvedVariant
 from nin_bench.stats import (
     Interval,
     PairedTest,
@@ -61,25 +60,32 @@ class Side:
         """Networks that failed."""
         return Tally(sum(network.failed for network in self.networks.values()), len(self.networks))
 
-    @classmethod
-    def of(cls, results: Results, evidence: Evidence, variant: ResolvedVariant) -> "Side":
-        """The variant as `results` have it; `evidence` is that of all of them."""
-        cells = results.cells[results.cells["variant_id"] == variant.variant_id]
-        trained = cells[is_trained(cells)]
-        ids = set(trained["cell_id"])
-        networks = {seed: network for (label, seed), network in evidence.cells.items() if label == variant.label}
-        return cls(
+
+def sides_of(results: Results) -> dict[str, Side]:
+    """Every variant of a results folder, by its id."""
+    networks: defaultdict[str, dict[int, Network]] = defaultdict(dict)
+    for (label, seed), network in Evidence.of(results).cells.items():
+        if network.why_missing(_ACCURACY) is None:
+            networks[label][seed] = network
+    variants = {cell.cell_id: cell.variant_id for cell in results.grid.cells}
+    records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+    for record in results.records:
+        if record.outcome == "trained":
+            records[variants[record.cell_id]][record.cell_id] = record
+    return {
+        variant.variant_id: Side(
             label=variant.label,
-            networks={seed: one for seed, one in networks.items() if one.why_missing(_ACCURACY) is None},
-            records={record.cell_id: record for record in results.records if record.cell_id in ids},
-            counts={name: _first(trained, name) for name in COUNTS},
+            networks=networks[variant.label],
+            records=records[variant.variant_id],
+            counts={name: _first(records[variant.variant_id].values(), name) for name in COUNTS},
             cost=results.cost_entries.get(variant.variant_id),
         )
+        for variant in results.grid.variants
+    }
 
 
-def _first(cells: pd.DataFrame, name: str) -> int | None:
-    known = numbers(cells, name).dropna()
-    return int(known.iloc[0]) if len(known) else None
+def _first(records: Iterable[Record], name: str) -> int | None:
+    return next((count for record in records if (count := getattr(record.metrics, name)) is not None), None)
 
 
 _Test = PairedTest | UnpairedDifference | None

@@ -150,14 +150,7 @@ class Pairs:
     def read(
         cls, contrast: Contrast, metric: Metric, seeds: Sequence[int], cells: Mapping[tuple[str, int], Network]
     ) -> "Pairs":
-        """Pair the cells.
-
-        Args:
-            contrast: what is compared.
-            metric: by what.
-            seeds: the planned ones.
-            cells: every planned cell by label and seed.
-        """
+        """Pair cells, given by label and seed, at the planned seeds."""
         found = {seed: {label: cells.get((label, seed), NO_RECORD) for label in contrast.labels} for seed in seeds}
         missing = [
             MissingCell(label, seed, why)

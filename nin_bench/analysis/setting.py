@@ -64,10 +64,7 @@ def _replayed(results: Results) -> dict[str, int]:
 def compare_sections(
     variants: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, dict[str, Any]], list[FieldValue]]:
-    """Tell the fields of data and recipe that all variants share from those that differ.
-
-    Args:
-        variants: mappings with a label, data and recipe.
+    """Tell the fields that all variants (each with label, data, recipe) share from those that differ.
 
     Returns:
         The shared fields by section, and the values of the others.

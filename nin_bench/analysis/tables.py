@@ -181,12 +181,7 @@ def cost_of(row: VariantRow, cost: str) -> float | None:
 
 
 def pareto_front(rows: Sequence[VariantRow], cost: str) -> list[VariantRow]:
-    """The variants that no other beats in median accuracy over all seeds at the same cost or less, cheapest first.
-
-    Args:
-        rows: the comparison table.
-        cost: as for `cost_of`.
-    """
+    """The variants that no other beats in median accuracy at the same cost or less, cheapest first."""
     known = [
         (value, row.median_test_accuracy, row)
         for row in rows

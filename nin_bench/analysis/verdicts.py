@@ -1,11 +1,19 @@
 """Judge the grid's hypotheses by records and costs: for each a verdict, with the numbers that it rests on."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from nin_bench.analysis.hypothesis_tests import Counts, Evidence, HypothesisTest, contrast_of
+from nin_bench.analysis.hypothesis_tests import (
+    Bounds,
+    Counts,
+    Evidence,
+    HypothesisTest,
+    Outcome,
+    TestName,
+    contrast_of,
+    ends_of,
+)
 from nin_bench.analysis.lock import Level, Lock, levels
 from nin_bench.analysis.pairs import MissingCell
 from nin_bench.looks import WatchedClaim, seeds_until_decided
@@ -13,7 +21,6 @@ from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
 from nin_bench.results.schema import Hypothesis, ResolvedGrid
 from nin_bench.stats import (
-    DIGITS,
     Expectation,
     Interval,
     Look,
@@ -22,22 +29,6 @@ from nin_bench.stats import (
     points_against,
     wilson_interval,
 )
-
-Outcome = Literal["supported", "refuted", "undecided", "not testable"]
-TestName = Literal["signed-rank", "sign", "Newcombe and McNemar", "counts"]
-
-
-Bounds = tuple[float | None, float | None]
-"""An interval, of which an end is None where the pairs do not bound it."""
-
-
-def ends_of(bounds: Bounds | None, *, is_factor: bool) -> Interval | None:
-    """The ends of an interval; one that is not bounded is infinite, or 0 for a factor."""
-    if bounds is None:
-        return None
-    low, high = bounds
-    lowest = 0.0 if is_factor else -math.inf
-    return lowest if low is None else low, math.inf if high is None else high
 
 
 @dataclass(frozen=True)
@@ -175,58 +166,76 @@ class PointVerdict:
     reason: str | None
 
 
+@dataclass(frozen=True)
+class _Bench:
+    """All that verdicts on a grid's hypotheses rest on."""
+
+    lock: Lock
+    levels: Mapping[str, Level]
+    """By hypothesis."""
+    evidence: Evidence
+
+    @classmethod
+    def of(cls, results: Results) -> "_Bench":
+        lock, hypotheses = Lock.read(results.grid), results.grid.hypotheses
+        by_id = dict(zip((entry.id for entry in hypotheses), levels(lock, hypotheses), strict=True))
+        return cls(lock, by_id, Evidence.of(results))
+
+    def judge(self, entry: Hypothesis, seeds: Sequence[int], level: Level, added: Sequence[int] = ()) -> Verdict:
+        """The verdict by some seeds, at some level; other seeds may have been added since the claim was locked."""
+        post_hoc = not self.lock.holds(entry)
+        verdict = _judge(self.evidence.test(entry, seeds), level, post_hoc=post_hoc, added=added)
+        return replace(verdict, points=_judge_points(entry, seeds, self.evidence, level))
+
+    def judge_look(
+        self, entry: Hypothesis, seeds: Sequence[int], claim: WatchedClaim, look: Look, level: float | None = None
+    ) -> Verdict:
+        """The verdict at a look, at the level given or else at the part of the claim's that the look may spend."""
+        whole = self.levels[entry.id]
+        spent = replace(whole, alpha=whole.alpha * look.share if level is None else level)
+        verdict = self.judge(entry, seeds, spent)
+        number = LookNumber(claim.schedule.index(look) + 1, len(claim.schedule), look.n)
+        return replace(verdict, look=number, early=verdict.early or claim.next_look is not None)
+
+
 def judge(results: Results) -> list[Verdict]:
     """Give a verdict on each of the grid's hypotheses, in its order.
 
     Only seeds that were planned when a hypothesis was locked count. Where seeds are trained until claims are
     decided, a claim is judged as it was at the last look that was taken, whatever has been trained since.
     """
-    grid, lock, evidence = results.grid, Lock.read(results.grid), Evidence.of(results)
+    grid, bench = results.grid, _Bench.of(results)
     schedule = seeds_until_decided(grid)
     watched = {claim.id: claim for claim in schedule.claims} if schedule else {}
     found = []
-    for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True):
-        seeds = lock.seeds_of(entry)
-        added = sorted(set(grid.seeds) - set(seeds))
-        claim = watched.get(entry.id)
-        if claim is not None:
-            look = claim.schedule[max(claim.num_taken, 1) - 1]
-            taken = claim.taken[-1] if claim.taken else None
-            seeds = seeds[: look.n] if taken is None else list(taken.seeds)
-            spent = _spent(level, look)
-            if taken is not None and taken.level is not None:
-                spent = replace(level, alpha=taken.level)
-            judged = _judge_look(entry, seeds, spent, look, claim, evidence, post_hoc=not lock.holds(entry))
-            found.append(_as_taken(judged, claim, grid))
-            continue
-        judged = _judge(evidence.test(entry, seeds), level, post_hoc=not lock.holds(entry), added=added)
-        found.append(replace(judged, points=_judge_points(entry, seeds, evidence, level)))
+    for entry in grid.hypotheses:
+        seeds = bench.lock.seeds_of(entry)
+        if claim := watched.get(entry.id):
+            found.append(_judge_last_look(bench, entry, seeds, claim, grid))
+        else:
+            added = sorted(set(grid.seeds) - set(seeds))
+            found.append(bench.judge(entry, seeds, bench.levels[entry.id], added))
     return found
 
 
 def judge_look(results: Results, claim: WatchedClaim) -> Verdict:
     """The verdict on a claim at its next look, by the records as they stand."""
-    grid, lock, look = results.grid, Lock.read(results.grid), claim.next_look
+    bench, look = _Bench.of(results), claim.next_look
     assert look is not None
-    (entry, level), *_ = (
-        (entry, level)
-        for entry, level in zip(grid.hypotheses, levels(lock, grid.hypotheses), strict=True)
-        if entry.id == claim.id
-    )
-    seeds = lock.seeds_of(entry)[: look.n]
-    spent, evidence = _spent(level, look), Evidence.of(results)
-    return _judge_look(entry, seeds, spent, look, claim, evidence, post_hoc=not lock.holds(entry))
+    entry = next(one for one in results.grid.hypotheses if one.id == claim.id)
+    return bench.judge_look(entry, bench.lock.seeds_of(entry)[: look.n], claim, look)
 
 
-def _spent(level: Level, look: Look) -> Level:
-    """The part of a claim's level that a look may spend."""
-    return replace(level, alpha=level.alpha * look.share)
-
-
-def _as_taken(verdict: Verdict, claim: WatchedClaim, grid: ResolvedGrid) -> Verdict:
-    """A verdict with what was decided when the claim's last look was taken, whatever the records say today."""
+def _judge_last_look(
+    bench: _Bench, entry: Hypothesis, seeds: Sequence[int], claim: WatchedClaim, grid: ResolvedGrid
+) -> Verdict:
+    """What was decided when the claim's last look was taken, whatever the records say today."""
+    look = claim.schedule[max(claim.num_taken, 1) - 1]
     taken = claim.taken[-1] if claim.taken else None
-    if taken is None or taken.level is None:  # none yet, or of an older run, which did not keep all of it
+    if taken is None:
+        return bench.judge_look(entry, seeds[: look.n], claim, look)
+    verdict = bench.judge_look(entry, taken.seeds, claim, look, taken.level)
+    if taken.level is None:  # of an older run, which did not keep all of it
         return verdict
     labels = {variant.variant_id: variant.label for variant in grid.variants}
     return replace(
@@ -247,45 +256,25 @@ def _as_taken(verdict: Verdict, claim: WatchedClaim, grid: ResolvedGrid) -> Verd
     )
 
 
-def _judge_look(
-    entry: Hypothesis,
-    seeds: Sequence[int],
-    spent: Level,
-    look: Look,
-    claim: WatchedClaim,
-    evidence: Evidence,
-    *,
-    post_hoc: bool,
-) -> Verdict:
-    """A verdict with the part of a claim's level that a look may spend."""
-    verdict = _judge(evidence.test(entry, seeds), spent, post_hoc=post_hoc, added=())
-    return replace(
-        verdict,
-        look=LookNumber(claim.schedule.index(look) + 1, len(claim.schedule), look.n),
-        early=verdict.early or claim.next_look is not None,
-        points=_judge_points(entry, seeds, evidence, spent),
-    )
-
-
 def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequence[int]) -> Verdict:
     entry, pairs, test = case.entry, case.pairs, case.test
-    found = _find(case, level.alpha)
-    shares = {name: pairs.shares(name) if pairs else None for name in ("failed", "lost_classes")}
+    found = case.find(level.alpha)
+    failed, lost = (pairs.shares(name) if pairs else None for name in ("failed", "lost_classes"))
     return Verdict(
         id=entry.id,
         claim=entry.claim,
         primary=entry.primary,
         metric=case.metric.name,
-        compare=(entry.compare[0], entry.compare[1]),
+        compare=entry.compare,
         expect=entry.expect,
         margin=entry.margin,
         factor=entry.factor,
         n=case.n,
         level=level.alpha,
         family_size=level.family_size,
-        failed=_described(shares["failed"]),
-        lost_classes=_described(shares["lost_classes"]),
-        trade_off=_is_trade_off(case, found.verdict, list(shares.values())),
+        failed=Shares.of(failed) if failed else None,
+        lost_classes=Shares.of(lost) if lost else None,
+        trade_off=_is_trade_off(case, found.verdict, [failed, lost]),
         post_hoc=post_hoc,
         early=pairs is not None and pairs.num_ended < pairs.num_planned,
         reason=test if isinstance(test, str) else None,
@@ -294,8 +283,8 @@ def _judge(case: HypothesisTest, level: Level, *, post_hoc: bool, added: Sequenc
         missing=pairs.missing if pairs else [],
         seeds_added=list(added) if pairs else [],
         values=test.values if isinstance(test, Counts) else None,
-        minus=entry.minus and (entry.minus[0], entry.minus[1]),
-        kinds=entry.kinds and (entry.kinds[0], entry.kinds[1]),
+        minus=entry.minus,
+        kinds=entry.kinds,
         over=entry.over,
         **vars(found),
     )
@@ -307,50 +296,11 @@ def _judge_points(
     found = []
     for point in entry.points:
         case, alpha = evidence.test(entry, seeds, contrast_of(point)), level.alpha / len(entry.points)
-        one, reason = _find(case, alpha), case.test if isinstance(case.test, str) else None
+        one, reason = case.find(alpha), case.test if isinstance(case.test, str) else None
         found.append(
             PointVerdict(point.value, one.verdict, one.effect, one.interval, alpha, case.n, one.test, reason)
         )
     return tuple(found)
-
-
-@dataclass(frozen=True)
-class _Finding:
-    """What a test comes to at a level."""
-
-    verdict: Outcome
-    effect: float | None = None
-    interval: Bounds | None = None
-    test: TestName | None = None
-    p_support: float | None = None
-    p_refute: float | None = None
-
-
-def _find(case: HypothesisTest, level: float) -> _Finding:
-    claim, ratio = case.claim, case.ratio
-    match case.test:
-        case str():
-            return _Finding("not testable")
-        case Counts() as counts:
-            # a count that equals the margin is none beyond it
-            distance = round(counts.distance, DIGITS)
-            held = claim.decide((distance, distance))
-            effect = counts.effect(ratio=ratio)
-            return _Finding("supported" if held == "supported" else "refuted", effect, None, "counts")
-        case PairedShares() as shares:
-            interval = shares.interval(level)
-            verdict = shares.decide(claim, level)
-            return _Finding(verdict, shares.difference, interval, "Newcombe and McNemar")
-        case PairedTest() as test:
-            interval, weighed = test.interval(level), test.p_values(claim)
-            return _Finding(
-                verdict=claim.decide(interval),
-                effect=_finite(_scaled(test.estimate, ratio)),
-                interval=_bounded((_scaled(interval[0], ratio), _scaled(interval[1], ratio)), ratio),
-                test=test.test,
-                p_support=weighed.support,
-                p_refute=weighed.refute,
-            )
 
 
 def _is_trade_off(case: HypothesisTest, verdict: Outcome, failures: Sequence[PairedShares | None]) -> bool:
@@ -363,24 +313,3 @@ def _is_trade_off(case: HypothesisTest, verdict: Outcome, failures: Sequence[Pai
         )
         for shares in failures
     )
-
-
-def _described(shares: PairedShares | None) -> Shares | None:
-    return None if shares is None else Shares.of(shares)
-
-
-def _scaled(value: float, ratio: bool) -> float:
-    """A difference of logarithms as a ratio."""
-    return math.exp(value) if ratio and value < math.inf else value
-
-
-def _finite(effect: float) -> float | None:
-    return effect if math.isfinite(effect) else None
-
-
-def _bounded(interval: Interval, ratio: bool) -> Bounds | None:
-    """An interval; None for an end that is not bounded, and for all of it where neither is."""
-    low, high = interval
-    is_open = not math.isfinite(low) or (ratio and low == 0.0)
-    ends = None if is_open else low, None if math.isinf(high) else high
-    return None if ends == (None, None) else ends

@@ -19,6 +19,7 @@ from nin_bench.cli.export import export
 from nin_bench.cli.init import init
 from nin_bench.cli.measure import measure
 from nin_bench.cli.models import models, schema
+from nin_bench.cli.options import with_groups
 from nin_bench.cli.plan import plan
 from nin_bench.cli.replay import replay
 from nin_bench.cli.results import doctor, report, status
@@ -37,7 +38,7 @@ app = typer.Typer(
 
 # In the order of `--help`.
 for _command in (run, plan, measure, search, report, models, status, doctor, replay, export, schema, init):
-    app.command()(_command)
+    app.command()(with_groups(_command))
 
 TAKE_GRIDS = ("run", "plan", "measure", "search")
 

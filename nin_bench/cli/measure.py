@@ -4,37 +4,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nin_bench.cli.grids import load_grid
-from nin_bench.cli.options import (
-    DataDirOption,
-    DeviceOption,
-    ExecutorOption,
-    ForOption,
-    GridOption,
-    JsonOption,
-    OnlyOption,
-    OwnModelsOption,
-    ProfileOption,
-    RayAddressOption,
-    ResultsOption,
-    SeedsOption,
-    SetOption,
-    TimeoutOption,
-    WorkersOption,
-    YesOption,
-    cluster_of,
-    note,
-    parse_duration,
-    print_json,
-    print_table,
-    tell,
-    time_left,
-)
+from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.options import JsonOption, WorkOptions, note, print_json, print_table, tell, time_left
 from nin_bench.cli.streams import let_output_go
 from nin_bench.errors import counted
 
@@ -56,20 +31,8 @@ _COLUMNS = (
 
 
 def measure(
-    grid: GridOption,
-    own_models: OwnModelsOption = None,
-    profile: ProfileOption = "auto",
-    overrides: SetOption = None,
-    seeds: SeedsOption = None,
-    only: OnlyOption = None,
-    results: ResultsOption = Path("results"),
-    data_dir: DataDirOption = None,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    executor: ExecutorOption = "local",
-    ray_address: RayAddressOption = "auto",
-    timeout: TimeoutOption = None,
-    budget: ForOption = None,
+    given: GridOptions,
+    work: WorkOptions,
     rounds: Annotated[
         int | None,
         typer.Option(
@@ -88,26 +51,25 @@ def measure(
             "--memory", metavar="GB", min=0.001, help="Print which batches can be trained in this memory."
         ),
     ] = None,
-    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure what every variant of a grid costs on this machine; train nothing."""
     started = time.monotonic()
-    seconds = None if budget is None else parse_duration(budget)
-    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
+    seconds = work.seconds
+    loaded = load_grid(given)
     from nin_bench import api
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        ray_address=cluster_of(executor, ray_address),
-        timeout_seconds=timeout,
+        data_dir=given.data_dir,
+        device=given.device,
+        workers=given.workers,
+        ray_address=work.cluster,
+        timeout_seconds=work.timeout,
         fresh=fresh,
         num_rounds=rounds,
     )
-    summary = api.measure(loaded, options, results=results, seconds=time_left(seconds, started))
+    summary = api.measure(loaded, options, results=given.results, seconds=time_left(seconds, started))
     if summary.signal_number is not None:
         let_output_go()
     for sentence in summary.notes:
@@ -119,9 +81,8 @@ def measure(
         _print_costs(summary.costs)
         if gigabytes is not None:
             _print_largest_batches(summary.costs, gigabytes)
-        tell(
-            f"costs: {api.results_folder(loaded, results).path / 'costs'} ({summary.num_skipped} measured before)"
-        )
+        folder = api.results_folder(loaded, given.results).path / "costs"
+        tell(f"costs: {folder} ({summary.num_skipped} measured before)")
     if disturbance := _disturbance(summary.costs):
         note(disturbance)
     if summary.signal_number is not None:

@@ -1,9 +1,12 @@
 """The options that commands share, and how they print."""
 
+import inspect
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,25 +31,6 @@ def named_path(given: str | Path) -> Path:
     return Path(given)
 
 
-def _complete_grid(begun: str) -> list[str]:
-    """The names of shipped grids; where none fits, shells complete paths."""
-    from nin_bench.grid.shipped import shipped_grids
-
-    return [name for name in shipped_grids() if name.startswith(begun)]
-
-
-GridOption = Annotated[
-    Path,
-    typer.Option(
-        "--grid",
-        metavar="FILE",
-        parser=named_path,
-        autocompletion=_complete_grid,
-        help="The grid: a YAML file, or the name of one that ships. May be given first, without --grid.",
-    ),
-]
-
-
 def _use_own_file(path: Path | None) -> Path | None:
     if path is not None:
         from nin_bench.models import use_own_file
@@ -62,30 +46,6 @@ OwnModelsOption = Annotated[
         metavar="FILE.py",
         callback=_use_own_file,
         help="Your own Python file that registers models or datasets. It is run, with all that you may do.",
-    ),
-]
-ProfileOption = Annotated[
-    str,
-    typer.Option(
-        "--profile",
-        help="A profile of the grid; `full` is the grid as written, `auto` is `cpu` if there is no accelerator.",
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="K=V", help="Set a field of the grid, such as recipe.epochs=2."),
-]
-SeedsOption = Annotated[
-    str | None, typer.Option("--seeds", metavar="N,N…", help="Run only these of the grid's seeds.")
-]
-OnlyOption = Annotated[
-    list[str] | None,
-    typer.Option("--only", metavar="GLOB", help="Run only variants whose label matches; may be given again."),
-]
-ResultsOption = Annotated[
-    Path,
-    typer.Option(
-        "--results", metavar="ROOT", parser=named_path, help="Where results go, as ROOT/<grid>/<profile>."
     ),
 ]
 DataDirOption = Annotated[
@@ -106,50 +66,12 @@ WorkersOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, or a torch device such as cuda:0.")]
-ExecutorOption = Annotated[
-    str,
-    typer.Option("--executor", help="local, or ray: the nodes of a Ray cluster, which start with `ray start`."),
-]
-RayAddressOption = Annotated[
-    str,
-    typer.Option(
-        "--ray-address",
-        metavar="ADDRESS",
-        help="The cluster's head as HOST:PORT; auto is the one of this machine.",
-    ),
-]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="S", min=1, help="Seconds after which a cell, or a sample, is stopped."),
-]
-ForOption = Annotated[
-    str | None,
     typer.Option(
-        "--for",
-        metavar="TIME",
-        help="Stop in time, checkpoints saved, as 90m, 2h or 1h30m; slurm: before this job of SLURM ends.",
+        "--timeout", metavar="S", min=1, help="Seconds after which a cell, a trial or a sample is stopped."
     ),
 ]
-AcceptCodeOption = Annotated[
-    bool,
-    typer.Option("--accept-code-changes", help="Keep cells as done although the code of their model has changed."),
-]
-ReuseFromOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--reuse-from", metavar="ROOT", help="Take over cells from the results folders under this root, too."
-    ),
-]
-NoReuseOption = Annotated[
-    bool, typer.Option("--no-reuse", help="Take over no cell from another results folder; train all here.")
-]
-PilotOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--pilot", metavar="RESULTS_DIR", help="Take the spread over seeds from the records of this folder."
-    ),
-]
-YesOption = Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[
     Path,
@@ -157,15 +79,96 @@ FolderArgument = Annotated[
 ]
 
 
-def cluster_of(executor: str, ray_address: str) -> str | None:
-    """The address of the Ray cluster that options name; None if they name this machine.
+@dataclass(frozen=True)
+class WorkOptions:
+    """Who works, and for how long."""
 
-    Raises:
-        InputError: there is no such executor.
-    """
-    if executor not in ("local", "ray"):
-        raise InputError(f"--executor: {unknown_name('executor', executor, ['local', 'ray'])}")
-    return None if executor == "local" else ray_address
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor", help="local, or ray: the nodes of a Ray cluster, which start with `ray start`."
+        ),
+    ] = "local"
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="The cluster's head as HOST:PORT; auto is the one of this machine.",
+        ),
+    ] = "auto"
+    timeout: TimeoutOption = None
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            help="Stop in time, checkpoints saved, as 90m, 2h or 1h30m; slurm: before this job of SLURM ends.",
+        ),
+    ] = None
+
+    @property
+    def cluster(self) -> str | None:
+        """The address of the Ray cluster; None for this machine.
+
+        Raises:
+            InputError: there is no such executor.
+        """
+        if self.executor not in ("local", "ray"):
+            raise InputError(f"--executor: {unknown_name('executor', self.executor, ['local', 'ray'])}")
+        return None if self.executor == "local" else self.ray_address
+
+    @property
+    def seconds(self) -> float | None:
+        """The budget; None if there is none.
+
+        Raises:
+            InputError: it is no duration.
+        """
+        return None if self.budget is None else parse_duration(self.budget)
+
+
+@dataclass(frozen=True)
+class ReuseOptions:
+    """Which results that are there already count."""
+
+    accept_code_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-code-changes", help="Keep cells as done although the code of their model has changed."
+        ),
+    ] = False
+    reuse_from: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reuse-from", metavar="ROOT", help="Take over cells from the results folders under this root, too."
+        ),
+    ] = None
+    no_reuse: Annotated[
+        bool, typer.Option("--no-reuse", help="Take over no cell from another results folder; train all here.")
+    ] = False
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that has an option for each field of those of its parameters that are dataclasses."""
+    own = inspect.signature(command).parameters.values()
+    groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        made = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**made, **given)
+
+    single = [
+        part
+        for one in own
+        for part in (inspect.signature(groups[one.name]).parameters.values() if one.name in groups else [one])
+    ]
+    called.__signature__ = inspect.Signature(single)  # type: ignore[attr-defined]
+    return called
 
 
 _DURATION = re.compile(r"(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")

@@ -2,30 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from nin_bench.cli.grids import load_grid
-from nin_bench.cli.options import (
-    AcceptCodeOption,
-    DataDirOption,
-    DeviceOption,
-    GridOption,
-    JsonOption,
-    NoReuseOption,
-    OnlyOption,
-    OwnModelsOption,
-    PilotOption,
-    ProfileOption,
-    ResultsOption,
-    ReuseFromOption,
-    SeedsOption,
-    SetOption,
-    WorkersOption,
-    YesOption,
-    note,
-    print_json,
-    tell,
-)
+import typer
+
+from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.options import JsonOption, ReuseOptions, note, print_json, tell
 from nin_bench.cli.power import print_power
 from nin_bench.errors import counted
 
@@ -35,42 +17,35 @@ if TYPE_CHECKING:
 
 
 def plan(
-    grid: GridOption,
-    own_models: OwnModelsOption = None,
-    profile: ProfileOption = "auto",
-    overrides: SetOption = None,
-    seeds: SeedsOption = None,
-    only: OnlyOption = None,
-    results: ResultsOption = Path("results"),
-    data_dir: DataDirOption = None,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    pilot: PilotOption = None,
-    accept_code_changes: AcceptCodeOption = False,
-    reuse_from: ReuseFromOption = None,
-    no_reuse: NoReuseOption = False,
-    yes: YesOption = False,
+    given: GridOptions,
+    reuse: ReuseOptions,
+    pilot: Annotated[
+        Path | None,
+        typer.Option(
+            "--pilot", metavar="RESULTS_DIR", help="Take the spread over seeds from the records of this folder."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is to be trained of a grid, what it will take, and what the seeds can decide; train nothing."""
-    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
+    loaded = load_grid(given)
     from nin_bench import api
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        accept_code_changes=accept_code_changes,
-        other_roots=reuse_from or (),
-        reuse=not no_reuse,
+        data_dir=given.data_dir,
+        device=given.device,
+        workers=given.workers,
+        accept_code_changes=reuse.accept_code_changes,
+        other_roots=reuse.reuse_from or (),
+        reuse=not reuse.no_reuse,
     )
-    found = api.plan(loaded, options, results=results, pilot=pilot)
+    found = api.plan(loaded, options, results=given.results, pilot=pilot)
     if as_json:
         print_json(found.as_dict())
         return
     note(loaded.summary)
-    print_plan(found, grid)
+    print_plan(found, given.grid)
 
 
 def print_plan(plan: "Plan", grid_path: Path) -> None:

@@ -4,38 +4,12 @@ import shlex
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from nin_bench.cli.grids import load_grid
-from nin_bench.cli.options import (
-    AcceptCodeOption,
-    DataDirOption,
-    DeviceOption,
-    ExecutorOption,
-    ForOption,
-    GridOption,
-    NoReuseOption,
-    OnlyOption,
-    OwnModelsOption,
-    ProfileOption,
-    RayAddressOption,
-    ResultsOption,
-    ReuseFromOption,
-    SeedsOption,
-    SetOption,
-    TimeoutOption,
-    WorkersOption,
-    YesOption,
-    cluster_of,
-    note,
-    parse_batch_seeds,
-    parse_duration,
-    tell,
-    time_left,
-)
+from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.options import ReuseOptions, WorkOptions, note, parse_batch_seeds, tell, time_left
 from nin_bench.cli.plan import print_plan
 from nin_bench.cli.streams import let_output_go
 from nin_bench.cli.verdicts import print_verdicts
@@ -51,20 +25,9 @@ NOT_ENDED = ("missing", "interrupted")
 
 
 def run(
-    grid: GridOption,
-    own_models: OwnModelsOption = None,
-    profile: ProfileOption = "auto",
-    overrides: SetOption = None,
-    seeds: SeedsOption = None,
-    only: OnlyOption = None,
-    results: ResultsOption = Path("results"),
-    data_dir: DataDirOption = None,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    executor: ExecutorOption = "local",
-    ray_address: RayAddressOption = "auto",
-    timeout: TimeoutOption = None,
-    budget: ForOption = None,
+    given: GridOptions,
+    work: WorkOptions,
+    reuse: ReuseOptions,
     retries: Annotated[
         int,
         typer.Option(
@@ -78,9 +41,6 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train every cell from its first step, also those that are done.")
     ] = False,
-    accept_code_changes: AcceptCodeOption = False,
-    reuse_from: ReuseFromOption = None,
-    no_reuse: NoReuseOption = False,
     measure: Annotated[
         bool,
         typer.Option("--measure/--no-measure", help="Measure costs first, unless this machine has measured them."),
@@ -118,38 +78,37 @@ def run(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
-    yes: YesOption = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, judge the claims, and write the report."""
     started = time.monotonic()
-    seconds = None if budget is None else parse_duration(budget)
+    seconds = work.seconds
     num_batched = None if batch_seeds is None else parse_batch_seeds(batch_seeds)
-    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes)
+    loaded = load_grid(given)
     from nin_bench import api
     from nin_bench.listeners import listening
     from nin_bench.live.server import serving
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        ray_address=cluster_of(executor, ray_address),
-        timeout_seconds=timeout,
+        data_dir=given.data_dir,
+        device=given.device,
+        workers=given.workers,
+        ray_address=work.cluster,
+        timeout_seconds=work.timeout,
         retries=retries,
         max_failures=max_failures,
         fresh=fresh,
-        accept_code_changes=accept_code_changes,
+        accept_code_changes=reuse.accept_code_changes,
         batch_seeds=num_batched,
         measure=measure,
         keep_weights=keep_weights,
-        other_roots=reuse_from or (),
-        reuse=not no_reuse,
+        other_roots=reuse.reuse_from or (),
+        reuse=not reuse.no_reuse,
     )
     if dry_run:
-        print_plan(api.plan(loaded, options, results=results), grid)
+        print_plan(api.plan(loaded, options, results=given.results), given.grid)
         return
-    folder = api.results_folder(loaded, results).path
+    folder = api.results_folder(loaded, given.results).path
     with ExitStack() as stack:
         heard_by = [stack.enter_context(listening(listeners or (), folder))]
         live = None
@@ -158,7 +117,7 @@ def run(
             note(f"watch: {live.address}")
             heard_by.append(live.state)
         left = time_left(seconds, started)
-        ended = api.run(loaded, options, results=results, seconds=left, listeners=heard_by)
+        ended = api.run(loaded, options, results=given.results, seconds=left, listeners=heard_by)
         if live is not None:
             page = ended.report.page if ended.report else None
             live.end(page.with_suffix(".html") if page else None)

@@ -2,33 +2,14 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.grids import load_grid
-from nin_bench.cli.options import (
-    DataDirOption,
-    DeviceOption,
-    ExecutorOption,
-    ForOption,
-    GridOption,
-    OnlyOption,
-    OwnModelsOption,
-    ProfileOption,
-    RayAddressOption,
-    ResultsOption,
-    SeedsOption,
-    SetOption,
-    WorkersOption,
-    YesOption,
-    cluster_of,
-    named_path,
-    note,
-    parse_duration,
-    tell,
-)
+from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.options import ReuseOptions, WorkOptions, named_path, note, tell
 from nin_bench.cli.run import run
 from nin_bench.errors import InputError, counted
 
@@ -39,22 +20,8 @@ if TYPE_CHECKING:
 
 
 def search(
-    grid: GridOption,
-    own_models: OwnModelsOption = None,
-    profile: ProfileOption = "auto",
-    overrides: SetOption = None,
-    seeds: SeedsOption = None,
-    only: OnlyOption = None,
-    results: ResultsOption = Path("results"),
-    data_dir: DataDirOption = None,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    executor: ExecutorOption = "local",
-    ray_address: RayAddressOption = "auto",
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=1, help="Seconds after which a trial is stopped.")
-    ] = None,
-    budget: ForOption = None,
+    given: GridOptions,
+    work: WorkOptions,
     retries: Annotated[
         int,
         typer.Option(
@@ -83,16 +50,15 @@ def search(
     ] = None,
     then_run: Annotated[bool, typer.Option("--then-run", help="Run the tuned grid afterwards.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be searched, and stop.")] = False,
-    yes: YesOption = False,
 ) -> None:
     """Find the best recipe of each variant on validation images, with the same number of trials for each."""
     started = time.monotonic()
-    seconds = None if budget is None else parse_duration(budget)
-    if seeds is not None and not then_run:
+    seconds = work.seconds
+    if given.seeds is not None and not then_run:
         raise InputError("--seeds: a search has its own (search.seeds); give it with --then-run, for the run")
-    if only and then_run:
+    if given.only and then_run:
         raise InputError("--only: narrows a search, and a tuned grid has other labels; leave out --then-run")
-    loaded = load_grid(grid, profile, device, overrides, seeds, only, data_dir, yes, trials)
+    loaded = load_grid(given, trials)
     import optuna
 
     from nin_bench.analysis.search.studies import read_search
@@ -107,7 +73,7 @@ def search(
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
-    folder, catalog = results_folder(loaded, results), RegistryCatalog(data_dir)
+    folder, catalog = results_folder(loaded, given.results), RegistryCatalog(given.data_dir)
     if dry_run:
         load_search(loaded, folder, catalog, storage)
         _print_plan(loaded, folder)
@@ -115,11 +81,11 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tuned = out or folder.path / "tuned.yaml"
     options = SearchOptions(
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        ray_address=cluster_of(executor, ray_address),
-        timeout_seconds=timeout,
+        data_dir=given.data_dir,
+        device=given.device,
+        workers=given.workers,
+        ray_address=work.cluster,
+        timeout_seconds=work.timeout,
         retries=retries,
         storage=storage,
         ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.variants)),
@@ -142,22 +108,9 @@ def search(
         note(f"{why}some study lacks trials: run the same command again for the rest")
         sys.exit(1)
     if then_run:
-        run(
-            tuned,
-            profile=loaded.profile,
-            overrides=overrides,
-            seeds=seeds,
-            results=results,
-            data_dir=data_dir,
-            workers=workers,
-            device=device,
-            executor=executor,
-            ray_address=ray_address,
-            timeout=timeout,
-            budget=None if seconds is None else f"{max(1, int(started + seconds - time.monotonic()))}s",
-            retries=retries,
-            yes=yes,
-        )
+        left = None if seconds is None else f"{max(1, int(started + seconds - time.monotonic()))}s"
+        tuned_grid = replace(given, grid=tuned, profile=loaded.profile)
+        run(tuned_grid, replace(work, budget=left), ReuseOptions(), retries=retries)
 
 
 def _setting(grid: "Grid") -> str:

@@ -123,7 +123,7 @@ def _nvml_counter(device: torch.device) -> Callable[[], float] | None:
 
 
 def _gpu_is_hot(device: torch.device) -> bool | None:
-    with suppress(Exception):  # likewise
+    with suppress(Exception):  # as for energy: not known
         nvml, handle = _nvml(device)
         heat = nvml.nvmlClocksEventReasonSwThermalSlowdown | nvml.nvmlClocksEventReasonHwThermalSlowdown
         return bool(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle) & heat)

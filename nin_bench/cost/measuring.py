@@ -30,11 +30,11 @@ from nin_bench.training.trainer import Trainer, make_network
 PHASE_SECONDS = 0.1
 """How long a phase of a sample lasts at least."""
 PHASE_STEPS = 10
-"""Training steps in a phase where so many take longer than that, and single images predicted;"""
+"""Training steps in a phase where so many take longer than that, and single images predicted."""
 PHASE_EVALUATIONS = 5
-"""batches of an evaluation likewise;"""
+"""Batches of an evaluation in a phase where so many take longer than that."""
 LONG_PHASE_SECONDS = 1.0
-"""but no more of them than this leaves room for, and always one."""
+"""A phase does no more of them than this leaves room for, and always one."""
 MAX_LATENCIES = 100
 LAYER_PASSES = 3
 _SMALL_LR = 1e-6

@@ -18,9 +18,6 @@ class PeakMemory:
 
     On a CPU it is the peak of resident memory, which the kernel keeps and sets back on demand; where it does not
     (outside Linux, or where a sandbox forbids it) the peak is not known. On an accelerator it is the allocator's.
-
-    Args:
-        device: whose memory.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -122,18 +122,7 @@ def make_entry(
     measured_at: str,
     num_workers: int,
 ) -> CostEntry:
-    """The entry of one variant; None for what was not measured.
-
-    Args:
-        cell: the variant, with any seed.
-        image: what goes into its network.
-        counted: of it.
-        measured: of it.
-        ceilings: of the device, one per round.
-        machine: that measured it, as `describe_machine` describes it.
-        measured_at: when the measuring began.
-        num_workers: of the busy figures.
-    """
+    """The entry of one variant; None for what was not measured."""
     recipe, model, samples, warm_up = cell.recipe, counted.model, measured.samples, measured.warm_up
     # The highest of all rounds: what was measured beside something else is no ceiling.
     roof = ceilings and Roofline(

@@ -46,11 +46,7 @@ class _HostClock:
 
 
 class _EventClock:
-    """Of an accelerator: events in its stream, for which nobody waits.
-
-    Args:
-        device: the accelerator.
-    """
+    """Of an accelerator: events in its stream, for which nobody waits."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -75,10 +71,6 @@ class StepTimer:
 
     `backward` goes from the logits to the gradients, the loss included; the rest of a step (clearing gradients,
     reading the loss) belongs to no part.
-
-    Args:
-        trainer: whose steps.
-        clock: of its device.
     """
 
     def __init__(self, trainer: Trainer, clock: Clock) -> None:

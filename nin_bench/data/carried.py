@@ -18,7 +18,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from nin_bench.cell import DataSpec, digest
-from nin_bench.data.sources import Labelled, Source, Split
+from nin_bench.data.sources import SPLITS, Labelled, Source, Split, data_root
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import DamagedFileError, read_json, write_json
 
@@ -26,8 +26,6 @@ FOLDER = ".carried"
 """In the data directory."""
 PART_BYTES = 32 * 2**20
 SCHEMA = 1
-
-_SPLITS: tuple[Split, Split] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,11 @@ class Part:
 def parts_of(spec: DataSpec, source: Source, root: Path) -> Iterator[Part]:
     """All images of a resolved spec, in pieces, as `receive_parts` takes them.
 
-    Args:
-        spec: which images.
-        source: how they are read here.
-        root: the data directory.
-
     Raises:
         InputError: for a file that is damaged or cannot be had, by name.
     """
     arrays: dict[str, NDArray[Any]] = {}
-    for split in _SPLITS:
+    for split in SPLITS:
         arrays[f"{split}-images.npy"], arrays[f"{split}-labels.npy"] = source.read(split, root)
     about = {
         "channels": source.channels,
@@ -100,7 +93,7 @@ def receive_parts(spec: DataSpec, root: Path, next_part: Callable[[], Part | Non
                 raise InputError(f"{spec.name}: none of its images arrived; run again")
             about = json.loads(first.content)
             write_json(Path(staging) / "about.json", about, SCHEMA)
-            for split in _SPLITS:
+            for split in SPLITS:
                 _read(Path(staging), about["sha256"], split, root)
             Path(staging).rename(folder)
             Path(staging).mkdir()  # which goes at the end
@@ -111,12 +104,12 @@ def receive_parts(spec: DataSpec, root: Path, next_part: Callable[[], Part | Non
         ) from error
 
 
-def carried_source(spec: DataSpec, root: Path) -> Source | None:
+def carried_source(spec: DataSpec, data_dir: Path | None) -> Source | None:
     """The images of a resolved spec that came from another machine; None if none did."""
     try:
-        folder = root / FOLDER / _key(spec)
+        folder = data_root(data_dir) / FOLDER / _key(spec)
         about = read_json(folder / "about.json", SCHEMA)
-    except FileNotFoundError:
+    except (FileNotFoundError, InputError):  # nothing can have come where no folder is
         return None
     except (DamagedFileError, ResultsError) as error:
         raise InputError(f"{folder}: about.json {error}; delete the folder and run again") from error

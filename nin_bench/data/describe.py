@@ -12,7 +12,7 @@ from nin_bench.data.carried import carried_source
 from nin_bench.data.own import own_source
 from nin_bench.data.pictures import PictureFolder, PictureForm
 from nin_bench.data.sources import DATASETS, Source, Watch, data_root, default_validation_size
-from nin_bench.errors import InputError, SpecError, shown
+from nin_bench.errors import SpecError, shown
 from nin_bench.models import ImageSpec
 
 MAX_FOLDER_LENGTH = 255
@@ -90,7 +90,7 @@ def source_of(spec: DataSpec, data_dir: Path | None) -> Source:
     Raises:
         SpecError: of `name`, or of a field of `image_folder` that it lacks or that another dataset has no use for.
     """
-    if spec.resolution is not None and (carried := _carried_source(spec, data_dir)):
+    if spec.resolution is not None and (carried := carried_source(spec, data_dir)):
         return carried
     if spec.name == "image_folder":
         return _picture_source(spec, data_dir)
@@ -100,15 +100,6 @@ def source_of(spec: DataSpec, data_dir: Path | None) -> Source:
                 field, f"{value!r} is of no use to {spec.name}; use name: image_folder, or leave it out"
             )
     return DATASETS.get(spec.name) or own_source(spec, data_root(data_dir))
-
-
-def _carried_source(spec: DataSpec, data_dir: Path | None) -> Source | None:
-    """What came from another machine; nothing can have come where no folder is."""
-    try:
-        root = data_root(data_dir)
-    except InputError:
-        return None
-    return carried_source(spec, root)
 
 
 def _content(spec: DataSpec, source: Source, watch: Watch) -> str | None:

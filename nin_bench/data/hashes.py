@@ -36,13 +36,7 @@ class Listed:
 
 
 def hash_pictures(folder: Path, listing: Sequence[Listed], memory: Path, watch: Watch) -> dict[str, str]:
-    """The SHA-256 of each picture, by name; of those that look as they did, it is remembered.
-
-    Args:
-        folder: where the pictures lie.
-        listing: the pictures.
-        memory: the file that remembers; what is damaged is passed over, what cannot be written is not remembered.
-        watch: is told of each picture that is read.
+    """The SHA-256 of each picture, by name; of those that look as they did, the file `memory` remembers it.
 
     Raises:
         MultipleInputError: of those that cannot be read, by name.

@@ -19,9 +19,6 @@ from nin_bench.executors.protocol import Slot
 def claimed_cores(slots: Sequence[Slot]) -> Iterator[list[Slot]]:
     """While it is entered, hold a core for each slot of the CPU, as far as there are free ones.
 
-    Args:
-        slots: where workers run, none pinned yet.
-
     Yields:
         The same slots; those with a core come first. More slots than cores share them as the system sees fit.
     """

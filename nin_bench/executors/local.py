@@ -14,12 +14,7 @@ from nin_bench.executors.workers import Order, Workers, opened_workers
 
 @dataclass
 class LocalExecutor:
-    """An `Executor` of processes on this machine.
-
-    Args:
-        slots: where workers run; as many run at once.
-        preload: modules that the forkserver imports once for all workers.
-    """
+    """An `Executor` of processes on this machine."""
 
     slots: Sequence[Slot]
     preload: Sequence[str] = ()

@@ -92,12 +92,7 @@ class _Node:
 
 
 class RayCluster:
-    """The nodes of the cluster that this process is connected to, each held by an actor, with all CPUs and GPUs.
-
-    Args:
-        make_slots: see `MakeSlots`.
-        preload: modules that a node's forkserver imports once for all its workers.
-    """
+    """The nodes of the cluster that this process is connected to, each held whole by an actor."""
 
     def __init__(self, make_slots: MakeSlots, preload: Sequence[str]) -> None:
         self._make_slots = make_slots
@@ -237,11 +232,7 @@ def ray_cluster(
 
 
 class RayExecutor:
-    """An `Executor` on the nodes of a Ray cluster.
-
-    Args:
-        cluster: where.
-    """
+    """An `Executor` on the nodes of a Ray cluster."""
 
     def __init__(self, cluster: RayCluster) -> None:
         self._cluster = cluster

@@ -63,12 +63,7 @@ class _Worker:
 
 @dataclass
 class Workers:
-    """The workers of this machine.
-
-    Args:
-        context: whose forkserver starts them.
-        folder: for what they print, and for their temporary files.
-    """
+    """The workers of this machine."""
 
     context: ForkServerContext
     folder: Path
@@ -80,10 +75,6 @@ class Workers:
 
     def start(self, order: Order, is_wanted: Callable[[], bool] = lambda: True) -> bool:
         """Start a task's process; the first one waits for seconds, while the forkserver imports what it preloads.
-
-        Args:
-            order: what to start.
-            is_wanted: asked while it starts.
 
         Returns:
             Whether it was still wanted when it had started.
@@ -156,9 +147,6 @@ class Workers:
 @contextmanager
 def opened_workers(preload: Sequence[str]) -> Iterator[Workers]:
     """Workers of this machine, none started yet; those that run at the end are killed.
-
-    Args:
-        preload: modules that the forkserver imports once for all workers.
 
     Raises:
         MachineError: no temporary folder can be made.

@@ -30,12 +30,7 @@ class Parity:
 
 
 def to_safetensors(model: nn.Module, metadata: Mapping[str, str]) -> bytes:
-    """The network's state dict as safetensors.
-
-    Args:
-        model: on the CPU.
-        metadata: texts that the file keeps beside the tensors.
-    """
+    """The network's state dict as safetensors, with texts that the file keeps beside the tensors."""
     tensors = {
         # of its own, in plain order: the format knows neither shared memory nor channels_last
         name: tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -57,12 +57,6 @@ class Network:
 def rebuild(folder: ResultsFolder, record: Record, *, data_dir: Path | None, slot: Slot) -> Network:
     """Build a recorded network with its weights, and hold its predictions against the recorded ones.
 
-    Args:
-        folder: of the record.
-        record: of a cell that ended trained.
-        data_dir: where datasets lie; None looks in the usual places.
-        slot: where its predictions are made.
-
     Raises:
         InputError: the model is not there, or its code has changed; the data cannot be had.
         ResultsError: weights or predictions were not kept or are damaged, or the network says something else.

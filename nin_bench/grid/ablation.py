@@ -58,12 +58,6 @@ def _ablated(ablate: AblateEntry, node: Node, grid: Node, most: int) -> Iterator
 
     Each stands where its last change is written, and its label tells what it changes.
 
-    Args:
-        ablate: the section.
-        node: its place.
-        grid: the document, whose axes of recipe and data are part of every label.
-        most: pairs that are made; more are refused.
-
     Raises:
         InputError: it lacks a part, repeats a value, or has too many pairs.
     """

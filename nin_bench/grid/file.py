@@ -202,9 +202,6 @@ class ReferenceEntry(Section):
             yield "url", f"{shown(self.url)} is no address; begin it with https://, or leave it out"
 
 
-# The search
-
-
 class RangeEntry(Section):
     """Numbers between two ends, both included."""
 
@@ -244,9 +241,6 @@ class SearchEntry(SearchSettings):
     """Fields of the recipe, and `model.` with an argument that all models have."""
     trials: PositiveInt | None = None
     """Of every variant, in all: a search that goes on does the rest."""
-
-
-# The whole
 
 
 def _distinct(seeds: list[int]) -> list[int]:

@@ -38,14 +38,7 @@ from nin_bench.grid.variants import Entry, Option, Variant, check_distinct, draf
 from nin_bench.grid.yaml_source import Node
 from nin_bench.results.artefact import Machine
 from nin_bench.results.probes import Probes
-from nin_bench.results.schema import (
-    Hypothesis,
-    OpenClaim,
-    PlannedId,
-    Reference,
-    ResolvedGrid,
-    UntilDecided,
-)
+from nin_bench.results.schema import Hypothesis, OpenClaim, PlannedId, Reference, ResolvedGrid, UntilDecided
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
@@ -69,7 +62,7 @@ class Grid:
     data: dict[str, Any]
     """What all models share: defaults filled in, axes as lists."""
     recipe: dict[str, Any]
-    """Likewise; a model's own recipe goes over it."""
+    """What all models share: defaults filled in, axes as lists; a model's own recipe goes over it."""
     seeds: tuple[int, ...]
     until_decided: UntilDecided | None
     """When claims are looked at, if seeds are trained until they are decided."""
@@ -225,36 +218,16 @@ class Grid:
         return search_seeds(self.search.seeds, self.seeds) if self.search else ()
 
     def resolved(self, device_kind: str, machine: Mapping[str, Any] | None = None) -> ResolvedGrid:
-        """The grid as grid.json keeps it, not locked yet.
-
-        Args:
-            device_kind: what it runs on, `cpu` or `cuda`.
-            machine: what `describe_machine` says of it.
-        """
+        """The grid as grid.json keeps it, not locked yet."""
         ids = {variant.label: variant.variant_id for variant in self.variants}
+        as_it_is = ResolvedGrid.model_fields.keys() & vars(self).keys() - {"variants", "cells"}
         return ResolvedGrid(
-            name=self.name,
-            profile=self.profile,
-            question=self.question,
-            expect=self.expect,
-            source=self.source,
-            data=self.data,
-            recipe=self.recipe,
-            class_names=self.class_names,
-            seeds=self.seeds,
-            until_decided=self.until_decided,
-            baseline=self.baseline,
-            target=self.target,
+            **{name: getattr(self, name) for name in as_it_is},
             variants=tuple(variant.resolved() for variant in self.variants),
             cells=tuple(
                 PlannedId(cell_id=cell.cell_id, variant_id=ids[cell.label], label=cell.label, seed=cell.seed)
                 for cell in self.cells
             ),
-            hypotheses=self.hypotheses,
-            open_claims=self.open_claims,
-            caveats=self.caveats,
-            references=self.references,
-            probes=self.probes,
             device_kind=device_kind,
             machine=Machine.model_validate(machine) if machine else None,
         )

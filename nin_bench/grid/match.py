@@ -34,12 +34,7 @@ _BEYOND = 10**30
 
 
 def find_widths(drafts: Sequence[Draft], kept: Sequence[Draft], catalog: Catalog) -> list[Variant]:
-    """The variants that are kept, the widths of those that are matched found.
-
-    Args:
-        drafts: every one, among which targets are looked for.
-        kept: those that `exclude` leaves.
-        catalog: counts networks.
+    """The variants that are kept, the widths of those that are matched found; targets are looked for among all.
 
     Raises:
         InputError: with its place, where a match is wrong or no width comes near enough to it.

@@ -103,11 +103,6 @@ def refuse(problems: Iterable[tuple[Loc, str]]) -> None:
 def validated(model: type[ModelT], root: Node, context: object) -> ModelT:
     """Read a document as a pydantic model.
 
-    Args:
-        model: the model.
-        root: the document.
-        context: handed to the model's validators.
-
     Raises:
         InputError: every wrong field, with its place, the value found and what would be right.
     """

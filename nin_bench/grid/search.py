@@ -152,12 +152,7 @@ def search_seeds(count: int, planned: Sequence[int]) -> tuple[int, ...]:
 
 
 def with_params(variant: Variant, params: Mapping[str, Scalar], catalog: Catalog) -> Variant:
-    """A variant with other values for some fields of its recipe, and arguments of its model.
-
-    Args:
-        variant: the variant.
-        params: by field, arguments as `model.dropout`.
-        catalog: resolves arguments.
+    """A variant with other values for some fields of its recipe, and arguments of its model (as `model.dropout`).
 
     Raises:
         SpecError: the values do not go with the variant's own.

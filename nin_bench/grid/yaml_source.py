@@ -134,11 +134,7 @@ class Node:
 
 
 def parse_yaml(text: str, source: str) -> Node:
-    """Parse one YAML document.
-
-    Args:
-        text: the document.
-        source: how errors name it.
+    """Parse one YAML document; errors name its source.
 
     Raises:
         InputError: not YAML; longer than 64 KiB; nested deeper than 16; of more than 10,000 values; with an alias,

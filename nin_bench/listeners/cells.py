@@ -8,7 +8,7 @@ from nin_bench.results import Record
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Event
 
 Row = Mapping[str, Any]
-"""An epoch of a cell's history, by the names of `results.schema.Epoch`."""
+"""An epoch of a cell's history, by the names of `results.records.Epoch`."""
 
 Curve = TypeVar("Curve")
 

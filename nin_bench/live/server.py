@@ -42,13 +42,7 @@ class Answer:
 
 
 class LivePage:
-    """The page of one run.
-
-    Args:
-        folder: the results folder.
-        name: what is run.
-        scratch: a folder for reports of what there is so far.
-    """
+    """The page of one run."""
 
     def __init__(self, folder: Path, name: str, scratch: Path) -> None:
         self.state = RunState(name)

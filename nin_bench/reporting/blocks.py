@@ -138,13 +138,7 @@ Column = tuple[str, Callable[[Row], str]]
 
 
 def table_of(columns: Sequence[Column[Row]], rows: Sequence[Row], names: Sequence[str]) -> list[Table]:
-    """A table of variants; a column for which none has a value is left out, and so is a table without columns.
-
-    Args:
-        columns: what it shows.
-        rows: one per variant.
-        names: of the variants.
-    """
+    """A table of variants; a column for which none has a value is left out, and so is a table without columns."""
     filled = [(heading, [shown(row) for row in rows]) for heading, shown in columns]
     kept = [(heading, cells) for heading, cells in filled if any(cell != NOT_KNOWN for cell in cells)]
     if not kept:

@@ -189,12 +189,7 @@ def _write(path: Path, page: Page, drawings: Mapping[str, Drawing], data: Mappin
 
 
 def _write_figures(drawings: Mapping[str, Drawing], out: Path, known: Iterable[str]) -> None:
-    """Write each figure's files, and remove those of an earlier report that this one lacks.
-
-    Args:
-        drawings: by name.
-        out: the report's folder.
-        known: every name that such a report can have; other files in the folder are left alone.
+    """Write each figure's files; of the known names, remove those of an earlier report that this one lacks.
 
     Raises:
         ResultsError: the folder cannot be written.

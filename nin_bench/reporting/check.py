@@ -16,11 +16,7 @@ _APART = {"compare.md", "compare.html", "compare.json"}
 
 
 def compare_reports(fresh: Path, kept: Path) -> list[str]:
-    """Name every file of a report that does not follow.
-
-    Args:
-        fresh: the report's folder as built anew.
-        kept: the folder of the report in question.
+    """Name every file of a kept report that is not as the report that was built anew.
 
     Returns:
         A line for each file that is missing, differs or is none of the report's; none where all is well.

@@ -60,13 +60,7 @@ _IN_SCRIPT = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u
 
 
 def render_html(page: Page, drawings: Mapping[str, Drawing], data: Mapping[str, Any] | None = None) -> str:
-    """A page as HTML.
-
-    Args:
-        page: what it says.
-        drawings: its figures, by name.
-        data: what the page's script shows of single cells.
-    """
+    """A page as HTML, with its figures by name; `data` is what its script shows of single cells."""
     style, script = page_style() + _asset("style.css"), _asset("page.js")
     sections = [block.title for block in page.blocks if isinstance(block, Section)]
     head = _HEAD.format(

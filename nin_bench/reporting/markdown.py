@@ -36,12 +36,7 @@ _RULES = {"l": "---", "r": "---:"}
 
 
 def render_markdown(page: Page, drawings: Mapping[str, Drawing]) -> str:
-    """A page as Markdown.
-
-    Args:
-        page: what it says.
-        drawings: its figures, by name; the first file of each is shown.
-    """
+    """A page as Markdown, with its figures by name; the first file of each is shown."""
     found = [f"# {_text(page.title)}", *_blocks(page.blocks, drawings, level=2)]
     return "\n\n".join(found) + "\n"
 

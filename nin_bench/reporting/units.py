@@ -26,12 +26,6 @@ class Quantity:
         """Two digits of the interval's width, three of the effect where there is none (two of a share).
 
         More where an end of the interval would look equal to what it is held against, and is not.
-
-        Args:
-            unit: of the raw values; None for a factor.
-            effect: a difference, or a ratio.
-            interval: of the effect.
-            held_against: margins.
         """
         scale = cls(unit, 0).scale
         least = 1 if unit == "share" else 0

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nin_bench.analysis.costs import KINDS
+from nin_bench.analysis.hypothesis_tests import Bounds, ends_of
 from nin_bench.analysis.names import Names
-from nin_bench.analysis.verdicts import Bounds, Shares, Verdict, ends_of
+from nin_bench.analysis.verdicts import Shares, Verdict
 from nin_bench.errors import counted
 from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.reporting.blocks import NOT_KNOWN

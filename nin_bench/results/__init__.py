@@ -3,7 +3,8 @@
 from nin_bench.results.folder import PARTS, ResultsFolder
 from nin_bench.results.load import Results, load_results
 from nin_bench.results.predictions import Predictions
-from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
+from nin_bench.results.records import FINAL_OUTCOMES, Record
+from nin_bench.results.schema import ResolvedGrid
 
 __all__ = [
     "FINAL_OUTCOMES",

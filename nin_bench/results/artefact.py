@@ -24,6 +24,10 @@ NonNegative = Annotated[float, Field(ge=0, le=2.0**128)]
 """A measured number; no loss is larger, since losses are computed in single precision."""
 
 Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+RUN_SCHEMA = 2
+"""Of grid.json, records and predictions."""
 
 
 class Part(BaseModel):

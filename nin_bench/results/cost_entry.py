@@ -338,10 +338,7 @@ class CostFile(Artefact):
     def with_entry(self, entry: CostEntry, *, is_whole: bool) -> Self:
         """The file with one more entry, which replaces the one of the same machine.
 
-        Args:
-            entry: what was measured.
-            is_whole: whether all was measured that was asked for. If not, an entry with more rounds stays, so that
-                a failed or interrupted measuring loses nothing.
+        One that is not whole, as it failed or was interrupted, replaces none with more rounds: so nothing is lost.
         """
         earlier = self.entry_of(entry.machine.fingerprint)
         if earlier is not None and not is_whole and earlier.num_rounds > entry.num_rounds:

@@ -23,8 +23,9 @@ from nin_bench.files import (
 from nin_bench.results.cost_entry import CostEntry, CostFile
 from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
 from nin_bench.results.probes import ProbeFile, Probes, ProbeState
+from nin_bench.results.records import FINAL_OUTCOMES, Record
 from nin_bench.results.replays import Replays
-from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
+from nin_bench.results.schema import ResolvedGrid
 
 if TYPE_CHECKING:
     import numpy.typing as npt

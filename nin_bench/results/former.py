@@ -10,7 +10,7 @@ from nin_bench.cell import DataSpec, ModelSpec, Recipe
 from nin_bench.errors import shown, some_of
 from nin_bench.files import DamagedFileError
 from nin_bench.results.folder import ResultsFolder
-from nin_bench.results.schema import Record
+from nin_bench.results.records import Record
 
 
 class PlannedVariant(Protocol):
@@ -48,13 +48,7 @@ class FormerCell:
 def former_cells(
     folder: ResultsFolder, planned: Container[str], variants: Iterable[PlannedVariant]
 ) -> list[FormerCell]:
-    """The readable records of cells that are no longer in the grid, by label and seed; nothing is changed.
-
-    Args:
-        folder: where records lie.
-        planned: ids of the cells that are in the grid.
-        variants: the grid's.
-    """
+    """The readable records of cells that are no longer in the grid, by label and seed; nothing is changed."""
     by_label = {variant.label: variant for variant in variants}
     found = []
     for cell_id in folder.record_ids():

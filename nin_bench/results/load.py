@@ -15,7 +15,8 @@ from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.folder import ResultsFolder
 from nin_bench.results.former import FormerCell, describe_former, former_cells
 from nin_bench.results.probes import ProbeFile
-from nin_bench.results.schema import Record, ResolvedGrid
+from nin_bench.results.records import Record
+from nin_bench.results.schema import ResolvedGrid
 
 if TYPE_CHECKING:
     import pandas as pd

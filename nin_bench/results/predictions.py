@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nin_bench.errors import shown
 from nin_bench.files import DamagedFileError
-from nin_bench.results.schema import SCHEMA, Record
+from nin_bench.results.artefact import RUN_SCHEMA
+from nin_bench.results.records import Record
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,7 +34,7 @@ def pack_predictions(predictions: "Mapping[str, npt.NDArray[Any]]", cell_id: str
     import numpy as np
 
     buffer = io.BytesIO()
-    about = {"schema": np.array(SCHEMA), "cell_id": np.array(cell_id)}
+    about = {"schema": np.array(RUN_SCHEMA), "cell_id": np.array(cell_id)}
     np.savez_compressed(buffer, allow_pickle=False, **predictions, **about)
     return buffer.getvalue()
 
@@ -59,9 +60,9 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
         raise
     except Exception as error:  # whatever zlib, zipfile and NumPy make of bytes that mean harm
         raise DamagedFileError(f"is no whole archive of arrays ({' '.join(str(error).split())})") from error
-    schema, of_cell = found.pop("schema", np.array(SCHEMA)), found.pop("cell_id", np.array(cell_id))
-    if schema.tolist() != SCHEMA:
-        raise DamagedFileError(f"is of schema {shown(schema.tolist())}; this version reads {SCHEMA}")
+    schema, of_cell = found.pop("schema", np.array(RUN_SCHEMA)), found.pop("cell_id", np.array(cell_id))
+    if schema.tolist() != RUN_SCHEMA:
+        raise DamagedFileError(f"is of schema {shown(schema.tolist())}; this version reads {RUN_SCHEMA}")
     if of_cell.tolist() != cell_id:
         raise DamagedFileError(f"holds the predictions of another cell, {shown(of_cell.tolist())}")
     if {name: array.dtype.kind for name, array in found.items()} != _KINDS:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from nin_bench.files import DamagedFileError
-from nin_bench.results.artefact import Artefact, Count, Id, Part, Tuple
+from nin_bench.results.artefact import Artefact, Count, Id, Part, Share, Tuple
 
 if TYPE_CHECKING:
-    from nin_bench.results.schema import Record
+    from nin_bench.results.records import Record
 
 MAX_PIXELS = 4096
 MAX_MAPPED = 20
@@ -33,7 +33,6 @@ kept."""
 
 _Shifts = Annotated[Tuple[Annotated[int, Field(ge=0, le=MAX_PIXELS)]], AfterValidator(_ascending)]
 _Sizes = Annotated[Tuple[Annotated[int, Field(ge=1, le=MAX_PIXELS)]], AfterValidator(_ascending)]
-_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Probes(Part):
@@ -64,7 +63,7 @@ class ProbedAccuracy(Part):
 
     at: Count
     """Pixels that they were moved by, or their size in pixels."""
-    accuracy: _Share | None
+    accuracy: Share | None
     """None where the network cannot take such images."""
     not_possible: str | None = None
     """Why it cannot."""
@@ -102,7 +101,7 @@ class ProbeFile(Artefact):
     SCHEMA: ClassVar[int] = 1
 
     cell_id: Id
-    test_accuracy: _Share
+    test_accuracy: Share
     """That of the cell's record, by which the two are known to be of one network."""
     asked: Probes
     shift: Tuple[ProbedAccuracy]

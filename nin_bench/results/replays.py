@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from nin_bench.results.artefact import Artefact, Count, Id, Part, Tuple
-from nin_bench.results.schema import Record
+from nin_bench.results.records import Record
 
 ACCURACY_TOLERANCE = 0.05
 """How far the test accuracy of a replay may lie from the recorded one where bits cannot be expected to be equal.
@@ -90,15 +90,7 @@ def compare_replay(
     predictions_again: Mapping[str, Any] | None,
     replayed_at: str,
 ) -> ReplayedCell:
-    """Hold a training against the record of an earlier one of the same cell.
-
-    Args:
-        recorded: the earlier one.
-        again: the later one.
-        predictions: the earlier one's; None if they are not known.
-        predictions_again: the later one's; None if it did not end trained.
-        replayed_at: when the later one ended.
-    """
+    """Hold a training of a cell against its record; predictions too, if both are known."""
     differs_in = tuple(what_changes_bits(recorded.environment, again.environment))
     if recorded.batched_seeds != again.batched_seeds:
         differs_in += ("batched_seeds",)

@@ -17,7 +17,8 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError, atomic_stream, open_regular, read_regular, write_atomically
 from nin_bench.results.folder import MAX_PREDICTIONS_BYTES, ResultsFolder
 from nin_bench.results.predictions import check_predictions, unpack_predictions
-from nin_bench.results.schema import FINAL_OUTCOMES, Record, ResolvedGrid
+from nin_bench.results.records import FINAL_OUTCOMES, Record
+from nin_bench.results.schema import ResolvedGrid
 
 _COPY_BYTES = 2**20
 
@@ -149,12 +150,7 @@ def device_kind(record: Record) -> str | None:
 
 
 def differing_versions(record: Record, environment: Mapping[str, Any]) -> list[str]:
-    """What a record was trained with and this machine has otherwise, as `torch 2.5.1, here 2.6.0`.
-
-    Args:
-        record: of a cell that was trained before.
-        environment: this machine's, as `describe_environment` and `device_name` tell.
-    """
+    """What a record was trained with and this machine has otherwise, as `torch 2.5.1, here 2.6.0`."""
     then, now = _versions(record.environment), _versions(environment)
     return [f"{name} {value}, here {now[name]}" for name, value in then.items() if now.get(name, value) != value]
 

@@ -14,7 +14,8 @@ from nin_bench.errors import ResultsError
 from nin_bench.files import DamagedFileError
 from nin_bench.results.artefact import Artefact, Count, Id, NonNegative, Part, Tuple
 from nin_bench.results.folder import ResultsFolder
-from nin_bench.results.schema import Epoch, Outcome, ResolvedVariant, Values
+from nin_bench.results.records import Epoch, Outcome
+from nin_bench.results.schema import ResolvedVariant, Values
 
 SCHEMA = 2
 """Of search.json and of the summaries of studies."""

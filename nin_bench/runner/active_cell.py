@@ -15,7 +15,7 @@ from nin_bench.files import write_atomically
 from nin_bench.models.code import code_digest
 from nin_bench.planning import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record
-from nin_bench.results.schema import Attempt, Epoch, Metrics
+from nin_bench.results.records import Attempt, Epoch, Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Probed
 from nin_bench.runner.messages import (
     Assignment,

@@ -6,7 +6,6 @@ from functools import partial
 
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Channel, Slot
-from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.messages import Assignment, CellFiles, CellMessage, CellResult, FilesWanted
 from nin_bench.runner.worker import CellRun, carried_out_at, prepare_process
 from nin_bench.training.batched import BatchedTrainers, CannotBatchError
@@ -43,16 +42,10 @@ def run_batch(
 
     Whatever goes wrong with a cell is its record's outcome; where the step of all fails, it is the outcome of all.
 
-    Args:
-        assignments: the cells, and what else their worker has to know.
-        device: a torch device.
-        send: is told what happens.
-        should_stop: is asked before every step of training and every batch of an evaluation.
-
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
-    runs = [_cell_run(one, device, send, should_stop) for one in assignments]
+    runs = [CellRun(one, device, partial(_send, send, one.cell.cell_id), should_stop) for one in assignments]
     ready: list[CellRun] = []
     for run in runs:
         with run.training.failures_noted():
@@ -101,17 +94,6 @@ def _train_epoch(
     except Exception as failure:
         return failure
     return None
-
-
-def _cell_run(assignment: Assignment, device: str, send: Send, should_stop: Callable[[], bool]) -> CellRun:
-    return CellRun(
-        CellTraining(assignment.cell, data_dir=assignment.data_dir, device=device, should_stop=should_stop),
-        assignment.policy,
-        environment=assignment.environment,
-        earlier_attempts=assignment.earlier_attempts,
-        probes=assignment.probes,
-        on_message=partial(_send, send, assignment.cell.cell_id),
-    )
 
 
 def _send(send: Send, cell_id: str, message: CellMessage) -> None:

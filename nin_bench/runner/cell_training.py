@@ -28,14 +28,8 @@ from nin_bench.runner.probing import probe_network
 from nin_bench.training.early_stop import has_stopped
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError
 from nin_bench.training.precision import check_precision
-from nin_bench.training.trainer import (
-    Chance,
-    DivergedError,
-    Epoch,
-    Trainer,
-    check_micro_batch,
-    make_network,
-)
+from nin_bench.training.progress import DivergedError, Epoch
+from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, make_network
 
 
 class CellTraining:

@@ -110,15 +110,7 @@ def workbench_task(
     data_dir: Path | None,
     measure: Callable[[Workbench], Any],
 ) -> Any:
-    """Set a variant up as a cell's worker does, and measure; an executor's task.
-
-    Args:
-        channel: to the parent.
-        slot: where this runs.
-        cell: the variant, with any seed.
-        data_dir: where datasets lie.
-        measure: what to call with the workbench; its result is returned, or a Failure.
-    """
+    """Set a variant up as a cell's worker does, and measure; an executor's task. A Failure if that fails."""
     prepare_process(slot)
     try:
         place = data_dir_at(slot, data_dir)

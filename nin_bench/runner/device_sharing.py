@@ -75,14 +75,7 @@ class DeviceMemory:
     _had_company: set[str] = field(default_factory=set)
 
     def take(self, cell: Cell, device: str, *, num_cells: int = 1, alone: bool = False) -> bool:
-        """Take memory for a cell if there is enough; a device that is free takes any cell.
-
-        Args:
-            cell: that is to run.
-            device: where.
-            num_cells: how many of its variant run in its process.
-            alone: whether it is to have the device to itself.
-        """
+        """Take memory for a cell if there is enough; a device that is free takes any cell."""
         if device not in self.device_bytes:
             return True
         total = self.device_bytes[device]

@@ -21,15 +21,7 @@ def late_probes(
     options: RunOptions,
     on_event: Callable[[Event], None],
 ) -> Iterator[Call]:
-    """A job for each cell that is done, lacks probes and has kept weights.
-
-    Args:
-        planned: the cells of a run; others are passed over.
-        asked: the grid's probes; with None there is no job.
-        folder: the run's, where answers go.
-        options: where data lies, and how long a job may take.
-        on_event: receives what came of each.
-    """
+    """A job for each cell that is done, lacks probes and has kept weights."""
     for one in planned:
         if asked is not None and (one.state, one.probes) == ("done", "to make"):
             yield _job(one.cell, asked, folder, options, on_event)

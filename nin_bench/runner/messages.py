@@ -11,7 +11,7 @@ from nin_bench.cell import Cell
 from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
 from nin_bench.results.probes import ProbeFile, Probes
-from nin_bench.results.schema import Attempt
+from nin_bench.results.records import Attempt
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,13 @@ class Assignment:
     """A cell, and what its worker has to know beside it; nothing here can change its result."""
 
     cell: Cell
-    data_dir: Path | None
-    environment: Mapping[str, Any]
-    policy: CheckpointPolicy
-    earlier_attempts: Sequence[Attempt]
+    data_dir: Path | None = None
+    """Where datasets lie; None looks in the usual places."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What its record says of where it runs; the worker adds the device and PyTorch's settings."""
+    policy: CheckpointPolicy = KEEP_NOTHING
+    earlier_attempts: Sequence[Attempt] = ()
+    """Those of the cell's record, which the new one keeps."""
     probes: Probes | None = None
     """What the trained network is asked at its end."""
     micro_batch: int | None = None

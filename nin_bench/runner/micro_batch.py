@@ -19,12 +19,6 @@ def choose_micro_batch(cell: Cell, image: ImageSpec, device: torch.device, num_w
 
     By the formula of `count_memory`, so that nothing is tried. At least 1, whether or not that fits.
 
-    Args:
-        cell: with a recipe that says `auto`.
-        image: what goes into its network.
-        device: where it trains.
-        num_workers: how many cells train there at a time.
-
     Raises:
         SpecError: the network cannot be counted from shapes alone.
     """

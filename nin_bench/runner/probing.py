@@ -23,13 +23,6 @@ def probe_network(
 ) -> dict[str, Any]:
     """What a network answers to probes; it is left in evaluation mode.
 
-    Args:
-        model: the trained network.
-        image: what it was built for.
-        test: the test images, on its device.
-        asked: the probes.
-        evaluate: of the network on some images, in the precision of its recipe.
-
     Returns:
         The fields `asked`, `shift`, `resolution` and `class_maps` of a `ProbeFile`.
 

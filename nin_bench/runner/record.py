@@ -7,7 +7,7 @@ from typing import Any
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.results import Record
-from nin_bench.results.schema import Attempt, Epoch, Metrics
+from nin_bench.results.records import Attempt, Epoch, Metrics
 
 
 def now() -> str:

@@ -14,7 +14,7 @@ from nin_bench.models.code import code_digest
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.replays import ReplayedCell, Replays, compare_replay
-from nin_bench.runner.messages import KEEP_NOTHING, Assignment, CellResult
+from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Call, Scheduler, describe_end
 from nin_bench.runner.session import PRELOAD, choose_slots, stop_on_signals
@@ -50,9 +50,7 @@ class _Replay:
 
     def _task(self) -> Task:
         micro_batch = self.record.metrics.micro_batch
-        assignment = Assignment(
-            self.cell, self.data_dir, describe_environment(), KEEP_NOTHING, (), micro_batch=micro_batch
-        )
+        assignment = Assignment(self.cell, self.data_dir, describe_environment(), micro_batch=micro_batch)
         return Task(self.record.cell_id, run_cell_task, (assignment,), self.timeout_seconds)
 
     def _ended(self, end: Ended) -> None:

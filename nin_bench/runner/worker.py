@@ -1,16 +1,15 @@
 """Train one cell and say what came of it, in whatever process this is called."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
-from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints, read_header, restore_from, write_checkpoint, write_weights
 from nin_bench.environment import describe_system, describe_torch, device_name
 from nin_bench.errors import ResultsError
@@ -19,11 +18,9 @@ from nin_bench.files import write_atomically
 from nin_bench.models.code import code_digest
 from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
-from nin_bench.results.probes import ProbeFile, Probes
-from nin_bench.results.schema import Attempt
+from nin_bench.results.probes import ProbeFile
 from nin_bench.runner.cell_training import CellTraining, describe_failure
 from nin_bench.runner.messages import (
-    KEEP_NOTHING,
     Assignment,
     CellFiles,
     CellMessage,
@@ -37,7 +34,7 @@ from nin_bench.runner.messages import (
 )
 from nin_bench.runner.record import make_record, now
 from nin_bench.training.evaluation import StoppedError
-from nin_bench.training.trainer import Epoch
+from nin_bench.training.progress import Epoch
 
 EPOCH_SECONDS = 1.0
 """An epoch's end is saved when the last save is so long ago. Saving what took less time than that would cost more
@@ -67,18 +64,7 @@ def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellR
     prepare_process(slot)
     try:
         with carried_out_at(slot, assignment, channel.ask) as here:
-            return run_cell(
-                here.cell,
-                data_dir=here.data_dir,
-                device=slot.device,
-                environment=here.environment,
-                policy=here.policy,
-                earlier_attempts=here.earlier_attempts,
-                probes=here.probes,
-                micro_batch=here.micro_batch,
-                on_message=channel.send,
-                should_stop=channel.should_stop,
-            )
+            return run_cell(here, slot.device, on_message=channel.send, should_stop=channel.should_stop)
     except ResultsError as refusal:
         return refusal
 
@@ -87,13 +73,7 @@ def run_cell_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellR
 def carried_out_at(
     slot: Slot, assignment: Assignment, ask: Callable[[FilesWanted], CellFiles | None]
 ) -> Iterator[Assignment]:
-    """The assignment as a slot's machine can carry it out: on a node, with folders of its own.
-
-    Args:
-        slot: where.
-        assignment: as the driver wrote it.
-        ask: has the driver send what the cell goes on from.
-    """
+    """The assignment as a slot's machine can carry it out: on a node, with folders of its own."""
     if not slot.node:
         yield assignment
         return
@@ -153,88 +133,61 @@ def run_probe_task(channel: Channel, slot: Slot, assignment: ProbeAssignment) ->
 
 
 def run_cell(
-    cell: Cell,
-    *,
-    data_dir: Path | None = None,
+    assignment: Assignment,
     device: str = "cpu",
-    environment: Mapping[str, Any] | None = None,
-    policy: CheckpointPolicy = KEEP_NOTHING,
-    earlier_attempts: Sequence[Attempt] = (),
-    probes: Probes | None = None,
-    micro_batch: int | None = None,
+    *,
     on_message: Callable[[CellMessage], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CellResult:
-    """Train a cell to its end, from its last checkpoint on, and evaluate it; the test images are read then, once.
+    """Train a cell to its end, from its last checkpoint on, and evaluate it; only then are the test images read.
 
-    Whatever goes wrong with the cell is the record's outcome, with its cause.
+    Whatever goes wrong with the cell is the record's outcome, with its cause. Checkpoints stay, since the record
+    is not safe yet.
 
     Args:
-        cell: what to train.
-        data_dir: where datasets lie; None looks in the usual places.
+        assignment: what to train, and what is kept of it.
         device: a torch device.
-        environment: kept in the record, with the device and PyTorch's settings added.
-        policy: what is kept of it while it trains, and after. Checkpoints are not removed here, since the record
-            is not safe yet.
-        earlier_attempts: of the cell's record, which the new one keeps.
-        probes: what the trained network is asked at its end; None is nothing.
-        micro_batch: as for `CellTraining`.
         on_message: receives what happens.
         should_stop: is asked before every step of training and every batch of an evaluation.
 
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
-    training = CellTraining(
-        cell,
-        data_dir=data_dir,
-        device=device,
-        should_stop=should_stop,
-        micro_batch=micro_batch,
-        num_workers=(environment or {}).get("workers", 1),
-    )
-    run = CellRun(
-        training,
-        policy,
-        environment=environment,
-        earlier_attempts=earlier_attempts,
-        probes=probes,
-        on_message=on_message,
-    )
-    return run.to_its_end()
+    run = CellRun(assignment, device, on_message, should_stop)
+    with run.training.failures_noted():
+        run.begin()
+    return run.go_on()
 
 
 class CellRun:
-    """A cell's training, kept while it lasts."""
+    """A cell's training, kept while it lasts; arguments as for `run_cell`."""
 
     def __init__(
         self,
-        training: CellTraining,
-        policy: CheckpointPolicy,
-        *,
-        environment: Mapping[str, Any] | None,
-        earlier_attempts: Sequence[Attempt],
-        probes: Probes | None,
+        assignment: Assignment,
+        device: str,
         on_message: Callable[[CellMessage], None],
+        should_stop: Callable[[], bool],
     ) -> None:
-        device = str(training.device)
-        self.training = training
-        self.policy = policy
-        self.environment = {**(environment or {}), "device": device_name(device), "torch": describe_torch(device)}
-        self.earlier_attempts = earlier_attempts
-        self.probes = probes
+        self.training = CellTraining(
+            assignment.cell,
+            data_dir=assignment.data_dir,
+            device=device,
+            should_stop=should_stop,
+            micro_batch=assignment.micro_batch,
+            num_workers=assignment.environment.get("workers", 1),
+        )
+        self.policy = policy = assignment.policy
+        own = {"device": device_name(device), "torch": describe_torch(device)}
+        self.environment = {**assignment.environment, **own}
+        self.earlier_attempts = assignment.earlier_attempts
+        self.probes = assignment.probes
         self.on_message = on_message
-        self.checkpoints = Checkpoints(policy.checkpoints, training.cell) if policy.checkpoints else None
+        self.checkpoints = Checkpoints(policy.checkpoints, assignment.cell) if policy.checkpoints else None
         self.batched_seeds: int | None = None
         """Seeds that were trained with it as one batched model."""
         self.started_at = now()
         self.saved = time.monotonic()
-
-    def to_its_end(self) -> CellResult:
-        """Train it from its last checkpoint on, and evaluate."""
-        with self.training.failures_noted():
-            self.begin()
-        return self.go_on()
 
     def begin(self, like: CellTraining | None = None) -> None:
         """Make the training ready, from its last checkpoint on.

@@ -19,12 +19,6 @@ from nin_bench.training.trainer import Chance
 def load_search(grid: Grid, folder: ResultsFolder, catalog: RegistryCatalog, storage: str | None) -> SearchConfig:
     """Check that a grid can be searched into a folder, and describe the search as search.json keeps it.
 
-    Args:
-        grid: what to search.
-        folder: where its summaries are to go; nothing is written.
-        catalog: knows the models.
-        storage: the address of a storage that is not the folder's own.
-
     Raises:
         InputError: the grid has no search, or one that cannot be carried out.
         ResultsError: the folder holds another search.

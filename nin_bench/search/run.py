@@ -84,18 +84,12 @@ def search_grid(
 ) -> SearchSummary:
     """Train the trials that the selected variants' studies lack, and keep a summary of every study.
 
-    Args:
-        grid: what to search.
-        folder: where summaries go, and studies where no storage is named; held under a lock meanwhile.
-        options: how to search.
-        on_event: is told what happens.
+    The folder is held under a lock meanwhile. Where its own storage is gone, and its summaries hold all trials
+    that are asked for, only search.json is written, and no studies are returned: what ships has none.
 
     Raises:
         InputError: the grid has no search, or one that cannot be carried out.
         ResultsError: folder or storage cannot be used, or hold another search.
-
-    Where the folder's own storage is gone, and its summaries hold all trials that are asked for, only search.json
-    is written, and no studies are returned: what ships has none.
     """
     catalog = RegistryCatalog(options.data_dir)
     # What is wrong with the input is found before the folder is made: a refused search leaves nothing behind.

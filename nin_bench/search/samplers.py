@@ -52,12 +52,7 @@ def make_pruner(spec: SearchSpec, epochs: int) -> BasePruner:
 
 
 def make_sampler(spec: SearchSpec, draw_of: Callable[[int], int]) -> BaseSampler:
-    """The search's sampler.
-
-    Args:
-        spec: names it.
-        draw_of: of a trial's number, that of its draw, counted from 0.
-    """
+    """The search's sampler; `draw_of` tells the draw of a trial, both by number from 0."""
     if spec.sampler == "tpe":
         return _SeededTPE(spec.sampler_seed, draw_of)
     return _Listed(distributions(spec), _points(spec), draw_of)

@@ -67,13 +67,6 @@ def draws_of(trials: Sequence[FrozenTrial]) -> dict[int, int]:
 class VariantStudy:
     """The study of one variant.
 
-    Args:
-        storage: where it lives.
-        grid: what is searched, its `search` section given.
-        variant: one of the grid's.
-        catalog: resolves arguments of models.
-        searcher: this process.
-
     Raises:
         ResultsError: the storage holds a study of that name that asks something else.
     """
@@ -264,7 +257,7 @@ class VariantStudy:
         return draws_of(self.trials)[number]
 
     def _draw_to_sample(self, number: int) -> int:
-        """Likewise; of a replacement that came second, and will not be trained, any will do."""
+        """The draw whose values a trial is given; any, of a replacement that will not be trained."""
         return draws_of(self.trials).get(number, 0)
 
     def _is_ours(self, trial: FrozenTrial) -> bool:

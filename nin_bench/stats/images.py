@@ -27,7 +27,7 @@ def image_error(correct_a: npt.NDArray[np.bool_], correct_b: npt.NDArray[np.bool
 
     Args:
         correct_a: whether A's networks classify each image as labelled, shape (seeds, images), two images or more.
-        correct_b: likewise of B, at the same seeds and images.
+        correct_b: whether B's do, at the same seeds and images.
 
     Source: the variance of the grand mean in a two-way layout of random effects without replication, mean squares
     taken for their expectations (Cornfield and Tukey, 1956, Annals of Mathematical Statistics 27, 907–949).

@@ -57,9 +57,9 @@ def welch_interval(
         mean_a: of A.
         sd_a: of A, with n − 1 degrees of freedom; 0 of one of the two at most.
         n_a: size of A, 2 or more.
-        mean_b: likewise of B.
-        sd_b: likewise of B.
-        n_b: likewise of B.
+        mean_b: of B.
+        sd_b: of B, with n − 1 degrees of freedom.
+        n_b: size of B, 2 or more.
         alpha: one less the confidence.
 
     Source: Welch, 1947, Biometrika 34, 28–35.

@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy, dropout
 
 from nin_bench.training.evaluation import StoppedError, right
 from nin_bench.training.optimization import make_optimizer
-from nin_bench.training.trainer import DivergedError, Trainer, seed_for
+from nin_bench.training.progress import DivergedError
+from nin_bench.training.trainer import Trainer, seed_for
 
 FIELDS = frozenset({
     "epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "weight_decay", "schedule", "warmup_epochs",
@@ -94,10 +95,6 @@ class BatchedTrainers:
 
     def run_epoch(self, should_stop: Callable[[], bool], *, after_step: Callable[[], None]) -> None:
         """Train one pass over the images, or what is left of it; who drives this ends the trainers' epochs.
-
-        Args:
-            should_stop: is asked before every step.
-            after_step: is called after every step.
 
         Raises:
             StoppedError: `should_stop` answered yes before a step. The trainers are up to date.

@@ -9,10 +9,10 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,34 +21,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import SpecError
-from nin_bench.metrics import is_above_chance
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, right
 from nin_bench.training.examples import examples
 from nin_bench.training.optimization import follow, initialise, learning_rate, make_optimizer
 from nin_bench.training.precision import AUTOCAST
-
-ESCAPE_WINDOW = 20
-"""Steps over which the running loss is averaged that has to be above chance level for an escape."""
+from nin_bench.training.progress import Epoch, EpochSoFar, Progress, Step
 
 STEPS_AHEAD = 50
 """Steps that an accelerator is given before their losses are read; on a CPU each is read at once."""
-
-Epoch = dict[str, Any]
-"""One row of the history: epoch, losses and accuracies, learning rate, seconds."""
-
-
-class DivergedError(Exception):
-    """The training loss became NaN or infinite.
-
-    Args:
-        step: the first whose loss was not finite, counted from 1.
-        loss: what it was.
-    """
-
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"the training loss became {loss} at step {step}")
-        self.step = step
 
 
 @dataclass(frozen=True)
@@ -65,58 +46,6 @@ class Chance:
         """The best constant guess for (N,) int64 labels."""
         shares = labels.bincount().double() / len(labels)
         return cls(loss=torch.special.entr(shares).sum().item(), accuracy=shares.max().item())
-
-
-class Step(NamedTuple):
-    """What one optimizer step saw of its images, before it moved the weights."""
-
-    smoothed_loss: float
-    """Sum of the losses that are minimised, which label smoothing is part of."""
-    loss: float
-    """Sum of the losses without label smoothing."""
-    num_right: float
-    """Right images; one whose highest logits tie counts as the chance of a right pick."""
-
-
-@dataclass
-class EpochSoFar:
-    """Sums over the steps of the current epoch."""
-
-    num_batches: int = 0
-    loss_sum: float = 0.0
-    num_right: float = 0.0
-    seconds: float = 0.0
-
-
-@dataclass
-class Progress:
-    """What is known so far of a training; whole also when it ends early."""
-
-    num_steps: int = 0
-    """Steps whose loss was finite."""
-    num_images: int = 0
-    """Images in those steps; one counts each time it is seen."""
-    escape_epoch: float | None = None
-    history: list[Epoch] = field(default_factory=list)
-    """A row for each epoch that has ended."""
-    recent_losses: list[float] = field(default_factory=list)
-    """Losses of the last steps, without label smoothing; as many as a running loss is the mean of."""
-    current_epoch: EpochSoFar = field(default_factory=EpochSoFar)
-
-    @property
-    def train_seconds(self) -> float:
-        """Time in training steps alone: no evaluation, no loading, and no step that was lost and done again."""
-        return sum((row["seconds"] for row in self.history), start=self.current_epoch.seconds)
-
-    @property
-    def escaped(self) -> bool | None:
-        """Whether the running loss was ever above chance level; None before there is a running loss."""
-        return self.escape_epoch is not None if self.num_steps >= ESCAPE_WINDOW else None
-
-    @property
-    def images_per_second(self) -> float | None:
-        """Training throughput, None before the first step has ended."""
-        return self.num_images / self.train_seconds if self.num_images else None
 
 
 def seed_for(seed: int, *purpose: object) -> int:
@@ -300,7 +229,7 @@ class Trainer:
         rows = torch.stack(sums).tolist()
         self.progress.current_epoch.seconds += time.perf_counter() - started
         for num_images, row in zip(sizes, rows, strict=True):
-            self._note_step(num_images, Step(*row))
+            self.progress.note(Step(*row), num_images, self.steps_per_epoch, self.chance_loss)
 
     def step(self, indices: Tensor) -> Tensor:
         """One optimizer step on some images; the host waits for nothing.
@@ -399,23 +328,3 @@ class Trainer:
         if self.recipe.augmentation == "none":
             return None
         return torch.Generator().manual_seed(seed_for(self.seed, "augment", self.num_taken))
-
-    def _note_step(self, num_images: int, step: Step) -> None:
-        progress, sums = self.progress, self.progress.current_epoch
-        self._note_losses(step.smoothed_loss / num_images, step.loss / num_images)
-        progress.num_images += num_images
-        sums.num_batches += 1
-        sums.loss_sum += step.loss
-        sums.num_right += step.num_right
-
-    def _note_losses(self, smoothed_loss: float, loss: float) -> None:
-        """Note a step's mean losses, and whether the network escaped by them."""
-        progress = self.progress
-        if not math.isfinite(smoothed_loss):
-            raise DivergedError(progress.num_steps + 1, smoothed_loss)
-        progress.num_steps += 1
-        progress.recent_losses = [*progress.recent_losses, loss][-ESCAPE_WINDOW:]
-        if progress.escape_epoch is None and len(progress.recent_losses) == ESCAPE_WINDOW:
-            running = sum(progress.recent_losses) / ESCAPE_WINDOW
-            if is_above_chance(running, self.chance_loss):
-                progress.escape_epoch = progress.num_steps / self.steps_per_epoch

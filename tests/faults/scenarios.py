@@ -182,7 +182,7 @@ def train_on_broken_disk(place: str, at: int, how: str) -> None:
     cell, folder = _grid(place).cells[0], results_in(place)
     policy = CheckpointPolicy(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
     with BrokenDisk(Path(place), at, how):
-        result = run_cell(cell, policy=policy)
+        result = run_cell(Assignment(cell, policy=policy))
     folder.write_record(result.record)
 
 
@@ -292,7 +292,7 @@ def train_with_failing_calls(place: str, family: str, at: int, code: int) -> Non
     policy = CheckpointPolicy(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
     with _failing(place, family, at, code):
         try:
-            result = run_cell(cell, policy=policy)
+            result = run_cell(Assignment(cell, policy=policy))
             folder.write_record(result.record)
         except NinBenchError as refusal:
             sys.stderr.write(f"{refusal}\n")

@@ -20,9 +20,10 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.files import DamagedFileError, write_json
 from nin_bench.reporting.build import build_report
 from nin_bench.results import Record, ResolvedGrid, load_results
+from nin_bench.results.artefact import RUN_SCHEMA
 from nin_bench.results.probes import ProbeFile
+from nin_bench.results.records import MAX_CLASSES, Metrics
 from nin_bench.results.replays import ReplayedCell, Replays
-from nin_bench.results.schema import MAX_CLASSES, SCHEMA, Metrics
 from tests.costs_fixture import cost_entry, write_costs
 from tests.faults.damage import CUTS, FLIPS, cuts, flips
 from tests.faults.scale import scaled
@@ -132,10 +133,12 @@ def test_a_file_of_another_cell_or_of_a_newer_version_is_damaged(stub, faults: C
     with pytest.raises(DamagedFileError, match="another variant"):
         folder.read_costs(stub.grid.variants[0].variant_id)
     faults("record, predictions, costs of another cell or variant", 3)
-    write_json(folder.record_path(first), result_of(stub.grid.cells[0])[0].model_dump(), SCHEMA + 1)
-    write_json(folder.grid_path, stub.grid.resolved("cpu").model_dump(), SCHEMA + 1)
+    write_json(folder.record_path(first), result_of(stub.grid.cells[0])[0].model_dump(), RUN_SCHEMA + 1)
+    write_json(folder.grid_path, stub.grid.resolved("cpu").model_dump(), RUN_SCHEMA + 1)
     for read in (lambda: folder.read_record(first), lambda: ResolvedGrid.read(folder.grid_path)):
-        with pytest.raises(DamagedFileError, match=f"is of schema {SCHEMA + 1}; this version reads {SCHEMA}"):
+        with pytest.raises(
+            DamagedFileError, match=f"is of schema {RUN_SCHEMA + 1}; this version reads {RUN_SCHEMA}"
+        ):
             read()
     faults("record, grid.json of a newer version", 2)
 
@@ -176,7 +179,7 @@ class Planted:
 
 
 def changed(record: dict[str, Any], **changes: Any) -> bytes:
-    return json.dumps({"schema": SCHEMA, **record, **changes}).encode()
+    return json.dumps({"schema": RUN_SCHEMA, **record, **changes}).encode()
 
 
 def hostile_records(record: dict[str, Any]) -> Iterator[bytes]:
@@ -184,7 +187,7 @@ def hostile_records(record: dict[str, Any]) -> Iterator[bytes]:
     yield b"\x00" * 1000
     yield bytes(range(256))
     yield pickle.dumps(Planted())
-    yield b'{"schema": %d, "metrics": {"test_accuracy": NaN}}' % SCHEMA
+    yield b'{"schema": %d, "metrics": {"test_accuracy": NaN}}' % RUN_SCHEMA
     yield changed(record).replace(b'"test_accuracy": ', b'"test_accuracy": 1e999, "was": ')
     yield changed(record).replace(b'"test_accuracy": ', b'"test_accuracy": -1e-999e5, "was": ')
     yield b'{"a":' * 100_000
@@ -362,7 +365,7 @@ def test_a_grid_file_that_means_harm_is_refused_in_one_line(stub, call, faults: 
     cell, variant = whole["cells"][0], whole["variants"][0]
     harmful = [
         b"", b"{", b"\x00" * 100, pickle.dumps(Planted()), b"[" * 200_000, b'{"schema": 7}',
-        b'{"schema": %d}' % SCHEMA,
+        b'{"schema": %d}' % RUN_SCHEMA,
         *(
             json.dumps({**whole, **changes}).encode()
             for changes in (

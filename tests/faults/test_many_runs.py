@@ -14,7 +14,7 @@ import pytest
 
 from nin_bench.doctor import examine
 from nin_bench.results import Record, ResultsFolder, load_results
-from nin_bench.results.schema import Epoch, Metrics
+from nin_bench.results.records import Epoch, Metrics
 from tests.faults.scale import scaled
 from tests.faults.stubs import GRID
 from tests.processes import linux

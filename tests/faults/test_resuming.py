@@ -16,8 +16,8 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.models import ImageSpec, register_model
 from nin_bench.models.registry import About
 from nin_bench.plugins import registered
-from nin_bench.results.schema import Epoch
-from nin_bench.runner.messages import CellMessage, CellReady, CellResult, CheckpointPolicy
+from nin_bench.results.records import Epoch
+from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CellResult, CheckpointPolicy
 from nin_bench.runner.worker import run_cell
 from tests.cells import make_cell, repeated
 from tests.faults.scale import scaled
@@ -83,7 +83,8 @@ class Place:
     def run(self, should_stop: Callable[[], bool] = lambda: False, seconds: float = 60.0) -> CellResult:
         self.messages: list[CellMessage] = []
         policy = CheckpointPolicy(self.checkpoints.folder, seconds, self.folder / "weights.pt")
-        return run_cell(self.cell, policy=policy, should_stop=should_stop, on_message=self.messages.append)
+        assignment = Assignment(self.cell, policy=policy)
+        return run_cell(assignment, should_stop=should_stop, on_message=self.messages.append)
 
     def weights(self) -> dict[str, torch.Tensor]:
         return torch.load(self.folder / "weights.pt", weights_only=True)

@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nin_bench.results.records import Record
 from nin_bench.results.replays import ACCURACY_TOLERANCE, Replays, compare_replay
-from nin_bench.results.schema import Record
 
 HERE = {"processor": "a processor", "software": {"torch": "2.14"}, "variables": {}, "device": "cpu", "torch": {}}
 

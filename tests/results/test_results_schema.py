@@ -1,12 +1,13 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from nin_bench.files import DamagedFileError
 from nin_bench.results.artefact import Artefact
-from nin_bench.results.schema import OUTCOMES, Record, ResolvedGrid
+from nin_bench.results.records import Outcome, Record
+from nin_bench.results.schema import ResolvedGrid
 from nin_bench.results.studies import SearchConfig, StudySummary
 from tests.cells import make_cell
 
@@ -200,7 +201,8 @@ def test_a_record_that_no_run_writes_is_damaged(changes, place):
 
 
 def test_outcomes_are_those_of_the_design():
-    assert {"trained", "diverged", "invalid", "out_of_memory", "crashed", "timed_out", "interrupted"} == OUTCOMES
+    outcomes = ("trained", "diverged", "invalid", "out_of_memory", "crashed", "timed_out", "interrupted")
+    assert get_args(Outcome) == outcomes
 
 
 @pytest.mark.parametrize(

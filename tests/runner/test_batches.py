@@ -47,7 +47,7 @@ def batch_of(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[CellResult], list[tuple[str, object]]]:
     told: list[tuple[str, object]] = []
-    assignments = [Assignment(cell, None, {}, policy, ()) for cell in cells]
+    assignments = [Assignment(cell, policy=policy) for cell in cells]
     return run_batch(assignments, "cpu", told.append, should_stop), told
 
 
@@ -60,7 +60,7 @@ def test_each_cell_of_a_batch_has_a_record_as_if_it_had_trained_alone():
     results, told = batch_of(cells)
     assert len(told) == len(cells) * (1 + 2)
     for cell, result in zip(cells, results, strict=True):
-        record, alone = result.record, run_cell(cell).record
+        record, alone = result.record, run_cell(Assignment(cell)).record
         assert (record.cell_id, record.outcome, record.batched_seeds) == (cell.cell_id, "trained", 3)
         assert record.lasting().keys() == alone.lasting().keys()
         assert record.metrics.num_steps == alone.metrics.num_steps == 40
@@ -78,7 +78,7 @@ def test_each_cell_of_a_batch_has_a_record_as_if_it_had_trained_alone():
 
 def test_each_network_of_a_batch_answers_probes():
     cells = make_cells(recipe={"epochs": 1})
-    assignments = [Assignment(cell, None, {}, KEEP_NOTHING, (), Probes(shift=(0, 1))) for cell in cells]
+    assignments = [Assignment(cell, probes=Probes(shift=(0, 1))) for cell in cells]
     for cell, result in zip(cells, run_batch(assignments, "cpu", lambda told: None, lambda: False), strict=True):
         assert (result.probes.cell_id, result.record.batched_seeds) == (cell.cell_id, 3)
         assert (
@@ -116,7 +116,7 @@ def test_what_cannot_be_batched_trains_alone_to_the_same_bits():
     results, _ = batch_of(cells)
     for cell, result in zip(cells, results, strict=True):
         assert result.record.batched_seeds is None
-        assert repeated(result.record.metrics) == repeated(run_cell(cell).record.metrics)
+        assert repeated(result.record.metrics) == repeated(run_cell(Assignment(cell)).record.metrics)
 
 
 def test_memory_that_runs_out_is_every_cells_outcome(monkeypatch: pytest.MonkeyPatch):

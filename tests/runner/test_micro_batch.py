@@ -8,7 +8,7 @@ from nin_bench.data import describe_data
 from nin_bench.errors import SpecError
 from nin_bench.runner import micro_batch
 from nin_bench.runner.cell_training import CellTraining
-from nin_bench.runner.messages import CheckpointPolicy
+from nin_bench.runner.messages import Assignment, CheckpointPolicy
 from nin_bench.runner.worker import run_cell
 from tests.cells import make_cell
 
@@ -48,7 +48,7 @@ def test_what_is_free_is_within_what_the_machine_has():
 
 def trained(one, folder: Path, **options: object):
     policy = CheckpointPolicy(folder / "checkpoints", weights=folder / "weights.pt")
-    result = run_cell(one, policy=policy, **options)
+    result = run_cell(Assignment(one, policy=policy, **options))
     assert result.record.outcome == "trained", result.record.attempts
     return result.record, torch.load(folder / "weights.pt", weights_only=True)
 
@@ -71,7 +71,7 @@ def test_a_cell_comes_to_the_same_as_with_the_whole_batch_and_keeps_its_number(
     # Where there is less memory, or more, a training that goes on passes as many as before; so does a replay.
     asked = iter([False, False, True])
     policy = CheckpointPolicy(tmp_path / "again" / "checkpoints")
-    run_cell(cell(**changes), policy=policy, should_stop=lambda: next(asked))
+    run_cell(Assignment(cell(**changes), policy=policy), should_stop=lambda: next(asked))
     monkeypatch.setattr(micro_batch, "free_bytes", lambda device: free_for(50, **changes))
     resumed, of_resumed = trained(cell(**changes), tmp_path / "again")
     replayed, of_replayed = trained(cell(**changes), tmp_path / "replay", micro_batch=17)

@@ -13,7 +13,7 @@ from nin_bench.data.batches import ImageBatches
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.results.probes import THUMBNAIL, ProbeFile, Probes
-from nin_bench.runner.messages import CheckpointPolicy
+from nin_bench.runner.messages import Assignment, CheckpointPolicy
 from nin_bench.runner.probing import probe_network
 from nin_bench.runner.worker import run_cell
 from nin_bench.training.evaluation import Evaluation, Images, evaluate
@@ -98,7 +98,7 @@ def test_images_too_small_for_a_window_are_not_possible(digits):
 def test_a_trained_network_is_better_where_it_was_trained(digits):
     clean = {"pointwise": 0, "dropout": 0.0, "final_relu": False}
     cell = make_cell("nin_mnist", width=0.25, recipe={"epochs": 6}, **clean)
-    result = run_cell(cell, probes=ASKED)
+    result = run_cell(Assignment(cell, probes=ASKED))
     assert result.probe_error is None
     found, accuracy = result.probes, result.record.metrics.test_accuracy
     assert (found.cell_id, found.test_accuracy) == (cell.cell_id, accuracy)
@@ -109,7 +109,7 @@ def test_a_trained_network_is_better_where_it_was_trained(digits):
 
 
 def test_a_cell_that_did_not_train_answers_nothing():
-    assert run_cell(make_cell(recipe={"lr": 1e9}), probes=ASKED).probes is None
+    assert run_cell(Assignment(make_cell(recipe={"lr": 1e9}), probes=ASKED)).probes is None
 
 
 def test_an_error_costs_the_probes_and_not_the_record(monkeypatch):
@@ -117,7 +117,7 @@ def test_an_error_costs_the_probes_and_not_the_record(monkeypatch):
         raise RuntimeError("out of ideas")
 
     monkeypatch.setattr("nin_bench.runner.cell_training.probe_network", fail)
-    result = run_cell(make_cell(), probes=ASKED)
+    result = run_cell(Assignment(make_cell(), probes=ASKED))
     assert (result.record.outcome, result.probes) == ("trained", None)
     assert result.predictions is not None
     assert result.probe_error.startswith("RuntimeError: out of ideas")
@@ -132,10 +132,10 @@ def test_stopped_while_it_answers_a_cell_goes_on_and_answers(tmp_path, monkeypat
         return probe_network(*arguments)
 
     monkeypatch.setattr("nin_bench.runner.cell_training.probe_network", probe)
-    whole = run_cell(cell, probes=ASKED)
-    stopped = run_cell(cell, probes=ASKED, policy=policy, should_stop=lambda: len(asked) == 2)
+    whole = run_cell(Assignment(cell, probes=ASKED))
+    stopped = run_cell(Assignment(cell, policy=policy, probes=ASKED), should_stop=lambda: len(asked) == 2)
     assert (stopped.record.outcome, stopped.predictions, stopped.probes) == ("interrupted", None, None)
-    again = run_cell(cell, probes=ASKED, policy=policy, earlier_attempts=stopped.record.attempts)
+    again = run_cell(Assignment(cell, policy=policy, earlier_attempts=stopped.record.attempts, probes=ASKED))
     assert [attempt.outcome for attempt in again.record.attempts] == ["interrupted", "trained"]
     assert again.probes == whole.probes
     assert again.record.metrics.test_accuracy == whole.record.metrics.test_accuracy

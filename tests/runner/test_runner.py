@@ -17,7 +17,7 @@ from nin_bench.estimates import RunEstimate
 from nin_bench.grid import Grid
 from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
-from nin_bench.results.schema import Metrics
+from nin_bench.results.records import Metrics
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions

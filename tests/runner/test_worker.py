@@ -18,8 +18,8 @@ from nin_bench.files import to_json
 from nin_bench.metrics import METRICS
 from nin_bench.models.code import code_digest
 from nin_bench.results import Record
-from nin_bench.results.schema import Epoch
-from nin_bench.runner.messages import Assignment, CellMessage, CellReady, CheckpointPolicy, EpochDone
+from nin_bench.results.records import Epoch
+from nin_bench.runner.messages import Assignment, CellMessage, CellReady, EpochDone
 from nin_bench.runner.record import make_record
 from nin_bench.runner.worker import prepare_process, run_cell, run_cell_task
 from nin_bench.training.trainer import Trainer
@@ -45,7 +45,7 @@ def rows_of(messages: list[CellMessage]) -> tuple[Epoch, ...]:
 
 def test_a_record_in_full():
     cell, told = make_cell(hidden=32), []
-    result = run_cell(cell, environment={"workers": 2}, on_message=told.append)
+    result = run_cell(Assignment(cell, environment={"workers": 2}), on_message=told.append)
     record = result.record
     assert record.cell_id == cell.cell_id
     assert record.variant_id == cell.variant_id
@@ -72,7 +72,7 @@ def test_a_record_in_full():
 
 
 def test_what_a_trained_cell_measured():
-    metrics = run_cell(make_cell(hidden=32)).record.metrics
+    metrics = run_cell(Assignment(make_cell(hidden=32))).record.metrics
     assert metrics.num_params == (64 * 32 + 32) + (32 * 10 + 10) == 2410
     assert metrics.num_macs == 64 * 32 + 32 * 10 == 2368
     assert metrics.num_steps == 2 * 20  # 1,238 images in batches of 64, the last one smaller
@@ -92,7 +92,7 @@ def test_what_a_trained_cell_measured():
 
 
 def test_a_trained_cell_records_every_metric_that_records_hold():
-    metrics = run_cell(make_cell(hidden=32)).record.metrics
+    metrics = run_cell(Assignment(make_cell(hidden=32))).record.metrics
     recorded = {metric.record for metric in METRICS.values() if metric.record}
     assert [name for name in recorded if getattr(metrics, name) is None] == []
 
@@ -103,7 +103,7 @@ def test_a_metric_that_no_record_holds_is_no_part_of_one():
 
 
 def test_metrics_follow_from_the_predictions_and_the_history():
-    result = run_cell(make_cell(hidden=32))
+    result = run_cell(Assignment(make_cell(hidden=32)))
     metrics, predictions = result.record.metrics, result.predictions
     assert predictions is not None
     assert {name: (array.dtype, array.shape) for name, array in predictions.items()} == {
@@ -122,7 +122,7 @@ def test_metrics_follow_from_the_predictions_and_the_history():
 
 
 def test_a_cell_repeats_but_for_what_time_and_memory_say():
-    first, second = (run_cell(make_cell("nin_mnist", width=0.25)).record for _ in range(2))
+    first, second = (run_cell(Assignment(make_cell("nin_mnist", width=0.25))).record for _ in range(2))
 
     assert repeated(first.metrics) == repeated(second.metrics)
     assert [repeated(row) for row in first.history] == [repeated(row) for row in second.history]
@@ -151,13 +151,13 @@ def reads_of_test(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_the_test_images_are_read_once_at_the_end(reads_of_test):
-    record = run_cell(make_cell()).record
+    record = run_cell(Assignment(make_cell())).record
     assert reads_of_test == [2]
     assert all(row.test_accuracy is None for row in record.history)
 
 
 def test_the_diagnostic_sees_the_test_images_after_every_epoch_and_reads_them_once(reads_of_test):
-    record = run_cell(make_cell(recipe={"test_every_epoch": True})).record
+    record = run_cell(Assignment(make_cell(recipe={"test_every_epoch": True}))).record
     assert reads_of_test == [0]
     assert len(record.history) == 2
     assert record.history[-1].test_accuracy == record.metrics.test_accuracy
@@ -165,12 +165,12 @@ def test_the_diagnostic_sees_the_test_images_after_every_epoch_and_reads_them_on
 
 
 def test_a_cell_that_fails_reads_no_test_images(reads_of_test):
-    run_cell(make_cell(recipe={"lr": 1e9}))
+    run_cell(Assignment(make_cell(recipe={"lr": 1e9})))
     assert reads_of_test == []
 
 
 def test_without_validation_images_their_metrics_are_null():
-    record = run_cell(make_cell(data={"validation_size": 0})).record
+    record = run_cell(Assignment(make_cell(data={"validation_size": 0}))).record
     assert record.outcome == "trained"
     assert record.metrics.validation_accuracy is None
     assert record.metrics.validation_loss is None
@@ -178,7 +178,7 @@ def test_without_validation_images_their_metrics_are_null():
 
 
 def test_a_run_too_short_for_a_running_loss_may_have_failed_and_has_not_been_seen_to_escape():
-    metrics = run_cell(make_cell("nin_mnist", recipe={"batch_size": 400}, width=0.25)).record.metrics
+    metrics = run_cell(Assignment(make_cell("nin_mnist", recipe={"batch_size": 400}, width=0.25))).record.metrics
     assert metrics.num_steps == 8
     assert (metrics.escaped, metrics.escape_epoch) == (None, None)
     assert metrics.failed is (metrics.train_loss >= 0.95 * metrics.chance_loss)
@@ -188,9 +188,9 @@ def test_a_run_too_short_for_a_running_loss_may_have_failed_and_has_not_been_see
 # Outcomes
 
 
-def failed(result_of: Cell, outcome: str, **options: object) -> Record:
+def failed(result_of: Cell, outcome: str, data_dir: Path | None = None, **options: object) -> Record:
     """The record of a cell that ended so: its metrics are whole, strict JSON and null where nothing is known."""
-    result = run_cell(result_of, **options)
+    result = run_cell(Assignment(result_of, data_dir), **options)
     record = result.record
     assert (record.outcome, result.predictions) == (outcome, None)
     assert record.attempts[-1].outcome == outcome
@@ -228,7 +228,7 @@ def test_weights_that_the_last_step_broke_are_a_divergence_too(monkeypatch):
 def test_a_network_that_collapsed_is_trained_and_failed_at_chance_level():
     # One huge step, then every map is dead behind the last ReLU and nothing moves any more.
     cell = make_cell("nin_mnist", recipe={"lr": 1e5, "momentum": 0.0}, width=0.1, dropout=0.0)
-    record = run_cell(cell).record
+    record = run_cell(Assignment(cell)).record
     assert record.outcome == "trained"
     metrics = record.metrics
     assert (metrics.escaped, metrics.escape_epoch, metrics.failed) == (False, None, True)
@@ -324,7 +324,7 @@ def test_a_stop_ends_an_evaluation_too():
 
 def test_a_cell_tells_what_is_known_of_it_when_it_is_ready_and_after_every_epoch():
     told: list[CellMessage] = []
-    run_cell(make_cell(hidden=32), on_message=told.append)
+    run_cell(Assignment(make_cell(hidden=32)), on_message=told.append)
     ready, first, second = told
     assert isinstance(ready, CellReady)
     assert (ready.history, ready.is_resumed, ready.notes) == ([], False, [])
@@ -363,9 +363,7 @@ def test_as_a_task_a_cell_tells_its_epochs_and_computes_on_one_thread():
     before, channel = torch.get_num_threads(), Recorder()
     torch.set_num_threads(2)
     try:
-        result = run_cell_task(
-            channel, Slot("cpu"), Assignment(make_cell(), None, {"cores": 2}, CheckpointPolicy(), ())
-        )
+        result = run_cell_task(channel, Slot("cpu"), Assignment(make_cell(), environment={"cores": 2}))
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -390,7 +388,7 @@ def test_on_an_accelerator_a_cell_repeats_bit_for_bit(precision):
     device = str(torch.accelerator.current_accelerator())
     prepare_process(Slot(device))
     cell = make_cell("nin_mnist", width=0.25, recipe={"precision": precision, "augmentation": "crop_flip"})
-    first, second = (run_cell(cell, device=device) for _ in range(2))
+    first, second = (run_cell(Assignment(cell), device) for _ in range(2))
     assert first.record.outcome == "trained"
     assert first.record.lasting() == second.record.lasting()
     assert all(np.array_equal(first.predictions[name], second.predictions[name]) for name in first.predictions)

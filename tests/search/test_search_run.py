@@ -19,6 +19,7 @@ from nin_bench.errors import InputError, ResultsError
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.studies import SearchConfig
+from nin_bench.runner.messages import Assignment
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.events import SearchEvent, SearchPlanned, TrialEnded, TrialEpochEnded, TrialStarted
 from nin_bench.search.storage import open_storage
@@ -317,7 +318,7 @@ def test_no_test_image_is_read(bench, tmp_path, catalog, load):
     assert [trial["state"] for trial in trials] == ["complete", "complete"]
     assert not any("test" in key for trial in trials for row in trial["runs"][0]["history"] for key in row)
 
-    record = run_cell(load(text).variants[0].cell(0), data_dir=tmp_path / "data").record
+    record = run_cell(Assignment(load(text).variants[0].cell(0), tmp_path / "data")).record
     assert record.outcome == "crashed"
     assert "t10k" in record.attempts[0].error
 

@@ -12,7 +12,8 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.executors import Slot
 from nin_bench.executors.process import PipeChannel
-from nin_bench.results.schema import Epoch
+from nin_bench.results.records import Epoch
+from nin_bench.runner.messages import Assignment
 from nin_bench.runner.worker import run_cell
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.trial import WORST_LOSS, run_trial_task
@@ -66,7 +67,7 @@ def run(
 def test_networks_trained_side_by_side_are_those_trained_alone(catalog):
     chosen = cells(catalog)
     result, told = run(chosen)
-    alone = [run_cell(cell).record for cell in chosen]
+    alone = [run_cell(Assignment(cell)).record for cell in chosen]
     assert (result.pruned, result.error, result.diverged, result.escaped) == (False, None, False, True)
     for ours, theirs in zip(result.runs, alone, strict=True):
         assert ours["seed"] == theirs.cell.seed

@@ -12,7 +12,8 @@ from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.batched import BatchedTrainers, CannotBatchError
 from nin_bench.training.evaluation import Images, StoppedError
 from nin_bench.training.optimization import initialise
-from nin_bench.training.trainer import Step, Trainer, seed_for
+from nin_bench.training.progress import Step
+from nin_bench.training.trainer import Trainer, seed_for
 
 SEEDS = (0, 1, 7)
 RECIPE = Recipe(epochs=2, batch_size=48, lr=0.05, momentum=0.9)

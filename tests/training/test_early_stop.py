@@ -1,6 +1,7 @@
 import pytest
 
 from nin_bench.cell import Recipe
+from nin_bench.runner.messages import Assignment
 from nin_bench.runner.worker import run_cell
 from nin_bench.training.early_stop import has_stopped
 from tests.cells import make_cell
@@ -34,7 +35,7 @@ def test_it_ends_after_two_epochs_without_a_new_best(metric, values, expected):
 def test_a_cell_ends_early_with_the_network_of_its_last_epoch():
     recipe = {"epochs": 9, "lr": 1e-12, "early_stop": "validation_loss", "patience": 3, "momentum": 0.0}
     one = make_cell("mlp", hidden=8, data={"train_size": 64, "validation_size": 20}, recipe=recipe)
-    record = run_cell(one).record
+    record = run_cell(Assignment(one)).record
     losses = [row.validation_loss for row in record.history]
     best = losses.index(min(losses)) + 1
     assert (record.outcome, record.metrics.stopped_epoch, len(losses)) == ("trained", best + 3, best + 3)

@@ -12,7 +12,8 @@ from nin_bench.cell import Recipe
 from nin_bench.data.batches import ImageBatches
 from nin_bench.training.evaluation import Images
 from nin_bench.training.examples import Targets, draw_blend, examples
-from nin_bench.training.trainer import Step, Trainer, seed_for
+from nin_bench.training.progress import Step
+from nin_bench.training.trainer import Trainer, seed_for
 
 EVERYTHING = {"augmentation": "crop_flip", "rand_augment": 2, "random_erasing": 0.5, "mixup": 0.4, "cutmix": 1.0}
 

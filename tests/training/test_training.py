@@ -21,15 +21,8 @@ from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.training import precision
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, right
 from nin_bench.training.optimization import initialise, learning_rate
-from nin_bench.training.trainer import (
-    Chance,
-    DivergedError,
-    Progress,
-    Step,
-    Trainer,
-    check_micro_batch,
-    seed_for,
-)
+from nin_bench.training.progress import DivergedError, Progress, Step
+from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, seed_for
 
 LN_10 = 2.302585092994046
 QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
@@ -153,7 +146,7 @@ def test_dropout_and_augmentation_differ_from_step_to_step(digits):
         losses = set()
         for _ in range(3):
             step = told(subject, indices)
-            subject._note_losses(step.smoothed_loss / 50, step.loss / 50)
+            subject.progress.note(step, 50, subject.steps_per_epoch, subject.chance_loss)
             losses.add(step.loss)
         assert len(losses) == 3
 
@@ -534,7 +527,7 @@ def after(digits: Dataset, losses: list[float]) -> Progress:
     """What is known after steps with these losses, ten of them an epoch."""
     subject = trainer(digits, Recipe(epochs=1, batch_size=100), size=1000)
     for loss in losses:
-        subject._note_losses(loss, loss)
+        subject.progress.note(Step(loss, loss, 0.0), 1, subject.steps_per_epoch, subject.chance_loss)
     return subject.progress
 
 

@@ -10,24 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from nin_bench.analysis.analysis import Analysis, Cell
-from nin_bench.analysis.tables import VariantRow, cost_of
+from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.tables import cost_of
 from nin_bench.errors import counted
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
-from nin_bench.reporting.figures.drawing import Canvas, Mark
+from nin_bench.reporting.figures.drawing import Canvas
 from nin_bench.reporting.figures.plot_style import (
     BELOW,
     MAX_DRAWN,
-    PAPER,
     QUIET,
     WIDTH,
-    Style,
     legend_below,
     percent_tick,
     styles,
     wrapped,
 )
-from nin_bench.reporting.figures.seeds import accurate, draw_below, says
+from nin_bench.reporting.figures.seeds import accurate, draw_column
 from nin_bench.reporting.text import human_count
 
 _COSTS = {
@@ -90,7 +88,8 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
         if len(front) > 1:
             ax.plot(*zip(*front, strict=True), drawstyle="steps-post", zorder=1, **_FRONT)
         for row, value in placed:
-            _draw_variant(canvas, ax, row, cells[row.variant_id], value, looks[row.variant_id])
+            own, look, where = cells[row.variant_id], looks[row.variant_id], f" at {human_count(value)}"
+            draw_column(canvas, ax, row, own, value, look, where)
     panels[0].set_ylabel("test accuracy")
     panels[0].yaxis.set_major_formatter(percent_tick)
     panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -98,28 +97,6 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
     for row, entry in zip(rows, entries, strict=False):
         canvas.switch(entry, row.variant_id)
     return canvas
-
-
-def _draw_variant(
-    canvas: Canvas, ax: Axes, row: VariantRow, cells: Sequence[Cell], position: float, look: Style
-) -> None:
-    floor = ax.get_ylim()[0]
-    seen = [cell for cell in cells if (cell.accuracy or 0) >= floor]
-    if seen:
-        points = ax.scatter(
-            [position] * len(seen), [cell.accuracy or 0 for cell in seen],
-            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
-        )  # fmt: skip
-        canvas.mark(points, *(Mark(says(row, cell), row.variant_id, cell.cell_id) for cell in seen))
-    if row.median_test_accuracy is not None:
-        [median] = ax.plot(
-            position, row.median_test_accuracy, color=look.color, marker=look.marker, markersize=8, linestyle="",
-            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
-        )  # fmt: skip
-        said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} % at {human_count(position)}"
-        canvas.mark(median, Mark(said, row.variant_id))
-    below = [cell for cell in cells if (cell.accuracy or 0) < floor]
-    draw_below(canvas, ax, row, below, look, at=(position, 0.04), upright=True)
 
 
 def _readable_log_axis(ax: Axes, values: Sequence[float]) -> None:

@@ -127,13 +127,7 @@ class Drawing:
 
 
 def draw(name: str, title: str, make: Callable[[], Canvas | None]) -> Drawing | None:
-    """Draw a figure.
-
-    Args:
-        name: of its files.
-        title: what the page calls it.
-        make: draws it; returns None if there is nothing to draw.
-    """
+    """Draw a figure."""
     with theme():
         canvas = make()
     if canvas is None:

@@ -11,9 +11,9 @@ from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.interactions import Product
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
-from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import PAPER, WIDTH, Style, percent_tick, styles, wrapped
-from nin_bench.reporting.figures.seeds import accurate, draw_below, says
+from nin_bench.reporting.figures.drawing import Canvas
+from nin_bench.reporting.figures.plot_style import WIDTH, Style, percent_tick, styles, wrapped
+from nin_bench.reporting.figures.seeds import accurate, draw_column
 
 MOST_PRODUCTS = 4
 
@@ -130,25 +130,7 @@ def _rates(lines: dict[str, list[_Point]]) -> str:
 
 
 def _draw_point(canvas: Canvas, ax: Axes, point: _Point, look: Style) -> None:
-    low = ax.get_ylim()[0]
-    seen = [cell for cell in point.cells if (cell.accuracy or 0) >= low]
-    if seen:
-        dots = ax.scatter(
-            [point.x] * len(seen), [cell.accuracy or 0 for cell in seen],
-            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
-        )  # fmt: skip
-        canvas.mark(dots, *(Mark(says(point.row, cell), point.row.variant_id, cell.cell_id) for cell in seen))
-    median = point.row.median_test_accuracy
-    if median is not None:
-        [mark] = ax.plot(
-            point.x, median, color=look.color, marker=look.marker, markersize=8, linestyle="",
-            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
-        )  # fmt: skip
-        canvas.mark(mark, Mark(f"{point.row.name}: median {100 * median:.1f} %", point.row.variant_id))
-    draw_below(
-        canvas, ax, point.row, [cell for cell in point.cells if (cell.accuracy or 0) < low], look,
-        at=(point.x, 0.04), upright=True,
-    )  # fmt: skip
+    draw_column(canvas, ax, point.row, point.cells, point.x, look)
     if failed := sum(cell.failed is True for cell in point.cells):
         ax.annotate(
             f"{failed} of {len(point.cells)} failed", (point.x, 1.01), xycoords=ax.get_xaxis_transform(),

@@ -64,9 +64,6 @@ CROSSED: Any = {"marker": "x", "markersize": 5.5, "markeredgewidth": 1.4, "lines
 BELOW: Any = {"marker": "v", "markerfacecolor": "none", "markersize": 6, "linestyle": ""}
 """The mark of networks that the axis is too short for."""
 
-BOX: Any = {"facecolor": PAPER, "alpha": 0.8, "linewidth": 0, "pad": 0.5}
-"""Behind letters that stand among marks."""
-
 
 def ink(alpha: float) -> Any:
     """A grey: text's colour, and how much of it covers the background."""

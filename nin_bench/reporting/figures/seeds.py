@@ -19,6 +19,7 @@ from nin_bench.reporting.figures.plot_style import (
     CROSSED,
     INK,
     MAX_DRAWN,
+    PAPER,
     QUIET,
     WIDTH,
     Style,
@@ -113,6 +114,29 @@ def _draw_row(canvas: Canvas, ax: Axes, place: int, row: VariantRow, cells: Sequ
         [median] = ax.plot(row.median_test_accuracy, place, zorder=0.9, **_MEDIAN)
         said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} %, {len(cells)} networks"
         canvas.mark(median, Mark(said, row.variant_id))
+
+
+def draw_column(
+    canvas: Canvas, ax: Axes, row: VariantRow, cells: Sequence[Cell], x: float, look: Style, where: str = ""
+) -> None:
+    """A variant's networks above a place of the x axis, and their median, of which a page also says where."""
+    low = ax.get_ylim()[0]
+    seen = [cell for cell in cells if (cell.accuracy or 0) >= low]
+    if seen:
+        points = ax.scatter(
+            [x] * len(seen), [cell.accuracy or 0 for cell in seen],
+            color=look.color, marker=look.marker, s=14, alpha=0.45, linewidth=0,
+        )  # fmt: skip
+        canvas.mark(points, *(Mark(says(row, cell), row.variant_id, cell.cell_id) for cell in seen))
+    if row.median_test_accuracy is not None:
+        [median] = ax.plot(
+            x, row.median_test_accuracy, color=look.color, marker=look.marker, markersize=8, linestyle="",
+            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
+        )  # fmt: skip
+        said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} %{where}"
+        canvas.mark(median, Mark(said, row.variant_id))
+    below = [cell for cell in cells if (cell.accuracy or 0) < low]
+    draw_below(canvas, ax, row, below, look, at=(x, 0.04), upright=True)
 
 
 def draw_below(

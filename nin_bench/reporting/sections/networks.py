@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.interactions import Interaction
@@ -90,32 +89,23 @@ def curves(analysis: Analysis) -> list[Block]:
     return [Section("Learning curves", tuple(map(Figure, names)))]
 
 
-@dataclass(frozen=True)
-class _Unwell:
-    """A network that failed or lost a class, or a cell that ended otherwise."""
-
-    trouble: Trouble | None
-    lost: LostClasses | None
-
-
 def failures(analysis: Analysis) -> list[Block]:
     """Every network that failed or lost a class, and every cell that ended otherwise or not at all."""
-    found: dict[str, _Unwell] = {lost.cell_id: _Unwell(None, lost) for lost in analysis.lost_classes}
-    for trouble in analysis.troubles:
-        known = found.get(trouble.cell_id)
-        found[trouble.cell_id] = _Unwell(trouble, known.lost if known else None)
-    rows = [
-        (_place(one, analysis), _Cell.of(one))
-        for one in sorted(found.values(), key=lambda one: _order(one, analysis))
-    ]
+    lost = {one.cell_id: one for one in analysis.lost_classes}
+    troubles = {one.cell_id: one for one in analysis.troubles}
+    order = list(analysis.names.by_label)
+    unwell: dict[str, LostClasses | Trouble] = {**lost, **troubles}
+    rows = tuple(
+        (analysis.names[one.label], str(one.seed), *_what_happened(troubles.get(cell_id), lost.get(cell_id)))
+        for cell_id, one in sorted(unwell.items(), key=lambda item: (order.index(item[1].label), item[1].seed))
+    )
     blocks: list[Block] = []
     if rows:
         headings = (
             "variant", "seed", "what happened", "never predicts", "of these, map dead after epoch",
             "test accuracy, %", "of the other classes, %",
         )  # fmt: skip
-        cells = tuple((name, seed, *cell.texts) for (name, seed), cell in rows)
-        blocks.append(Table(headings, cells, "lrlllrr"))
+        blocks.append(Table(headings, rows, "lrlllrr"))
         blocks.append(Paragraph("A class's map is dead if it is zero on every training image."))
     if analysis.missing and "trained" in analysis.outcomes:
         missing = (f"{analysis.names[one.label]}, {_seeds(one.seeds)}" for one in analysis.missing)
@@ -127,31 +117,12 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'' if len(seeds) == 1 else 's'} {text.number_ranges(seeds)}"
 
 
-def _order(one: _Unwell, analysis: Analysis) -> tuple[int, int]:
-    known = one.trouble or one.lost
-    assert known is not None
-    return list(analysis.names.by_label).index(known.label), known.seed
-
-
-def _place(one: _Unwell, analysis: Analysis) -> tuple[str, str]:
-    known = one.trouble or one.lost
-    assert known is not None
-    return analysis.names[known.label], str(known.seed)
-
-
-@dataclass(frozen=True)
-class _Cell:
-    texts: tuple[str, ...]
-
-    @classmethod
-    def of(cls, one: _Unwell) -> "_Cell":
-        what = describe_trouble(one.trouble) if one.trouble else "trained"
-        lost = one.lost
-        if lost is None:
-            return cls((text.shortened(what, 240), NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN))
-        classes = "every class" if lost.images_lost == 1 else _listed(lost.classes)
-        accuracies = (_percent(lost.accuracy), _percent(lost.accuracy_of_others))
-        return cls((text.shortened(what, 240), classes, _dead(lost), *accuracies))
+def _what_happened(trouble: Trouble | None, lost: LostClasses | None) -> tuple[str, ...]:
+    what = text.shortened(describe_trouble(trouble) if trouble else "trained", 240)
+    if lost is None:
+        return what, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN
+    classes = "every class" if lost.images_lost == 1 else _listed(lost.classes)
+    return what, classes, _dead(lost), _percent(lost.accuracy), _percent(lost.accuracy_of_others)
 
 
 def _percent(share: float | None) -> str:

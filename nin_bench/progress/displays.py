@@ -1,10 +1,9 @@
 """Show how a run, a measuring or a search goes: bars with the time left on a terminal, plain lines elsewhere."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,10 +20,22 @@ from rich.table import Column
 
 from nin_bench.cell import Cell
 from nin_bench.data import Watch
-from nin_bench.errors import counted, printable
+from nin_bench.errors import printable
 from nin_bench.estimates import estimate_line, memory_warning
 from nin_bench.executors import Slot
 from nin_bench.grid import SearchSpec
+from nin_bench.progress.words import (
+    cell_outcome,
+    epoch_notes,
+    measuring_line,
+    objective_value,
+    plan_line,
+    search_line,
+    short_labels,
+    short_objective,
+    short_value,
+    trial_outcome,
+)
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
     CellEnded,
@@ -43,7 +54,6 @@ from nin_bench.search.events import (
     SearchPlanned,
     TrialEnded,
     TrialEpochEnded,
-    TrialResult,
     TrialStarted,
 )
 
@@ -127,7 +137,7 @@ class _Lines:
         match event:
             case Planned():
                 self.say_heading()
-                for line in (*event.notes, _plan_line(event)):
+                for line in (*event.notes, plan_line(event)):
                     self.say(line)
                 self.short_labels = short_labels(one.cell.label for one in event.cells)
                 todo = {one.cell.cell_id: one for one in event.cells if one.may_run}
@@ -140,7 +150,7 @@ class _Lines:
                     self.say(said)
             case BenchmarkStarted():
                 self.say_heading()
-                self.say(_measuring_line(event))
+                self.say(measuring_line(event))
                 self.begin_samples(event.num_samples)
             case SampleEnded():
                 self.started = time.monotonic()  # measuring is no part of the pace
@@ -155,7 +165,7 @@ class _Lines:
                     self.say(line)
                 self.resume(event.cell, len(event.history), is_resumed=event.is_resumed)
             case EpochEnded():
-                self.epoch(event.cell.cell_id, event.row["epoch"], *_epoch_notes(event.row))
+                self.epoch(event.cell.cell_id, event.row["epoch"], *epoch_notes(event.row))
             case LookTaken():
                 self.drop(event.unneeded)
                 self.say(f"claim {event.look.hypothesis} after {event.look.n} seeds: {event.look.verdict}")
@@ -166,7 +176,7 @@ class _Lines:
                 self.say(f"{event.label}: stopped after failures alike{untried}: {event.error.splitlines()[0]}")
             case CellEnded():
                 interrupted = event.record.outcome == "interrupted"
-                self.end(event.cell.cell_id, _outcome(event), again=event.will_retry, interrupted=interrupted)
+                self.end(event.cell.cell_id, cell_outcome(event), again=event.will_retry, interrupted=interrupted)
             case Probed():
                 came = (
                     "answered the probes" if event.error is None else f"no probes: {event.error.splitlines()[0]}"
@@ -174,21 +184,26 @@ class _Lines:
                 self.say(f"{event.cell.label} seed {event.cell.seed}: {came}")
             case SearchPlanned():
                 self.say_heading()
-                self.say(_search_line(event))
+                self.say(search_line(event))
                 self.short_labels = short_labels(event.labels)
                 self.spec, self.epochs, self.left = event.spec, event.epochs, dict(event.epochs)
                 self.begin("trials")
             case TrialStarted():
-                params = ", ".join(f"{name}={_short(value)}" for name, value in event.params.items())
+                params = ", ".join(f"{name}={short_value(value)}" for name, value in event.params.items())
                 self.start(event.key, event.label, f"trial {event.number}", event.slot, f" with {params}")
             case TrialEpochEnded():
                 assert self.spec is not None
                 value = event.epoch.value
-                self.epoch(event.key, event.epoch.epoch, _value(self.spec, value), _short_value(self.spec, value))
+                self.epoch(
+                    event.key,
+                    event.epoch.epoch,
+                    objective_value(self.spec, value),
+                    short_objective(self.spec, value),
+                )
             case TrialEnded():
                 assert self.spec is not None
                 interrupted = event.result.error is not None and not event.will_retry
-                outcome = _trial_outcome(self.spec, event.result, will_retry=event.will_retry)
+                outcome = trial_outcome(self.spec, event.result, will_retry=event.will_retry)
                 self.end(event.key, outcome, again=event.will_retry, interrupted=interrupted)
 
     # What is counted on every display
@@ -320,96 +335,3 @@ class _Bars(_Lines):
         self.bars.update(self.samples, completed=done, description=name, note=event.stage)
         if not event.num_left:
             self.bars.remove_task(self.samples)
-
-
-# Events in words
-
-
-def short_labels(labels: Iterable[str]) -> dict[str, str]:
-    """Every label without the words that most of them share, as long as no two become alike.
-
-    >>> short_labels(["nin pointwise=1 width=0.25", "nin pointwise=2 width=0.25"])
-    {'nin pointwise=1 width=0.25': 'pointwise=1', 'nin pointwise=2 width=0.25': 'pointwise=2'}
-    """
-    short = {label: label.split() for label in labels}
-    counts = Counter(word for words in short.values() for word in set(words))
-    for word, count in counts.most_common():
-        left = {label: [other for other in words if other != word] for label, words in short.items()}
-        is_distinct = all(left.values()) and len(set(map(tuple, left.values()))) == len(left)
-        if len(left) > 1 and 2 * count > len(left) and is_distinct:
-            short = left
-    return {label: " ".join(words) for label, words in short.items()}
-
-
-def _plan_line(event: Planned) -> str:
-    todo = sum(planned.has_to_run for planned in event.cells)
-    done = sum(planned.state == "done" for planned in event.cells)
-    conditional = sum(planned.may_run for planned in event.cells) - todo
-    continued = sum(planned.state == "continue" for planned in event.cells)
-    retried = sum(planned.state == "retry" for planned in event.cells)
-    outdated = sum(planned.state == "outdated" for planned in event.cells)
-    details = [
-        *([f"up to {conditional} more until claims are decided"] if conditional else []),
-        f"{done} done before",
-        *([f"{continued} to go on from a checkpoint"] if continued else []),
-        *([f"{retried} to try again"] if retried else []),
-        *([f"{outdated} outdated"] if outdated else []),
-    ]
-    return f"{todo} of {len(event.cells)} cells to run ({', '.join(details)}) on {_where(event.slots)}"
-
-
-def _search_line(event: SearchPlanned) -> str:
-    todo, total = len(event.epochs), event.num_trials
-    return f"{todo} of {total} trials to run ({total - todo} done before) on {_where(event.slots)}"
-
-
-def _where(slots: Sequence[Slot]) -> str:
-    nodes = len({slot.node for slot in slots})
-    return f"{len(slots)} × {slots[0].device_kind}{f' of {nodes} nodes' if nodes > 1 else ''}"
-
-
-def _measuring_line(event: BenchmarkStarted) -> str:
-    return (
-        f"measuring {counted(event.num_variants, 'variant')}, one process at a time: {event.num_samples} samples"
-    )
-
-
-def _outcome(event: CellEnded) -> str:
-    record = event.record
-    accuracy = record.metrics.test_accuracy
-    reached = "" if accuracy is None else f", test accuracy {accuracy:.1%}"
-    why = record.attempts[-1].error
-    cause = f": {why.splitlines()[0]}" if why else ""
-    again = "; will be tried again" if event.will_retry else ""
-    return f"{record.outcome}{reached}{cause}{again}"
-
-
-def _epoch_notes(row: Mapping[str, Any]) -> tuple[str, str]:
-    """What an epoch reached, whole and where there is little room."""
-    loss, accuracy = f"loss {row['train_loss']:.3f}", row.get("validation_accuracy")
-    return (loss, loss) if accuracy is None else (f"{loss}, validation {accuracy:.1%}", f"{accuracy:.1%}")
-
-
-def _trial_outcome(spec: SearchSpec, result: TrialResult, *, will_retry: bool) -> str:
-    if result.error is not None:
-        return f"failed: {result.error}" + ("; will be tried again" if will_retry else "")
-    if result.value is None:
-        return "pruned"
-    num_failed = sum(run["failed"] for run in result.runs)
-    failed = f" ({num_failed} of {len(result.runs)} networks failed)" if num_failed else ""
-    return f"{_value(spec, result.value)}{failed}"
-
-
-def _value(spec: SearchSpec, value: float) -> str:
-    """A value of the objective, named and rounded: `validation accuracy 86.1%`."""
-    if spec.objective == "validation_accuracy":
-        return f"validation accuracy {value:.1%}"
-    return f"validation loss {value:.3f}"
-
-
-def _short_value(spec: SearchSpec, value: float) -> str:
-    return f"{value:.1%}" if spec.objective == "validation_accuracy" else f"loss {value:.3f}"
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
