@@ -74,11 +74,7 @@ class SeedsUntilDecided:
         return self.is_needed(variant_id, seed) or bool(self._open_looks(variant_id))
 
     def due(self, has_ended: Callable[[str, int], bool]) -> WatchedClaim | None:
-        """A claim whose next look can be taken: the cells of all its variants with the first n seeds have ended.
-
-        Args:
-            has_ended: whether the cell of a variant and a seed has, and will not be tried again.
-        """
+        """A claim whose next look can be taken: its cells with the first n seeds have ended for good."""
         for claim in self.claims:
             look = claim.next_look
             if look and all(has_ended(one, seed) for one in claim.variant_ids for seed in self.seeds[: look.n]):

@@ -32,13 +32,7 @@ class KeptState:
 
 
 class ShorterCells:
-    """What a results folder holds of cells with fewer epochs than planned ones.
-
-    Args:
-        folder: whose records and kept states are looked at.
-        planned: ids of the cells that are in the grid.
-        here: this machine's environment, as `environment_of` tells it.
-    """
+    """What a results folder holds of cells with fewer epochs than planned ones."""
 
     def __init__(self, folder: ResultsFolder, planned: Container[str], here: Mapping[str, Any]) -> None:
         self._folder = folder

@@ -253,16 +253,7 @@ def estimate_cells(
     count_images: Callable[[DataSpec], ImageCounts],
     probes: Probes | None = None,
 ) -> list[PlannedCell]:
-    """Add to each cell what it will take, where its variant's costs have been measured on this machine.
-
-    Args:
-        planned: the cells, whether they are to run or done.
-        folder: where costs lie.
-        fingerprint: of this machine; another's costs are not looked at.
-        num_workers: how many cells run at a time.
-        count_images: of a dataset.
-        probes: that each network answers at its end.
-    """
+    """Add to each cell what it will take, where its variant's costs have been measured on this machine."""
 
     @cache
     def entry(variant_id: str) -> CostEntry | None:

@@ -153,13 +153,7 @@ class Evidence:
         )
 
     def test(self, entry: Hypothesis, seeds: Sequence[int], contrast: Contrast | None = None) -> HypothesisTest:
-        """The test of a hypothesis, or why there is none.
-
-        Args:
-            entry: the hypothesis.
-            seeds: those that count.
-            contrast: the variants to compare, where they are not those of the whole hypothesis.
-        """
+        """The test of a hypothesis, or of one contrast in it, by the seeds that count; or why there is none."""
         metric, claim, ratio = METRICS[entry.metric], claim_of(entry), entry.factor is not None
         contrast = contrast or contrast_of(entry)
 

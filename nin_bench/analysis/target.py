@@ -67,10 +67,6 @@ class Target:
 def find_target(results: Results, history: pd.DataFrame) -> Target | None:
     """The target and who reached it: the grid's, or the baseline's median final validation accuracy, less a point.
 
-    Args:
-        results: the results folder as read.
-        history: of validation accuracy, by `find_histories`.
-
     Returns:
         None where no validation accuracy is known, or where the target is no better than a guess.
     """

@@ -89,11 +89,7 @@ def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
 
 
 def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
-    """Count a network by passing one image through it.
-
-    Args:
-        network: on the meta device, or with weights on a CPU.
-        image: what goes in and how many classes come out.
+    """Count a network, on the meta device or with weights on a CPU, by passing one image through it.
 
     Raises:
         SpecError: of `forward`, where a layer fails, which it names, or something else than a score for each

@@ -152,12 +152,7 @@ class Workbench:
         )
 
     def busy_speed(self, workload: Workload, ready_seconds: float) -> Speed:
-        """Measure throughput alone, once other workers do the same; warm up until then.
-
-        Args:
-            workload: what to time.
-            ready_seconds: after which all of them will be ready, counted from when this process was asked for.
-        """
+        """Measure throughput alone, so many seconds after this process was asked for; warm up until then."""
         trainer = self._trainer(make_network(self._cell, self._image, self._device))
         self._step(trainer, workload.images_per_step)
         while time.monotonic() < self._started + ready_seconds:

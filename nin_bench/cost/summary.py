@@ -46,11 +46,6 @@ class Counted:
 def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
     """Count what a variant takes.
 
-    Args:
-        cell: the variant, with any seed.
-        image: what goes into its network.
-        device: where it would run; what dropout keeps for backward depends on it.
-
     Raises:
         SpecError: what `count_model` and `count_memory` refuse.
     """

@@ -25,11 +25,6 @@ def resolve_data(spec: DataSpec, data_dir: Path | None, watch: Watch = lambda *_
     Images that nobody published are read for the content, the test images among them: other images are another
     experiment, whichever split they stand in. They are kept, as the cells will read them.
 
-    Args:
-        spec: as the grid writes it.
-        data_dir: the data directory; None is the default of `data_root`.
-        watch: is told of each picture of `image_folder` that is read or decoded.
-
     Raises:
         SpecError: of `name`, `folder`, `content`, `resolution`, `train_size` or `validation_size`.
         InputError: for a picture that cannot be read, by name.
@@ -153,14 +148,8 @@ def stratified(field: str, size: int, available: NDArray[np.int64], classes: Seq
 
     What rounding leaves goes to the largest remainders.
 
-    Args:
-        field: what asks for the draw, to be named in a refusal.
-        size: images to draw.
-        available: images of each class to draw from.
-        classes: their names.
-
     Raises:
-        SpecError: some class would have none.
+        SpecError: of `field`, where some class would have none.
     """
     total = available.sum()
     drawn, remainder = np.divmod(available * size, total)

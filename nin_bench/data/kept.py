@@ -23,12 +23,7 @@ FOLDER = ".pictures"
 
 @dataclass(frozen=True)
 class KeptPictures:
-    """The arrays of one folder of pictures, or of one dataset.
-
-    Args:
-        folder: where they lie.
-        name: what tells the images from those that were there before.
-    """
+    """The arrays of one folder of pictures, or of one dataset; a name tells its images from earlier ones."""
 
     folder: Path
     name: str

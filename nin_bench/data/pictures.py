@@ -121,10 +121,7 @@ class PictureFolder:
         return _known[self.path][0]
 
     def verify(self, *, remembers: bool = True) -> tuple[str, list[str]]:
-        """Read all pictures again: their content, and the names of those that changed without looking so.
-
-        Args:
-            remembers: whether what is found takes the place of what was remembered.
+        """Read all pictures again, and remember them if asked: their content, and who changed without looking so.
 
         Raises:
             MultipleInputError: of the pictures that cannot be read, by name.

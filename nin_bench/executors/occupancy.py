@@ -28,8 +28,7 @@ class Occupancy:
     def take(self, next_task: Callable[[Slot], Task | None]) -> tuple[Task, Sequence[Slot]] | None:
         """The next task, and the slots that are its own from here on; None if there is none, or it has to wait.
 
-        Args:
-            next_task: as for `Executor.run`; it is asked only if a slot is free and no other task waits.
+        A task is asked for only if a slot is free and no other one waits.
         """
         if any(task.exclusive for task, _ in self._running.values()):
             return None

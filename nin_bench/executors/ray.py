@@ -205,12 +205,6 @@ def ray_cluster(
 ) -> Iterator[RayCluster]:
     """While it is entered, this process is connected to a cluster, and its nodes are held.
 
-    Args:
-        address: `auto`, the HOST:PORT of its head, or what else `ray.init` takes.
-        make_slots: see `MakeSlots`.
-        preload: see `RayCluster`.
-        runtime_env: what travels to the nodes, as Ray takes it.
-
     Raises:
         MachineError: there is no cluster, or none of its nodes can be used.
     """

@@ -28,13 +28,6 @@ class Exported:
 def export_network(results: Results, choice: Choice, out: Path, *, data_dir: Path | None, slot: Slot) -> Exported:
     """Export a recorded network; nothing is written unless it still predicts what the record says.
 
-    Args:
-        results: the folder of the record.
-        choice: which record.
-        out: the folder that the three files go to; it is made.
-        data_dir: where datasets lie; None looks in the usual places.
-        slot: where predictions are made for the comparison with the record.
-
     Raises:
         InputError: the model is not there, or its code has changed; the data cannot be had.
         ResultsError: weights were not kept or are damaged, the network does not predict what was recorded, it

@@ -89,9 +89,6 @@ def wrong(message: str) -> PydanticCustomError:
 def refuse(problems: Iterable[tuple[Loc, str]]) -> None:
     """Refuse the fields of a section that are wrong together, or by the registry's word; called by its validators.
 
-    Args:
-        problems: where each is, from the section on, and what is wrong; nothing is done if there are none.
-
     Raises:
         ValidationError: pydantic adds the section's own place.
     """

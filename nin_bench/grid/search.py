@@ -179,14 +179,7 @@ def trial_variant(variant: Variant, params: Mapping[str, Scalar], spec: SearchSp
 def read_search(
     entry: SearchEntry, root: Node, over: Node, variants: Sequence[Variant], catalog: Catalog
 ) -> SearchSpec:
-    """Resolve the grid's `search`, and hold it against the variants.
-
-    Args:
-        entry: the section.
-        root: the grid, its profile laid over it.
-        over: the recipe that `--set` lays over everything, so that it cannot be searched.
-        variants: each must go with every combination of extreme values.
-        catalog: resolves arguments of the models.
+    """Resolve the grid's `search`, and hold it against the variants; what `--set` gives cannot be searched.
 
     Raises:
         InputError: with the place of what is wrong.

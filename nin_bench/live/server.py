@@ -62,12 +62,7 @@ class LivePage:
         self._changed = threading.Condition()
 
     def answer(self, name: str, shown: str) -> Answer | None:
-        """A file of the page; None if there is none of this name.
-
-        Args:
-            name: of the file; empty for the page itself.
-            shown: the version of the report that the viewer shows.
-        """
+        """A file of the page, the page itself without a name, for a viewer who sees this version of the report."""
         has_ended = self.state.stage == "ended"
         if name == "state":
             state = self.state.as_dict()
@@ -83,12 +78,7 @@ class LivePage:
         return None
 
     def note_viewer(self, viewer: str, *, has_all: bool) -> None:
-        """Somebody had an answer.
-
-        Args:
-            viewer: a word by which a browser tells itself from others.
-            has_all: whether it needs no other.
-        """
+        """A browser, which tells itself from others by a word, had an answer; maybe all that it needs."""
         with self._changed:
             if has_all:
                 self._viewers.pop(viewer, None)
@@ -97,11 +87,7 @@ class LivePage:
             self._changed.notify_all()
 
     def end(self, page: Path | None) -> None:
-        """Show the last report, and wait a moment until those who watch have it.
-
-        Args:
-            page: report.html as the run wrote it; None if it wrote none.
-        """
+        """Show the last report, and wait a moment until those who watch have it."""
         self.close()
         if page is not None:
             self._report, self._version = page.read_bytes(), self._version + 1
@@ -152,12 +138,7 @@ class LivePage:
 
 @contextmanager
 def serving(folder: Path, name: str, port: int) -> Iterator[LivePage]:
-    """Serve a run's page while the context lasts.
-
-    Args:
-        folder: the results folder.
-        name: what is run.
-        port: of the loopback address; 0 takes any that is free.
+    """Serve a run's page while the context lasts, on a port of the loopback address; 0 is any that is free.
 
     Returns:
         The page, whose `state` listens to the run.

@@ -88,9 +88,7 @@ def report_folder(results: Path) -> Path:
 def build_report(folder: Path, out: Path) -> Path:
     """Write report.md, report.html, report.json, figures/ and tables/; each file is seen whole or not at all.
 
-    Args:
-        folder: a results folder, `<root>/<grid>/<profile>`.
-        out: where the report goes. Figures of an earlier report that this one lacks are removed.
+    What an earlier report left there and this one lacks is removed.
 
     Returns:
         The path of report.md.
@@ -111,10 +109,6 @@ def build_report(folder: Path, out: Path) -> Path:
 
 def build_search_report(folder: Path, out: Path) -> Path:
     """Write search.md, search.html, search.json and figures/search_*; each is seen whole or not at all.
-
-    Args:
-        folder: a results folder that was searched in, `<root>/<grid>/<profile>`.
-        out: where the report goes; a run's report may lie there too.
 
     Returns:
         The path of search.md.

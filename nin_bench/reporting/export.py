@@ -34,10 +34,6 @@ _NAMES = (
 def write_tables(analysis: Analysis, folder: Path) -> None:
     """Write comparison.csv and hypotheses.csv, raw; the variants, scores, costs and hypotheses, rounded, as .tex.
 
-    Args:
-        analysis: what they show.
-        folder: where they go; it is made. Tables of an earlier report that this one lacks are removed.
-
     Raises:
         ResultsError: the folder cannot be written.
     """

@@ -115,18 +115,17 @@ def percent_spread(spread: Spread, sign: str = "") -> str:
     return f"{100 * spread.mean:{sign}.1f}{deviation} (n={spread.n})".replace("-", "−")
 
 
-def quantity_spread(spread: Spread, divisor: float = 1) -> str:
+def quantity_spread(spread: Spread) -> str:
     """Mean to three digits, its spread to the same place, and the count.
 
-    >>> quantity_spread(Spread(mean=118.2, sd=3.1, n=3)), quantity_spread(Spread(mean=90.0, sd=None, n=1), 60)
+    >>> quantity_spread(Spread(mean=118.2, sd=3.1, n=3)), quantity_spread(Spread(mean=1.5, sd=None, n=1))
     ('118 ± 3 (n=3)', '1.50 (n=1)')
     """
     if spread.mean is None:
         return NOT_KNOWN
-    mean = spread.mean / divisor
-    decimals = _decimals(mean)
-    deviation = "" if spread.sd is None else f" ± {spread.sd / divisor:,.{decimals}f}"
-    return f"{mean:,.{decimals}f}{deviation} (n={spread.n})"
+    decimals = _decimals(spread.mean)
+    deviation = "" if spread.sd is None else f" ± {spread.sd:,.{decimals}f}"
+    return f"{spread.mean:,.{decimals}f}{deviation} (n={spread.n})"
 
 
 def metric_spread(spread: Spread, unit: Unit) -> str:

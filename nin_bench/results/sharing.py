@@ -38,10 +38,6 @@ class SharedRecord:
     def take_over(self, goal: ResultsFolder, label: str) -> Record:
         """Copy the record with its predictions, probes and weights, the record last: all is there before it is.
 
-        Args:
-            goal: the folder that plans its cell, too; whoever calls holds its lock.
-            label: the variant's, in the grid of that folder.
-
         Returns:
             The record as it now stands in `goal`.
 

@@ -38,13 +38,7 @@ def work_ends_at(started: float, seconds: float, num_cells: int | None = None) -
 
 @contextmanager
 def stopped_at(ends_at: float | None, executor: Executor, session: Limited) -> Iterator[None]:
-    """Meanwhile the executor is asked to stop when the time has come, unless it was before.
-
-    Args:
-        ends_at: by `time.monotonic`; None sets no limit.
-        executor: starts nothing more then; its workers save, as after a signal.
-        session: is told.
-    """
+    """Meanwhile the executor is asked to stop when the time is over, unless it was before; the session is told."""
 
     def stop() -> None:
         if not executor.stopping:  # a second request would kill the workers

@@ -40,19 +40,7 @@ TRAIN = CellTask(run_cell_task, batch_function=run_batch_task)
 
 
 class CellQueue:
-    """The cells of one run.
-
-    Args:
-        folder: where records go.
-        options: how to run.
-        on_event: receives what happens.
-        num_workers: how many cells run at a time, for the records.
-        task: what workers do with a cell.
-        planned: the cells, those that are done too.
-        memory: of the accelerators that they run on.
-        looks: say which cells are needed, where seeds are trained until claims are decided.
-        probes: what trained networks are asked.
-    """
+    """The cells of one run."""
 
     def __init__(
         self,

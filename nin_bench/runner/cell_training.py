@@ -109,11 +109,7 @@ class CellTraining:
         self._note_progress()
 
     def prepare(self, like: "CellTraining | None" = None) -> None:
-        """Load the images, build the network and draw its weights.
-
-        Args:
-            like: one of the same data that is prepared, whose images are used; None loads them.
-        """
+        """Load the images, or use those of a training of the same data, build the network and draw its weights."""
         cell, metrics = self.cell, self.metrics
         image, dataset = self._data() if like is None else like._loaded()
         count = count_model(cell.model.name, image, **cell.model.arguments)
@@ -169,8 +165,7 @@ class CellTraining:
     def run_epoch(self, after_step: Callable[[], None] = lambda: None) -> Epoch:
         """Train one pass over the images, validate, and return the row of the history.
 
-        Args:
-            after_step: is called after every step of training, when `state` can be asked for.
+        After every step, when `state` can be asked for, `after_step` is called.
         """
         row = self.trainer.run_epoch(self.should_stop, after_step=after_step, at_end=self._evaluate_epoch)
         self._note_progress()

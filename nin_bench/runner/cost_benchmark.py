@@ -128,19 +128,7 @@ def ceilings_task(channel: Channel, slot: Slot) -> Ceilings:
 
 
 class CostBenchmark:
-    """One measuring of some variants.
-
-    Args:
-        cells: the variants, each with any seed.
-        folder: where their costs go; whoever calls holds its lock.
-        executor: whose slots the workers take.
-        num_rounds: samples of each variant.
-        timeout_seconds: for one sample; None sets no limit.
-        machine: this one, as `describe_machine` tells.
-        device_bytes: memory of its accelerators, by `str(slot)`.
-        data_dir: where datasets lie.
-        on_event: is told what happens.
-    """
+    """One measuring of some variants, each given as a cell with any seed, by whoever holds the folder."""
 
     def __init__(
         self,

@@ -84,12 +84,6 @@ def _verify(spec: DataSpec, data_dir: Path | None, reads_test: bool) -> None:
 class Nodes:
     """The machines of an executor.
 
-    Args:
-        executor: whose; it is not run yet.
-        specs: the data that all of them need, resolved.
-        data_dir: where datasets lie here.
-        reads_test: whether the test images are read, too.
-
     Raises:
         InputError: the data cannot be had here, or no machine can be used.
     """

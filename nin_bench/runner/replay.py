@@ -91,15 +91,6 @@ def replay_cells(
 ) -> ReplaySummary:
     """Train recorded cells again; what came of each is kept in the folder's `replay.json`.
 
-    Args:
-        folder: held under a lock meanwhile.
-        records: of cells that ended trained, or diverged.
-        device: `auto`, `cpu`, or a torch device.
-        workers: how many cells at a time on a CPU; None is one per core.
-        data_dir: where datasets lie; None looks in the usual places.
-        timeout_seconds: that one cell may take; None sets no limit.
-        on_end: is told of each cell as it ends.
-
     Raises:
         InputError: a model is not there, or its code has changed since; the device is not there.
         ResultsError: the folder cannot be written, or is in use.

@@ -15,13 +15,7 @@ def take_over(
     plan_without: Callable[[Sequence[Cell]], Sequence[PlannedCell]],
     is_stopping: Callable[[], bool],
 ) -> tuple[list[PlannedCell], list[str]]:
-    """Take over every cell that is to be reused; what cannot be is planned without.
-
-    Args:
-        planned: the cells of a run.
-        folder: the run's; whoever calls holds its lock.
-        plan_without: plans some cells as if no other folder held them.
-        is_stopping: asked before each cell; no more are taken over then.
+    """Take over every cell that is to be reused; what cannot be, or is left if the run stops, is planned without.
 
     Returns:
         The cells, those that were taken over as done; a sentence for each that could not be.

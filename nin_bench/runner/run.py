@@ -172,11 +172,7 @@ def measure_grid(
 ) -> MeasureSummary:
     """Measure every selected variant that this machine has not measured, or one of each kind; train nothing.
 
-    Args:
-        grid: whose variants to measure.
-        folder: where costs go; held under a lock meanwhile.
-        options: how to measure; `fresh` measures all selected variants again.
-        on_event: is told what happens.
+    With the option `fresh`, all selected variants are measured again.
 
     Raises:
         InputError: a network cannot be built, the data cannot be had, the device is not there.

@@ -33,13 +33,7 @@ NextJob = Callable[[Slot], Job | None]
 
 
 class Scheduler:
-    """Has jobs done until none is offered.
-
-    Args:
-        executor: where tasks run.
-        retries: how often one job may be tried again.
-        admit: decides what a slot gets: what it is offered, or something else first.
-    """
+    """Has jobs done until none is offered; `admit` decides what a slot gets: that, or something else first."""
 
     def __init__(
         self,

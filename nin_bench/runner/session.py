@@ -140,14 +140,6 @@ def open_session(
     What is wrong with the input is found before the folder is made: a refused run leaves nothing behind. The first
     to hold a folder locks the grid's hypotheses.
 
-    Args:
-        grid: what the folder is for.
-        folder: made if need be.
-        options: device and workers, and how long a task may take.
-        specs: the data that will be used.
-        preload: the modules that workers find imported.
-        keep_looks: whether the looks that were taken at claims stay.
-
     Raises:
         InputError: the data cannot be had, the device is not there.
         MachineError: there is no Ray cluster.

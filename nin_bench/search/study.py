@@ -180,13 +180,7 @@ class VariantStudy:
         return not (self.decides(epoch.epoch) and trial.should_prune())
 
     def finish(self, trial: Trial, result: TrialResult, told: Mapping[str, Any]) -> None:
-        """Tell what came of a trial that ran to its end, was pruned, or broke off.
-
-        Args:
-            trial: the trial.
-            result: what its worker says; with an error, the trial failed.
-            told: what else is kept of it.
-        """
+        """Tell what came of a trial that ran to its end, was pruned, or broke off."""
         done = TrialState.PRUNED if result.pruned else TrialState.COMPLETE
         with self._unless_given_up(trial):
             trial.set_user_attr("result", {**_kept(result), **told})

@@ -90,12 +90,6 @@ def check_tunable(grid: Grid, catalog: Catalog) -> None:
 def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog, path: Path) -> str:
     """The grid's text with every variant an entry of its own, its best recipe filled in.
 
-    Args:
-        grid: as searched.
-        chosen: by variant id.
-        catalog: knows the models.
-        path: where the text is to go; it says how to run it from there.
-
     Raises:
         InputError: the text cannot hold them (its name is too long, it grows beyond 64 KiB).
     """

@@ -64,14 +64,13 @@ class Survival:
         return next((step.time for step in self.steps if reached(step)), None)
 
 
-def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float, alpha: float = ALPHA) -> Survival:
+def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float) -> Survival:
     """Estimate when cells reach something.
 
     Args:
         times: when each did, or until when it was seen not to have; at least one.
         reached: whether it did.
         horizon: until when it was looked for.
-        alpha: one less the confidence of the intervals.
 
     Source: Kaplan and Meier, 1958; Greenwood's variance, log-log intervals (scipy.stats.ecdf); `_most_left` where
     those are not defined.
@@ -84,11 +83,11 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
     with warnings.catch_warnings():
         # where nobody or everybody is left, there is no spread to transform: those intervals are made below
         warnings.filterwarnings("ignore", message="The confidence interval is undefined")
-        ends = curve.confidence_interval(1 - alpha, method="log-log")
+        ends = curve.confidence_interval(1 - ALPHA, method="log-log")
     low, high = (end.probabilities for end in (ends.low, ends.high))  # type: ignore[attr-defined]
     happened = np.isin(curve.quantiles, found[got_there])
     # nobody of n: the exact binomial bound
-    steps = [Step(0.0, 0.0, (0.0, 1 - (alpha / 2) ** (1 / found.size)))]
+    steps = [Step(0.0, 0.0, (0.0, 1 - (ALPHA / 2) ** (1 / found.size)))]
     for time, left, lowest, highest in zip(
         curve.quantiles[happened],
         curve.probabilities[happened],
@@ -96,12 +95,12 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float,
         high[happened],
         strict=True,
     ):
-        least, most = (lowest, highest) if left > 0 else (0.0, _most_left(found, got_there, alpha))
+        least, most = (lowest, highest) if left > 0 else (0.0, _most_left(found, got_there))
         steps.append(Step(float(time), 1 - float(left), (1 - float(most), 1 - float(least))))
     return Survival(n=found.size, num_reached=int(got_there.sum()), steps=tuple(steps), horizon=horizon)
 
 
-def _most_left(times: npt.NDArray[np.float64], reached: npt.NDArray[np.bool_], alpha: float) -> float:
+def _most_left(times: npt.NDArray[np.float64], reached: npt.NDArray[np.bool_]) -> float:
     """The upper confidence limit of a curve that has come down to zero.
 
     The product, over the times at which somebody got there, of Beta(at risk − got there + 1, got there) bounds the
@@ -116,4 +115,4 @@ def _most_left(times: npt.NDArray[np.float64], reached: npt.NDArray[np.bool_], a
     mean = float(np.prod(of_left / (at_risk + 1)))
     square = float(np.prod(of_left * (of_left + 1) / ((at_risk + 1) * (at_risk + 2))))
     size = (mean - square) / (square - mean**2)
-    return float(stats.beta.isf(alpha / 2, mean * size, (1 - mean) * size))
+    return float(stats.beta.isf(ALPHA / 2, mean * size, (1 - mean) * size))

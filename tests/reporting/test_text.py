@@ -38,7 +38,7 @@ def test_one_value_has_no_spread_and_none_has_no_mean():
 
 def test_quantities_keep_three_digits():
     assert text.quantity_spread(Spread(mean=3192.9, sd=41.2, n=2)) == "3,193 ± 41 (n=2)"
-    assert text.quantity_spread(Spread(mean=5.0, sd=0.5, n=2), 60) == "0.0833 ± 0.0083 (n=2)"
+    assert text.quantity_spread(Spread(mean=0.0833, sd=0.0083, n=2)) == "0.0833 ± 0.0083 (n=2)"
     assert text.quantity_spread(Spread(mean=0.0, sd=0.0, n=2)) == "0.00 ± 0.00 (n=2)"
 
 

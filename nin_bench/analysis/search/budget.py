@@ -91,10 +91,6 @@ def expected_best(scores: Sequence[float], higher_is_better: bool) -> list[float
     Source: Tang et al., Showing Your Work Doesn't Always Work, ACL 2020; Dodge et al., Show Your Work, EMNLP 2019,
     draw with replacement, which is biased low.
 
-    Args:
-        scores: shape (n,).
-        higher_is_better: whether the best is the highest.
-
     Returns:
         n numbers.
     """
