@@ -13,9 +13,11 @@ from nin_bench.data import Watch, class_names, count_images, describe_data, reso
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
 from nin_bench.grid import Grid, Size, Variant
+from nin_bench.grid.refusals import Refusals
 from nin_bench.looks import check_looks, seeds_until_decided
-from nin_bench.models import ImageSpec, build_model, model_arguments, model_revision, resolve_arguments
+from nin_bench.models import ImageSpec, model_arguments, model_revision, resolve_arguments
 from nin_bench.models.code import code_digest, definition_digests
+from nin_bench.models.in_shape import build_in_shape
 from nin_bench.more_epochs import ShorterCells
 from nin_bench.planning import ModelCode, PlannedCell, Shared, check_same_grid, drops_looks, plan_cells
 from nin_bench.results import ResultsFolder
@@ -50,8 +52,7 @@ class RegistryCatalog:
         if size == "num_macs":
             return count_model(model.name, image, **model.arguments).num_macs.total
         # Passing an image through, in shape only, loads what PyTorch compiles with, a second that this saves.
-        with torch.device("meta"):
-            network = build_model(model.name, image, **model.arguments)
+        network = build_in_shape(model.name, image, **model.arguments)
         return sum(weights.numel() for weights in network.parameters())
 
     def count_images(self, spec: DataSpec) -> ImageCounts:
@@ -65,23 +66,31 @@ def check_models(grid: Grid, data_dir: Path | None = None) -> None:
 
 
 def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) -> None:
-    """Build every distinct network on the meta device, where it takes neither memory nor time.
+    """Build every distinct network, in shape only.
 
     Raises:
         InputError: a network cannot be built for its images (too small an input, a width that leaves no
             channel) or does not go with its recipe; it names file, line and column of the refused value.
+            MultipleInputError of several.
     """
+    refusals, told = Refusals(), set()
     for variant in _distinct_networks(variants):
         try:
-            image = describe_data(variant.data, data_dir)
-            with torch.device("meta"):
-                model = build_model(variant.model.name, image, **variant.model.arguments)
-                _check_last_batch(model, image, variant.recipe, count_images(variant.data, data_dir)[0])
-            check_micro_batch(model, variant.recipe)
-            if variant.recipe.init != "default" and variant.model.arguments.get("weights") == "default":
-                raise SpecError("init", f"{variant.recipe.init!r} would replace the trained weights; leave it out")
+            _check_network(variant, data_dir)
         except SpecError as error:
-            raise variant.refused(error) from error
+            if (error.field, error.message) not in told:
+                told.add((error.field, error.message))
+                refusals.add(variant.refused(error))
+    refusals.raise_any()
+
+
+def _check_network(variant: Variant, data_dir: Path | None) -> None:
+    image = describe_data(variant.data, data_dir)
+    model = build_in_shape(variant.model.name, image, **variant.model.arguments)
+    _check_last_batch(model, image, variant.recipe, count_images(variant.data, data_dir)[0])
+    check_micro_batch(model, variant.recipe)
+    if variant.recipe.init != "default" and variant.model.arguments.get("weights") == "default":
+        raise SpecError("init", f"{variant.recipe.init!r} would replace the trained weights; leave it out")
 
 
 def _check_last_batch(model: nn.Module, image: ImageSpec, recipe: Recipe, num_images: int) -> None:
@@ -96,7 +105,8 @@ def _check_last_batch(model: nn.Module, image: ImageSpec, recipe: Recipe, num_im
     if last != 1:
         return
     try:
-        model.train()(torch.empty(1, image.channels, image.resolution, image.resolution))
+        with torch.device("meta"):
+            model.train()(torch.empty(1, image.channels, image.resolution, image.resolution))
     except Exception as error:
         if "Expected more than 1 value per channel" in str(error):  # else it fails with any batch
             raise SpecError(

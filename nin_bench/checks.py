@@ -16,7 +16,8 @@ from nin_bench.data import class_names, count_images, describe_data
 from nin_bench.errors import SpecError
 from nin_bench.grid import Grid, Variant
 from nin_bench.metrics import METRICS
-from nin_bench.models import ImageSpec, build_model
+from nin_bench.models import ImageSpec
+from nin_bench.models.in_shape import build_in_shape
 from nin_bench.training.evaluation import TOP
 from nin_bench.training.progress import ESCAPE_WINDOW
 
@@ -51,8 +52,8 @@ def _failure(variant: Variant, image: ImageSpec, num_images: int) -> str | None:
         count_model(variant.model.name, image, **variant.model.arguments)
     except SpecError as error:
         return error.message
+    network = build_in_shape(variant.model.name, image, **variant.model.arguments).train()
     with torch.device("meta"):
-        network = build_model(variant.model.name, image, **variant.model.arguments).train()
         images = torch.empty(num_images, image.channels, image.resolution, image.resolution)
         try:
             check_scores(network(images), num_images, image)

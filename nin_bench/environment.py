@@ -27,10 +27,16 @@ _CHANGES_BITS = re.compile(
 _SET_BY_IMPORT = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
 """Those that scikit-learn sets when it is imported; they change no number."""
 _REDIRECTS_GIT = frozenset({
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_DIR", "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
 })  # fmt: skip
-"""Environment variables that make git look at another repository; hooks and tools set them for what they run."""
+"""Environment variables that make git look at another repository; hooks and tools set them for what they run.
+
+Of `git rev-parse --local-env-vars`, GIT_CONFIG_COUNT and GIT_CONFIG_PARAMETERS are kept, as git keeps them where
+it looks into another repository: they may name safe directories.
+"""
 _FOLDERS = re.compile(
     r"""(?<=['"])/[^'"\n]*/"""  # of a quoted path, all but its last part
     r"""|(?<![\w/:.])/(?:[^/\s'"]+/)+"""  # of a bare one; neither a URL nor a fraction
@@ -204,9 +210,13 @@ def _commit() -> tuple[str | None, str | None]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git says of the repository that holds `root`, whatever the environment redirects it to."""
+    """What git says of the repository at `root`, whatever the environment redirects it to."""
     variables = {name: value for name, value in os.environ.items() if name not in _REDIRECTS_GIT}
-    variables |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}  # English reasons; and other commands wait for no lock
+    variables |= {
+        "LC_ALL": "C",  # English reasons
+        "GIT_OPTIONAL_LOCKS": "0",  # other commands wait for no lock
+        "GIT_CEILING_DIRECTORIES": str(root.parent),  # where .git is damaged, a repository around it is not asked
+    }
     command = ["git", "-C", str(root), *arguments]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()

@@ -91,14 +91,13 @@ def test_the_commit_of_a_checkout_and_whether_files_differ(tmp_path, monkeypatch
     # Another repository that the environment names, as a hook's does, is not asked.
     other = tmp_path / "other"
     subprocess.run(["git", "init", "-q", str(other)], check=True)
-    for name, place in (
-        ("GIT_DIR", other / ".git"),
-        ("GIT_INDEX_FILE", other / "index"),
-        ("GIT_WORK_TREE", other),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setenv(name, str(place))
-            assert describe()["commit"] == head, name
+    known = subprocess.run(["git", "rev-parse", "--local-env-vars"], check=True, capture_output=True, text=True)
+    redirecting = {*known.stdout.split(), "GIT_NAMESPACE"} - {"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"}
+    assert redirecting >= {"GIT_DIR", "GIT_INDEX_FILE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"}
+    with monkeypatch.context() as patch:
+        for name in redirecting:
+            patch.setenv(name, str(other / ".git"))
+        assert describe()["commit"] == head
     with monkeypatch.context() as patch:
         patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
         found = describe()
@@ -111,6 +110,14 @@ def test_the_commit_of_a_checkout_and_whether_files_differ(tmp_path, monkeypatch
 
     module.write_text("changed = True")
     assert describe()["commit"] == f"{head}+"
+
+    # Nor is a repository around a checkout that is damaged.
+    subprocess.run(["git", "init", "-q", str(tmp_path / "nin_bench")], check=True)
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "nin_bench" / "inner" / "environment.py"))
+    (tmp_path / "nin_bench" / ".git" / "HEAD").unlink()
+    found = describe()
+    assert found["commit"] is None
+    assert found["commit_note"].startswith("fatal: not a git repository")
 
 
 def test_variables_that_change_bits_are_told_and_no_others(monkeypatch):

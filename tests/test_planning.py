@@ -6,7 +6,7 @@ import pytest
 from nin_bench.catalog import RegistryCatalog, check_models, load_plan, model_code
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.errors import InputError, MultipleInputError, ResultsError, SpecError
 from nin_bench.files import write_json
 from nin_bench.grid import Grid
 from nin_bench.models.code import code_digest, definition_digests
@@ -160,6 +160,16 @@ def test_a_network_that_cannot_be_built_is_answered_at_its_place(load, line, wro
     with pytest.raises(InputError) as caught:
         check_models(grid)
     assert str(caught.value) == message
+
+
+def test_all_networks_that_cannot_be_built_are_told_at_once_in_the_grids_order(load):
+    text = GRID.replace("activation: relu", "width: [0.01, 1, 0.02]")
+    with pytest.raises(MultipleInputError) as caught:
+        check_models(load(text.replace("name: mlp, hidden: 16", "name: lenet, batch_norm: on, width: 0.001")))
+    assert [str(error).partition(": lenet")[0] for error in caught.value.errors] == [
+        "grid.yaml:7:27: models[0].width[0]", "grid.yaml:7:36: models[0].width[2]",
+        "grid.yaml:8:42: models[1].width",
+    ]  # fmt: skip
 
 
 def test_an_override_that_no_network_can_take_is_answered_with_itself(load):

@@ -72,6 +72,9 @@ TimeoutOption = Annotated[
         "--timeout", metavar="S", min=1, help="Seconds after which a cell, a trial or a sample is stopped."
     ),
 ]
+MaxFailuresOption = Annotated[
+    int, typer.Option("--max-failures", metavar="N", min=1, help="Stop a variant after so many failures alike.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FolderArgument = Annotated[
     Path,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from nin_bench.cli.grids import GridOptions, load_grid
-from nin_bench.cli.options import ReuseOptions, WorkOptions, note, parse_batch_seeds, tell, time_left
+from nin_bench.cli.options import (
+    MaxFailuresOption,
+    ReuseOptions,
+    WorkOptions,
+    note,
+    parse_batch_seeds,
+    tell,
+    time_left,
+)
 from nin_bench.cli.plan import print_plan
 from nin_bench.cli.streams import let_output_go
 from nin_bench.cli.verdicts import print_verdicts
@@ -34,10 +42,7 @@ def run(
             "--retries", metavar="N", min=0, help="How often a cell that crashed or hung is tried again."
         ),
     ] = 0,
-    max_failures: Annotated[
-        int,
-        typer.Option("--max-failures", metavar="N", min=1, help="Stop a variant after so many failures alike."),
-    ] = MAX_FAILURES,
+    max_failures: MaxFailuresOption = MAX_FAILURES,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train every cell from its first step, also those that are done.")
     ] = False,

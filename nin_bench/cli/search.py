@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nin_bench.cli.grids import GridOptions, load_grid
-from nin_bench.cli.options import ReuseOptions, WorkOptions, named_path, note, tell
+from nin_bench.cli.options import MaxFailuresOption, ReuseOptions, WorkOptions, named_path, note, tell
 from nin_bench.cli.run import run
 from nin_bench.errors import InputError, counted
+from nin_bench.failures import MAX_FAILURES
 
 if TYPE_CHECKING:
     from nin_bench.grid import Grid, Variant
@@ -28,6 +29,7 @@ def search(
             "--retries", metavar="N", min=0, help="How often a trial that crashed or hung is tried again."
         ),
     ] = 1,
+    max_failures: MaxFailuresOption = MAX_FAILURES,
     trials: Annotated[
         int | None, typer.Option("--trials", metavar="N", min=1, help="Number of trials of each variant.")
     ] = None,
@@ -65,6 +67,7 @@ def search(
     from nin_bench.analysis.search.warnings import search_warnings
     from nin_bench.api import results_folder
     from nin_bench.catalog import RegistryCatalog
+    from nin_bench.checks import failing_networks
     from nin_bench.progress import progress_on
     from nin_bench.reporting.build import build_search_report, report_folder
     from nin_bench.runner.budget import work_ends_at
@@ -77,6 +80,9 @@ def search(
     if dry_run:
         load_search(loaded, folder, catalog, storage)
         _print_plan(loaded, folder)
+        variants = [variant for variant, _ in _studies(loaded, folder)]
+        for label, why in failing_networks(variants, given.data_dir).items():
+            note(f"warning: {label} cannot be trained, so that its trials will fail, and no others: {why}")
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tuned = out or folder.path / "tuned.yaml"
@@ -87,6 +93,7 @@ def search(
         ray_address=work.cluster,
         timeout_seconds=work.timeout,
         retries=retries,
+        max_failures=max_failures,
         storage=storage,
         ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.variants)),
     )
@@ -110,7 +117,7 @@ def search(
     if then_run:
         left = None if seconds is None else f"{max(1, int(started + seconds - time.monotonic()))}s"
         tuned_grid = replace(given, grid=tuned, profile=loaded.profile)
-        run(tuned_grid, replace(work, budget=left), ReuseOptions(), retries=retries)
+        run(tuned_grid, replace(work, budget=left), ReuseOptions(), retries=retries, max_failures=max_failures)
 
 
 def _setting(grid: "Grid") -> str:

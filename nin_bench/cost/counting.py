@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model
+from nin_bench.models.in_shape import build_in_shape
 from nin_bench.results.cost_entry import Breakdown, Kind
 
 _aten = torch.ops.aten
@@ -77,8 +78,7 @@ def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
     Raises:
         SpecError: what `build_model` refuses; of `forward`, what `count_network` does.
     """
-    with torch.device("meta"):
-        network = build_model(name, image, **arguments)
+    network = build_in_shape(name, image, **arguments)
     try:
         return count_network(network, image)
     except SpecError as error:
@@ -111,7 +111,7 @@ def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
 
 
 def check_scores(scores: object, num_images: int, image: ImageSpec) -> None:
-    """Refuse what a network returned, unless it is a score for each image and class.
+    """Refuse what a network returned with gradients on, unless it is a trainable score for each image and class.
 
     Raises:
         SpecError: of `forward`; it says what was returned, and what was expected.
@@ -120,6 +120,11 @@ def check_scores(scores: object, num_images: int, image: ImageSpec) -> None:
     if found != (num_images, image.num_classes):
         expected = f"a tensor of shape {(num_images, image.num_classes)}, a score for each class"
         raise SpecError("forward", f"returned {found} for {num_images} image(s), expected {expected}")
+    assert isinstance(scores, Tensor)
+    if not scores.is_floating_point():
+        raise SpecError("forward", f"returned scores of {scores.dtype}, expected floating-point numbers")
+    if not scores.requires_grad:
+        raise SpecError("forward", "returned scores in which no weight has a gradient, so nothing can be trained")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from nin_bench.data.sources import DATASETS, SPLITS, Labelled, Source, Split, de
 from nin_bench.errors import SpecError, unknown_name
 from nin_bench.models import unavailable_packages
 from nin_bench.plugins import line_in, own_file, register, registered
+from nin_bench.results.records import MAX_CLASSES
 
 Reader = Callable[[Split, Path], tuple[Any, Any]]
 ReaderType = TypeVar("ReaderType", bound=Reader)
@@ -45,13 +46,13 @@ def register_dataset(*, classes: Sequence[str]) -> Callable[[ReaderType], Reader
         classes: the names of the classes, by number.
 
     Raises:
-        ValueError: the name is taken, or there are no two different classes.
+        ValueError: the name is taken, there are no two classes or too many, or two have one name.
     """
 
     def decorated(read: ReaderType) -> ReaderType:
         name = read.__name__
-        if len(classes) < 2 or len(set(classes)) < len(classes):
-            raise ValueError(f"dataset {name!r}: give two or more classes, each with a name of its own")
+        if not 2 <= len(set(classes)) == len(classes) <= MAX_CLASSES:
+            raise ValueError(f"dataset {name!r}: give 2 to {MAX_CLASSES:,} classes, each with a name of its own")
         if name in (*DATASETS, "image_folder"):
             raise ValueError(f"dataset {name!r} comes with nin_bench; rename the function")
         register("dataset", name, OwnDataset(name, read, tuple(classes)))

@@ -15,7 +15,8 @@ from nin_bench.cell import Resize, digest
 from nin_bench.data.hashes import Listed, hash_pictures, read_hashes, remember, remembered_hashes
 from nin_bench.data.kept import FOLDER, KeptPictures
 from nin_bench.data.sources import SPLITS, Labelled, Split, Watch, unreadable
-from nin_bench.errors import InputError, MultipleInputError, SpecError, some_of
+from nin_bench.errors import InputError, MultipleInputError, SpecError, counted, some_of
+from nin_bench.results.records import MAX_CLASSES
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Files that end otherwise are no pictures and are passed over, as are hidden ones."""
@@ -85,10 +86,10 @@ class PictureFolder:
         if not path.is_dir():
             raise SpecError("folder", f"{path.name!r} is not a folder in the data directory {path.parent}")
         classes = _class_names(path / "train")
-        if len(classes) < 2:
+        if not 2 <= len(classes) <= MAX_CLASSES:
             raise SpecError(
                 "folder",
-                f"{path.name!r} has {len(classes)} class folders in train/; two or more can be told apart",
+                f"{path.name!r} has {counted(len(classes), 'class folder')} in train/; use 2 to {MAX_CLASSES:,}",
             )
         for name in classes:
             if not _pictures(path / "train" / name):

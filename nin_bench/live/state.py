@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nin_bench.cell import Cell
+from nin_bench.failures import VariantStopped
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
     CellEnded,
@@ -16,7 +17,6 @@ from nin_bench.runner.events import (
     Event,
     LookTaken,
     Planned,
-    VariantStopped,
 )
 
 MOST_POINTS = 200

@@ -23,6 +23,7 @@ from nin_bench.data import Watch
 from nin_bench.errors import printable
 from nin_bench.estimates import estimate_line, memory_warning
 from nin_bench.executors import Slot
+from nin_bench.failures import VariantStopped
 from nin_bench.grid import SearchSpec
 from nin_bench.progress.words import (
     cell_outcome,
@@ -47,7 +48,6 @@ from nin_bench.runner.events import (
     LookTaken,
     Planned,
     Probed,
-    VariantStopped,
 )
 from nin_bench.search.events import (
     SearchEvent,
@@ -172,7 +172,8 @@ class _Lines:
             case VariantStopped():
                 self.drop(event.unneeded)
                 left = len(event.unneeded)
-                untried = f"; {left} of its cells {'is' if left == 1 else 'are'} not tried" if left else ""
+                what = "cells" if self.spec is None else "trials"
+                untried = f"; {left} of its {what} {'is' if left == 1 else 'are'} not tried" if left else ""
                 self.say(f"{event.label}: stopped after failures alike{untried}: {event.error.splitlines()[0]}")
             case CellEnded():
                 interrupted = event.record.outcome == "interrupted"

@@ -8,7 +8,7 @@ from nin_bench.cell import Cell
 from nin_bench.environment import describe_environment
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Slot
-from nin_bench.failures import cause_of
+from nin_bench.failures import AlikeFailures, VariantStopped
 from nin_bench.planning import PlannedCell
 from nin_bench.results import ResultsFolder
 from nin_bench.results.probes import Probes
@@ -16,7 +16,7 @@ from nin_bench.runner.active_cell import ActiveCell
 from nin_bench.runner.batch_worker import run_batch_task
 from nin_bench.runner.cell_batch import CellBatch, batch_limit
 from nin_bench.runner.device_sharing import DeviceMemory
-from nin_bench.runner.events import Event, VariantStopped
+from nin_bench.runner.events import Event
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import CellResult
 from nin_bench.runner.session import PRELOAD, RunOptions
@@ -71,9 +71,7 @@ class CellQueue:
             if one.state == "done" or one.may_run
         }
         """What each cell's record now says, `missing` if there is none."""
-        self._num_alike: Counter[tuple[str, str]] = Counter()
-        self._stopped: set[str] = set()
-        """Ids of the variants of which no further cell is tried."""
+        self._failures = AlikeFailures(options.max_failures)
 
     def next_job(self, slot: Slot) -> ActiveCell | CellBatch | None:
         """The next to train of those that are needed before the next look at a claim; None while it lacks room."""
@@ -93,7 +91,7 @@ class CellQueue:
 
     def _is_wanted(self, one: ActiveCell) -> bool:
         is_needed = self.looks is None or self.looks.is_needed(one.cell)
-        return is_needed and one.cell.variant_id not in self._stopped
+        return is_needed and one.cell.variant_id not in self._failures.stopped
 
     def _batch(self, first: ActiveCell, slot: Slot) -> list[ActiveCell]:
         """Those that are trained with a cell as one batched model, itself among them."""
@@ -110,14 +108,10 @@ class CellQueue:
     def may_go_on(self, cell: Cell, outcome: str, error: str | None) -> bool:
         """Note a failure; whether its variant is tried further."""
         variant_id = cell.variant_id
-        self._num_alike[variant_id, cause_of(outcome, error)] += 1
-        if self._num_alike[variant_id, cause_of(outcome, error)] < self.options.max_failures:
-            return True
-        if variant_id not in self._stopped:
-            self._stopped.add(variant_id)
+        if self._failures.add(variant_id, outcome, error):
             left = [one.key for one in self.waiting if one.cell.variant_id == variant_id]
             self.on_event(VariantStopped(cell.label, error or outcome, left))
-        return False
+        return variant_id not in self._failures.stopped
 
     def counts(self) -> Counter[str]:
         """How many cells have each outcome, without those that turned out not to be needed."""

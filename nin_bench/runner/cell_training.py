@@ -6,7 +6,6 @@ Whoever drives it decides how far it goes: a run evaluates on the test images at
 import math
 import resource
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from nin_bench.cost import count_model
 from nin_bench.data import describe_data
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import InputError, ResultsError, SpecError
+from nin_bench.failures import failure_line
 from nin_bench.metrics import has_failed
 from nin_bench.models import ImageSpec
 from nin_bench.results.probes import ProbeFile, Probes
@@ -307,7 +307,7 @@ def _named(split: str, evaluation: Evaluation) -> dict[str, float | None]:
 
 def describe_failure(failure: Exception) -> tuple[str, str]:
     """What an error that nobody expected makes of whatever it ended: `out_of_memory` or `crashed`, and a line."""
-    return ("out_of_memory" if _is_out_of_memory(failure) else "crashed"), _told(failure)
+    return ("out_of_memory" if _is_out_of_memory(failure) else "crashed"), failure_line(failure)
 
 
 def _is_out_of_memory(failure: Exception) -> bool:
@@ -316,13 +316,6 @@ def _is_out_of_memory(failure: Exception) -> bool:
         isinstance(failure, RuntimeError)
         and any(words in str(failure) for words in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
     )
-
-
-def _told(failure: Exception) -> str:
-    """The error in one line, and the place that raised it."""
-    last = traceback.extract_tb(failure.__traceback__)[-1]
-    text = " ".join(str(failure).split())
-    return f"{type(failure).__name__}: {text} (in {last.name}, {Path(last.filename).name}:{last.lineno})"
 
 
 def _peak_memory_bytes(device: torch.device) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 from nin_bench.cell import Cell
 from nin_bench.estimates import RunEstimate
 from nin_bench.executors import Slot
+from nin_bench.failures import VariantStopped
 from nin_bench.planning import PlannedCell
 from nin_bench.results import Record
 from nin_bench.results.schema import TakenLook
@@ -77,17 +78,6 @@ class Probed:
     cell: Cell
     error: str | None
     """Why it did not answer."""
-
-
-@dataclass(frozen=True)
-class VariantStopped:
-    """A variant failed so often with one cause that its other cells are not tried."""
-
-    label: str
-    error: str
-    """Of the last failure."""
-    unneeded: Collection[str]
-    """Ids of the cells that are not tried."""
 
 
 @dataclass(frozen=True)

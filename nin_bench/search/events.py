@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nin_bench.executors import Slot
+from nin_bench.failures import VariantStopped
 from nin_bench.grid import SearchSpec
 
 
@@ -93,4 +94,4 @@ class TrialEnded:
     will_retry: bool
 
 
-SearchEvent = SearchPlanned | TrialStarted | TrialEpochEnded | TrialEnded
+SearchEvent = SearchPlanned | TrialStarted | TrialEpochEnded | TrialEnded | VariantStopped

@@ -19,6 +19,7 @@ from nin_bench.cell import DataSpec
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, Executor, Slot, Task
+from nin_bench.failures import MAX_FAILURES, AlikeFailures, VariantStopped
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
@@ -60,6 +61,8 @@ class SearchOptions:
     """For one trial."""
     retries: int = 1
     """Further tries, in this search, of a trial that was lost."""
+    max_failures: int = MAX_FAILURES
+    """After so many trials of a variant that were lost alike, and none that ended between them, it is stopped."""
     storage: str | None = None
     """An address that Optuna takes; None is a file in the results folder."""
     ends_at: float | None = None
@@ -170,6 +173,7 @@ class _Search:
         self.studies = studies
         self.busy: set[str] = set()
         """Names of the studies that have a trial in a worker; a study is sequential."""
+        self.failures = AlikeFailures(options.max_failures)
 
     def train(self, executor: Executor, nodes: Nodes) -> SearchSummary:
         """Train what is left, wait for other searches in these studies, and replace what they lose."""
@@ -189,8 +193,8 @@ class _Search:
         return summary
 
     def next_job(self, slot: Slot) -> "_ActiveTrial | None":
-        """A trial of the study that has the most to do, of those that have none in a worker."""
-        idle = [study for study in self.studies if study.name not in self.busy]
+        """A trial of the study that has the most to do, of those that have none in a worker and go on."""
+        idle = [study for study in self.studies if study.name not in self.busy | self.failures.stopped]
         for study in sorted(idle, key=lambda study: study.num_done):
             if trial := study.ask():
                 self.busy.add(study.name)
@@ -243,7 +247,8 @@ class _ActiveTrial:
             "finished_at": now(),
         }
         study.finish(self.trial, result, times)
-        will_retry = result.error is not None and may_retry
+        goes_on = self._notes_failure(result.error)
+        will_retry = result.error is not None and may_retry and goes_on
         if will_retry:
             study.replace(self.trial)
         elif result.error is not None:
@@ -251,6 +256,16 @@ class _ActiveTrial:
         self.search.busy.discard(study.name)
         self.search.keep(study)
         self.search.on_event(TrialEnded(self.key, result, will_retry))
+
+    def _notes_failure(self, error: str | None) -> bool:
+        """Count a trial that was lost; whether its study goes on."""
+        failures, name = self.search.failures, self.study.name
+        if error is None:
+            failures.forget(name)
+        elif failures.add(name, "lost", error):
+            untried = self.study.keys_waiting
+            self.search.on_event(VariantStopped(self.study.variant.label, error, untried))
+        return name not in failures.stopped
 
     def _error(self, end: Ended) -> str:
         _, error = describe_end(end, self.search.options.timeout_seconds)

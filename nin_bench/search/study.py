@@ -116,16 +116,19 @@ class VariantStudy:
     @property
     def num_done(self) -> int:
         """Draws that were trained to their end, or pruned."""
-        return sum(self.is_done(trial) for trial in self.standing)
-
-    def is_done(self, last: FrozenTrial | None) -> bool:
-        """Whether a draw, by its last trial, needs no further one."""
-        return last is not None and last.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        return self.spec.trials - len(self.keys_left)
 
     @property
     def keys_left(self) -> list[str]:
         """The keys of the draws that need a trial."""
-        return [self.key_of(draw) for draw, last in enumerate(self.standing) if not self.is_done(last)]
+        done = (TrialState.COMPLETE, TrialState.PRUNED)
+        return [self.key_of(draw) for draw, last in enumerate(self.standing) if (last and last.state) not in done]
+
+    @property
+    def keys_waiting(self) -> list[str]:
+        """The keys of the draws of which no trial was begun, or that wait to be tried again."""
+        states = [last and last.state for last in self.standing]
+        return [self.key_of(draw) for draw, state in enumerate(states) if state in (None, TrialState.WAITING)]
 
     def key_of(self, draw: int) -> str:
         """A name of a draw's trials, of which one runs at a time."""
@@ -151,7 +154,7 @@ class VariantStudy:
 
     def ask(self) -> Trial | None:
         """The next trial to train; None while there is none."""
-        while any(last is None or last.state is TrialState.WAITING for last in self.standing):
+        while self.keys_waiting:
             trial = self.study.ask(self.space)
             self.searcher.asked.add((self.name, trial.number))
             draw = draws_of(self.trials).get(trial.number)

@@ -265,6 +265,15 @@ def test_a_network_with_weights_counts_as_one_in_shape_only():
     assert count_network(build_model("lenet", MNIST), MNIST) == count_network(shapes, MNIST)
 
 
+class Rounded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.dense(images.flatten(1)).round().long()
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -276,6 +285,15 @@ def test_a_network_with_weights_counts_as_one_in_shape_only():
             nn.Sequential(nn.Flatten(), nn.Linear(784, 7)),
             "returned (1, 7) for 1 image(s), expected a tensor of shape (1, 10), a score for each class",
         ),
+        (
+            nn.Sequential(nn.AdaptiveAvgPool2d((1, 10)), nn.Flatten()),
+            "returned scores in which no weight has a gradient, so nothing can be trained",
+        ),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).requires_grad_(False),
+            "returned scores in which no weight has a gradient, so nothing can be trained",
+        ),
+        (Rounded(), "returned scores of torch.int64, expected floating-point numbers"),
     ],
 )
 def test_a_network_that_cannot_run_is_refused_by_the_layers_own_words(network, message):

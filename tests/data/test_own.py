@@ -210,8 +210,9 @@ def test_what_a_users_function_raises_is_told_with_its_line(forgotten, tmp_path:
     [
         ("digits", ["a", "b"], "dataset 'digits' comes with nin_bench; rename the function"),
         ("image_folder", ["a", "b"], "dataset 'image_folder' comes with nin_bench; rename the function"),
-        ("mine", ["a"], "dataset 'mine': give two or more classes, each with a name of its own"),
-        ("mine", ["a", "a"], "dataset 'mine': give two or more classes, each with a name of its own"),
+        ("mine", ["a"], "dataset 'mine': give 2 to 32,768 classes, each with a name of its own"),
+        ("mine", ["a", "a"], "dataset 'mine': give 2 to 32,768 classes, each with a name of its own"),
+        ("mine", range(32_769), "dataset 'mine': give 2 to 32,768 classes, each with a name of its own"),
     ],
 )
 def test_a_registration_that_cannot_stand_is_refused(forgotten, name, classes, message):

@@ -207,7 +207,7 @@ def test_the_test_pictures_are_not_opened_before_they_are_read(pets: Path):
         ("", "'pets' is not a folder in the data directory"),
         ("train", "'pets' has no train/; put pictures into train/<class>/, test/<class>/"),
         ("test", "'pets' has no test/; put pictures into train/<class>/, test/<class>/"),
-        ("train/dog", "'pets' has 1 class folders in train/; two or more can be told apart"),
+        ("train/dog", "'pets' has 1 class folder in train/; use 2 to 32,768"),
         ("train/dog/*.png", "'pets' has no picture in train/dog; add some or remove it"),
         ("test/*/a*", "'pets' has no picture in test/<class>/; put those to test with there"),
     ],
@@ -224,6 +224,14 @@ def test_a_folder_that_cannot_serve_is_refused_with_the_remedy(pets: Path, missi
 def test_a_test_class_that_nothing_is_trained_on_is_refused(pets: Path):
     (pets / "test/bird").mkdir()
     with pytest.raises(SpecError, match="'pets' has test/bird but no train/bird; name the classes alike in both"):
+        PictureFolder.find(pets)
+
+
+def test_more_classes_than_predictions_tell_apart_are_refused(pets: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("nin_bench.data.pictures.MAX_CLASSES", 2)
+    PictureFolder.find(pets)
+    (pets / "train/bird").mkdir()
+    with pytest.raises(SpecError, match="'pets' has 3 class folders in train/; use 2 to 2"):
         PictureFolder.find(pets)
 
 

@@ -1,10 +1,11 @@
 """What the page is told of a run, from its events."""
 
 from nin_bench.executors import Slot
+from nin_bench.failures import VariantStopped
 from nin_bench.live.state import MOST_POINTS, RunState
 from nin_bench.planning import PlannedCell
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
-from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Planned, VariantStopped
+from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Planned
 from nin_bench.runner.record import make_record
 from tests.cells import make_cell
 

@@ -11,6 +11,7 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
 from nin_bench.executors import Ended, Event, Slot, Started, Task
 from nin_bench.executors.occupancy import _offered
+from nin_bench.failures import VariantStopped
 from nin_bench.grid import Grid
 from nin_bench.planning import plan_cells
 from nin_bench.results import ResultsFolder, load_results
@@ -144,7 +145,7 @@ def test_memory_that_ran_out_beside_others_is_no_failure_of_the_cell(run):
     assert done.executor.most == {"fake:0": 4}
     retried = [event for event in done.told if isinstance(event, events.CellEnded) and event.will_retry]
     assert len(retried) == sum(len(one) == 2 for one in outcomes) > 0
-    assert not [event for event in done.told if isinstance(event, events.VariantStopped)]
+    assert not [event for event in done.told if isinstance(event, VariantStopped)]
 
 
 def test_a_cell_that_does_not_fit_alone_either_is_tried_once_alone(run):

@@ -91,6 +91,17 @@ def test_what_a_trained_cell_measured():
     assert metrics.failed_step is None
 
 
+def test_a_network_is_judged_without_label_smoothing():
+    recipe = {"label_smoothing": 0.9, "optimizer": "adam", "momentum": 0.0, "lr": 0.01, "epochs": 4}
+    metrics = run_cell(make_cell(hidden=32, recipe=recipe)).record.metrics
+    # The loss that it is trained by cannot fall below the entropy of the smoothed labels.
+    lowest = -(0.19 * math.log(0.19) + 9 * 0.09 * math.log(0.09))
+    assert lowest > 0.95 * metrics.chance_loss
+    assert (metrics.escaped, metrics.failed) == (True, False)
+    assert metrics.train_loss < 0.95 * metrics.chance_loss
+    assert metrics.test_accuracy > 0.8
+
+
 def test_a_trained_cell_records_every_metric_that_records_hold():
     metrics = run_cell(Assignment(make_cell(hidden=32))).record.metrics
     recorded = {metric.record for metric in METRICS.values() if metric.record}

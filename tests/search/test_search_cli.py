@@ -10,9 +10,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+from torch import nn
 
 from nin_bench import cli
 from nin_bench.grid import Grid
+from nin_bench.models import list_models, register_model
+from nin_bench.plugins import registered
 from tests.processes import linux, members_of, still_running_after
 from tests.search.search_grid_text import GRID, ONE
 
@@ -67,6 +70,24 @@ def test_a_search_whose_time_is_over_reports_what_it_has_and_goes_on_later(call)
     assert Path("reports/tiny/full/search.md").is_file()
     assert not Path("results/tiny_tuned").exists()
     assert call("--device", "cpu", "--for", "1h").status == 0
+
+
+def test_a_network_that_cannot_run_is_named_before_it_is_searched(call, monkeypatch):
+    list_models()  # which registers the built-in ones
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))  # what is added here is forgotten
+
+    @register_model
+    def misfit(image) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(7, image.num_classes))
+
+    Path("grid.yaml").write_text(GRID.replace("  - {name: mlp", "  - {name: misfit}\n  - {name: mlp"))
+    done = call("--device", "cpu", "--dry-run")
+    assert done.status == 0
+    (warning,) = done.err.splitlines()
+    assert warning == (
+        "warning: misfit cannot be trained, so that its trials will fail, and no others: "
+        "1 (Linear): RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x64 and 7x10)"
+    )
 
 
 def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog):

@@ -16,6 +16,7 @@ import pytest
 
 from nin_bench.data.sources import DEBIAN_FASHION_MNIST
 from nin_bench.errors import InputError, ResultsError
+from nin_bench.failures import VariantStopped
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.studies import SearchConfig
@@ -208,7 +209,7 @@ def test_a_signal_stops_a_search_and_the_next_one_does_the_rest(bench, tmp_path_
 
 
 def test_a_trial_whose_worker_is_killed_is_tried_again_and_then_left(bench):
-    summary = bench.search(ENDLESS, on_event=kill_the_worker, retries=1, workers=1)
+    summary = bench.search(ENDLESS, on_event=kill_the_worker, retries=1, max_failures=7, workers=1)
     assert [event.will_retry for event in bench.told(TrialEnded)] == [True, False] * 3
     assert [study.num_done for study in summary.studies] == [0]
     trials = bench.trials("mlp hidden=16")
@@ -217,6 +218,20 @@ def test_a_trial_whose_worker_is_killed_is_tried_again_and_then_left(bench):
     assert (trials[0]["epochs"], trials[0]["device_seconds"], trials[0]["overhead_seconds"]) == (None, None, None)
     assert trials[0]["error"] == "its process was killed by SIGKILL (the system may have run out of memory)"
     assert bench.studies()["mlp hidden=16"]["best"] is None
+    assert not bench.told(VariantStopped)
+
+
+def test_a_variant_whose_trials_are_lost_alike_is_stopped_until_the_next_search(bench):
+    summary = bench.search(ENDLESS, on_event=kill_the_worker, retries=1, workers=1)
+    assert [event.will_retry for event in bench.told(TrialEnded)] == [True, False, False]
+    assert [trial["params"]["lr"] for trial in bench.trials("mlp hidden=16")] == [0.01, 0.01, 0.1]
+    (stopped,) = bench.told(VariantStopped)
+    assert (stopped.label, stopped.error) == ("mlp hidden=16", bench.trials("mlp hidden=16")[2]["error"])
+    assert stopped.unneeded == [summary.studies[0].key_of(2)]
+
+    bench.search(ENDLESS, on_event=kill_the_worker, retries=1, max_failures=1, workers=1)
+    assert [event.params["lr"] for event in bench.told(TrialStarted)] == [0.01]
+    assert len(bench.told(VariantStopped)[0].unneeded) == 2
 
 
 def test_a_trial_past_its_time_is_lost(bench):

@@ -222,6 +222,8 @@ def theme() -> Iterator[None]:
         "svg.fonttype": "none",  # text, so that it can be searched, and every script has a font where it is read
         "svg.hashsalt": "nin_bench",  # ids that do not change from run to run
     }
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()  # whatever the user's own matplotlibrc says
+        mpl.rcParams.update(settings)
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import matplotlib as mpl
 import pytest
 
 from nin_bench.analysis.analysis import analyse
@@ -98,6 +99,18 @@ def test_letters_that_the_png_cannot_show_are_noted(title, noted):
     assert found.caption.startswith("How to read it.")
     assert ("The PNG's font lacks" in found.caption) is noted
     assert title in found.svg.decode()
+
+
+def test_the_users_own_settings_of_matplotlib_change_no_figure():
+    def make():
+        figure, [ax] = grid_of_panels(1, "x", "y")
+        ax.plot([1, 2], [3, 4])
+        return Canvas(figure, alt="", caption="")
+
+    plain = draw("one", "One", make).files()
+    with mpl.rc_context({"text.usetex": True, "lines.linewidth": 9, "path.simplify": False}):
+        assert draw("one", "One", make).files() == plain
+        assert mpl.rcParams["lines.linewidth"] == 9
 
 
 def test_nothing_to_draw_is_no_drawing():
