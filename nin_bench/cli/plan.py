@@ -85,7 +85,7 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
     if num_reused := sum(planned.state == "reuse" for planned in cells):
         done += f", {num_reused} to take over"
     if grid.until_decided is None:
-        tell(f"{len(cells)} cells: {len(todo)} to run, {done}")
+        tell(f"{counted(len(cells), 'cell')}: {len(todo)} to run, {done}")
         estimate = estimate_run((planned.estimate for planned in todo), plan.num_workers)
         if line := estimate_line(estimate):
             tell(line)
@@ -93,7 +93,7 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
         expected = expected_cells(grid, cells, expected_seeds(grid, plan.hypotheses))
         most = [planned for planned in cells if planned.may_run]
         counts = f"{len(todo)} to run, {len(expected)} as expected, {len(most)} at most, {done}"
-        tell(f"{len(cells)} cells: {counts}")
+        tell(f"{counted(len(cells), 'cell')}: {counts}")
         for name, some in (("as expected", expected), ("at most", most)):
             estimate = estimate_run((planned.estimate for planned in some), plan.num_workers)
             if line := estimate_line(estimate):

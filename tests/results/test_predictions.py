@@ -9,6 +9,7 @@ import pytest
 
 from nin_bench.files import DamagedFileError
 from nin_bench.results.predictions import check_predictions, pack_predictions, unpack_predictions
+from nin_bench.results.records import MAX_CLASSES
 from nin_bench.runner.record import make_record
 from tests.cells import make_cell
 
@@ -71,6 +72,14 @@ def test_predictions_come_back():
     assert {name: (array.dtype, array.tolist()) for name, array in found.items()} == {
         name: (array.dtype, array.tolist()) for name, array in predictions().items()
     }
+
+
+def test_a_class_may_have_any_number_that_a_record_may_hold():
+    many = predictions(
+        predicted=np.full(4, MAX_CLASSES - 1, np.int16), label=np.full(4, MAX_CLASSES - 1, np.int16)
+    )
+    found = unpack_predictions(pack_predictions(many, "c0"), "c0")
+    assert found["predicted"].tolist() == found["label"].tolist() == [32_767] * 4
 
 
 def test_predictions_from_before_they_named_their_cell_are_read():

@@ -93,7 +93,7 @@ def test_what_a_trained_cell_measured():
 
 def test_a_network_is_judged_without_label_smoothing():
     recipe = {"label_smoothing": 0.9, "optimizer": "adam", "momentum": 0.0, "lr": 0.01, "epochs": 4}
-    metrics = run_cell(make_cell(hidden=32, recipe=recipe)).record.metrics
+    metrics = run_cell(Assignment(make_cell(hidden=32, recipe=recipe))).record.metrics
     # The loss that it is trained by cannot fall below the entropy of the smoothed labels.
     lowest = -(0.19 * math.log(0.19) + 9 * 0.09 * math.log(0.09))
     assert lowest > 0.95 * metrics.chance_loss
