@@ -23,7 +23,9 @@ class Choice:
     variant_id: str
     name: str
     params: dict[str, Any] | None
-    """None where no trial completed."""
+    """The best trial's; None where no trial completed."""
+    tuned: dict[str, Any] | None
+    """What the tuned grid takes, which can lie between two trials; None where no seed learned."""
     value: Spread
     """The objective over those of the best trial's seeds that learned; without any, the choice is arbitrary."""
     compared: float | None
@@ -108,6 +110,7 @@ def _choices(search: Search, warnings: Sequence[SearchWarning]) -> list[Choice]:
                 variant_id=study.variant_id,
                 name=study.name,
                 params={name: best.params[name] for name in search.settings.space} if best else None,
+                tuned=study.chosen if values else None,
                 value=Spread.of([value for value in values if value is not None]),
                 compared=best.value if best else None,
                 num_trials=len(study.complete),

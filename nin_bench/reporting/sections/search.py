@@ -1,6 +1,6 @@
 """The page of a search: what is best for each variant, how easily each is tuned, what it took."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nin_bench.analysis.search.analysis import Choice, SearchAnalysis
@@ -43,10 +43,18 @@ def best(analysis: SearchAnalysis) -> list[Block]:
         "over its seeds; a seed that diverged or ended at chance level counts as "
         f"{'0' if by_points else 'ten times the loss of a guess'}. No test image was read."
     )
-    headings = ("variant", "best", f"{objective}, {_unit(analysis)}", "complete trials", "warnings of its own")
+    if any(choice.tuned not in (None, choice.params) for choice in analysis.choices):
+        how += (
+            " The tuned grid takes the top of a curve through these means, and keeps away from values at which a "
+            "network failed."
+        )
+    headings = (
+        "variant", "best trial", f"{objective}, {_unit(analysis)}", "tuned grid takes", "complete trials",
+        "warnings of its own",
+    )  # fmt: skip
     rows = tuple(
         (
-            choice.name, _params(choice), _spread(analysis, choice.value),
+            choice.name, _params(choice), _spread(analysis, choice.value), _listed(choice.tuned),
             f"{choice.num_trials} of {settings.trials}",
             "; ".join(choice.warnings) or "none",
         )
@@ -55,7 +63,7 @@ def best(analysis: SearchAnalysis) -> list[Block]:
     found: list[Block] = [
         Paragraph((Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}")),
         _leader(analysis),
-        Table(headings, rows, "llrrl"),
+        Table(headings, rows, "llrlrl"),
         Paragraph(f"{how} Mean ± standard deviation over the n seeds of the best trial that learned."),
     ]
     if analysis.warnings:
@@ -320,10 +328,12 @@ def _learns(chance: Chance | None) -> str:
 
 
 def _params(choice: Choice) -> str:
-    if not choice.params:
-        return NOT_KNOWN
-    shown = ", ".join(f"{name} {_shown(value)}" for name, value in choice.params.items())
-    return shown if choice.value.n else f"{shown} (arbitrary)"
+    shown = _listed(choice.params)
+    return shown if choice.value.n or not choice.params else f"{shown} (arbitrary)"
+
+
+def _listed(params: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name} {_shown(value)}" for name, value in params.items()) if params else NOT_KNOWN
 
 
 def _epochs(epochs: int | None) -> str:
