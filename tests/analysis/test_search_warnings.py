@@ -106,8 +106,7 @@ def test_missing_trials_are_told_and_pruned_ones_are_not_missing(tmp_path: Path)
     studies = {"a": trials, "b": None, "c": [failed(0, {"lr": 0.1})]}
     assert [warning.sentence for warning in warn(tmp_path / "s", studies)] == [
         "a: 5 of 6 trials are there; search again, and the rest is done.",
-        "b: no trial ran to its end, so nothing is known of it; search again.",
-        "c: no trial ran to its end, so nothing is known of it; search again.",
+        "b, c: no trial ran to its end; search again.",
     ]
     whole = {"a": [*sweep(GOOD)[:5], pruned(5, {"lr": RATES[5]}, [0.5, 0.5])]}
     assert [warning.kind for warning in warn(tmp_path / "pruned", whole)] == []

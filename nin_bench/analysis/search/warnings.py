@@ -60,9 +60,7 @@ def _of_study(
         return SearchWarning(kind, [study.variant_id], f"{study.name}: {sentence}")
 
     best, complete = study.best_trial, study.complete
-    if not complete:
-        yield warning("no trial completed", "no trial ran to its end, so nothing is known of it; search again.")
-    elif not any(trial.learned_runs for trial in complete):
+    if complete and not any(trial.learned_runs for trial in complete):
         num_diverged = sum(trial.diverged for trial in complete)
         ends = {"diverged": num_diverged, "at chance level": len(complete) - num_diverged}
         how = ", ".join(f"{count} {end}" for end, count in ends.items() if count)
@@ -133,6 +131,10 @@ def _rates_apart(axis: Axis, curve: RateCurve) -> str | None:
 def _of_all(search: Search) -> Iterator[SearchWarning]:
     settings = search.settings
     everyone = [variant.variant_id for variant in search.variants]
+    if unknown := [study for study in search.studies if not study.complete]:
+        names = ", ".join(study.name for study in unknown)
+        ids = [study.variant_id for study in unknown]
+        yield SearchWarning("no trial completed", ids, f"{names}: no trial ran to its end; search again.")
     if len(settings.seeds) == 1:
         yield SearchWarning(
             "one seed",
