@@ -16,6 +16,7 @@ def analysis(name: str) -> dict[str, Any]:
 
 RESOURCES, RESOURCES_CPU, ONEXONE = map(analysis, ["resources/full", "resources/cpu", "onexone/cpu"])
 LENET = analysis("protocol/lenet")
+SEARCH = json.loads((REPORTS / "reference" / "lr_search" / "cpu" / "search.json").read_text())
 
 
 def entry(label: str) -> dict[str, Any]:
@@ -68,6 +69,27 @@ def interval(report: dict[str, Any], name: str) -> str:
     return f"{points(low)} to {points(high)}"
 
 
+def curve(name: str) -> dict[str, Any]:
+    [found] = [one for one in SEARCH["curves"] if one["name"] == name]
+    return dict(found)
+
+
+def decades(name: str) -> str:
+    width = curve(name)["width"]
+    return f"{width['size']:.2f} to {width['at_most']:.2f}"
+
+
+def chance(name: str) -> str:
+    found = curve(name)["chance"]
+    low, high = found["interval"]
+    return f"{100 * found['share']:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def num_learned(name: str, rate: float) -> tuple[int, int]:
+    [point] = [one for one in curve(name)["points"] if one["rate"] == rate]
+    return point["learned"]["count"], point["learned"]["of"]
+
+
 def sentences() -> list[str]:
     """What the page has to say, with the reports' numbers."""
     _, dense, (dense_low, dense_high) = verdict(RESOURCES, "dense-layers-take-little-time")
@@ -107,6 +129,8 @@ def sentences() -> list[str]:
         "NiN {} and then {} MB".format(*per_image(NIN, 1)),
         "AlexNet {} and {}".format(*per_image(ALEXNET, 1)),
         "VGG-11 {} and {}".format(*per_image(VGG, 0)),
+        f"over {decades('NiN-2 clean')} decades of learning rate, AlexNet over {decades('AlexNet')}",
+        f"a chance of {chance('NiN-2 clean')}, AlexNet with {chance('AlexNet')}",
         f"takes VGG-11 {batches(VGG)[128] / 1e3:.1f} GB, one of 64 takes {batches(VGG)[64] / 1e3:.1f} GB",
     ]
 
@@ -121,6 +145,11 @@ def test_the_readme_says_what_resources_found() -> None:
     assert (
         f"dense layers do {macs} of its MACs in {time} of its time" in (REPORTS.parent / "README.md").read_text()
     )
+
+
+def test_each_further_layer_bears_a_smaller_rate() -> None:
+    learned = [num_learned(f"NiN-{layers} clean", 0.0632) for layers in (1, 2, 3)]
+    assert learned == [(3, 3), (1, 3), (0, 3)]
 
 
 def test_the_verdicts_are_the_reports() -> None:
