@@ -25,7 +25,13 @@ from nin_bench.reporting.blocks import (
     fields,
     table_of,
 )
-from nin_bench.reporting.sections.setting import arguments, differing, left_out, machine_and_software
+from nin_bench.reporting.sections.setting import (
+    arguments,
+    differing,
+    left_out,
+    machine_and_software,
+    recipe_fields,
+)
 from nin_bench.results.studies import Range
 
 
@@ -234,7 +240,7 @@ def setting(analysis: SearchAnalysis) -> list[Block]:
         ("Searched", searched),
         ("Search", search),
         ("Data", fields({name: text.field_value(value, name) for name, value in found.data.items()})),
-        ("Recipe of a run", fields({name: text.field_value(value, name) for name, value in found.recipe.items()})),
+        ("Recipe of a run", recipe_fields(found.recipe)),
         *((title, fields(values)) for title, values in machine_and_software(found.environment).items()),
     ]
     blocks: list[Block] = [Table(("", ""), tuple(rows), "ll")]

@@ -7,6 +7,7 @@ from typing import Any
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.setting import FieldValue
+from nin_bench.cell import Recipe
 from nin_bench.grid.schema import shipped_schema
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import (
@@ -72,6 +73,8 @@ _HOW_TO_READ: tuple[Text, ...] = (
         ": training less test accuracy.",
     ),
 )
+_ALWAYS_TOLD = {"epochs", "batch_size", "optimizer", "lr", "schedule", "init", "precision"}
+"""Fields of the recipe that every training has."""
 _VALUES = {
     ("head", "gap"): "gap: the last block has a map per class, whose mean is the class's score",
     ("head", "fc"): "fc: dense layers",
@@ -84,7 +87,7 @@ def setting(analysis: Analysis) -> list[Block]:
     found = analysis.setting
     rows = [
         ("Data", _fields(found.data)),
-        ("Recipe", _fields(found.recipe)),
+        ("Recipe", recipe_fields(found.recipe)),
         ("Seeds", text.number_ranges(found.seeds)),
         *((title, fields(values)) for title, values in machine_and_software(found.environment).items()),
     ]
@@ -165,6 +168,19 @@ def machine_and_software(environment: Mapping[str, Sequence[Any]]) -> dict[str, 
             own = name.removeprefix("software.").removesuffix("_bytes")
             lines["Software" if is_software else "Machine"][own] = shown
     return {title: values for title, values in lines.items() if values}
+
+
+def recipe_fields(recipe: Mapping[str, Any]) -> str:
+    """What every training has, what is not at its default, and what that depends on."""
+    defaults = Recipe().model_dump()
+    used = _ALWAYS_TOLD | {
+        *(("patience",) if recipe.get("early_stop") else ()),
+        *(("step_epochs", "step_factor") if recipe.get("schedule") == "step" else ()),
+        *(("init_std",) if recipe.get("init") == "normal" else ()),
+        *(("rand_augment_magnitude",) if recipe.get("rand_augment") else ()),
+    }
+    told = {name: value for name, value in recipe.items() if name in used or value != defaults.get(name)}
+    return f"{_fields(told)} · what else is fixed is off, or at its default"
 
 
 def _fields(values: Mapping[str, Any]) -> str:
