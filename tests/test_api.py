@@ -3,12 +3,14 @@
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import nin_bench as nb
 from nin_bench import cli
+from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.plugins import registered
 
@@ -36,6 +38,17 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("grid.yaml").write_text(GRID)
     return Path("grid.yaml")
+
+
+def test_a_plan_warns_of_more_workers_than_the_memory_holds(grid, monkeypatch):
+    machine = {**describe_machine("cpu"), "memory_bytes": 500_000_000}  # as a container's limit may leave
+    monkeypatch.setattr("nin_bench.api.describe_machine", lambda device: machine)
+    one, two = (nb.plan(grid, replace(OPTIONS, workers=workers)).warnings for workers in (1, 2))
+    assert one == []
+    assert two == [
+        "warning: mlp hidden=16 takes about 0.4 GiB in training, and this machine has 0.5 GiB for 2 workers; "
+        "give fewer --workers, or the recipe a micro_batch"
+    ]
 
 
 def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys):

@@ -967,8 +967,9 @@ except SystemExit as ended:
     assert ended.code in (0, None), ended.code
 assert not {{"torch", "torchvision"}} & set(sys.modules)
 """
+    variables = {**environment(), "MPLBACKEND": "unheard-of"}  # figures are files, whatever windows are asked for
     subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, check=True
+        [sys.executable, "-c", program], cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL, check=True
     )
 
 

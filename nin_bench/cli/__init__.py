@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     0 all well, 1 something failed or is left, 2 wrong input, 3 `--fail-on`, 128 + the number of a signal.
     """
     keep_streams()
+    os.environ["MPLBACKEND"] = "agg"  # no window is opened, and a name that matplotlib does not know ends nothing
     for number in STOP_SIGNALS:
         # Ctrl-C raises KeyboardInterrupt, as everywhere; what is ignored, as under nohup, stays ignored.
         if signal.getsignal(number) == signal.SIG_DFL:
