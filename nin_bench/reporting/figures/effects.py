@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.names import Names
 from nin_bench.analysis.verdicts import Verdict
+from nin_bench.errors import counted
 from nin_bench.metrics import METRICS
 from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import BLUE, INK, PAPER, QUIET, RED, WIDTH, ink, legend_below, wrapped
@@ -88,7 +89,7 @@ def draw_effects(analysis: Analysis) -> Canvas | None:
 
 def _alt(rows: Sequence[Row]) -> str:
     counts = Counter(row.verdict.verdict for row in rows)
-    return f"Effects of {len(rows)} claims with their intervals: " + ", ".join(
+    return f"Effects of {counted(len(rows), 'claim')} with their intervals: " + ", ".join(
         f"{count} {outcome}" for outcome, count in counts.items()
     )
 

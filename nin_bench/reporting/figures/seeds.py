@@ -50,7 +50,7 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
     figure = Figure(figsize=(WIDTH, 1.15 + 0.34 * len(rows)), layout="constrained")
     canvas = Canvas(
         figure,
-        alt=f"Test accuracy of {len(all_cells)} networks of {counted(len(rows), 'variant')}, a row for each",
+        alt=f"Test accuracy of {counted(len(all_cells), 'network')} of {counted(len(rows), 'variant')}, a row for each",
         caption="Each mark is a network, the upright line the median over all networks of a variant, failed ones "
         "included; n counts the networks. A network lost a class if it predicts it for no test image.",
     )

@@ -64,7 +64,7 @@ def _runs(analysis: Analysis) -> str:
 
 def _measures(analysis: Analysis) -> str:
     locked = "locked before the run" if analysis.lock.intact else "not locked, or changed since"
-    return f"{len(analysis.hypotheses)} claims with margins, {locked}; docs/reports.md defines tests and metrics."
+    return f"{counted(len(analysis.hypotheses), 'claim')} with margins, {locked}; docs/reports.md defines tests and metrics."
 
 
 def _time(analysis: Analysis) -> str:
