@@ -48,9 +48,10 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
     limits = accuracy_limits(learned or medians, medians)
     assert limits is not None, "a cell has an accuracy"
     figure = Figure(figsize=(WIDTH, 1.15 + 0.34 * len(rows)), layout="constrained")
+    networks, variants = counted(len(all_cells), "network"), counted(len(rows), "variant")
     canvas = Canvas(
         figure,
-        alt=f"Test accuracy of {counted(len(all_cells), 'network')} of {counted(len(rows), 'variant')}, a row for each",
+        alt=f"Test accuracy of {networks} of {variants}, a row for each",
         caption="Each mark is a network, the upright line the median over all networks of a variant, failed ones "
         "included; n counts the networks. A network lost a class if it predicts it for no test image.",
     )

@@ -64,7 +64,8 @@ def _runs(analysis: Analysis) -> str:
 
 def _measures(analysis: Analysis) -> str:
     locked = "locked before the run" if analysis.lock.intact else "not locked, or changed since"
-    return f"{counted(len(analysis.hypotheses), 'claim')} with margins, {locked}; docs/reports.md defines tests and metrics."
+    claims = counted(len(analysis.hypotheses), "claim")
+    return f"{claims} with margins, {locked}; docs/reports.md defines tests and metrics."
 
 
 def _time(analysis: Analysis) -> str:
