@@ -74,6 +74,10 @@ def curve(name: str) -> dict[str, Any]:
     return dict(found)
 
 
+def best(name: str) -> str:
+    return f"{100 * curve(name)['peak']['accuracy']['mean']:.1f} %"
+
+
 def decades(name: str) -> str:
     width = curve(name)["width"]
     return f"{width['size']:.2f} to {width['at_most']:.2f}"
@@ -130,6 +134,8 @@ def sentences() -> list[str]:
         "AlexNet {} and {}".format(*per_image(ALEXNET, 1)),
         "VGG-11 {} and {}".format(*per_image(VGG, 0)),
         f"over {decades('NiN-2 clean')} decades of learning rate, AlexNet over {decades('AlexNet')}",
+        f"reaches {best('NiN-2 clean')} of validation accuracy at its best rate, as it is drawn {best('NiN-2 drawn')}",
+        f"one layer reaches {best('NiN-1 clean')}, none {best('NiN-0 clean')} and three {best('NiN-3 clean')}",
         f"a chance of {chance('NiN-2 clean')}, AlexNet with {chance('AlexNet')}",
         f"takes VGG-11 {batches(VGG)[128] / 1e3:.1f} GB, one of 64 takes {batches(VGG)[64] / 1e3:.1f} GB",
     ]

@@ -134,6 +134,7 @@ def read_search(folder: Path) -> Search:
                 study_name=variant.study_name,
                 trials=tuple(_judged(trial, config.chance_loss) for trial in found.trials) if found else (),
                 best=found.best if found else None,
+                chosen=found.chosen if found else None,
             )
         )
     return Search(
