@@ -134,8 +134,9 @@ def sentences() -> list[str]:
         "AlexNet {} and {}".format(*per_image(ALEXNET, 1)),
         "VGG-11 {} and {}".format(*per_image(VGG, 0)),
         f"over {decades('NiN-2 clean')} decades of learning rate, AlexNet over {decades('AlexNet')}",
-        f"reaches {best('NiN-2 clean')} of validation accuracy at its best rate, as it is drawn {best('NiN-2 drawn')}",
-        f"one layer reaches {best('NiN-1 clean')}, none {best('NiN-0 clean')} and three {best('NiN-3 clean')}",
+        f"reaches {best('NiN-2 clean')} of validation accuracy at its best rate",
+        f"as it is drawn {best('NiN-2 drawn')}. There one layer",
+        f"layer reaches {best('NiN-1 clean')}, none {best('NiN-0 clean')} and three {best('NiN-3 clean')}",
         f"a chance of {chance('NiN-2 clean')}, AlexNet with {chance('AlexNet')}",
         f"takes VGG-11 {batches(VGG)[128] / 1e3:.1f} GB, one of 64 takes {batches(VGG)[64] / 1e3:.1f} GB",
     ]
