@@ -1,7 +1,7 @@
 """The parent of a search: hold the folder, have trials trained, and keep studies and their summaries."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,8 +87,9 @@ def search_grid(
 ) -> SearchSummary:
     """Train the trials that the selected variants' studies lack, and keep a summary of every study.
 
-    The folder is held under a lock meanwhile. Where its own storage is gone, and its summaries hold all trials
-    that are asked for, only search.json is written, and no studies are returned: what ships has none.
+    The folder is held under a lock meanwhile. A study whose summary holds all trials that are asked for needs no
+    storage, as what ships has none: the others are searched, so that a grid can grow. Where nothing is left, only
+    search.json is written, and no studies are returned.
 
     Raises:
         InputError: the grid has no search, or one that cannot be carried out.
@@ -119,13 +120,21 @@ def search_grid(
         nodes = Nodes(executor, specs, options.data_dir, reads_test=False)
         entered.enter_context(sole_writer(folder.path))
         check_folder(folder, config)  # again: another search may have held the folder meanwhile
-        if studies is None and not own_storage(folder.path).exists() and _is_done(grid, folder, selected):
+        if studies is None and not own_storage(folder.path).exists():
+            selected = {key for key in selected if not _is_done(grid, folder, key)}
+            for key in selected:
+                _check_known(folder, key, num_known=0)
+        if studies is None and selected:
+            studies = studies_in(open_storage(url))
+        # Those of which the storage knows no trial, though all are done, were searched in another one.
+        studies = [
+            study for study in studies or () if study.ended or not _is_done(grid, folder, study.variant.variant_id)
+        ]
+        for study in studies:
+            _check_known(folder, study.variant.variant_id, len(study.ended))
+        if not studies:
             keep_search(folder, config, trains=False)
             return SearchSummary()
-        if studies is None:
-            studies = studies_in(open_storage(url))
-        for study in studies:
-            _check_known(folder, study)
         keep_search(folder, config, trains=any(study.num_done < study.spec.trials for study in studies))
         left = {key: study.epochs for study in studies for key in study.keys_left}
         labels = [study.variant.label for study in studies]
@@ -135,24 +144,22 @@ def search_grid(
             return _Search(folder, options, on_event, studies).train(executor, nodes)
 
 
-def _is_done(grid: Grid, folder: ResultsFolder, variant_ids: Collection[str]) -> bool:
-    """Whether the folder's summaries hold every trial that is asked for."""
+def _is_done(grid: Grid, folder: ResultsFolder, variant_id: str) -> bool:
+    """Whether the summary of a variant's study holds every trial that is asked for."""
     assert grid.search is not None
-    return all(num_done(read_study(folder, key)) == grid.search.trials for key in variant_ids)
+    return num_done(read_study(folder, variant_id)) == grid.search.trials
 
 
-def _check_known(folder: ResultsFolder, study: VariantStudy) -> None:
+def _check_known(folder: ResultsFolder, variant_id: str, num_known: int) -> None:
     """Refuse to write a study's summary over one of trials that the storage does not know.
 
     Raises:
         ResultsError: the folder's summary holds more trials, as where the storage was removed, or is another one.
     """
-    kept = read_study(folder, study.variant.variant_id)
-    num_kept = len(kept.trials) if kept else 0
-    num_known = len(study.ended)
-    if num_kept > num_known:
+    kept = read_study(folder, variant_id)
+    if kept is not None and len(kept.trials) > num_known:
         raise ResultsError(
-            f"{folder.path}: holds {num_kept} trials of {study.variant.label!r}, of which the storage knows "
+            f"{folder.path}: holds {len(kept.trials)} trials of {kept.label!r}, of which the storage knows "
             f"{num_known}; give the --storage that they were searched in, or another --results"
         )
 

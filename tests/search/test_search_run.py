@@ -177,7 +177,21 @@ def test_a_search_whose_storage_is_gone_writes_over_nothing(bench):
         ResultsError, match=r"holds 2 trials of 'mlp hidden=16', of which the storage knows 0; give the"
     ):
         bench.search(text, selection={"trials": 3})
-    assert {name: content for name, content in bench.files().items() if name in before} == before
+    assert bench.files() == before
+
+
+def test_a_grid_that_grows_has_only_its_new_variants_searched(bench):
+    bench.search(ONE)
+    first = bench.studies()["mlp hidden=16"]
+    (bench.folder.path / "studies.db").unlink()
+    grown = ONE.replace("hidden: 16", "hidden: [16, 32]")
+    for _ in range(2):  # with the storage gone, and with one that knows the new variant alone
+        bench.search(grown)
+        assert {event.label for event in bench.told(TrialStarted)} <= {"mlp hidden=32"}
+        studies = bench.studies()
+        assert studies["mlp hidden=16"] == first
+        assert [trial["state"] for trial in studies["mlp hidden=32"]["trials"]] == 3 * ["complete"]
+    assert bench.told(TrialStarted) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
