@@ -41,7 +41,7 @@ def test_it_loads_in_every_profile_and_its_networks_can_be_built(path, profile, 
     grid = Grid.load(path, catalog, profile=profile)
     check_models(grid)
     assert grid.name == path.stem
-    assert grid.hypotheses or grid.references
+    assert grid.hypotheses or grid.references or grid.search
     assert grid.baseline is not None
 
 
@@ -49,10 +49,10 @@ def test_it_loads_in_every_profile_and_its_networks_can_be_built(path, profile, 
 def test_it_opens_with_its_question_how_to_run_it_and_what_to_expect(path):
     text = path.read_text(encoding="utf-8")
     assert header_comment(text, "Question").endswith("?")
-    searched = "search" in parse_yaml(text, path.name).value
-    command = (
-        f"search --grid experiments/{path.name} --then-run" if searched else f"run --grid experiments/{path.name}"
-    )
+    fields = parse_yaml(text, path.name).value
+    then_run = " --then-run" if "hypotheses" in fields else ""
+    searched = f"search --grid experiments/{path.name}{then_run}"
+    command = searched if "search" in fields else f"run --grid experiments/{path.name}"
     costs_alone = f"measure --grid experiments/{path.name}"  # of a grid whose claims are all about costs
     assert header_comment(text, "Run") in (f"python -m nin_bench {command}", f"python -m nin_bench {costs_alone}")
     assert header_comment(text, "Expect")

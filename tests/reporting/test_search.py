@@ -54,8 +54,8 @@ def test_page_says_what_the_studies_say(tmp_path: Path) -> None:
     assert page.startswith("# lr_search · cpu · search\n\n**Question.** Which learning rate suits each network?\n")
     assert "\na has the highest validation accuracy in %, 86.0 ± 1.4 (n=2) with lr 0.0631.\n" in page
     assert (
-        "| a | lr 0.0631 | 86.0 ± 1.4 (n=2) | 6 of 6 | none |\n"
-        "| b\\|c | lr 0.001 (arbitrary) | – | 6 of 6 | nothing learned |\n"
+        "| a | lr 0.0631 | 86.0 ± 1.4 (n=2) | – | 6 of 6 | none |\n"
+        "| b\\|c | lr 0.001 (arbitrary) | – | – | 6 of 6 | nothing learned |\n"
     ) in page
     # within one point of .86: the .6 decades down to .85, and some of those up to where one did not learn
     assert "| a | 1,000 | 0.0631 | 86.0 ± 1.4 (n=2) | 0.60–1.20 decades | 80 % (39 to 96 %) | 6 | 4 |\n" in page
@@ -172,7 +172,7 @@ def test_hostile_names_neither_run_nor_break_a_table(tmp_path: Path) -> None:
 def test_nothing_complete_is_said(tmp_path: Path, studies: dict[str, Any]) -> None:
     page = build_search_report(write_search(tmp_path / "s", studies), tmp_path / "report").read_text()
     assert "**No trial has learned anything yet: there is nothing to choose.**" in page
-    assert "| a | – | – | 0 of 6 | no trial completed |" in page
+    assert "| a | – | – | – | 0 of 6 | no trial completed |" in page
     assert "How easy each is to tune" not in page
     assert "k = 1" not in page
     read_strictly(tmp_path / "report" / "search.json")
@@ -181,7 +181,7 @@ def test_nothing_complete_is_said(tmp_path: Path, studies: dict[str, Any]) -> No
 def test_one_trial_makes_a_whole_page(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "s", {"a": [trial(0, {"lr": 0.1}, [0.9])]}, trials=1, seeds=[10_000])
     page = build_search_report(folder, tmp_path / "report").read_text()
-    assert "| a | lr 0.1 | 90.0 (n=1) | 1 of 1 | none |\n" in page
+    assert "| a | lr 0.1 | 90.0 (n=1) | – | 1 of 1 | none |\n" in page
     assert page.count("Every trial trained one seed") == 1
     assert "| a | 1,000 | 0.1 | 90.0 (n=1) | 100 % (21 to 100 %) | 1 | 1 |\n" in page
 
@@ -280,7 +280,7 @@ assert not {"torch", "torchvision"} & set(sys.modules)
 def test_the_showcase_is_read_in_the_grid_s_order(tmp_path: Path) -> None:
     folder = write_search_showcase(tmp_path / "s")
     page = build_search_report(folder, tmp_path / "report").read_text()
-    table = page[page.index("| variant | best |") : page.index("## ")]
+    table = page[page.index("| variant | best trial |") : page.index("## ")]
     assert re.findall(r"^\| (\S+)", table, re.MULTILINE)[1:] == [
         *["nin"] * 5,
         "alexnet",
