@@ -168,7 +168,10 @@ def _work(
     """What a worker process does, from its start to its end."""
     _die_with_parent()
     os.environ.update(variables)  # as they are now; the forkserver has those of when it was started
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    except FileNotFoundError:  # the executor has been stopped meanwhile, and took its folder with it
+        os._exit(1)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     # What a worker that is killed leaves behind goes with the executor's folder.
