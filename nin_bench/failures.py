@@ -25,7 +25,7 @@ class VariantStopped:
 
     label: str
     error: str
-    """Of the last failure."""
+    """What its last failure said."""
     unneeded: Collection[str]
     """Ids of the cells, or keys of the trials, that are not tried."""
 

@@ -172,7 +172,7 @@ class _Bench:
 
     lock: Lock
     levels: Mapping[str, Level]
-    """By hypothesis."""
+    """The level of each hypothesis, by its id."""
     evidence: Evidence
 
     @classmethod

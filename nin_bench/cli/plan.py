@@ -53,7 +53,7 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
     from nin_bench.analysis.power import expected_seeds
     from nin_bench.estimates import estimate_line, estimate_run, memory_warning
     from nin_bench.planning import expected_cells
-    from nin_bench.reporting.text import number_ranges
+    from nin_bench.reporting.text import named_seeds
 
     grid, cells = plan.grid, plan.cells
     for variant in grid.variants:
@@ -77,9 +77,8 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
         states.setdefault((state, _takes(planned)), []).append(planned.cell.seed)
     for label, states in seeds_by_state.items():
         for (state, takes), seeds in states.items():
-            is_one = len(seeds) == 1
-            which = f"seed{'' if is_one else 's'} {number_ranges(seeds)}"
-            tell(f"{label:{width}}  {which}  {state}{takes}{' each' if takes and not is_one else ''}")
+            each = " each" if takes and len(seeds) > 1 else ""
+            tell(f"{label:{width}}  {named_seeds(seeds)}  {state}{takes}{each}")
     todo = [planned for planned in cells if planned.has_to_run]
     done = f"{sum(planned.state == 'done' for planned in cells)} done"
     if num_reused := sum(planned.state == "reuse" for planned in cells):

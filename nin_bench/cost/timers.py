@@ -46,7 +46,7 @@ class _HostClock:
 
 
 class _EventClock:
-    """Of an accelerator: events in its stream, for which nobody waits."""
+    """The clock of an accelerator: events in its stream, for which nobody waits."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -1,7 +1,7 @@
 """How names and numbers are written on a page. Rounding happens here and nowhere else."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from nin_bench.analysis.tables import Spread, Tally
@@ -188,6 +188,15 @@ def number_ranges(numbers: Iterable[int]) -> str:
             runs.append([number])
     parts = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
     return ", ".join(parts)
+
+
+def named_seeds(seeds: Collection[int]) -> str:
+    """Seeds, as a sentence names them.
+
+    >>> named_seeds([3]), named_seeds([0, 1, 2])
+    ('seed 3', 'seeds 0–2')
+    """
+    return f"seed{'' if len(seeds) == 1 else 's'} {number_ranges(seeds)}"
 
 
 def _decimals(value: float) -> int:

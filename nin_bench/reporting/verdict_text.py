@@ -11,7 +11,7 @@ from nin_bench.analysis.verdicts import Shares, Verdict
 from nin_bench.errors import counted
 from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.reporting.blocks import NOT_KNOWN
-from nin_bench.reporting.text import human_bytes, number_ranges
+from nin_bench.reporting.text import human_bytes, named_seeds, number_ranges
 from nin_bench.reporting.units import Quantity, as_cells
 from nin_bench.stats import least_pairs
 
@@ -147,8 +147,7 @@ class VerdictText:
         for cell in verdict.missing:
             groups.setdefault((cell.label, cell.reason), []).append(cell.seed)
         for (label, reason), seeds in groups.items():
-            some = f"seed{'s' if len(seeds) > 1 else ''} {number_ranges(seeds)}"
-            yield f"Missing: {some} of {self.names[label]} ({reason})."
+            yield f"Missing: {named_seeds(seeds)} of {self.names[label]} ({reason})."
         if verdict.seeds_added:
             added = number_ranges(verdict.seeds_added)
             yield f"Seeds added after the claim was locked do not count: {added}."

@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 RUN_SCHEMA = 2
-"""Of grid.json, records and predictions."""
+"""The version of what a run writes: grid.json, records and predictions."""
 
 
 class Part(BaseModel):

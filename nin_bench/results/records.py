@@ -51,7 +51,7 @@ class Metrics(Part):
     validation_loss: NonNegative | None = None
     num_params: Count | None = None
     num_macs: Count | None = None
-    """Of one image's forward pass."""
+    """Those of one image's forward pass."""
     train_seconds: NonNegative | None = None
     observed_images_per_second: NonNegative | None = None
     """Seen in training, with whatever else ran beside it."""
@@ -59,7 +59,7 @@ class Metrics(Part):
     chance_loss: NonNegative | None = None
     """Entropy of the training labels, in nats: the loss of a constant guess."""
     chance_accuracy: Share | None = None
-    """Of a guess that always names the commonest class."""
+    """The accuracy of a guess that always names the commonest class."""
     failed: bool | None = None
     """Whether it diverged, or its final training loss is not 5 % below `chance_loss`."""
     escaped: bool | None = None

@@ -108,13 +108,9 @@ def failures(analysis: Analysis) -> list[Block]:
         blocks.append(Table(headings, rows, "lrlllrr"))
         blocks.append(Paragraph("A class's map is dead if it is zero on every training image."))
     if analysis.missing and "trained" in analysis.outcomes:
-        missing = (f"{analysis.names[one.label]}, {_seeds(one.seeds)}" for one in analysis.missing)
+        missing = (f"{analysis.names[one.label]}, {text.named_seeds(one.seeds)}" for one in analysis.missing)
         blocks.append(Paragraph(f"No record: {'; '.join(missing)}."))
     return [Section("Failed networks and lost classes", tuple(blocks))] if blocks else []
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'' if len(seeds) == 1 else 's'} {text.number_ranges(seeds)}"
 
 
 def _what_happened(trouble: Trouble | None, lost: LostClasses | None) -> tuple[str, ...]:

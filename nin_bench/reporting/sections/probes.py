@@ -53,10 +53,7 @@ def probes(analysis: Analysis) -> list[Block]:
             Paragraph(f"Class maps are not possible, as scores are not the means of class maps: {names}.")
         )
     blocks += [
-        Paragraph(
-            f"No answer: {analysis.names[one.label]}, seed{'' if len(one.seeds) == 1 else 's'} "
-            f"{text.number_ranges(one.seeds)}."
-        )
+        Paragraph(f"No answer: {analysis.names[one.label]}, {text.named_seeds(one.seeds)}.")
         for one in found.lacking
     ]
     return [Section("Probes", tuple(blocks))] if blocks else []
