@@ -69,6 +69,9 @@ def untestable_claims(grid: Grid, device: str, data_dir: Path | None) -> dict[st
     variants = {variant.label: variant for variant in grid.variants}
     found = {}
     for hypothesis in grid.hypotheses:
+        if hypothesis.metric == "target_epoch" and grid.target is None:
+            found[hypothesis.id] = "not testable: the grid has no target, an accuracy such as target: 0.85"
+            continue
         for label in hypothesis.compared_labels:
             if why := _why_unknown(hypothesis.metric, variants[label], device, data_dir):
                 found[hypothesis.id] = f"not testable: {why}"
@@ -79,7 +82,7 @@ def _why_unknown(metric: str, variant: Variant, device: str, data_dir: Path | No
     train, validation, _ = count_images(variant.data, data_dir)
     num_steps = -(-train // variant.recipe.batch_size) * variant.recipe.epochs
     field = METRICS[metric].record or ""
-    if field.startswith("validation_") and validation == 0:
+    if (field.startswith("validation_") or metric == "target_epoch") and validation == 0:
         return f"{variant.label} has no validation images (data.validation_size is 0)"
     if field in ("escaped", "escape_epoch") and num_steps < ESCAPE_WINDOW:
         return f"{variant.label} trains {num_steps} steps, and an escape is told by the mean of {ESCAPE_WINDOW}"

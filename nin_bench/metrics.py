@@ -120,6 +120,7 @@ METRICS: Mapping[str, Metric] = {
         _metric("train_loss", "training loss", "nats", "quality", "lower", ".3f"),
         _metric("validation_loss", "validation loss", "nats", "quality", "lower", ".3f"),
         _metric("escape_epoch", "time to escape", "epochs", "quality", "lower", ".2f"),
+        _metric("target_epoch", "epochs to the target", "epochs", "quality", "lower", record=None),
         _metric("failed", "share of failed networks", "share", "rate", "lower"),
         _metric("escaped", "share of escaped networks", "share", "rate", "higher"),
         _metric("num_params", "parameters", "count", "architecture", "lower", ",.0f", cost="num_params.total"),

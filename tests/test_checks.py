@@ -37,6 +37,7 @@ def load(tmp_path):
         ("escape_epoch", "", None),
         ("escape_epoch", ", train_size: 20", "trains 2 steps, and an escape is told by the mean of 20"),
         ("escaped", ", train_size: 600", None),
+        ("target_epoch", "", "the grid has no target"),
         ("test_top5_accuracy", "", None),
         ("train_joules_per_image", "", "no energy is measured on cpu"),
     ],

@@ -12,6 +12,7 @@ from nin_bench.analysis.cells import known_metrics, numbers
 from nin_bench.analysis.costs import paired_samples
 from nin_bench.analysis.curves import chance_level
 from nin_bench.analysis.pairs import NO_RECORD, Contrast, Network, Pairs
+from nin_bench.analysis.target import target_epochs
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry, Kind
@@ -142,6 +143,7 @@ class Evidence:
         values = known_metrics(cells).assign(
             chance_accuracy=numbers(cells, "chance_accuracy").fillna(math.nan if chance is None else chance),
             num_lost_classes=numbers(cells, "num_lost_classes"),
+            target_epoch=cells["cell_id"].map(target_epochs(results)),
         )
         places = zip(cells["label"], cells["seed"], cells["outcome"], values.to_dict("records"), strict=True)
         return cls(

@@ -20,7 +20,7 @@ from nin_bench.stats import (
 )
 
 Array = npt.NDArray[np.float64]
-_LAST_WHERE_FAILED = {"generalisation_gap", "escape_epoch"}
+_LAST_WHERE_FAILED = {"generalisation_gap", "escape_epoch", "target_epoch"}
 """Metrics by which a network that failed counts as worst: a network that learned nothing has a gap of 0."""
 _SHARE_DIGITS = 8
 """Of shares: predictions keep the credit of tied images in single precision."""

@@ -3,6 +3,7 @@
 Some cells never get there: they count as not having done so until their last epoch.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,19 @@ def find_target(results: Results, history: pd.DataFrame) -> Target | None:
     first = history[history["value"] >= accuracy].groupby("cell_id")["epoch"].min()
     known = cells[cells["cell_id"].isin(set(history["cell_id"]))]
     return Target(accuracy, label, _by_variant(results, known, first.to_dict()))
+
+
+def target_epochs(results: Results) -> dict[str, float]:
+    """The first epoch of each cell whose validation accuracy is at least the grid's target; infinite if none is.
+
+    A cell without a validation accuracy is left out; so are all, where the grid has no target.
+    """
+    history, target = results.history, results.grid.target
+    if target is None or "validation_accuracy" not in history:
+        return {}
+    known = history[history["validation_accuracy"].notna()]
+    epochs = known["epoch"].where(known["validation_accuracy"] >= target, math.inf)
+    return {str(cell_id): float(epoch) for cell_id, epoch in epochs.groupby(known["cell_id"]).min().items()}
 
 
 def find_escapes(results: Results) -> list[Reached]:

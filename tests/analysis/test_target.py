@@ -1,7 +1,10 @@
+import math
+
 import pytest
 
+from nin_bench.analysis.analysis import analyse
 from nin_bench.analysis.curves import find_histories
-from nin_bench.analysis.target import find_escapes, find_target
+from nin_bench.analysis.target import find_escapes, find_target, target_epochs
 from nin_bench.results import load_results
 from tests.report_fixture import COLLAPSED, metrics, record, write_results
 
@@ -50,6 +53,23 @@ def test_a_grid_may_give_the_target_itself(tmp_path):
     target = target_of(load(tmp_path, {"a": [made(0.8, 0.9)], "b": [made(0.7)]}, baseline="a", target=0.85))
     assert (target.accuracy, target.of) == (0.85, None)
     assert [(one.label, one.num_reached, one.median) for one in target.variants] == [("a", 1, 2), ("b", 0, None)]
+
+
+def test_a_claim_on_epochs_to_the_target_puts_networks_that_never_get_there_last(tmp_path):
+    slow = [made(0.5, 0.7, 0.86) for _ in range(6)] + [made(0.5, 0.6), made(0.1, **COLLAPSED)]
+    fast = [made(0.9, 0.8) for _ in range(8)]
+    claim = {
+        "id": "later", "claim": "It takes longer.", "primary": True, "metric": "target_epoch", "margin": 1.0,
+        "compare": ["slow", "fast"], "expect": "greater", "factor": None,
+    }  # fmt: skip
+    results = load(tmp_path, {"slow": slow, "fast": fast}, target=0.85, hypotheses=[claim])
+    assert sorted(target_epochs(results).values()) == [1.0] * 8 + [3.0] * 6 + [math.inf] * 2
+    [verdict] = analyse(results).hypotheses
+    assert (verdict.verdict, verdict.n, verdict.effect, verdict.interval) == ("supported", 8, 2.0, (2.0, None))
+
+
+def test_without_a_target_of_the_grid_no_claim_on_it_is_tested(tmp_path):
+    assert target_epochs(load(tmp_path, {"a": [made(0.8, 0.9)]})) == {}
 
 
 @pytest.mark.parametrize(

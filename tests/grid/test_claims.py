@@ -71,10 +71,10 @@ def test_a_hypothesis_names_its_variants(load):
             {"metric": "test_acuracy"},
             "6:56: hypotheses[0].metric: unknown metric 'test_acuracy'; did you mean 'test_accuracy'? Known: "
             "escape_epoch, escaped, failed, generalisation_gap, latency_p50_seconds, num_macs, num_params, "
-            "observed_images_per_second, peak_memory_bytes, predict_images_per_second, test_accuracy, "
-            "test_balanced_accuracy, test_calibration_error, test_loss, test_macro_f1, test_top5_accuracy, "
-            "train_accuracy, train_images_per_second, train_joules_per_image, train_loss, train_memory_bytes, "
-            "train_seconds, train_tensor_bytes, validation_accuracy, validation_loss",
+            "observed_images_per_second, peak_memory_bytes, predict_images_per_second, target_epoch, "
+            "test_accuracy, test_balanced_accuracy, test_calibration_error, test_loss, test_macro_f1, "
+            "test_top5_accuracy, train_accuracy, train_images_per_second, train_joules_per_image, train_loss, "
+            "train_memory_bytes, train_seconds, train_tensor_bytes, validation_accuracy, validation_loss",
         ),
         ({"metric": "[test_accuracy]"}, "6:56: hypotheses[0].metric: a list cannot stand here; give one value"),
         (

@@ -65,6 +65,8 @@ def watching(browser: Any, address: str) -> Iterator[Any]:
 
 
 def test_two_viewers_see_curves_a_report_as_cells_end_and_that_the_run_was_killed(browser, tmp_path):
+    from playwright.sync_api import expect  # of the group extras
+
     with (
         run_served(tmp_path, GRID % ENDLESS) as (process, address),
         watching(browser, address) as one,
@@ -79,7 +81,7 @@ def test_two_viewers_see_curves_a_report_as_cells_end_and_that_the_run_was_kille
             report.locator("h1", has_text="tiny").wait_for()
             assert "1 of 2 planned cells have no record" in report.locator("main").inner_text()
         first = one.locator("figcaption").inner_text()
-        one.wait_for_function("(first) => document.querySelector('figcaption').innerText !== first", arg=first)
+        expect(one.locator("figcaption")).not_to_have_text(first, use_inner_text=True, timeout=300_000)
         process.kill()
         for page in (one, other):
             page.locator("#stage.lost", has_text="No answer since").wait_for()

@@ -82,6 +82,21 @@ def test_few_headlines_stand_first_primary_ones_before_others_and_counts(tmp_pat
     assert summary.headlines(analysed(tmp_path / "none", {"a": SIX})) == []
 
 
+def test_published_values_stand_on_the_first_screen_where_claims_leave_room(tmp_path: Path) -> None:
+    published = {"id": "builds", "claim": "It is 0.88.", "metric": "test_accuracy", "model": "a", "value": 0.88}
+    published |= {"n": 82, "sd": 0.005, "source": "builds", "url": None, "differs": None}
+    claims_told = [{**CLAIM, "id": f"p{number}"} for number in range(4)]
+    for told, num_bullets in [([], 1), (claims_told, 5), ([*claims_told, {**CLAIM, "id": "p4"}], 5)]:
+        grid = {"hypotheses": told, "references": [published]}
+        bullets = summary.headlines(analysed(tmp_path / str(len(told)), {"a": SIX, "b": SIX}, **grid))[0]
+        assert isinstance(bullets, Bullets)
+        shown = [plain(item) for item in bullets.items]
+        assert len(shown) == num_bullets
+        assert ("Here: 92.5 % ± 1.9 (n=6). The means differ by +2.5 to +6.5 points (95 %)." in shown[-1]) == (
+            len(told) < 5
+        )
+
+
 def test_counts_stand_apart_and_without_a_test(tmp_path: Path) -> None:
     b = [record(metrics=metrics(0.8, num_params=8_000_000))] * 6
     blocks = claims.claims(analysed(tmp_path / "r", {"a": SIX, "b": b}, hypotheses=[CLAIM, SMALLER]))

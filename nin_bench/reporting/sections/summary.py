@@ -3,8 +3,10 @@
 from collections import Counter
 
 from nin_bench.analysis.analysis import Analysis
+from nin_bench.analysis.references import Comparison
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.verdicts import Verdict
+from nin_bench.metrics import METRICS
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import (
     NOT_KNOWN,
@@ -17,10 +19,11 @@ from nin_bench.reporting.blocks import (
     Table,
     table_of,
 )
+from nin_bench.reporting.units import as_cells
 from nin_bench.reporting.verdict_text import VerdictText
 
 MOST_HEADLINES = 5
-"""Claims that the first screen tells, primary ones first."""
+"""Claims and published values that the first screen tells, primary claims first."""
 
 
 def summary(analysis: Analysis) -> list[Block]:
@@ -46,10 +49,11 @@ def summary(analysis: Analysis) -> list[Block]:
 
 
 def headlines(analysis: Analysis) -> list[Block]:
-    """The claims that matter most, in a sentence each; how many others came to what."""
+    """The claims that matter most, then published values, a sentence each; what became of the other claims."""
     order = sorted(analysis.hypotheses, key=lambda verdict: (verdict.is_counted, not verdict.primary))
     shown, others = order[:MOST_HEADLINES], order[MOST_HEADLINES:]
-    found: list[Block] = [Bullets(tuple(_headline(verdict, analysis) for verdict in shown))] if shown else []
+    told = [_headline(verdict, analysis) for verdict in shown] + [_beside(one) for one in analysis.references]
+    found: list[Block] = [Bullets(tuple(told[:MOST_HEADLINES]))] if told else []
     if others:
         counts = Counter(verdict.verdict for verdict in others)
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
@@ -63,6 +67,15 @@ def _headline(verdict: Verdict, analysis: Analysis) -> tuple[Inline, ...]:
     claim = verdict.claim.strip().rstrip(".")
     headline = VerdictText(verdict, analysis.names).headline
     return f"{claim}: ", Strong(verdict.verdict, verdict.verdict), f"{marked}. {headline}"
+
+
+def _beside(found: Comparison) -> tuple[Inline, ...]:
+    unit = METRICS[found.metric].unit
+    measured = text.metric_spread(found.measured, unit)
+    apart = ""
+    if found.difference is not None and found.interval is not None:
+        apart = f" The means differ by {as_cells(unit, found.difference, found.interval)[1]} (95 %)."
+    return f"Published: {text.sentence(found.claim)} Here: ", Strong(measured), f".{apart}"
 
 
 def variant_table(analysis: Analysis) -> list[Table]:
