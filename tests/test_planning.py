@@ -446,11 +446,15 @@ def test_a_second_rate_for_the_finished_quickstart_leaves_only_what_is_new(load,
 
 @pytest.mark.fashion
 @pytest.mark.parametrize(
-    ("path", "num_reused"),
-    [("tests/frozen/results/lr_search/cpu/tuned.yaml", 72), ("experiments/nonlinearity.yaml", 0)],
+    ("path", "results", "num_reused"),
+    [
+        ("tests/frozen/results/lr_search/cpu/tuned.yaml", "tests/frozen/results", 72),
+        ("experiments/nonlinearity.yaml", "results/reference", 24),
+        ("experiments/datasize.yaml", "results/reference", 24),
+    ],
 )
-def test_what_onexone_has_is_trained_in_no_other_grid(catalog, folder, path, num_reused):
-    onexone = ResultsFolder(ROOT / "tests" / "frozen" / "results" / "onexone" / "cpu")
+def test_what_onexone_has_is_trained_in_no_other_grid(catalog, folder, path, results, num_reused):
+    onexone = ResultsFolder(ROOT / results / "onexone" / "cpu")
     grid = Grid.load(ROOT / path, catalog, profile="cpu")
     planned = plan_cells(grid, folder, shared=Shared(OtherFolders([onexone]), "cpu"))
     assert states(planned).count("reuse") == num_reused

@@ -1,10 +1,11 @@
-"""Numbers of a shipped report, computed again from its records by code that shares nothing with the package."""
+"""Numbers of shipped reports, computed again from records by code that shares nothing with the package."""
 
 import json
 from functools import cache
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement
 from math import exp, log
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,37 +14,46 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from nin_bench.analysis.analysis import analyse
+from nin_bench.results import load_results
+
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "results" / "reference" / "onexone" / "cpu"
-NIN, THREE, DENSE = "nin pointwise=2 head=gap", "nin pointwise=3 head=gap", "nin pointwise=2 head=fc"
-ALEXNET = "alexnet"
-SEEDS = range(8)
-FAMILY = 5
+ONEXONE = ROOT / "results" / "reference" / "onexone" / "cpu"
+RESOURCES = ROOT / "results" / "reference" / "resources" / "cpu"
+FIRST = ROOT / "tests" / "frozen" / "results" / "onexone" / "cpu"
+"""An earlier onexone, in which networks lost classes."""
+SHARES = {12: 0.10, 18: 0.05, 24: 0.85}
+"""Of a claim's level, by the seeds of the look."""
+FAMILY = 4
 """Primary claims with a test."""
 
 
 @cache
-def report() -> dict[str, Any]:
-    return json.loads((ROOT / "reports/reference/onexone/cpu/report.json").read_text())
+def report(results: Path) -> dict[str, Any]:
+    if results == FIRST:
+        with TemporaryDirectory() as folder:
+            analyse(load_results(FIRST)).write(Path(folder) / "report.json")
+            return json.loads((Path(folder) / "report.json").read_text())
+    return json.loads((ROOT / "reports" / results.relative_to(ROOT / "results") / "report.json").read_text())
 
 
 @cache
-def records() -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((RESULTS / "cells").glob("*.json"))]
+def records(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((results / "cells").glob("*.json"))]
 
 
-def column(label: str, metric: str) -> np.ndarray:
-    """A metric by seed, of the variant whose label begins so."""
+def column(label: str, metric: str, seeds: list[int], results: Path = ONEXONE) -> np.ndarray:
+    """A metric by seed, of a variant."""
     found = {
         record["cell"]["seed"]: record["metrics"][metric]
-        for record in records()
-        if record["label"].startswith(label)
+        for record in records(results)
+        if record["label"] == label
     }
-    return np.array([found[seed] for seed in SEEDS], dtype=float)
+    return np.array([found[seed] for seed in seeds], dtype=float)
 
 
-def claim(name: str) -> dict[str, Any]:
-    (found,) = (one for one in report()["hypotheses"] if one["id"] == name)
+def claim(name: str, results: Path = ONEXONE) -> dict[str, Any]:
+    (found,) = (one for one in report(results)["hypotheses"] if one["id"] == name)
     return found
 
 
@@ -52,12 +62,13 @@ def walsh(differences: np.ndarray) -> np.ndarray:
 
 
 def signed_rank_interval(differences: np.ndarray, level: float) -> tuple[float, float]:
-    """By enumerating all signs of the ranks: as many Walsh averages are cut off as the level allows."""
+    """By the sums of ranks under all signs: as many Walsh averages are cut off as the level allows."""
     n, averages = len(differences), walsh(differences)
-    sums = np.sort(
-        [sum(rank for rank, sign in enumerate(signs, 1) if sign) for signs in product((0, 1), repeat=n)]
-    )
-    cut = max(k for k in range(len(averages) // 2) if (sums < k).mean() <= level / 2)
+    chances = np.array([1.0])
+    for rank in range(1, n + 1):
+        chances = np.convolve(chances, [0.5, *[0.0] * (rank - 1), 0.5])
+    below = np.concatenate([[0.0], np.cumsum(chances)])
+    cut = max(k for k in range(len(averages) // 2) if below[k] <= level / 2)
     return averages[cut - 1], averages[-cut]
 
 
@@ -67,85 +78,89 @@ def sign_interval(differences: np.ndarray, level: float) -> tuple[float, float]:
     return ordered[cut - 1], ordered[-cut]
 
 
-def loses_classes(label: str) -> bool:
-    return bool((column(label, "num_lost_classes") > 0).any())
+@pytest.mark.parametrize("name", ["two-beat-one", "two-beat-three", "pooling-replaces-dense", "better-than-alexnet"])
+def test_a_primary_claim(name: str) -> None:
+    """1 to 12: effect, interval at what its look may spend, and exact p-value, where no network lost a class."""
+    found = claim(name)
+    seeds = found["pairs"]
+    a, b = (column(label, "test_accuracy", seeds) for label in found["compare"])
+    differences = a - b
+    assert seeds == list(range(found["look"]["num_seeds"]))
+    assert found["level"] == pytest.approx(0.05 / FAMILY * SHARES[len(seeds)])
+    assert found["test"] == "signed-rank"
+    assert found["effect"] == pytest.approx(np.median(walsh(differences)))
+    assert found["interval"] == pytest.approx(signed_rank_interval(differences, found["level"]))
+    if found["expect"] == "greater":
+        for side, p in (("greater", found["p_support"]), ("less", found["p_refute"])):
+            by_scipy = stats.wilcoxon(differences - found["margin"], alternative=side, method="exact").pvalue
+            assert p == pytest.approx(by_scipy, abs=1e-9)
 
 
 def test_the_gap_of_pooling_and_of_the_dense_head() -> None:
-    """1, 2: effect and interval of a primary claim whose networks lost classes, so that signs judge."""
-    gaps = [column(label, "train_accuracy") - column(label, "test_accuracy") for label in (NIN, DENSE)]
-    differences, found = gaps[0] - gaps[1], claim("pooling-overfits-less")
-    assert loses_classes(NIN)
-    assert (found["test"], found["n"], found["level"]) == ("sign", 8, 0.05 / FAMILY)
-    assert found["effect"] == pytest.approx(np.median(differences))
-    assert found["interval"] == pytest.approx(sign_interval(differences, 0.05 / FAMILY))
-
-
-def test_two_layers_against_three() -> None:
-    """3, 4: effect and verdict, and the exact p-value."""
-    differences, found = column(NIN, "test_accuracy") - column(THREE, "test_accuracy"), claim("two-beat-three")
-    assert found["effect"] == pytest.approx(np.median(differences))
-    num_beyond = int((differences > 0.01).sum())
-    p = stats.binomtest(num_beyond, 8, alternative="greater").pvalue
-    assert found["p_support"] == pytest.approx(p)
-    assert (found["verdict"] == "supported") == (p <= 0.05 / FAMILY / 2)
+    """13, 14: a secondary claim has a level of its own."""
+    found = claim("pooling-overfits-less")
+    gaps = [
+        column(label, "train_accuracy", found["pairs"]) - column(label, "test_accuracy", found["pairs"])
+        for label in found["compare"]
+    ]
+    differences = gaps[0] - gaps[1]
+    assert (found["family_size"], found["level"]) == (1, pytest.approx(0.05 * SHARES[len(found["pairs"])]))
+    assert found["effect"] == pytest.approx(np.median(walsh(differences)))
+    assert found["interval"] == pytest.approx(signed_rank_interval(differences, found["level"]))
 
 
 def test_networks_that_lost_a_class() -> None:
-    """5, 6: counts with Wilson's interval, and McNemar's test."""
-    a, b = (column(label, "num_lost_classes") > 0 for label in (NIN, THREE))
-    found = claim("two-beat-three")["lost_classes"]
-    assert found["counts"] == [a.sum(), b.sum()]
-    assert found["intervals"][1] == pytest.approx(proportion_confint(b.sum(), 8, method="wilson"))
+    """Where some did, signs judge; counts with Wilson's interval, and McNemar's test."""
+    found, seeds = claim("two-beat-three", FIRST), list(range(8))
+    accuracies = [column(label, "test_accuracy", seeds, FIRST) for label in found["compare"]]
+    differences = accuracies[0] - accuracies[1]
+    assert (found["test"], found["effect"]) == ("sign", pytest.approx(np.median(differences)))
+    p = stats.binomtest(int((differences > 0.01).sum()), 8, alternative="greater").pvalue
+    assert found["p_support"] == pytest.approx(p)
+    a, b = (column(label, "num_lost_classes", seeds, FIRST) > 0 for label in found["compare"])
+    lost = found["lost_classes"]
+    assert lost["counts"] == [a.sum(), b.sum()]
+    assert lost["intervals"][1] == pytest.approx(proportion_confint(b.sum(), 8, method="wilson"))
     table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
-    assert found["mcnemar_p"] == pytest.approx(mcnemar(table, exact=True).pvalue)
-
-
-def test_a_secondary_claim_has_a_level_of_its_own() -> None:
-    """7: the interval against AlexNet."""
-    differences, found = (
-        column(NIN, "test_accuracy") - column(ALEXNET, "test_accuracy"),
-        claim("no-better-than-alexnet"),
-    )
-    assert (found["level"], found["family_size"], found["test"]) == (0.05, 1, "sign")
-    assert found["interval"] == pytest.approx(sign_interval(differences, 0.05))
+    assert lost["mcnemar_p"] == pytest.approx(mcnemar(table, exact=True).pvalue)
 
 
 def test_speed_is_of_ratios_and_differences_within_rounds() -> None:
-    """8, 9: a measured claim, and a ratio of the table of costs."""
-    ids = {record["label"]: record["variant_id"] for record in records()}
+    """15, 16: a measured claim, and a ratio of the table of costs."""
+    found = claim("trains-slower-than-alexnet", RESOURCES)
+    ids = {one["label"]: one["variant_id"] for one in json.loads((RESOURCES / "grid.json").read_text())["variants"]}
     entries = [
-        json.loads((RESULTS / "costs" / f"{ids[label]}.json").read_text())["entries"][0]
-        for label in (next(one for one in ids if one.startswith(start)) for start in (NIN, ALEXNET))
+        json.loads((RESOURCES / "costs" / f"{ids[label]}.json").read_text())["entries"][0]
+        for label in found["compare"]
     ]
     nin, alexnet = (np.array(entry["train"]["images_per_second"]["samples"]) for entry in entries)
-    assert claim("trains-slower-than-alexnet")["effect"] == pytest.approx(np.median(walsh(nin - alexnet)))
-    (costs,) = (machine for machine in report()["costs"] if machine["of_grid"])
-    (row,) = (row for row in costs["rows"] if row["label"].startswith(ALEXNET))
+    assert found["effect"] == pytest.approx(np.median(walsh(nin - alexnet)))
+    (costs,) = (machine for machine in report(RESOURCES)["costs"] if machine["of_grid"])
+    (row,) = (row for row in costs["rows"] if row["label"] == found["compare"][1])
     ratio = row["relative_to_baseline"]["train_images_per_second"]["estimate"]
     logarithms = [log(a / b) for a, b in zip(alexnet, nin, strict=True)]
     assert ratio == pytest.approx(exp(np.median(walsh(np.array(logarithms)))))
 
 
 def test_counts_and_the_table_of_accuracies() -> None:
-    """10, 11: a factor between counts, and a mean with its deviation."""
-    factor = column(NIN, "num_params")[0] / column(ALEXNET, "num_params")[0]
+    """17, 18: a factor between counts, and a mean with its deviation."""
+    factor = column("NiN-2", "num_params", [0])[0] / column("AlexNet", "num_params", [0])[0]
     assert claim("fewer-parameters-than-alexnet")["effect"] == pytest.approx(factor)
-    (row,) = (row for row in report()["comparison"] if row["label"].startswith(ALEXNET))
-    accuracies = column(ALEXNET, "test_accuracy")
+    (row,) = (row for row in report(ONEXONE)["comparison"] if row["label"] == "NiN-2 drawn")
+    accuracies = column("NiN-2 drawn", "test_accuracy", list(range(row["trained"])))
     assert row["test_accuracy"]["mean"] == pytest.approx(accuracies.mean())
     assert row["test_accuracy"]["sd"] == pytest.approx(stats.tstd(accuracies))
 
 
 def test_an_interaction() -> None:
-    """12: a contrast of 1×1 layers and heads, at the level that all contrasts of its table share."""
-    product_ = report()["interactions"][0]
-    found = product_["contrasts"][0]
+    """A contrast of 1×1 layers and heads, at the level that all contrasts of its table share."""
+    product = report(FIRST)["interactions"][0]
+    found = product["contrasts"][0]
     (a0, a), (b0, b) = found["first"], found["second"]
-    labels = {tuple(cell["levels"]): cell["label"] for cell in product_["cells"]}
-    corner = {place: column(label, "test_accuracy") for place, label in labels.items()}
+    labels = {tuple(cell["levels"]): cell["label"] for cell in product["cells"]}
+    corner = {place: column(label, "test_accuracy", list(range(8)), FIRST) for place, label in labels.items()}
     differences = (corner[a, b] - corner[a0, b]) - (corner[a, b0] - corner[a0, b0])
-    level = 0.05 / len(product_["contrasts"])
+    level = 0.05 / len(product["contrasts"])
     by = {"sign": (np.median, sign_interval), "signed-rank": (lambda d: np.median(walsh(d)), signed_rank_interval)}
     estimate, interval = by[found["test"]]
     assert found["level"] == level
