@@ -104,7 +104,7 @@ def test_only_loopback_and_only_below_the_token(tmp_path):
         token = address.split("/")[3]
         for path in ("", "state", "live.js", "wrong/state", f"{token}/../state", f"{token}/live.py", f"{token}x/"):
             with pytest.raises(HTTPError, match="404"):
-                urlopen(f"http://{host}/{path}", timeout=10)
-        with urlopen(f"{address}state", timeout=10) as answer:
+                urlopen(f"http://{host}/{path}", timeout=120)
+        with urlopen(f"{address}state", timeout=120) as answer:
             assert answer.headers["Referrer-Policy"] == "no-referrer"
             assert answer.headers["Cache-Control"] == "no-store"
