@@ -1047,6 +1047,45 @@ def test_what_is_watched_is_no_single_document(call):
     assert "leave out --watch" in done.err
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "asked", "status", "told"),
+    [
+        (0.80, "accuracy", 3, "worse in accuracy: a"),
+        (0.90, "accuracy", 0, "comparison: comparison/compare.md"),
+        (0.90, "accuracy,speed", 1, "--fail-on speed: nothing could be judged"),
+        (None, "accuracy", 1, "--fail-on accuracy: nothing could be judged"),
+        (0.80, "speed, accuracy", 3, "worse in accuracy: a"),
+        (0.80, "accurate", 2, "unknown comparison 'accurate'"),
+    ],
+    ids=["worse", "the same", "costs missing", "other variants", "worse, costs missing", "unknown"],
+)
+def test_a_gate_ends_a_pipeline(call, tmp_path, accuracy, asked, status, told):
+    """Of twenty seeds each; None stands for a folder of another variant."""
+
+    def results(name: str, accuracy: float) -> Path:
+        spread = [0.001 * (accuracy < 0.9) * seed for seed in range(20)]
+        return write_results(tmp_path / name, {"a": [record(metrics=metrics(accuracy - one)) for one in spread]})
+
+    a, b = results("before", 0.9), results("after", accuracy or 0.9)
+    if accuracy is None:
+        grid = json.loads((b / "grid.json").read_text())
+        for part in (*grid["variants"], *grid["cells"]):
+            part.update(variant_id="another", label="another")
+        (b / "grid.json").write_text(json.dumps(grid))
+    done = call("report", str(a), str(b), "--out", "comparison", "--fail-on", asked)
+    assert done.status == status
+    assert told in done.out + done.err
+    if status != 2:
+        assert ("**worse**" in Path("comparison/gate.md").read_text()) == (status == 3)
+
+
+@pytest.mark.parametrize("words", [("absent",), ("--fail-on", "speed"), ("grid.yaml", "--fail-on", "speed")])
+def test_a_gate_without_two_results_folders_is_refused(call, tmp_path, words):
+    a = str(write_results(tmp_path / "before", {"a": [None]}))
+    done = call("report", a, *words)
+    assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
+
+
 def test_a_port_that_cannot_be_had_is_refused_before_anything_is_written(call):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -446,12 +446,16 @@ def test_a_second_rate_for_the_finished_quickstart_leaves_only_what_is_new(load,
 
 @pytest.mark.fashion
 @pytest.mark.parametrize(
-    ("path", "num_reused"),
-    [("tests/frozen/results/lr_search/cpu/tuned.yaml", 72), ("experiments/nonlinearity.yaml", 0)],
+    ("path", "overrides", "num_reused"),
+    [
+        ("tests/frozen/results/lr_search/cpu/tuned.yaml", [], 72),
+        ("experiments/nonlinearity.yaml", [], 0),  # at a rate of its own
+        ("experiments/nonlinearity.yaml", ["recipe.lr=0.0126"], 8),
+    ],
 )
-def test_what_onexone_has_is_trained_in_no_other_grid(catalog, folder, path, num_reused):
+def test_what_onexone_has_is_trained_in_no_other_grid(catalog, folder, path, overrides, num_reused):
     onexone = ResultsFolder(ROOT / "tests" / "frozen" / "results" / "onexone" / "cpu")
-    grid = Grid.load(ROOT / path, catalog, profile="cpu")
+    grid = Grid.load(ROOT / path, catalog, profile="cpu", overrides=overrides)
     planned = plan_cells(grid, folder, shared=Shared(OtherFolders([onexone]), "cpu"))
     assert states(planned).count("reuse") == num_reused
     to_run = {one.cell.cell_id for one in planned if one.has_to_run}

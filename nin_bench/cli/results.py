@@ -93,6 +93,10 @@ def _compare(before: Path, after: Path, out: Path | None, fail_on: str | None) -
         note(f"{counted(unknown, 'comparison')} of {len(found.gates)} could not be made: no value, or too few")
     if worse:
         sys.exit(3)
+    known = {gate.asked for gate in found.gates if gate.verdict != "not known"}
+    if unjudged := [name for name in names if name not in known]:
+        note(f"--fail-on {','.join(unjudged)}: nothing could be judged: too few common variants, seeds or costs")
+        sys.exit(1)
 
 
 def _check_report(folder: Path, out: Path | None) -> None:
