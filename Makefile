@@ -15,19 +15,20 @@ endif
 quickstart: $(VENV)/installed
 	$(BIN)/python -m nin_bench run --grid experiments/quickstart.yaml
 
+# worksteal: the tests of a module share what they made, and nobody waits at the end.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # What needs more than nin_bench itself does: Chromium, PostgreSQL, Ray, MLflow, TensorBoard, ONNX, timm.
 test-extras: $(VENV)/installed-extras
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "extra and not long"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "extra and not long"
 
 test-faults: $(VENV)/installed-test
-	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
+	NIN_BENCH_FAULTS=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
 
-# The simulations behind docs/statistics.md, and what the quickstart decides: some minutes.
+# The simulations behind docs/statistics.md, what the quickstart decides, and every benchmark once: some minutes.
 test-long: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m long tests/long
+	$(BIN)/python -m pytest -m long
 
 # What only an accelerator can show, in less than five minutes; `test` skips it where there is none.
 test-gpu: $(VENV)/installed-test

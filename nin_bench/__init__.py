@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nin_bench.analysis.analysis import Analysis, analyse
+    from nin_bench.analysis.compare import FolderComparison, compare_results
     from nin_bench.api import Plan, Run, load_grid, measure, plan, run
     from nin_bench.data import register_dataset
     from nin_bench.grid import Grid
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "nin_bench.analysis.analysis": ("Analysis", "analyse"),
+    "nin_bench.analysis.compare": ("FolderComparison", "compare_results"),
     "nin_bench.api": ("Plan", "Run", "load_grid", "measure", "plan", "run"),
     "nin_bench.grid": ("Grid",),
     "nin_bench.data": ("register_dataset",),
@@ -33,6 +35,7 @@ _HOMES = {
 
 __all__ = [
     "Analysis",
+    "FolderComparison",
     "Grid",
     "ImageSpec",
     "Plan",
@@ -43,6 +46,7 @@ __all__ = [
     "__version__",
     "analyse",
     "build_model",
+    "compare_results",
     "list_models",
     "load_grid",
     "load_images",

@@ -21,6 +21,7 @@ from nin_bench.failures import MAX_FAILURES, failures_alike
 from nin_bench.files import remove_temporary_files
 from nin_bench.grid import Grid
 from nin_bench.grid.shipped import find_grid
+from nin_bench.listeners import Listener, listening
 from nin_bench.models.registry import model_function
 from nin_bench.more_epochs import ShorterCells
 from nin_bench.plan_notes import plan_notes
@@ -223,7 +224,7 @@ def run(
     results: Path | str = "results",
     seconds: float | None = None,
     progress: bool = True,
-    listeners: Sequence[Callable[[Event], None]] = (),
+    listeners: Sequence[str | Listener] = (),
 ) -> Run:
     """Train every selected cell of a grid that has no final result, judge the claims, and write the report.
 
@@ -233,7 +234,8 @@ def run(
         results: the root under which results lie, as `<root>/<grid>/<profile>`.
         seconds: stop in time, checkpoints saved, measuring and the report included; the same call goes on.
         progress: whether to show on stderr how it goes.
-        listeners: each is told what happens, as `nin_bench.runner.events` has it.
+        listeners: functions, or names as `--listener` takes them: each is told what happens, as
+            `nin_bench.runner.events` has it, in a thread of its own; one that fails is noted and hears no more.
 
     Raises:
         InputError: the grid, a network or the device is wrong, or the data cannot be had.
@@ -251,11 +253,11 @@ def run(
             remove_temporary_files(report_folder(folder.path) / part)
         written.append(report(folder.path))
 
-    with _shown(grid, progress) as show:
+    with listening(listeners, folder.path) as hand_on, _shown(grid, progress) as show:
 
         def on_event(event: Event) -> None:
-            for listener in (*listeners, show):
-                listener(event)
+            hand_on(event)
+            show(event)
 
         summary = run_grid(grid, folder, options, on_event, at_end=write_report)
     return Run(summary, folder.path, written[0] if written else None)

@@ -113,6 +113,14 @@ def seeds_until_decided(grid: ResolvedGrid) -> SeedsUntilDecided | None:
     return SeedsUntilDecided(grid.seeds, looks(len(grid.seeds)), claims)
 
 
+def unneeded_cells(grid: ResolvedGrid) -> set[str]:
+    """The ids of planned cells that no open claim needs; none where every variant is trained with all seeds."""
+    looked_at = seeds_until_decided(grid)
+    if looked_at is None:
+        return set()
+    return {cell.cell_id for cell in grid.cells if not looked_at.may_be_needed(cell.variant_id, cell.seed)}
+
+
 def check_looks(grid: ResolvedGrid) -> None:
     """Refuse a grid of fewer seeds than its claims were looked at with: a decision rests on all of them.
 

@@ -37,7 +37,7 @@ def chromium() -> "Iterator[Browser]":
 def opened(browser: "Browser", path: Path, **options: Any) -> "Iterator[Page]":
     """A page from a file. Whatever it complains of, refuses or asks for while in use fails the test at the end."""
     page = browser.new_page(**options)
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(120_000)  # waits no longer than it has to
     problems: list[str] = []
     page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))

@@ -17,6 +17,10 @@ EXTRA_FIXTURES = {"browser", "postgresql", "ray"}
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# As workers compute: bit-for-bit repetition is promised for one thread, and more threads than free cores only wait
+# for each other.
+torch.set_num_threads(1)
+
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

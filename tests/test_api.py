@@ -51,7 +51,7 @@ def test_a_plan_warns_of_more_workers_than_the_memory_holds(grid, monkeypatch):
     ]
 
 
-def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys):
+def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys, caplog):
     with pytest.raises(SystemExit):
         cli.main(["plan", "grid.yaml", "--json", "--device", "cpu"])
     assert nb.plan(grid, OPTIONS).as_dict() == json.loads(capsys.readouterr().out)
@@ -61,7 +61,14 @@ def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys):
     assert repr(first) == "Run('results/tiny/full': 1 trained)"
     assert "seed 1: epoch 1/1, loss" in capsys.readouterr().err
     assert [cell.state for cell in nb.plan(grid, OPTIONS).cells] == ["missing", "done"]
-    second = nb.run(str(grid), OPTIONS, progress=False)
+    heard: list[object] = []
+
+    def failing(event: object) -> None:
+        raise ValueError("no server")
+
+    second = nb.run(str(grid), OPTIONS, progress=False, listeners=[failing, heard.append])
+    assert caplog.messages == ["listener failing: failed and is off (no server); the run goes on"]
+    assert [type(event).__name__ for event in heard] == ["Planned", "CellStarted", "EpochEnded", "CellEnded"]
     assert (second.summary.outcomes, second.summary.num_skipped) == ({"trained": 2}, 1)
     assert capsys.readouterr() == ("", "")
     assert second.report.page == Path("reports/tiny/full/report.md")
@@ -69,6 +76,8 @@ def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys):
     assert second.report.search_page is None
     with pytest.raises(ResultsError, match="no such page"):
         _ = second.report.search
+    with pytest.raises(InputError, match="unknown listener 'ml_flow'; did you mean 'mlflow'"):
+        nb.run(grid, OPTIONS, listeners=[heard.append, "ml_flow"])
 
 
 def test_workers_know_models_of_one_s_own_file_and_none_of_the_main_module(grid, monkeypatch):

@@ -338,7 +338,7 @@ SEARCH = SearchPlanned(SPEC, 3, {"s 1": 2, "s 2": 2}, ["mlp hidden=16", "mlp hid
 
 
 def trial(draw: int, number: int, lr: float = 0.1) -> TrialStarted:
-    return TrialStarted(f"s {draw}", "mlp hidden=16", number, {"lr": lr, "init": "normal"}, Slot("cpu"))
+    return TrialStarted(f"s {draw}", "mlp hidden=16", number, {"lr": lr, "init": "normal"}, Slot("cpu"), ())
 
 
 def trial_epoch(draw: int, epoch: int, value: float) -> TrialEpochEnded:

@@ -94,7 +94,7 @@ def test_a_job_that_is_preempted_saves_its_cells_on_two_nodes_and_is_queued_agai
             if sum("epoch 3/2000" in one for one in told) == 2:
                 break
         job.send_signal(signal.SIGUSR1)
-        assert job.wait(120.0) == 128 + signal.SIGUSR1, "".join(told)
+        assert job.wait(600.0) == 128 + signal.SIGUSR1, "".join(told)
     finally:
         os.killpg(job.pid, signal.SIGKILL)  # as SLURM ends what a job leaves
         job.stdout.close()

@@ -19,6 +19,7 @@ from nin_bench.analysis.cells import (
     numbers,
 )
 from nin_bench.analysis.names import Names
+from nin_bench.looks import unneeded_cells
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results
 
@@ -61,7 +62,7 @@ SCORES = [
 
 @dataclass(frozen=True)
 class VariantRow:
-    """One line of the comparison. Counts are of planned cells; shares lie in [0, 1]."""
+    """One line of the comparison. Counts are of planned cells that claims need; shares lie in [0, 1]."""
 
     variant_id: str
     label: str
@@ -113,7 +114,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class MissingSeeds:
-    """The planned cells of a variant that have no record."""
+    """The cells of a variant that are needed and have no record."""
 
     label: str
     seeds: list[int]
@@ -140,7 +141,7 @@ def compare_variants(results: Results) -> list[VariantRow]:
 
     has_failed = failed(cells)
     num_failed, num_known = count(has_failed == 1), count(has_failed.notna())
-    planned, num_trained = count(pd.Series(True, index=cells.index)), count(trained)
+    planned, num_trained = count(_outcomes(results) != "not needed"), count(trained)
     escaped = tally(numbers(cells, "escaped"))
     num_params = numbers(cells, "num_params").groupby(variant).first()
     num_macs = numbers(cells, "num_macs").groupby(variant).first()
@@ -227,17 +228,26 @@ def troubles(results: Results) -> list[Trouble]:
 
 
 def missing_seeds(results: Results) -> list[MissingSeeds]:
-    """The planned cells without a record, for each variant that has any."""
-    missing = results.cells[results.cells["outcome"] == "missing"]
+    """The needed cells without a record, for each variant that has any."""
+    missing = results.cells[_outcomes(results) == "missing"]
     groups = missing.groupby(["variant_id", "label"], sort=False)["seed"]
     return [MissingSeeds(str(label), [int(seed) for seed in seeds]) for (_, label), seeds in groups]
 
 
 def count_outcomes(results: Results) -> dict[str, int]:
-    """How many planned cells ended how, `trained` first and `missing` last."""
-    counts = Counter(results.cells["outcome"].tolist())
+    """How many planned cells ended how, `trained` first and `missing` last.
+
+    One without a record that no open claim needs is `not needed`.
+    """
+    counts = Counter(_outcomes(results).tolist())
     order = sorted(counts, key=lambda outcome: (outcome != "trained", outcome == "missing", outcome))
     return {outcome: counts[outcome] for outcome in order}
+
+
+def _outcomes(results: Results) -> pd.Series:
+    outcomes = results.cells["outcome"]
+    unneeded = (outcomes == "missing") & results.cells["cell_id"].isin(unneeded_cells(results.grid))
+    return outcomes.mask(unneeded, "not needed")
 
 
 def _known(value: object) -> float | None:

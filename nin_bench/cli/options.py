@@ -4,16 +4,20 @@ import inspect
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from platformdirs import user_cache_path
 
 from nin_bench.errors import InputError, printable, unknown_name
+
+if TYPE_CHECKING:
+    from nin_bench.listeners import Listener
 
 
 def _default_data_dir() -> str:
@@ -150,6 +154,53 @@ class ReuseOptions:
     no_reuse: Annotated[
         bool, typer.Option("--no-reuse", help="Take over no cell from another results folder; train all here.")
     ] = False
+
+
+@dataclass(frozen=True)
+class FollowOptions:
+    """Who follows the work while it lasts."""
+
+    listeners: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listener",
+            metavar="NAME",
+            help="Send curves to a tracker: tensorboard, mlflow, or a package's own; repeatable.",
+        ),
+    ] = None
+    serve: Annotated[
+        int | None,
+        typer.Option(
+            "--serve",
+            metavar="[PORT]",
+            min=0,
+            max=65_535,
+            help="Show how it goes in a browser of this machine while it lasts; its address is printed.",
+        ),
+    ] = None
+
+    @contextmanager
+    def following(
+        self, folder: Path, name: str, report: str
+    ) -> "Iterator[tuple[Sequence[str | Listener], Callable[[Path | None], None]]]":
+        """While it is entered, a page follows the work in a results folder, if one is wanted.
+
+        Args:
+            folder: the results folder.
+            name: the title of the page that is served.
+            report: the page of a report that is shown on it.
+
+        Returns:
+            All listeners, and what is told at the end which page of the report is the last.
+        """
+        from nin_bench.live.server import serving
+
+        if self.serve is None:
+            yield self.listeners or (), lambda page: None
+            return
+        with serving(folder, name, self.serve, report) as live:
+            note(f"watch: {live.address}")
+            yield (*(self.listeners or ()), live.state), lambda page: live.end(page and page.with_suffix(".html"))
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:

@@ -93,6 +93,10 @@ def _compare(before: Path, after: Path, out: Path | None, fail_on: str | None) -
         note(f"{counted(unknown, 'comparison')} of {len(found.gates)} could not be made: no value, or too few")
     if worse:
         sys.exit(3)
+    known = {gate.asked for gate in found.gates if gate.verdict != "not known"}
+    if unjudged := [name for name in names if name not in known]:
+        note(f"--fail-on {','.join(unjudged)}: nothing could be judged: too few common variants, seeds or costs")
+        sys.exit(1)
 
 
 def _check_report(folder: Path, out: Path | None) -> None:
@@ -187,16 +191,11 @@ def _print_status(folder: Path, cells: bool, as_json: bool, *, under_way: bool =
 
 def _num_left(results: "Results") -> int:
     """Planned cells that did not end, without those that no open claim needs."""
+    from nin_bench.looks import unneeded_cells
     from nin_bench.results import FINAL_OUTCOMES
 
-    left = [row for row in results.rows if row["outcome"] not in FINAL_OUTCOMES]
-    if results.grid.until_decided is not None:
-        from nin_bench.looks import seeds_until_decided
-
-        looks = seeds_until_decided(results.grid)
-        assert looks is not None
-        left = [row for row in left if looks.may_be_needed(row["variant_id"], row["seed"])]
-    return len(left)
+    unneeded = unneeded_cells(results.grid)
+    return sum(row["outcome"] not in FINAL_OUTCOMES and row["cell_id"] not in unneeded for row in results.rows)
 
 
 def _holds_search_alone(folder: Path) -> bool:

@@ -3,13 +3,13 @@
 import shlex
 import sys
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from nin_bench.cli.grids import GridOptions, load_grid
 from nin_bench.cli.options import (
+    FollowOptions,
     MaxFailuresOption,
     ReuseOptions,
     WorkOptions,
@@ -36,6 +36,7 @@ def run(
     given: GridOptions,
     work: WorkOptions,
     reuse: ReuseOptions,
+    follow: FollowOptions,
     retries: Annotated[
         int,
         typer.Option(
@@ -64,24 +65,6 @@ def run(
             help="Train so many seeds of a variant as one batched model; auto: small networks, on an accelerator.",
         ),
     ] = None,
-    listeners: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--listener",
-            metavar="NAME",
-            help="Send curves to a tracker: tensorboard, mlflow, or a package's own; repeatable.",
-        ),
-    ] = None,
-    serve: Annotated[
-        int | None,
-        typer.Option(
-            "--serve",
-            metavar="[PORT]",
-            min=0,
-            max=65_535,
-            help="Show the run in a browser of this machine while it lasts; its address is printed.",
-        ),
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, judge the claims, and write the report."""
@@ -90,8 +73,6 @@ def run(
     num_batched = None if batch_seeds is None else parse_batch_seeds(batch_seeds)
     loaded = load_grid(given)
     from nin_bench import api
-    from nin_bench.listeners import listening
-    from nin_bench.live.server import serving
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
@@ -114,18 +95,10 @@ def run(
         print_plan(api.plan(loaded, options, results=given.results), given.grid)
         return
     folder = api.results_folder(loaded, given.results).path
-    with ExitStack() as stack:
-        heard_by = [stack.enter_context(listening(listeners or (), folder))]
-        live = None
-        if serve is not None:
-            live = stack.enter_context(serving(folder, loaded.summary, serve))
-            note(f"watch: {live.address}")
-            heard_by.append(live.state)
+    with follow.following(folder, loaded.summary, "report.html") as (listeners, end):
         left = time_left(seconds, started)
-        ended = api.run(loaded, options, results=given.results, seconds=left, listeners=heard_by)
-        if live is not None:
-            page = ended.report.page if ended.report else None
-            live.end(page.with_suffix(".html") if page else None)
+        ended = api.run(loaded, options, results=given.results, seconds=left, listeners=listeners)
+        end(ended.report.page if ended.report else None)
     let_output_go()
     if ended.report is not None and (page := ended.report.page):
         print_verdicts(ended.report.analysis)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nin_bench.cli.grids import GridOptions, load_grid
-from nin_bench.cli.options import MaxFailuresOption, ReuseOptions, WorkOptions, named_path, note, tell
+from nin_bench.cli.options import (
+    FollowOptions,
+    MaxFailuresOption,
+    ReuseOptions,
+    WorkOptions,
+    named_path,
+    note,
+    tell,
+)
 from nin_bench.cli.run import run
 from nin_bench.errors import InputError, counted
 from nin_bench.failures import MAX_FAILURES
@@ -18,11 +26,13 @@ if TYPE_CHECKING:
     from nin_bench.grid import Grid, Variant
     from nin_bench.results import ResultsFolder
     from nin_bench.results.studies import StudySummary
+    from nin_bench.search.events import SearchEvent
 
 
 def search(
     given: GridOptions,
     work: WorkOptions,
+    follow: FollowOptions,
     retries: Annotated[
         int,
         typer.Option(
@@ -68,9 +78,11 @@ def search(
     from nin_bench.api import results_folder
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.checks import failing_networks
+    from nin_bench.listeners import listening
     from nin_bench.progress import progress_on
     from nin_bench.reporting.build import build_search_report, report_folder
     from nin_bench.runner.budget import work_ends_at
+    from nin_bench.search.as_cells import TrialsAsCells
     from nin_bench.search.config import load_search
     from nin_bench.search.folder import num_done
     from nin_bench.search.run import SearchOptions, search_grid
@@ -98,15 +110,27 @@ def search(
         ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.variants)),
     )
     check_unedited(tuned)
-    with progress_on(sys.stderr, _setting(loaded)) as on_event:
-        summary = search_grid(loaded, folder, options, on_event)
-    if summary.signal_number is not None:
-        note("interrupted: run the same command again to go on")
-        sys.exit(128 + summary.signal_number)
+    heading = _setting(loaded)
+    with follow.following(folder.path, heading, "search.html") as (listeners, end):
+        with listening(listeners, folder.path) as hand_on, progress_on(sys.stderr, heading) as show:
+            followers = TrialsAsCells(hand_on)
+
+            def hear(event: "SearchEvent") -> None:
+                if listeners:
+                    followers(event)
+                show(event)
+
+            summary = search_grid(loaded, folder, options, hear)
+        if summary.signal_number is not None:
+            end(None)
+            note("interrupted: run the same command again to go on")
+            sys.exit(128 + summary.signal_number)
+        page = build_search_report(folder.path, report_folder(folder.path))
+        end(page)
     _print_table(loaded, folder)
     for warning in search_warnings(read_search(folder.path)):
         tell(f"warning: {warning}")
-    tell(f"search report: {build_search_report(folder.path, report_folder(folder.path))}")
+    tell(f"search report: {page}")
     write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog, tuned))
     tell(f"tuned grid: {tuned}")
     assert loaded.search is not None
@@ -117,7 +141,8 @@ def search(
     if then_run:
         left = None if seconds is None else f"{max(1, int(started + seconds - time.monotonic()))}s"
         tuned_grid = replace(given, grid=tuned, profile=loaded.profile)
-        run(tuned_grid, replace(work, budget=left), ReuseOptions(), retries=retries, max_failures=max_failures)
+        work = replace(work, budget=left)
+        run(tuned_grid, work, ReuseOptions(), follow, retries=retries, max_failures=max_failures)
 
 
 def _setting(grid: "Grid") -> str:

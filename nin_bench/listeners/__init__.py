@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -32,19 +32,21 @@ Opener = Callable[[Path], AbstractContextManager[Listener]]
 
 
 @contextmanager
-def listening(names: Sequence[str], folder: Path) -> Iterator[Listener]:
-    """What hands each event to all listeners that are named, and returns at once.
+def listening(listeners: Sequence[str | Listener], folder: Path) -> Iterator[Listener]:
+    """What hands each event to all listeners, and returns at once.
 
     A listener that fails is logged, once, and hears no more.
 
     Args:
-        names: of `SHIPPED`, or of entry points.
+        listeners: functions, and names of `SHIPPED` or of entry points.
         folder: the results folder of the run.
 
     Raises:
         InputError: a listener is unknown, or cannot be imported.
     """
-    started = [_Started(name, opener_of(name), folder) for name in dict.fromkeys(names)]
+    each_once = [one for index, one in enumerate(listeners) if one not in listeners[:index]]
+    openers = [_named_opener(one) for one in each_once]  # what cannot be had is refused before any is started
+    started = [_Started(name, opener, folder) for name, opener in openers]
 
     def hand_on(event: Event) -> None:
         for one in started:
@@ -57,6 +59,12 @@ def listening(names: Sequence[str], folder: Path) -> Iterator[Listener]:
             one.events.put(None)
         for one in started:
             one.wait()
+
+
+def _named_opener(listener: str | Listener) -> tuple[str, Opener]:
+    if isinstance(listener, str):
+        return listener, opener_of(listener)
+    return getattr(listener, "__name__", type(listener).__name__), lambda folder: nullcontext(listener)
 
 
 def opener_of(name: str) -> Opener:

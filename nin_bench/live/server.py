@@ -44,12 +44,13 @@ class Answer:
 class LivePage:
     """The page of one run."""
 
-    def __init__(self, folder: Path, name: str, scratch: Path) -> None:
+    def __init__(self, folder: Path, name: str, scratch: Path, report: str) -> None:
         self.state = RunState(name)
         self.token = secrets.token_urlsafe(16)
         self.address = ""
         """Once it is served."""
         self._folder, self._scratch = folder, scratch
+        self._page = scratch / report
         self._report = b""
         self._version = 0
         """Of the report; counts from 1."""
@@ -131,14 +132,20 @@ class LivePage:
         status = build.wait()
         with self._changed:
             if status == 0 and self._next_build < math.inf:
-                self._report, self._version = (self._scratch / "report.html").read_bytes(), self._version + 1
+                self._report, self._version = self._page.read_bytes(), self._version + 1
             self._next_build = max(self._next_build, time.monotonic() + PAUSE * (time.monotonic() - started))
             self._build = None
 
 
 @contextmanager
-def serving(folder: Path, name: str, port: int) -> Iterator[LivePage]:
-    """Serve a run's page while the context lasts, on a port of the loopback address; 0 is any that is free.
+def serving(folder: Path, name: str, port: int, report: str = "report.html") -> Iterator[LivePage]:
+    """Serve a page while the context lasts, on a port of the loopback address; 0 is any that is free.
+
+    Args:
+        folder: the results folder.
+        name: the page's title.
+        port: where it listens.
+        report: which of the pages that the command `report` writes it shows.
 
     Returns:
         The page, whose `state` listens to the run.
@@ -147,7 +154,7 @@ def serving(folder: Path, name: str, port: int) -> Iterator[LivePage]:
         InputError: the port cannot be had.
     """
     with TemporaryDirectory(prefix="nin_bench-", ignore_cleanup_errors=True) as scratch:
-        page = LivePage(folder, name, Path(scratch))
+        page = LivePage(folder, name, Path(scratch), report)
         try:
             server = _Server(page, port)
         except (OSError, OverflowError) as error:

@@ -13,7 +13,7 @@ from nin_bench.analysis.search.analysis import SearchAnalysis, analyse_search
 from nin_bench.analysis.search.studies import read_search
 from nin_bench.errors import ResultsError
 from nin_bench.files import write_atomically
-from nin_bench.reporting.blocks import Block, Page
+from nin_bench.reporting.blocks import Block, Page, Paragraph
 from nin_bench.reporting.export import make_folder, write_tables
 from nin_bench.reporting.figures import FIGURES, SEARCH_FIGURES, Drawing, figures_of, search_figures_of
 from nin_bench.reporting.html import render_html
@@ -150,7 +150,8 @@ def compare_folders(
     page = comparison_page(found)
     _write(out / "compare.html", page, {})
     if fail_on:
-        _write(out / "gate.md", Page("Gate", tuple(gates(found))), {})
+        judged = gates(found) or [Paragraph("No variant is in both folders, so nothing could be judged.")]
+        _write(out / "gate.md", Page("Gate", tuple(judged)), {})
     return _write(out / "compare.md", page, {}), found
 
 

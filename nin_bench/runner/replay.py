@@ -170,8 +170,9 @@ def records_named(records: Sequence[Record], names: Sequence[str]) -> list[Recor
     for name in names:
         matching = [record for record in records if record.cell_id.startswith(name)]
         if len(matching) != 1:
-            known = some_of([record.cell_id for record in matching or records])
-            raise ResultsError(f"cell {name!r} begins {len(matching)} ids; it must begin one of: {known}")
+            known = some_of([record.cell_id for record in matching or records]) or "none, since no cell has ended"
+            what = "the ids of several cells begin" if matching else "no cell's id begins"
+            raise ResultsError(f"{what} with {name!r}; known: {known}")
         if matching[0].outcome not in REPLAYED:
             raise ResultsError(f"cell {name} ended {matching[0].outcome}; only what trained or diverged repeats")
         found += matching

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nin_bench.cell import Cell
 from nin_bench.executors import Slot
 from nin_bench.failures import VariantStopped
 from nin_bench.grid import SearchSpec
@@ -16,8 +17,8 @@ class TrialEpoch:
     epoch: int
     value: float
     """The objective, averaged over the seeds."""
-    rows: Sequence[Mapping[str, Any]]
-    """Of the networks that still train, as in a cell's history."""
+    rows: Mapping[int, Mapping[str, Any]]
+    """Of the networks that still train, by seed, as in a cell's history."""
 
 
 @dataclass
@@ -75,6 +76,8 @@ class TrialStarted:
     number: int
     params: Mapping[str, Any]
     slot: Slot
+    cells: Sequence[Cell]
+    """What it trains, one for each of the search's seeds; their label tells the values, too."""
 
 
 @dataclass(frozen=True)

@@ -234,8 +234,10 @@ class _ActiveTrial:
         return Task(self.key, run_trial_task, arguments, options.timeout_seconds)
 
     def on_started(self, slot: Slot) -> None:
-        trial = self.trial
-        self.search.on_event(TrialStarted(self.key, self.study.variant.label, trial.number, trial.params, slot))
+        trial, label = self.trial, self.study.variant.label
+        values = ", ".join(f"{name}={value}" for name, value in trial.params.items())
+        cells = [cell.model_copy(update={"label": f"{label}, {values}"}) for cell in self.study.cells(trial)]
+        self.search.on_event(TrialStarted(self.key, label, trial.number, trial.params, slot, cells))
 
     def on_message(self, epoch: TrialEpoch) -> bool | None:
         """Keep an epoch's value; whether to go on, where a pruner decides that."""

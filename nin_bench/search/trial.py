@@ -79,15 +79,15 @@ class _Trial:
                 return f"seed {training.cell.seed}: {training.outcome}: {without_folders(training.error or '')}"
         return None
 
-    def each(self, work: Callable[[CellTraining], T]) -> list[T]:
-        """Let every network that still trains do some work, and note its time."""
-        done = []
+    def each(self, work: Callable[[CellTraining], T]) -> dict[int, T]:
+        """Let every network that still trains do some work, and note its time; what came of it, by seed."""
+        done = {}
         for training in self.trainings:
             if self.error or training.outcome != "trained":
                 continue
             started = time.perf_counter()
             with training.failures_noted():
-                done.append(work(training))
+                done[training.cell.seed] = work(training)
             self.seconds += time.perf_counter() - started
         return done
 

@@ -52,6 +52,16 @@ def tiny(tmp_path):
     )
 
 
+def test_cells_that_no_open_claim_needs_are_not_missing(tmp_path):
+    trained = record(metrics=metrics(0.9))
+    variants = {"a": [trained] * 3 + [None] * 3, "b": [trained] * 2 + [None] * 4}
+    until = {"at_most": 6, "looks": [3, 5, 6]}
+    results = load_results(write_results(tmp_path / "results", variants, until_decided=until))
+    assert count_outcomes(results) == {"trained": 5, "not needed": 6, "missing": 1}
+    assert missing_seeds(results) == [MissingSeeds("b", [2])]
+    assert [(row.trained, row.planned) for row in compare_variants(results)] == [(3, 3), (2, 3)]
+
+
 def test_comparison_of_healthy_cells(tiny):
     a, _ = compare_variants(tiny)
 

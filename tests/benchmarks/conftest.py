@@ -1,7 +1,7 @@
 """Figures that benchmarks tell, as a table at the end of `make bench`; and how large benchmarks are."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -72,12 +72,3 @@ def size(request: pytest.FixtureRequest) -> Size:
 def data_name() -> str:
     """Fashion-MNIST where no download is needed, else scikit-learn's digits: 28×28, grey, ten classes."""
     return "fashion_mnist" if has_fashion_mnist() else "digits"
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Compute as a worker does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

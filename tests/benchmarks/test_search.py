@@ -41,7 +41,7 @@ search:
 
 
 @pytest.fixture(autouse=True)
-def _quiet(one_thread) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     yield

@@ -11,8 +11,6 @@ from nin_bench.models import ImageSpec, build_model
 from nin_bench.training.evaluation import Images
 from nin_bench.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RESOLUTION = 131
 BATCH_SIZE = 32
 SMALL = {

@@ -1,6 +1,4 @@
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -11,9 +9,11 @@ from nin_bench.cost import count_model, measuring
 from nin_bench.cost.ceilings import measure_ceilings
 from nin_bench.cost.measuring import PHASE_EVALUATIONS, PHASE_SECONDS, PHASE_STEPS, Workbench
 from nin_bench.cost.samples import WarmUp, cost_identity
+from nin_bench.executors import Channel, Slot
 from nin_bench.models import ImageSpec, resolve_arguments
 from nin_bench.results.cost_entry import BatchPeak, Workload
 from nin_bench.training.evaluation import EVALUATION_BATCH, StoppedError
+from tests.benchmarks.bench_processes import in_workers
 
 
 def cell(model: str = "lenet", *, recipe: dict[str, Any] | None = None, **arguments: Any) -> Cell:
@@ -29,20 +29,13 @@ def workbench(of: Cell, should_stop: Any = lambda: False) -> Workbench:
     return Workbench(of, None, "cpu", should_stop, time.monotonic())
 
 
-def warm_up_mlp(hidden: int) -> WarmUp:
+def warm_up_mlp(channel: Channel, slot: Slot, hidden: int) -> WarmUp:
     return workbench(cell("mlp", hidden=hidden, recipe={"optimizer": "adam"})).warm_up()
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("recipe", [{}, {"micro_batch": 12, "optimizer": "adam"}, {"precision": "bf16"}], ids=str)
-def test_a_sample_measures_everything_once(recipe):
+def test_a_sample_measures_everything_once(monkeypatch, recipe):
+    monkeypatch.setattr(measuring, "LONG_PHASE_SECONDS", 3600.0)  # however slow this machine is
     variant = cell(recipe=recipe, activation="relu")
     warm_up = workbench(variant).warm_up()
     workload = warm_up.workload
@@ -91,9 +84,8 @@ def test_a_busy_worker_does_not_begin_before_the_others_are_ready():
 
 
 def test_peak_memory_holds_at_least_what_has_to_be_held_and_grows_with_the_network():
-    # Each in a fresh process, as a worker is: in an old one the kernel may take back pages meanwhile.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        small, large = pool.map(warm_up_mlp, (16, 8192))
+    # Each in a worker of its own: in an old process the kernel may take back pages meanwhile.
+    small, large = (in_workers([Slot("cpu")], warm_up_mlp, hidden)[0] for hidden in (16, 8192))
     weights = 4 * (784 * 8192 + 8192 + 8192 * 10 + 10)
     if large.train_peak_bytes is None:
         pytest.skip("this system does not tell a process's peak")
@@ -103,7 +95,7 @@ def test_peak_memory_holds_at_least_what_has_to_be_held_and_grows_with_the_netwo
     assert small.train_peak_bytes < weights
 
 
-def peaks_of_lenet(batches: list[BatchPeak]) -> list[int | None]:
+def peaks_of_lenet(channel: Channel, slot: Slot, batches: list[BatchPeak]) -> list[int | None]:
     bench = workbench(cell(recipe={"batch_size": 512}, activation="relu"))
     return [batch.peak for batch in bench.batch_peaks(batches)]
 
@@ -113,8 +105,7 @@ def test_memory_grows_with_the_images_that_pass_at_once():
         BatchPeak(batch_size=batch_size, micro_batch=micro_batch, peak_estimate=estimate)
         for batch_size, micro_batch, estimate in ((256, None, 0), (512, None, 0), (512, 64, 0), (512, None, 2**50))
     ]
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        half, whole, parts, not_tried = pool.submit(peaks_of_lenet, batches).result()
+    ((half, whole, parts, not_tried),) = in_workers([Slot("cpu")], peaks_of_lenet, batches)
     if whole is None:
         pytest.skip("this system does not tell a process's peak")
     # What LeNet keeps of one image: six maps of 28×28, twice, are the most of it.

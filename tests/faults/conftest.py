@@ -1,8 +1,17 @@
-"""Faults are counted, and the counts printed when the tests end."""
+"""Faults are counted, and the counts printed when the tests end; most hit processes that one process forks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from tests.faults.warm import Warm, warm
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Warm]:
+    """A process that has everything imported."""
+    with warm() as started:
+        yield started
 
 
 @pytest.fixture

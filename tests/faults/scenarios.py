@@ -24,7 +24,7 @@ from nin_bench.reporting.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner import active_cell, nodes, run, session
-from nin_bench.runner.cell_queue import CellTask
+from nin_bench.runner.cell_queue import TRAIN, CellTask
 from nin_bench.runner.cell_training import CellTraining
 from nin_bench.runner.events import CellEnded, Event
 from nin_bench.runner.messages import Assignment, CheckpointPolicy
@@ -37,6 +37,7 @@ from tests import looks_cells
 from tests.faults import stub_cells
 from tests.faults.broken_disk import BrokenDisk
 from tests.faults.inline_executor import InlineExecutor
+from tests.waiting_cells import WAITING
 
 RUN = ["run", "--grid", "grid.yaml", "--device", "cpu", "--no-measure", "--data-dir", "."]
 STUB = CellTask(stub_cells.train, (*stub_cells.PRELOAD, "tests.faults.stub_cells"))
@@ -131,8 +132,9 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
         _before(active_cell.ActiveCell, "on_message", send)
     elif phase == "writing the report":
         _before(api, "report", send)
-    os.environ["SIGNAL_PARENT"] = f"{number} {times}" if phase == "evaluating" else ""
-    task = CellTask(stub_cells.hang if stubborn else run_cell_signalling, PRELOAD)
+    os.environ["SIGNAL_PARENT"] = f"{number} {times}"
+    tasks = {"training": WAITING, "evaluating": CellTask(run_cell_signalling)}
+    task = CellTask(stub_cells.hang) if stubborn else tasks.get(phase, TRAIN)
     api.run_grid = partial(run.run_grid, task=task)  # type: ignore[attr-defined]
     cli.main([*RUN, "--workers", "2"])
 
@@ -151,16 +153,15 @@ def _before(owner: Any, name: str, act: Any) -> None:
 
 def run_cell_signalling(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
     """`run_cell_task`, in a worker; when it comes to evaluate, it signals the parent and waits for its answer."""
-    if os.environ["SIGNAL_PARENT"]:
-        number, times = map(int, os.environ["SIGNAL_PARENT"].split())
+    number, times = map(int, os.environ["SIGNAL_PARENT"].split())
 
-        def send() -> None:
-            for _ in range(times):
-                os.kill(multiprocessing.parent_process().pid, number)
-            while not channel.should_stop():
-                time.sleep(0.01)
+    def send() -> None:
+        for _ in range(times):
+            os.kill(multiprocessing.parent_process().pid, number)
+        while not channel.should_stop():
+            time.sleep(0.01)
 
-        _before(CellTraining, "evaluate", send)
+    _before(CellTraining, "evaluate", send)
     return run_cell_task(channel, slot, assignment)
 
 

@@ -1,14 +1,15 @@
 """Models of other people that are wrong in common ways: each is named, and the others are trained."""
 
 import json
-import os
-import subprocess
-import sys
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.places import Place
+from tests.faults.warm import Warm, warm
 
 PLUGIN = '''
 import torch
@@ -86,32 +87,42 @@ models:
 """
 
 
-@pytest.fixture
-def call(tmp_path):
-    """The command line, in a place where a package with these models is installed."""
-    place, theirs = Place(tmp_path, GRID), tmp_path / "theirs"
-    (theirs / "theirs-1.2.dist-info").mkdir(parents=True)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """A process that finds a package with these models installed."""
+    theirs = tmp_path_factory.mktemp("theirs")
+    about = theirs / "theirs-1.2.dist-info"
+    about.mkdir()
     (theirs / "their_models.py").write_text(PLUGIN)
-    (theirs / "theirs-1.2.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n"
-    )
-    (theirs / "theirs-1.2.dist-info" / "entry_points.txt").write_text("[nin_bench.models]\nx = their_models\n")
-    path = os.pathsep.join([str(Path(__file__).parents[2]), str(theirs)])
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    (about / "entry_points.txt").write_text("[nin_bench.models]\nx = their_models\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(theirs)
+        with warm() as started:
+            yield started
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "nin_bench", *arguments, "--grid", "grid.yaml", "--device", "cpu"]
-        environment = {**os.environ, "PYTHONPATH": path}
-        return subprocess.run(
-            command, cwd=place.path, env=environment, capture_output=True, text=True, check=False
-        )
+
+@pytest.fixture
+def call(server: Warm, tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """The command line on a grid of these models: its status, and all that it prints."""
+    place = Place(tmp_path, GRID)
+
+    def call(command: str, *arguments: str) -> tuple[int, str]:
+        words = [command, "--grid", "grid.yaml", "--device", "cpu", *arguments]
+        return server.run("scenarios:run_command", str(tmp_path), words, log=place.log), place.printed()
 
     return call
 
 
+def document(printed: str) -> Any:
+    """The JSON among what a command printed."""
+    return json.JSONDecoder().raw_decode(printed, re.search("^{", printed, re.MULTILINE).start())[0]
+
+
 def test_a_plan_names_networks_that_cannot_run(call):
-    done = call("plan", "--json", "--set", "recipe.batch_size=41")
-    assert done.returncode == 0, done.stderr
-    misfit, pair = json.loads(done.stdout)["warnings"]
+    status, printed = call("plan", "--json", "--set", "recipe.batch_size=41")
+    assert status == 0, printed
+    misfit, pair = document(printed)["warnings"]
     assert misfit.startswith("warning: misfit cannot be trained")
     assert misfit.endswith("1 (Linear): RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x64 and 7x10)")
     assert pair.endswith(
@@ -120,9 +131,10 @@ def test_a_plan_names_networks_that_cannot_run(call):
 
 
 def test_a_run_records_what_cannot_run_and_trains_the_rest(call, tmp_path, faults):
-    done = call("run", "--workers", "2")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    _, measured = call("measure", "--rounds", "1", "--workers", "1", "--only", "values")
+    assert "values: measured no further: forward: its memory cannot be told from shapes alone" in measured
+    status, printed = call("run", "--no-measure", "--workers", "2")
+    assert status == 1
     table = [(row[1], label_of(row[0], tmp_path)) for row in Place(tmp_path, GRID).table()]
     assert sorted(table) == [
         *[("crashed", "raises")] * 3,
@@ -130,11 +142,12 @@ def test_a_run_records_what_cannot_run_and_trains_the_rest(call, tmp_path, fault
         *[("invalid", "pair")] * 4,
         *[("trained", "values")] * 4,
     ]
-    assert "raises: stopped after failures alike; 1 of its cells is not tried: ValueError: my bug" in done.stderr
-    assert "values: measured no further: forward: its memory cannot be told from shapes alone" in done.stderr
-    for word in ("E1", "fake_tensor.py"):
-        assert not any(line.startswith(word) for line in done.stderr.splitlines())
-    planned = json.loads(call("plan", "--json").stdout)
+    assert "raises: stopped after failures alike; 1 of its cells is not tried: ValueError: my bug" in printed
+    for text in (measured, printed):
+        assert "Traceback" not in text
+        for word in ("E1", "fake_tensor.py"):
+            assert not any(line.startswith(word) for line in text.splitlines())
+    planned = document(call("plan", "--json")[1])
     assert sum(cell["state"] == "missing" for cell in planned["cells"]) == 1
     (warning,) = [one for one in planned["warnings"] if "alike" in one]
     assert warning.startswith("warning: raises: 3 cells failed alike (crashed: ValueError: my bug")
@@ -144,11 +157,11 @@ def test_a_run_records_what_cannot_run_and_trains_the_rest(call, tmp_path, fault
 def test_a_last_batch_of_one_image_is_too_few_to_normalise(call, tmp_path):
     grid = tmp_path / "grid.yaml"
     grid.write_text(GRID.partition("models:")[0] + "models:\n  - {name: norm}\n")
-    refused = call("plan")
-    assert refused.returncode == 2
-    assert "recipe.batch_size: " in refused.stderr
-    assert "images for an epoch's last batch, too few for batch normalisation (Expected more" in refused.stderr
-    assert json.loads(call("plan", "--json", "--set", "data.train_size=42").stdout)["warnings"] == []
+    refused, told = call("plan")
+    assert refused == 2
+    assert "recipe.batch_size: " in told
+    assert "images for an epoch's last batch, too few for batch normalisation (Expected more" in told
+    assert document(call("plan", "--json", "--set", "data.train_size=42")[1])["warnings"] == []
 
 
 def label_of(cell_id: str, place: Path) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,14 +64,6 @@ CELLS = {
 running means, the scale of a loss."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Place:
     """A folder in which a cell is run, stopped and run again."""
 
@@ -114,7 +106,6 @@ def stop_at(moment: int) -> Callable[[], bool]:
 
 @pytest.fixture(scope="module", params=CELLS)
 def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    torch.set_num_threads(1)
     place = Place(tmp_path_factory.mktemp("whole"), CELLS[request.param])
     return place, place.run()
 
@@ -196,7 +187,6 @@ def ends_as_if_nothing_had_been(place: Place, expected: tuple[Place, CellResult]
 @pytest.fixture(scope="module")
 def resumable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[tuple[str, bytes]], tuple[Any, Any]]:
     """A cell with two checkpoints, their content, and what comes of it when nothing happens."""
-    torch.set_num_threads(1)
     cell = CELLS["momentum"]
     whole = Place(tmp_path_factory.mktemp("whole"), cell)
     place = Place(tmp_path_factory.mktemp("stopped"), cell)

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ recipe: {epochs: 2, batch_size: 50}
 seeds: 1
 models: [{name: mlp, hidden: 8}%s]
 """
+SEARCH = """
+search: {space: {lr: [0.1, 0.2]}, trials: 2, seeds: 1}
+"""
 ENDLESS = ", {name: mlp, hidden: 16, label: endless, recipe: {epochs: 100000}}"
 
 
@@ -32,10 +35,12 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def run_served(tmp_path: Path, grid: str) -> Iterator[tuple[subprocess.Popen, str]]:
-    """A run in a process of its own, and the address that it prints."""
+def run_served(
+    tmp_path: Path, grid: str, words: Sequence[str] = ("run", "--no-measure")
+) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A run, or a search, in a process of its own, and the address that it prints."""
     (tmp_path / "grid.yaml").write_text(grid)
-    command = [sys.executable, "-m", "nin_bench", "run", "grid.yaml", "--no-measure", "--workers", "2", "--serve"]
+    command = [sys.executable, "-m", "nin_bench", *words, "--grid", "grid.yaml", "--workers", "2", "--serve"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         lines: list[str] = []
@@ -97,6 +102,18 @@ def test_who_watches_to_the_end_has_the_last_report(browser, tmp_path):
         assert process.wait() == 0
 
 
+def test_who_watches_a_search_sees_its_networks_and_at_its_end_its_report(browser, tmp_path):
+    with (
+        run_served(tmp_path, GRID % "" + SEARCH, ["search"]) as (process, address),
+        watching(browser, address) as page,
+    ):
+        page.locator("#stage", has_text="The run has ended.").wait_for()
+        assert page.locator("#outcomes").inner_text() == "cells so far: 2 trained"
+        page.frame_locator("#report").locator("h1", has_text="tiny").wait_for()
+        assert "lr" in page.frame_locator("#report").locator("main").inner_text()
+        assert process.wait() == 0
+
+
 def test_only_loopback_and_only_below_the_token(tmp_path):
     with run_served(tmp_path, GRID % ENDLESS) as (_, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{22}/", address)
@@ -104,7 +121,7 @@ def test_only_loopback_and_only_below_the_token(tmp_path):
         token = address.split("/")[3]
         for path in ("", "state", "live.js", "wrong/state", f"{token}/../state", f"{token}/live.py", f"{token}x/"):
             with pytest.raises(HTTPError, match="404"):
-                urlopen(f"http://{host}/{path}", timeout=10)
-        with urlopen(f"{address}state", timeout=10) as answer:
+                urlopen(f"http://{host}/{path}", timeout=120)
+        with urlopen(f"{address}state", timeout=120) as answer:
             assert answer.headers["Referrer-Policy"] == "no-referrer"
             assert answer.headers["Cache-Control"] == "no-store"

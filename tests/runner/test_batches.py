@@ -33,14 +33,6 @@ SEEDS = (0, 1, 2)
 NO_MEMORY = DeviceMemory({}, lambda cell: None)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def batch_of(
     cells: list[Cell],
     policy: CheckpointPolicy = KEEP_NOTHING,

@@ -56,8 +56,6 @@ def trained(one, folder: Path, **options: object):
 def test_a_cell_comes_to_the_same_as_with_the_whole_batch_and_keeps_its_number(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     changes = {"mixup": 0.4, "augmentation": "crop_flip"}
     monkeypatch.setattr(micro_batch, "free_bytes", lambda device: free_for(17, **changes))
     record, weights = trained(cell(**changes), tmp_path / "auto")
@@ -79,7 +77,6 @@ def test_a_cell_comes_to_the_same_as_with_the_whole_batch_and_keeps_its_number(
     for name, expected in weights.items():
         assert torch.equal(of_resumed[name], expected)
         assert torch.equal(of_replayed[name], expected)
-    torch.set_num_threads(threads)
 
 
 def test_it_is_refused_with_batch_normalisation():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nin_bench.analysis.analysis import analyse
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.grid import Grid
@@ -48,6 +49,7 @@ def test_trained_and_diverged_cells_repeat_bit_for_bit_and_no_record_changes(tra
     assert [(cell.expected, cell.repeated, cell.error) for cell in seen] == [("equal bits", True, None)] * 3
     assert {path: path.read_bytes() for path in before} == before
     assert ResultsFolder(trained).find_replays().cells == tuple(seen)
+    assert analyse(load_results(trained)).setting.replayed == {"repeated bit for bit": 3}
 
 
 def test_a_number_that_was_edited_is_found(trained, tmp_path):
@@ -86,7 +88,11 @@ def test_a_sample_is_of_many_variants_and_always_the_same(trained):
 def test_cells_are_named_by_how_their_ids_begin(trained):
     first, *rest = records_of(trained)
     assert records_named([first, *rest], [first.cell_id[:10], rest[0].cell_id]) == [first, rest[0]]
-    with pytest.raises(ResultsError, match="'' begins 6 ids"):
+    with pytest.raises(ResultsError, match=r"^the ids of several cells begin with ''; known: "):
         records_named([first, *rest], [""])
+    with pytest.raises(ResultsError, match=f"^no cell's id begins with 'x'; known: {first.cell_id}"):
+        records_named([first, *rest], ["x"])
+    with pytest.raises(ResultsError, match=r"known: none, since no cell has ended$"):
+        records_named([], ["x"])
     with pytest.raises(ResultsError, match="ended crashed"):
         records_named([first.model_copy(update={"outcome": "crashed"})], [first.cell_id])

@@ -29,15 +29,6 @@ NUM_TEST = 359
 """Of the 1,797 digits; the other 1,438 are for training, 200 of them for validation unless told otherwise."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As workers compute; and more threads than free cores only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def rows_of(messages: list[CellMessage]) -> tuple[Epoch, ...]:
     """The epochs that were told."""
     return tuple(Epoch.model_validate(one.row) for one in messages if isinstance(one, EpochDone))

@@ -19,14 +19,6 @@ SEEDS = (0, 1, 7)
 RECIPE = Recipe(epochs=2, batch_size=48, lr=0.05, momentum=0.9)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def dataset():
     return load_dataset(resolve_data(DataSpec(name="digits", resolution=12), None), None)

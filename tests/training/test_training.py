@@ -1,6 +1,7 @@
 import io
 import math
 import shutil
+from collections import OrderedDict
 from contextlib import nullcontext
 from pathlib import Path
 from typing import get_args
@@ -31,15 +32,6 @@ QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return load_dataset(resolve_data(DataSpec(name="digits"), None), None)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Bit-for-bit repetition is promised for one thread, as workers have it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def some(dataset: Dataset, size: int | None = None) -> Images:
@@ -315,10 +307,15 @@ def test_a_compiled_network_learns_the_same_and_is_evaluated_as_it_is(
     digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(
+        "torch._inductor.config.compile_threads", 1
+    )  # no processes, each of which would import torch
     rows, evaluations = [], []
     for compiled in (False, True):
         recipe = QUICK.model_copy(update={"compile": compiled})
-        subject = trainer(digits, recipe, "nin_mnist", size=64, width=0.1, pointwise=0, dropout=0.0)
+        torch.manual_seed(0)
+        layers = {"class_block": nn.Conv2d(1, 10, 3), "average": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+        subject = Trainer(nn.Sequential(OrderedDict(layers)), recipe, some(digits, 64), seed=0, chance_loss=LN_10)
         assert (subject.forward is subject.model) is not compiled
         rows.append(subject.run_epoch())
         evaluations.append(subject.evaluate(subject.train))

@@ -46,7 +46,8 @@ function cellFigure({ cell_id: id, title, device, epochs, rows }) {
 
 function stageOf(state) {
   if (state.stage === "measuring") return `measuring costs: ${state.samples.done} of ${state.samples.total} samples`;
-  if (state.stage === "training") return `training ${plural(state.running.length, "cell")}, ${state.num_waiting} waiting`;
+  const waiting = state.num_waiting ? `, ${state.num_waiting} waiting` : "";
+  if (state.stage === "training") return `training ${plural(state.running.length, "cell")}${waiting}`;
   return state.stage === "ended" ? "The run has ended." : "starting";
 }
 
