@@ -175,8 +175,8 @@ def plan(
     )
     count_images = RegistryCatalog(options.data_dir).count_images
     cells = estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images, grid.probes)
-    former = former_cells(folder, grid.cell_ids, grid.variants)
-    about_lock = lock_notes(grid.resolved("cpu"), folder.find_grid())
+    resolved = grid.resolved("cpu")
+    former = former_cells(folder, resolved)
     return Plan(
         grid=grid,
         cells=cells,
@@ -185,7 +185,10 @@ def plan(
         former=former,
         notes=plan_notes(cells, here, former),
         hypotheses=_power(grid, folder, pilot, slots[0].device, options.data_dir),
-        warnings=[*about_lock, *_warnings(grid, cells, machine, len(slots), options.data_dir)],
+        warnings=[
+            *lock_notes(resolved, folder.find_grid()),
+            *_warnings(grid, cells, machine, len(slots), options.data_dir),
+        ],
     )
 
 
@@ -277,11 +280,7 @@ def _loaded(grid: Grid | Path | str, options: RunOptions) -> Grid:
 
 
 def _with_root(options: RunOptions, results: Path | str) -> RunOptions:
-    """The options, with the grid's own root among those under which results folders may hold cells of it.
-
-    Raises:
-        InputError: a root that is named holds no results folder.
-    """
+    """The options, with the grid's own root among those under which results folders may hold cells of it."""
     for root in options.other_roots:
         if not any(Path(root).glob("*/*/cells")):
             raise InputError(

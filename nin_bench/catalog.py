@@ -97,9 +97,6 @@ def _check_last_batch(model: nn.Module, image: ImageSpec, recipe: Recipe, num_im
     """Refuse an epoch whose last batch has one image where batch normalisation then has one value of a channel.
 
     The network is passed through in shape only, on the meta device.
-
-    Raises:
-        SpecError: of `batch_size`.
     """
     last = num_images % recipe.batch_size or min(recipe.batch_size, num_images)
     if last != 1:

@@ -10,11 +10,7 @@ _UNLIMITED_BYTES = 2**60
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """How many cores' time the process may use; None without a limit, or where the system does not tell.
-
-    Args:
-        root: where /proc and /sys lie.
-    """
+    """How many cores' time the process may use; None without a limit, or where the system does not tell."""
     quotas = []
     for group in _groups("cpu", root):
         with suppress(OSError, ValueError, ZeroDivisionError):
@@ -29,11 +25,7 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
-    """How many bytes the process and those beside it in its group may hold; None without a limit.
-
-    Args:
-        root: where /proc and /sys lie.
-    """
+    """How many bytes the process and those beside it in its group may hold; None without a limit."""
     limits = []
     for group in _groups("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):

@@ -73,11 +73,7 @@ class Checkpoints:
         return path
 
     def add(self, name: str, content: bytes) -> None:
-        """Write a checkpoint that another machine saved, and drop all but the last two.
-
-        Raises:
-            ResultsError: as `save`.
-        """
+        """Write a checkpoint that another machine saved, and drop all but the last two; raises as `save`."""
         write_atomically(self.folder / Path(name).name, content)
         self._drop_old()
 
@@ -90,10 +86,7 @@ class Checkpoints:
         return newest_record(self.folder, self.cell.cell_id, self.cell)
 
     def restore(self, use: Callable[[State], None]) -> list[str]:
-        """Hand the newest sound state to `use`; one that is damaged, or that `use` refuses, is quarantined.
-
-        Args:
-            use: takes the state; raises ValueError, and has changed nothing, where that is not what it needs.
+        """Hand the newest sound state to `use`; one that is damaged, or a ValueError to `use`, is quarantined.
 
         Returns:
             A sentence for each that was quarantined. Whether any was left, `use` knows.
@@ -110,21 +103,13 @@ class Checkpoints:
         return notes
 
     def remove(self) -> None:
-        """Drop them all.
-
-        Raises:
-            ResultsError: the system refused.
-        """
+        """Drop them all; ResultsError if the system refused."""
         for path in self.paths():
             remove_file(path)
 
 
 def write_checkpoint(path: Path, record: Record, state: State) -> None:
-    """Write one checkpoint.
-
-    Raises:
-        ResultsError: the system refused; whatever stood at `path` still stands there.
-    """
+    """Write one checkpoint; ResultsError if the system refused: then what stood at `path` stays."""
     header = json.dumps({"schema": SCHEMA, **record.model_dump()}, allow_nan=False).encode()
     with atomic_stream(path, len(header) + _num_bytes(state)) as stream:
         digest = _sha256(header)
@@ -154,11 +139,7 @@ def restore_from(path: Path, cell: Cell, use: Callable[[State], None]) -> str | 
 
 
 def _read(path: Path, cell: Cell) -> State:
-    """A checkpoint's state, once all of the file is verified.
-
-    Raises:
-        DamagedFileError: it is not whole, of another cell or of another schema.
-    """
+    """A checkpoint's state, once all of the file is verified."""
     import torch
 
     with open_regular(path) as stream:
@@ -226,11 +207,7 @@ def check_checkpoint(path: Path) -> None:
 
 
 def _read_verified(stream: BufferedReader) -> Record:
-    """The record in the header of a checkpoint that is whole; the stream then stands where the state begins.
-
-    Raises:
-        DamagedFileError: it is not whole, or of another schema.
-    """
+    """The record in the header of a checkpoint that is whole; the stream then stands where the state begins."""
     record, digest = _read_header(stream)
     start = stream.tell()
     if hashlib.file_digest(stream, "sha256").hexdigest().encode() != digest:
@@ -240,11 +217,7 @@ def _read_verified(stream: BufferedReader) -> Record:
 
 
 def _read_header(stream: BufferedReader) -> tuple[Record, bytes]:
-    """The record in the header, and the state's digest.
-
-    Raises:
-        DamagedFileError: the header is not whole, or of another schema.
-    """
+    """The record in the header, and the state's digest."""
     digests = stream.read(2 * (_DIGEST_BYTES + 1)).split(b"\n")
     line = stream.readline(MAX_HEADER_BYTES)
     if len(digests) != 3 or not line.endswith(b"\n") or _sha256(line[:-1]) != digests[0]:

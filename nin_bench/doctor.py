@@ -3,8 +3,9 @@
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Literal
@@ -47,11 +48,6 @@ def examine(path: Path, *, data_dir: Path | None = None, dry_run: bool = False) 
     Nothing whole is touched: records of cells that the grid does not plan stay, as does what lies behind a link.
     The user's pictures that the grid names are read again, every byte, and what was kept of them is verified.
 
-    Args:
-        path: the folder, of a run, of a search, or of both.
-        data_dir: the data directory, for pictures; None is the default.
-        dry_run: whether to change nothing, and say what would be done.
-
     Raises:
         ResultsError: no results folder, in use (it says by whom), or it cannot be written.
     """
@@ -67,14 +63,16 @@ def examine(path: Path, *, data_dir: Path | None = None, dry_run: bool = False) 
         return [*([killed] if left else []), *examination.findings()]
 
 
+@dataclass
 class _Examination:
     """What is known so far of one folder."""
 
-    def __init__(self, folder: ResultsFolder, data_dir: Path | None, dry_run: bool) -> None:
-        self.folder = folder
-        self.data_dir = data_dir
-        self.dry_run = dry_run
-        self.misplaced = {wrong.part: wrong for wrong in folder.misplaced()}
+    folder: ResultsFolder
+    data_dir: Path | None
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        self.misplaced = {wrong.part: wrong for wrong in self.folder.misplaced()}
         self.records: dict[str, Record] = {}
         """Those that are whole, by their cell's id."""
         self.unreadable: set[str] = set()
@@ -112,8 +110,12 @@ class _Examination:
         yield from self._examine("cells", ".json", self._read_record)
         if self.planned:
             yield from self._compare_with_plan()
-        yield from self._examine("checkpoints", ".ckpt", self._read_checkpoint)
-        yield from self._examine("weights", ".ckpt", self._read_kept_state)
+        yield from self._examine(
+            "checkpoints", ".ckpt", lambda name: check_checkpoint(self.folder.checkpoints_path / f"{name}.ckpt")
+        )
+        yield from self._examine(
+            "weights", ".ckpt", lambda cell_id: check_checkpoint(self.folder.state_path(cell_id))
+        )
         # Predictions are judged by their records, so these must have been seen.
         if not self.misplaced.keys() & {"cells", "predictions"}:
             yield from self._examine("predictions", ".npz", self._read_predictions)
@@ -152,25 +154,19 @@ class _Examination:
 
     def _examine_replays(self) -> Iterator[Finding]:
         path = self.folder.replay_path
-        try:
-            Replays.read(path)
-        except FileNotFoundError:
-            return
-        except DamagedFileError as damage:
-            yield self._quarantined(path, str(damage), "replay again")
-        except ResultsError as refusal:
-            yield self._refused(path, refusal)
+        with suppress(FileNotFoundError):
+            yield from self._check(path, lambda: Replays.read(path), "replay again")
 
     def _examine_search(self) -> Iterator[Finding]:
         path = self.folder.search_path
-        try:
+
+        def read() -> None:
             self.search = SearchConfig.read(path)
+
+        try:
+            yield from self._check(path, read, "the next search writes it anew")
         except FileNotFoundError:
             yield self._finding(path, "is missing", "put a copy back, or search its grid again", "open")
-        except DamagedFileError as damage:
-            yield self._quarantined(path, str(damage), "the next search writes it anew")
-        except ResultsError as refusal:
-            yield self._refused(path, refusal)
         yield from self._examine("studies", ".json", self._read_study)
         if self.search is not None:
             for path in self._files("studies", ".json"):
@@ -194,38 +190,29 @@ class _Examination:
     def _examine(self, part: str, suffix: str, read: Callable[[str], object]) -> Iterator[Finding]:
         """Read every file of a folder, and quarantine those that are damaged."""
         for path in self._files(part, suffix):
-            identity = path.name.removesuffix(suffix)
-            try:
-                read(identity)
-            except DamagedFileError as damage:
-                runs_again = part == "cells" and identity in self.planned
-                yield self._quarantined(path, str(damage), "its cell runs again" if runs_again else "")
-            except ResultsError as refusal:
-                self.unreadable.add(identity)
-                yield self._refused(path, refusal)
+            runs_again = part == "cells" and path.stem in self.planned
+            yield from self._check(path, partial(read, path.stem), "its cell runs again" if runs_again else "")
+
+    def _check(self, path: Path, read: Callable[[], object], then: str) -> Iterator[Finding]:
+        """Read a file; a damaged one is quarantined, and told with what comes of it."""
+        try:
+            read()
+        except DamagedFileError as damage:
+            kept = quarantine_path(path) if self.dry_run else quarantine(path, str(damage))
+            done = self.would(f"quarantined as {kept.name}")
+            yield self._finding(path, str(damage), f"{done}; {then}" if then else done, "repaired")
+        except ResultsError as refusal:
+            self.unreadable.add(path.stem)
+            found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
+            yield self._finding(path, found, remedy, "open")
 
     def _files(self, part: str, suffix: str) -> list[Path]:
         paths = [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}"))
         return [path for path in paths if not path.name.endswith(OUTDATED)]
 
-    def _quarantined(self, path: Path, reason: str, then: str) -> Finding:
-        kept = quarantine_path(path) if self.dry_run else quarantine(path, reason)
-        done = self.would(f"quarantined as {kept.name}")
-        return self._finding(path, reason, f"{done}; {then}" if then else done, "repaired")
-
-    def _refused(self, path: Path, refusal: ResultsError) -> Finding:
-        found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
-        return self._finding(path, found, remedy, "open")
-
     def _read_record(self, cell_id: str) -> None:
         if record := self.folder.read_record(cell_id):
             self.records[cell_id] = record
-
-    def _read_checkpoint(self, name: str) -> None:
-        check_checkpoint(self.folder.checkpoints_path / f"{name}.ckpt")
-
-    def _read_kept_state(self, cell_id: str) -> None:
-        check_checkpoint(self.folder.state_path(cell_id))
 
     def _read_predictions(self, cell_id: str) -> None:
         predictions = self.folder.read_predictions(cell_id)

@@ -31,11 +31,7 @@ class VariantStopped:
 
 
 class AlikeFailures:
-    """Counts the failures of a run, and says which variants are tried no further.
-
-    Args:
-        most: so many alike stop a variant.
-    """
+    """Counts the failures of a run, and says which variants are tried no further."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -66,15 +62,13 @@ def failure_line(failure: Exception) -> str:
 
 def failures_alike(ended: Iterable[tuple[str, str, str | None]]) -> list[str]:
     """A sentence for each variant that failed `MAX_FAILURES` times or more with one cause."""
-    counts: Counter[tuple[str, str]] = Counter()
-    told: dict[tuple[str, str], str] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for label, outcome, error in ended:
         if outcome in PASSING:
-            alike = (label, cause_of(outcome, error))
-            counts[alike] += 1
-            told[alike] = f"{outcome}: {(error or 'for no known reason').splitlines()[0]}"
+            told = f"{outcome}: {(error or 'for no known reason').splitlines()[0]}"
+            alike.setdefault((label, cause_of(outcome, error)), []).append(told)
     return [
-        f"{alike[0]}: {count} cells failed alike ({told[alike]})"
-        for alike, count in counts.items()
-        if count >= MAX_FAILURES
+        f"{label}: {len(told)} cells failed alike ({told[-1]})"
+        for (label, _), told in alike.items()
+        if len(told) >= MAX_FAILURES
     ]

@@ -37,11 +37,7 @@ class DamagedFileError(Exception):
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file that is seen whole or not at all, also after a power cut.
-
-    Raises:
-        ResultsError: as `atomic_stream`.
-    """
+    """Write a file that is seen whole or not at all, also after a power cut; raises as `atomic_stream`."""
     data = content.encode() if isinstance(content, str) else content
     with atomic_stream(path, len(data)) as stream:
         stream.write(data)
@@ -53,10 +49,6 @@ def atomic_stream(path: Path, num_bytes: int) -> Iterator[BinaryIO]:
 
     What is written goes to a temporary file beside its goal, is synced, and takes the goal's name; then the
     folder is synced. Missing folders are made. A link in the goal's place is replaced, not followed.
-
-    Args:
-        path: the goal.
-        num_bytes: how much will be written, to be told when it cannot be.
 
     Raises:
         ResultsError: the system refused (no space, no permission); it names the file and its size, and
@@ -84,11 +76,7 @@ def atomic_stream(path: Path, num_bytes: int) -> Iterator[BinaryIO]:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file if it is there.
-
-    Raises:
-        ResultsError: the system refused.
-    """
+    """Remove a file if it is there; ResultsError if the system refused."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -166,11 +154,7 @@ def read_json(path: Path, schema: int, max_bytes: int = MAX_BYTES) -> dict[str, 
 
 
 def parse_json(content: bytes, schema: int) -> dict[str, Any]:
-    """The mapping that a JSON file holds, less its schema and digest.
-
-    Raises:
-        DamagedFileError: as `read_json`.
-    """
+    """The mapping that a JSON file holds, less its schema and digest; DamagedFileError as `read_json`."""
     try:
         text = content.decode()
         value = json.loads(text, parse_constant=_refuse_constant)

@@ -122,11 +122,7 @@ def unneeded_cells(grid: ResolvedGrid) -> set[str]:
 
 
 def check_looks(grid: ResolvedGrid) -> None:
-    """Refuse a grid of fewer seeds than its claims were looked at with: a decision rests on all of them.
-
-    Raises:
-        ResultsError: it names the claim and the number of seeds.
-    """
+    """Refuse, as ResultsError, fewer seeds than claims were looked at with: decisions rest on all of them."""
     for look in grid.looks:
         if grid.until_decided is not None and look.n > len(grid.seeds):
             raise ResultsError(

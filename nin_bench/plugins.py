@@ -24,11 +24,7 @@ registered: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}}
 
 
 def register(kind: Kind, name: str, value: object) -> None:
-    """Note what a function's name stands for.
-
-    Raises:
-        ValueError: the name is taken.
-    """
+    """Note what a function's name stands for; ValueError if the name is taken."""
     if name in registered[kind]:
         raise ValueError(f"{kind} {name!r} is registered twice; rename one of the two functions")
     registered[kind][name] = value

@@ -13,10 +13,11 @@ import pytest
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe
 from nin_bench.estimates import RunEstimate, estimate_line, memory_warning
 from nin_bench.executors import Slot
-from nin_bench.grid import Range, SearchSpec
+from nin_bench.grid import SearchSpec
 from nin_bench.planning import PlannedCell
 from nin_bench.progress import counting_on, progress_on, words
 from nin_bench.progress.words import short_labels
+from nin_bench.results.studies import Range
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
 from nin_bench.runner.events import (
     CellEnded,
@@ -333,7 +334,7 @@ def test_memory_that_is_not_the_machine_s_or_not_known_is_no_warning(machine):
 
 # Searches
 
-SPEC = SearchSpec(space=(Range(name="lr", low=0.01, high=1.0, log=True),), trials=3)
+SPEC = SearchSpec(space={"lr": Range(low=0.01, high=1.0, log=True)}, trials=3)
 SEARCH = SearchPlanned(SPEC, 3, {"s 1": 2, "s 2": 2}, ["mlp hidden=16", "mlp hidden=32"], SLOTS)
 
 

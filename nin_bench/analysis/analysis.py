@@ -32,7 +32,7 @@ from nin_bench.analysis.target import Reached, Target, find_escapes, find_target
 from nin_bench.analysis.verdicts import Verdict, judge
 from nin_bench.results import Results
 from nin_bench.results.schema import OpenClaim, ResolvedGrid
-from nin_bench.stats import ImageError
+from nin_bench.stats.images import ImageError
 
 COSTS = ("num_params", "num_macs", "train_seconds")
 """What accuracy is held against."""

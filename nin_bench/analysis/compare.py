@@ -23,7 +23,8 @@ from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedVariant
-from nin_bench.stats import ALPHA, Interval, PairedTest
+from nin_bench.stats.claims import ALPHA, Interval
+from nin_bench.stats.paired_test import PairedTest
 
 
 @dataclass(frozen=True)

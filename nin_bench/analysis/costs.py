@@ -16,7 +16,8 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results import Results, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.results.schema import ResolvedGrid
-from nin_bench.stats import Interval, paired_test
+from nin_bench.stats.claims import Interval
+from nin_bench.stats.paired_test import paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
 """Of layers, with the names that people read; `other` has no weights to multiply by."""
@@ -108,11 +109,15 @@ def _of_machine(
     measured = {key: entries[key] for key in variants if key in entries}
     baseline = next((key for key in measured if variants[key] == grid.baseline), None)
     rows = [
-        _row(
-            (key, variants[key], names[variants[key]]),
-            entry,
-            measured[baseline] if baseline else None,
-            is_baseline=key == baseline,
+        CostRow(
+            variant_id=key,
+            label=variants[key],
+            name=names[variants[key]],
+            baseline=key == baseline,
+            entry=entry,
+            seconds_by_kind=_seconds_by_kind(entry),
+            seconds_with_backward=_with_backward(entry),
+            relative_to_baseline=_ratios(entry, measured[baseline]) if baseline and key != baseline else {},
         )
         for key, entry in measured.items()
     ]
@@ -121,22 +126,6 @@ def _of_machine(
         machine=next(iter(measured.values())).machine.model_dump(),
         rows=rows,
         missing=[label for key, label in variants.items() if key not in measured],
-    )
-
-
-def _row(
-    called: tuple[str, str, str], entry: CostEntry, baseline: CostEntry | None, *, is_baseline: bool
-) -> CostRow:
-    variant_id, label, name = called
-    return CostRow(
-        variant_id=variant_id,
-        label=label,
-        name=name,
-        baseline=is_baseline,
-        entry=entry,
-        seconds_by_kind=_seconds_by_kind(entry),
-        seconds_with_backward=_with_backward(entry),
-        relative_to_baseline=_ratios(entry, baseline) if baseline and not is_baseline else {},
     )
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nin_bench.analysis.cells import number
 from nin_bench.analysis.tables import Spread
 from nin_bench.results import Results
 from nin_bench.results.schema import ResolvedVariant
@@ -29,21 +28,17 @@ def compare_estimates(results: Results) -> list[EstimateRow]:
 
     A cell that took several attempts is left out: the estimate is of a whole one.
     """
-    cells: dict[str, list[tuple[float, float]]] = {}
-    for record in results.records:
-        if record.outcome == "trained" and len(record.attempts) == 1:
-            estimated, actual = (
-                number(getattr(record.attempts[0], name)) for name in ("estimated_seconds", "seconds")
-            )
-            if estimated > 0 and actual > 0:  # NaN is neither
-                cells.setdefault(record.cell_id, []).append((estimated, actual))
+    variants = {cell.cell_id: cell.variant_id for cell in results.grid.cells}
     by_variant: dict[str, list[tuple[float, float]]] = {}
-    for cell in results.grid.cells:
-        by_variant.setdefault(cell.variant_id, []).extend(cells.get(cell.cell_id, []))
+    for record in results.records:
+        first, *more = record.attempts
+        if record.outcome == "trained" and not more and first.estimated_seconds and first.seconds:
+            took = (first.estimated_seconds, first.seconds)
+            by_variant.setdefault(variants[record.cell_id], []).append(took)
     return [
         _row(variant, by_variant[variant.variant_id])
         for variant in results.grid.variants
-        if by_variant.get(variant.variant_id)
+        if variant.variant_id in by_variant
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from nin_bench.analysis.matched import Pair, cost_ratio
 from nin_bench.metrics import METRICS
-from nin_bench.stats import ALPHA, Interval
+from nin_bench.stats.claims import ALPHA, Interval
 
 Asked = Literal["accuracy", "speed", "memory"]
 """What a gate can be about."""

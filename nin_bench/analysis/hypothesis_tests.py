@@ -17,7 +17,9 @@ from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
 from nin_bench.results.cost_entry import CostEntry, Kind
 from nin_bench.results.schema import ClaimPoint, Hypothesis
-from nin_bench.stats import DIGITS, Claim, Interval, PairedShares, PairedTest, paired_shares, paired_test
+from nin_bench.stats.claims import DIGITS, Claim, Interval
+from nin_bench.stats.paired_test import PairedTest, paired_test
+from nin_bench.stats.shares import PairedShares, paired_shares
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ class HypothesisTest:
                 return Finding(shares.decide(claim, level), shares.difference, interval, "Newcombe and McNemar")
             case PairedTest() as test:
                 interval, weighed = test.interval(level), test.p_values(claim)
+                effect = _scaled(test.estimate, ratio)
                 return Finding(
                     verdict=claim.decide(interval),
-                    effect=_finite(_scaled(test.estimate, ratio)),
+                    effect=effect if math.isfinite(effect) else None,
                     interval=_bounded((_scaled(interval[0], ratio), _scaled(interval[1], ratio)), ratio),
                     test=test.test,
                     p_support=weighed.support,
@@ -266,10 +269,6 @@ def _rate(pairs: Pairs, metric: Metric, *, ratio: bool) -> PairedShares | str:
 def _scaled(value: float, ratio: bool) -> float:
     """A difference of logarithms as a ratio."""
     return math.exp(value) if ratio and value < math.inf else value
-
-
-def _finite(effect: float) -> float | None:
-    return effect if math.isfinite(effect) else None
 
 
 def _bounded(interval: Interval, ratio: bool) -> Bounds | None:

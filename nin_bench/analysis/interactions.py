@@ -14,7 +14,8 @@ from nin_bench.analysis.pairs import Contrast, Pairs
 from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results
-from nin_bench.stats import ALPHA, Interval, TestName
+from nin_bench.stats.claims import ALPHA, Interval
+from nin_bench.stats.paired_test import TestName
 
 LEAST_LEVELS = 2
 

@@ -8,7 +8,7 @@ from nin_bench.metrics import METRICS
 from nin_bench.results import schema
 from nin_bench.results.lock import lock_digest
 from nin_bench.results.schema import Hypothesis, ResolvedGrid
-from nin_bench.stats import ALPHA
+from nin_bench.stats.claims import ALPHA
 
 
 @dataclass(frozen=True)

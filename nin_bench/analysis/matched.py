@@ -14,14 +14,9 @@ from nin_bench.analysis.tables import Tally
 from nin_bench.metrics import METRICS
 from nin_bench.results import Record, Results
 from nin_bench.results.cost_entry import CostEntry
-from nin_bench.stats import (
-    Interval,
-    PairedTest,
-    UnpairedDifference,
-    is_heavy_tailed,
-    paired_test,
-    unpaired_difference,
-)
+from nin_bench.stats.claims import Interval
+from nin_bench.stats.paired_test import PairedTest, is_heavy_tailed, paired_test
+from nin_bench.stats.unpaired import UnpairedDifference, unpaired_difference
 
 COUNTS = ("num_params", "num_macs")
 _ACCURACY = METRICS["test_accuracy"]

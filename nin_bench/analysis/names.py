@@ -76,7 +76,10 @@ class Names:
         axes: dict[str, list[str]] = {}
         not_repeated: dict[str, list[str]] = {}
         for model, own in by_model.items():
-            arguments, settings = [_arguments(one) for one in own], [_settings(one) for one in own]
+            arguments = [{name: _word(value) for name, value in one.model.arguments.items()} for one in own]
+            settings = [
+                {name: _word(value) for part in (one.data, one.recipe) for name, value in part} for one in own
+            ]
             axes[model] = _axes([arguments[i] | settings[i] for i in range(len(own))])
             named = dict.fromkeys([*_axes(arguments), *axes[model], *_differing(settings)])
             for variant, values in zip(own, map(dict.__or__, arguments, settings), strict=True):
@@ -97,14 +100,6 @@ class Names:
 
 def _name(model: str, axes: Sequence[str], fields: Mapping[str, str]) -> str:
     return " ".join([model, *(f"{name}={fields.get(name)}" for name in axes)])
-
-
-def _arguments(variant: ResolvedVariant) -> dict[str, str]:
-    return {name: _word(value) for name, value in variant.model.arguments.items()}
-
-
-def _settings(variant: ResolvedVariant) -> dict[str, str]:
-    return {name: _word(value) for part in (variant.data, variant.recipe) for name, value in part}
 
 
 def _word(value: Any) -> str:

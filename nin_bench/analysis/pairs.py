@@ -10,14 +10,8 @@ import numpy.typing as npt
 
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import FINAL_OUTCOMES
-from nin_bench.stats import (
-    PairedShares,
-    PairedTest,
-    is_heavy_tailed,
-    paired_differences,
-    paired_shares,
-    paired_test,
-)
+from nin_bench.stats.paired_test import PairedTest, is_heavy_tailed, paired_differences, paired_test
+from nin_bench.stats.shares import PairedShares, paired_shares
 
 Array = npt.NDArray[np.float64]
 _LAST_WHERE_FAILED = {"generalisation_gap", "escape_epoch", "target_epoch"}

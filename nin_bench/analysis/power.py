@@ -18,7 +18,10 @@ from nin_bench.grid import Grid
 from nin_bench.looks import needs_seeds
 from nin_bench.metrics import METRICS
 from nin_bench.results.schema import Hypothesis
-from nin_bench.stats import ALPHA, Claim, Failing, Look, chances, detectable_difference, least_pairs, looks
+from nin_bench.stats.claims import ALPHA, Claim
+from nin_bench.stats.looks import Look, looks
+from nin_bench.stats.paired_test import least_pairs
+from nin_bench.stats.power import Failing, chances, detectable_difference
 
 POWER = 0.8
 """The chance of a verdict that is called enough."""

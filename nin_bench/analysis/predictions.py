@@ -16,7 +16,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results import Record, Results, ResultsFolder
 from nin_bench.results.predictions import Predictions, check_predictions
 from nin_bench.results.schema import PlannedId, ResolvedGrid
-from nin_bench.stats import ImageError, image_error
+from nin_bench.stats.images import ImageError, image_error
 
 MOST_VARIANTS = 24
 """Whose predictions are read beside those of the hypotheses, in the grid's order: each takes some milliseconds."""

@@ -10,7 +10,8 @@ from nin_bench.analysis.tables import MissingSeeds, Spread
 from nin_bench.results import Record, Results
 from nin_bench.results.probes import ProbedAccuracy, ProbeFile
 from nin_bench.results.schema import ResolvedVariant
-from nin_bench.stats import ALPHA, Interval, TestName, is_heavy_tailed, paired_test
+from nin_bench.stats.claims import ALPHA, Interval
+from nin_bench.stats.paired_test import TestName, is_heavy_tailed, paired_test
 
 Kind = Literal["shift", "resolution"]
 

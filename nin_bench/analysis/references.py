@@ -8,7 +8,8 @@ from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS, Metric
 from nin_bench.results import Results
 from nin_bench.results.schema import Reference
-from nin_bench.stats import Interval, percentile_among, welch_interval
+from nin_bench.stats.claims import Interval
+from nin_bench.stats.unpaired import percentile_among, welch_interval
 
 _MOSTLY_ALIKE = 0.1
 """An accuracy's variance, of the most that its mean allows, up to which all networks may have learned: one in

@@ -5,15 +5,14 @@ Some cells never get there: they count as not having done so until their last ep
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
 from nin_bench.analysis.cells import is_trained, number, numbers
 from nin_bench.results import Results
-from nin_bench.results.schema import ResolvedVariant
-from nin_bench.stats import Step, Survival, survival
+from nin_bench.stats.survival import Step, survival
 
 SHORT_OF = 0.01
 """How much below the baseline's median cell the target lies."""
@@ -37,21 +36,6 @@ class Reached:
     """Of 95 %; an end is None where so few cells set none."""
     restricted_mean: float
     """The mean time until the horizon, counting the horizon for who had not by then."""
-
-    @classmethod
-    def of(cls, variant: ResolvedVariant, found: Survival) -> "Reached":
-        """Of a variant, by its estimate."""
-        return cls(
-            variant_id=variant.variant_id,
-            label=variant.label,
-            n=found.n,
-            num_reached=found.num_reached,
-            steps=found.steps,
-            horizon=found.horizon,
-            median=found.median,
-            median_interval=found.median_interval,
-            restricted_mean=found.restricted_mean,
-        )
 
 
 @dataclass(frozen=True)
@@ -126,5 +110,7 @@ def _by_variant(results: Results, cells: pd.DataFrame, reached_at: Mapping[Any, 
             until = planned[key] if outcome in ("trained", "diverged") else last.get(cell_id, 0)
             reached.append(at == at)  # NaN is not
             times.append(at if at == at else float(until))
-        found.append(Reached.of(variant, survival(times, reached, horizon=float(planned[key]))))
+        estimate = survival(times, reached, horizon=float(planned[key]))
+        values = {field.name: getattr(estimate, field.name) for field in fields(Reached)[2:]}
+        found.append(Reached(variant.variant_id, variant.label, **values))
     return found

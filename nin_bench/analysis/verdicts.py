@@ -20,15 +20,10 @@ from nin_bench.looks import WatchedClaim, seeds_until_decided
 from nin_bench.metrics import METRICS, Unit
 from nin_bench.results import Results
 from nin_bench.results.schema import Hypothesis, ResolvedGrid
-from nin_bench.stats import (
-    Expectation,
-    Interval,
-    Look,
-    PairedShares,
-    PairedTest,
-    points_against,
-    wilson_interval,
-)
+from nin_bench.stats.claims import Expectation, Interval
+from nin_bench.stats.looks import Look
+from nin_bench.stats.paired_test import PairedTest
+from nin_bench.stats.shares import PairedShares, points_against, wilson_interval
 
 
 @dataclass(frozen=True)

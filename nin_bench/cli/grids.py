@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nin_bench.cli.options import DataDirOption, DeviceOption, OwnModelsOption, WorkersOption, named_path, note
+from nin_bench.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    OwnModelsOption,
+    WorkersOption,
+    WorkOptions,
+    named_path,
+    note,
+)
 from nin_bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,12 +76,14 @@ class GridOptions:
     yes: Annotated[bool, typer.Option("--yes", help="Allow more than 10,000 cells, up to 100,000.")] = False
 
 
-def load_grid(given: GridOptions, trials: int | None = None) -> "Grid":
-    """The grid that a command's options name; what is hardly meant in it is told.
+def process_options(given: GridOptions, work: WorkOptions | None = None) -> dict[str, Any]:
+    """Fields of `ProcessOptions` that these options give."""
+    where = {"data_dir": given.data_dir, "device": given.device, "workers": given.workers}
+    return where if work is None else {**where, "ray_address": work.cluster, "timeout_seconds": work.timeout}
 
-    Raises:
-        InputError: the file or an option is wrong.
-    """
+
+def load_grid(given: GridOptions, trials: int | None = None) -> "Grid":
+    """The grid that a command's options name; what is hardly meant is told, what is wrong is an InputError."""
     from nin_bench import api
     from nin_bench.models import unavailable_packages
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.grids import GridOptions, load_grid, process_options
 from nin_bench.cli.options import JsonOption, WorkOptions, note, print_json, print_table, tell, time_left
 from nin_bench.cli.streams import let_output_go
 from nin_bench.errors import counted
@@ -60,15 +60,7 @@ def measure(
     from nin_bench import api
     from nin_bench.runner.session import RunOptions
 
-    options = RunOptions(
-        data_dir=given.data_dir,
-        device=given.device,
-        workers=given.workers,
-        ray_address=work.cluster,
-        timeout_seconds=work.timeout,
-        fresh=fresh,
-        num_rounds=rounds,
-    )
+    options = RunOptions(**process_options(given, work), fresh=fresh, num_rounds=rounds)
     summary = api.measure(loaded, options, results=given.results, seconds=time_left(seconds, started))
     if summary.signal_number is not None:
         let_output_go()

@@ -116,22 +116,14 @@ class WorkOptions:
 
     @property
     def cluster(self) -> str | None:
-        """The address of the Ray cluster; None for this machine.
-
-        Raises:
-            InputError: there is no such executor.
-        """
+        """The address of the Ray cluster; None for this machine, InputError for another executor."""
         if self.executor not in ("local", "ray"):
             raise InputError(f"--executor: {unknown_name('executor', self.executor, ['local', 'ray'])}")
         return None if self.executor == "local" else self.ray_address
 
     @property
     def seconds(self) -> float | None:
-        """The budget; None if there is none.
-
-        Raises:
-            InputError: it is no duration.
-        """
+        """The budget; None if there is none, InputError if it is no duration."""
         return None if self.budget is None else parse_duration(self.budget)
 
 
@@ -154,6 +146,12 @@ class ReuseOptions:
     no_reuse: Annotated[
         bool, typer.Option("--no-reuse", help="Take over no cell from another results folder; train all here.")
     ] = False
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Those of `RunOptions` that these options give."""
+        given = {"accept_code_changes": self.accept_code_changes, "other_roots": self.reuse_from or ()}
+        return {**given, "reuse": not self.no_reuse}
 
 
 @dataclass(frozen=True)
@@ -254,11 +252,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_batch_seeds(text: str) -> int | Literal["auto"]:
-    """The number of seeds as `--batch-seeds` takes it.
-
-    Raises:
-        InputError: it is neither `auto` nor a number of at least 2.
-    """
+    """The number of seeds as `--batch-seeds` takes it; InputError unless it is `auto`, or 2 or more."""
     if text == "auto":
         return "auto"
     if not text.isdecimal() or int(text) < 2:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.grids import GridOptions, load_grid, process_options
 from nin_bench.cli.options import JsonOption, ReuseOptions, note, print_json, tell
 from nin_bench.cli.power import print_power
 from nin_bench.errors import counted
@@ -32,14 +32,7 @@ def plan(
     from nin_bench import api
     from nin_bench.runner.session import RunOptions
 
-    options = RunOptions(
-        data_dir=given.data_dir,
-        device=given.device,
-        workers=given.workers,
-        accept_code_changes=reuse.accept_code_changes,
-        other_roots=reuse.reuse_from or (),
-        reuse=not reuse.no_reuse,
-    )
+    options = RunOptions(**process_options(given), **reuse.fields)
     found = api.plan(loaded, options, results=given.results, pilot=pilot)
     if as_json:
         print_json(found.as_dict())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.grids import GridOptions, load_grid, process_options
 from nin_bench.cli.options import (
     FollowOptions,
     MaxFailuresOption,
@@ -76,20 +76,14 @@ def run(
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(
-        data_dir=given.data_dir,
-        device=given.device,
-        workers=given.workers,
-        ray_address=work.cluster,
-        timeout_seconds=work.timeout,
+        **process_options(given, work),
         retries=retries,
         max_failures=max_failures,
         fresh=fresh,
-        accept_code_changes=reuse.accept_code_changes,
         batch_seeds=num_batched,
         measure=measure,
         keep_weights=keep_weights,
-        other_roots=reuse.reuse_from or (),
-        reuse=not reuse.no_reuse,
+        **reuse.fields,
     )
     if dry_run:
         print_plan(api.plan(loaded, options, results=given.results), given.grid)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nin_bench.cli.grids import GridOptions, load_grid
+from nin_bench.cli.grids import GridOptions, load_grid, process_options
 from nin_bench.cli.options import (
     FollowOptions,
     MaxFailuresOption,
@@ -74,7 +74,7 @@ def search(
     import optuna
 
     from nin_bench.analysis.search.studies import read_search
-    from nin_bench.analysis.search.warnings import search_warnings
+    from nin_bench.analysis.search.warnings import find_warnings
     from nin_bench.api import results_folder
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.checks import failing_networks
@@ -84,7 +84,6 @@ def search(
     from nin_bench.runner.budget import work_ends_at
     from nin_bench.search.as_cells import TrialsAsCells
     from nin_bench.search.config import load_search
-    from nin_bench.search.folder import num_done
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
@@ -99,11 +98,7 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tuned = out or folder.path / "tuned.yaml"
     options = SearchOptions(
-        data_dir=given.data_dir,
-        device=given.device,
-        workers=given.workers,
-        ray_address=work.cluster,
-        timeout_seconds=work.timeout,
+        **process_options(given, work),
         retries=retries,
         max_failures=max_failures,
         storage=storage,
@@ -128,13 +123,13 @@ def search(
         page = build_search_report(folder.path, report_folder(folder.path))
         end(page)
     _print_table(loaded, folder)
-    for warning in search_warnings(read_search(folder.path)):
-        tell(f"warning: {warning}")
+    for warning in find_warnings(read_search(folder.path)):
+        tell(f"warning: {warning.sentence}")
     tell(f"search report: {page}")
     write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog, tuned))
     tell(f"tuned grid: {tuned}")
     assert loaded.search is not None
-    if any(num_done(study) < loaded.search.trials for _, study in _studies(loaded, folder)):
+    if any(_num_done(study) < loaded.search.trials for _, study in _studies(loaded, folder)):
         why = "the time is over, and " if summary.out_of_time else ""
         note(f"{why}some study lacks trials: run the same command again for the rest")
         sys.exit(1)
@@ -156,22 +151,24 @@ def _setting(grid: "Grid") -> str:
 
 def _studies(grid: "Grid", folder: "ResultsFolder") -> "list[tuple[Variant, StudySummary | None]]":
     """The selected variants, and what the folder keeps of the study of each."""
-    from nin_bench.search.folder import read_study
+    from nin_bench.results.studies import find_study
 
     selected = {cell.variant_id for cell in grid.selected}
     variants = (variant for variant in grid.variants if variant.variant_id in selected)
-    return [(variant, read_study(folder, variant.variant_id)) for variant in variants]
+    return [(variant, find_study(folder, variant.variant_id)) for variant in variants]
+
+
+def _num_done(study: "StudySummary | None") -> int:
+    return study.num_done if study else 0
 
 
 def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
-    from nin_bench.search.folder import num_done
-
     assert grid.search is not None
     studies = _studies(grid, folder)
     width = max(len(variant.label) for variant, _ in studies)
     total = 0
     for variant, study in studies:
-        done = num_done(study)
+        done = _num_done(study)
         total += (grid.search.trials - done) * grid.search.seeds * (grid.search.epochs or variant.recipe.epochs)
         tell(f"{variant.label:{width}}  {done} of {counted(grid.search.trials, 'trial')} done")
     tell(f"{counted(len(studies), 'variant')}: {counted(total, 'epoch')} to train at most")
@@ -179,13 +176,11 @@ def _print_plan(grid: "Grid", folder: "ResultsFolder") -> None:
 
 def _print_table(grid: "Grid", folder: "ResultsFolder") -> None:
     """For every variant: trials done, the best values, what they reached, and what every seed did."""
-    from nin_bench.search.folder import num_done
-
     assert grid.search is not None
     studies = _studies(grid, folder)
     width = max(len(variant.label) for variant, _ in studies)
     for variant, study in studies:
-        done = f"{num_done(study)}/{grid.search.trials} trials"
+        done = f"{_num_done(study)}/{grid.search.trials} trials"
         tell(f"{variant.label:{width}}  {done}  {_best(study, grid.search.objective)}")
 
 

@@ -14,12 +14,7 @@ _THROTTLE_COUNTS = "cpu*/thermal_throttle/*_throttle_count"
 
 
 class LoadWatch:
-    """Watch the machine from now until `load` is asked for.
-
-    Args:
-        device: the accelerator to watch, or the CPU.
-        processors: where the kernel tells of its processors.
-    """
+    """Watch the machine from now until `load` is asked for."""
 
     def __init__(self, device: torch.device, processors: Path = Path("/sys/devices/system/cpu")) -> None:
         self._device = device

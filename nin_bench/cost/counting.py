@@ -70,11 +70,6 @@ def count_model(name: str, image: ImageSpec, **arguments: object) -> ModelCount:
 
     A network that looks at values cannot be passed through so; it is run once on an image that is black.
 
-    Args:
-        name: a registered model.
-        image: what goes in and how many classes come out.
-        **arguments: of the model; those left out take their default.
-
     Raises:
         SpecError: what `build_model` refuses; of `forward`, what `count_network` does.
     """

@@ -61,12 +61,8 @@ class Workbench:
 
     Every method raises StoppedError once `should_stop` answers yes.
 
-    Args:
-        cell: the variant, with any seed.
-        data_dir: where datasets lie.
-        device: where to compute.
-        should_stop: is asked before every unit of work, as training asks before every step.
-        started: when this process was asked for, by `time.monotonic`.
+    `started` is when this process was asked for, by `time.monotonic`; `should_stop` is asked before every unit of
+    work.
     """
 
     def __init__(

@@ -96,7 +96,7 @@ class MemoryFormula:
 
         If the micro-batch fits, every batch does, since memory does not depend on the number of micro-batches.
         """
-        fits = min(_largest(moment, budget_bytes) for moment in self.train_moments)
+        fits = min(max((budget_bytes - moment.fixed) // moment.per_image, 0) for moment in self.train_moments)
         return None if self.micro_batch is not None and fits >= self.micro_batch else fits
 
     def terms(self) -> dict[str, int]:
@@ -121,12 +121,8 @@ def count_memory(
 ) -> MemoryFormula:
     """Count the memory of a model in training and in evaluation.
 
-    Args:
-        name: a registered model.
-        image: what goes in and how many classes come out.
-        recipe: how it is trained: its precision, optimizer and micro-batch matter, its batch size does not.
-        device: where it would run; dropout, for one, keeps other masks on a GPU. It has to be there.
-        **arguments: of the model; those left out take their default.
+    The recipe's batch size does not matter. The device has to be there: dropout, for one, keeps other masks on a
+    GPU.
 
     Raises:
         SpecError: what `build_model` refuses, and micro-batches with batch normalisation; of `forward`, for a
@@ -327,10 +323,6 @@ def _raised(moments: Iterable[Line], num_bytes: int) -> tuple[Line, ...]:
 
 def _peak(moments: Iterable[Line], num_images: int) -> int:
     return max(moment.at(num_images) for moment in moments)
-
-
-def _largest(moment: Line, budget_bytes: int) -> int:
-    return max((budget_bytes - moment.fixed) // moment.per_image, 0)
 
 
 def _blank_images(image: ImageSpec, device: torch.device | str) -> Images:

@@ -44,11 +44,7 @@ class Counted:
 
 
 def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
-    """Count what a variant takes.
-
-    Raises:
-        SpecError: what `count_model` and `count_memory` refuse.
-    """
+    """Count what a variant takes; SpecError as `count_model` and `count_memory`."""
     model, arguments, recipe = cell.model.name, cell.model.arguments, cell.recipe
     # The formula is of the network as written; what a compiler makes of it is measured.
     as_written = recipe.model_copy(update={"compile": False})

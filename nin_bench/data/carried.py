@@ -37,11 +37,7 @@ class Part:
 
 
 def parts_of(spec: DataSpec, source: Source, root: Path) -> Iterator[Part]:
-    """All images of a resolved spec, in pieces, as `receive_parts` takes them.
-
-    Raises:
-        InputError: for a file that is damaged or cannot be had, by name.
-    """
+    """All images of a resolved spec, in pieces, as `receive_parts` takes them; InputError names a damaged file."""
     arrays: dict[str, NDArray[Any]] = {}
     for split in SPLITS:
         arrays[f"{split}-images.npy"], arrays[f"{split}-labels.npy"] = source.read(split, root)

@@ -88,11 +88,6 @@ class Dataset:
         The validation images depend on their number and the seed alone, so that cells that train on more or
         fewer images are compared on the same ones.
 
-        Args:
-            train_size: images to train on; None is all that are left.
-            validation_size: images kept for validation, maybe 0.
-            seed: the cell's.
-
         Returns:
             Indices into `images`, (train_size,) and (validation_size,) int64, disjoint and ascending.
 

@@ -173,11 +173,7 @@ def _check_draws(train_size: int | None, validation_size: int, source: Source) -
 
 
 def check_sizes(train_size: int | None, validation_size: int, num_images: int, num_classes: int) -> None:
-    """Refuse sizes that exceed the training images, or are too few for one image of each class.
-
-    Raises:
-        SpecError: of `train_size` or `validation_size`.
-    """
+    """Refuse, as SpecError, sizes that exceed the training images, or are too few for one of each class."""
     most = num_images - num_classes
     if validation_size > most:
         raise SpecError(

@@ -62,11 +62,7 @@ def remembered_hashes(listing: Sequence[Listed], memory: Path) -> dict[str, str]
 
 
 def read_hashes(folder: Path, listing: Sequence[Listed], watch: Watch) -> dict[str, str]:
-    """The SHA-256 of each picture as its bytes are today, by name.
-
-    Raises:
-        MultipleInputError: of those that cannot be read, by name.
-    """
+    """The SHA-256 of each picture as it is today, by name; MultipleInputError of those that cannot be read."""
     found, problems = {}, []
     with ThreadPoolExecutor() as pool:
         hashes = pool.map(lambda one: _sha256(folder / one.name), listing)

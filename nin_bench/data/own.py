@@ -134,11 +134,7 @@ def _kept(own: OwnDataset, root: Path, content: str) -> KeptPictures:
 
 
 def _checked(own: OwnDataset, split: Split, root: Path) -> Labelled:
-    """What a dataset's function returns for a split, as arrays.
-
-    Raises:
-        SpecError: it raised, or returned something else than images and their classes.
-    """
+    """What a dataset's function returns for a split, as arrays."""
     try:
         images, labels = (np.ascontiguousarray(part) for part in own.read(split, root))
     except Exception as error:  # whatever a user's function does

@@ -141,11 +141,7 @@ class PictureFolder:
         return KeptPictures(self._memory.parent, f"{content}-{looks}")
 
     def prepare(self, content: str, form: PictureForm, watch: Watch) -> None:
-        """Decode every picture once and keep them, so that no other process has to.
-
-        Raises:
-            SpecError: of the field `folder`, which names the pictures that cannot be read.
-        """
+        """Decode every picture once and keep them; SpecError of `folder` names those that cannot be read."""
         kept, problems = self.kept(content), []
 
         def decoded(split: Split) -> Iterator[NDArray[np.uint8]]:

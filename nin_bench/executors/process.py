@@ -82,7 +82,8 @@ def start_process(
         The process and our end of its pipe; None where it was no longer wanted before it had started.
     """
     ours, theirs = context.Pipe()
-    arguments = (theirs, str(log), payload, slots, time.monotonic(), _own_variables())
+    own = {name: value for name, value in os.environ.items() if name.startswith("NIN_BENCH_")}
+    arguments = (theirs, str(log), payload, slots, time.monotonic(), own)
     process = context.Process(target=_work, args=arguments, daemon=True)
     # Not in the thread below, where it would unblock signals again. It is deaf to SIGINT and SIGTERM by itself.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -151,10 +152,6 @@ def use_short_folder() -> None:
         multiprocessing.util.get_temp_dir()
     finally:
         tempfile.tempdir = wanted
-
-
-def _own_variables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("NIN_BENCH_")}
 
 
 def _work(

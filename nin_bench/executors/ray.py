@@ -203,11 +203,7 @@ class RayCluster:
 def ray_cluster(
     address: str, make_slots: MakeSlots, preload: Sequence[str], runtime_env: Mapping[str, Any]
 ) -> Iterator[RayCluster]:
-    """While it is entered, this process is connected to a cluster, and its nodes are held.
-
-    Raises:
-        MachineError: there is no cluster, or none of its nodes can be used.
-    """
+    """While it is entered, a cluster's nodes are held; MachineError if there is none, or no node can be used."""
     # Ray prints on stdout what becomes of nodes, and has no option against it; stdout is the command's own.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     try:

@@ -146,11 +146,7 @@ class Workers:
 
 @contextmanager
 def opened_workers(preload: Sequence[str]) -> Iterator[Workers]:
-    """Workers of this machine, none started yet; those that run at the end are killed.
-
-    Raises:
-        MachineError: no temporary folder can be made.
-    """
+    """Workers, none started yet, killed at the end; MachineError if no temporary folder can be made."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_WATCH, *preload])
     with _temporary_folder() as folder:

@@ -1,5 +1,6 @@
 """Which record is exported, and why that one. The test images have no say in it."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from nin_bench.analysis.names import Names
@@ -44,9 +45,12 @@ def best_of_variant(results: Results, label: str) -> Choice:
     known = {called: one.variant_id for one in results.grid.variants for called in (names[one.label], one.label)}
     if label not in known:
         raise InputError(f"--variant: {unknown_name('variant', label, known)}")
-    records = [one for one in results.records if one.variant_id == known[label] and one.outcome == "trained"]
+    ended = [one for one in results.records if one.variant_id == known[label]]
+    records = [one for one in ended if one.outcome == "trained"]
     if not records:
-        raise ResultsError(f"{label}: none of its cells ended trained; run its grid first")
+        outcomes = Counter(one.outcome for one in ended).most_common()
+        what = ", ".join(f"{count} {outcome}" for outcome, count in outcomes) or "none has a record; run its grid"
+        raise ResultsError(f"{label}: no cell of it ended trained ({what}), so that there is nothing to export")
     if any(one.metrics.validation_accuracy is None for one in records):
         raise InputError(f"{label}: has no validation images to choose a seed by; name a cell with --cell")
     return Choice(max(records, key=_merit), len(records))

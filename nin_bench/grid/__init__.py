@@ -3,16 +3,14 @@
 from nin_bench.grid.entries import Catalog, Size
 from nin_bench.grid.file import Assumption
 from nin_bench.grid.load import Grid
-from nin_bench.grid.search import MODEL, Choice, Range, SearchSpec, trial_variant, with_params
+from nin_bench.grid.search import MODEL, SearchSpec, trial_variant, with_params
 from nin_bench.grid.variants import Variant
 
 __all__ = [
     "MODEL",
     "Assumption",
     "Catalog",
-    "Choice",
     "Grid",
-    "Range",
     "SearchSpec",
     "Size",
     "Variant",

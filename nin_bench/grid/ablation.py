@@ -57,9 +57,6 @@ def _ablated(ablate: AblateEntry, node: Node, grid: Node, most: int) -> Iterator
     """Entries of `models`: the baseline, every change to it, then every two if the grid wants pairs.
 
     Each stands where its last change is written, and its label tells what it changes.
-
-    Raises:
-        InputError: it lacks a part, repeats a value, or has too many pairs.
     """
     for part in ("of", "change"):
         if part not in node.value:

@@ -13,6 +13,7 @@ from nin_bench.grid.yaml_source import Node
 from nin_bench.metrics import METRICS
 from nin_bench.results.probes import Probes
 from nin_bench.results.schema import ClaimPoint, Hypothesis, Reference, UntilDecided
+from nin_bench.stats.looks import looks
 
 
 def resolve_hypothesis(entry: HypothesisEntry, node: Node, index: PatternIndex) -> Hypothesis:
@@ -112,8 +113,6 @@ def check_probes(probes: Probes | None, node: Node, variants: Sequence[Variant])
 
 def until_decided(file: GridFile, root: Node) -> UntilDecided:
     """When the claims are looked at; InputError where no claim waits for seeds."""
-    from nin_bench.stats.looks import looks  # whose package takes a while to import
-
     assert isinstance(file.seeds, UntilEntry)
     if not any(one.primary and METRICS[one.metric].kind in ("quality", "rate") for one in file.hypotheses):
         raise root.at("seeds").error(

@@ -13,11 +13,7 @@ from nin_bench.plugins import own_file
 
 
 def read_text(path: Path) -> str:
-    """The file's text, cut off where it is too long to be parsed.
-
-    Raises:
-        InputError: no such file, not readable, not UTF-8.
-    """
+    """The file's text, cut off where it is too long to be parsed; InputError if it is missing or not UTF-8."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
             return stream.read(MAX_BYTES + 1)  # enough to be refused
@@ -28,11 +24,7 @@ def read_text(path: Path) -> str:
 
 
 def read_document(text: str, source: str) -> Node:
-    """Parse a grid, and check that this version can read it.
-
-    Raises:
-        InputError: with its place in the text.
-    """
+    """Parse a grid, and check that this version can read it; InputError with its place in the text."""
     root = parse_yaml(text, source)
     if not isinstance(root.value, dict):
         raise root.error(f"{shown(root.value)} is not a grid; write a mapping of fields")
@@ -45,11 +37,7 @@ def read_document(text: str, source: str) -> Node:
 
 
 def with_profile(root: Node, profile: str, has_accelerator: bool) -> tuple[str, Node]:
-    """The name of the profile that applies, and the grid with it laid over.
-
-    Raises:
-        InputError: there is no such profile.
-    """
+    """The name of the profile that applies, and the grid with it laid over; InputError if there is none."""
     profiles = root.section("profiles").value
     if not isinstance(profiles, dict):
         return "full", root  # refused when all is validated
@@ -64,11 +52,7 @@ def with_profile(root: Node, profile: str, has_accelerator: bool) -> tuple[str, 
 
 
 def read_overrides(texts: Sequence[str]) -> Node:
-    """What `--set` says, as a document to lay over a grid.
-
-    Raises:
-        InputError: it is not `recipe.FIELD=VALUE` or `data.FIELD=VALUE`.
-    """
+    """What `--set` says, to lay over a grid; InputError if it is not `recipe.FIELD=VALUE`, or `data.…`."""
     merged = Node({}, "--set", 1, 1)
     for text in texts:
         source = f"--set {text}"

@@ -116,19 +116,7 @@ class Grid:
         allow_many: bool = False,
         trials: int | None = None,
     ) -> "Grid":
-        """Read a grid file and expand it.
-
-        Args:
-            path: the YAML file.
-            catalog: knows the registered models and datasets.
-            profile: a profile of the grid; `full` is the grid as written; `auto` is `cpu` where there is no
-                accelerator and the grid has such a profile, else `full`.
-            has_accelerator: whether this machine has one.
-            overrides: `recipe.epochs=2`, laid over everything else.
-            seeds: run only these of the planned seeds.
-            only: run only the variants whose label matches this shell pattern, or one of several.
-            allow_many: expand even more than 10,000 cells, up to 100,000.
-            trials: of the search, in place of the grid's own number.
+        """Read a grid file and expand it; `nin_bench.load_grid` says what the arguments mean.
 
         Raises:
             InputError: with file, line, column, field, the value found and what would be right;
@@ -257,11 +245,7 @@ def _check_size(entries: Sequence[Entry], num_seeds: int, root: Node, *, allow_m
 def _expand(
     entries: Sequence[Entry], exclusion: Exclusion, catalog: Catalog
 ) -> list[tuple[Variant, Sequence[int]]]:
-    """Every variant that is not excluded, with its seeds; what is excluded need not be possible.
-
-    Raises:
-        InputError: a combination of values that is not excluded, a label or a match is wrong.
-    """
+    """Every variant that is not excluded, with its seeds; what is excluded need not be possible."""
     sets: dict[int, list[Option[DataSpec]]] = {}
     for data in {id(entry.data): entry.data for entry in entries}.values():
         if "name" not in data.value:

@@ -51,11 +51,7 @@ class PatternIndex:
         return set().union(*(self._by_field[field].get(comparable(value), ()) for value in values))
 
     def the_one(self, pattern: Pattern, node: Node) -> Variant:
-        """The variant that a pattern matches.
-
-        Raises:
-            InputError: it matches none, or several.
-        """
+        """The variant that a pattern matches; InputError if it matches none, or several."""
         self.check(pattern, node)
         return the_only([self.variants[position] for position in self.matching(pattern)], node, self.variants)
 

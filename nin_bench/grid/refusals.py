@@ -67,11 +67,7 @@ class Refusals:
         self._found |= {str(error): error for error in errors}
 
     def raise_any(self) -> None:
-        """Raise what was found, in the file's order; do nothing if there was nothing.
-
-        Raises:
-            InputError: the only one, or MultipleInputError of several.
-        """
+        """Raise what was found, in the file's order: InputError, or MultipleInputError of several."""
         found = sorted(self._found.values(), key=_place)
         if found:
             raise found[0] if len(found) == 1 else MultipleInputError(found)
@@ -98,11 +94,7 @@ def refuse(problems: Iterable[tuple[Loc, str]]) -> None:
 
 
 def validated(model: type[ModelT], root: Node, context: object) -> ModelT:
-    """Read a document as a pydantic model.
-
-    Raises:
-        InputError: every wrong field, with its place, the value found and what would be right.
-    """
+    """Read a document as a pydantic model; InputError of every wrong field, with its place and a remedy."""
     refusals = Refusals()
     try:
         return model.model_validate(root.plain(), context=context)

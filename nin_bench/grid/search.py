@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise, product
-from typing import Any, Literal, cast
+from itertools import product
+from typing import Literal, cast
 
-from nin_bench.cell import PositiveInt, Recipe, Scalar, Spec
+from nin_bench.cell import PositiveInt, Recipe, Scalar
 from nin_bench.errors import SpecError, shown, unknown_name
 from nin_bench.grid.entries import Catalog, RecipeAxes
 from nin_bench.grid.file import RangeEntry, SearchEntry, SearchSettings
@@ -14,6 +14,7 @@ from nin_bench.grid.patterns import comparable
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
+from nin_bench.results.studies import Range
 
 FIRST_SEED = 10_000
 """Of a search: far from those of a run, so that a tuned recipe meets seeds that did not choose it."""
@@ -32,62 +33,15 @@ NEVER_SEARCHED = {
 """Fields of the recipe that no search may choose, and why."""
 
 
-class Range(Spec):
-    """Numbers between two ends, both included."""
-
-    name: str
-    """A field of the recipe, or `model.` and an argument of the models."""
-    low: int | float
-    high: int | float
-    log: bool = False
-    """Whether equal factors, not equal differences, are equally far apart."""
-
-    def points(self, count: int) -> list[int | float]:
-        """So many values from end to end, equally far apart; three digits are kept where that tells them apart."""
-        if self.log:
-            between = [self.low * (self.high / self.low) ** (k / (count - 1)) for k in range(1, count - 1)]
-        else:
-            between = [self.low + (self.high - self.low) * k / (count - 1) for k in range(1, count - 1)]
-        if isinstance(self.low, int):
-            return [self.low, *map(round, between), self.high]
-        readable = [self.low, *(float(f"{value:.3g}") for value in between), self.high]
-        apart = all(left < right for left, right in pairwise(readable))
-        return readable if apart else [self.low, *between, self.high]
-
-    @property
-    def corners(self) -> tuple[Scalar, ...]:
-        """Its extreme values."""
-        return self.low, self.high
-
-    def as_plain(self) -> dict[str, Any]:
-        """As the grid writes it."""
-        return {"low": self.low, "high": self.high, "log": self.log}
-
-
-class Choice(Spec):
-    """One of several values, which have no order."""
-
-    name: str
-    choices: tuple[Scalar, ...]
-
-    @property
-    def corners(self) -> tuple[Scalar, ...]:
-        """All of them."""
-        return self.choices
-
-    def as_plain(self) -> list[Scalar]:
-        """As the grid writes it."""
-        return list(self.choices)
-
-
-Parameter = Range | Choice
+Searched = Range | tuple[Scalar, ...]
+"""Where a parameter is searched: a range, or the values to choose from, which have no order."""
 
 
 class SearchSpec(SearchSettings):
     """What is tried for every variant alike, and how the best is told."""
 
-    space: tuple[Parameter, ...]
-    """What is searched."""
+    space: dict[str, Searched]
+    """By parameter: a field of the recipe, or `model.` and an argument of the models."""
     trials: PositiveInt
     """Of every variant, in all: a search that goes on does the rest."""
 
@@ -102,10 +56,10 @@ class SearchSpec(SearchSettings):
         Raises:
             SpecError: of `trials` or `sampler`, where no such grid has as many points as there are trials.
         """
-        ranges = [parameter for parameter in self.space if isinstance(parameter, Range)]
-        combinations = math.prod(len(p.choices) for p in self.space if isinstance(p, Choice))
+        ranges = [name for name, searched in self.space.items() if isinstance(searched, Range)]
+        combinations = math.prod(len(one) for one in self.space.values() if not isinstance(one, Range))
         if len(ranges) > 1:
-            listed = " and ".join(parameter.name for parameter in ranges)
+            listed = " and ".join(ranges)
             raise SpecError(
                 "sampler",
                 f"'grid' has one range at most, but {listed} are ranges; list the values to try, or use qmc",
@@ -122,25 +76,22 @@ class SearchSpec(SearchSettings):
                 f"combinations; use a multiple of {combinations} from {2 * combinations} on",
             )
         axes: list[Sequence[Scalar]] = []
-        for parameter in self.space:
-            points = parameter.points(per_combination) if isinstance(parameter, Range) else parameter.choices
+        for name, searched in self.space.items():
+            points = searched.points(per_combination) if isinstance(searched, Range) else searched
             if len(set(points)) < len(points):
-                raise SpecError(
-                    "trials", f"{self.trials} is more than {parameter.name} has whole numbers; use fewer"
-                )
+                raise SpecError("trials", f"{self.trials} is more than {name} has whole numbers; use fewer")
             axes.append(points)
-        names = [parameter.name for parameter in self.space]
-        return [dict(zip(names, values, strict=True)) for values in product(*axes)]
+        return [dict(zip(self.space, values, strict=True)) for values in product(*axes)]
 
     def corners(self) -> Iterator[dict[str, Scalar]]:
         """Every combination of extreme values and choices."""
-        names = [parameter.name for parameter in self.space]
-        for values in product(*(parameter.corners for parameter in self.space)):
-            yield dict(zip(names, values, strict=True))
+        for values in product(*map(_extremes, self.space.values())):
+            yield dict(zip(self.space, values, strict=True))
 
-    def as_plain(self) -> dict[str, Any]:
-        """As JSON has it, ranges and choices by name."""
-        return {**self.model_dump(), "space": {parameter.name: parameter.as_plain() for parameter in self.space}}
+
+def _extremes(searched: Searched) -> tuple[Scalar, ...]:
+    """The ends of a range, and all of some choices."""
+    return (searched.low, searched.high) if isinstance(searched, Range) else searched
 
 
 def search_seeds(count: int, planned: Sequence[int]) -> tuple[int, ...]:
@@ -192,7 +143,7 @@ def read_search(
     if not entry.space:
         raise space.error("empty; give at least one field, as lr: {low: 1.0e-3, high: 1.0, log: true}")
     refusals = Refusals()
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, Searched] = {}
     for name, searched in entry.space.items():
         with refusals.gather():
             parameters[name] = _parameter(name, searched, space.at(name), variants, catalog)
@@ -206,7 +157,7 @@ def read_search(
     with refusals.gather():
         _check_patterns(root, parameters, variants)
     refusals.raise_any()
-    spec = SearchSpec(**{**entry.model_dump(exclude={"space"}), "space": tuple(parameters.values())})
+    spec = SearchSpec(**{**entry.model_dump(exclude={"space"}), "space": parameters})
     if spec.sampler == "grid":
         try:
             spec.grid_points()
@@ -219,7 +170,7 @@ def read_search(
 
 def _parameter(
     name: str, searched: RangeEntry | Sequence[Scalar], node: Node, variants: Sequence[Variant], catalog: Catalog
-) -> Parameter:
+) -> Searched:
     """One field of the space; InputError where some variant cannot take one of its values."""
     if name in NEVER_SEARCHED:
         raise node.key_error(f"{name} cannot be searched: {NEVER_SEARCHED[name]}")
@@ -240,7 +191,7 @@ def _parameter(
             raise node.error(f"{len(searched)} leaves nothing to choose; give two values or more")
         choices = [_typed(name, one, variants, catalog) for one in node.value]
         refuse_repeated(node)
-        return Choice(name=name, choices=tuple(choices))
+        return tuple(choices)
     for end in ("low", "high"):
         if end not in node.value:
             raise node.error(f"lacks {end!r}; add it")
@@ -251,7 +202,7 @@ def _parameter(
         raise node.at("low").error(f"{low:g} is not below high, {high:g}; swap them, or leave {name} out")
     if searched.log and low <= 0:
         raise node.at("low").error(f"{low:g} has no place on a log scale; use more than 0, or log: false")
-    return Range(name=name, low=low, high=high, log=searched.log)
+    return Range(low=low, high=high, log=searched.log)
 
 
 def _typed(name: str, node: Node, variants: Sequence[Variant], catalog: Catalog) -> Scalar:
@@ -281,7 +232,7 @@ def refuse_repeated(axis: Node) -> None:
     refusals.raise_any()
 
 
-def _check_patterns(root: Node, searched: Mapping[str, Parameter], variants: Sequence[Variant]) -> None:
+def _check_patterns(root: Node, searched: Mapping[str, Searched], variants: Sequence[Variant]) -> None:
     """No variant can be told by what is searched: the tuned grid will have another value there."""
     refusals = Refusals()
     sections = [root.section(name) for name in ("exclude", "baseline", "hypotheses", "references")]
@@ -309,7 +260,7 @@ def _mappings(nodes: Sequence[Node]) -> Iterator[Node]:
 
 def _check_variants(spec: SearchSpec, space: Node, variants: Sequence[Variant], catalog: Catalog) -> None:
     """Every corner goes with every variant, and no two variants differ in what is searched alone."""
-    if math.prod(len(parameter.corners) for parameter in spec.space) > MAX_CORNERS:
+    if math.prod(len(_extremes(searched)) for searched in spec.space.values()) > MAX_CORNERS:
         raise space.error(f"more than {MAX_CORNERS:,} combinations of extreme values; search fewer fields at once")
     first: dict[str, Variant] = {}
     for number, corner in enumerate(spec.corners()):

@@ -6,11 +6,7 @@ from nin_bench.errors import InputError, unknown_name
 
 
 def find_grid(grid: Path) -> Path:
-    """The file of a grid: the one at this path, else the shipped grid of this name.
-
-    Raises:
-        InputError: there is no file, and a bare name is of no shipped grid.
-    """
+    """The file of a grid: the one at this path, else the shipped grid of this name; else InputError."""
     if grid.is_file() or len(grid.parts) != 1 or grid.suffix:
         return grid
     shipped = shipped_grids()

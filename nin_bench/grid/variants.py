@@ -260,11 +260,7 @@ def _points(fields: Point) -> Iterator[Point]:
 
 
 def check_distinct(variants: Sequence[Variant]) -> None:
-    """Refuse two variants that are one experiment, or that have one label.
-
-    Raises:
-        InputError: with the lines of both.
-    """
+    """Refuse two variants that are one experiment, or have one label; InputError with the lines of both."""
     refusals = Refusals()
     by_id: dict[str, Variant] = {}
     by_label: dict[str, Variant] = {}

@@ -35,11 +35,7 @@ _Place = tuple[str, str | None]
 
 
 def code_digest(model: str) -> str | None:
-    """Sixteen hexadecimal digits, equal for equal code; None if the model's source cannot be read.
-
-    Raises:
-        SpecError: no model has that name.
-    """
+    """Sixteen hexadecimal digits, equal for equal code; None without source, SpecError for an unknown model."""
     digests = definition_digests(model)
     return _digest(dict(digests)) if digests else None
 

@@ -162,11 +162,7 @@ def _convolution_like(layer: nn.Conv2d, channels: int) -> nn.Conv2d:
 
 
 def _load_trained(model: nn.Module, file: Path, image: ImageSpec) -> None:
-    """Load a network's trained weights, but for the layer that gives the class scores, if the classes are others.
-
-    Raises:
-        SpecError: the images are neither grey nor coloured, or the weights are of images of another size.
-    """
+    """Load a network's trained weights, but for the layer that gives the scores, if the classes are others."""
     if image.channels not in (1, 3):
         raise SpecError(
             "weights", f"default is of 3 channels, or 1 as their sum; the images have {image.channels}"
@@ -190,11 +186,7 @@ def _is_meta() -> bool:
 
 
 def _in_torchs_cache(url: str, name: str) -> Path:
-    """Where torch keeps what it downloaded from this address.
-
-    Raises:
-        SpecError: it is not there.
-    """
+    """Where torch keeps what it downloaded from this address; SpecError if it is not there."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         raise _not_cached(name, f"download {url} to {path}")
@@ -202,11 +194,7 @@ def _in_torchs_cache(url: str, name: str) -> Path:
 
 
 def _in_timms_cache(network: str) -> Path:
-    """Where the weights lie that timm recommends, as the Hugging Face hub or torch keeps them.
-
-    Raises:
-        SpecError: they are not there, or there are none.
-    """
+    """Where the weights lie that timm recommends, as the Hugging Face hub or torch keeps them."""
     about = import_module("timm").get_pretrained_cfg(network)
     name = f"timm/{network}"
     if about is None or not (about.hf_hub_id or about.url):

@@ -197,39 +197,23 @@ def list_models() -> list[str]:
 
 
 def model_arguments(name: str) -> dict[str, Argument]:
-    """Arguments of a model by name, in the order of its signature.
-
-    Raises:
-        SpecError: no model has that name.
-    """
+    """Arguments of a model by name, in the order of its signature; SpecError if no model has that name."""
     return dict(_model(name).arguments)
 
 
 def model_revision(name: str) -> int:
-    """How often the function that a model computes was changed, from 1.
-
-    Raises:
-        SpecError: no model has that name.
-    """
+    """How often the function that a model computes was changed, from 1; SpecError if no model has that name."""
     return _model(name).revision
 
 
 def model_function(name: str) -> "Callable[..., nn.Module]":
-    """The function that builds a model; of a library's network, the library's own.
-
-    Raises:
-        SpecError: no model has that name.
-    """
+    """The function that builds a model, also a library's; SpecError if no model has that name."""
     build: Callable[..., nn.Module] = inspect.unwrap(_model(name).build)
     return build
 
 
 def model_summary(name: str) -> str:
-    """First line of a model's docstring.
-
-    Raises:
-        SpecError: no model has that name.
-    """
+    """First line of a model's docstring; SpecError if no model has that name."""
     return (inspect.getdoc(_model(name).build) or "").partition("\n")[0]
 
 
@@ -251,11 +235,6 @@ def build_model(name: str, image: ImageSpec, **arguments: object) -> "nn.Module"
     """Build a network with PyTorch's own initial weights, on the current default device.
 
     Under ``with torch.device("meta")`` it takes no memory and next to no time.
-
-    Args:
-        name: a registered model.
-        image: what goes in and how many classes come out.
-        **arguments: of the model; those left out take their default.
 
     Returns:
         A module that maps (N, channels, resolution, resolution) floats to (N, num_classes) logits.

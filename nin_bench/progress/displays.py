@@ -25,44 +25,17 @@ from nin_bench.estimates import estimate_line, memory_warning
 from nin_bench.executors import Slot
 from nin_bench.failures import VariantStopped
 from nin_bench.grid import SearchSpec
-from nin_bench.progress.words import (
-    cell_outcome,
-    epoch_notes,
-    measuring_line,
-    objective_value,
-    plan_line,
-    search_line,
-    short_labels,
-    short_objective,
-    short_value,
-    trial_outcome,
-)
+from nin_bench.progress import words
+from nin_bench.runner import events
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded
-from nin_bench.runner.events import (
-    CellEnded,
-    CellResumed,
-    CellStarted,
-    EpochEnded,
-    Estimated,
-    Event,
-    LookTaken,
-    Planned,
-    Probed,
-)
-from nin_bench.search.events import (
-    SearchEvent,
-    SearchPlanned,
-    TrialEnded,
-    TrialEpochEnded,
-    TrialStarted,
-)
+from nin_bench.search import events as trials
 
 MANY_IMAGES = 1_000
 """Fewer are read in a moment."""
 
 
 @contextmanager
-def progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[Event | SearchEvent], None]]:
+def progress_on(stream: TextIO, heading: str) -> Iterator[Callable[[events.Event | trials.SearchEvent], None]]:
     """A listener for `run_grid`, `measure_grid` and `search_grid` that shows their events while the context lasts.
 
     Args:
@@ -133,40 +106,40 @@ class _Lines:
         self.started = time.monotonic()
         self.stage = ""
 
-    def __call__(self, event: Event | SearchEvent) -> None:
+    def __call__(self, event: events.Event | trials.SearchEvent) -> None:
         match event:
-            case Planned():
+            case events.Planned():
                 self.say_heading()
-                for line in (*event.notes, plan_line(event)):
+                for line in (*event.notes, words.plan_line(event)):
                     self.say(line)
-                self.short_labels = short_labels(one.cell.label for one in event.cells)
+                self.short_labels = words.short_labels(one.cell.label for one in event.cells)
                 todo = {one.cell.cell_id: one for one in event.cells if one.may_run}
                 self.epochs = {key: one.cell.recipe.epochs for key, one in todo.items()}
                 self.left = {key: self.epochs[key] - (one.num_epochs_saved or 0) for key, one in todo.items()}
                 self.begin("cells")
-            case Estimated():
+            case events.Estimated():
                 lines = (estimate_line(event.estimate), memory_warning(event.estimate, event.machine))
                 for said in filter(None, lines):
                     self.say(said)
             case BenchmarkStarted():
                 self.say_heading()
-                self.say(measuring_line(event))
+                self.say(words.measuring_line(event))
                 self.begin_samples(event.num_samples)
             case SampleEnded():
                 self.started = time.monotonic()  # measuring is no part of the pace
                 self.show_sample(event)
                 if event.error is not None:
                     self.say(f"{event.label}: measured no further: {event.error.splitlines()[0]}")
-            case CellStarted():
+            case events.CellStarted():
                 cell = event.cell
                 self.start(cell.cell_id, cell.label, f"seed {cell.seed}", event.slot)
-            case CellResumed():
+            case events.CellResumed():
                 for line in event.notes:
                     self.say(line)
                 self.resume(event.cell, len(event.history), is_resumed=event.is_resumed)
-            case EpochEnded():
-                self.epoch(event.cell.cell_id, event.row["epoch"], *epoch_notes(event.row))
-            case LookTaken():
+            case events.EpochEnded():
+                self.epoch(event.cell.cell_id, event.row["epoch"], *words.epoch_notes(event.row))
+            case events.LookTaken():
                 self.drop(event.unneeded)
                 self.say(f"claim {event.look.hypothesis} after {event.look.n} seeds: {event.look.verdict}")
             case VariantStopped():
@@ -175,36 +148,38 @@ class _Lines:
                 what = "cells" if self.spec is None else "trials"
                 untried = f"; {left} of its {what} {'is' if left == 1 else 'are'} not tried" if left else ""
                 self.say(f"{event.label}: stopped after failures alike{untried}: {event.error.splitlines()[0]}")
-            case CellEnded():
+            case events.CellEnded():
                 interrupted = event.record.outcome == "interrupted"
-                self.end(event.cell.cell_id, cell_outcome(event), again=event.will_retry, interrupted=interrupted)
-            case Probed():
+                self.end(
+                    event.cell.cell_id, words.cell_outcome(event), again=event.will_retry, interrupted=interrupted
+                )
+            case events.Probed():
                 came = (
                     "answered the probes" if event.error is None else f"no probes: {event.error.splitlines()[0]}"
                 )
                 self.say(f"{event.cell.label} seed {event.cell.seed}: {came}")
-            case SearchPlanned():
+            case trials.SearchPlanned():
                 self.say_heading()
-                self.say(search_line(event))
-                self.short_labels = short_labels(event.labels)
+                self.say(words.search_line(event))
+                self.short_labels = words.short_labels(event.labels)
                 self.spec, self.epochs, self.left = event.spec, event.epochs, dict(event.epochs)
                 self.begin("trials")
-            case TrialStarted():
-                params = ", ".join(f"{name}={short_value(value)}" for name, value in event.params.items())
+            case trials.TrialStarted():
+                params = ", ".join(f"{name}={words.short_value(value)}" for name, value in event.params.items())
                 self.start(event.key, event.label, f"trial {event.number}", event.slot, f" with {params}")
-            case TrialEpochEnded():
+            case trials.TrialEpochEnded():
                 assert self.spec is not None
                 value = event.epoch.value
                 self.epoch(
                     event.key,
                     event.epoch.epoch,
-                    objective_value(self.spec, value),
-                    short_objective(self.spec, value),
+                    words.objective_value(self.spec, value),
+                    words.short_objective(self.spec, value),
                 )
-            case TrialEnded():
+            case trials.TrialEnded():
                 assert self.spec is not None
                 interrupted = event.result.error is not None and not event.will_retry
-                outcome = trial_outcome(self.spec, event.result, will_retry=event.will_retry)
+                outcome = words.trial_outcome(self.spec, event.result, will_retry=event.will_retry)
                 self.end(event.key, outcome, again=event.will_retry, interrupted=interrupted)
 
     # What is counted on every display

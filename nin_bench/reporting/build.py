@@ -37,20 +37,12 @@ class Report:
 
     @cached_property
     def analysis(self) -> Analysis:
-        """What report.md shows.
-
-        Raises:
-            ResultsError: there is no such page.
-        """
+        """What report.md shows; ResultsError if there is no such page."""
         return Analysis.read(_data_of(self.page))
 
     @cached_property
     def search(self) -> SearchAnalysis:
-        """What search.md shows.
-
-        Raises:
-            ResultsError: there is no such page.
-        """
+        """What search.md shows; ResultsError if there is no such page."""
         return SearchAnalysis.read(_data_of(self.search_page))
 
 
@@ -184,11 +176,7 @@ def _write(path: Path, page: Page, drawings: Mapping[str, Drawing], data: Mappin
 
 
 def _write_figures(drawings: Mapping[str, Drawing], out: Path, known: Iterable[str]) -> None:
-    """Write each figure's files; of the known names, remove those of an earlier report that this one lacks.
-
-    Raises:
-        ResultsError: the folder cannot be written.
-    """
+    """Write each figure's files; of the known names, remove those of an earlier report that this one lacks."""
     folder = out / "figures"
     lacking = set(known) - drawings.keys()
     make_folder(folder, without=[f"{name}.{kind}" for name in lacking for kind in ("svg", "png")])

@@ -51,11 +51,7 @@ def write_tables(analysis: Analysis, folder: Path) -> None:
 
 
 def make_folder(folder: Path, without: Iterable[str]) -> None:
-    """Make a report's folder, and remove what an earlier report left there that this one lacks.
-
-    Raises:
-        ResultsError: the folder cannot be written.
-    """
+    """Make a report's folder, without what an earlier report left that this one lacks; else ResultsError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in without:

@@ -10,23 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from nin_bench.errors import printable
-from nin_bench.reporting.blocks import (
-    Block,
-    Bullets,
-    Code,
-    CodeBlock,
-    Details,
-    Figure,
-    Inline,
-    Link,
-    Page,
-    Paragraph,
-    Section,
-    Strong,
-    Table,
-    Text,
-    plain,
-)
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting.figures import Drawing
 from nin_bench.reporting.figures.plot_style import page_style
 
@@ -59,19 +43,19 @@ _FOOT = """
 _IN_SCRIPT = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 
-def render_html(page: Page, drawings: Mapping[str, Drawing], data: Mapping[str, Any] | None = None) -> str:
+def render_html(whole: page.Page, drawings: Mapping[str, Drawing], data: Mapping[str, Any] | None = None) -> str:
     """A page as HTML, with its figures by name; `data` is what its script shows of single cells."""
     style, script = page_style() + _asset("style.css"), _asset("page.js")
-    sections = [block.title for block in page.blocks if isinstance(block, Section)]
+    sections = [block.title for block in whole.blocks if isinstance(block, page.Section)]
     head = _HEAD.format(
         policy=_policy(script, style),
-        title=escape(page.title),
+        title=escape(whole.title),
         style=style,
         links="\n".join(f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title in sections),
     )
     embedded = json.dumps(_printable(data or {}), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     foot = _FOOT.format(data=embedded.translate(_IN_SCRIPT), script=script)
-    return head + "\n".join(_blocks(page.blocks, drawings, level=2)) + foot
+    return head + "\n".join(_blocks(whole.blocks, drawings, level=2)) + foot
 
 
 def escape(text: str) -> str:
@@ -83,37 +67,37 @@ def escape(text: str) -> str:
     return html.escape(printable(re.sub(r"\s*\n\s*", " ", text)))
 
 
-def _blocks(blocks: Iterable[Block], drawings: Mapping[str, Drawing], level: int) -> list[str]:
+def _blocks(blocks: Iterable[page.Block], drawings: Mapping[str, Drawing], level: int) -> list[str]:
     found = []
     for block in blocks:
         match block:
-            case Paragraph():
+            case page.Paragraph():
                 found.append(f"<p>{_text(block.text)}</p>")
-            case Bullets():
+            case page.Bullets():
                 found.append("<ul>\n" + "\n".join(f"<li>{_text(item)}</li>" for item in block.items) + "\n</ul>")
-            case Table():
+            case page.Table():
                 found.append(_table(block))
-            case CodeBlock():
+            case page.CodeBlock():
                 found.append(f"<pre><code>{html.escape(block.text)}</code></pre>")
-            case Figure():
+            case page.Figure():
                 drawing = drawings[block.name]
                 title, caption = escape(drawing.title), escape(drawing.caption)
                 found.append(
                     f'<figure class="plot" id="figure-{block.name}">\n{drawing.page_svg()}\n'
                     f"<figcaption><strong>{title}.</strong> {caption}</figcaption>\n</figure>"
                 )
-            case Details():
+            case page.Details():
                 inner = _blocks(block.blocks, drawings, level)
                 found += [f"<details>\n<summary>{escape(block.summary)}</summary>", *inner, "</details>"]
-            case Section():
+            case page.Section():
                 anchor = f' id="{_anchor(block.title)}"' if level == 2 else ""
                 heading = f"<h{level}{anchor}>{escape(block.title)}</h{level}>"
                 found += ["<section>", heading, *_blocks(block.blocks, drawings, level + 1), "</section>"]
     return found
 
 
-def _table(table: Table) -> str:
-    has_prose = any(len(plain(cell)) > _LONGEST_WORDS for row in table.rows for cell in row)
+def _table(table: page.Table) -> str:
+    has_prose = any(len(page.plain(cell)) > _LONGEST_WORDS for row in table.rows for cell in row)
     kind = ' class="prose"' if has_prose else ""
     # reachable by keyboard, so that a table wider than the screen can be scrolled
     lines = [f'<div class="table" role="region" aria-label="table" tabindex="0"><table{kind}>', "<thead>"]
@@ -123,27 +107,27 @@ def _table(table: Table) -> str:
     return "\n".join([*lines, "</tbody>", "</table></div>"])
 
 
-def _row(tag: str, key: str, cells: Iterable[Text], alignments: str) -> str:
+def _row(tag: str, key: str, cells: Iterable[page.Text], alignments: str) -> str:
     of = f' data-cell="{escape(key)}"' if key else ""
     kinds = {"l": "", "r": ' class="number"'}
     shown = (f"<{tag}{kinds[where]}>{_text(cell)}</{tag}>" for cell, where in zip(cells, alignments, strict=True))
     return f"<tr{of}>{''.join(shown)}</tr>"
 
 
-def _text(text: Text) -> str:
+def _text(text: page.Text) -> str:
     return "".join(map(_inline, (text,) if isinstance(text, str) else text))
 
 
-def _inline(part: Inline) -> str:
+def _inline(part: page.Inline) -> str:
     match part:
         case str():
             return escape(part)
-        case Strong():
+        case page.Strong():
             kind = f' class="verdict {part.kind.replace(" ", "-")}"' if part.kind else ""
             return f"<strong{kind}>{escape(part.text)}</strong>"
-        case Code():
+        case page.Code():
             return f"<code>{escape(part.text)}</code>"
-        case Link():
+        case page.Link():
             return f'<a href="{part.path}">{escape(part.text)}</a>'
 
 

@@ -4,22 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from nin_bench.errors import printable
-from nin_bench.reporting.blocks import (
-    Block,
-    Bullets,
-    Code,
-    CodeBlock,
-    Details,
-    Figure,
-    Inline,
-    Link,
-    Page,
-    Paragraph,
-    Section,
-    Strong,
-    Table,
-    Text,
-)
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting.figures import Drawing
 
 _MARKUP = re.compile(r"[\\`*\[\]{}|~#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -35,9 +20,9 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _RULES = {"l": "---", "r": "---:"}
 
 
-def render_markdown(page: Page, drawings: Mapping[str, Drawing]) -> str:
+def render_markdown(whole: page.Page, drawings: Mapping[str, Drawing]) -> str:
     """A page as Markdown, with its figures by name; the first file of each is shown."""
-    found = [f"# {_text(page.title)}", *_blocks(page.blocks, drawings, level=2)]
+    found = [f"# {_text(whole.title)}", *_blocks(whole.blocks, drawings, level=2)]
     return "\n\n".join(found) + "\n"
 
 
@@ -52,55 +37,55 @@ def escape(text: str) -> str:
     return _BECOMES_LINK.sub(_NOTHING, escaped)
 
 
-def _blocks(blocks: Iterable[Block], drawings: Mapping[str, Drawing], level: int) -> list[str]:
+def _blocks(blocks: Iterable[page.Block], drawings: Mapping[str, Drawing], level: int) -> list[str]:
     found = []
     for block in blocks:
         match block:
-            case Paragraph():
+            case page.Paragraph():
                 found.append(_line(block.text))
-            case Bullets():
+            case page.Bullets():
                 found.append("\n".join(f"- {_line(item)}" for item in block.items))
-            case Table():
+            case page.Table():
                 found.append(_table(block))
-            case CodeBlock():
+            case page.CodeBlock():
                 found.append(f"```{block.language}\n{block.text}\n```")
-            case Figure():
+            case page.Figure():
                 drawing = drawings[block.name]
                 path = next(iter(drawing.files()))
                 found.append(f"[![{escape(drawing.alt)}]({path})]({path})")
                 found.append(f"**{escape(drawing.title)}.** {escape(drawing.caption)}")
-            case Details():
+            case page.Details():
                 inner = _blocks(block.blocks, drawings, level)
                 summary = f"<summary>{escape(block.summary)}</summary>"
                 found.append("\n\n".join([f"<details>\n{summary}", *inner, "</details>"]))
-            case Section():
+            case page.Section():
                 found.append(f"{'#' * level} {_text(block.title)}")
                 found += _blocks(block.blocks, drawings, level + 1)
     return found
 
 
-def _table(table: Table) -> str:
+def _table(table: page.Table) -> str:
     rows = [table.headings, *table.rows]
     lines = [f"| {' | '.join(map(_text, row))} |" for row in rows]
     return "\n".join([lines[0], f"|{'|'.join(_RULES[column] for column in table.alignments)}|", *lines[1:]])
 
 
-def _line(text: Text) -> str:
+def _line(text: page.Text) -> str:
     """Text that begins a line."""
     return _BEGINS_BLOCK.sub(r"\\", _text(text).lstrip(), count=1)
 
 
-def _text(text: Text) -> str:
+def _text(text: page.Text) -> str:
     return "".join(map(_inline, (text,) if isinstance(text, str) else text))
 
 
-def _inline(part: Inline) -> str:
+def _inline(part: page.Inline) -> str:
     match part:
         case str():
             return escape(part)
-        case Strong():
+        case page.Strong():
             return f"**{escape(part.text.strip())}**"
-        case Code():
+        case page.Code():
             return escape(part.text) if re.search(r"[`|]", part.text) else f"`{printable(part.text)}`"
-        case Link():
+        case page.Link():
             return f"[{escape(part.text)}]({part.path})"

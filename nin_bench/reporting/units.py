@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nin_bench.metrics import UNITS, Unit
 from nin_bench.reporting.text import human_count
-from nin_bench.stats import Interval
+from nin_bench.stats.claims import Interval
 
 _MOST_DECIMALS = 6
 

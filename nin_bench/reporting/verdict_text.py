@@ -13,7 +13,7 @@ from nin_bench.metrics import METRICS, Metric, Unit
 from nin_bench.reporting.blocks import NOT_KNOWN
 from nin_bench.reporting.text import human_bytes, named_seeds, number_ranges
 from nin_bench.reporting.units import Quantity, as_cells
-from nin_bench.stats import least_pairs
+from nin_bench.stats.paired_test import least_pairs
 
 CAVEATS = {
     "generalisation_gap": "A smaller gap can also mean that the network learned less; compare the accuracies.",

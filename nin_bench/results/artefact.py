@@ -67,11 +67,7 @@ class Artefact(Part):
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Self:
-        """Check plain values, as JSON has them, without schema and digest.
-
-        Raises:
-            DamagedFileError: a field is missing, unknown or of the wrong kind; it says which.
-        """
+        """Check plain values, as JSON has them, without schema and digest; DamagedFileError says what is wrong."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -84,11 +80,7 @@ class Artefact(Part):
             raise DamagedFileError(f"is not as a run writes it ({error})") from error
 
     def write(self, path: Path) -> None:
-        """Write the file with its schema and a digest; it is seen whole or not at all.
-
-        Raises:
-            ResultsError: the system refused.
-        """
+        """Write the file with its schema and a digest, whole or not at all; ResultsError if the system refused."""
         write_json(path, self.model_dump(), self.SCHEMA)
 
 

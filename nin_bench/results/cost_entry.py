@@ -322,11 +322,7 @@ class CostFile(Artefact):
     entries: Tuple[CostEntry]
 
     def of_variant(self, variant_id: str) -> Self:
-        """The file itself.
-
-        Raises:
-            DamagedFileError: it holds the costs of another variant.
-        """
+        """The file itself; DamagedFileError if it holds the costs of another variant."""
         if self.variant_id != variant_id:
             raise DamagedFileError(f"holds the costs of another variant, {self.variant_id}")
         return self

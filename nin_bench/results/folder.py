@@ -129,11 +129,7 @@ class ResultsFolder:
         return None
 
     def check_writable(self) -> None:
-        """Write and remove a file wherever a run will write, before it trains anything.
-
-        Raises:
-            ResultsError: one of the folders cannot be written.
-        """
+        """Write a file wherever a run will write, before it trains; ResultsError if a folder cannot be written."""
         for name in ("", "cells", "predictions", "costs", "checkpoints"):
             folder = self.path / name
             probe = folder / ".probe"
@@ -169,11 +165,7 @@ class ResultsFolder:
         return [self.path, *(self.path / name for name in (*PARTS, *REPORT_PARTS))]
 
     def read_grid(self) -> ResolvedGrid:
-        """The grid that the folder was last run with.
-
-        Raises:
-            ResultsError: the folder holds no readable grid.json, or is not what it seems, as `find_grid`.
-        """
+        """The grid that the folder was last run with; ResultsError if there is none, or as `find_grid`."""
         grid = self.find_grid()
         if grid is None:
             raise ResultsError(
@@ -199,11 +191,7 @@ class ResultsFolder:
             ) from error
 
     def read_record(self, cell_id: str) -> Record | None:
-        """A cell's record, or None where there is none.
-
-        Raises:
-            DamagedFileError: the file is torn, of another schema or of another cell.
-        """
+        """A cell's record, or None where there is none; DamagedFileError if it is torn, or of another cell."""
         try:
             record = Record.read(self.record_path(cell_id))
         except FileNotFoundError:

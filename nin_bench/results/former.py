@@ -1,36 +1,16 @@
 """Cells that a grid once planned: their records stay in the folder, and are left out of the analysis."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from nin_bench.cell import DataSpec, ModelSpec, Recipe
 from nin_bench.errors import shown, some_of
 from nin_bench.files import DamagedFileError
 from nin_bench.results.folder import ResultsFolder
 from nin_bench.results.records import Record
-
-
-class PlannedVariant(Protocol):
-    """A variant of the grid as it stands now."""
-
-    @property
-    def label(self) -> str:
-        """Its name for people."""
-
-    @property
-    def model(self) -> ModelSpec:
-        """The network."""
-
-    @property
-    def data(self) -> DataSpec:
-        """What it is trained on."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """How it is trained."""
+from nin_bench.results.schema import ResolvedGrid, ResolvedVariant
 
 
 @dataclass(frozen=True)
@@ -45,11 +25,10 @@ class FormerCell:
     """In what it differs from the variant that has its label now; empty without one, or if its seed differs."""
 
 
-def former_cells(
-    folder: ResultsFolder, planned: Container[str], variants: Iterable[PlannedVariant]
-) -> list[FormerCell]:
-    """The readable records of cells that are no longer in the grid, by label and seed; nothing is changed."""
-    by_label = {variant.label: variant for variant in variants}
+def former_cells(folder: ResultsFolder, grid: ResolvedGrid) -> list[FormerCell]:
+    """The readable records of cells that are no longer in a grid, by label and seed; nothing is changed."""
+    by_label = {variant.label: variant for variant in grid.variants}
+    planned = {cell.cell_id for cell in grid.cells}
     found = []
     for cell_id in folder.record_ids():
         if cell_id in planned:
@@ -71,7 +50,7 @@ def describe_former(cells: Sequence[FormerCell]) -> str | None:
     return f"{number} no longer in the grid; kept, and left out of the analysis: {some}"
 
 
-def _difference(record: Record, variant: PlannedVariant | None) -> str:
+def _difference(record: Record, variant: ResolvedVariant | None) -> str:
     if variant is None:
         return ""
     then, now = _fields(record.cell), _fields(variant)

@@ -107,7 +107,7 @@ def load_results(folder: Path | str) -> Results:
             continue
         records.append(record)
         rows.append({**row, "outcome": record.outcome, "error": record.attempts[-1].error, **dict(record.metrics)})
-    former = former_cells(results, grid.planned_cells, grid.variants)
+    former = former_cells(results, grid)
     if sentence := describe_former(former):
         left_out.append(f"{sentence}.")
     probes = {}

@@ -18,11 +18,8 @@ def locked(
 ) -> ResolvedGrid:
     """The grid with its lock: the last one if it still fits, else a new one, with all earlier ones kept.
 
-    Args:
-        grid: as it is to be stored.
-        stored: the folder's grid.json, if there is one.
-        trained_cells: ids of the planned cells whose results are known; asked only if there is a new lock.
-        time: now, as records have it.
+    `trained_cells` tells the ids of the planned cells whose results are known; it is asked only if there is a new
+    lock.
     """
     earlier = stored.locks if stored else ()
     digest = lock_digest(grid.seeds, grid.hypotheses)

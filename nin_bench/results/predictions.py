@@ -77,12 +77,7 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Refuse an array that would take more memory than there are bytes of it, before anything is set apart for it.
-
-    Raises:
-        DamagedFileError: its header claims more than the member holds, or it is packed in another way than ours.
-        ValueError: it has no header as NumPy writes them.
-    """
+    """Refuse an array that would take more memory than there are bytes of it, before any is set apart for it."""
     import numpy as np
 
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA sets apart what it is told
@@ -96,11 +91,7 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
 
 
 def check_predictions(predictions: Predictions, record: Record) -> None:
-    """See that predictions are those that a record was made from.
-
-    Raises:
-        DamagedFileError: their accuracy is not the record's.
-    """
+    """See that predictions are those that a record was made from; DamagedFileError if their accuracy is not."""
     recorded = record.metrics.test_accuracy
     right = (predictions["predicted"] == predictions["label"]) * predictions["credit"]
     found = float(right.mean(dtype="float64"))

@@ -119,11 +119,7 @@ class ProbeFile(Artefact):
         return self
 
     def check_is_of(self, record: "Record") -> None:
-        """See that the answers are those of the network that a record is of.
-
-        Raises:
-            DamagedFileError: they are of another cell, or of another training of it.
-        """
+        """See that the answers are of a record's network; DamagedFileError if of another cell or training."""
         if self.cell_id != record.cell_id:
             raise DamagedFileError(f"holds the probes of another cell, {self.cell_id!r}")
         if record.outcome != "trained" or self.test_accuracy != record.metrics.test_accuracy:

@@ -162,11 +162,7 @@ class Record(Artefact):
         return self
 
     def check_id(self, cell_id: str) -> None:
-        """See that the record is of the cell that its place says.
-
-        Raises:
-            DamagedFileError: it is of another.
-        """
+        """See that the record is of the cell that its place says; DamagedFileError if it is of another."""
         if self.cell_id != cell_id:
             raise DamagedFileError(f"is the record of another cell, {self.cell_id!r}")
 

@@ -71,9 +71,7 @@ class Replays(Artefact):
 def what_changes_bits(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The names of what can change the bits of a result and differs in two environments, as records keep them.
 
-    Args:
-        then: of a result that is known.
-        now: what it does not tell is passed over, as PyTorch's settings before a worker has them.
+    What `now` does not tell is passed over, as PyTorch's settings before a worker has them.
     """
     computing = [{name: dict(one.get("software") or {}).get(name) for name in _COMPUTES} for one in (then, now)]
     parts = {"processor": "processor", "device": "device", "variables": "variables", "torch": "settings of torch"}

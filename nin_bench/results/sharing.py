@@ -179,12 +179,7 @@ def _names_in(path: Path) -> frozenset[str]:
 
 
 def _copy(source: Path, goal: Path) -> None:
-    """Copy a file, which is seen whole or not at all.
-
-    Raises:
-        DamagedFileError: the source is no regular file.
-        FileNotFoundError: there is none.
-    """
+    """Copy a file, which is seen whole or not at all."""
     with open_regular(source) as theirs, atomic_stream(goal, os.fstat(theirs.fileno()).st_size) as ours:
         while block := theirs.read(_COPY_BYTES):
             ours.write(block)

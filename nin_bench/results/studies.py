@@ -5,6 +5,7 @@ Imports no torch, and no Optuna.
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,11 +25,12 @@ Objective = Literal["validation_accuracy", "validation_loss"]
 
 
 class Range(Part):
-    """Where a parameter is searched."""
+    """Where a parameter is searched: numbers between two ends, both included."""
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool = False
+    """Whether equal factors, not equal differences, are equally far apart."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -41,6 +43,18 @@ class Range(Part):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return not self.log or value > 0
+
+    def points(self, count: int) -> list[int | float]:
+        """So many values from end to end, equally far apart; three digits are kept where that tells them apart."""
+        if self.log:
+            between = [self.low * (self.high / self.low) ** (k / (count - 1)) for k in range(1, count - 1)]
+        else:
+            between = [self.low + (self.high - self.low) * k / (count - 1) for k in range(1, count - 1)]
+        if isinstance(self.low, int):
+            return [self.low, *map(round, between), self.high]
+        readable = [self.low, *(float(f"{value:.3g}") for value in between), self.high]
+        apart = all(left < right for left, right in pairwise(readable))
+        return readable if apart else [self.low, *between, self.high]
 
 
 class SearchSettings(Part):
@@ -197,6 +211,27 @@ class StudySummary(Artefact):
                     raise DamagedFileError(f"has the {name} {value!r} in trial {trial.number}")
 
 
+def find_search(folder: ResultsFolder) -> SearchConfig | None:
+    """The search as resolved, or None where nothing was searched; ResultsError if the file is damaged."""
+    try:
+        return SearchConfig.read(folder.search_path)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        raise ResultsError(f"{folder.search_path} {error}; remove it, and search again") from error
+
+
+def find_study(folder: ResultsFolder, variant_id: str) -> StudySummary | None:
+    """What is kept of a variant's study, or None where there is none; ResultsError if the file is damaged."""
+    path = folder.study_path(variant_id)
+    try:
+        return StudySummary.read(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        raise ResultsError(f"{path} {error}; remove it and search again, which writes it anew") from error
+
+
 def read_studies(folder: ResultsFolder) -> tuple[SearchConfig, dict[str, StudySummary], list[str]]:
     """Read what a search left in a results folder, without changing it.
 
@@ -206,17 +241,11 @@ def read_studies(folder: ResultsFolder) -> tuple[SearchConfig, dict[str, StudySu
     Raises:
         ResultsError: there is no readable search.json. A damaged study raises nothing: it is left out.
     """
-    try:
-        config = SearchConfig.read(folder.search_path)
-    except FileNotFoundError as error:
+    if (config := find_search(folder)) is None:
         raise ResultsError(
             f"{folder.path}: nothing was searched here (no search.json); "
             "give the <root>/<grid>/<profile> of a search"
-        ) from error
-    except DamagedFileError as error:
-        raise ResultsError(
-            f"{folder.search_path} {error}; mend it, or remove it and search its grid again"
-        ) from error
+        )
     studies, left_out = {}, []
     for variant in config.variants:
         try:

@@ -16,18 +16,8 @@ from nin_bench.models.code import code_digest
 from nin_bench.planning import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record
 from nin_bench.results.records import Attempt, Epoch, Metrics
+from nin_bench.runner import messages
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Probed
-from nin_bench.runner.messages import (
-    Assignment,
-    CellFiles,
-    CellMessage,
-    CellReady,
-    CellResult,
-    CheckpointPolicy,
-    EpochDone,
-    FilesWanted,
-    FileWritten,
-)
 from nin_bench.runner.record import make_record, now
 from nin_bench.runner.scheduler import describe_end
 
@@ -72,17 +62,17 @@ class ActiveCell:
     def task(self) -> Task:
         """Train the cell from its last checkpoint on."""
         folder, options = self.queue.folder, self.queue.options
-        policy = CheckpointPolicy(
+        policy = messages.CheckpointPolicy(
             checkpoints=folder.checkpoints_path,
             seconds=options.checkpoint_seconds,
             weights=folder.weights_path(self.key) if options.keep_weights else None,
             state=folder.state_path(self.key) if options.keep_weights else None,
             kept=self.planned.kept,
         )
-        assignment = Assignment(
+        assignment = messages.Assignment(
             self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts, self.queue.probes
         )
-        return Task(self.key, self.queue.function, (assignment,), options.timeout_seconds)
+        return Task(self.key, self.queue.task.function, (assignment,), options.timeout_seconds)
 
     def on_started(self, slot: Slot) -> None:
         """Note when and where."""
@@ -91,22 +81,18 @@ class ActiveCell:
         self.started_at, self.started_seconds = now(), time.monotonic()
         self.queue.on_event(CellStarted(self.cell, slot))
 
-    def on_message(self, message: CellMessage) -> CellFiles | None:
-        """Note what the worker sent, and give what it asked for.
-
-        Raises:
-            ResultsError: the folder cannot be written.
-        """
+    def on_message(self, message: messages.CellMessage) -> messages.CellFiles | None:
+        """Note what the worker sent, and give what it asked for; ResultsError if the folder cannot be written."""
         match message:
-            case FilesWanted():
+            case messages.FilesWanted():
                 return self._files()
-            case FileWritten():
+            case messages.FileWritten():
                 self._keep(message)
-            case EpochDone():
+            case messages.EpochDone():
                 self.metrics = message.metrics
                 self.history.append(message.row)
                 self.queue.on_event(EpochEnded(self.cell, message.row))
-            case CellReady():
+            case messages.CellReady():
                 self.metrics = message.metrics
                 self.history = [*message.history]
                 self.where = message.environment or self.where
@@ -115,15 +101,15 @@ class ActiveCell:
                     self.queue.on_event(resumed)
         return None
 
-    def _files(self) -> CellFiles:
+    def _files(self) -> messages.CellFiles:
         """What a worker goes on from that cannot see the folder."""
         checkpoints, kept = Checkpoints(self.queue.folder.checkpoints_path, self.cell), self.planned.kept
-        return CellFiles(
+        return messages.CellFiles(
             {path.name: path.read_bytes() for path in checkpoints.paths()},
             kept.path.read_bytes() if kept and kept.path.exists() else None,
         )
 
-    def _keep(self, file: FileWritten) -> None:
+    def _keep(self, file: messages.FileWritten) -> None:
         """Write what a worker has written that cannot see the folder."""
         folder = self.queue.folder
         match file.kind:
@@ -142,8 +128,8 @@ class ActiveCell:
         """
         if isinstance(end.result, ResultsError):
             raise end.result
-        result = end.result if end.how == "returned" else CellResult(self._record_of_death(end))
-        assert isinstance(result, CellResult)
+        result = end.result if end.how == "returned" else messages.CellResult(self._record_of_death(end))
+        assert isinstance(result, messages.CellResult)
         record = self._timed(result.record)
         outcome: str = record.outcome
         is_final = outcome in FINAL_OUTCOMES
@@ -201,7 +187,7 @@ class ActiveCell:
             code_digest=code_digest(self.cell.model.name),
         )
 
-    def _write(self, record: Record, result: CellResult) -> None:
+    def _write(self, record: Record, result: messages.CellResult) -> None:
         folder = self.queue.folder
         if result.predictions is not None:
             folder.write_predictions(self.key, result.predictions)

@@ -25,13 +25,7 @@ class Limited(Protocol):
 
 
 def work_ends_at(started: float, seconds: float, num_cells: int | None = None) -> float:
-    """When work has to stop, by `time.monotonic`.
-
-    Args:
-        started: when the command started, by the same clock.
-        seconds: the budget, counted from then.
-        num_cells: of the report that follows; None if none does.
-    """
+    """When work has to stop, by `time.monotonic`, so that a report of `num_cells`, if any, can follow."""
     report = 0.0 if num_cells is None else REPORT_SECONDS + REPORT_CELL_SECONDS * num_cells
     return started + seconds - min(STOP_SECONDS + report, MOST_KEPT * seconds)
 

@@ -39,39 +39,32 @@ class CellTask:
 TRAIN = CellTask(run_cell_task, batch_function=run_batch_task)
 
 
+@dataclass
 class CellQueue:
     """The cells of one run."""
 
-    def __init__(
-        self,
-        folder: ResultsFolder,
-        options: RunOptions,
-        on_event: Callable[[Event], None],
-        num_workers: int,
-        task: CellTask,
-        planned: Sequence[PlannedCell],
-        memory: DeviceMemory,
-        looks: LookTaker | None = None,
-        probes: Probes | None = None,
-    ) -> None:
-        self.folder = folder
-        self.options = options
-        self.on_event = on_event
-        self.environment = {**describe_environment(), "workers": num_workers}
-        self.function, self.batch_function = task.function, task.batch_function
-        self.waiting = deque(ActiveCell(self, one) for one in planned if one.may_run)
-        self.memory = memory
-        self.batch_limit = batch_limit(options, memory)
-        self.looks = looks
-        self.probes = probes
+    folder: ResultsFolder
+    options: RunOptions
+    on_event: Callable[[Event], None]
+    num_workers: int
+    task: CellTask
+    planned: Sequence[PlannedCell]
+    memory: DeviceMemory
+    looks: LookTaker | None = None
+    probes: Probes | None = None
+
+    def __post_init__(self) -> None:
+        self.environment = {**describe_environment(), "workers": self.num_workers}
+        self.waiting = deque(ActiveCell(self, one) for one in self.planned if one.may_run)
+        self.batch_limit = batch_limit(self.options, self.memory)
         # An outdated record is of another experiment.
         self.outcomes = {
             one.cell.cell_id: one.outcome if one.outcome and one.state != "outdated" else "missing"
-            for one in planned
+            for one in self.planned
             if one.state == "done" or one.may_run
         }
         """What each cell's record now says, `missing` if there is none."""
-        self._failures = AlikeFailures(options.max_failures)
+        self._failures = AlikeFailures(self.options.max_failures)
 
     def next_job(self, slot: Slot) -> ActiveCell | CellBatch | None:
         """The next to train of those that are needed before the next look at a claim; None while it lacks room."""
@@ -86,8 +79,8 @@ class CellQueue:
             cell.batched = len(cells) > 1
         if len(cells) == 1:
             return first
-        assert self.batch_function is not None
-        return CellBatch(cells, self.batch_function)
+        assert self.task.batch_function is not None
+        return CellBatch(cells, self.task.batch_function)
 
     def _is_wanted(self, one: ActiveCell) -> bool:
         is_needed = self.looks is None or self.looks.is_needed(one.cell)
@@ -95,7 +88,7 @@ class CellQueue:
 
     def _batch(self, first: ActiveCell, slot: Slot) -> list[ActiveCell]:
         """Those that are trained with a cell as one batched model, itself among them."""
-        limit = 1 if self.batch_function is None or first.alone else self.batch_limit(first.cell, slot)
+        limit = 1 if self.task.batch_function is None or first.alone else self.batch_limit(first.cell, slot)
         if limit == 1:
             return [first]
         like = (first.cell.variant_id, first.planned.num_epochs_saved, False)

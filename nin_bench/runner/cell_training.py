@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +33,24 @@ from nin_bench.training.progress import DivergedError, Epoch
 from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, make_network
 
 
+@dataclass(eq=False)
 class CellTraining:
     """A cell that is being trained.
 
-    Args:
-        cell: what to train.
-        data_dir: where datasets lie; None looks in the usual places.
-        device: where to train it.
-        should_stop: is asked before every step of training and every batch of an evaluation.
-        micro_batch: images that pass at once where the recipe says `auto`; None chooses by the free memory.
-        num_workers: how many cells train on the device at a time, for that choice.
+    `micro_batch` and `num_workers`, the cells that train on a device at a time, are for a recipe that says `auto`.
     """
 
-    def __init__(
-        self,
-        cell: Cell,
-        *,
-        data_dir: Path | None = None,
-        device: torch.device | str = "cpu",
-        should_stop: Callable[[], bool] = lambda: False,
-        micro_batch: int | None = None,
-        num_workers: int = 1,
-    ) -> None:
-        self.cell = cell
-        self.data_dir = data_dir
-        self.device = torch.device(device)
-        self.should_stop = should_stop
-        self.micro_batch = micro_batch
-        self.num_workers = num_workers
+    cell: Cell
+    _: KW_ONLY
+    data_dir: Path | None = None
+    device: str = "cpu"
+    should_stop: Callable[[], bool] = lambda: False
+    """Is asked before every step of training and every batch of an evaluation."""
+    micro_batch: int | None = None
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        self._device = torch.device(self.device)
         self.outcome = "trained"
         """How it ended, as records have it; `trained` until something goes wrong."""
         self.error: str | None = None
@@ -115,7 +106,7 @@ class CellTraining:
         count = count_model(cell.model.name, image, **cell.model.arguments)
         metrics["num_params"], metrics["num_macs"] = count.num_params.total, count.num_macs.total
 
-        batches = dataset.batches(self.device) if like is None else like.trainer.train.batches
+        batches = dataset.batches(self._device) if like is None else like.trainer.train.batches
         train, validation = (
             Images(batches, indices)
             for indices in dataset.split(cell.data.train_size, cell.data.validation_size or 0, cell.seed)
@@ -123,10 +114,10 @@ class CellTraining:
         chance = Chance.of(dataset.labels[train.indices.cpu()])
         metrics["chance_loss"], metrics["chance_accuracy"] = chance.loss, chance.accuracy
 
-        model = make_network(cell, image, self.device)
+        model = make_network(cell, image, self._device)
         self._image, self._dataset, self._validation, self._like = image, dataset, validation, like
         check_micro_batch(model, cell.recipe)
-        check_precision(cell.recipe, self.device)
+        check_precision(cell.recipe, self._device)
         recipe = self._with_micro_batch(image)
         self._trainer = Trainer(model, recipe, train, seed=cell.seed, chance_loss=chance.loss)
         self._note_progress()
@@ -198,12 +189,7 @@ class CellTraining:
         return on_test.answers.predictions
 
     def probe(self, asked: Probes, test_accuracy: float) -> ProbeFile:
-        """Ask the trained network what a grid's probes ask; the test images are read for it, unless they are yet.
-
-        Args:
-            asked: the probes.
-            test_accuracy: of the record that the answers will belong to.
-        """
+        """Ask the trained network what a grid's probes ask; the test images are read, unless they are yet."""
         trainer = self._trainer
         assert trainer is not None, "prepare comes first"
 
@@ -240,7 +226,7 @@ class CellTraining:
             self.micro_batch = None
             return recipe
         if self.micro_batch is None:
-            self.micro_batch = choose_micro_batch(self.cell, image, self.device, self.num_workers)
+            self.micro_batch = choose_micro_batch(self.cell, image, self._device, self.num_workers)
         self.metrics["micro_batch"] = self.micro_batch
         return recipe.model_copy(update={"micro_batch": self.micro_batch})
 
@@ -273,7 +259,7 @@ class CellTraining:
 
     def _note_progress(self) -> None:
         """Add what the training so far amounts to."""
-        if (peak := _peak_memory_bytes(self.device)) is not None:
+        if (peak := _peak_memory_bytes(self._device)) is not None:
             self._peak_memory_bytes = max(self._peak_memory_bytes, peak)
             self.metrics["peak_memory_bytes"] = self._peak_memory_bytes
         if self._trainer is None:
@@ -294,7 +280,7 @@ class CellTraining:
             return self._like._test_images()
         assert self._dataset is not None
         if self._test is None:
-            batches = self._dataset.test_batches(self.device)
+            batches = self._dataset.test_batches(self._device)
             self._test = Images(batches, torch.arange(len(batches)))
         return self._test
 

@@ -7,7 +7,7 @@ ceilings. Last, every variant runs in all slots at once, as when a grid trains. 
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from nin_bench.cost.summary import Counted, Measurements, count_variant, make_en
 from nin_bench.data import describe_data
 from nin_bench.environment import without_folders
 from nin_bench.errors import SpecError
-from nin_bench.executors import Channel, Ended, Executor, Slot, Task
+from nin_bench.executors import Channel, Slot, Task
 from nin_bench.grid import Grid
 from nin_bench.metrics import METRICS
 from nin_bench.models import ImageSpec
@@ -33,7 +33,7 @@ from nin_bench.results import ResultsFolder
 from nin_bench.runner.cell_training import describe_failure
 from nin_bench.runner.device_sharing import num_at_once
 from nin_bench.runner.record import now
-from nin_bench.runner.scheduler import Call, Scheduler, describe_end
+from nin_bench.runner.scheduler import Call, Kind, Scheduler, describe_end
 from nin_bench.runner.worker import data_dir_at, prepare_process
 from nin_bench.training.evaluation import StoppedError
 
@@ -127,37 +127,26 @@ def ceilings_task(channel: Channel, slot: Slot) -> Ceilings:
     return measure_ceilings(torch.device(slot.device))
 
 
+@dataclass
 class CostBenchmark:
     """One measuring of some variants, each given as a cell with any seed, by whoever holds the folder."""
 
-    def __init__(
-        self,
-        cells: Sequence[Cell],
-        folder: ResultsFolder,
-        executor: Executor,
-        *,
-        num_rounds: int,
-        timeout_seconds: float | None,
-        machine: dict[str, Any],
-        device_bytes: Mapping[str, int],
-        data_dir: Path | None,
-        on_event: Callable[[Event], None],
-    ) -> None:
-        self._folder = folder
-        self._executor = executor
-        self._scheduler = Scheduler(executor)
-        self._num_rounds = num_rounds
-        self._timeout_seconds = timeout_seconds
-        self._machine = machine
-        self._device_bytes = device_bytes
-        self._data_dir = data_dir
-        self._on_event = on_event
+    cells: Sequence[Cell]
+    folder: ResultsFolder
+    kind: Kind
+    num_rounds: int
+    timeout_seconds: float | None
+    data_dir: Path | None
+    on_event: Callable[[Event], None]
+
+    def __post_init__(self) -> None:
+        self._scheduler = Scheduler(self.kind.executor)
         self._measured_at = now()
         self._ceilings: list[Ceilings] = []
-        self._num_workers = len(executor.slots)
+        self._num_workers = len(self.kind.executor.slots)
         self._num_busy_rounds = NUM_BUSY_ROUNDS if self._num_workers > 1 else 0
         alike: dict[str, list[Cell]] = {}
-        for cell in cells:
+        for cell in self.cells:
             alike.setdefault(cost_identity(cell), []).append(cell)
         self._networks: list[_Network] = []
         self._uncounted: dict[str, str] = {}
@@ -169,9 +158,9 @@ class CostBenchmark:
                 self._uncounted[variants[0].label] = without_folders(str(error))
 
     def _network(self, variants: list[Cell]) -> _Network:
-        image = describe_data(variants[0].data, self._data_dir)
-        counted = count_variant(variants[0], image, self._executor.slots[0].device)
-        return _Network(variants, image, counted, num_left=2 + self._num_rounds + self._num_busy_rounds)
+        image = describe_data(variants[0].data, self.data_dir)
+        counted = count_variant(variants[0], image, self.kind.executor.slots[0].device)
+        return _Network(variants, image, counted, num_left=2 + self.num_rounds + self._num_busy_rounds)
 
     def measure(self) -> None:
         """Play all rounds and store what was measured after each; a wish to stop ends it early, without an error.
@@ -180,17 +169,17 @@ class CostBenchmark:
             ResultsError: the costs cannot be written.
         """
         num_variants = sum(len(network.variants) for network in self._networks)
-        self._on_event(BenchmarkStarted(num_variants, self._num_left()))
+        self.on_event(BenchmarkStarted(num_variants, self._num_left()))
         for label, error in self._uncounted.items():
-            self._on_event(SampleEnded(label, "counting", self._num_left(), error))
+            self.on_event(SampleEnded(label, "counting", self._num_left(), error))
         with suppress(StoppedError):
             for network in self._networks:
                 self._warm_up(network)
             for network in self._fit():
                 self._try_batches(network)
             self._store()
-            for number in range(self._num_rounds):
-                self._play_round(f"round {number + 1} of {self._num_rounds}")
+            for number in range(self.num_rounds):
+                self._play_round(f"round {number + 1} of {self.num_rounds}")
                 self._store()
             for number in range(self._num_busy_rounds):
                 self._play_busy_round(f"busy round {number + 1} of {self._num_busy_rounds}")
@@ -237,11 +226,11 @@ class CostBenchmark:
             self._note(network, stage, results)
 
     def _num_at_once(self, warm_up: WarmUp) -> int:
-        slots = self._executor.slots
+        slots = self.kind.executor.slots
         peaks = (warm_up.process_bytes, warm_up.train_peak_bytes, warm_up.predict_peak_bytes)
         process, train, predict = (peak or 0 for peak in peaks)
         held = process + max(train, predict) if None not in peaks else None
-        return num_at_once(slots, self._device_bytes, held)
+        return num_at_once(slots, self.kind.device_bytes, held)
 
     def _fit(self) -> list[_Network]:
         """Networks that nothing has gone wrong with."""
@@ -254,30 +243,26 @@ class CostBenchmark:
         """Measure something of a network, in as many processes at once; one alone has the machine to itself."""
 
         def task(key: str, measure: Callable[[Workbench], Any]) -> Task:
-            arguments = (network.cell, self._data_dir, measure)
-            return Task(key, workbench_task, arguments, self._timeout_seconds, exclusive=len(measures) == 1)
+            arguments = (network.cell, self.data_dir, measure)
+            return Task(key, workbench_task, arguments, self.timeout_seconds, exclusive=len(measures) == 1)
 
         named = {f"{network.cell.label} {number}": measure for number, measure in enumerate(measures)}
         return self._play([Call(key, partial(task, key, measure)) for key, measure in named.items()])
 
     def _ceilings_task(self) -> Task:
-        return Task("ceilings", ceilings_task, timeout_seconds=self._timeout_seconds, exclusive=True)
+        return Task("ceilings", ceilings_task, timeout_seconds=self.timeout_seconds, exclusive=True)
 
     def _play(self, calls: Sequence[Call]) -> list[Any]:
-        """Run tasks at once, each made when it is handed out, and wait for their results.
-
-        Raises:
-            StoppedError: somebody asked to stop, or the machine is gone.
-        """
+        """Run tasks at once, each made when it is handed out, and wait for their results."""
         waiting = deque(calls)
         self._scheduler.run(lambda slot: waiting.popleft() if waiting else None)
         ends = [call.end for call in calls if call.end is not None]
-        if self._executor.stopping or len(ends) < len(calls):
+        if self.kind.executor.stopping or len(ends) < len(calls):
             raise StoppedError
-        return [self._result(end) for end in ends]
-
-    def _result(self, end: Ended) -> Any:
-        return end.result if end.how == "returned" else Failure(*describe_end(end, self._timeout_seconds))
+        return [
+            end.result if end.how == "returned" else Failure(*describe_end(end, self.timeout_seconds))
+            for end in ends
+        ]
 
     def _note(self, network: _Network, stage: str, results: Sequence[Any]) -> None:
         """Tell that a sample ended; a network that failed is measured no further."""
@@ -285,7 +270,7 @@ class CostBenchmark:
         for result in results:
             if isinstance(result, Failure):
                 network.measured.error = without_folders(f"{result.outcome}: {result.error}")
-        self._on_event(SampleEnded(network.cell.label, stage, self._num_left(), network.measured.error))
+        self.on_event(SampleEnded(network.cell.label, stage, self._num_left(), network.measured.error))
 
     def _store(self, *, is_whole: bool = False) -> None:
         """Store what was measured; what was known before may only be more while this measuring is not whole."""
@@ -299,11 +284,11 @@ class CostBenchmark:
                 network.counted,
                 measured,
                 self._ceilings,
-                machine=self._machine,
+                machine=self.kind.machine,
                 measured_at=self._measured_at,
                 num_workers=self._num_workers,
             )
             for cell in network.variants:
-                self._folder.write_cost(
+                self.folder.write_cost(
                     cell.variant_id, cell.label, entry, is_whole=is_whole and measured.error is None
                 )

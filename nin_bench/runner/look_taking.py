@@ -1,6 +1,7 @@
 """Look at claims as their cells end, and keep in grid.json what each look decided."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from nin_bench.analysis.verdicts import judge_look
 from nin_bench.cell import Cell
@@ -11,58 +12,44 @@ from nin_bench.runner.events import Event, LookTaken
 from nin_bench.runner.record import now
 
 
+@dataclass
 class LookTaker:
-    """The looks of one run.
+    """The looks of one run."""
 
-    Args:
-        seeds: the schedule, with the looks that were taken before.
-        folder: where records lie; looks are kept in its grid.json.
-        cells: every cell of the grid by its id, whether it is selected for this run or not.
-        ended: ids of the cells that have ended, and will not be tried again in this run.
-        on_event: receives what happens.
-        is_stopping: whether the run has been asked to stop.
-    """
+    seeds: SeedsUntilDecided
+    """The schedule, with the looks that were taken before."""
+    folder: ResultsFolder
+    """Where records lie; looks are kept in its grid.json."""
+    cells: Iterable[Cell]
+    """Every cell of the grid, whether it is selected for this run or not."""
+    ended: set[str]
+    """Ids of the cells that have ended, and will not be tried again in this run."""
+    on_event: Callable[[Event], None]
+    is_stopping: Callable[[], bool]
 
-    def __init__(
-        self,
-        seeds: SeedsUntilDecided,
-        folder: ResultsFolder,
-        cells: Iterable[Cell],
-        ended: Iterable[str],
-        on_event: Callable[[Event], None],
-        is_stopping: Callable[[], bool],
-    ) -> None:
-        self._seeds = seeds
-        self._folder = folder
-        self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in cells}
-        self._ended = set(ended)
-        self._on_event = on_event
-        self._is_stopping = is_stopping
+    def __post_init__(self) -> None:
+        self._cell_ids = {(cell.variant_id, cell.seed): cell.cell_id for cell in self.cells}
 
     def is_needed(self, cell: Cell) -> bool:
         """Whether a cell is to be trained before the next look."""
-        return self._seeds.is_needed(cell.variant_id, cell.seed)
+        return self.seeds.is_needed(cell.variant_id, cell.seed)
 
     def cell_ended(self, cell: Cell, *, is_final: bool) -> None:
         """Take the looks that waited for this cell; they wait on for one that failed while the run stops."""
-        if self._is_stopping() and not is_final:
+        if self.is_stopping() and not is_final:
             return
-        self._ended.add(cell.cell_id)
+        self.ended.add(cell.cell_id)
         self.take_due()
 
     def take_due(self) -> None:
-        """Take every look whose cells have ended.
-
-        Raises:
-            ResultsError: grid.json cannot be written.
-        """
-        while claim := self._seeds.due(self._has_ended):
+        """Take every look whose cells have ended; ResultsError if grid.json cannot be written."""
+        while claim := self.seeds.due(self._has_ended):
             self._take(claim)
 
     def _take(self, claim: WatchedClaim) -> None:
-        look, grid = claim.next_look, self._folder.read_grid()
+        look, grid = claim.next_look, self.folder.read_grid()
         assert look is not None
-        verdict = judge_look(load_results(self._folder.path), claim)
+        verdict = judge_look(load_results(self.folder.path), claim)
         ids = {variant.label: variant.variant_id for variant in grid.variants}
         taken = TakenLook(
             hypothesis=claim.id,
@@ -82,11 +69,11 @@ class LookTaker:
             taken_at=now(),
         )
         # Kept before anything follows from it: a run that is killed here does not decide again.
-        self._folder.write_grid(grid.model_copy(update={"looks": (*grid.looks, taken)}))
+        self.folder.write_grid(grid.model_copy(update={"looks": (*grid.looks, taken)}))
         claim.taken.append(taken)
-        unneeded = [cell_id for place, cell_id in self._cell_ids.items() if not self._seeds.may_be_needed(*place)]
-        self._on_event(LookTaken(taken, unneeded))
+        unneeded = [cell_id for place, cell_id in self._cell_ids.items() if not self.seeds.may_be_needed(*place)]
+        self.on_event(LookTaken(taken, unneeded))
 
     def _has_ended(self, variant_id: str, seed: int) -> bool:
         cell_id = self._cell_ids.get((variant_id, seed))
-        return cell_id is None or cell_id in self._ended  # what `exclude` removed is not waited for
+        return cell_id is None or cell_id in self.ended  # what `exclude` removed is not waited for

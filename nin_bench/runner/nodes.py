@@ -15,7 +15,7 @@ from nin_bench.data.sources import OFFLINE, data_root
 from nin_bench.environment import describe_machine, device_memory_bytes, environment_of
 from nin_bench.errors import InputError
 from nin_bench.executors import Channel, Ended, Executor, Slot, SomeSlots, Task
-from nin_bench.runner.scheduler import Job, NextJob, Scheduler, describe_end
+from nin_bench.runner.scheduler import Job, Kind, NextJob, Scheduler, describe_end
 from nin_bench.runner.worker import prepare_process
 
 
@@ -29,18 +29,6 @@ class Node:
     """As `describe_machine` tells."""
     device_bytes: Mapping[str, int]
     """Memory of each accelerator, by its name."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Machines that should measure the same, by one of them."""
-
-    machine: dict[str, Any]
-    """As `describe_machine` tells."""
-    executor: Executor
-    """On that machine alone."""
-    device_bytes: Mapping[str, int]
-    """Memory of each accelerator, by `str(slot)`."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +70,7 @@ def _verify(spec: DataSpec, data_dir: Path | None, reads_test: bool) -> None:
 
 
 class Nodes:
-    """The machines of an executor.
-
-    Raises:
-        InputError: the data cannot be had here, or no machine can be used.
-    """
+    """The machines of an executor; InputError if the data cannot be had here, or no machine can be used."""
 
     def __init__(
         self, executor: Executor, specs: Sequence[DataSpec], data_dir: Path | None, *, reads_test: bool = True

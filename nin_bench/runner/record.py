@@ -30,17 +30,7 @@ def make_record(
 ) -> Record:
     """A record of a cell's last attempt, which ends now.
 
-    Args:
-        cell: what was tried.
-        outcome: what came of it.
-        started_at: when the attempt began, as `now` says it.
-        error: what went wrong; folders of this machine are left out of it.
-        metrics: what is known of the cell; a name that records do not have is refused.
-        history: a row for each epoch that ended.
-        environment: where it ran.
-        earlier_attempts: those of the cell's last record, which are kept.
-        code_digest: of the model's code; None if it is not known.
-        batched_seeds: how many seeds were trained as one batched model; None if it trained alone.
+    Arguments are fields of `Record`; folders of this machine are left out of the error.
     """
     attempt = {
         "outcome": outcome,

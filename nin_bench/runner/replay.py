@@ -117,11 +117,7 @@ def replay_cells(
 
 
 def recorded_cell(record: Record, catalog: RegistryCatalog) -> Cell:
-    """The recorded cell with today's defaults, which have to be those of the record.
-
-    Raises:
-        InputError: the model is not there, a default has changed, or the code.
-    """
+    """The recorded cell, with today's defaults; InputError if model, defaults or code are not as they were."""
     model = record.cell.model
     try:
         resolved = catalog.resolve_model(model.name, model.arguments)

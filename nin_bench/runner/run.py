@@ -35,9 +35,8 @@ from nin_bench.runner.device_sharing import DeviceMemory, needed_bytes
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.late_probes import late_probes
 from nin_bench.runner.look_taking import LookTaker
-from nin_bench.runner.nodes import Kind
 from nin_bench.runner.reuse import take_over
-from nin_bench.runner.scheduler import Scheduler
+from nin_bench.runner.scheduler import Kind, Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
 
 
@@ -94,14 +93,8 @@ def run_grid(
 ) -> RunSummary:
     """Train every selected cell that has no final record, and record each as it ends.
 
-    Args:
-        grid: what to run.
-        folder: where results go; held under a lock meanwhile.
-        options: how to run.
-        on_event: is told what happens.
-        at_end: is called when no cell is left to train or the time is over, unless a signal ended the run; the
-            folder is still held then, so that what follows from its records is written by one run at a time.
-        task: what workers do with a cell.
+    `at_end` is called when no cell is left to train or the time is over, unless a signal ended the run. The folder
+    is still held then, so that what follows from its records is written by one run at a time.
 
     Raises:
         InputError: a network cannot be built, the data cannot be had, the device is not there.
@@ -112,7 +105,8 @@ def run_grid(
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
     specs = [one.cell.data for one in planned if one.may_run]
-    about_lock = lock_notes(grid.resolved("cpu"), folder.find_grid())
+    resolved = grid.resolved("cpu")
+    about_lock = lock_notes(resolved, folder.find_grid())
     keep_looks = not drops_looks(grid, fresh=options.fresh)
     with open_session(grid, folder, options, specs, preload=task.preload, keep_looks=keep_looks) as session:
         notes = [
@@ -135,7 +129,7 @@ def run_grid(
         notes += [
             *about_lock,
             *failed,
-            *plan_notes(planned, here, former_cells(folder, grid.cell_ids, grid.variants)),
+            *plan_notes(planned, here, former_cells(folder, resolved)),
         ]
         if options.keep_weights and (told := _without_weights(planned, folder)):
             notes.append(told)
@@ -280,15 +274,7 @@ def _measure(
 ) -> None:
     if cells and kind.executor.slots:
         CostBenchmark(
-            cells,
-            folder,
-            kind.executor,
-            num_rounds=num_rounds,
-            timeout_seconds=options.timeout_seconds,
-            machine=kind.machine,
-            device_bytes=kind.device_bytes,
-            data_dir=options.data_dir,
-            on_event=on_event,
+            cells, folder, kind, num_rounds, options.timeout_seconds, options.data_dir, on_event
         ).measure()
 
 

@@ -1,7 +1,7 @@
 """Hand jobs to an executor and give each what becomes of its task: cells, trials and cost samples alike."""
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,19 +32,16 @@ class Job(Protocol):
 NextJob = Callable[[Slot], Job | None]
 
 
+@dataclass
 class Scheduler:
-    """Has jobs done until none is offered; `admit` decides what a slot gets: that, or something else first."""
+    """Has jobs done until none is offered."""
 
-    def __init__(
-        self,
-        executor: Executor,
-        *,
-        retries: int = 0,
-        admit: Callable[[Slot, NextJob], Job | None] = lambda slot, next_job: next_job(slot),
-    ) -> None:
-        self.executor = executor
-        self.retries = retries
-        self._admit = admit
+    executor: Executor
+    retries: int = 0
+    admit: Callable[[Slot, NextJob], Job | None] = lambda slot, next_job: next_job(slot)
+    """Decides what a slot gets: the next job, or something else first."""
+
+    def __post_init__(self) -> None:
         self._num_ended: Counter[str] = Counter()
 
     def run(self, next_job: NextJob) -> None:
@@ -59,7 +56,7 @@ class Scheduler:
         lost: deque[Job] = deque()
 
         def next_task(slot: Slot) -> Task | None:
-            job = self._admit(slot, lambda slot: lost.popleft() if lost else next_job(slot))
+            job = self.admit(slot, lambda slot: lost.popleft() if lost else next_job(slot))
             if job is None:
                 return None
             jobs[job.key] = job
@@ -79,10 +76,8 @@ class Scheduler:
                     case Ended():
                         del jobs[event.key]
                         self._num_ended[event.key] += 1
-                        job.on_ended(event, may_retry=self._may_retry(event.key))
-
-    def _may_retry(self, key: str) -> bool:
-        return not self.executor.stopping and self._num_ended[key] <= self.retries
+                        may_retry = not self.executor.stopping and self._num_ended[event.key] <= self.retries
+                        job.on_ended(event, may_retry=may_retry)
 
 
 @dataclass
@@ -112,6 +107,18 @@ class Call:
         """Keep the end."""
         self.end = end
         self.then(end)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Machines that should measure the same, by one of them."""
+
+    machine: dict[str, Any]
+    """As `describe_machine` tells."""
+    executor: Executor
+    """On that machine alone."""
+    device_bytes: Mapping[str, int]
+    """Memory of each accelerator, by `str(slot)`."""
 
 
 def describe_end(end: Ended, timeout_seconds: float | None) -> tuple[str, str]:

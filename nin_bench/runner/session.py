@@ -56,20 +56,30 @@ MAX_PER_DEVICE = 8
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """How a grid is run or measured; nothing here can change a result, but for `batch_seeds` its last bits."""
+class ProcessOptions:
+    """Where processes work, and for how long; nothing here can change a result."""
 
     data_dir: Path | None = None
     device: str = "auto"
     workers: int | None = None
     """Processes on a CPU, or on each accelerator; None is one per core of a CPU, and on an accelerator as many as
-    its memory holds."""
+    its memory holds, or one in a search."""
     timeout_seconds: float | None = None
-    """For one cell, or one sample of a measuring."""
+    """For one cell, one trial, or one sample of a measuring."""
     retries: int = 0
-    """Further tries, in this run, of a cell that crashed, timed out or ran out of memory."""
+    """Further tries, in this run or search, of a cell or a trial that crashed, timed out or ran out of memory."""
     max_failures: int = MAX_FAILURES
-    """After so many failures alike, no further cell of a variant is tried in this run."""
+    """After so many failures alike, and none that ended between them, no more of a variant is tried."""
+    ends_at: float | None = None
+    """When work has to stop, by `time.monotonic`; None sets no limit."""
+    ray_address: str | None = None
+    """The Ray cluster whose nodes work, as `ray_cluster` takes it; None is this machine alone."""
+
+
+@dataclass(frozen=True)
+class RunOptions(ProcessOptions):
+    """How a grid is run or measured; nothing here can change a result, but for `batch_seeds` its last bits."""
+
     fresh: bool = False
     """Train all cells from their first step on, also those that are done; `measure_grid`: measure variants again
     that this machine has measured."""
@@ -88,13 +98,9 @@ class RunOptions:
     """Where other results folders lie, as `<root>/<grid>/<profile>`, whose records of planned cells are known."""
     reuse: bool = True
     """Whether such records are taken over."""
-    ends_at: float | None = None
-    """When work has to stop, by `time.monotonic`; None sets no limit."""
     num_rounds: int | None = None
     """Rounds of the cost benchmark; None is as many as the grid's hypotheses need. A variant that this machine has
     measured in fewer is measured again."""
-    ray_address: str | None = None
-    """The Ray cluster whose nodes work, as `ray_cluster` takes it; None is this machine alone."""
 
 
 class Interruptible(Protocol):
@@ -146,9 +152,7 @@ def open_session(
         ResultsError: the folder cannot be written, is in use, or holds another grid.
     """
     with ExitStack() as held:
-        executor = held.enter_context(
-            opened_executor(options.device, options.workers, options.ray_address, preload, share=True)
-        )
+        executor = held.enter_context(opened_executor(options, preload, share=True))
         session = RunSession(executor, Nodes(executor, [*dict.fromkeys(specs)], options.data_dir))
         held.enter_context(sole_writer(folder.path))
         check_same_grid(grid, folder)  # again: another run may have held the folder meanwhile
@@ -170,23 +174,17 @@ def open_session(
 
 
 @contextmanager
-def opened_executor(
-    device: str, workers: int | None, ray_address: str | None, preload: Sequence[str], *, share: bool = False
-) -> Iterator[Executor]:
+def opened_executor(options: ProcessOptions, preload: Sequence[str], *, share: bool = False) -> Iterator[Executor]:
     """While it is entered, hold what an executor's slots need: cores of this machine, or the nodes of a cluster.
 
-    Args:
-        device: as `choose_slots` takes it; on a cluster each node's own.
-        workers: as `choose_slots` takes it; on a cluster, on each node.
-        ray_address: as `ray_cluster` takes it; None is this machine.
-        preload: the modules that workers find imported.
-        share: as `choose_slots` takes it.
+    `share` is as `choose_slots` takes it.
 
     Raises:
         InputError: the device is not there, or Ray is not installed.
         MachineError: there is no Ray cluster.
     """
-    if ray_address is None:
+    device, workers = options.device, options.workers
+    if options.ray_address is None:
         with claimed_cores(choose_slots(device, workers, share=share)) as slots:
             yield LocalExecutor(slots, preload)
         return
@@ -199,7 +197,7 @@ def opened_executor(
     make_slots = partial(node_slots, device, workers, share, own_name, num_threads)
     with (
         TemporaryDirectory() as folder,
-        ray_cluster(ray_address, make_slots, preload, _runtime_env(own, Path(folder))) as cluster,
+        ray_cluster(options.ray_address, make_slots, preload, _runtime_env(own, Path(folder))) as cluster,
     ):
         yield RayExecutor(cluster)
 
@@ -227,13 +225,8 @@ def node_slots(
 ) -> Iterator[list[Slot]]:
     """On a node of a cluster: while it is entered, hold cores for its workers.
 
-    Args:
-        device: as `choose_slots` takes it.
-        workers: as `choose_slots` takes it; None is at most one for each CPU that Ray may use of this node.
-        share: as `choose_slots` takes it.
-        own_name: the user's own file, in the current folder.
-        num_threads: the driver's OMP_NUM_THREADS; Ray sets one of its own.
-        num_cpus: how many CPUs the cluster may use of this node.
+    Without `workers`, at most one for each CPU that Ray may use of this node. `own_name` is the user's own file,
+    in the current folder; `num_threads` the driver's OMP_NUM_THREADS, since Ray sets one of its own.
 
     Raises:
         InputError: there is no such device here.

@@ -144,12 +144,6 @@ def run_cell(
     Whatever goes wrong with the cell is the record's outcome, with its cause. Checkpoints stay, since the record
     is not safe yet.
 
-    Args:
-        assignment: what to train, and what is kept of it.
-        device: a torch device.
-        on_message: receives what happens.
-        should_stop: is asked before every step of training and every batch of an evaluation.
-
     Raises:
         ResultsError: a checkpoint or the weights cannot be stored.
     """
@@ -190,11 +184,7 @@ class CellRun:
         self.saved = time.monotonic()
 
     def begin(self, like: CellTraining | None = None) -> None:
-        """Make the training ready, from its last checkpoint on.
-
-        Args:
-            like: one of the same data that is ready, whose images are used.
-        """
+        """Make the training ready, from its last checkpoint on; use the images of one like it that is ready."""
         training = self.training
         training.prepare(like)
         notes = self.checkpoints.restore(training.restore) if self.checkpoints else []

@@ -8,8 +8,7 @@ from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, shown
 from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
 from nin_bench.results import ResultsFolder
-from nin_bench.results.studies import SearchConfig
-from nin_bench.search.folder import num_done, read_search, read_study
+from nin_bench.results.studies import SearchConfig, find_search, find_study
 from nin_bench.search.storage import storage_kind
 from nin_bench.search.study import study_name
 from nin_bench.search.tuned import check_tunable
@@ -45,7 +44,7 @@ def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage:
         "data": grid.data,
         "recipe": grid.recipe,
         "search": {
-            **search.as_plain(),
+            **search.model_dump(mode="json"),
             "seeds": list(grid.search_seeds),
             "epochs": search.epochs or (lengths.pop() if len(lengths) == 1 else None),
             "run_epochs": run_epochs,
@@ -68,7 +67,7 @@ def _describe(grid: Grid, search: SearchSpec, catalog: RegistryCatalog, storage:
 
 def _num_params(variant: Variant, search: SearchSpec, catalog: RegistryCatalog) -> int | None:
     """Parameters of the network that all trials of a variant train; None where they differ in the model too."""
-    if any(parameter.name.startswith(MODEL) for parameter in search.space):
+    if any(name.startswith(MODEL) for name in search.space):
         return None
     return catalog.count(variant.model, variant.data, "num_params")
 
@@ -94,12 +93,8 @@ def _check_variants(grid: Grid, search: SearchSpec, catalog: RegistryCatalog) ->
 
 
 def check_folder(folder: ResultsFolder, config: SearchConfig) -> None:
-    """Refuse to lay one search over another, or to leave out some of what it did.
-
-    Raises:
-        ResultsError: the folder holds summaries of another search, or of more trials than are asked for.
-    """
-    earlier = read_search(folder)
+    """Refuse, as ResultsError, a folder that holds another search, or more trials than are asked for."""
+    earlier = find_search(folder)
     if earlier is None:
         return
     changed = [
@@ -114,8 +109,8 @@ def check_folder(folder: ResultsFolder, config: SearchConfig) -> None:
         )
     asked = config.search.trials
     for variant in config.variants:
-        done = num_done(read_study(folder, variant.variant_id))
-        if done > asked:
+        study = find_study(folder, variant.variant_id)
+        if study and (done := study.num_done) > asked:
             raise ResultsError(
                 f"{folder.path}: holds {done} trials of {variant.label!r}, and {asked} are asked for; ask for "
                 f"{done} or more, or choose another folder with --results"
@@ -128,7 +123,7 @@ def keep_search(folder: ResultsFolder, config: SearchConfig, *, trains: bool) ->
     Raises:
         ResultsError: it cannot be written.
     """
-    earlier = None if trains else read_search(folder)
+    earlier = None if trains else find_search(folder)
     environment = (earlier or config).environment
     config.model_copy(update={"environment": environment}).write(folder.search_path)
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 from uuid import uuid4
@@ -19,15 +18,16 @@ from nin_bench.cell import DataSpec
 from nin_bench.environment import without_folders
 from nin_bench.errors import ResultsError
 from nin_bench.executors import Ended, Executor, Slot, Task
-from nin_bench.failures import MAX_FAILURES, AlikeFailures, VariantStopped
+from nin_bench.failures import AlikeFailures, VariantStopped
 from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.studies import find_study
 from nin_bench.runner.budget import stopped_at
 from nin_bench.runner.nodes import Nodes
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Scheduler, describe_end
-from nin_bench.runner.session import PRELOAD, opened_executor, stop_on_signals
+from nin_bench.runner.session import PRELOAD, ProcessOptions, opened_executor, stop_on_signals
 from nin_bench.search.config import check_folder, keep_search, load_search
 from nin_bench.search.events import (
     SearchEvent,
@@ -38,7 +38,6 @@ from nin_bench.search.events import (
     TrialResult,
     TrialStarted,
 )
-from nin_bench.search.folder import num_done, read_study
 from nin_bench.search.storage import open_storage, own_storage, own_storage_url, storage_errors_told
 from nin_bench.search.study import Searcher, VariantStudy
 from nin_bench.search.trial import run_trial_task
@@ -50,25 +49,12 @@ WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(ProcessOptions):
     """How a grid is searched; nothing here can change a result."""
 
-    data_dir: Path | None = None
-    device: str = "auto"
-    workers: int | None = None
-    """Processes on a CPU; None is one per core. An accelerator takes one per device."""
-    timeout_seconds: float | None = None
-    """For one trial."""
     retries: int = 1
-    """Further tries, in this search, of a trial that was lost."""
-    max_failures: int = MAX_FAILURES
-    """After so many trials of a variant that were lost alike, and none that ended between them, it is stopped."""
     storage: str | None = None
     """An address that Optuna takes; None is a file in the results folder."""
-    ends_at: float | None = None
-    """When work has to stop, by `time.monotonic`; None sets no limit."""
-    ray_address: str | None = None
-    """The Ray cluster whose nodes work, as `ray_cluster` takes it; None is this machine alone."""
 
 
 @dataclass
@@ -109,9 +95,7 @@ def search_grid(
 
     with storage_errors_told(url), ExitStack() as entered:
         preload = ("nin_bench.search.trial", *PRELOAD)
-        executor = entered.enter_context(
-            opened_executor(options.device, options.workers, options.ray_address, preload)
-        )
+        executor = entered.enter_context(opened_executor(options, preload))
         # What others share is no part of the folder: a study of theirs that refuses is met before it is made too.
         studies = studies_in(shared) if shared else None
         specs: list[DataSpec] = []  # a trial here says itself what is wrong with its data
@@ -147,16 +131,13 @@ def search_grid(
 def _is_done(grid: Grid, folder: ResultsFolder, variant_id: str) -> bool:
     """Whether the summary of a variant's study holds every trial that is asked for."""
     assert grid.search is not None
-    return num_done(read_study(folder, variant_id)) == grid.search.trials
+    study = find_study(folder, variant_id)
+    return study is not None and study.num_done == grid.search.trials
 
 
 def _check_known(folder: ResultsFolder, variant_id: str, num_known: int) -> None:
-    """Refuse to write a study's summary over one of trials that the storage does not know.
-
-    Raises:
-        ResultsError: the folder's summary holds more trials, as where the storage was removed, or is another one.
-    """
-    kept = read_study(folder, variant_id)
+    """Refuse to write a study's summary over one of trials that the storage does not know."""
+    kept = find_study(folder, variant_id)
     if kept is not None and len(kept.trials) > num_known:
         raise ResultsError(
             f"{folder.path}: holds {len(kept.trials)} trials of {kept.label!r}, of which the storage knows "
@@ -164,23 +145,19 @@ def _check_known(folder: ResultsFolder, variant_id: str, num_known: int) -> None
         )
 
 
+@dataclass
 class _Search:
     """A search that is being carried out: whose trial is next, and what is kept of it."""
 
-    def __init__(
-        self,
-        folder: ResultsFolder,
-        options: SearchOptions,
-        on_event: Callable[[SearchEvent], None],
-        studies: Sequence[VariantStudy],
-    ) -> None:
-        self.folder = folder
-        self.options = options
-        self.on_event = on_event
-        self.studies = studies
-        self.busy: set[str] = set()
-        """Names of the studies that have a trial in a worker; a study is sequential."""
-        self.failures = AlikeFailures(options.max_failures)
+    folder: ResultsFolder
+    options: SearchOptions
+    on_event: Callable[[SearchEvent], None]
+    studies: Sequence[VariantStudy]
+    busy: set[str] = field(default_factory=set)
+    """Names of the studies that have a trial in a worker; a study is sequential."""
+
+    def __post_init__(self) -> None:
+        self.failures = AlikeFailures(self.options.max_failures)
 
     def train(self, executor: Executor, nodes: Nodes) -> SearchSummary:
         """Train what is left, wait for other searches in these studies, and replace what they lose."""

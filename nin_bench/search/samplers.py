@@ -23,7 +23,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nin_bench.cell import Scalar
-from nin_bench.grid import Choice, SearchSpec
+from nin_bench.grid import SearchSpec
+from nin_bench.results.studies import Range
 from nin_bench.training.trainer import seed_for
 
 Distributions = dict[str, BaseDistribution]
@@ -32,13 +33,13 @@ Distributions = dict[str, BaseDistribution]
 def distributions(spec: SearchSpec) -> Distributions:
     """The space as Optuna has it."""
     found: Distributions = {}
-    for parameter in spec.space:
-        if isinstance(parameter, Choice):
-            found[parameter.name] = CategoricalDistribution(parameter.choices)
-        elif isinstance(parameter.low, int):
-            found[parameter.name] = IntDistribution(parameter.low, int(parameter.high), log=parameter.log)
+    for name, searched in spec.space.items():
+        if not isinstance(searched, Range):
+            found[name] = CategoricalDistribution(searched)
+        elif isinstance(searched.low, int):
+            found[name] = IntDistribution(searched.low, int(searched.high), log=searched.log)
         else:
-            found[parameter.name] = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+            found[name] = FloatDistribution(searched.low, searched.high, log=searched.log)
     return found
 
 

@@ -33,11 +33,7 @@ def own_storage_url(folder: Path) -> str:
 
 
 def storage_kind(url: str) -> str:
-    """`sqlite`, `postgresql`, …: all that is kept of an address.
-
-    Raises:
-        ResultsError: it is no address.
-    """
+    """`sqlite`, `postgresql`, …: all that is kept of an address; ResultsError if it is no address."""
     return _parsed(url).get_backend_name()
 
 
@@ -87,11 +83,7 @@ def _opened(url: str, engine_options: dict[str, Any]) -> RDBStorage:
 
 @contextmanager
 def storage_errors_told(url: str) -> Iterator[None]:
-    """While it is entered, a storage that fails is a ResultsError of one line.
-
-    Raises:
-        ResultsError: the storage cannot be reached, or refused.
-    """
+    """While it is entered, a storage that cannot be reached, or refuses, is a ResultsError of one line."""
     try:
         yield
     except (OptunaError, SQLAlchemyError) as error:

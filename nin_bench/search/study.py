@@ -65,11 +65,7 @@ def draws_of(trials: Sequence[FrozenTrial]) -> dict[int, int]:
 
 
 class VariantStudy:
-    """The study of one variant.
-
-    Raises:
-        ResultsError: the storage holds a study of that name that asks something else.
-    """
+    """The study of one variant; ResultsError if the storage holds one of that name that asks something else."""
 
     def __init__(
         self, storage: BaseStorage, grid: Grid, variant: Variant, catalog: Catalog, searcher: Searcher
@@ -294,7 +290,7 @@ class VariantStudy:
 
     def _identity(self) -> dict[str, Any]:
         """What makes two studies of one variant the same; the variant's id is in their name."""
-        spec = self.spec.as_plain()
+        spec = self.spec.model_dump(mode="json")
         if self.spec.sampler != "grid":  # whose points depend on how many there are
             del spec["trials"]
         return {**spec, "seeds": list(self.seeds), "epochs": self.epochs}

@@ -34,13 +34,7 @@ def run_trial_task(
 ) -> TrialResult:
     """Train a trial's cells side by side, as an executor's task.
 
-    Args:
-        channel: is told a `TrialEpoch` after each.
-        slot: where it runs.
-        cells: one for each of the search's seeds.
-        objective: `validation_accuracy` or `validation_loss`.
-        asks: whether to wait after each epoch but the last for the word to go on; any other ends the trial.
-        data_dir: where datasets lie; None looks in the usual places.
+    After each epoch the channel is sent a `TrialEpoch`; with `asks`, all but the last wait for the word to go on.
     """
     prepare_process(slot)
     trainings = [

@@ -24,7 +24,7 @@ from nin_bench.files import write_atomically
 from nin_bench.grid import MODEL, Catalog, Grid, Variant, with_params
 from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.results import ResultsFolder
-from nin_bench.search.folder import num_done, read_study
+from nin_bench.results.studies import find_study
 
 SUFFIX = "_tuned"
 _DIGEST = "# Written by `nin_bench search`; it replaces this file unless it was edited: sha256 "
@@ -54,10 +54,10 @@ def read_choices(grid: Grid, folder: ResultsFolder) -> dict[str, Chosen]:
 
 def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
     assert grid.search is not None
-    study = read_study(folder, variant.variant_id)
+    study = find_study(folder, variant.variant_id)
     if study is None:
         return Chosen({}, "not searched: its recipe is as it was")
-    told = f"study {study.study_name}: {num_done(study)} of {grid.search.trials} trials"
+    told = f"study {study.study_name}: {study.num_done} of {grid.search.trials} trials"
     best = study.best_trial
     if best is None or all(run.failed for run in best.runs):
         return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
@@ -72,11 +72,7 @@ def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
 
 
 def check_tunable(grid: Grid, catalog: Catalog) -> None:
-    """Rehearse the tuned grid with the ends of every range, so that a search does not end in a refusal.
-
-    Raises:
-        InputError: it could not be read back: the grid's name, or its text, would become too long.
-    """
+    """Rehearse the tuned grid with the ends of every range; InputError if it could not be read back."""
     assert grid.search is not None
     rehearsed = Chosen(next(grid.search.corners()), "." * 120)
     try:
@@ -88,11 +84,7 @@ def check_tunable(grid: Grid, catalog: Catalog) -> None:
 
 
 def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog, path: Path) -> str:
-    """The grid's text with every variant an entry of its own, its best recipe filled in.
-
-    Raises:
-        InputError: the text cannot hold them (its name is too long, it grows beyond 64 KiB).
-    """
+    """The grid's text, each variant an entry with its best recipe; InputError if it grows beyond 64 KiB."""
     text = grid.source
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, MappingNode)
@@ -128,11 +120,7 @@ def tuned_text(grid: Grid, chosen: Mapping[str, Chosen], catalog: Catalog, path:
 
 
 def check_unedited(path: Path) -> None:
-    """Refuse to write over a file that somebody edited, or that a search never wrote.
-
-    Raises:
-        ResultsError: it is such a file, or cannot be read.
-    """
+    """Refuse, as ResultsError, to write over a file that somebody edited, or that a search never wrote."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -145,11 +133,7 @@ def check_unedited(path: Path) -> None:
 
 
 def write_tuned(path: Path, text: str) -> None:
-    """Write a tuned grid, marked so that the next search knows whether it was edited since.
-
-    Raises:
-        ResultsError: the file there was edited, or the system refused.
-    """
+    """Write a tuned grid, marked so that the next search knows if it was edited; raises as `check_unedited`."""
     check_unedited(path)
     body = text.rstrip("\n") + "\n"
     write_atomically(path, f"{body}{_DIGEST}{_digest(body)}\n")

@@ -53,14 +53,7 @@ def welch_interval(
 ) -> Interval:
     """The interval of confidence 1 − alpha for the difference A − B of two independent samples' means.
 
-    Args:
-        mean_a: of A.
-        sd_a: of A, with n − 1 degrees of freedom; 0 of one of the two at most.
-        n_a: size of A, 2 or more.
-        mean_b: of B.
-        sd_b: of B, with n − 1 degrees of freedom.
-        n_b: size of B, 2 or more.
-        alpha: one less the confidence.
+    Deviations have n − 1 degrees of freedom, at most one of them is 0; sizes are 2 or more.
 
     Source: Welch, 1947, Biometrika 34, 28–35.
     """

@@ -218,11 +218,7 @@ class BatchedTrainers:
         return {name: torch.stack(masks) for name, masks in drawn.items()}
 
     def _try(self) -> None:
-        """Pass some images through all networks.
-
-        Raises:
-            CannotBatchError: that cannot be done for all at once.
-        """
+        """Pass some images through all networks; CannotBatchError if that cannot be done for all at once."""
         indices = torch.stack([trainer.train.indices[:2] for trainer in self.trainers])
         images, _ = self._take(indices)
         try:
@@ -253,11 +249,7 @@ def _check(trainers: Sequence[Trainer]) -> None:
 
 
 def _look_at_dropout(trainer: Trainer) -> dict[str, _Dropped]:
-    """What goes into each dropout layer, by its name, in the order in which they are called.
-
-    Raises:
-        CannotBatchError: one is called more than once, or not with a tensor whose first dimension is the images'.
-    """
+    """What goes into each dropout layer, by its name, in the order in which they are called."""
     found: dict[str, _Dropped] = {}
 
     def look(name: str) -> Callable[..., None]:

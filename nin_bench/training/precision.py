@@ -16,11 +16,7 @@ assert set(AUTOCAST) == set(get_args(Precision))
 
 
 def check_precision(recipe: Recipe, device: torch.device) -> None:
-    """Refuse a precision that PyTorch cannot train in on a device.
-
-    Raises:
-        SpecError: of `precision`.
-    """
+    """Refuse a precision that PyTorch cannot train in on a device; SpecError of `precision`."""
     if recipe.precision == "fp16" and (why := _why_not_fp16(device)) is not None:
         raise SpecError(
             "precision", f"'fp16' cannot be trained on {device.type} by this PyTorch ({why}); use bf16, or a GPU"

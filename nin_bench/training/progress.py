@@ -78,11 +78,7 @@ class Progress:
         return self.num_images / self.train_seconds if self.num_images else None
 
     def note(self, step: Step, num_images: int, steps_per_epoch: int, chance_loss: float) -> None:
-        """Note a step, and whether the network escaped by it.
-
-        Raises:
-            DivergedError: its loss is NaN or infinite; nothing is noted then.
-        """
+        """Note a step, and whether it was an escape; DivergedError, and no note, if its loss is not finite."""
         if not math.isfinite(step.smoothed_loss):
             raise DivergedError(self.num_steps + 1, step.smoothed_loss / num_images)
         self.num_steps += 1

@@ -59,11 +59,7 @@ def seed_for(seed: int, *purpose: object) -> int:
 
 
 def make_network(cell: Cell, image: ImageSpec, device: torch.device) -> nn.Module:
-    """A cell's network with its initial weights, on its device.
-
-    Raises:
-        SpecError: what `build_model` refuses.
-    """
+    """A cell's network with its initial weights, on its device; SpecError as `build_model`."""
     torch.manual_seed(seed_for(cell.seed, "init"))
     model = build_model(cell.model.name, image, **cell.model.arguments)
     initialise(model, cell.recipe)
@@ -98,12 +94,7 @@ def _compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tens
 class Trainer:
     """One network in training.
 
-    Args:
-        model: the network, its weights drawn, on its device.
-        recipe: how to train it.
-        train: the images to train on, on the same device.
-        seed: of the cell.
-        chance_loss: of a constant guess on these images, in nats.
+    `chance_loss` is that of a constant guess on these images, in nats.
 
     Raises:
         SpecError: the network and the recipe do not go together.
@@ -216,11 +207,7 @@ class Trainer:
         return row
 
     def read_steps(self) -> None:
-        """Wait for the steps that were taken, and note what they saw.
-
-        Raises:
-            DivergedError: the loss of one of them is NaN or infinite.
-        """
+        """Wait for the steps that were taken, and note what they saw; DivergedError if a loss is not finite."""
         if not self._unread:
             return
         started = time.perf_counter()

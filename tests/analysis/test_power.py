@@ -3,7 +3,9 @@ import math
 import pytest
 
 from nin_bench.analysis.power import power_analysis
-from nin_bench.stats import Claim, Failing, Look, chances
+from nin_bench.stats.claims import Claim
+from nin_bench.stats.looks import Look
+from nin_bench.stats.power import Failing, chances
 
 SIDES = "compare: [{hidden: 16}, {hidden: 32}]"
 SD = math.sqrt(2) * 0.01

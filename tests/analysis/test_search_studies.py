@@ -28,7 +28,8 @@ def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
 def test_a_search_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "s", {"a": [trial(0, AT, [0.8, 0.9])], "b": None}, trials=3)
     search = read_search(folder)
-    assert (search.name, search.profile, search.storage) == ("lr_search", "cpu", "sqlite")
+    config = search.config
+    assert (config.name, config.profile, config.storage) == ("lr_search", "cpu", "sqlite")
     assert search.settings.space == {"lr": Range(low=0.001, high=1.0, log=True)}
     assert [study.label for study in search.studies] == ["a", "b"]
     assert [len(study.trials) for study in search.studies] == [1, 0]

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from nin_bench.analysis.search.studies import read_search
-from nin_bench.analysis.search.warnings import SearchWarning, find_warnings, search_warnings
+from nin_bench.analysis.search.warnings import SearchWarning, find_warnings
 from tests.search_fixture import RATES, Made, failed, pruned, sweep, trial, write_search, write_search_showcase
 
 GOOD = [0.70, 0.80, 0.85, 0.80, 0.70, 0.60]
@@ -17,7 +17,7 @@ def warn(folder: Path, studies: dict[str, list[Made] | None], **settings: Any) -
 
 def test_a_good_search_has_no_warning(tmp_path: Path) -> None:
     assert warn(tmp_path / "s", {"a": sweep(GOOD), "b": sweep([value - 0.1 for value in GOOD])}) == []
-    assert search_warnings(read_search(write_search_showcase(tmp_path / "showcase"))) == []
+    assert find_warnings(read_search(write_search_showcase(tmp_path / "showcase"))) == []
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from nin_bench.executors import (
     Task,
     stopping,
 )
-from nin_bench.runner.session import PRELOAD, opened_executor
+from nin_bench.runner.session import PRELOAD, ProcessOptions, opened_executor
 from tests import executor_tasks as tasks
 from tests.processes import is_running
 
@@ -422,6 +422,6 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(InputError, match=r"--executor ray: Ray is not installed; pip install 'nin-bench\[ray\]'"),
-        opened_executor("cpu", None, "auto", ()),
+        opened_executor(ProcessOptions(device="cpu", ray_address="auto"), ()),
     ):
         pass

@@ -214,15 +214,18 @@ def test_the_choice_is_by_validation_then_loss_then_seed(tmp_path):
     variants = {
         "a": [*by_loss, None, record("crashed")],
         "b": [cell(None, 0.1, 0.9)],
-        "c": [record("crashed")],
+        "c": [record("crashed"), record("diverged"), record("crashed")],
+        "e": [None],
     }
     results = load_results(write_results(tmp_path / "r", variants))
     choice = best_of_variant(results, "a")
     assert (choice.record.cell.seed, choice.num_candidates) == (2, 4)
     with pytest.raises(InputError, match="b: has no validation images to choose a seed by; name a cell"):
         best_of_variant(results, "b")
-    with pytest.raises(ResultsError, match="c: none of its cells ended trained"):
+    with pytest.raises(ResultsError, match=r"^c: no cell of it ended trained \(2 crashed, 1 diverged\)"):
         best_of_variant(results, "c")
+    with pytest.raises(ResultsError, match=r"\(none has a record; run its grid\)"):
+        best_of_variant(results, "e")
     with pytest.raises(InputError, match="--variant: unknown variant 'd'"):
         best_of_variant(results, "d")
     with pytest.raises(ResultsError, match="ended crashed"):

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tests.faults.broken_disk import ERRORS
 from tests.faults.places import ONE_NETWORK, STUBS, Place
 from tests.faults.scale import WHOLE, scaled
 from tests.faults.scenarios import results_in
-from tests.faults.warm import Warm, warm
+from tests.faults.warm import Warm
 from tests.processes import linux
 
 pytestmark = linux
@@ -30,12 +29,6 @@ pytestmark = linux
 TWO_STUBS = STUBS.replace("seeds: 2", "seeds: 1").replace("[8, 16, 32]", "[8, 16]")
 HOWS = ["kill", *ERRORS]
 KILLED = -9
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Warm]:
-    with warm() as started:
-        yield started
 
 
 def moments(total: int, quick: int) -> range:
@@ -57,7 +50,7 @@ def test_whatever_a_run_writes_may_fail(server, tmp_path, faults, how):
     status = server.run("scenarios:run_stubs_on_broken_disk", str(whole), 0, how, log=whole.log)
     assert status == 0, whole.printed()
     expected = whole.table()
-    chosen = moments(num_operations(whole), quick=5)
+    chosen = moments(num_operations(whole), quick=2)
     for at in chosen:
         place = Place(tmp_path / str(at), TWO_STUBS)
         process = server.start("scenarios:run_stubs_on_broken_disk", str(place), at, how, log=place.log)
@@ -121,7 +114,7 @@ def test_a_cell_goes_on_from_what_it_wrote_before(server, tmp_path, faults, how)
     whole = Place(tmp_path / "whole", ONE_NETWORK)
     assert server.run("scenarios:train_on_broken_disk", str(whole), 0, how, log=whole.log) == 0, whole.printed()
     (expected,) = records_of(whole)
-    chosen = moments(num_operations(whole), quick=5)
+    chosen = moments(num_operations(whole), quick=3)
     for at in chosen:
         place = Place(tmp_path / str(at), ONE_NETWORK)
         status = server.run("scenarios:train_on_broken_disk", str(place), at, how, log=place.log)

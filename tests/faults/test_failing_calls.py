@@ -57,7 +57,7 @@ def test_a_run_whose_system_calls_fail(server, tmp_path, faults, family):
     assert server.run(scenario, str(whole), family, 0, 0, log=whole.log) == 0, whole.printed()
     expected, total = whole.table(), calls_of(whole)
     assert total > 0
-    chosen = range(1, total + 1, scaled(max(1, total // 3), 1))
+    chosen = range(1, total + 1, scaled(max(1, total // 2), 1))
     for code in scaled(ERRORS[1:2], ERRORS):
         for at in chosen:
             place = Place(tmp_path / f"{code}-{at}", GRID)
@@ -83,7 +83,7 @@ def test_a_run_that_cannot_start_processes(server, tmp_path, faults, family, in_
     for at in range(1, total + 1, scaled(max(1, total // 2), 1)):
         place = Place(tmp_path / str(at), GRID)
         process = server.start(scenario, str(place), family, at, code, in_forkserver, log=place.log)
-        status, printed = process.wait(60.0), place.printed()
+        status, printed = process.wait(600.0), place.printed()
         assert status is not None, printed
         assert process.survivors() == set()
         # The process that starts others tells of its own death; the run's own line is the last one.

@@ -234,12 +234,12 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
 
 def test_no_acknowledged_record_is_lost_torn_or_doubled(stub, writer, faults: Callable[[str, int], None]):
     counts: dict[str, int] = {}
-    wanted = scaled(200, 2000)
+    wanted = scaled(100, 2000)
     while counts.get("steps", 0) < wanted:
         run_state_machine_as_test(
             make_machine(stub, writer, counts),
             settings=settings(
-                max_examples=scaled(15, 60),
+                max_examples=scaled(6, 60),
                 stateful_step_count=scaled(20, 50),
                 deadline=None,
                 database=None,

@@ -8,24 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests import looks_cells
 from tests.faults.places import NETWORKS, STUBS, Place
 from tests.faults.scale import scaled
-from tests.faults.warm import Forked, Warm, warm
+from tests.faults.warm import Forked, Warm
 from tests.processes import linux
 
 pytestmark = linux
 
 INTERVAL = 0.3
 """Seconds between two checkpoints."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Warm]:
-    with warm() as started:
-        yield started
 
 
 def seconds_of(server: Warm, place: Place, function: str, *arguments: object) -> float:
@@ -67,7 +59,7 @@ def test_stubs_killed_at_any_time_lose_no_record_that_was_acknowledged(server, t
         assert place.table() == expected
         assert len(place.acknowledged()) <= 6
         assert place.temporary_files() == set()
-        if kills >= scaled(5, 200):
+        if kills >= scaled(3, 200):
             break
         seconds *= 1.0 if kills > before else 0.8  # it came through: aim earlier
     faults("a run of stubs killed at a random time", kills)
@@ -120,7 +112,7 @@ def test_networks_killed_at_any_time_go_on_where_they_were(server, tmp_path, fau
         assert place.temporary_files() == set()
         assert list(place.path.rglob("checkpoints/*.ckpt")) == []
         resumed += steps_redone(place.path / "steps")
-        if kills >= scaled(2, 40):
+        if kills >= scaled(1, 40):
             break
         seconds *= 1.0 if kills > before else 0.8
     faults("a run of networks killed at a random time", kills)

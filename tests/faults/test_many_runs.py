@@ -15,7 +15,7 @@ import pytest
 from nin_bench.doctor import examine
 from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.records import Epoch, Metrics
-from tests.faults.scale import scaled
+from tests.faults.scale import WHOLE, scaled
 from tests.faults.stubs import GRID
 from tests.processes import linux
 
@@ -23,7 +23,7 @@ Count = Callable[[str, int], None]
 
 ROOT = Path(__file__).parents[2]
 SEEDS = scaled(1, 2)
-RUN = ("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")
+RUN = ("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", *(() if WHOLE else ("--no-measure",)))
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -1,7 +1,6 @@
 """Cells are taken over whole or not at all, wherever the disk fails or the process is killed."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,12 @@ from tests.faults.damage import cuts, flips
 from tests.faults.places import ONE_NETWORK, Place
 from tests.faults.scale import scaled
 from tests.faults.stubs import result_of
-from tests.faults.warm import Warm, warm
 from tests.processes import linux
 
 pytestmark = linux
 
 SCENARIO = "scenarios:take_over_on_broken_disk"
 TWO_CELLS = ONE_NETWORK.replace("seeds: 1", "seeds: 2")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Warm]:
-    with warm() as started:
-        yield started
 
 
 class Root(Place):

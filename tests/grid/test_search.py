@@ -1,6 +1,6 @@
 import pytest
 
-from nin_bench.grid import Choice, Range
+from nin_bench.results.studies import Range
 
 MODELS = "models: [{name: net, depth: [1, 2]}, {name: flat}]\n"
 RATES = "lr: {low: 1.0e-3, high: 1.0, log: true}"
@@ -13,7 +13,7 @@ def search(text: str) -> str:
 
 def test_a_search_is_read_with_its_defaults(load):
     grid = load(search(SIX))
-    assert grid.search.as_plain() == {
+    assert grid.search.model_dump(mode="json") == {
         "space": {"lr": {"low": 1e-3, "high": 1.0, "log": True}},
         "trials": 6, "seeds": 3, "epochs": None, "sampler": "grid", "sampler_seed": 0, "pruner": "none",
         "objective": "validation_accuracy",
@@ -28,7 +28,7 @@ def test_a_profile_lays_its_own_search_over_the_grid_s(load):
     text = search(f"{SIX}, seeds: 2")
     profile = "profiles: {cpu: {search: {space: {lr: {low: 0.01}}, trials: 3}}}\n"
     spec = load(text + profile, profile="cpu").search
-    assert (spec.trials, spec.seeds, spec.space[0].low, spec.space[0].high) == (3, 2, 0.01, 1.0)
+    assert (spec.trials, spec.seeds, spec.space["lr"].low, spec.space["lr"].high) == (3, 2, 0.01, 1.0)
     assert load(text + profile, profile="full").search.trials == 6
 
 
@@ -144,24 +144,24 @@ def space(text: str, rest: str = "trials: 4, sampler: qmc") -> str:
 
 
 def test_points_of_a_log_range_are_equal_factors_apart_and_keep_both_ends():
-    rates = Range(name="lr", low=0.002, high=0.2, log=True)
+    rates = Range(low=0.002, high=0.2, log=True)
     # 0.002 · 100^(k/5), three digits
     assert rates.points(6) == [0.002, 0.00502, 0.0126, 0.0317, 0.0796, 0.2]
     assert rates.points(2) == [0.002, 0.2]
 
 
 def test_points_of_a_linear_range_are_equal_differences_apart():
-    assert Range(name="momentum", low=0.0, high=0.9).points(4) == [0.0, 0.3, 0.6, 0.9]
+    assert Range(low=0.0, high=0.9).points(4) == [0.0, 0.3, 0.6, 0.9]
 
 
 def test_points_that_three_digits_cannot_tell_apart_keep_them_all():
-    points = Range(name="lr", low=0.1, high=0.1004).points(5)
+    points = Range(low=0.1, high=0.1004).points(5)
     assert points == pytest.approx([0.1, 0.1001, 0.1002, 0.1003, 0.1004])
     assert len(set(points)) == 5
 
 
 def test_points_of_whole_numbers_are_whole():
-    points = Range(name="batch_size", low=16, high=128, log=True).points(4)
+    points = Range(low=16, high=128, log=True).points(4)
     assert points == [16, 32, 64, 128]
     assert {type(point) for point in points} == {int}
 
@@ -172,26 +172,23 @@ def test_points_of_whole_numbers_are_whole():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("lr: {low: 1.0e-3, high: 1, log: true}", Range(name="lr", low=1e-3, high=1.0, log=True)),
-        ("momentum: {low: 0, high: 0.9}", Range(name="momentum", low=0.0, high=0.9)),
-        ("batch_size: {low: 16, high: 64, log: on}", Range(name="batch_size", low=16, high=64, log=True)),
-        ("warmup_epochs: {low: 0, high: 4}", Range(name="warmup_epochs", low=0.0, high=4.0)),
-        ("init: [default, xavier_uniform]", Choice(name="init", choices=("default", "xavier_uniform"))),
-        ("lr: [1, 0.1]", Choice(name="lr", choices=(1.0, 0.1))),
-        ("micro_batch: [16, null]", Choice(name="micro_batch", choices=(16, None))),
-        ("nesterov: [on, off], momentum: [0.5, 0.9]", Choice(name="nesterov", choices=(True, False))),
-        ("model.width: {low: 1, high: 2}", Range(name="model.width", low=1.0, high=2.0)),
-        ("model.head: [gap, fc]", Choice(name="model.head", choices=("gap", "fc"))),
+        ("lr: {low: 1.0e-3, high: 1, log: true}", Range(low=1e-3, high=1.0, log=True)),
+        ("momentum: {low: 0, high: 0.9}", Range(low=0.0, high=0.9)),
+        ("batch_size: {low: 16, high: 64, log: on}", Range(low=16, high=64, log=True)),
+        ("warmup_epochs: {low: 0, high: 4}", Range(low=0.0, high=4.0)),
+        ("init: [default, xavier_uniform]", ("default", "xavier_uniform")),
+        ("lr: [1, 0.1]", (1.0, 0.1)),
+        ("micro_batch: [16, null]", (16, None)),
+        ("nesterov: [on, off], momentum: [0.5, 0.9]", (True, False)),
+        ("model.width: {low: 1, high: 2}", Range(low=1.0, high=2.0)),
+        ("model.head: [gap, fc]", ("gap", "fc")),
     ],
 )
 def test_a_field_is_read_in_the_recipe_s_own_type(load, text, expected):
-    parameter = load(space(text)).search.space[0]
+    name = text.partition(":")[0]
+    parameter = load(space(text)).search.space[name]
     assert parameter == expected
-    ends = (
-        (parameter.low, expected.low)
-        if isinstance(parameter, Range)
-        else (parameter.choices[0], expected.choices[0])
-    )
+    ends = (parameter.low, expected.low) if isinstance(parameter, Range) else (parameter[0], expected[0])
     assert type(ends[0]) is type(ends[1])
 
 

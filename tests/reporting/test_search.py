@@ -266,9 +266,9 @@ import sys
 from pathlib import Path
 from nin_bench.reporting.build import build_search_report
 from nin_bench.analysis.search.studies import read_search
-from nin_bench.analysis.search.warnings import search_warnings
+from nin_bench.analysis.search.warnings import find_warnings
 
-search_warnings(read_search(Path("s")))
+find_warnings(read_search(Path("s")))
 build_search_report(Path("s"), Path("report"))
 assert "sklearn" in sys.modules
 assert not {"torch", "torchvision"} & set(sys.modules)

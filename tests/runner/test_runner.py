@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from nin_bench.grid import Grid
 from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.records import Metrics
+from nin_bench.runner.cell_queue import TRAIN, CellTask
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Estimated, Event, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
 from tests.cells import repeated
 from tests.costs_fixture import cost_entry, write_costs
+from tests.waiting_cells import WAITING, WAITING_ONCE
 
 GRID = """
 schema: 1
@@ -35,6 +38,8 @@ models:
 """
 ONE_CELL = GRID.replace("seeds: 2", "seeds: 1").replace("[16, 32]", "16")
 ENDLESS = ONE_CELL.replace("epochs: 1", "epochs: 100000")
+FIVE = ONE_CELL.replace("epochs: 1", "epochs: 5")
+NETWORKS = GRID.replace("{name: mlp, hidden: [16, 32]}", "{name: nin_mnist, width: 0.25, pointwise: [0, 1]}")
 
 
 class Bench:
@@ -51,7 +56,13 @@ class Bench:
         return Grid.load(path, RegistryCatalog(self.tmp_path), **options)
 
     def run(
-        self, text: str = GRID, *, on_event: Any = None, selection: dict[str, Any] | None = None, **options: Any
+        self,
+        text: str = GRID,
+        *,
+        on_event: Any = None,
+        selection: dict[str, Any] | None = None,
+        task: CellTask = TRAIN,
+        **options: Any,
     ) -> RunSummary:
         self.events = []
 
@@ -61,7 +72,9 @@ class Bench:
                 on_event(event)
 
         options = {"device": "cpu", "workers": 2, "data_dir": self.tmp_path, "measure": False, **options}
-        return run_grid(self.grid(text, **(selection or {})), self.folder, RunOptions(**options), listen)
+        return run_grid(
+            self.grid(text, **(selection or {})), self.folder, RunOptions(**options), listen, task=task
+        )
 
     def told(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -85,6 +98,34 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bench_after(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
+    """Gives a bench as a run left it; the run itself takes place once."""
+    made: dict[str, Bench] = {}
+
+    def bench_after(text: str, **options: Any) -> Bench:
+        if text not in made:
+            made[text] = Bench(tmp_path_factory.mktemp("made"))
+            made[text].run(text, **options)
+        copied = Bench(tmp_path_factory.mktemp("copied"))
+        shutil.copytree(made[text].folder.path, copied.folder.path)
+        return copied
+
+    return bench_after
+
+
+@pytest.fixture
+def done(bench_after: Callable[..., Bench]) -> Bench:
+    """After a run of one cell, which is trained."""
+    return bench_after(ONE_CELL)
+
+
+@pytest.fixture
+def stopped(bench_after: Callable[..., Bench]) -> Bench:
+    """After a run of one cell of five epochs, which was stopped after two."""
+    return bench_after(FIVE, on_event=stop, task=WAITING)
 
 
 def attempts(record: Record) -> list[str]:
@@ -134,8 +175,8 @@ def test_what_a_run_tells_of_itself(bench):
         assert record.outcome == "trained"
 
 
-def test_a_second_run_finds_all_done_and_changes_nothing(bench):
-    bench.run()
+def test_a_second_run_finds_all_done_and_changes_nothing(bench_after):
+    bench = bench_after(GRID)
     before = bench.files()
     assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=4)
     assert bench.states() == ["done"] * 4
@@ -150,22 +191,18 @@ def test_a_narrowed_run_leaves_the_rest_for_later(bench):
     assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
 
 
-def test_seeds_and_models_may_be_added(bench):
-    bench.run(ONE_CELL)
-    assert bench.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
+def test_seeds_and_models_may_be_added(done):
+    assert done.run() == RunSummary(Counter({"trained": 4}), num_skipped=1)
 
 
-def test_a_record_is_of_its_cell_in_whatever_grid(bench):
-    bench.run()
+def test_a_record_is_of_its_cell_in_whatever_grid(bench_after):
+    bench = bench_after(GRID)
     other = ResultsFolder(bench.folder.path.parent.parent / "other" / "full")
     for part in ("cells", "predictions"):
         shutil.copytree(bench.folder.path / part, other.path / part)
     bench.folder = other
     more = GRID.replace("name: tiny", "name: other").replace("[16, 32]", "[16, 32, 48]")
     assert bench.run(more) == RunSummary(Counter({"trained": 6}), num_skipped=4)
-
-
-NETWORKS = GRID.replace("{name: mlp, hidden: [16, 32]}", "{name: nin_mnist, width: 0.25, pointwise: [0, 1]}")
 
 
 @pytest.mark.parametrize(
@@ -177,9 +214,8 @@ NETWORKS = GRID.replace("{name: mlp, hidden: [16, 32]}", "{name: nin_mnist, widt
         ),
     ],
 )
-def test_results_do_not_depend_on_the_order_of_cells(bench, tmp_path_factory, workers, text):
-    other = Bench(tmp_path_factory.mktemp("other"))
-    bench.run(NETWORKS, workers=1)
+def test_results_do_not_depend_on_the_order_of_cells(bench_after, tmp_path, workers, text):
+    bench, other = bench_after(NETWORKS, workers=1), Bench(tmp_path)
     other.run(text, workers=workers)
 
     theirs_by_id = {record.cell_id: record for record in other.records()}
@@ -196,29 +232,27 @@ def test_results_do_not_depend_on_the_order_of_cells(bench, tmp_path_factory, wo
 # Records that are not as they should be
 
 
-def test_a_torn_record_is_quarantined_and_its_cell_runs_again(bench):
-    bench.run(ONE_CELL)
-    whole = bench.record()
-    path = bench.folder.record_path(whole.cell_id)
+def test_a_torn_record_is_quarantined_and_its_cell_runs_again(done):
+    whole = done.record()
+    path = done.folder.record_path(whole.cell_id)
     path.write_bytes(path.read_bytes()[:100])
-    assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
-    (planned,) = bench.told(Planned)
+    assert done.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
+    (planned,) = done.told(Planned)
     (note,) = planned.notes
     assert note.startswith(f"cells/{path.name} is not whole JSON (")
     assert note.endswith(f"quarantined as {path.name}.corrupt, its cell runs again")
     assert path.with_name(f"{path.name}.corrupt").stat().st_size == 100
-    assert bench.record().metrics.test_accuracy == whole.metrics.test_accuracy
+    assert done.record().metrics.test_accuracy == whole.metrics.test_accuracy
 
 
-def test_a_record_from_before_a_default_changed_is_replaced(bench):
-    bench.run(ONE_CELL)
-    record = bench.record()
+def test_a_record_from_before_a_default_changed_is_replaced(done):
+    record = done.record()
     cell = record.cell.model_copy(update={"recipe": record.cell.recipe.model_copy(update={"init_std": 0.05})})
-    bench.folder.write_record(record.model_copy(update={"cell": cell, "metrics": Metrics()}))
-    assert bench.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
-    assert bench.states() == ["outdated"]
-    assert attempts(bench.record()) == ["trained"]
-    assert bench.record().metrics.test_accuracy > 0.5
+    done.folder.write_record(record.model_copy(update={"cell": cell, "metrics": Metrics()}))
+    assert done.run(ONE_CELL) == RunSummary(Counter({"trained": 1}))
+    assert done.states() == ["outdated"]
+    assert attempts(done.record()) == ["trained"]
+    assert done.record().metrics.test_accuracy > 0.5
 
 
 def test_a_fresh_run_starts_over(bench):
@@ -228,23 +262,21 @@ def test_a_fresh_run_starts_over(bench):
         assert attempts(bench.record()) == ["crashed"]
 
 
-def test_a_cell_that_no_longer_ends_well_keeps_no_old_predictions(bench):
-    bench.run(ONE_CELL)
-    cell_id = bench.record().cell_id
-    assert bench.folder.read_predictions(cell_id) is not None
-    bench.folder.record_path(cell_id).unlink()
-    bench.run(ONE_CELL, on_event=kill_the_worker)
-    assert bench.record().outcome == "crashed"
-    assert bench.folder.read_predictions(cell_id) is None
+def test_a_cell_that_no_longer_ends_well_keeps_no_old_predictions(done):
+    cell_id = done.record().cell_id
+    assert done.folder.read_predictions(cell_id) is not None
+    done.folder.record_path(cell_id).unlink()
+    done.run(ONE_CELL, on_event=kill_the_worker)
+    assert done.record().outcome == "crashed"
+    assert done.folder.read_predictions(cell_id) is None
 
 
-def test_a_fresh_attempt_that_fails_does_not_cost_the_good_record(bench):
-    bench.run(ONE_CELL)
-    before = bench.record()
-    summary = bench.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
+def test_a_fresh_attempt_that_fails_does_not_cost_the_good_record(done):
+    before = done.record()
+    summary = done.run(ONE_CELL, fresh=True, on_event=kill_the_worker)
     assert summary == RunSummary(Counter({"trained": 1}))
-    assert bench.record() == before
-    assert bench.folder.read_predictions(before.cell_id) is not None
+    assert done.record() == before
+    assert done.folder.read_predictions(before.cell_id) is not None
 
 
 # Cells that fail
@@ -284,31 +316,23 @@ def test_a_worker_that_is_killed_is_a_crash_with_its_cause_and_its_epochs(bench)
     assert record.metrics.test_accuracy is None
 
 
-def test_a_cell_past_its_time_is_timed_out(bench):
-    assert bench.run(ENDLESS, timeout_seconds=3.0).outcomes == {"timed_out": 1}
-    record = bench.record()
-    assert record.attempts[0].error == "took longer than the limit of 3 s"
-    assert record.history != ()
-
-
 # Stopping
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench, number):
-    before = signal.getsignal(number)
+def test_a_signal_stops_the_run_in_order_and_the_next_one_goes_on(bench):
+    before = signal.getsignal(signal.SIGTERM)
     sent = []
 
     def send_once(event: Event) -> None:
         if isinstance(event, EpochEnded) and not sent:
-            sent.append(number)
-            signal.raise_signal(number)
+            sent.append(True)
+            signal.raise_signal(signal.SIGTERM)
 
-    text = GRID.replace("[16, 32]", "16").replace("seeds: 2", "seeds: 3").replace("epochs: 1", "epochs: 50")
-    first = bench.run(text, on_event=send_once, retries=1)
-    assert first.signal_number == number
+    text = FIVE.replace("seeds: 1", "seeds: 3")
+    first = bench.run(text, on_event=send_once, retries=1, task=WAITING)
+    assert first.signal_number == signal.SIGTERM
     assert first.outcomes == {"interrupted": 2, "missing": 1}
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(signal.SIGTERM) is before
     assert not multiprocessing.active_children()
     for record in bench.records():
         assert record.attempts[-1].error == "stopped before its end"
@@ -345,50 +369,43 @@ def stop(event: Event) -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-HUNDRED = ONE_CELL.replace("epochs: 1", "epochs: 100")
-
-
-def test_a_stopped_cell_goes_on_where_it_was_and_leaves_no_checkpoint(bench, tmp_path_factory):
-    other = Bench(tmp_path_factory.mktemp("other"))
-    other.run(HUNDRED)
-    stopped = bench.run(HUNDRED, on_event=stop)
-    assert stopped.outcomes == {"interrupted": 1}
-    first = bench.record()
-    assert len(checkpoints_of(bench)) >= 1
-    assert len(first.history) < 100
-    bench.run(HUNDRED)
-    assert bench.states() == ["continue"]
-    (resumed,) = bench.told(CellResumed)
+def test_a_stopped_cell_goes_on_where_it_was_and_leaves_no_checkpoint(stopped, bench):
+    bench.run(FIVE)
+    first = stopped.record()
+    assert first.outcome == "interrupted"
+    assert len(checkpoints_of(stopped)) >= 1
+    assert 1 <= len(first.history) <= 2
+    stopped.run(FIVE)
+    assert stopped.states() == ["continue"]
+    (resumed,) = stopped.told(CellResumed)
     assert (resumed.is_resumed, len(resumed.history), resumed.notes) == (True, len(first.history), [])
-    record, expected = bench.record(), other.record()
+    record, expected = stopped.record(), bench.record()
     assert attempts(record) == ["interrupted", "trained"]
     assert record.attempts[0] == first.attempts[0]
     assert repeated(record.metrics) == repeated(expected.metrics)
     assert [repeated(row) for row in record.history] == [repeated(row) for row in expected.history]
     assert record.history[: len(first.history)] == first.history
-    assert checkpoints_of(bench) == []
+    assert checkpoints_of(stopped) == []
 
 
-def test_afresh_a_stopped_cell_starts_over(bench):
-    bench.run(HUNDRED, on_event=stop)
-    bench.run(HUNDRED, fresh=True)
-    assert bench.told(CellResumed) == []
-    assert attempts(bench.record()) == ["trained"]
-    assert checkpoints_of(bench) == []
+def test_afresh_a_stopped_cell_starts_over(stopped):
+    stopped.run(FIVE, fresh=True)
+    assert stopped.told(CellResumed) == []
+    assert attempts(stopped.record()) == ["trained"]
+    assert checkpoints_of(stopped) == []
 
 
-def test_an_attempt_that_left_a_checkpoint_and_no_record_is_recorded(bench):
+def test_an_attempt_that_left_a_checkpoint_and_no_record_is_recorded(stopped):
     """As when the run itself was killed."""
-    bench.run(HUNDRED, on_event=stop)
-    before = bench.record()
-    bench.folder.record_path(before.cell_id).unlink()
-    assert bench.run(ENDLESS.replace("100000", "100"), on_event=kill_the_worker).outcomes == {"crashed": 1}
-    record = bench.record()
+    before = stopped.record()
+    stopped.folder.record_path(before.cell_id).unlink()
+    assert stopped.run(FIVE, on_event=kill_the_worker, task=WAITING).outcomes == {"crashed": 1}
+    record = stopped.record()
     assert attempts(record) == ["interrupted", "crashed"]
     assert record.attempts[0].error == "killed before its end"
     assert record.attempts[0].started_at == before.attempts[0].started_at
-    assert bench.run(HUNDRED).outcomes == {"trained": 1}
-    assert attempts(bench.record()) == ["interrupted", "crashed", "trained"]
+    assert stopped.run(FIVE).outcomes == {"trained": 1}
+    assert attempts(stopped.record()) == ["interrupted", "crashed", "trained"]
 
 
 def test_a_cell_that_crashed_goes_on_in_its_next_try_of_the_same_run(bench):
@@ -399,45 +416,42 @@ def test_a_cell_that_crashed_goes_on_in_its_next_try_of_the_same_run(bench):
             killed.append(event.row["epoch"])
             kill_the_worker(event)
 
-    bench.run(HUNDRED, on_event=kill_once, retries=1, checkpoint_seconds=0.0)
+    bench.run(FIVE, on_event=kill_once, retries=1, checkpoint_seconds=0.0, task=WAITING_ONCE)
     (resumed,) = bench.told(CellResumed)
     assert len(resumed.history) >= killed[0]
     assert attempts(bench.record()) == ["crashed", "trained"]
-    assert [row.epoch for row in bench.record().history] == list(range(1, 101))
+    assert [row.epoch for row in bench.record().history] == [1, 2, 3, 4, 5]
 
 
-def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(bench):
-    bench.run(HUNDRED, on_event=stop)
-    for path in bench.folder.checkpoints_path.glob("*.ckpt"):
+def test_a_damaged_checkpoint_is_told_and_costs_only_its_steps(stopped):
+    for path in stopped.folder.checkpoints_path.glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:-1])
-    bench.run(HUNDRED)
-    (resumed,) = bench.told(CellResumed)
+    stopped.run(FIVE)
+    (resumed,) = stopped.told(CellResumed)
     assert not resumed.is_resumed
     assert all("is not whole: its state has another SHA-256; quarantined as " in note for note in resumed.notes)
-    assert bench.record().outcome == "trained"
+    assert stopped.record().outcome == "trained"
 
 
-def test_checkpoints_of_a_cell_that_is_done_are_cleared_away(bench):
-    bench.run(HUNDRED, on_event=stop)
-    (name, *_) = checkpoints_of(bench)
-    content = (bench.folder.checkpoints_path / name).read_bytes()
-    bench.run(HUNDRED)
-    (bench.folder.checkpoints_path / name).write_bytes(content)
-    assert bench.run(HUNDRED) == RunSummary(Counter({"trained": 1}), num_skipped=1)
-    assert checkpoints_of(bench) == []
+def test_checkpoints_of_a_cell_that_is_done_are_cleared_away(stopped):
+    (name, *_) = checkpoints_of(stopped)
+    content = (stopped.folder.checkpoints_path / name).read_bytes()
+    stopped.run(FIVE)
+    (stopped.folder.checkpoints_path / name).write_bytes(content)
+    assert stopped.run(FIVE) == RunSummary(Counter({"trained": 1}), num_skipped=1)
+    assert checkpoints_of(stopped) == []
 
 
-def test_what_a_killed_process_was_writing_is_cleared_away_and_no_other_file(bench):
-    bench.run(ONE_CELL)
+def test_what_a_killed_process_was_writing_is_cleared_away_and_no_other_file(done):
     leftovers = [
-        bench.folder.path / part / f".{name}.{'0123456789abcdef' * 2}.tmp"
+        done.folder.path / part / f".{name}.{'0123456789abcdef' * 2}.tmp"
         for part, name in [("", "grid.json"), ("cells", "x.json"), ("checkpoints", "x.9.ckpt"), ("weights", "x")]
     ]
-    others = [bench.folder.path / "cells" / name for name in ("notes.tmp", ".hidden.tmp", ".x.json.0123.tmp")]
+    others = [done.folder.path / "cells" / name for name in ("notes.tmp", ".hidden.tmp", ".x.json.0123.tmp")]
     for path in (*leftovers, *others):
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")
-    bench.run(ONE_CELL)
+    done.run(ONE_CELL)
     assert not any(path.exists() for path in leftovers)
     assert all(path.exists() for path in others)
 
@@ -468,9 +482,9 @@ def test_the_end_is_told_while_the_folder_is_held_and_not_after_a_signal(bench):
         seen.append(len(list((bench.folder.path / "cells").iterdir())))
 
     options = RunOptions(device="cpu", data_dir=bench.tmp_path, measure=False)
-    run_grid(bench.grid(HUNDRED), bench.folder, options, stop, at_end=at_end)
+    run_grid(bench.grid(FIVE), bench.folder, options, stop, at_end=at_end, task=WAITING)
     assert seen == []
-    run_grid(bench.grid(HUNDRED), bench.folder, options, lambda event: None, at_end=at_end)
+    run_grid(bench.grid(FIVE), bench.folder, options, lambda event: None, at_end=at_end)
     assert seen == [1]
 
 
@@ -484,24 +498,23 @@ def test_a_folder_in_use_is_refused_with_its_user(bench):
     assert bench.run(ONE_CELL).outcomes == {"trained": 1}
 
 
-def test_a_changed_grid_trains_what_is_new_and_keeps_the_rest(bench):
-    bench.run(ONE_CELL)
-    before = bench.record()
+def test_a_changed_grid_trains_what_is_new_and_keeps_the_rest(done):
+    before = done.record()
     grown = ONE_CELL.replace("lr: 0.1", "lr: [0.1, 0.05]")
-    assert bench.run(grown) == RunSummary(Counter({"trained": 2}), num_skipped=1)
-    assert bench.records()[0] == before
+    assert done.run(grown) == RunSummary(Counter({"trained": 2}), num_skipped=1)
+    assert done.records()[0] == before
     changed = ONE_CELL.replace("lr: 0.1", "lr: 0.05").replace("name: digits", "name: digits, resolution: 12")
-    assert bench.run(changed) == RunSummary(Counter({"trained": 1}))
-    (planned,) = bench.told(Planned)
+    assert done.run(changed) == RunSummary(Counter({"trained": 1}))
+    (planned,) = done.told(Planned)
     assert planned.notes == [
         "2 cells are no longer in the grid; kept, and left out of the analysis: mlp hidden=16 with "
         "data.resolution 8, recipe.lr 0.1 (1); mlp hidden=16 lr=0.05 (1)"
     ]
-    results = load_results(bench.folder.path)
+    results = load_results(done.folder.path)
     assert len(results.rows) == 1
     assert [cell.label for cell in results.former] == ["mlp hidden=16", "mlp hidden=16 lr=0.05"]
     assert results.left_out == [f"{planned.notes[0]}."]
-    assert bench.run(grown) == RunSummary(Counter({"trained": 2}), num_skipped=2)
+    assert done.run(grown) == RunSummary(Counter({"trained": 2}), num_skipped=2)
 
 
 def test_hypotheses_stay_locked_as_they_were_at_the_first_run(bench):

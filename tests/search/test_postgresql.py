@@ -9,7 +9,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nin_bench.grid import Range, SearchSpec
+from nin_bench.grid import SearchSpec
+from nin_bench.results.studies import Range
 from nin_bench.search.samplers import distributions, make_sampler
 from tests.search.search_grid_text import ONE
 
@@ -31,8 +32,8 @@ def start(folder: Path, name: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def drawn_alone() -> list[float]:
     """What one search draws in all its trials; rounded, two may be equal."""
-    lr = Range(name="lr", low=1e-2, high=1.0, log=True)
-    spec = SearchSpec(space=(lr,), trials=TRIALS, sampler="random")
+    lr = Range(low=1e-2, high=1.0, log=True)
+    spec = SearchSpec(space={"lr": lr}, trials=TRIALS, sampler="random")
     study = optuna.create_study(sampler=make_sampler(spec, draw_of=lambda number: number))
     return [study.ask(distributions(spec)).params["lr"] for _ in range(TRIALS)]
 

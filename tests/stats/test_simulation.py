@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nin_bench.stats import is_heavy_tailed, paired_differences, paired_test
+from nin_bench.stats.paired_test import is_heavy_tailed, paired_differences, paired_test
 from tests import error_rates
 from tests.error_rates import Setting, fixed, looks
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from nin_bench.stats import percentile_among, unpaired_difference, welch_interval
+from nin_bench.stats.unpaired import percentile_among, unpaired_difference, welch_interval
 
 
 def test_welch_is_that_of_statsmodels() -> None:

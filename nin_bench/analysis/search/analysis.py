@@ -78,11 +78,11 @@ def analyse_search(search: Search) -> SearchAnalysis:
     warnings = find_warnings(search)
     choices = _choices(search, warnings)
     return SearchAnalysis(
-        name=search.name,
-        profile=search.profile,
-        question=search.question,
+        name=search.config.name,
+        profile=search.config.profile,
+        question=search.config.question,
         settings=search.settings,
-        storage=search.storage,
+        storage=search.config.storage,
         names=search.names,
         axis=search_axis(search.settings),
         choices=choices,
@@ -134,12 +134,12 @@ def _least_learned(search: Search) -> float | None:
 
 
 def _setting(search: Search) -> SearchSetting:
-    variants = [{**one.model_dump(), "label": search.names[one.label]} for one in search.variants]
+    variants = [{**one.model_dump(), "label": search.names[one.label]} for one in search.config.variants]
     fixed, differing = compare_sections(variants)
     searched = search.settings.space
     return SearchSetting(
         data=fixed["data"],
         recipe={name: value for name, value in fixed["recipe"].items() if name not in searched},
         differing=[entry for entry in differing if entry.section == "data" or entry.field not in searched],
-        environment=environments([search.environment]),
+        environment=environments([search.config.environment]),
     )

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from nin_bench.analysis.search.studies import Search, Study, Trial, is_number
 from nin_bench.analysis.tables import Spread, Tally
 from nin_bench.results.studies import Range, SearchSettings
-from nin_bench.stats import ALPHA, Interval
+from nin_bench.stats.claims import ALPHA, Interval
 
 NEAR = 0.01
 """A rate is near the peak where the accuracy lies within this of it: one percentage point."""
@@ -134,7 +134,7 @@ def axis_of(settings: SearchSettings, name: str) -> Axis | None:
     """Where a parameter is searched, if it is a number; three or more numbers to choose from count as a range."""
     searched = settings.space[name]
     if isinstance(searched, Range):
-        return Axis(name, searched.low, searched.high, searched.log)
+        return Axis(name, float(searched.low), float(searched.high), searched.log)
     numbers = [float(value) for value in searched if is_number(value)]
     if len(numbers) < max(3, len(searched)) or len(set(numbers)) == 1:
         return None
@@ -147,7 +147,7 @@ def rate_curves(search: Search) -> list[RateCurve]:
     axis = search_axis(search.settings)
     if axis is None:
         return []
-    variants = zip(search.variants, search.studies, strict=True)
+    variants = zip(search.config.variants, search.studies, strict=True)
     return [_rate_curve(search.settings, variant.num_params, study, axis) for variant, study in variants]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from nin_bench.analysis.names import Names
 from nin_bench.cell import Scalar
@@ -11,7 +11,7 @@ from nin_bench.results import ResultsFolder
 from nin_bench.results.artefact import Tuple
 from nin_bench.results.studies import (
     Objective,
-    SearchedVariant,
+    SearchConfig,
     SearchSettings,
     StudySummary,
     TrialRun,
@@ -97,21 +97,17 @@ class Study(StudySummary):
 class Search:
     """A search as read: what its report starts from."""
 
-    name: str
-    profile: str
-    question: str
-    settings: SearchSettings
-    storage: str
-    """The kind of Optuna's storage; never an address."""
-    variants: tuple[SearchedVariant, ...]
-    baseline: str | None
-    """A variant's id: what the others are compared with, if the grid names it."""
+    config: SearchConfig
     names: Names
-    environment: dict[str, Any]
     studies: list[Study]
     """One per variant, in the grid's order; without trials if there is no file yet."""
     left_out: list[str]
     """A sentence for each file that was not used."""
+
+    @property
+    def settings(self) -> SearchSettings:
+        """What the grid's `search` section asked for."""
+        return self.config.search
 
 
 def read_search(folder: Path) -> Search:
@@ -137,19 +133,7 @@ def read_search(folder: Path) -> Search:
                 chosen=found.chosen if found else None,
             )
         )
-    return Search(
-        name=config.name,
-        profile=config.profile,
-        question=config.question,
-        settings=config.search,
-        storage=config.storage,
-        variants=config.variants,
-        baseline=config.baseline,
-        names=names,
-        environment=config.environment,
-        studies=studies,
-        left_out=left_out,
-    )
+    return Search(config, names, studies, left_out)
 
 
 def _judged(trial: TrialSummary, chance_loss: float) -> Trial:

@@ -40,11 +40,6 @@ class SearchWarning:
     sentence: str
 
 
-def search_warnings(search: Search) -> list[str]:
-    """Every reason to doubt what a search found, as sentences: of single variants first, in the grid's order."""
-    return [warning.sentence for warning in find_warnings(search)]
-
-
 def find_warnings(search: Search) -> list[SearchWarning]:
     """Every reason to doubt what a search found: of single variants first, in the grid's order."""
     axis, curves = search_axis(search.settings), rate_curves(search)
@@ -130,7 +125,7 @@ def _rates_apart(axis: Axis, curve: RateCurve) -> str | None:
 
 def _of_all(search: Search) -> Iterator[SearchWarning]:
     settings = search.settings
-    everyone = [variant.variant_id for variant in search.variants]
+    everyone = [variant.variant_id for variant in search.config.variants]
     if unknown := [study for study in search.studies if not study.complete]:
         names = ", ".join(study.name for study in unknown)
         ids = [study.variant_id for study in unknown]

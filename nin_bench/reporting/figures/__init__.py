@@ -1,6 +1,7 @@
 """Figures of a report, each drawn once.
 
-A figure is a function in a module here, from an analysis to a `Canvas`, and a line in a table below.
+A figure is a function in a module here, from an analysis to a `Canvas`, None if there is nothing to
+draw, and a line in a table below.
 """
 
 from collections.abc import Callable, Mapping, Sequence

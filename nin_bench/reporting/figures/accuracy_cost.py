@@ -13,18 +13,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.tables import cost_of
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas
-from nin_bench.reporting.figures.plot_style import (
-    BELOW,
-    MAX_DRAWN,
-    QUIET,
-    WIDTH,
-    legend_below,
-    percent_tick,
-    styles,
-    wrapped,
-)
 from nin_bench.reporting.figures.seeds import accurate, draw_column
 from nin_bench.reporting.text import human_count
 
@@ -33,16 +24,12 @@ _COSTS = {
     "num_macs": "MACs per image (forward)",
     "train_seconds": "training seconds per cell",
 }
-_FRONT: Any = {"color": QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
+_FRONT: Any = {"color": plot.QUIET, "linewidth": 1, "linestyle": (0, (4, 2))}
 
 
 def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
-    """Test accuracy against parameters, MACs and training time.
-
-    Returns:
-        None if no network has both an accuracy and a cost.
-    """
-    rows = analysis.comparison[:MAX_DRAWN]
+    """Test accuracy against parameters, MACs and training time."""
+    rows = analysis.comparison[: plot.MAX_DRAWN]
     by_label = {row.label: row for row in analysis.comparison}
     fronts = {cost: [by_label[label] for label in front] for cost, front in analysis.pareto_front.items()}
     cells = {row.variant_id: accurate(analysis, row) for row in rows}
@@ -57,18 +44,18 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
     limits = accuracy_limits(learned or medians, medians)
     if not costs or limits is None:
         return None
-    looks = styles([row.variant_id for row in rows])
+    looks = plot.styles([row.variant_id for row in rows])
     handles: list[tuple[Artist, str]] = [
-        (Line2D([], [], linestyle="", markersize=7, **vars(looks[row.variant_id])), wrapped(row.name, 60))
+        (Line2D([], [], linestyle="", markersize=7, **vars(looks[row.variant_id])), plot.wrapped(row.name, 60))
         for row in rows
     ]
     if any(len(front) > 1 for front in fronts.values()):
         handles.append((Line2D([], [], **_FRONT), "Pareto front of the medians"))
     if any((cell.accuracy or 0) < limits[0] for cell in known):
-        handles.append((Line2D([], [], color=QUIET, **BELOW), "networks below the axis"))
+        handles.append((Line2D([], [], color=plot.QUIET, **plot.BELOW), "networks below the axis"))
     columns = 3 if max(len(label) for _, label in handles) < 36 else 2
     legend_lines = sum(label.count("\n") + 1 for _, label in handles) / columns
-    figure = Figure(figsize=(WIDTH, 3.5 + 0.19 * math.ceil(legend_lines)), layout="constrained")
+    figure = Figure(figsize=(plot.WIDTH, 3.5 + 0.19 * math.ceil(legend_lines)), layout="constrained")
     canvas = Canvas(
         figure,
         alt=f"Test accuracy of {counted(len(rows), 'variant')} against {', '.join(costs.values())}",
@@ -91,9 +78,9 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
             own, look, where = cells[row.variant_id], looks[row.variant_id], f" at {human_count(value)}"
             draw_column(canvas, ax, row, own, value, look, where)
     panels[0].set_ylabel("test accuracy")
-    panels[0].yaxis.set_major_formatter(percent_tick)
+    panels[0].yaxis.set_major_formatter(plot.percent_tick)
     panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    entries = legend_below(figure, handles, columns)
+    entries = plot.legend_below(figure, handles, columns)
     for row, entry in zip(rows, entries, strict=False):
         canvas.switch(entry, row.variant_id)
     return canvas

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nin_bench.stats import Interval
+from nin_bench.stats.claims import Interval
 
 _FENCE = 1.5
 """Interquartile ranges below the lower quartile. Source: Tukey, 1977, Exploratory Data Analysis."""

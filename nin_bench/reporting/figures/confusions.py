@@ -15,11 +15,7 @@ _BLUE, _WHITE = "#0b6aa8", "#fdfdfd"
 
 
 def draw_confusions(analysis: Analysis) -> Canvas | None:
-    """A matrix per variant: what each class's test images were taken for.
-
-    Returns:
-        None without a matrix.
-    """
+    """A matrix per variant: what each class's test images were taken for; None without a matrix."""
     known = {one.variant_id: one for one in analysis.confusions if one.matrix is not None}
     drawn = [known[row.variant_id] for row in notable(analysis.comparison) if row.variant_id in known]
     if not drawn:

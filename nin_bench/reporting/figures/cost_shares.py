@@ -10,21 +10,8 @@ from matplotlib.patches import Patch
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import KINDS, CostRow
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    INK,
-    MAX_DRAWN,
-    PAPER,
-    QUIET,
-    WIDTH,
-    Style,
-    ink,
-    left_out,
-    legend_below,
-    percent_tick,
-    styles,
-    wrapped,
-)
 from nin_bench.reporting.text import human_count
 from nin_bench.results.cost_entry import Breakdown
 
@@ -38,24 +25,20 @@ def own_costs(analysis: Analysis) -> list[CostRow]:
 
 
 def draw_cost_shares(analysis: Analysis) -> Canvas | None:
-    """Three bars per variant, of its parameters, MACs and measured time by kind of layer.
-
-    Returns:
-        None if nothing was measured.
-    """
+    """Three bars per variant, of its parameters, MACs and measured time by kind of layer."""
     measured = own_costs(analysis)
-    rows = measured[:MAX_DRAWN]
+    rows = measured[: plot.MAX_DRAWN]
     if not rows:
         return None
-    labels = [wrapped(row.name, 30) for row in rows]
+    labels = [plot.wrapped(row.name, 30) for row in rows]
     height = 0.14 + 0.15 * max(label.count("\n") + 1 for label in labels)
-    figure = Figure(figsize=(WIDTH, 1.3 + height * len(rows)), layout="constrained")
+    figure = Figure(figsize=(plot.WIDTH, 1.3 + height * len(rows)), layout="constrained")
     canvas = Canvas(
         figure,
         alt=f"Shares of parameters, MACs and time by kind of layer, of {counted(len(rows), 'variant')}",
         caption="Percent of each variant's total, which stands on the right, by kind of layer. Where a kind has a "
         "larger share of the time than of the MACs, each of its MACs takes longer than average."
-        + left_out(len(measured)),
+        + plot.left_out(len(measured)),
     )
     panels = figure.subplots(1, 3, sharey=True)
     bars: tuple[tuple[str, list[Counts], Callable[[float], str]], ...] = (
@@ -68,7 +51,7 @@ def draw_cost_shares(analysis: Analysis) -> Canvas | None:
             _draw_bar(canvas, ax, place, row, counts, shown)
         ax.set_title(title)
         ax.set_xlim(0, 1)
-        ax.xaxis.set_major_formatter(percent_tick)
+        ax.xaxis.set_major_formatter(plot.percent_tick)
         ax.set_xticks([0, 0.5, 1])
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False)
@@ -82,13 +65,13 @@ def draw_cost_shares(analysis: Analysis) -> Canvas | None:
         for kind, title in KINDS.items()
         if kind in present
     ]
-    legend_below(figure, handles, columns=4)
+    plot.legend_below(figure, handles, columns=4)
     return canvas
 
 
-def kind_styles() -> dict[str, Style]:
+def kind_styles() -> dict[str, plot.Style]:
     """How kinds of layers look; what has no weights is grey."""
-    return styles(["convolution", "pointwise", "dense"]) | {"other": Style(ink(0.3), "X")}
+    return plot.styles(["convolution", "pointwise", "dense"]) | {"other": plot.Style(plot.ink(0.3), "X")}
 
 
 def by_kind(counts: Breakdown) -> dict[str, float]:
@@ -102,7 +85,7 @@ def _draw_bar(
 ) -> None:
     total = sum(counts.values()) if counts else 0
     if not counts or not total:
-        ax.text(0.5, place, "none" if counts else "not measured", ha="center", va="center", color=QUIET)
+        ax.text(0.5, place, "none" if counts else "not measured", ha="center", va="center", color=plot.QUIET)
         return
     start = 0.0
     for kind, count in counts.items():
@@ -110,14 +93,20 @@ def _draw_bar(
         if not count:
             continue
         [bar] = ax.barh(
-            place, share, left=start, height=0.62, color=kind_styles()[kind].color, edgecolor=PAPER, linewidth=0.6
+            place,
+            share,
+            left=start,
+            height=0.62,
+            color=kind_styles()[kind].color,
+            edgecolor=plot.PAPER,
+            linewidth=0.6,
         )
         said = f"{row.name}, {KINDS[kind]}: {shown(count)}, {100 * share:.1f} % of {shown(total)}"
         canvas.mark(bar, Mark(said, row.variant_id))
         if share >= 0.12:
             ax.text(
                 start + share / 2, place, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
-                color=INK if kind == "other" else PAPER,
+                color=plot.INK if kind == "other" else plot.PAPER,
             )  # fmt: skip
         start += share
     ax.text(1.02, place, shown(total), va="center", fontsize=8.5, clip_on=False)

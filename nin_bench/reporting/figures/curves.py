@@ -14,27 +14,14 @@ from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.curves import CurvePoint
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    BELOW,
-    FAINT,
-    INK,
-    MAX_DRAWN,
-    MOST_SEEDS_DRAWN,
-    QUIET,
-    grid_of_panels,
-    left_out,
-    legend_below,
-    percent_tick,
-    styles,
-    wrapped,
-)
 
 _FAILED: Any = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
 _ONE: Any = {"linewidth": 0.7, "alpha": 0.6}
-_CHANCE: Any = {"color": INK, "linewidth": 0.9, "linestyle": (0, (1, 2))}
-_OTHERS: Any = {"color": FAINT, "linewidth": 0.7}
+_CHANCE: Any = {"color": plot.INK, "linewidth": 0.9, "linestyle": (0, (1, 2))}
+_OTHERS: Any = {"color": plot.FAINT, "linewidth": 0.7}
 
 Points = list[tuple[float, float]]
 """Epochs and values."""
@@ -68,7 +55,7 @@ def draw_training_loss(analysis: Analysis) -> Canvas | None:
 def _draw(
     analysis: Analysis, column: str, title: str, chance: float | None, chance_said: str, caption: str
 ) -> Canvas | None:
-    rows = analysis.comparison[:MAX_DRAWN]
+    rows = analysis.comparison[: plot.MAX_DRAWN]
     cells = {
         row.variant_id: [cell for cell in analysis.cells if cell.variant_id == row.variant_id] for row in rows
     }
@@ -87,16 +74,16 @@ def _draw(
         chance = None
     last_epoch = max(line[-1][0] for line in lines.values())
     edge = max(0.02 * (last_epoch - 1), 0.1)
-    figure, panels = grid_of_panels(len(rows), "epoch", title)
+    figure, panels = plot.grid_of_panels(len(rows), "epoch", title)
     alt = f"{title.capitalize()} by epoch of {counted(len(rows), 'variant')}, a panel for each"
-    canvas = Canvas(figure, alt, caption + left_out(len(analysis.comparison), len(analysis.seeds)))
+    canvas = Canvas(figure, alt, caption + plot.left_out(len(analysis.comparison), len(analysis.seeds)))
     # once for all panels and before anything is drawn: whatever is added to one asks all that share its axes
     panels[0].set_xlim(1 - edge, last_epoch + edge)
     panels[0].set_ylim(low, high)
     panels[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     if is_accuracy:
-        panels[0].yaxis.set_major_formatter(percent_tick)
-    looks = styles([row.variant_id for row in rows])
+        panels[0].yaxis.set_major_formatter(plot.percent_tick)
+    looks = plot.styles([row.variant_id for row in rows])
     for row, ax in zip(rows, panels, strict=True):
         for other, own in means.items():
             if other != row.variant_id:
@@ -116,20 +103,20 @@ def _draw(
         )
     all_cells = [cell for own in cells.values() for cell in own if cell.cell_id in lines]
     handles: list[tuple[Artist, str]] = [
-        (Line2D([], [], color=QUIET, linewidth=2), "mean of those that did not fail"),
+        (Line2D([], [], color=plot.QUIET, linewidth=2), "mean of those that did not fail"),
     ]
     if len(all_cells) > len(rows):
-        handles.append((Patch(color=QUIET, alpha=0.3, linewidth=0), "their range"))
-        handles.append((Line2D([], [], color=QUIET, **_ONE), "one network"))
+        handles.append((Patch(color=plot.QUIET, alpha=0.3, linewidth=0), "their range"))
+        handles.append((Line2D([], [], color=plot.QUIET, **_ONE), "one network"))
     if any(cell.failed for cell in all_cells):
-        handles.append((Line2D([], [], color=QUIET, **_FAILED), "network that failed"))
+        handles.append((Line2D([], [], color=plot.QUIET, **_FAILED), "network that failed"))
     if len(rows) > 1:
         handles.append((Line2D([], [], **_OTHERS), "other variants"))
     if any(line[-1][1] < low for line in lines.values()):
-        handles.append((Line2D([], [], color=QUIET, **BELOW), "networks that end below the axis"))
+        handles.append((Line2D([], [], color=plot.QUIET, **plot.BELOW), "networks that end below the axis"))
     if chance is not None:
         handles.append((Line2D([], [], **_CHANCE), chance_said))
-    legend_below(figure, handles, columns=3)
+    plot.legend_below(figure, handles, columns=3)
     return canvas
 
 
@@ -152,7 +139,7 @@ def _draw_variant(
         )
         canvas.belongs(band, row.variant_id)
     for failed, look in ((False, _ONE), (True, _FAILED)):
-        own = [cell for cell in known[:MOST_SEEDS_DRAWN] if bool(cell.failed) is failed]
+        own = [cell for cell in known[: plot.MOST_SEEDS_DRAWN] if bool(cell.failed) is failed]
         if own:
             drawn = LineCollection([lines[cell.cell_id] for cell in own], color=color, **look)
             ax.add_collection(drawn, autolim=False)
@@ -169,7 +156,7 @@ def _draw_variant(
     if below:
         last = max(lines[cell.cell_id][-1][0] for cell in below)
         edge = ax.get_xaxis_transform()
-        [point] = ax.plot(last, 0.04, transform=edge, color=color, clip_on=False, zorder=4, **BELOW)
+        [point] = ax.plot(last, 0.04, transform=edge, color=color, clip_on=False, zorder=4, **plot.BELOW)
         said = "\n".join(_mark(row, cell, lines[cell.cell_id], column).says for cell in below[:8])
         canvas.mark(point, Mark(said, row.variant_id, below[0].cell_id))
         if len(below) > 1:
@@ -179,12 +166,11 @@ def _draw_variant(
             )  # fmt: skip
             canvas.belongs(label, row.variant_id)
     if not known:
-        ax.text(0.5, 0.5, "no epoch recorded", transform=ax.transAxes, ha="center", color=QUIET)
+        ax.text(0.5, 0.5, "no epoch recorded", transform=ax.transAxes, ha="center", color=plot.QUIET)
     judged = [cell for cell in cells if cell.failed is not None]
     unknown = f", {len(cells) - len(judged)} not known" if len(judged) < len(cells) else ""
-    ax.set_title(
-        f"{wrapped(row.name, 36)}\n{sum(cell.failed is True for cell in judged)} of {len(judged)} failed{unknown}"
-    )
+    num_failed = sum(cell.failed is True for cell in judged)
+    ax.set_title(f"{plot.wrapped(row.name, 36)}\n{num_failed} of {len(judged)} failed{unknown}")
 
 
 def _shown(value: float, column: str) -> str:

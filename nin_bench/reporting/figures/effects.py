@@ -24,7 +24,7 @@ from nin_bench.reporting.figures.plot_style import BLUE, INK, PAPER, QUIET, RED,
 from nin_bench.reporting.text import EXACT, human_count
 from nin_bench.reporting.units import as_cells
 from nin_bench.reporting.verdict_text import VerdictText
-from nin_bench.stats import Interval
+from nin_bench.stats.claims import Interval
 
 MOST_ROWS = 40
 """Claims that a figure holds; the table has them all."""
@@ -61,11 +61,7 @@ def effect_rows(verdicts: Sequence[Verdict]) -> list[Row]:
 
 
 def draw_effects(analysis: Analysis) -> Canvas | None:
-    """A panel per unit, a line per claim: effect, interval, where the claim is true, verdict.
-
-    Returns:
-        None where no claim has an effect to show.
-    """
+    """A panel per unit, a line per claim: effect, interval, where the claim is true, verdict."""
     rows, names = effect_rows(analysis.hypotheses), analysis.names
     if not rows:
         return None
@@ -127,7 +123,9 @@ def _holds(verdict: Verdict, low: float, high: float) -> tuple[float | None, flo
 def _draw_panel(canvas: Canvas, ax: Axes, label: str, rows: Sequence[Row], names: Names) -> None:
     places = range(len(rows))
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_yticks(places, [_label(row.verdict, names) for row in rows])
+    contrasts = [wrapped(VerdictText(row.verdict, names).contrast, 46) for row in rows]
+    labels = [f"{wrapped(row.verdict.id, 46)}\n{said}" for row, said in zip(rows, contrasts, strict=True)]
+    ax.set_yticks(places, labels)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(label)
     if label == _FACTOR:
@@ -178,10 +176,6 @@ def _widen(ax: Axes, rows: Sequence[Row]) -> None:
 def _rests_on(verdict: Verdict) -> str:
     trade_off = ", trade-off" if verdict.trade_off else ""
     return EXACT if verdict.n is None else f"n={verdict.n}{trade_off}"
-
-
-def _label(verdict: Verdict, names: Names) -> str:
-    return f"{wrapped(verdict.id, 46)}\n{wrapped(VerdictText(verdict, names).contrast, 46)}"
 
 
 def _formatter(label: str) -> Any:

@@ -30,11 +30,7 @@ class _Point:
 
 
 def draw_interactions(analysis: Analysis) -> Canvas | None:
-    """A panel per product: test accuracy over one axis, a line for each level of the other.
-
-    Returns:
-        None if no accuracy of any product is known.
-    """
+    """A panel per product: test accuracy over one axis, a line for each level of the other."""
     rows = {row.label: row for row in analysis.comparison}
     products = [
         product

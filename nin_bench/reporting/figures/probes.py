@@ -13,20 +13,8 @@ from matplotlib.lines import Line2D
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.probes import MappedNetwork, ProbedVariant, ProbePoint
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    BLUE,
-    INK,
-    MAX_DRAWN,
-    RED,
-    WIDTH,
-    left_out,
-    legend_below,
-    notable,
-    percent_tick,
-    styles,
-    wrapped,
-)
 from nin_bench.results.probes import THUMBNAIL
 
 _MOST_SQUARES = 5_000
@@ -55,18 +43,18 @@ def _draw_accuracies(
         one.variant_id: [(point.at, point.accuracy) for point in points_of(one) if point.accuracy.n]
         for one in found
     }
-    rows = [row for row in analysis.comparison[:MAX_DRAWN] if lines.get(row.variant_id)]
+    rows = [row for row in analysis.comparison[: plot.MAX_DRAWN] if lines.get(row.variant_id)]
     if not rows:
         return None
-    figure = Figure(figsize=(WIDTH, 4.2 + 0.25 * ((len(rows) + 1) // 2)), layout="constrained")
+    figure = Figure(figsize=(plot.WIDTH, 4.2 + 0.25 * ((len(rows) + 1) // 2)), layout="constrained")
     ax = figure.subplots()
     canvas = Canvas(
         figure,
         alt=f"Test accuracy of {counted(len(rows), 'variant')} by {along}",
         caption="Marks are means over networks, bars one standard deviation to either side."
-        + left_out(len(analysis.comparison)),
+        + plot.left_out(len(analysis.comparison)),
     )
-    looks = styles([row.variant_id for row in analysis.comparison])
+    looks = plot.styles([row.variant_id for row in analysis.comparison])
     places = sorted({at for row in rows for at, _ in lines[row.variant_id]})
     step = 0.012 * (places[-1] - places[0] or 1)
     handles: list[tuple[Artist, str]] = []
@@ -93,24 +81,22 @@ def _draw_accuracies(
                 for at, spread in points
             ),
         )
-        handles.append((Line2D([], [], color=look.color, marker=look.marker, markersize=5), wrapped(row.name, 44)))
+        handles.append(
+            (Line2D([], [], color=look.color, marker=look.marker, markersize=5), plot.wrapped(row.name, 44))
+        )
     ax.set_xticks(places)
     ax.set_xlabel(along)
     ax.set_ylabel("test accuracy")
-    ax.yaxis.set_major_formatter(percent_tick)
-    for row, entry in zip(rows, legend_below(figure, handles, 2), strict=True):
+    ax.yaxis.set_major_formatter(plot.percent_tick)
+    for row, entry in zip(rows, plot.legend_below(figure, handles, 2), strict=True):
         canvas.switch(entry, row.variant_id)
     return canvas
 
 
 def draw_class_maps(analysis: Analysis) -> Canvas | None:
-    """A row per test image, a column per class: what the class's map shows; of at most two variants.
-
-    Returns:
-        None if no network has class maps.
-    """
+    """A row per test image, a column per class: what the class's map shows; of at most two variants."""
     known = {one.variant_id: one for one in analysis.probes.networks} if analysis.probes else {}
-    order = [*(row.variant_id for row in notable(analysis.comparison)), *known]
+    order = [*(row.variant_id for row in plot.notable(analysis.comparison)), *known]
     drawn = [known[key] for key in dict.fromkeys(order) if key in known][:2]
     if not drawn:
         return None
@@ -118,7 +104,7 @@ def draw_class_maps(analysis: Analysis) -> Canvas | None:
         drawn = drawn[:1]
     names = [analysis.names[one.label] for one in drawn]
     rows = max(len(one.images) for one in drawn)
-    figure = Figure(figsize=(WIDTH, 1.6 + (0.34 if len(drawn) > 1 else 0.62) * rows), layout="constrained")
+    figure = Figure(figsize=(plot.WIDTH, 1.6 + (0.34 if len(drawn) > 1 else 0.62) * rows), layout="constrained")
     canvas = Canvas(
         figure,
         alt=f"Class maps on {rows} test images: {' and '.join(names)}",
@@ -170,23 +156,23 @@ def _draw_network(canvas: Canvas, ax: Axes, one: MappedNetwork, name: str) -> No
             above += _squares(x, y, values.clip(min=0))
             below += _squares(x, y, -values.clip(max=0))
         frames.append(_square(int(maps.mean((1, 2)).argmax()) + 1, y, 0.96))
-    ax.add_collection(PolyCollection(pictures, facecolors=INK, linewidth=0))
-    ax.add_collection(PolyCollection(above, facecolors=BLUE, linewidth=0))
-    ax.add_collection(PolyCollection(below, facecolors="none", edgecolors=RED, linewidth=0.7))
-    framed = PolyCollection(frames, facecolors="none", edgecolors=INK, linewidth=0.9)
+    ax.add_collection(PolyCollection(pictures, facecolors=plot.INK, linewidth=0))
+    ax.add_collection(PolyCollection(above, facecolors=plot.BLUE, linewidth=0))
+    ax.add_collection(PolyCollection(below, facecolors="none", edgecolors=plot.RED, linewidth=0.7))
+    framed = PolyCollection(frames, facecolors="none", edgecolors=plot.INK, linewidth=0.9)
     ax.add_collection(framed)
     canvas.mark(framed, *(Mark(f"{image.label}, by {name}", one.variant_id, one.cell_id) for image in one.images))
     ax.set_xlim(-0.5, len(one.classes) + 0.5)
     ax.set_ylim(len(one.images) - 0.5, -0.5)
     ax.set_aspect("equal")
     ax.set_xticks(
-        range(len(one.classes) + 1), ["image", *(wrapped(label, 16) for label in one.classes)], rotation=60,
+        range(len(one.classes) + 1), ["image", *(plot.wrapped(label, 16) for label in one.classes)], rotation=60,
         ha="right", rotation_mode="anchor",
     )  # fmt: skip
-    ax.set_yticks(range(len(one.images)), [wrapped(image.label, 16) for image in one.images])
+    ax.set_yticks(range(len(one.images)), [plot.wrapped(image.label, 16) for image in one.images])
     ax.tick_params(length=0)
     ax.grid(visible=False)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
     ax.set_xlabel("map of the class")
-    ax.set_title(f"{wrapped(name, 44)}\nseed {one.seed}")
+    ax.set_title(f"{plot.wrapped(name, 44)}\nseed {one.seed}")

@@ -7,16 +7,9 @@ from matplotlib.ticker import MaxNLocator
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.target import Reached
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.axis_limits import epochs_shown
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    MAX_DRAWN,
-    grid_of_panels,
-    left_out,
-    percent_tick,
-    styles,
-    wrapped,
-)
 
 _HOW_TO_READ = (
     "The line climbs as the networks of a variant get there (Kaplan and Meier's estimate), the band is its 95 "
@@ -40,7 +33,7 @@ def draw_epochs_to_target(analysis: Analysis) -> Canvas | None:
 
 
 def _draw(analysis: Analysis, found: Sequence[Reached], event: str, caption: str) -> Canvas | None:
-    rows = analysis.comparison[:MAX_DRAWN]
+    rows = analysis.comparison[: plot.MAX_DRAWN]
     by_variant = {one.variant_id: one for one in found}
     if not any(row.variant_id in by_variant for row in rows):
         return None
@@ -51,25 +44,25 @@ def _draw(analysis: Analysis, found: Sequence[Reached], event: str, caption: str
         if end < horizon
         else ""
     )
-    figure, panels = grid_of_panels(len(rows), "epoch", "networks")
+    figure, panels = plot.grid_of_panels(len(rows), "epoch", "networks")
     canvas = Canvas(
         figure,
         alt=f"Share of networks that {event}, by epoch, a panel for each of {counted(len(rows), 'variant')}",
-        caption=caption + nothing_more + left_out(len(analysis.comparison)),
+        caption=caption + nothing_more + plot.left_out(len(analysis.comparison)),
     )
     panels[0].set_xlim(0, end)
     panels[0].set_ylim(-0.02, 1.04)
     panels[0].set_yticks([0, 0.5, 1])
-    panels[0].yaxis.set_major_formatter(percent_tick)
+    panels[0].yaxis.set_major_formatter(plot.percent_tick)
     panels[0].xaxis.set_major_locator(MaxNLocator(6, integer=end > 3, steps=[1, 2, 2.5, 5, 10]))
-    looks = styles([row.variant_id for row in rows])
+    looks = plot.styles([row.variant_id for row in rows])
     for row, ax in zip(rows, panels, strict=True):
         one = by_variant.get(row.variant_id)
         color = looks[row.variant_id].color
         if one is None:
-            ax.set_title(f"{wrapped(row.name, 36)}\nnot known")
+            ax.set_title(f"{plot.wrapped(row.name, 36)}\nnot known")
             continue
-        ax.set_title(f"{wrapped(row.name, 36)}\n{one.num_reached} of {one.n} {event}")
+        ax.set_title(f"{plot.wrapped(row.name, 36)}\n{one.num_reached} of {one.n} {event}")
         times = [*(step.time for step in one.steps), end]
         low, high = zip(*(step.interval for step in one.steps), strict=True)
         band = ax.fill_between(

@@ -11,42 +11,29 @@ from matplotlib.ticker import NullFormatter
 
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import KINDS, CostRow
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.cost_shares import kind_styles, own_costs
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    INK,
-    PAPER,
-    Style,
-    grid_of_panels,
-    ink,
-    legend_below,
-    notable,
-    wrapped,
-)
 from nin_bench.reporting.text import human_count
 from nin_bench.results.cost_entry import CostEntry, Layer
 
-_ROOF: Any = {"color": INK, "linewidth": 1.1, "zorder": 1.5}
-_OTHER_ROOF: Any = {"color": ink(0.5), "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+_ROOF: Any = {"color": plot.INK, "linewidth": 1.1, "zorder": 1.5}
+_OTHER_ROOF: Any = {"color": plot.ink(0.5), "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
 _ROOFS = {"bf16": "bf16_flops_per_second", "fp32": "fp32_flops_per_second"}
 _LARGEST_MARK = 160
 """Square points, of a layer that takes all of the time."""
 
 
 def draw_roofline(analysis: Analysis) -> Canvas | None:
-    """A panel per variant: every layer's speed in its forward pass over its operations per byte, below the roof.
-
-    Returns:
-        None if no layer was timed, or if the machine's ceilings were not measured.
-    """
+    """A panel per variant: each layer's speed in its forward pass over its operations per byte, below the roof."""
     measured = [row for row in own_costs(analysis) if layer_points(row.entry) and roofs_of(row.entry)]
     known = {row.variant_id: row for row in measured}
-    drawn = [known[row.variant_id] for row in notable(analysis.comparison) if row.variant_id in known] or measured[
-        :1
-    ]
+    drawn = [
+        known[row.variant_id] for row in plot.notable(analysis.comparison) if row.variant_id in known
+    ] or measured[:1]
     if not drawn:
         return None
-    figure, panels = grid_of_panels(len(drawn), "operations per byte", "operations per second")
+    figure, panels = plot.grid_of_panels(len(drawn), "operations per byte", "operations per second")
     figure.set_figheight(4.2)
     canvas = Canvas(
         figure,
@@ -65,7 +52,7 @@ def draw_roofline(analysis: Analysis) -> Canvas | None:
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_minor_formatter(NullFormatter())
             axis.set_major_formatter(lambda value, _: human_count(value))
-        ax.set_title(wrapped(row.name, 44) + (" (baseline)" if row.baseline else ""))
+        ax.set_title(plot.wrapped(row.name, 44) + (" (baseline)" if row.baseline else ""))
         _draw_roofs(ax, row.entry, (left, right))
         _draw_layers(canvas, ax, row)
     kinds = {layer.kind for row in drawn for _, _, layer in layer_points(row.entry)}
@@ -75,7 +62,7 @@ def draw_roofline(analysis: Analysis) -> Canvas | None:
     handles.append((Line2D([], [], **_ROOF), "roof at the precision trained in"))
     if any(len(roofs_of(row.entry)) > 1 for row in drawn):
         handles.append((Line2D([], [], **_OTHER_ROOF), "ceiling of the other precision"))
-    legend_below(figure, handles, columns=3)
+    plot.legend_below(figure, handles, columns=3)
     return canvas
 
 
@@ -148,7 +135,7 @@ def _draw_layers(canvas: Canvas, ax: Axes, row: CostRow) -> None:
         shares = [(layer.forward_seconds or 0.0) / total for _, _, layer in mine]
         drawn = ax.scatter(
             [x for x, _, _ in mine], [y for _, y, _ in mine], s=[12 + _LARGEST_MARK * share for share in shares],
-            color=style.color, marker=style.marker, alpha=0.8, edgecolor=PAPER, linewidth=0.6, zorder=2,
+            color=style.color, marker=style.marker, alpha=0.8, edgecolor=plot.PAPER, linewidth=0.6, zorder=2,
         )  # fmt: skip
         canvas.mark(
             drawn,
@@ -158,5 +145,5 @@ def _draw_layers(canvas: Canvas, ax: Axes, row: CostRow) -> None:
         )  # fmt: skip
 
 
-def _mark(style: Style) -> Line2D:
+def _mark(style: plot.Style) -> Line2D:
     return Line2D([], [], linestyle="", markersize=7, color=style.color, marker=style.marker)

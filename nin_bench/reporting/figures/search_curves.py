@@ -14,20 +14,8 @@ from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, RatePoint
 from nin_bench.analysis.search.studies import Run, Study, Trial
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    BELOW,
-    CROSSED,
-    FAINT,
-    MAX_DRAWN,
-    QUIET,
-    grid_of_panels,
-    left_out,
-    legend_below,
-    percent_tick,
-    styles,
-    wrapped,
-)
 from nin_bench.reporting.figures.search_learning import scale_axis
 
 LINE: Any = {"linewidth": 2}
@@ -36,13 +24,13 @@ DOTS: Any = {"markersize": 4, "linestyle": ""}
 """The points of it; their marker is the variant's."""
 
 _SEED: Any = {"linewidth": 0.7, "marker": "o", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.5}
-_OTHERS: Any = {"color": FAINT, "linewidth": 0.7}
+_OTHERS: Any = {"color": plot.FAINT, "linewidth": 0.7}
 _NEAR: Any = {"alpha": 0.16, "linewidth": 0}
 _MARKS: dict[str, Any] = {
-    "at chance level": {**BELOW, "markersize": 5},
-    "diverged": CROSSED,
+    "at chance level": {**plot.BELOW, "markersize": 5},
+    "diverged": plot.CROSSED,
     "below the axis": {"marker": "v", "markersize": 3.5, "alpha": 0.5, "linestyle": ""},
-    "pruned": {"marker": "1", "markersize": 6, "markeredgewidth": 0.8, "linestyle": "", "color": QUIET},
+    "pruned": {"marker": "1", "markersize": 6, "markeredgewidth": 0.8, "linestyle": "", "color": plot.QUIET},
 }
 """How a seed that is on no line is marked, by what became of it; all but a pruned one stand at the bottom.
 
@@ -54,16 +42,12 @@ _ROOM_BELOW = 0.15
 
 
 def draw_curves(analysis: SearchAnalysis) -> Canvas | None:
-    """Validation accuracy over the axis, a panel per variant, with every seed and the other variants faintly.
-
-    Returns:
-        None if no trial has run.
-    """
-    axis, drawn = analysis.axis, list(zip(analysis.curves, analysis.studies, strict=False))[:MAX_DRAWN]
+    """Validation accuracy over the axis, a panel per variant, with every seed and the other variants faintly."""
+    axis, drawn = analysis.axis, list(zip(analysis.curves, analysis.studies, strict=False))[: plot.MAX_DRAWN]
     if axis is None or not any(curve.points for curve, _ in drawn):
         return None
-    look = styles([curve.variant_id for curve, _ in drawn])
-    figure, panels = grid_of_panels(len(drawn), axis.title, "validation accuracy")
+    look = plot.styles([curve.variant_id for curve, _ in drawn])
+    figure, panels = plot.grid_of_panels(len(drawn), axis.title, "validation accuracy")
     canvas = Canvas(
         figure,
         alt=f"Validation accuracy over the {axis.title}, a panel for each of {counted(len(drawn), 'variant')}",
@@ -72,11 +56,11 @@ def draw_curves(analysis: SearchAnalysis) -> Canvas | None:
         "grey. Lines break where a seed did not learn; its mark stands at the bottom. Under each name: the "
         "peak, where it lies, and how wide the stretch is: as far as it is seen to go, and the most it can be "
         "where a value at which a seed failed ends it. Pruned seeds are grey, at what they had reached when "
-        "they were stopped." + left_out(len(analysis.studies)),
+        "they were stopped." + plot.left_out(len(analysis.studies)),
     )
     scale_axis(panels[0], axis)
     panels[0].set_ylim(_accuracies_shown(drawn))
-    panels[0].yaxis.set_major_formatter(percent_tick)
+    panels[0].yaxis.set_major_formatter(plot.percent_tick)
     marks: set[str] = set()
     for (curve, study), ax in zip(drawn, panels, strict=True):
         color, marker = look[curve.variant_id].color, look[curve.variant_id].marker
@@ -93,8 +77,8 @@ def draw_curves(analysis: SearchAnalysis) -> Canvas | None:
                     [dot] = ax.plot(point.rate, point.accuracy.mean, color=color, marker=marker, **DOTS)
                     shown = f"{100 * point.accuracy.mean:.1f} % at {point.rate:.3g}"
                     canvas.mark(dot, Mark(f"{curve.name}: {shown}, {point.accuracy.n} seeds", curve.variant_id))
-        ax.set_title(f"{wrapped(curve.name, 32)}\n{_summary(axis, curve)}")
-    legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
+        ax.set_title(f"{plot.wrapped(curve.name, 32)}\n{_summary(axis, curve)}")
+    plot.legend_below(figure, _legend([curve for curve, _ in drawn], marks), columns=3)
     return canvas
 
 
@@ -171,15 +155,15 @@ def _legend(curves: Sequence[RateCurve], marks: Collection[str]) -> list[tuple[A
     peaks = [curve for curve in curves if curve.peak]
     handles: list[tuple[Artist, str]] = []
     if any(curve.connected for curve in peaks):
-        handles.append((Line2D([], [], color=QUIET, marker="o", markersize=4, **LINE), "mean over seeds"))
+        handles.append((Line2D([], [], color=plot.QUIET, marker="o", markersize=4, **LINE), "mean over seeds"))
     if peaks:
-        handles.append((Line2D([], [], color=QUIET, **_SEED), "one seed"))
+        handles.append((Line2D([], [], color=plot.QUIET, **_SEED), "one seed"))
     if any(curve.width for curve in peaks):
-        handles.append((Patch(color=QUIET, **_NEAR), "within one point of the peak"))
+        handles.append((Patch(color=plot.QUIET, **_NEAR), "within one point of the peak"))
     if len(curves) > 1 and any(curve.connected for curve in peaks):
         handles.append((Line2D([], [], **_OTHERS), "other variants"))
     used = (
-        (Line2D([], [], **{"color": QUIET, **look}), f"seed {name}")
+        (Line2D([], [], **{"color": plot.QUIET, **look}), f"seed {name}")
         for name, look in _MARKS.items()
         if name in marks
     )

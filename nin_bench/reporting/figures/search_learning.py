@@ -11,43 +11,30 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from nin_bench.analysis.search.analysis import SearchAnalysis
 from nin_bench.analysis.search.rates import Axis, RateCurve, nearest_parts
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    INK,
-    MAX_DRAWN,
-    PAPER,
-    QUIET,
-    figure_of_strips,
-    head_notes,
-    left_out,
-    legend_below,
-    styles,
-)
 
 _LEARNED: Any = {"alpha": 0.4, "linewidth": 0}
 _ESCAPED: Any = {"alpha": 0.15, "linewidth": 0}
-_TRIED: Any = {"color": INK, "linewidth": 0.9}
+_TRIED: Any = {"color": plot.INK, "linewidth": 0.9}
 _STRETCH: Any = {"linewidth": 2.5, "solid_capstyle": "butt"}
-_PEAK: Any = {"markersize": 6, "markeredgecolor": PAPER, "linestyle": ""}
+_PEAK: Any = {"markersize": 6, "markeredgecolor": plot.PAPER, "linestyle": ""}
 
 
 def draw_learning(analysis: SearchAnalysis) -> Canvas | None:
-    """A strip per variant, filled over the axis to the share of seeds that learned; its peak and width above.
-
-    Returns:
-        None if of no trial it is known whether it learned.
-    """
-    axis, drawn = analysis.axis, analysis.curves[:MAX_DRAWN]
+    """A strip per variant, filled over the axis to the share of seeds that learned; its peak and width above."""
+    axis, drawn = analysis.axis, analysis.curves[: plot.MAX_DRAWN]
     if axis is None or not any(curve.chance for curve in drawn):
         return None
-    look = styles([curve.variant_id for curve in drawn])
-    figure, strips = figure_of_strips([curve.name for curve in drawn], legend_lines=2)
+    look = plot.styles([curve.variant_id for curve in drawn])
+    figure, strips = plot.figure_of_strips([curve.name for curve in drawn], legend_lines=2)
     canvas = Canvas(
         figure,
         alt=f"Share of seeds that learned by {axis.title}, a strip for each of {counted(len(drawn), 'variant')}",
         caption=f"A strip is filled to the share of seeds that learned. Each {axis.title} tried stands for the "
         "part of the range that is nearest to it, so that the filled part of a strip is the chance to learn "
-        "at one drawn at random; it stands on the right with its 95 % interval." + left_out(len(analysis.studies)),
+        "at one drawn at random; it stands on the right with its 95 % interval."
+        + plot.left_out(len(analysis.studies)),
     )
     scale_axis(strips[-1], axis)
     strips[-1].xaxis.set_minor_locator(NullLocator())
@@ -67,18 +54,18 @@ def draw_learning(analysis: SearchAnalysis) -> Canvas | None:
         if curve.peak:
             ax.plot(curve.peak.rate, 1.22, color=color, marker=marker, **_PEAK)
         ax.text(1.01, 0.5, _chance(curve), transform=ax.transAxes, va="center", fontsize=9)
-    head_notes(strips[0], "learns (95 %)")
+    plot.head_notes(strips[0], "learns (95 %)")
     strips[-1].set_xlabel(axis.title)
     points = [point for curve in drawn for point in curve.points]
-    handles: list[tuple[Artist, str]] = [(Patch(color=QUIET, **_LEARNED), "share of seeds that learned")]
+    handles: list[tuple[Artist, str]] = [(Patch(color=plot.QUIET, **_LEARNED), "share of seeds that learned")]
     if any(point.escaped.count > point.learned.count for point in points):
-        handles.append((Patch(color=QUIET, **_ESCAPED), "left chance level, then fell back or diverged"))
-    handles.append((Line2D([], [], linestyle="", marker="|", markersize=7, color=INK), "tried"))
+        handles.append((Patch(color=plot.QUIET, **_ESCAPED), "left chance level, then fell back or diverged"))
+    handles.append((Line2D([], [], linestyle="", marker="|", markersize=7, color=plot.INK), "tried"))
     if any(curve.peak for curve in drawn):
-        handles.append((Line2D([], [], color=QUIET, marker="o", **_PEAK), "peak of accuracy"))
+        handles.append((Line2D([], [], color=plot.QUIET, marker="o", **_PEAK), "peak of accuracy"))
     if any(curve.width and curve.width.size for curve in drawn):
-        handles.append((Line2D([], [], color=QUIET, **_STRETCH), "within one point of it"))
-    legend_below(figure, handles, columns=3)
+        handles.append((Line2D([], [], color=plot.QUIET, **_STRETCH), "within one point of it"))
+    plot.legend_below(figure, handles, columns=3)
     return canvas
 
 

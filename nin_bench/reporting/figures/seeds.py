@@ -12,33 +12,16 @@ from matplotlib.ticker import MaxNLocator
 from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.errors import counted
+from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import (
-    BELOW,
-    CROSSED,
-    INK,
-    MAX_DRAWN,
-    PAPER,
-    QUIET,
-    WIDTH,
-    Style,
-    legend_below,
-    percent_tick,
-    styles,
-    wrapped,
-)
 
-_MEDIAN: Any = {"color": INK, "marker": "|", "markersize": 15, "markeredgewidth": 1.6, "linestyle": ""}
+_MEDIAN: Any = {"color": plot.INK, "marker": "|", "markersize": 15, "markeredgewidth": 1.6, "linestyle": ""}
 
 
 def draw_seeds(analysis: Analysis) -> Canvas | None:
-    """A row per variant: a point for every network, and the median over all of them.
-
-    Returns:
-        None if no accuracy is known.
-    """
-    rows = analysis.comparison[:MAX_DRAWN]
+    """A row per variant: a point for every network, and the median over all of them."""
+    rows = analysis.comparison[: plot.MAX_DRAWN]
     cells = {row.variant_id: accurate(analysis, row) for row in rows}
     all_cells = [cell for own in cells.values() for cell in own]
     if not all_cells:
@@ -47,7 +30,7 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
     medians = [row.median_test_accuracy for row in rows if row.median_test_accuracy is not None]
     limits = accuracy_limits(learned or medians, medians)
     assert limits is not None, "a cell has an accuracy"
-    figure = Figure(figsize=(WIDTH, 1.15 + 0.34 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(plot.WIDTH, 1.15 + 0.34 * len(rows)), layout="constrained")
     networks, variants = counted(len(all_cells), "network"), counted(len(rows), "variant")
     canvas = Canvas(
         figure,
@@ -58,23 +41,25 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
     ax = figure.subplots()
     ax.set_xlim(limits)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_yticks(range(len(rows)), [wrapped(row.name, 44) for row in rows])
+    ax.set_yticks(range(len(rows)), [plot.wrapped(row.name, 44) for row in rows])
     ax.tick_params(axis="y", length=0)
-    ax.xaxis.set_major_formatter(percent_tick)
+    ax.xaxis.set_major_formatter(plot.percent_tick)
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     ax.set_xlabel("test accuracy")
-    looks = styles([row.variant_id for row in rows])
+    looks = plot.styles([row.variant_id for row in rows])
     for place, row in enumerate(rows):
         _draw_row(canvas, ax, place, row, cells[row.variant_id], looks[row.variant_id])
     handles: list[tuple[Artist, str]] = [
-        (Line2D([], [], linestyle="", marker="o", color=QUIET), "one network"),
+        (Line2D([], [], linestyle="", marker="o", color=plot.QUIET), "one network"),
         (Line2D([], [], **_MEDIAN), "median of all"),
     ]
     if any(cell.failed and (cell.accuracy or 0) >= limits[0] for cell in all_cells):
-        handles.append((Line2D([], [], color=QUIET, **CROSSED), "network that failed"))
+        handles.append((Line2D([], [], color=plot.QUIET, **plot.CROSSED), "network that failed"))
     if any((cell.accuracy or 0) < limits[0] for cell in all_cells):
-        handles.append((Line2D([], [], color=QUIET, **{**BELOW, "marker": "<"}), "networks below the axis"))
-    legend_below(figure, handles, columns=4)
+        handles.append(
+            (Line2D([], [], color=plot.QUIET, **{**plot.BELOW, "marker": "<"}), "networks below the axis")
+        )
+    plot.legend_below(figure, handles, columns=4)
     return canvas
 
 
@@ -89,7 +74,9 @@ def says(row: VariantRow, cell: Cell) -> str:
     return f"{row.name}, seed {cell.seed}: {100 * (cell.accuracy or 0):.1f} %{failed}"
 
 
-def _draw_row(canvas: Canvas, ax: Axes, place: int, row: VariantRow, cells: Sequence[Cell], look: Style) -> None:
+def _draw_row(
+    canvas: Canvas, ax: Axes, place: int, row: VariantRow, cells: Sequence[Cell], look: plot.Style
+) -> None:
     low = ax.get_xlim()[0]
     failed = sum(cell.failed is True for cell in cells)
     losing = sum((cell.metrics.get("num_lost_classes") or 0) > 0 for cell in cells)
@@ -118,7 +105,7 @@ def _draw_row(canvas: Canvas, ax: Axes, place: int, row: VariantRow, cells: Sequ
 
 
 def draw_column(
-    canvas: Canvas, ax: Axes, row: VariantRow, cells: Sequence[Cell], x: float, look: Style, where: str = ""
+    canvas: Canvas, ax: Axes, row: VariantRow, cells: Sequence[Cell], x: float, look: plot.Style, where: str = ""
 ) -> None:
     """A variant's networks above a place of the x axis, and their median, of which a page also says where."""
     low = ax.get_ylim()[0]
@@ -132,7 +119,7 @@ def draw_column(
     if row.median_test_accuracy is not None:
         [median] = ax.plot(
             x, row.median_test_accuracy, color=look.color, marker=look.marker, markersize=8, linestyle="",
-            markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
+            markeredgecolor=plot.PAPER, markeredgewidth=0.8, zorder=3,
         )  # fmt: skip
         said = f"{row.name}: median {100 * row.median_test_accuracy:.1f} %{where}"
         canvas.mark(median, Mark(said, row.variant_id))
@@ -145,7 +132,7 @@ def draw_below(
     ax: Axes,
     row: VariantRow,
     cells: Sequence[Cell],
-    look: Style,
+    look: plot.Style,
     at: tuple[float, float],
     *,
     upright: bool = False,
@@ -154,7 +141,7 @@ def draw_below(
     if not cells:
         return
     transform = ax.get_xaxis_transform() if upright else ax.get_yaxis_transform()
-    marker = BELOW if upright else {**BELOW, "marker": "<"}
+    marker = plot.BELOW if upright else {**plot.BELOW, "marker": "<"}
     [point] = ax.plot(*at, transform=transform, color=look.color, clip_on=False, zorder=4, **marker)
     listed = sorted(cells, key=lambda cell: -(cell.accuracy or 0))
     said = "\n".join(says(row, cell) for cell in listed[:8]) + ("\n…" if len(listed) > 8 else "")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from nin_bench.analysis.compare import FolderComparison, Move
 from nin_bench.analysis.gates import Gate
 from nin_bench.analysis.matched import CostRatio
-from nin_bench.analysis.tables import Spread
 from nin_bench.metrics import METRICS
 from nin_bench.reporting import text
 from nin_bench.reporting.blocks import NOT_KNOWN, Block, Bullets, Paragraph, Section, Strong, Table, Text, table_of
@@ -93,7 +92,7 @@ def _moved(moves: Sequence[Move]) -> list[Block]:
     headings = ("variant", "B against A", "difference, points", "A, %", "B, %", "failed, A → B", "equal cells")
     rows: list[tuple[Text, ...]] = [
         (
-            move.label, (Strong(move.verdict),), _difference(move), *map(_accuracy, move.accuracy),
+            move.label, (Strong(move.verdict),), _difference(move), *map(text.percent_spread, move.accuracy),
             " → ".join(f"{tally.count}/{tally.of}" for tally in move.failed),
             f"{move.num_equal}/{move.num_shared}",
         )
@@ -125,10 +124,6 @@ def _moved(moves: Sequence[Move]) -> list[Block]:
             "What moved", (Table(headings, tuple(rows), "llrrrrr"), Paragraph(how), *costs, Paragraph(measured))
         ),
     ]
-
-
-def _accuracy(spread: Spread) -> str:
-    return text.percent_spread(spread)
 
 
 def _difference(move: Move) -> str:

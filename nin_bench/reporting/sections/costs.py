@@ -7,19 +7,8 @@ from typing import Any
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.costs import KINDS, CostRow, MachineCosts
 from nin_bench.errors import counted
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting import text
-from nin_bench.reporting.blocks import (
-    NOT_KNOWN,
-    Block,
-    Bullets,
-    Column,
-    Details,
-    Figure,
-    Paragraph,
-    Section,
-    Table,
-    table_of,
-)
 from nin_bench.results.cost_entry import CostEntry, Load
 
 DISTURBED = 0.05
@@ -29,7 +18,7 @@ UNSTEADY = 0.1
 
 Batch = tuple[int, int | None]
 """Its size, and that of its micro-batches; None if it passes whole."""
-_Columns = list[Column[CostRow]]
+_Columns = list[page.Column[CostRow]]
 _HOW_MEASURED = (
     "Medians (quartiles) over rounds; a round visits every variant in turn, each in a fresh process. Ratios "
     "are to the baseline within a round, with 95 % intervals of the exact signed-rank test of logarithms. "
@@ -39,43 +28,43 @@ _HOW_MEASURED = (
 )
 
 
-def costs(analysis: Analysis) -> list[Block]:
+def costs(analysis: Analysis) -> list[page.Block]:
     """Sizes, speeds and memory; accuracy against them."""
-    figures = (Figure("accuracy_against_costs"), Figure("cost_shares"), Figure("roofline"))
-    found: list[Block] = [*figures]
+    figures = (page.Figure("accuracy_against_costs"), page.Figure("cost_shares"), page.Figure("roofline"))
+    found: list[page.Block] = [*figures]
     for machine in analysis.costs:
         blocks = _machine(machine, analysis)
-        found += blocks if machine.of_grid else [Section("On another machine", tuple(blocks))]
+        found += blocks if machine.of_grid else [page.Section("On another machine", tuple(blocks))]
     if analysis.costs:
-        found.append(Paragraph(_HOW_MEASURED))
-    return [Section("Costs", (*found, *_estimates(analysis)))]
+        found.append(page.Paragraph(_HOW_MEASURED))
+    return [page.Section("Costs", (*found, *_estimates(analysis)))]
 
 
-def _machine(machine: MachineCosts, analysis: Analysis) -> list[Block]:
+def _machine(machine: MachineCosts, analysis: Analysis) -> list[page.Block]:
     where = f"Measured apart from training, one process at a time, on {describe_machine(machine.machine)}."
-    found: list[Block] = [Paragraph(" ".join([where, *describe_settings(machine.rows)]))]
+    found: list[page.Block] = [page.Paragraph(" ".join([where, *describe_settings(machine.rows)]))]
     tables = cost_tables(machine.rows)
     found += [table for name, table in tables.items() if name != "batches"]
     remarks = describe_measuring(machine)
     if machine.missing:
         remarks.append(f"Not measured here: {'; '.join(analysis.names[label] for label in machine.missing)}.")
     if remarks:
-        found.append(Bullets(tuple(remarks)))
+        found.append(page.Bullets(tuple(remarks)))
     if "batches" in tables:
         said = "The peak of one step in a process of its own, in MB."
-        found.append(Details("Memory by batch", (tables["batches"], Paragraph(said))))
+        found.append(page.Details("Memory by batch", (tables["batches"], page.Paragraph(said))))
     return found
 
 
-def _estimates(analysis: Analysis) -> list[Block]:
+def _estimates(analysis: Analysis) -> list[page.Block]:
     ratios = [f"×{text.three_digits(row.ratio)}" for row in sorted(analysis.estimates, key=lambda row: row.ratio)]
     if not ratios:
         return []
     ends = " to ".join(dict.fromkeys((ratios[0], ratios[-1])))
-    return [Paragraph(f"Training a network took {ends} the time that was estimated before the run.")]
+    return [page.Paragraph(f"Training a network took {ends} the time that was estimated before the run.")]
 
 
-def cost_tables(rows: Sequence[CostRow]) -> dict[str, Table]:
+def cost_tables(rows: Sequence[CostRow]) -> dict[str, page.Table]:
     """What the variants are, how fast they are, the memory that they take; by batch if that is known."""
     columns = {
         "sizes": _SIZES,
@@ -84,7 +73,7 @@ def cost_tables(rows: Sequence[CostRow]) -> dict[str, Table]:
         "batches": _memory_by_batch(batches_tried(rows)),
     }
     names = [row.name + (" (baseline)" if row.baseline else "") for row in rows]
-    return {name: table for name, shown in columns.items() for table in table_of(shown, rows, names)}
+    return {name: table for name, shown in columns.items() for table in page.table_of(shown, rows, names)}
 
 
 def batches_tried(rows: Sequence[CostRow]) -> list[Batch]:
@@ -191,17 +180,17 @@ def _rounded(*path: str, divisor: float = 1) -> Callable[[CostRow], str]:
 
     def shown(row: CostRow) -> str:
         found = _at(row, *path)
-        return NOT_KNOWN if found is None else text.rounds(found.median, found.quartiles, divisor)
+        return page.NOT_KNOWN if found is None else text.rounds(found.median, found.quartiles, divisor)
 
     return shown
 
 
-def _relative(metric: str) -> Column[CostRow]:
+def _relative(metric: str) -> page.Column[CostRow]:
     """A column of ratios to the baseline."""
 
     def shown(row: CostRow) -> str:
         found = row.relative_to_baseline.get(metric)
-        return NOT_KNOWN if found is None else text.ratio(found.estimate, found.interval)
+        return page.NOT_KNOWN if found is None else text.ratio(found.estimate, found.interval)
 
     return "ratio to the baseline", shown
 
@@ -213,7 +202,9 @@ def _megabytes(name: str) -> Callable[[CostRow], str]:
 def _milliseconds(*paths: tuple[str, ...]) -> Callable[[CostRow], str]:
     def shown(row: CostRow) -> str:
         found = [_at(row, *path) for path in paths]
-        return NOT_KNOWN if None in found else " / ".join(text.three_digits(1e3 * seconds) for seconds in found)
+        return (
+            page.NOT_KNOWN if None in found else " / ".join(text.three_digits(1e3 * seconds) for seconds in found)
+        )
 
     return shown
 
@@ -221,11 +212,11 @@ def _milliseconds(*paths: tuple[str, ...]) -> Callable[[CostRow], str]:
 def _shares(counts: Mapping[str, float] | None) -> str:
     """In percent, in the order of the kinds; what a total has beyond them is the rest."""
     if counts is None:
-        return NOT_KNOWN
+        return page.NOT_KNOWN
     known = [counts[kind] for kind in KINDS if kind in counts]
     total = counts.get("total", sum(known))
     parts = known if "other" in counts else [*known, total - sum(known)]
-    return " / ".join(f"{100 * part / total:.1f}" if part else "0" for part in parts) if total else NOT_KNOWN
+    return " / ".join(f"{100 * part / total:.1f}" if part else "0" for part in parts) if total else page.NOT_KNOWN
 
 
 def _first_dense(row: CostRow) -> str:

@@ -11,26 +11,13 @@ from nin_bench.analysis.tables import SCORES, Trouble, VariantRow
 from nin_bench.analysis.target import Reached
 from nin_bench.errors import counted
 from nin_bench.metrics import METRICS
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting import text
-from nin_bench.reporting.blocks import (
-    NOT_KNOWN,
-    Block,
-    Bullets,
-    Column,
-    Figure,
-    Paragraph,
-    Section,
-    Strong,
-    Table,
-    Text,
-    grouped,
-    table_of,
-)
 from nin_bench.reporting.sections.summary import names_of
 from nin_bench.reporting.units import as_cells
 
 
-def scores(analysis: Analysis) -> list[Block]:
+def scores(analysis: Analysis) -> list[page.Block]:
     """Further scores on the test images, and how soon the networks learned."""
     tables = score_table(analysis)
     if not any(row.trained for row in analysis.comparison):
@@ -42,13 +29,13 @@ def scores(analysis: Analysis) -> list[Block]:
             f" Epochs to {100 * target.accuracy:.1f} % validation accuracy{short}: the median, its 95 % interval "
             "(? where so few networks set no end to it), and how many got there."
         )
-    return [Section("Scores", (*tables, Paragraph(said)))]
+    return [page.Section("Scores", (*tables, page.Paragraph(said)))]
 
 
-def score_table(analysis: Analysis) -> list[Table]:
+def score_table(analysis: Analysis) -> list[page.Table]:
     """Every score of every variant."""
     reached = {row.label: row for row in analysis.target.variants} if analysis.target else {}
-    columns: list[Column[VariantRow]] = []
+    columns: list[page.Column[VariantRow]] = []
     if any(row.trained < row.planned for row in analysis.comparison):
         columns.append(("trained", lambda row: f"{row.trained} of {row.planned}"))
     columns += [(METRICS[name].heading, _score(name)) for name in SCORES]
@@ -56,7 +43,7 @@ def score_table(analysis: Analysis) -> list[Table]:
     if analysis.target:
         heading = f"epochs to {100 * analysis.target.accuracy:.1f} %"
         columns.append((heading, lambda row: _epochs(reached.get(row.label))))
-    return table_of(columns, analysis.comparison, names_of(analysis))
+    return page.table_of(columns, analysis.comparison, names_of(analysis))
 
 
 def _score(name: str) -> Callable[[VariantRow], str]:
@@ -65,7 +52,7 @@ def _score(name: str) -> Callable[[VariantRow], str]:
     def shown(row: VariantRow) -> str:
         spread, metric = row.scores[name], METRICS[name]
         if spread.mean is None:
-            return NOT_KNOWN
+            return page.NOT_KNOWN
         deviation = "" if spread.sd is None else f" ± {metric.shown(spread.sd)}"
         return f"{metric.shown(spread.mean)}{deviation} (n={spread.n})"
 
@@ -74,7 +61,7 @@ def _score(name: str) -> Callable[[VariantRow], str]:
 
 def _epochs(found: Reached | None) -> str:
     if found is None:
-        return NOT_KNOWN
+        return page.NOT_KNOWN
     reached = f"{found.num_reached} of {found.n}"
     if found.median is None:
         return f"more than {found.horizon:g} ({reached})"
@@ -83,13 +70,13 @@ def _epochs(found: Reached | None) -> str:
     return f"{found.median:g}{interval} ({reached})"
 
 
-def curves(analysis: Analysis) -> list[Block]:
+def curves(analysis: Analysis) -> list[page.Block]:
     """Learning curves, and when networks got where."""
     names = ("learning_curves", "training_loss", "escape", "epochs_to_target")
-    return [Section("Learning curves", tuple(map(Figure, names)))]
+    return [page.Section("Learning curves", tuple(map(page.Figure, names)))]
 
 
-def failures(analysis: Analysis) -> list[Block]:
+def failures(analysis: Analysis) -> list[page.Block]:
     """Every network that failed or lost a class, and every cell that ended otherwise or not at all."""
     lost = {one.cell_id: one for one in analysis.lost_classes}
     troubles = {one.cell_id: one for one in analysis.troubles}
@@ -99,34 +86,34 @@ def failures(analysis: Analysis) -> list[Block]:
         (analysis.names[one.label], str(one.seed), *_what_happened(troubles.get(cell_id), lost.get(cell_id)))
         for cell_id, one in sorted(unwell.items(), key=lambda item: (order.index(item[1].label), item[1].seed))
     )
-    blocks: list[Block] = []
+    blocks: list[page.Block] = []
     if rows:
         headings = (
             "variant", "seed", "what happened", "never predicts", "of these, map dead after epoch",
             "test accuracy, %", "of the other classes, %",
         )  # fmt: skip
-        blocks.append(Table(headings, rows, "lrlllrr"))
-        blocks.append(Paragraph("A class's map is dead if it is zero on every training image."))
+        blocks.append(page.Table(headings, rows, "lrlllrr"))
+        blocks.append(page.Paragraph("A class's map is dead if it is zero on every training image."))
     if analysis.missing and "trained" in analysis.outcomes:
         missing = (f"{analysis.names[one.label]}, {text.named_seeds(one.seeds)}" for one in analysis.missing)
-        blocks.append(Paragraph(f"No record: {'; '.join(missing)}."))
-    return [Section("Failed networks and lost classes", tuple(blocks))] if blocks else []
+        blocks.append(page.Paragraph(f"No record: {'; '.join(missing)}."))
+    return [page.Section("Failed networks and lost classes", tuple(blocks))] if blocks else []
 
 
 def _what_happened(trouble: Trouble | None, lost: LostClasses | None) -> tuple[str, ...]:
     what = text.shortened(describe_trouble(trouble) if trouble else "trained", 240)
     if lost is None:
-        return what, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN
+        return what, page.NOT_KNOWN, page.NOT_KNOWN, page.NOT_KNOWN, page.NOT_KNOWN
     classes = "every class" if lost.images_lost == 1 else _listed(lost.classes)
     return what, classes, _dead(lost), _percent(lost.accuracy), _percent(lost.accuracy_of_others)
 
 
 def _percent(share: float | None) -> str:
-    return NOT_KNOWN if share is None else f"{100 * share:.1f}"
+    return page.NOT_KNOWN if share is None else f"{100 * share:.1f}"
 
 
 def _listed(names: Sequence[str] | None) -> str:
-    return NOT_KNOWN if names is None else ", ".join(names) or "none"
+    return page.NOT_KNOWN if names is None else ", ".join(names) or "none"
 
 
 def _dead(lost: LostClasses) -> str:
@@ -162,41 +149,41 @@ def describe_trouble(trouble: Trouble) -> str:
     return "; ".join(reasons)
 
 
-def interactions(analysis: Analysis) -> list[Block]:
+def interactions(analysis: Analysis) -> list[page.Block]:
     """What one choice changes beside another."""
     if not analysis.interactions:
         return []
-    blocks: list[Block] = [Figure("interactions")]
+    blocks: list[page.Block] = [page.Figure("interactions")]
     for product in analysis.interactions:
         held = ", ".join(f"{key}={value}" for key, value in product.held.items())
         left_out = f" Left out, as not combined with every level: {', '.join(product.left_out)}." * bool(
             product.left_out
         )
         axes = f"{product.model}: {' × '.join(product.axes)}"
-        blocks.append(Paragraph((Strong(axes), f" ({held})." if held else ".", left_out)))
+        blocks.append(page.Paragraph((page.Strong(axes), f" ({held})." if held else ".", left_out)))
         headings = (*product.axes, "difference of differences, points", "interval, points", "n")
-        blocks.append(Table(headings, tuple(map(_contrast, product.contrasts)), "llrrr"))
+        blocks.append(page.Table(headings, tuple(map(_contrast, product.contrasts)), "llrrr"))
     said = (
         "How much more the first step changes test accuracy once the second is made than before it; zero if "
         "the two choices have nothing to do with each other. The intervals of a table hold together "
         "(Bonferroni)."
     )
-    return [Section("Interactions", (*blocks, Paragraph(said)))]
+    return [page.Section("Interactions", (*blocks, page.Paragraph(said)))]
 
 
 def _contrast(found: Interaction) -> tuple[str, ...]:
     def points(*shares: float) -> str:
         return " to ".join(f"{100 * share:+.1f}" for share in shares).replace("-", "−")
 
-    effect = NOT_KNOWN if found.effect is None or math.isinf(found.effect) else points(found.effect)
-    interval = NOT_KNOWN if found.interval is None else points(*found.interval)
+    effect = page.NOT_KNOWN if found.effect is None or math.isinf(found.effect) else points(found.effect)
+    interval = page.NOT_KNOWN if found.interval is None else points(*found.interval)
     level = "" if found.interval is None else f" ({100 * (1 - found.level):.3g} %)"
     return " → ".join(found.first), " → ".join(found.second), effect, interval + level, str(found.n)
 
 
-def confusions(analysis: Analysis) -> list[Block]:
+def confusions(analysis: Analysis) -> list[page.Block]:
     """Which classes are taken for which: as a figure, or the most frequent ones where there are many classes."""
-    found: list[Block] = [Figure("confusions")]
+    found: list[page.Block] = [page.Figure("confusions")]
     if rows := [one for one in analysis.confusions if one.matrix is None]:
         cells = (
             (
@@ -207,11 +194,11 @@ def confusions(analysis: Analysis) -> list[Block]:
             for one in rows
         )
         headings = ("variant", "networks", "most frequent: class taken for another, % of its images")
-        found.append(Table(headings, tuple(cells), "lrl"))
-    return [Section("Confusions", tuple(found))]
+        found.append(page.Table(headings, tuple(cells), "lrl"))
+    return [page.Section("Confusions", tuple(found))]
 
 
-def published(analysis: Analysis) -> list[Block]:
+def published(analysis: Analysis) -> list[page.Block]:
     """Published values beside measured ones."""
     found = analysis.references
     if not found:
@@ -223,21 +210,21 @@ def published(analysis: Analysis) -> list[Block]:
     remarks = [(one.id, remark) for one in found for remark in (describe_reference(one),)]
     remarks += [(one.id, f"What differs: {one.differs}") for one in found if one.differs]
     remarks += [(one.id, f"Source: {one.source}{f', {one.url}' if one.url else ''}.") for one in found]
-    blocks = (Table(headings, rows, "lllrrrr"), Bullets(grouped(remarks)))
-    return [Section("Published values", blocks)]
+    blocks = (page.Table(headings, rows, "lllrrrr"), page.Bullets(page.grouped(remarks)))
+    return [page.Section("Published values", blocks)]
 
 
-def _reference(found: Comparison) -> Text:
-    return (Strong(found.id), f": {found.claim.strip()}")
+def _reference(found: Comparison) -> page.Text:
+    return (page.Strong(found.id), f": {found.claim.strip()}")
 
 
 def _beside(found: Comparison) -> tuple[str, ...]:
     unit = METRICS[found.metric].unit
     both = (text.metric_spread(found.published, unit), text.metric_spread(found.measured, unit))
     if found.difference is None:
-        return (*both, NOT_KNOWN, NOT_KNOWN)
+        return (*both, page.NOT_KNOWN, page.NOT_KNOWN)
     effect, interval = as_cells(unit, found.difference, found.interval)
-    return (*both, effect, interval or NOT_KNOWN)
+    return (*both, effect, interval or page.NOT_KNOWN)
 
 
 def describe_reference(found: Comparison) -> str:

@@ -8,23 +8,8 @@ from nin_bench.analysis.search.budget import Budget
 from nin_bench.analysis.search.rates import Axis, Chance, RateCurve, Width
 from nin_bench.analysis.tables import Spread
 from nin_bench.errors import counted
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting import text
-from nin_bench.reporting.blocks import (
-    NOT_KNOWN,
-    Block,
-    Bullets,
-    CodeBlock,
-    Column,
-    Details,
-    Figure,
-    Link,
-    Paragraph,
-    Section,
-    Strong,
-    Table,
-    fields,
-    table_of,
-)
 from nin_bench.reporting.sections.setting import (
     arguments,
     differing,
@@ -35,7 +20,7 @@ from nin_bench.reporting.sections.setting import (
 from nin_bench.results.studies import Range
 
 
-def best(analysis: SearchAnalysis) -> list[Block]:
+def best(analysis: SearchAnalysis) -> list[page.Block]:
     """The question, how it was searched, and the best recipe of each variant."""
     settings = analysis.settings
     objective = _objective(analysis)
@@ -66,43 +51,46 @@ def best(analysis: SearchAnalysis) -> list[Block]:
         )
         for choice in analysis.choices
     )  # fmt: skip
-    found: list[Block] = [
-        Paragraph((Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}")),
+    found: list[page.Block] = [
+        page.Paragraph((page.Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}")),
         _leader(analysis),
-        Table(headings, rows, "llrlrl"),
-        Paragraph(f"{how} Mean ± standard deviation over the n seeds of the best trial that learned."),
+        page.Table(headings, rows, "llrlrl"),
+        page.Paragraph(f"{how} Mean ± standard deviation over the n seeds of the best trial that learned."),
     ]
     if analysis.warnings:
         items = tuple(warning.sentence for warning in analysis.warnings)
-        found.append(Section("Warnings", (Bullets(items),)))
+        found.append(page.Section("Warnings", (page.Bullets(items),)))
     return found
 
 
-def _leader(analysis: SearchAnalysis) -> Block:
+def _leader(analysis: SearchAnalysis) -> page.Block:
     leader = analysis.leader
     if leader is None:
-        return Paragraph((Strong("No trial has learned anything yet: there is nothing to choose."),))
+        return page.Paragraph((page.Strong("No trial has learned anything yet: there is nothing to choose."),))
     found = f"{_spread(analysis, leader.value)} with {_params(leader)}"
     said = f"{leader.name} has the {_extreme(analysis)} {_objective(analysis)} in {_unit(analysis)}, {found}"
     if any(warning.kind == "seeds disagree" for warning in analysis.warnings):
         said += ", but seeds disagree more than variants do, so that their order may be luck"
-    return Paragraph(f"{said}.")
+    return page.Paragraph(f"{said}.")
 
 
-def ease(analysis: SearchAnalysis) -> list[Block]:
+def ease(analysis: SearchAnalysis) -> list[page.Block]:
     """How easily each variant is tuned over the axis that was searched."""
     axis = analysis.axis
     if axis is None or not any(curve.points for curve in analysis.curves):
         return []
     needed = {budget.variant_id: budget.trials_needed for budget in analysis.budgets}
-    columns: list[Column[RateCurve]] = [
-        ("parameters", lambda curve: NOT_KNOWN if curve.num_params is None else f"{curve.num_params:,}"),
-        (f"peak at {axis.name}", lambda curve: _shown(curve.peak.rate) if curve.peak else NOT_KNOWN),
-        ("validation accuracy there, %", lambda curve: _peak(curve)),
-        ("width within one point", lambda curve: curve.width.shown(axis) if curve.width else NOT_KNOWN),
+    columns: list[page.Column[RateCurve]] = [
+        ("parameters", lambda curve: page.NOT_KNOWN if curve.num_params is None else f"{curve.num_params:,}"),
+        (f"peak at {axis.name}", lambda curve: _shown(curve.peak.rate) if curve.peak else page.NOT_KNOWN),
+        (
+            "validation accuracy there, %",
+            lambda curve: text.percent_spread(curve.peak.accuracy) if curve.peak else page.NOT_KNOWN,
+        ),
+        ("width within one point", lambda curve: curve.width.shown(axis) if curve.width else page.NOT_KNOWN),
         (f"learns at a random {axis.name} (95 % interval)", lambda curve: _learns(curve.chance)),
-        ("values tried", lambda curve: str(curve.chance.num_rates) if curve.chance else NOT_KNOWN),
-        ("trials to come within one point", lambda curve: str(needed.get(curve.variant_id) or NOT_KNOWN)),
+        ("values tried", lambda curve: str(curve.chance.num_rates) if curve.chance else page.NOT_KNOWN),
+        ("trials to come within one point", lambda curve: str(needed.get(curve.variant_id) or page.NOT_KNOWN)),
     ]
     least = analysis.least_learned
     lowest = "" if least is None else f" The least accurate network that learned reached {100 * least:.1f} %."
@@ -114,10 +102,12 @@ def ease(analysis: SearchAnalysis) -> list[Block]:
         f"{'log-uniformly' if axis.log else 'uniformly'} from {_shown(axis.low)} to {_shown(axis.high)}, each "
         "value tried standing for the part of that range nearest to it; the interval is Wilson's."
     )
-    found: list[Block] = [Bullets(tuple(said))] if (said := list(ease_of_tuning(axis, analysis.curves))) else []
-    found += table_of(columns, analysis.curves, [curve.name for curve in analysis.curves])
-    figures = (Figure("search_curves"), Figure("search_learning"))
-    return [Section("How easy each is to tune", (*found, Paragraph(how), *figures))]
+    found: list[page.Block] = (
+        [page.Bullets(tuple(said))] if (said := list(ease_of_tuning(axis, analysis.curves))) else []
+    )
+    found += page.table_of(columns, analysis.curves, [curve.name for curve in analysis.curves])
+    figures = (page.Figure("search_curves"), page.Figure("search_learning"))
+    return [page.Section("How easy each is to tune", (*found, page.Paragraph(how), *figures))]
 
 
 def ease_of_tuning(axis: Axis, curves: Sequence[RateCurve]) -> Iterator[str]:
@@ -149,9 +139,9 @@ def _named(axis: Axis, extreme: str, curves: Sequence[tuple[Width, str]]) -> str
     return f"Which curve is the {extreme} is not known; it may be that of {listed}."
 
 
-def budget(analysis: SearchAnalysis) -> list[Block]:
+def budget(analysis: SearchAnalysis) -> list[page.Block]:
     """What the trials took, and what fewer of them would have found."""
-    found: list[Block] = [Figure("search_budget")]
+    found: list[page.Block] = [page.Figure("search_budget")]
     most = max((len(one.expected_best) for one in analysis.budgets), default=0)
     if most:
         sizes = [*(2**power for power in range(most.bit_length()) if 2**power < most), most]
@@ -162,8 +152,8 @@ def budget(analysis: SearchAnalysis) -> list[Block]:
             f"Expected best {_objective(analysis)}, {_unit(analysis)}, of k trials drawn at random without "
             "replacement from those that ran to their end (Tang et al., ACL 2020)."
         )
-        found += [Table(("variant", *(f"k = {size}" for size in sizes)), rows), Paragraph(how)]
-    spent: list[Column[Budget]] = [
+        found += [page.Table(("variant", *(f"k = {size}" for size in sizes)), rows), page.Paragraph(how)]
+    spent: list[page.Column[Budget]] = [
         ("complete", lambda one: f"{one.complete} of {one.asked}"),
         ("pruned", lambda one: str(one.pruned)),
         ("crashed", lambda one: str(one.failed)),
@@ -173,29 +163,29 @@ def budget(analysis: SearchAnalysis) -> list[Block]:
         ("device minutes", lambda one: f"{'≥ ' if one.num_unknown else ''}{one.device_seconds / 60:,.1f}"),
         ("overhead per trial, ms", _overhead),
     ]
-    found += table_of(spent, analysis.budgets, [one.name for one in analysis.budgets])
+    found += page.table_of(spent, analysis.budgets, [one.name for one in analysis.budgets])
     how = (
         "A crashed trial is replaced by another with the same parameters. Diverged and at chance level: "
         "complete trials with such a seed. Epochs and device minutes of training and evaluating are summed "
         "over seeds; ≥ if a trial died before it could tell. Overhead: the rest of a trial's time, median."
     )
-    return [Section("Budget", (*found, Paragraph(how)))]
+    return [page.Section("Budget", (*found, page.Paragraph(how)))]
 
 
 def _worth(analysis: SearchAnalysis, values: Sequence[float], size: int) -> str:
     if size > len(values):
-        return NOT_KNOWN
+        return page.NOT_KNOWN
     return f"{100 * values[size - 1]:.1f}" if _in_points(analysis) else f"{values[size - 1]:.3f}"
 
 
 def _overhead(one: Budget) -> str:
     found = one.overhead
     if found is None:
-        return NOT_KNOWN
+        return page.NOT_KNOWN
     return f"{1000 * found.median_seconds:,.0f} (at most {1000 * found.max_seconds:,.0f}, n={found.n})"
 
 
-def importance(analysis: SearchAnalysis) -> list[Block]:
+def importance(analysis: SearchAnalysis) -> list[page.Block]:
     """How much of the difference between trials each parameter explains."""
     if not analysis.importances:
         return []
@@ -203,7 +193,7 @@ def importance(analysis: SearchAnalysis) -> list[Block]:
 
     def shares(found: dict[str, float] | None) -> tuple[str, ...]:
         if found is None:
-            return (NOT_KNOWN,) * (len(names) + 1)
+            return (page.NOT_KNOWN,) * (len(names) + 1)
         return tuple(
             f"{100 * share:.0f} %" for share in (*(found[name] for name in names), 1 - sum(found.values()))
         )
@@ -222,15 +212,15 @@ def importance(analysis: SearchAnalysis) -> list[Block]:
         "learn; over those of which every seed learned, what makes one better. With fewer than some dozens of "
         "trials it is a hint."
     )
-    blocks = (Figure("search_importances"), Table(headings, rows), Paragraph(how))
-    return [Section("Importance of each parameter", blocks)]
+    blocks = (page.Figure("search_importances"), page.Table(headings, rows), page.Paragraph(how))
+    return [page.Section("Importance of each parameter", blocks)]
 
 
-def setting(analysis: SearchAnalysis) -> list[Block]:
+def setting(analysis: SearchAnalysis) -> list[page.Block]:
     """What was searched and held fixed, what to bear in mind, how to look further."""
     settings, found = analysis.settings, analysis.setting
-    searched = fields({name: _values(values) for name, values in settings.space.items()})
-    search = fields({
+    searched = page.fields({name: _values(values) for name, values in settings.space.items()})
+    search = page.fields({
         "trials": str(settings.trials), "seeds": text.number_ranges(settings.seeds),
         "epochs": _epochs(settings.epochs),
         "sampler": f"{settings.sampler}, seed {settings.sampler_seed}", "pruner": settings.pruner,
@@ -239,32 +229,35 @@ def setting(analysis: SearchAnalysis) -> list[Block]:
     rows = [
         ("Searched", searched),
         ("Search", search),
-        ("Data", fields({name: text.field_value(value, name) for name, value in found.data.items()})),
+        ("Data", page.fields({name: text.field_value(value, name) for name, value in found.data.items()})),
         ("Recipe of a run", recipe_fields(found.recipe)),
-        *((title, fields(values)) for title, values in machine_and_software(found.environment).items()),
+        *((title, page.fields(values)) for title, values in machine_and_software(found.environment).items()),
     ]
-    blocks: list[Block] = [Table(("", ""), tuple(rows), "ll")]
+    blocks: list[page.Block] = [page.Table(("", ""), tuple(rows), "ll")]
     if found.differing:
         blocks += differing(found.differing, analysis.names)
-    blocks += [Bullets(tuple(caveats(analysis)))]
+    blocks += [page.Bullets(tuple(caveats(analysis)))]
     if items := tuple(arguments(analysis.names)):
-        blocks.append(Details("What the names say", (Bullets(items),)))
-    return [Section("Setting", tuple(blocks)), *left_out(analysis.left_out), *_again(analysis)]
+        blocks.append(page.Details("What the names say", (page.Bullets(items),)))
+    return [page.Section("Setting", tuple(blocks)), *left_out(analysis.left_out), *_again(analysis)]
 
 
-def _again(analysis: SearchAnalysis) -> list[Block]:
+def _again(analysis: SearchAnalysis) -> list[page.Block]:
     local = analysis.storage == "sqlite"
     address = "sqlite:///RESULTS_DIR/studies.db" if local else "STORAGE"
     lines = [f"optuna-dashboard {address}", "python -m nin_bench report RESULTS_DIR"]
     where = "" if local else f" STORAGE is the {analysis.storage} address that the search was given by --storage."
     said = (
         f"RESULTS_DIR is the search's results folder.{where} The same studies give the same page; ",
-        Link("search.json", "search.json"),
+        page.Link("search.json", "search.json"),
         " holds everything on it, unrounded. The studies are named:",
     )
     studies = tuple(f"{study.name}: {study.study_name}" for study in analysis.studies)
     return [
-        Section("Look at the studies yourself", (CodeBlock("\n".join(lines)), Paragraph(said), Bullets(studies)))
+        page.Section(
+            "Look at the studies yourself",
+            (page.CodeBlock("\n".join(lines)), page.Paragraph(said), page.Bullets(studies)),
+        )
     ]
 
 
@@ -322,13 +315,9 @@ def _spread(analysis: SearchAnalysis, spread: Spread) -> str:
     return text.percent_spread(spread) if _in_points(analysis) else text.quantity_spread(spread)
 
 
-def _peak(curve: RateCurve) -> str:
-    return text.percent_spread(curve.peak.accuracy) if curve.peak else NOT_KNOWN
-
-
 def _learns(chance: Chance | None) -> str:
     if chance is None:
-        return NOT_KNOWN
+        return page.NOT_KNOWN
     low, high = chance.interval
     return f"{100 * chance.share:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
 
@@ -339,7 +328,7 @@ def _params(choice: Choice) -> str:
 
 
 def _listed(params: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{name} {_shown(value)}" for name, value in params.items()) if params else NOT_KNOWN
+    return ", ".join(f"{name} {_shown(value)}" for name, value in params.items()) if params else page.NOT_KNOWN
 
 
 def _epochs(epochs: int | None) -> str:

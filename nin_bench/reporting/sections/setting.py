@@ -9,67 +9,56 @@ from nin_bench.analysis.names import Names
 from nin_bench.analysis.setting import FieldValue
 from nin_bench.cell import Recipe
 from nin_bench.grid.schema import shipped_schema
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting import text
-from nin_bench.reporting.blocks import (
-    Block,
-    Bullets,
-    Code,
-    Link,
-    Paragraph,
-    Section,
-    Strong,
-    Table,
-    Text,
-    fields,
-)
 
-_HOW_TO_READ: tuple[Text, ...] = (
+_HOW_TO_READ: tuple[page.Text, ...] = (
     (
         "Two variants are compared seed by seed, A less B; speeds and memory round by round. ",
-        Strong("n"),
+        page.Strong("n"),
         " counts these pairs; ",
-        Strong("points"),
+        page.Strong("points"),
         " are percentage points.",
     ),
     (
-        Strong("Effect"),
+        page.Strong("Effect"),
         ": the typical difference. ",
-        Strong("Interval"),
+        page.Strong("Interval"),
         ": the differences that the pairs leave possible, with its level. ",
-        Strong("Claimed"),
+        page.Strong("Claimed"),
         ": what the claim says of the effect, with the smallest difference that matters, set before the run.",
     ),
     (
-        Strong("Supported"),
+        page.Strong("Supported"),
         ": the whole interval lies where the claim says. ",
-        Strong("Refuted"),
+        page.Strong("Refuted"),
         ": it lies wholly elsewhere. ",
-        Strong("Undecided"),
+        page.Strong("Undecided"),
         ": it reaches across; that is not the same as equal.",
     ),
     (
         "Primary claims share a chance of 5 % for any wrong verdict; each ",
-        Strong("secondary"),
+        page.Strong("secondary"),
         " one has 5 % of its own.",
     ),
     (
-        Strong("Failed"),
+        page.Strong("Failed"),
         ": a network that diverged or ended no better than a constant guess; it counts with its accuracy. ",
-        Strong("Lost a class"),
+        page.Strong("Lost a class"),
         ": it never predicts a class of the test images. Both are counted for A / B.",
     ),
     (
-        Strong("Signed-rank"),
+        page.Strong("Signed-rank"),
         ": the exact test if no network failed or lost a class and accuracies spread over 5 points or less; else ",
-        Strong("sign"),
+        page.Strong("sign"),
         " test. ",
-        Strong("Trade-off"),
+        page.Strong("Trade-off"),
         ": what the verdict calls better, or as good, fails more often.",
     ),
     (
-        Strong("MACs"),
+        page.Strong("MACs"),
         ": multiply-accumulates for one image. ",
-        Strong("Generalisation gap"),
+        page.Strong("Generalisation gap"),
         ": training less test accuracy.",
     ),
 )
@@ -82,16 +71,16 @@ _VALUES = {
 """Values that do not say what they are, by argument."""
 
 
-def setting(analysis: Analysis) -> list[Block]:
+def setting(analysis: Analysis) -> list[page.Block]:
     """Data, recipe, machine; what differs between variants; what to bear in mind."""
     found = analysis.setting
     rows = [
         ("Data", _fields(found.data)),
         ("Recipe", recipe_fields(found.recipe)),
         ("Seeds", text.number_ranges(found.seeds)),
-        *((title, fields(values)) for title, values in machine_and_software(found.environment).items()),
+        *((title, page.fields(values)) for title, values in machine_and_software(found.environment).items()),
     ]
-    blocks: list[Block] = [Table(("", ""), tuple(rows), "ll")]
+    blocks: list[page.Block] = [page.Table(("", ""), tuple(rows), "ll")]
     if len(analysis.comparison) > 1:
         blocks += differing(found.differing, analysis.names)
     if analysis.matches:
@@ -104,21 +93,21 @@ def setting(analysis: Analysis) -> list[Block]:
             )
             for one in analysis.matches
         ]  # fmt: skip
-        blocks.append(Table(headings, tuple(matched), "lllrrr"))
-    blocks.append(Bullets(tuple(caveats(analysis))))
-    return [Section("Setting", tuple(blocks)), *left_out(analysis.left_out)]
+        blocks.append(page.Table(headings, tuple(matched), "lllrrr"))
+    blocks.append(page.Bullets(tuple(caveats(analysis))))
+    return [page.Section("Setting", tuple(blocks)), *left_out(analysis.left_out)]
 
 
-def differing(found: Sequence[FieldValue], names: Names) -> list[Block]:
+def differing(found: Sequence[FieldValue], names: Names) -> list[page.Block]:
     """What differs between variants beside the model."""
     if not found:
-        return [Paragraph("Held fixed: everything in the table; only the models differ.")]
+        return [page.Paragraph("Held fixed: everything in the table; only the models differ.")]
     rows = [
         (one.field, text.field_value(one.value, one.field), "; ".join(names[label] for label in one.labels))
         for one in found
     ]
-    said = Paragraph("What differs between variants beside the model:")
-    return [said, Table(("field", "value", "variants"), tuple(rows), "lrl")]
+    said = page.Paragraph("What differs between variants beside the model:")
+    return [said, page.Table(("field", "value", "variants"), tuple(rows), "lrl")]
 
 
 def caveats(analysis: Analysis) -> list[str]:
@@ -153,9 +142,9 @@ def caveats(analysis: Analysis) -> list[str]:
     return found
 
 
-def left_out(sentences: Sequence[str]) -> list[Block]:
+def left_out(sentences: Sequence[str]) -> list[page.Block]:
     """Files that were not used."""
-    return [Section("Left out", (Bullets(tuple(sentences)),))] if sentences else []
+    return [page.Section("Left out", (page.Bullets(tuple(sentences)),))] if sentences else []
 
 
 def machine_and_software(environment: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, str]]:
@@ -185,25 +174,29 @@ def recipe_fields(recipe: Mapping[str, Any]) -> str:
 
 def _fields(values: Mapping[str, Any]) -> str:
     known = {name: value for name, value in values.items() if value is not None}
-    return fields({name.removesuffix("_bytes"): text.field_value(value, name) for name, value in known.items()})
+    return page.fields(
+        {name.removesuffix("_bytes"): text.field_value(value, name) for name, value in known.items()}
+    )
 
 
-def how_to_read(analysis: Analysis) -> list[Block]:
+def how_to_read(analysis: Analysis) -> list[page.Block]:
     """The words of the page, each once, and how to make it again."""
     again = (
-        Code("python -m nin_bench report RESULTS_DIR"),
+        page.Code("python -m nin_bench report RESULTS_DIR"),
         " makes this page again. ",
-        Link("report.json", "report.json"),
+        page.Link("report.json", "report.json"),
         " holds everything unrounded; docs/reports.md says how verdicts are computed.",
     )
     items = (*_HOW_TO_READ, *arguments(analysis.names))
-    blocks = (Bullets(items), Paragraph(again))
-    return [Section("How to read this", blocks)]
+    blocks = (page.Bullets(items), page.Paragraph(again))
+    return [page.Section("How to read this", blocks)]
 
 
-def arguments(names: Names) -> list[Text]:
+def arguments(names: Names) -> list[page.Text]:
     """What the fields in the variants' names mean, and what the names leave out."""
-    found: list[Text] = [(Strong(name), f": {meaning}.") for name, meaning in explain_arguments(names).items()]
+    found: list[page.Text] = [
+        (page.Strong(name), f": {meaning}.") for name, meaning in explain_arguments(names).items()
+    ]
     if names.not_repeated:
         shared = "; ".join(f"{model} {' '.join(words)}" for model, words in names.not_repeated.items())
         found.append(f"Left out of the variants' names: {shared}.")

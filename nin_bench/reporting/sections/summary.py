@@ -7,18 +7,8 @@ from nin_bench.analysis.references import Comparison
 from nin_bench.analysis.tables import VariantRow
 from nin_bench.analysis.verdicts import Verdict
 from nin_bench.metrics import METRICS
+from nin_bench.reporting import blocks as page
 from nin_bench.reporting import text
-from nin_bench.reporting.blocks import (
-    NOT_KNOWN,
-    Block,
-    Bullets,
-    Figure,
-    Inline,
-    Paragraph,
-    Strong,
-    Table,
-    table_of,
-)
 from nin_bench.reporting.units import as_cells
 from nin_bench.reporting.verdict_text import VerdictText
 
@@ -26,67 +16,69 @@ MOST_HEADLINES = 5
 """Claims and published values that the first screen tells, primary claims first."""
 
 
-def summary(analysis: Analysis) -> list[Block]:
+def summary(analysis: Analysis) -> list[page.Block]:
     """Question, headlines, the variants, every seed."""
-    found: list[Block] = [
-        Paragraph((Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}"))
+    found: list[page.Block] = [
+        page.Paragraph((page.Strong("Question."), f" {text.sentence(analysis.question) or 'Not stated.'}"))
     ]
     if "trained" not in analysis.outcomes:
         compared = "only counts and costs can be compared" if analysis.costs else "there is nothing to compare yet"
-        found.append(Paragraph((Strong(f"No cell has been trained: {compared}."),)))
+        found.append(page.Paragraph((page.Strong(f"No cell has been trained: {compared}."),)))
     elif num_missing := analysis.outcomes.get("missing"):
         found.append(
-            Paragraph(f"{num_missing} of {analysis.num_cells} planned cells have no record: this is preliminary.")
+            page.Paragraph(
+                f"{num_missing} of {analysis.num_cells} planned cells have no record: this is preliminary."
+            )
         )
     if not analysis.lock.intact:
         warning = (
             "The lock no longer fits its digest: seeds or hypotheses in grid.json were changed by hand after the "
             "first run. Nobody can tell what was planned, so every verdict counts as post hoc."
         )
-        found.append(Paragraph((Strong(warning),)))
+        found.append(page.Paragraph((page.Strong(warning),)))
     found += headlines(analysis)
-    return [*found, *variant_table(analysis), *_how_accurate(analysis), Figure("seeds")]
+    return [*found, *variant_table(analysis), *_how_accurate(analysis), page.Figure("seeds")]
 
 
-def headlines(analysis: Analysis) -> list[Block]:
+def headlines(analysis: Analysis) -> list[page.Block]:
     """The claims that matter most, then published values, a sentence each; what became of the other claims."""
     order = sorted(analysis.hypotheses, key=lambda verdict: (verdict.is_counted, not verdict.primary))
     shown, others = order[:MOST_HEADLINES], order[MOST_HEADLINES:]
     told = [_headline(verdict, analysis) for verdict in shown] + [_beside(one) for one in analysis.references]
-    found: list[Block] = [Bullets(tuple(told[:MOST_HEADLINES]))] if told else []
+    found: list[page.Block] = [page.Bullets(tuple(told[:MOST_HEADLINES]))] if told else []
     if others:
         counts = Counter(verdict.verdict for verdict in others)
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        found.append(Paragraph(f"Of {len(others)} more claims: {said}. All stand under Claims."))
+        found.append(page.Paragraph(f"Of {len(others)} more claims: {said}. All stand under Claims."))
     return found
 
 
-def _headline(verdict: Verdict, analysis: Analysis) -> tuple[Inline, ...]:
+def _headline(verdict: Verdict, analysis: Analysis) -> tuple[page.Inline, ...]:
     marks = {"trade-off": verdict.trade_off, "post hoc": verdict.post_hoc, "early look": verdict.early}
     marked = "".join(f", {mark}" for mark, holds in marks.items() if holds)
     claim = verdict.claim.strip().rstrip(".")
     headline = VerdictText(verdict, analysis.names).headline
-    return f"{claim}: ", Strong(verdict.verdict, verdict.verdict), f"{marked}. {headline}"
+    return f"{claim}: ", page.Strong(verdict.verdict, verdict.verdict), f"{marked}. {headline}"
 
 
-def _beside(found: Comparison) -> tuple[Inline, ...]:
+def _beside(found: Comparison) -> tuple[page.Inline, ...]:
     unit = METRICS[found.metric].unit
     measured = text.metric_spread(found.measured, unit)
     apart = ""
     if found.difference is not None and found.interval is not None:
         apart = f" The means differ by {as_cells(unit, found.difference, found.interval)[1]} (95 %)."
-    return f"Published: {text.sentence(found.claim)} Here: ", Strong(measured), f".{apart}"
+    return f"Published: {text.sentence(found.claim)} Here: ", page.Strong(measured), f".{apart}"
 
 
-def variant_table(analysis: Analysis) -> list[Table]:
+def variant_table(analysis: Analysis) -> list[page.Table]:
     """Every variant: how accurate, how sure, how large, how long it trained."""
     lost = {row.label: row for row in analysis.losing_networks}
 
     def lost_a_class(row: VariantRow) -> str:
         found = lost.get(row.label)
-        return f"{found.num_lost} of {found.num_known}" if found else NOT_KNOWN
+        return f"{found.num_lost} of {found.num_known}" if found else page.NOT_KNOWN
 
-    return table_of(
+    return page.table_of(
         [
             ("test accuracy, %", lambda row: text.percent_spread(row.test_accuracy)),
             ("failed", lambda row: text.tally(row.failed)),
@@ -104,7 +96,7 @@ def names_of(analysis: Analysis) -> list[str]:
     return [row.name + (" (baseline)" if row.baseline else "") for row in analysis.comparison]
 
 
-def _how_accurate(analysis: Analysis) -> list[Block]:
+def _how_accurate(analysis: Analysis) -> list[page.Block]:
     most = max((row.trained for row in analysis.comparison), default=0)
     if not most:
         return []
@@ -113,4 +105,4 @@ def _how_accurate(analysis: Analysis) -> list[Block]:
         said += " One seed each: a difference between two variants can be luck."
     elif most < 5:
         said += f" At most {most} seeds each: only large differences are more than luck."
-    return [Paragraph(said)]
+    return [page.Paragraph(said)]
