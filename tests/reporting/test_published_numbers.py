@@ -78,7 +78,9 @@ def sign_interval(differences: np.ndarray, level: float) -> tuple[float, float]:
     return ordered[cut - 1], ordered[-cut]
 
 
-@pytest.mark.parametrize("name", ["two-beat-one", "two-beat-three", "pooling-replaces-dense", "better-than-alexnet"])
+@pytest.mark.parametrize(
+    "name", ["two-beat-one", "two-beat-three", "pooling-replaces-dense", "better-than-alexnet"]
+)
 def test_a_primary_claim(name: str) -> None:
     """1 to 12: effect, interval at what its look may spend, and exact p-value, where no network lost a class."""
     found = claim(name)
@@ -128,7 +130,9 @@ def test_networks_that_lost_a_class() -> None:
 def test_speed_is_of_ratios_and_differences_within_rounds() -> None:
     """15, 16: a measured claim, and a ratio of the table of costs."""
     found = claim("trains-slower-than-alexnet", RESOURCES)
-    ids = {one["label"]: one["variant_id"] for one in json.loads((RESOURCES / "grid.json").read_text())["variants"]}
+    ids = {
+        one["label"]: one["variant_id"] for one in json.loads((RESOURCES / "grid.json").read_text())["variants"]
+    }
     entries = [
         json.loads((RESOURCES / "costs" / f"{ids[label]}.json").read_text())["entries"][0]
         for label in found["compare"]
