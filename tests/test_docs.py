@@ -174,11 +174,13 @@ def test_the_python_that_reads_results_runs(monkeypatch: pytest.MonkeyPatch, cap
     example = "\n".join(blocks(ROOT / "docs" / "results.md", "python"))
     monkeypatch.chdir(ROOT)
     exec(compile(example, "results.md", "exec"), {})
-    assert "nin pointwise=2 head=gap" in capsys.readouterr().out
+    assert "NiN-2 drawn" in capsys.readouterr().out
 
 
 def test_the_package_s_functions_do_what_the_docs_say(workplace: Path):
-    planned, seeds, run, heading, row, *verdicts, page, same = (workplace / "told.txt").read_text().splitlines()
+    planned, seeds, run, heading, row, *verdicts, page, same, gates = (
+        (workplace / "told.txt").read_text().splitlines()
+    )
     assert planned == "MLP 0 missing"
     assert ast.literal_eval(seeds) == dict.fromkeys(
         ("better-without-relu", "dense-is-better", "fewer-parameters"), 12
@@ -191,6 +193,7 @@ def test_the_package_s_functions_do_what_the_docs_say(workplace: Path):
     assert verdicts == [f"{one.id} {one.verdict} {one.effect} {one.interval}" for one in analysis.hypotheses]
     assert page.split()[0] == "again/report.md"
     assert same == "True"
+    assert set(ast.literal_eval(gates)) == {"not known", "the same"}  # one network is too few, but it is itself
 
 
 def test_kept_weights_are_loaded_as_the_docs_say(

@@ -23,7 +23,7 @@ from nin_bench.live.state import RunState
 HOST = "127.0.0.1"
 PAUSE = 4
 """A report is built again after so many times the time that it took, so that training has the machine."""
-LAST_SECONDS = 10.0
+LAST_SECONDS = 30.0
 """How long an ended run waits for viewers to have its last page; one that has not asked for so long is gone."""
 _KINDS = {"live.html": "text/html", "live.js": "text/javascript", "live.css": "text/css"}
 _POLICY = (
