@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,16 +42,17 @@ def run_served(
     """A run, or a search, in a process of its own, and the address that it prints."""
     (tmp_path / "grid.yaml").write_text(grid)
     command = [sys.executable, "-m", "nin_bench", *words, "--grid", "grid.yaml", "--workers", "2", "--serve"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    told = tmp_path / "stderr.txt"  # not a pipe: who does not read it to the end stops the run once it is full
+    with told.open("w") as stderr:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=stderr)
     try:
-        lines: list[str] = []
-        while not (lines and lines[-1].startswith("watch: ")):
-            lines.append(process.stderr.readline())
-            assert lines[-1], "".join(lines)
-        yield process, lines[-1].split()[1]
+        while (address := re.search(r"^watch: (\S+)\n", told.read_text(), re.MULTILINE)) is None:
+            assert process.poll() is None, told.read_text()
+            time.sleep(0.1)
+        yield process, address[1]
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 @contextmanager
