@@ -67,9 +67,8 @@ def find_target(results: Results, history: pd.DataFrame) -> Target | None:
         accuracy, label = results.grid.target, None
     if accuracy <= float(numbers(cells, "chance_accuracy").fillna(0).max()):
         return None
-    first = history[history["value"] >= accuracy].groupby("cell_id")["epoch"].min()
-    known = cells[cells["cell_id"].isin(set(history["cell_id"]))]
-    return Target(accuracy, label, _by_variant(results, known, first.to_dict()))
+    first = _first_epochs(history, accuracy)
+    return Target(accuracy, label, _by_variant(results, cells[cells["cell_id"].isin(first)], first))
 
 
 def target_epochs(results: Results) -> dict[str, float]:
@@ -77,12 +76,16 @@ def target_epochs(results: Results) -> dict[str, float]:
 
     A cell without a validation accuracy is left out; so are all, where the grid has no target.
     """
-    history, target = results.history, results.grid.target
-    if target is None or "validation_accuracy" not in history:
+    if results.grid.target is None:
         return {}
-    known = history[history["validation_accuracy"].notna()]
-    epochs = known["epoch"].where(known["validation_accuracy"] >= target, math.inf)
-    return {str(cell_id): float(epoch) for cell_id, epoch in epochs.groupby(known["cell_id"]).min().items()}
+    accuracies = results.history.assign(value=numbers(results.history, "validation_accuracy"))
+    return _first_epochs(accuracies.dropna(subset="value"), results.grid.target)
+
+
+def _first_epochs(history: pd.DataFrame, accuracy: float) -> dict[str, float]:
+    """For each cell the first epoch whose `value` is at least an accuracy; infinite if none is."""
+    epochs = history["epoch"].where(history["value"] >= accuracy, math.inf)
+    return {str(cell_id): float(epoch) for cell_id, epoch in epochs.groupby(history["cell_id"]).min().items()}
 
 
 def find_escapes(results: Results) -> list[Reached]:

@@ -83,7 +83,7 @@ def process_options(given: GridOptions, work: WorkOptions | None = None) -> dict
 
 
 def load_grid(given: GridOptions, trials: int | None = None) -> "Grid":
-    """The grid that a command's options name; what is hardly meant is told, what is wrong is an InputError."""
+    """The grid that a command's options name, with a note on what is probably a mistake; else InputError."""
     from nin_bench import api
     from nin_bench.models import unavailable_packages
 

@@ -188,8 +188,8 @@ class FollowOptions:
             name: the title of the page that is served.
             report: the page of a report that is shown on it.
 
-        Returns:
-            All listeners, and what is told at the end which page of the report is the last.
+        Yields:
+            All listeners, and a function that is called at the end with the report's last page.
         """
         from nin_bench.live.server import serving
 

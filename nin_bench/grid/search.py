@@ -41,7 +41,7 @@ class SearchSpec(SearchSettings):
     """What is tried for every variant alike, and how the best is told."""
 
     space: dict[str, Searched]
-    """By parameter: a field of the recipe, or `model.` and an argument of the models."""
+    """What is searched, by its name: a field of the recipe, or `model.` and an argument of the models."""
     trials: PositiveInt
     """Of every variant, in all: a search that goes on does the rest."""
 

@@ -30,7 +30,7 @@ class Estimated:
     estimate: RunEstimate
     """Of the cells to run."""
     machine: Mapping[str, Any]
-    """As `describe_machine` tells."""
+    """The machine, as `describe_machine` describes it."""
 
 
 @dataclass(frozen=True)

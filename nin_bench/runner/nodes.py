@@ -26,7 +26,7 @@ class Node:
     environment: Mapping[str, Any]
     """As `environment_of` tells."""
     machine: dict[str, Any]
-    """As `describe_machine` tells."""
+    """The machine, as `describe_machine` describes it."""
     device_bytes: Mapping[str, int]
     """Memory of each accelerator, by its name."""
 

@@ -114,7 +114,7 @@ class Kind:
     """Machines that should measure the same, by one of them."""
 
     machine: dict[str, Any]
-    """As `describe_machine` tells."""
+    """The machine, as `describe_machine` describes it."""
     executor: Executor
     """On that machine alone."""
     device_bytes: Mapping[str, int]

@@ -18,7 +18,7 @@ class TrialEpoch:
     value: float
     """The objective, averaged over the seeds."""
     rows: Mapping[int, Mapping[str, Any]]
-    """Of the networks that still train, by seed, as in a cell's history."""
+    """The epoch's row of the history of each network that still trains, by seed."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ RESOURCES = ROOT / "results" / "reference" / "resources" / "cpu"
 FIRST = ROOT / "tests" / "frozen" / "results" / "onexone" / "cpu"
 """An earlier onexone, in which networks lost classes."""
 SHARES = {12: 0.10, 18: 0.05, 24: 0.85}
-"""Of a claim's level, by the seeds of the look."""
+"""The part of a claim's level that a look may spend, by its number of seeds."""
 FAMILY = 4
 """Primary claims with a test."""
 

@@ -13,8 +13,7 @@ from nin_bench.errors import counted
 from nin_bench.metrics import METRICS
 from nin_bench.reporting import blocks as page
 from nin_bench.reporting import text
-from nin_bench.reporting.sections.summary import names_of
-from nin_bench.reporting.units import as_cells
+from nin_bench.reporting.sections.summary import names_of, published_and_measured
 
 
 def scores(analysis: Analysis) -> list[page.Block]:
@@ -205,7 +204,8 @@ def published(analysis: Analysis) -> list[page.Block]:
         return []
     headings = ("reference", "variant", "metric", "published", "measured", "measured − published", "95 % interval")
     rows = tuple(
-        (_reference(one), analysis.names[one.label], METRICS[one.metric].title, *_beside(one)) for one in found
+        (_reference(one), analysis.names[one.label], METRICS[one.metric].title, *published_and_measured(one))
+        for one in found
     )
     remarks = [(one.id, remark) for one in found for remark in (describe_reference(one),)]
     remarks += [(one.id, f"What differs: {one.differs}") for one in found if one.differs]
@@ -216,15 +216,6 @@ def published(analysis: Analysis) -> list[page.Block]:
 
 def _reference(found: Comparison) -> page.Text:
     return (page.Strong(found.id), f": {found.claim.strip()}")
-
-
-def _beside(found: Comparison) -> tuple[str, ...]:
-    unit = METRICS[found.metric].unit
-    both = (text.metric_spread(found.published, unit), text.metric_spread(found.measured, unit))
-    if found.difference is None:
-        return (*both, page.NOT_KNOWN, page.NOT_KNOWN)
-    effect, interval = as_cells(unit, found.difference, found.interval)
-    return (*both, effect, interval or page.NOT_KNOWN)
 
 
 def describe_reference(found: Comparison) -> str:

@@ -62,12 +62,19 @@ def _headline(verdict: Verdict, analysis: Analysis) -> tuple[page.Inline, ...]:
 
 
 def _beside(found: Comparison) -> tuple[page.Inline, ...]:
-    unit = METRICS[found.metric].unit
-    measured = text.metric_spread(found.measured, unit)
-    apart = ""
-    if found.difference is not None and found.interval is not None:
-        apart = f" The means differ by {as_cells(unit, found.difference, found.interval)[1]} (95 %)."
+    _, measured, _, interval = published_and_measured(found)
+    apart = "" if found.interval is None else f" The means differ by {interval} (95 %)."
     return f"Published: {text.sentence(found.claim)} Here: ", page.Strong(measured), f".{apart}"
+
+
+def published_and_measured(found: Comparison) -> tuple[str, ...]:
+    """A reference as cells of a table: published, measured, their difference and its interval."""
+    unit = METRICS[found.metric].unit
+    both = (text.metric_spread(found.published, unit), text.metric_spread(found.measured, unit))
+    if found.difference is None:
+        return (*both, page.NOT_KNOWN, page.NOT_KNOWN)
+    effect, interval = as_cells(unit, found.difference, found.interval)
+    return (*both, effect, interval or page.NOT_KNOWN)
 
 
 def variant_table(analysis: Analysis) -> list[page.Table]:
