@@ -187,7 +187,9 @@ class VerdictText:
     def _margin(self) -> str:
         margin, quantity = self.verdict.margin or 0.0, Quantity(self.verdict.unit, 0)
         scaled = quantity.scale * margin
-        name = " point" if quantity.name == " points" and scaled == 1 else quantity.name if scaled else ""
+        name = quantity.name if scaled else ""
+        if scaled == 1 and name in {" points", " epochs"}:
+            name = name.removesuffix("s")
         return f"{scaled:,.6g}{name}"
 
     @property
