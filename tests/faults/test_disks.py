@@ -175,10 +175,10 @@ def test_a_worker_whose_disk_fails_ends_the_run_and_the_next_one_goes_on(server,
 # Reports
 
 
-@pytest.fixture
-def reported(server, tmp_path: Path) -> tuple[Place, dict[str, bytes], dict[str, bytes]]:
+@pytest.fixture(scope="module")
+def reported(server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, bytes], dict[str, bytes]]:
     """A place with a report of fewer records than there are; that report's files, and those of the one to come."""
-    place = Place(tmp_path / "place", TWO_STUBS)
+    place = Place(tmp_path_factory.mktemp("reported"), TWO_STUBS)
     assert server.run("scenarios:run_stubs", str(place), log=place.log) == 0, place.printed()
     folder = results_in(str(place))
     (one, _) = (folder.path / "cells").glob("*.json")

@@ -22,7 +22,9 @@ from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.models import list_models
-from nin_bench.results import load_results
+from nin_bench.results import ResultsFolder, load_results
+from nin_bench.runner.run import run_grid
+from nin_bench.runner.session import RunOptions
 from tests.frozen.frozen_values import FOLDER
 
 ROOT = FOLDER.parents[1]
@@ -195,13 +197,11 @@ def bits(folder: Path) -> dict[str, Any]:
     """Train every cell of `CELLS` on one thread; digests of its weights, and the numbers of its record."""
     grid = BITS + "".join(f"  - {{{model}, recipe: {{{recipe}}}}}\n" for model, recipe in CELLS.values())
     (folder / "grid.yaml").write_text(grid, encoding="utf-8")
-    asked = ("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1", "--no-measure", "--keep-weights")
-    with contextlib.chdir(folder):
-        status, _, err = command(*asked)
-        assert status == 0, err
-        ordered = Grid.load(Path("grid.yaml"), RegistryCatalog()).cells
-    results = folder / "results" / "bits" / "full"
-    return {name: _bits_of(results, cell.cell_id) for name, cell in zip(CELLS, ordered, strict=True)}
+    loaded, results = Grid.load(folder / "grid.yaml", RegistryCatalog()), folder / "results"
+    options = RunOptions(device="cpu", workers=1, measure=False, keep_weights=True)
+    summary = run_grid(loaded, ResultsFolder(results), options, lambda event: None)
+    assert summary.outcomes == {"trained": len(CELLS)}
+    return {name: _bits_of(results, cell.cell_id) for name, cell in zip(CELLS, loaded.cells, strict=True)}
 
 
 def _bits_of(results: Path, cell_id: str) -> dict[str, Any]:

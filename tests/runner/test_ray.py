@@ -36,16 +36,32 @@ models:
   - {name: lenet, batch_norm: true}
   - {name: mine, hidden: 16}
 """
-LONG = (
-    GRID.replace("epochs: 2", "epochs: 120")
-    .replace("seeds: 3", "seeds: 1")
-    .replace("  - {name: lenet, batch_norm: true}\n", "")
-)
+LONG = GRID.partition("seeds:")[0].replace("epochs: 2", "epochs: 6") + "seeds: 1\nmodels: [{name: held}]\n"
 MINE = """
+import time
+from pathlib import Path
+
 from torch import nn
 
 from nin_bench import register_model
 from parts import dense
+
+
+class Hold(nn.Module):
+    \"\"\"Its training stands in the fourth epoch of six steps, while a file is there.\"\"\"
+
+    calls = 0
+
+    def forward(self, images):
+        self.calls += self.training
+        while self.calls > 20 and Path({hold!r}).exists():
+            time.sleep(0.01)
+        return images
+
+
+@register_model
+def held(image):
+    return nn.Sequential(Hold(), nn.Flatten(), *dense(image.channels * image.resolution**2, 16, image.num_classes))
 
 
 @register_model
@@ -72,7 +88,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True)
             for number, pixels in enumerate(digits.images[digits.target == label][chosen]):
                 Image.fromarray((pixels * 15).astype(np.uint8)).save(folder / f"{number}.png")
-    (place / "mine.py").write_text(MINE)
+    (place / "mine.py").write_text(MINE.format(hold=str(place / "hold")))
     (place / "parts.py").write_text(PARTS)
     (place / "grid.yaml").write_text(GRID)
     (place / "long.yaml").write_text(LONG)
@@ -153,7 +169,15 @@ def test_two_nodes_give_the_same_records_bit_for_bit(place, nodes, tmp_path):
     assert [path.parents[2].name for path in kept_by] == ["data of node 0", "data of node 1"]
 
 
-def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, long_alone):
+@pytest.fixture
+def hold(place: Path) -> Path:
+    """A file; the long cell stands in its fourth epoch until it is removed."""
+    path = place / "hold"
+    path.touch()
+    return path
+
+
+def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, long_alone, hold):
     started: list[str] = []
     resumed: list[int] = []
     ended: list[str] = []
@@ -164,6 +188,7 @@ def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, 
                 started.append(event.slot.node)
             case EpochEnded() if event.row["epoch"] == 3 and not resumed:
                 nodes.kill(started[0])
+                hold.unlink()
             case CellResumed():
                 resumed.append(len(event.history))
             case CellEnded():
@@ -172,7 +197,7 @@ def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, 
     options = {"checkpoint_seconds": 0.0, "ray_address": nodes.address}
     (record,) = run(place, "long.yaml", ResultsFolder(tmp_path), listen, **options)
     assert len(set(started)) == len(started) == 2
-    assert 1 <= resumed[0] < 120
+    assert 1 <= resumed[0] < 6
     assert ended == ["trained"]
     assert [attempt.outcome for attempt in record.attempts] == ["trained"]
     assert record.environment["node"] == started[1]
@@ -200,7 +225,7 @@ run_grid(grid, ResultsFolder(Path(results)), options, lambda event: print(type(e
 """
 
 
-def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tmp_path, long_alone):
+def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tmp_path, long_alone, hold):
     environment = {**os.environ, "PYTHONPATH": str(ray_nodes.ROOT)}
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, nodes.address, str(tmp_path / "pictures" / "full")],
@@ -214,6 +239,7 @@ def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tm
     assert "CellStarted\n" in told
     driver.kill()
     driver.communicate()
+    hold.unlink()
     command = [
         sys.executable, "-m", "nin_bench", "run", "long.yaml", "--models", "mine.py", "--data-dir", "data",
         "--device", "cpu", "--no-measure", "--results", str(tmp_path),
