@@ -15,8 +15,8 @@ from nin_bench.search.samplers import distributions, make_sampler
 from tests.search.search_grid_text import ONE
 
 ROOT = Path(__file__).parent.parent.parent
-TRIALS = 24
-SEARCHES = 2
+TRIALS = 12
+SEARCHES = 3
 
 
 def start(folder: Path, name: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -39,23 +39,41 @@ def drawn_alone() -> list[float]:
     return [study.ask(distributions(spec)).params["lr"] for _ in range(TRIALS)]
 
 
-def test_searches_of_one_study_lose_nothing_and_run_nothing_twice(
+def first_trial_in(
+    storage: optuna.storages.RDBStorage, search: "subprocess.Popen[str]"
+) -> tuple[optuna.Study, int]:
+    """The one study, and the number of a trial that the search has just begun."""
+    while search.poll() is None:
+        for name in optuna.get_all_study_names(storage):
+            study = optuna.load_study(study_name=name, storage=storage)
+            for trial in study.trials:
+                if trial.state.name == "RUNNING" and "searcher" in trial.user_attrs:
+                    return study, trial.number
+    raise AssertionError(search.communicate())
+
+
+def test_of_four_searches_of_one_study_one_is_killed_and_none_of_its_trials_is_lost_or_run_twice(
     postgresql: str, tmp_path: Path, request: pytest.FixtureRequest
 ):
-    grid = ONE.replace("epochs: 2", "epochs: 1").replace("trials: 3", f"trials: {TRIALS}\n  sampler: random")
+    grid = ONE.replace("epochs: 2", "epochs: 20").replace("trials: 3", f"trials: {TRIALS}\n  sampler: random")
     (tmp_path / "grid.yaml").write_text(grid)
     options = ("--device", "cpu", "--workers", "1", "--storage", postgresql)
+    killed = start(tmp_path, "results of the killed one", *options)
+    storage = optuna.storages.RDBStorage(postgresql)
+    request.addfinalizer(storage.engine.dispose)
+    study, lost = first_trial_in(storage, killed)
+    killed.kill()
+    killed.communicate()
+    token = study.trials[lost].user_attrs["searcher"]
+    study.set_user_attr(f"searcher:{token}", 0.0)  # as if it had been dead for long
     searches = [start(tmp_path, f"results{number}", *options) for number in range(SEARCHES)]
     told = [search.communicate() for search in searches]
     assert [search.returncode for search in searches] == [0] * SEARCHES, told
-    storage = optuna.storages.RDBStorage(postgresql)
-    request.addfinalizer(storage.engine.dispose)
-    (name,) = optuna.get_all_study_names(storage)
-    study = optuna.load_study(study_name=name, storage=storage)
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(done) == TRIALS
-    assert {trial.state.name for trial in study.trials if trial not in done} <= {"FAIL"}
-    assert all("surplus" in trial.user_attrs for trial in study.trials if trial not in done)
+    failed = [trial for trial in study.trials if trial not in done]
+    assert {trial.state.name for trial in failed} == {"FAIL"}
+    assert [trial.number for trial in failed if "surplus" not in trial.user_attrs] == [lost]
     # Each of the values that one search alone would have drawn was trained as often as it was drawn.
     assert Counter(trial.params["lr"] for trial in done) == Counter(drawn_alone())
     took_part = Counter(trial.user_attrs["searcher"] for trial in done)
