@@ -18,7 +18,7 @@ def analysis(name: str) -> dict[str, Any]:
 
 
 RESOURCES, RESOURCES_CPU, ONEXONE = map(analysis, ["resources/full", "resources/cpu", "onexone/cpu"])
-LENET = analysis("protocol/lenet")
+LENET, DATASIZE = map(analysis, ["protocol/lenet", "datasize/cpu"])
 SEARCH = json.loads((REPORTS / "reference" / "lr_search" / "cpu" / "search.json").read_text())
 
 
@@ -77,6 +77,13 @@ def accuracy(label: str) -> str:
     return f"{points(row['test_accuracy']['mean'], '')} %"
 
 
+def by_size(model: str) -> str:
+    """A model's mean accuracies on few, more and many images."""
+    rows = [row for row in DATASIZE["comparison"] if row["label"].startswith(f"{model} ")]
+    few, more, many = (points(row["test_accuracy"]["mean"], "") for row in rows)
+    return f"{few}, {more} and {many} %"
+
+
 def num_lost(label: str) -> tuple[int, int]:
     """Networks that never predict some class, of how many."""
     [row] = [row for row in ONEXONE["losing_networks"] if row["label"] == label]
@@ -114,6 +121,8 @@ def sentences() -> list[str]:
     _, _, dense_behind = verdict(ONEXONE, "pooling-replaces-dense")
     _, _, gap = verdict(ONEXONE, "pooling-overfits-less")
     _, _, later = verdict(ONEXONE, "pooling-starts-later")
+    _, _, worse = verdict(DATASIZE, "no-better-than-alexnet")
+    _, _, gained = verdict(DATASIZE, "nin-gains-with-images")
     others = [num_lost(row["label"]) for row in ONEXONE["comparison"] if row["label"] != "NiN-2 drawn"]
     assert sum(count for count, _ in others) == 0
     earlier = analyse(load_results(REPORTS.parent / "tests" / "frozen" / "results" / "onexone" / "cpu"))
@@ -139,6 +148,10 @@ def sentences() -> list[str]:
         f"1×1 layers take {time_share('NiN-2', 'pointwise')} of its training time, its spatial convolutions "
         f"{time_share('NiN-2', 'convolution')}",
         f"by {points(-behind, '')} points ({points(-ahead[1], '')} to {points(-ahead[0], '')}, 12 seeds)",
+        f"NiN reaches {by_size('nin')}",
+        f"AlexNet {by_size('alexnet')}",
+        f"on average over the three ({-100 * worse[1]:.2f} to {-100 * worse[0]:.2f} points)",
+        f"loses {-100 * gained[1]:.2f} to {-100 * gained[0]:.2f} points on AlexNet",
         f"Two less one is between {interval(ONEXONE, 'two-beat-one').replace(' to ', ' and ')} points",
         f"two less none between {interval(ONEXONE, 'two-beat-none').replace(' to ', ' and ')}: both",
         f"better than three, by {100 * three[0]:.2f} to {100 * three[1]:.2f} points",
@@ -173,6 +186,12 @@ def test_the_readme_says_what_resources_found() -> None:
     )
 
 
+def test_the_readme_says_what_more_images_change() -> None:
+    _, _, gained = verdict(DATASIZE, "nin-gains-with-images")
+    further = f"{points(-gained[1], '')} to {points(-gained[0], '')} points further behind"
+    assert f"from 1,500 to 24,000 images it falls {further}" in (REPORTS.parent / "README.md").read_text()
+
+
 def test_each_further_layer_bears_a_smaller_rate() -> None:
     learned = [num_learned(f"NiN-{layers} clean", 0.0632) for layers in (1, 2, 3)]
     assert learned == [(3, 3), (1, 3), (0, 3)]
@@ -187,3 +206,7 @@ def test_the_verdicts_are_the_reports() -> None:
         "pooling-overfits-less": "refuted", "pooling-starts-later": "refuted",
     }  # fmt: skip
     assert {name: verdict(ONEXONE, name)[0] for name in said} == said
+    by_images = {"nin-gains-with-images": "refuted", "no-better-than-alexnet": "supported"}
+    assert {name: verdict(DATASIZE, name)[0] for name in by_images} == by_images
+    [over] = [one for one in DATASIZE["hypotheses"] if one["id"] == "no-better-than-alexnet"]
+    assert [point["verdict"] for point in over["points"]] == ["undecided", "supported", "supported"]

@@ -31,10 +31,11 @@ class Names:
         """A variant's name; the label itself, if no variant has it."""
         return self.by_label.get(label, label)
 
-    def contrast(self, a: str, b: str) -> tuple[str, str]:
+    def contrast(self, a: str, b: str, over: str | None = None) -> tuple[str, str]:
         """Two variants by the fields in which they differ; by their names, if these say more.
 
-        Names say more of two models, and where the grid labels both variants itself.
+        Names say more of two models, and where the grid labels both variants itself. Where the two stand for all
+        values of an axis, as in a mean `over` it, both are called by their model and the fields that other axes need.
 
         >>> both = {"data": {"name": "digits"}, "recipe": {}}
         >>> variants = [
@@ -44,6 +45,8 @@ class Names:
         >>> Names.of([ResolvedVariant.model_validate(one) for one in variants]).contrast("nin 2", "nin 1")
         ('pointwise=2', 'pointwise=1')
         """
+        if over is not None:
+            return self._without(a, over), self._without(b, over)
         axes = self.axes.get(self.models.get(a, ""), [])
         differing = [name for name in self._differing(a, b) if name in axes]
         are_labelled = self._goes_by_label(a) and self._goes_by_label(b)
@@ -57,6 +60,16 @@ class Names:
         same_model = self.models.get(a) == self.models.get(b)
         axes = self.axes.get(self.models.get(a, ""), [])
         return [name for name in self._differing(a, b) if name not in axes] if same_model else []
+
+    def _without(self, label: str, axis: str) -> str:
+        """A variant's name among those of its model that have the same value of an axis."""
+        field, fields = axis.rpartition(".")[2], self.fields.get(label, {})
+        alike = [
+            other
+            for one, other in self.fields.items()
+            if self.models[one] == self.models.get(label) and other.get(field) == fields.get(field)
+        ]
+        return _name(self.models.get(label, label), _axes(alike), fields)
 
     def _goes_by_label(self, label: str) -> bool:
         model, fields = self.models.get(label, ""), self.fields.get(label, {})

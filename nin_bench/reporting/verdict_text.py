@@ -30,7 +30,16 @@ class VerdictText:
 
     @property
     def headline(self) -> str:
-        """What came of the claim, in a sentence."""
+        """What came of the claim, in a sentence; and at which values of an axis it came out otherwise."""
+        others: dict[str, list[str]] = {}
+        for point in self.verdict.points:
+            if point.verdict != self.verdict.verdict:
+                others.setdefault(point.verdict, []).append(str(point.value))
+        alone = (f" At {self._axis} {' and '.join(at)} alone: {came_out}." for came_out, at in others.items())
+        return "".join([self._found, *alone])
+
+    @property
+    def _found(self) -> str:
         verdict, title = self.verdict, self.title
         if verdict.verdict == "not testable":
             return f"Not testable: {verdict.reason}."
@@ -57,8 +66,7 @@ class VerdictText:
         verdict = self.verdict
         of = f"{self.names[verdict.compare[0]]}, " if verdict.kinds else ""
         less = "" if verdict.minus is None else " less {} − {}".format(*self.names.contrast(*verdict.minus))
-        mean = "" if verdict.over is None else f", mean over {verdict.over}"
-        return f"{of}{self.title}: {self.contrast}{less}{mean}"
+        return f"{of}{self.title}: {self.contrast}{less}{self._mean}"
 
     @property
     def contrast(self) -> str:
@@ -119,7 +127,7 @@ class VerdictText:
             found = f"{effect} ({interval})" if interval else effect
             said.append(f"{point.value}: {point.verdict}, {point.reason or found}, n={point.n}")
         level = f"{100 * (1 - points[0].level):.4g} %"
-        return f"By {self.verdict.over}, intervals of {level}: {'; '.join(said)}."
+        return f"By {self._axis}, intervals of {level}: {'; '.join(said)}."
 
     def remarks(self) -> Iterator[str]:
         """What a reader has to know of the numbers, a sentence each."""
@@ -156,7 +164,7 @@ class VerdictText:
     def sides(self) -> tuple[str, str]:
         """What tells A from B."""
         if self.verdict.kinds is None:
-            return self.names.contrast(*self.verdict.compare)
+            return self.names.contrast(*self.verdict.compare, over=self.verdict.over)
         first, second = map(layers_of, self.verdict.kinds)
         return f"{self.names[self.verdict.compare[0]]}'s {first}", f"its {second}"
 
@@ -193,8 +201,16 @@ class VerdictText:
         return f"{scaled:,.6g}{name}"
 
     @property
+    def _mean(self) -> str:
+        return f", on average over {self._axis}" if self.verdict.over else ""
+
+    @property
+    def _axis(self) -> str:
+        return (self.verdict.over or "").rpartition(".")[2]
+
+    @property
     def _where(self) -> str:
-        return " on this machine" if self.verdict.by_round else ""
+        return f"{' on this machine' if self.verdict.by_round else ''}{self._mean}"
 
     def _cells(self, effect: float | None, interval: Bounds | None) -> tuple[str, str | None]:
         if effect is None:
@@ -208,6 +224,7 @@ class VerdictText:
         pairs = counted(n, what)
         if verdict.ends is not None:
             of = "ratio" if verdict.factor is not None else "difference"
+            of = of if verdict.minus is None else "difference between the two differences"
             return f"The {of} in {self.title} is {self._between()}{self._where}"
         if n < least:
             return f"{pairs} can decide nothing at a level of {100 * verdict.level:.3g} %; it takes {least}"

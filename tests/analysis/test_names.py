@@ -43,6 +43,20 @@ def test_two_variants_are_told_apart_by_what_differs() -> None:
     assert names.contrast("two", "alex") == ("nin pointwise=2 head=gap", "alexnet")
 
 
+def test_what_stands_for_all_values_of_an_axis_is_not_called_by_one_of_them() -> None:
+    crossed = [
+        variant(f"{label}, {size}", name, arguments, data={"name": "digits", "train_size": size})
+        for label, name, arguments in (
+            ("one", "nin", {"pointwise": 1}), ("two", "nin", {"pointwise": 2}), ("alex", "alexnet", {})
+        )
+        for size in (100, 200)
+    ]  # fmt: skip
+    names = Names.of(crossed)
+    assert names.contrast("two, 100", "one, 100", over="data.train_size") == ("nin pointwise=2", "nin pointwise=1")
+    assert names.contrast("two, 100", "alex, 100", over="data.train_size") == ("nin pointwise=2", "alexnet")
+    assert names.contrast("two, 100", "alex, 100") == ("nin pointwise=2 train_size=100", "alexnet train_size=100")
+
+
 def test_a_recipe_that_differs_is_named_and_is_an_axis_if_nothing_determines_it() -> None:
     tuned = [
         variant("a", "nin", {"pointwise": 1}, recipe={"lr": 0.1}),

@@ -84,6 +84,21 @@ def test_counts_and_costs(tmp_path: Path) -> None:
     assert found.rests_on == "6 rounds, signed-rank"
 
 
+def test_a_claim_over_an_axis_names_no_value_but_those_that_came_out_otherwise() -> None:
+    results = load_results(Path(__file__).parents[2] / "results" / "reference" / "datasize" / "cpu")
+    names = Names.of(results.grid.variants)
+    found = {verdict.id: VerdictText(verdict, names) for verdict in judge(results)}
+    over = found["no-better-than-alexnet"]
+    assert over.compared == "test accuracy: nin − alexnet, on average over train_size"
+    assert over.headline == (
+        "nin has 0.90 points less test accuracy than alexnet, on average over train_size. "
+        "At train_size 1500 alone: undecided."
+    )
+    assert found["nin-gains-with-images"].headline == (
+        "The difference between the two differences in test accuracy is between −1.20 and −0.20 points."
+    )
+
+
 def test_remarks_say_what_to_bear_in_mind(tmp_path: Path) -> None:
     b = trained(LOW)
     b[2] = record("crashed")
