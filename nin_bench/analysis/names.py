@@ -35,7 +35,7 @@ class Names:
         """Two variants by the fields in which they differ; by their names, if these say more.
 
         Names say more of two models, and where the grid labels both variants itself. Where the two stand for all
-        values of an axis, as in a mean `over` it, both are called by their model and the fields that other axes need.
+        values of an axis, as in a mean `over` it, they are called by their models and the fields of other axes.
 
         >>> both = {"data": {"name": "digits"}, "recipe": {}}
         >>> variants = [

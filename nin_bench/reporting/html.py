@@ -83,7 +83,8 @@ def _blocks(blocks: Iterable[page.Block], drawings: Mapping[str, Drawing], level
                 drawing = drawings[block.name]
                 title, caption = escape(drawing.title), escape(drawing.caption)
                 found.append(
-                    f'<figure class="plot" id="figure-{block.name}">\n{drawing.page_svg()}\n'
+                    f'<figure class="plot" id="figure-{block.name}">\n'
+                    f'<div class="drawing">{drawing.page_svg()}</div>\n'
                     f"<figcaption><strong>{title}.</strong> {caption}</figcaption>\n</figure>"
                 )
             case page.Details():

@@ -65,13 +65,14 @@ class VerdictText:
         """What the effect is of: the metric, and A less or over B."""
         verdict = self.verdict
         of = f"{self.names[verdict.compare[0]]}, " if verdict.kinds else ""
-        less = "" if verdict.minus is None else " less {} − {}".format(*self.names.contrast(*verdict.minus))
-        return f"{of}{self.title}: {self.contrast}{less}{self._mean}"
+        return f"{of}{self.title}: {self.contrast}{self._mean}"
 
     @property
     def contrast(self) -> str:
-        """A less or over B."""
+        """A less or over B; of a claim about two differences, the one less the other."""
         a, b = map(layers_of, self.verdict.kinds) if self.verdict.kinds else self.sides
+        if self.verdict.minus is not None:
+            return "({} − {}) − ({} − {})".format(a, b, *self.names.contrast(*self.verdict.minus))
         return f"{a} {'−' if self.verdict.factor is None else '/'} {b}"
 
     @property

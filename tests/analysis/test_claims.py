@@ -44,7 +44,7 @@ def test_an_interaction_is_a_difference_of_differences(tmp_path: Path) -> None:
     assert (more.verdict, more.test, more.n) == ("supported", "signed-rank", 8)
     assert (more.effect, more.interval) == (pytest.approx(0.02), pytest.approx((0.02, 0.02)))
     assert (more.minus, more.failed) == (("c", "d"), None)
-    assert words(tmp_path / "r").compared == "test accuracy: a − b less c − d"
+    assert words(tmp_path / "r").compared == "test accuracy: (a − b) − (c − d)"
     failing = {**SQUARE, "d": [record(metrics=metrics(0.1, **COLLAPSED)), *cells(0.0)[1:]]}
     [still] = judged(tmp_path / "failing", failing, claim(minus=["c", "d"]))
     # seven of eight agree, and the sign test cuts none off at 5 %: the interval has the failure in it
