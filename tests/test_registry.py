@@ -192,8 +192,21 @@ def test_a_users_file_brings_models_whose_arguments_are_read_from_their_defaults
 def test_the_digest_of_a_users_model_covers_the_files_beside_it(own):
     own(OWN)
     definition_digests.cache_clear()
-    assert set(definition_digests("mine")) == {"my_nets.mine", "my_blocks.network"}
+    assert set(definition_digests("mine")) == {"mine", "my_blocks.network"}
     definition_digests.cache_clear()
+
+
+def test_a_users_file_may_be_renamed(own, tmp_path):
+    own(OWN)
+    definition_digests.cache_clear()
+    before = definition_digests("mine")
+    del sys.modules["own_models.my_nets"], registered["model"]["mine"]
+    renamed = (tmp_path / "my_nets.py").rename(tmp_path / "my networks, newest.py")
+    use_own_file(renamed)
+    definition_digests.cache_clear()
+    assert definition_digests("mine") == before
+    definition_digests.cache_clear()
+    del sys.modules["own_models.my networks, newest"]
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,15 @@ def code_digest(model: str) -> str | None:
 def definition_digests(model: str) -> Mapping[str, str]:
     """A digest for each definition that counts, sorted; empty if no source can be read.
 
-    Definitions are known by `module.name`, the module below nin_bench.models or the model's own package.
+    Definitions are known by `module.name`, the module below nin_bench.models or the model's own package; those of
+    a user's own file by their name alone, so that the file may be renamed.
 
     Raises:
         SpecError: no model has that name.
     """
     function = model_function(model)
     package = function.__module__.partition(".")[0]
-    root_name = "nin_bench.models" if package == "nin_bench" else package
+    root_name = {"nin_bench": "nin_bench.models", OWN: function.__module__}.get(package, package)
     found: dict[str, str] = {}
     root = _read(function.__module__)
     at_top = root is not None and function.__name__ in root.definitions
@@ -65,7 +66,7 @@ def definition_digests(model: str) -> Mapping[str, str]:
         seen.add(place)
         names = module.definitions if place[1] is None else {place[1], _BESIDES} & module.definitions.keys()
         for name in names:
-            found[f"{module.name.removeprefix(f'{root_name}.')}.{name}"] = _digest(module.definitions[name])
+            found[f"{module.name}.{name}".removeprefix(f"{root_name}.")] = _digest(module.definitions[name])
             todo += [(module.name, used) for used in module.uses[name]]
         todo += module.imported.get(place[1] or "", ())
     return dict(sorted(found.items()))
