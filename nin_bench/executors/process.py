@@ -169,6 +169,8 @@ def _work(
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     except FileNotFoundError:  # the executor has been stopped meanwhile, and took its folder with it
         os._exit(1)
+    except OSError:  # a cell is worth more than what it would print
+        descriptor = 2
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     # What a worker that is killed leaves behind goes with the executor's folder.

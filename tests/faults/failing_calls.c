@@ -1,5 +1,7 @@
 /* Preloaded, it counts the system calls of one family and fails one of them, once a process has armed it.
-   A process that FAULT ("family at error") names in its environment is armed from its start. */
+   A process that FAULT ("family at error") names in its environment is armed from its start; what is armed for
+   forked processes counts anew in each. Each failure is a line at the end of the file that FAULTS_TOLD names, with
+   the path that was to be opened. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,18 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-static char armed[16];
+static char armed[16], forked[16];
 static long fails_at, count;
 static int fails_with;
 
-void fault_arm(const char *family, long at, int error) {
+static void arm(char *which, const char *family, long at, int error) {
     count = 0;
     fails_at = at;
     fails_with = error;
-    strncpy(armed, family, sizeof armed - 1);
+    strncpy(which, family, sizeof armed - 1);
+}
+
+void fault_arm(const char *family, long at, int error) {
+    arm(armed, family, at, error);
+}
+
+void fault_arm_forked(const char *family, long at, int error) {
+    arm(forked, family, at, error);
 }
 
 long fault_disarm(void) {
@@ -38,11 +49,22 @@ __attribute__((constructor)) static void from_environment(void) {
         fault_arm(family, at, error);
 }
 
-static int fails(const char *family) {
+static int fails_with_path(const char *family, const char *path) {
     if (strcmp(armed, family) != 0 || __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) != fails_at)
         return 0;
+    const char *told = getenv("FAULTS_TOLD");
+    long file = told ? syscall(SYS_openat, AT_FDCWD, told, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+    if (file >= 0) {
+        syscall(SYS_write, file, path, strlen(path));
+        syscall(SYS_write, file, "\n", 1);
+        syscall(SYS_close, file);
+    }
     errno = fails_with;
     return 1;
+}
+
+static int fails(const char *family) {
+    return fails_with_path(family, "");
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -57,7 +79,7 @@ static int mode_of(int flags, va_list rest) {
         va_start(rest, flags);                                                                                        \
         int mode = mode_of(flags, rest);                                                                              \
         va_end(rest);                                                                                                 \
-        return fails("open") ? -1 : NEXT(name)(path, flags, mode);                                                    \
+        return fails_with_path("open", path) ? -1 : NEXT(name)(path, flags, mode);                                    \
     }
 #define OPENAT(name)                                                                                                  \
     int name(int folder, const char *path, int flags, ...) {                                                          \
@@ -65,7 +87,7 @@ static int mode_of(int flags, va_list rest) {
         va_start(rest, flags);                                                                                        \
         int mode = mode_of(flags, rest);                                                                              \
         va_end(rest);                                                                                                 \
-        return fails("open") ? -1 : NEXT(name)(folder, path, flags, mode);                                            \
+        return fails_with_path("open", path) ? -1 : NEXT(name)(folder, path, flags, mode);                            \
     }
 OPEN(open)
 OPEN(open64)
@@ -106,7 +128,12 @@ int mkdir(const char *path, mode_t mode) {
 }
 
 pid_t fork(void) {
-    return fails("fork") ? -1 : NEXT(fork)();
+    if (fails("fork"))
+        return -1;
+    pid_t child = NEXT(fork)();
+    if (child == 0 && forked[0])
+        fault_arm(forked, fails_at, fails_with);
+    return child;
 }
 
 /* A function that returns cannot stand in vfork's place; fork does all that its callers want. */

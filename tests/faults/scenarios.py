@@ -198,7 +198,7 @@ def run_networks_on_broken_disk(place: str, at: int, how: str) -> None:
 def run_cell_on_broken_disk(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
     place, at, how = json.loads(os.environ["BROKEN_DISK"])
     with BrokenDisk(Path(place), at, how):
-        return run_cell_task(channel, slot, replace(assignment, policy=replace(assignment.policy, seconds=0.0)))
+        return run_cell_saving_every_step(channel, slot, assignment)
 
 
 def save_checkpoint_on_broken_disk(place: str, at: int, how: str) -> None:
@@ -257,21 +257,21 @@ def _failing(place: str, family: str, at: int, code: int) -> Iterator[None]:
         (Path(place) / "calls").write_text(str(num_calls))
 
 
-def _run_stubs_without_report() -> None:
-    """Have the command line train stub cells, and write no report, which takes longer than all the rest."""
+def _run_without_report(task: CellTask = STUB) -> None:
+    """Have the command line train such cells, and write no report, which takes longer than all the rest."""
     run_grid_itself = run.run_grid
 
-    def run_stub_grid(*arguments: Any, at_end: Any) -> Any:
-        return run_grid_itself(*arguments, task=STUB)
+    def run_such_grid(*arguments: Any, at_end: Any) -> Any:
+        return run_grid_itself(*arguments, task=task)
 
-    api.run_grid = run_stub_grid  # type: ignore[attr-defined]
+    api.run_grid = run_such_grid  # type: ignore[attr-defined]
 
 
 def run_command_inline(place: str, family: str, at: int, code: int) -> None:
     """The command line's `run` with stub cells in this process, no report; one system call of a family fails."""
     os.chdir(place)
     session.LocalExecutor = InlineExecutor  # type: ignore[misc,attr-defined]
-    _run_stubs_without_report()
+    _run_without_report()
     with _failing(place, family, at, code):
         cli.main([*RUN, "--workers", "1"])
 
@@ -279,7 +279,7 @@ def run_command_inline(place: str, family: str, at: int, code: int) -> None:
 def run_command_with_workers(place: str, family: str, at: int, code: int, in_forkserver: bool) -> None:
     """The same with workers; the call fails here, or in the processes that are started by this one."""
     os.chdir(place)
-    _run_stubs_without_report()
+    _run_without_report()
     if in_forkserver:
         os.environ["FAULT"] = f"{family} {at} {code}"
         cli.main([*RUN, "--workers", "2"])
@@ -291,6 +291,7 @@ def train_with_failing_calls(place: str, family: str, at: int, code: int) -> Non
     """Train the place's cell in this process, with a checkpoint after every step, and store its record."""
     cell, folder = _grid(place).cells[0], results_in(place)
     policy = CheckpointPolicy(folder.checkpoints_path, 0.0, folder.weights_path(cell.cell_id))
+    os.environ["FAULTS_TOLD"] = str(Path(place) / "failed")
     with _failing(place, family, at, code):
         try:
             result = run_cell(Assignment(cell, policy=policy))
@@ -298,3 +299,28 @@ def train_with_failing_calls(place: str, family: str, at: int, code: int) -> Non
         except NinBenchError as refusal:
             sys.stderr.write(f"{refusal}\n")
             sys.exit(2)
+
+
+def run_networks_in_failing_workers(place: str, family: str, at: int, code: int) -> None:
+    """The command line's `run`, no report, whose workers save after every step; each fails one call of a family.
+
+    This process, which has everything imported, forks them; failed calls are lines of the place's file `failed`.
+    """
+    os.chdir(place)
+    os.environ["FAULTS_TOLD"] = str(Path(place) / "failed")
+    multiprocessing.get_context = lambda kind: _Forking()  # type: ignore[assignment,misc]
+    _run_without_report(CellTask(run_cell_saving_every_step, PRELOAD))
+    if at:
+        ctypes.CDLL(None).fault_arm_forked(family.encode(), ctypes.c_long(at), code)
+    cli.main([*RUN, "--workers", "1", "--keep-weights"])
+
+
+class _Forking(multiprocessing.context.ForkContext):
+    """Starts workers as the forkserver's context does, without a forkserver."""
+
+    def set_forkserver_preload(self, names: Any) -> None:
+        """All is imported already."""
+
+
+def run_cell_saving_every_step(channel: Channel, slot: Slot, assignment: Assignment) -> Any:
+    return run_cell_task(channel, slot, replace(assignment, policy=replace(assignment.policy, seconds=0.0)))

@@ -1,6 +1,7 @@
 """Every system call of a small run fails once: its end is as documented, and the next run comes to the same."""
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -98,6 +99,15 @@ def test_a_run_that_cannot_start_processes(server, tmp_path, faults, family, in_
     faults(f"{family} fails with {errno.errorcode[code]}, in {where}", injected)
 
 
+def died_of_cpuinfo(place: Place) -> bool:
+    """Whether what failed is what PyTorch's cpuinfo cannot do without.
+
+    It reads these files twice; if that fails, `cpuinfo_compute_max_cache_size` follows a null pointer.
+    """
+    told = (place.path / "failed").read_text()
+    return bool(re.search("^/sys/devices/system/cpu/(possible|present)$", told, re.MULTILINE))
+
+
 @pytest.mark.parametrize("family", ["open", "write", "fsync", "rename", "unlink"])
 def test_a_cell_whose_system_calls_fail(server, tmp_path, faults, family):
     scenario = "scenarios:train_with_failing_calls"
@@ -110,9 +120,36 @@ def test_a_cell_whose_system_calls_fail(server, tmp_path, faults, family):
             place = Place(tmp_path / f"{code}-{at}", ONE_NETWORK)
             status = server.run(scenario, str(place), family, at, code, log=place.log)
             printed = place.printed()
-            # A library may fall over a file that it cannot open; a run records such a cell as crashed.
-            if (family, status) != ("open", -signal.SIGSEGV):
+            if status != -signal.SIGSEGV or not died_of_cpuinfo(place):
                 check_end(status, printed, code)
             assert server.run(scenario, str(place), family, 0, 0, log=place.log) == 0, place.printed()
             shutil.rmtree(place.path)
         faults(f"{family} fails with {errno.errorcode[code]}, in a cell", len(chosen))
+
+
+@pytest.mark.parametrize(
+    "family", scaled(["open", "rename"], ["open", "write", "fsync", "rename", "unlink", "mkdir"])
+)
+def test_workers_whose_system_calls_fail(server, tmp_path, faults, family):
+    """Each of their calls fails, from their start to their end, with one error after the other."""
+    scenario = "scenarios:run_networks_in_failing_workers"
+    whole = Place(tmp_path / "whole", ONE_NETWORK)
+    assert server.run(scenario, str(whole), family, 0, 0, log=whole.log) == 0, whole.printed()
+    expected, injected = whole.table(), 0
+    for at in scaled([2], itertools.count(1)):
+        place = Place(tmp_path / str(at), ONE_NETWORK)
+        code = ERRORS[at % len(ERRORS)]
+        status = server.run(scenario, str(place), family, at, code, log=place.log)
+        if not (place.path / "failed").exists():
+            break
+        printed = place.printed()
+        check_end(status, printed, code)
+        assert "SIGSEGV" not in printed or died_of_cpuinfo(place), printed
+        place.check()
+        assert server.run(scenario, str(place), family, 0, 0, log=place.log) == 0, place.printed()
+        assert place.table() == expected
+        assert place.temporary_files() == set()
+        injected += 1
+        shutil.rmtree(place.path)
+    assert injected > scaled(0, 9)
+    faults(f"{family} fails, in a worker", injected)
