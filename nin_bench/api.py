@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from nin_bench.environment import describe_machine, environment_of, has_accelera
 from nin_bench.errors import InputError
 from nin_bench.estimates import human_memory
 from nin_bench.failures import MAX_FAILURES, failures_alike
-from nin_bench.files import remove_temporary_files
+from nin_bench.files import DamagedFileError, remove_temporary_files
 from nin_bench.grid import Grid
 from nin_bench.grid.shipped import find_grid
 from nin_bench.listeners import Listener, listening
@@ -50,13 +50,15 @@ class Plan:
     """With what they will take."""
     machine: Mapping[str, Any]
     num_workers: int
-    """How many cells run at a time."""
+    """How many cells run at a time, on each node if there are several."""
     former: Sequence[FormerCell]
     """Cells that have a record and are no longer in the grid."""
     notes: Sequence[str]
     hypotheses: Sequence[Power]
     """What the planned seeds can decide."""
     warnings: Sequence[str]
+    num_nodes: int = 1
+    """Machines like `machine` that the estimates count on."""
 
     def __repr__(self) -> str:
         counts = f"{sum(cell.may_run for cell in self.cells)} of {len(self.cells)} cells to run"
@@ -149,6 +151,7 @@ def plan(
     *,
     results: Path | str = "results",
     pilot: Path | None = None,
+    nodes: int | None = None,
 ) -> Plan:
     """Plan a grid's cells, and look at what else can be known before they are trained; nothing is written.
 
@@ -157,6 +160,7 @@ def plan(
         options: how it would run.
         results: the root under which results lie, as `<root>/<grid>/<profile>`.
         pilot: a results folder from whose records the spread over seeds is taken.
+        nodes: estimate for so many machines, each like the one that measured the grid last; None is this one.
 
     Raises:
         InputError: the grid, a network or the device is wrong.
@@ -168,28 +172,50 @@ def plan(
     slots = choose_slots(options.device, options.workers, share=True)
     roots = options.other_roots if options.reuse else ()
     shared = Shared(OtherFolders.under(roots, folder), slots[0].device_kind, grid.probes)
-    machine, here = describe_machine(slots[0].device), environment_of(slots[0].device)
+    here = environment_of(slots[0].device)
     shorter = ShorterCells(folder, grid.cell_ids, here)
     cells = load_plan(
         grid, folder, options.data_dir, fresh=options.fresh, code=code, shared=shared, shorter=shorter
     )
     count_images = RegistryCatalog(options.data_dir).count_images
-    cells = estimate_cells(cells, folder, machine["fingerprint"], len(slots), count_images, grid.probes)
+    machine: Mapping[str, Any] = describe_machine(slots[0].device)
+    num_workers = len(slots)
+    if nodes is not None:
+        machine, num_workers = _node(grid, folder, machine, num_workers)
+    cells = estimate_cells(cells, folder, machine["fingerprint"], num_workers, count_images, grid.probes)
     resolved = grid.resolved("cpu")
     former = former_cells(folder, resolved)
     return Plan(
         grid=grid,
         cells=cells,
         machine=machine,
-        num_workers=len(slots),
+        num_workers=num_workers,
+        num_nodes=nodes or 1,
         former=former,
         notes=plan_notes(cells, here, former),
         hypotheses=_power(grid, folder, pilot, slots[0].device, options.data_dir),
         warnings=[
             *lock_notes(resolved, folder.find_grid()),
-            *_warnings(grid, cells, machine, len(slots), options.data_dir),
+            *_warnings(grid, cells, machine, num_workers, options.data_dir),
         ],
     )
+
+
+def _node(
+    grid: Grid, folder: ResultsFolder, machine: Mapping[str, Any], num_workers: int
+) -> tuple[Mapping[str, Any], int]:
+    """The machine that measured a grid last, as a node of a cluster did, and its workers; else this machine."""
+    stored = folder.find_grid()
+    last = stored.machine if stored else None
+    if last is None or last.fingerprint == machine["fingerprint"]:
+        return machine, num_workers
+    counts = []
+    for variant in grid.variants:
+        with suppress(DamagedFileError):
+            costs = folder.read_costs(variant.variant_id)
+            entry = costs.entry_of(last.fingerprint) if costs else None
+            counts += [entry.setting.num_workers] if entry else []
+    return last.model_dump(), max(counts, default=num_workers)
 
 
 def measure(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -279,15 +280,22 @@ class Cell(Spec):
         """The whole resolved cell, defaults included, as a record keeps it."""
         return self.model_dump()
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
         """Sixteen hexadecimal digits; equal for equal experiments, on any machine."""
         return digest(self.identity())
 
-    @property
+    @cached_property
     def variant_id(self) -> str:
         """The same without the seed: what is compared."""
         return digest(self._variant_identity())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic has it; the copy finds ids of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("cell_id", "variant_id"):
+            copy.__dict__.pop(name, None)
+        return copy
 
 
 def digest(value: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ Plans and runs read the header alone, so torch is imported only where a state is
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -183,9 +184,14 @@ def read_header(path: Path) -> Record:
 
 def _paths(folder: Path, cell_id: str) -> list[Path]:
     """A cell's checkpoints, newest first."""
-    name = re.compile(rf"{cell_id}\.(\d{{1,18}})\.ckpt")
-    found = {path: match for path in folder.glob("*.ckpt") if (match := name.fullmatch(path.name))}
-    return sorted(found, key=lambda path: int(found[path][1]), reverse=True)
+    try:
+        with os.scandir(folder) as entries:  # a cluster's cells may have thousands of files here
+            own = [entry.name for entry in entries if entry.name.startswith(cell_id)]
+    except OSError:  # there is no such folder
+        return []
+    pattern = re.compile(rf"{cell_id}\.(\d{{1,18}})\.ckpt")
+    steps = {name: int(match[1]) for name in own if (match := pattern.fullmatch(name))}
+    return [folder / name for name in sorted(steps, key=lambda name: steps[name], reverse=True)]
 
 
 def _check_is_of(record: Record, cell_id: str, planned: Cell) -> None:

@@ -78,9 +78,11 @@ def printable(text: object) -> str:
     >>> printable("a\nb\u202ec")
     'a\\nb\\u202ec'
     """
+    line = str(text)
+    if line.isprintable():  # as nearly every one is
+        return line
     return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char
-        for char in str(text)
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char for char in line
     )
 
 

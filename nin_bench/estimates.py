@@ -43,7 +43,12 @@ class RunEstimate:
     seconds: float
     """From the start of the first to the end of the last."""
     memory_bytes: int | None
-    """The most that the workers hold together, should the largest cells meet; None where no cell's is known."""
+    """The most that the workers of a node hold together, should the largest cells meet; None where no cell's is
+    known."""
+    num_nodes: int = 1
+    """Machines that share the cells; `num_workers` are those of all."""
+    longest_seconds: float = 0.0
+    """Of a single cell: no number of workers ends a run sooner."""
 
     @property
     def num_unknown(self) -> int:
@@ -88,17 +93,26 @@ def estimate_cell(
     return Estimate(seconds, _memory_bytes(entry))
 
 
-def estimate_run(estimates: Iterable[Estimate], num_workers: int) -> RunEstimate:
-    """Estimate a run of cells that start in this order, each as soon as a worker is free."""
-    estimates = list(estimates)
-    seconds = [estimate.seconds for estimate in estimates if estimate.seconds is not None]
-    memory = [estimate.memory_bytes for estimate in estimates if estimate.memory_bytes is not None]
+def estimate_run(waves: Iterable[Iterable[Estimate]], num_workers: int, num_nodes: int = 1) -> RunEstimate:
+    """Estimate a run of cells that start in this order, each as soon as a worker is free.
+
+    Args:
+        waves: cells that may run side by side; those of a wave wait for all of the wave before, as for a look.
+        num_workers: of each node.
+        num_nodes: how many machines share the cells.
+    """
+    each = [list(wave) for wave in waves]
+    known = [[one.seconds for one in wave if one.seconds is not None] for wave in each]
+    seconds = [duration for wave in known for duration in wave]
+    memory = [one.memory_bytes for wave in each for one in wave if one.memory_bytes is not None]
     return RunEstimate(
-        num_workers=num_workers,
-        num_cells=len(estimates),
+        num_workers=num_workers * num_nodes,
+        num_cells=sum(map(len, each)),
         num_known=len(seconds),
-        seconds=makespan(seconds, num_workers),
+        seconds=sum(makespan(wave, num_workers * num_nodes) for wave in known),
         memory_bytes=sum(heapq.nlargest(num_workers, memory)) if memory else None,
+        num_nodes=num_nodes,
+        longest_seconds=max(seconds, default=0.0),
     )
 
 
@@ -175,12 +189,14 @@ def estimate_line(estimate: RunEstimate) -> str | None:
     if not estimate.num_known:
         return None
     of = f" for {estimate.num_known} of {estimate.num_cells} cells" if estimate.num_unknown else ""
-    memory = (
-        "" if estimate.memory_bytes is None else f", together holding up to {human_memory(estimate.memory_bytes)}"
-    )
-    return (
-        f"estimate: {human_duration(estimate.seconds)}{of} with {counted(estimate.num_workers, 'worker')}{memory}"
-    )
+    on_nodes, together, longest = "", "together", ""
+    if estimate.num_nodes > 1:
+        on_nodes, together = f" on {estimate.num_nodes} nodes", "those of a node together"
+        longest = f"; the longest cell takes {human_duration(estimate.longest_seconds)}"
+    held = estimate.memory_bytes
+    memory = "" if held is None else f", {together} holding up to {human_memory(held)}"
+    workers = counted(estimate.num_workers, "worker")
+    return f"estimate: {human_duration(estimate.seconds)}{of} with {workers}{on_nodes}{memory}{longest}"
 
 
 def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
@@ -189,8 +205,9 @@ def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | N
     if machine["device"] != "cpu" or total is None or wanted is None or wanted <= total:
         return None
     return (
-        f"warning: {estimate.num_workers} workers may hold {human_memory(wanted)} together, and this machine has "
-        f"{human_memory(total)}; give fewer --workers"
+        f"warning: {estimate.num_workers // estimate.num_nodes} workers may hold {human_memory(wanted)} together, "
+        f"and {'this machine' if estimate.num_nodes == 1 else 'a node'} has {human_memory(total)}; give fewer "
+        "--workers"
     )
 
 

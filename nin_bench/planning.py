@@ -1,5 +1,6 @@
 """What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -210,6 +211,16 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
         return "a default has changed"
     where = f" ({some_of(code.changed)})" if code.changed else ""
     return f"the code of {cell.model.name} has changed{where}"
+
+
+def in_waves(grid: Grid, planned: Iterable[PlannedCell]) -> list[list[PlannedCell]]:
+    """Cells that can run side by side: where claims are looked at, the seeds of a look wait for the one before."""
+    numbers = {seed: number for number, seed in enumerate(grid.seeds)}
+    ends = grid.until_decided.looks if grid.until_decided else (len(grid.seeds),)
+    waves: list[list[PlannedCell]] = [[] for _ in ends]
+    for one in planned:
+        waves[bisect_right(ends, numbers[one.cell.seed])].append(one)
+    return waves
 
 
 def expected_cells(

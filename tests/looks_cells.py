@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nin_bench.executors import Channel, Slot
+from nin_bench.results.predictions import pack_predictions
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record, now
 
@@ -76,7 +77,7 @@ def train(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
         "predicted": right, "credit": np.ones(4, np.float32), "probability": np.full(4, 0.5, np.float32),
         "label": right,
     }  # fmt: skip
-    return CellResult(record, predictions)
+    return CellResult(record, pack_predictions(predictions, record.cell_id))
 
 
 def train_or_die(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:

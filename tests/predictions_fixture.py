@@ -3,14 +3,21 @@
 import numpy as np
 
 from nin_bench.analysis.predictions import Stored
+from nin_bench.files import write_atomically
 from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results.predictions import pack_predictions
 from tests.report_fixture import metrics, record, write_results
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 2, 2])
 
 
+def write_predictions(folder, cell_id, predictions):
+    write_atomically(folder.predictions_path(cell_id), pack_predictions(predictions, cell_id))
+
+
 def predicted(folder, cell_id, answers, labels=LABELS):
-    ResultsFolder(folder).write_predictions(
+    write_predictions(
+        ResultsFolder(folder),
         cell_id,
         {
             "predicted": np.array(answers, dtype=np.int16),

@@ -13,6 +13,8 @@ from nin_bench import cli
 from nin_bench.environment import describe_machine
 from nin_bench.errors import InputError, ResultsError
 from nin_bench.plugins import registered
+from nin_bench.results import ResultsFolder
+from tests.costs_fixture import CPU, cost_entry, write_costs
 
 GRID = """\
 schema: 1
@@ -49,6 +51,18 @@ def test_a_plan_warns_of_more_workers_than_the_memory_holds(grid, monkeypatch):
         "warning: mlp hidden=16 takes about 0.4 GiB in training, and this machine has 0.5 GiB for 2 workers; "
         "give fewer --workers, or the recipe a micro_batch"
     ]
+
+
+def test_a_plan_for_nodes_counts_on_the_machine_that_measured_last(grid):
+    loaded, folder = nb.load_grid(grid), ResultsFolder(Path("results/tiny/full"))
+    folder.write_grid(loaded.resolved("cpu", CPU))
+    write_costs(folder.path, loaded.variants[0].variant_id, cost_entry())
+    here, there = nb.plan(loaded, OPTIONS), nb.plan(loaded, OPTIONS, nodes=4)
+    assert (here.num_nodes, here.num_workers, here.machine) == (1, 1, describe_machine("cpu"))
+    assert (there.num_nodes, there.num_workers, dict(there.machine)) == (4, 2, CPU)
+    assert [cell.estimate.seconds for cell in here.cells] == [None, None]
+    # busy: 2 s, 1,238 images at 800 a second, 200 and 1,238 + 359 predicted at 3,200
+    assert there.cells[0].estimate.seconds == pytest.approx(2 + 1238 / 800 + 1797 / 3200)
 
 
 def test_a_grid_is_planned_run_and_reported_from_a_thread_too(grid, capsys, caplog):

@@ -251,6 +251,14 @@ def test_a_plan_estimates_what_this_machine_has_measured(call):
         "2 cells without figures of this machine yet: run takes them first, and so does, with the same options, "
         "python -m nin_bench measure --grid grid.yaml"
     ]
+    # two cells one after the other, and on two nodes at once, each alone: 2 + 1238 / 1000 + 1797 / 4000 s
+    alone = (*options[:-1], "1")
+    one, two = (call("plan", *alone, *nodes).out.splitlines()[-1] for nodes in ((), ("--nodes", "2")))
+    assert one == "estimate: 7 s for 2 of 4 cells with 1 worker, together holding up to 0.5 GiB"
+    assert two == (
+        "estimate: 4 s for 2 of 4 cells with 2 workers on 2 nodes, those of a node together holding up to 0.5 "
+        "GiB; the longest cell takes 4 s"
+    )
     # with three workers nobody was busy: memory is known, time is not
     more = call("plan", *options[:-1], "3").out.splitlines()
     assert (more[0], more[-1]) == ("mlp hidden=16  seeds 0, 1  missing  0.5 GiB each", "4 cells: 4 to run, 0 done")

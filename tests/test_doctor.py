@@ -23,6 +23,7 @@ from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.probes import ProbeFile
 from nin_bench.runner.record import make_record
 from tests.cells import make_cell
+from tests.predictions_fixture import write_predictions
 from tests.probes_fixture import answers, write_probed
 from tests.report_fixture import metrics, record, write_results
 from tests.search_fixture import sweep, write_search
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> ResultsFolder:
     )
     made = ResultsFolder(path)
     for cell_id in ("c00s0", "c00s1", "c01s0"):
-        made.write_predictions(cell_id, RIGHT)
+        write_predictions(made, cell_id, RIGHT)
     return made
 
 
@@ -150,7 +151,7 @@ def test_damaged_records_are_quarantined_with_their_predictions_and_the_rest_is_
 def test_predictions_that_are_not_of_their_records_are_quarantined(folder):
     folder.predictions_path("c00s1").write_bytes(b"PK")
     folder.predictions_path("c01s0").rename(folder.predictions_path("c01s1"))
-    folder.write_predictions("c77s0", RIGHT)
+    write_predictions(folder, "c77s0", RIGHT)
     found = {finding.file: finding for finding in examine(folder.path)}
     assert list(found) == [
         *(f"predictions/{name}.npz" for name in ("c00s1", "c01s1", "c77s0")), "predictions",
@@ -241,7 +242,7 @@ def test_what_a_report_left_half_written_is_cleared_away(folder):
 
 
 def test_predictions_of_a_cell_that_failed_since_are_quarantined(folder):
-    folder.write_predictions("c01s1", RIGHT)
+    write_predictions(folder, "c01s1", RIGHT)
     (finding,) = examine(folder.path)
     assert finding.found == "belongs to no record: that of its cell says crashed"
 

@@ -96,14 +96,31 @@ def test_of_nothing_there_is_nothing_to_wait_for():
 
 def test_a_run_is_estimated_from_the_cells_that_are_known():
     cells = [Estimate(10.0, 300), Estimate(), Estimate(4.0, None), Estimate(7.0, 500), Estimate(None, 200)]
-    estimate = estimate_run(cells, num_workers=2)
+    estimate = estimate_run([cells], num_workers=2)
     # 10 | 4, 7; the two largest may meet
-    assert estimate == RunEstimate(num_workers=2, num_cells=5, num_known=3, seconds=11.0, memory_bytes=800)
+    assert estimate == RunEstimate(
+        num_workers=2, num_cells=5, num_known=3, seconds=11.0, memory_bytes=800, longest_seconds=10.0
+    )
     assert estimate.num_unknown == 2
 
 
+def test_the_workers_of_several_nodes_share_the_cells_and_each_node_its_memory():
+    cells = [Estimate(10.0, 300), Estimate(4.0, 500), Estimate(4.0, 400), Estimate(4.0, 200)]
+    estimate = estimate_run([cells], num_workers=1, num_nodes=2)
+    # 10 | 4, 4, 4
+    assert estimate == RunEstimate(
+        2, num_cells=4, num_known=4, seconds=12.0, memory_bytes=500, num_nodes=2, longest_seconds=10.0
+    )
+
+
+def test_a_wave_waits_for_all_of_the_one_before():
+    waves = [[Estimate(10.0), Estimate(1.0)], [Estimate(3.0), Estimate()], []]
+    assert estimate_run(waves, num_workers=2).seconds == 13.0
+    assert estimate_run([[*waves[0], *waves[1]]], num_workers=2).seconds == 10.0
+
+
 def test_a_run_of_which_nothing_is_known():
-    assert estimate_run([Estimate()], 2) == RunEstimate(
+    assert estimate_run([[Estimate()]], 2) == RunEstimate(
         2, num_cells=1, num_known=0, seconds=0.0, memory_bytes=None
     )
 

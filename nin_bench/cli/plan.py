@@ -1,6 +1,7 @@
 """`plan`, which `run --dry-run` prints, too."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,15 @@ def plan(
             "--pilot", metavar="RESULTS_DIR", help="Take the spread over seeds from the records of this folder."
         ),
     ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            "--nodes",
+            metavar="N",
+            min=1,
+            help="Estimate for a Ray cluster of so many nodes, each like the machine that measured last.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is to be trained of a grid, what it will take, and what the seeds can decide; train nothing."""
@@ -33,7 +43,7 @@ def plan(
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(**process_options(given), **reuse.fields)
-    found = api.plan(loaded, options, results=given.results, pilot=pilot)
+    found = api.plan(loaded, options, results=given.results, pilot=pilot, nodes=nodes)
     if as_json:
         print_json(found.as_dict())
         return
@@ -44,11 +54,16 @@ def plan(
 def print_plan(plan: "Plan", grid_path: Path) -> None:
     """Print the state of every cell, what all will take, what the seeds can decide, and warnings."""
     from nin_bench.analysis.power import expected_seeds
-    from nin_bench.estimates import estimate_line, estimate_run, memory_warning
-    from nin_bench.planning import expected_cells
+    from nin_bench.estimates import RunEstimate, estimate_line, estimate_run, memory_warning
+    from nin_bench.planning import expected_cells, in_waves
     from nin_bench.reporting.text import named_seeds
 
     grid, cells = plan.grid, plan.cells
+
+    def estimate_of(some: "Iterable[PlannedCell]") -> RunEstimate:
+        waves = ([one.estimate for one in wave] for wave in in_waves(grid, some))
+        return estimate_run(waves, plan.num_workers, plan.num_nodes)
+
     for variant in grid.variants:
         if match := variant.match:
             tell(
@@ -78,7 +93,7 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
         done += f", {num_reused} to take over"
     if grid.until_decided is None:
         tell(f"{counted(len(cells), 'cell')}: {len(todo)} to run, {done}")
-        estimate = estimate_run((planned.estimate for planned in todo), plan.num_workers)
+        estimate = estimate_of(todo)
         if line := estimate_line(estimate):
             tell(line)
     else:
@@ -87,7 +102,7 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
         counts = f"{len(todo)} to run, {len(expected)} as expected, {len(most)} at most, {done}"
         tell(f"{counted(len(cells), 'cell')}: {counts}")
         for name, some in (("as expected", expected), ("at most", most)):
-            estimate = estimate_run((planned.estimate for planned in some), plan.num_workers)
+            estimate = estimate_of(some)
             if line := estimate_line(estimate):
                 tell(f"{name}: {line}")
     for sentence in plan.notes:

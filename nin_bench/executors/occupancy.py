@@ -21,6 +21,15 @@ class Occupancy:
         return bool(self._running)
 
     @property
+    def has_room(self) -> bool:
+        """Whether some slot may be free."""
+        return len(self._running) < len(self.slots)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether this task runs."""
+        return key in self._running
+
+    @property
     def keys(self) -> list[str]:
         """The tasks that run, and the one that waits."""
         return [*self._running, *([self._held.key] if self._held else [])]

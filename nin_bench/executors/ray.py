@@ -246,7 +246,7 @@ class RayExecutor:
     def answer(self, key: str, content: Any) -> None:
         """Reply to a task that waits in `Channel.ask`; a task that has died meanwhile receives nothing."""
         for node in self._cluster.open_nodes:
-            if key in node.occupancy.keys:
+            if key in node.occupancy:
                 node.answers.append((key, content))
 
     def run(self, next_task: Callable[[Slot], Task | None]) -> Generator[Event, None, None]:
@@ -263,7 +263,8 @@ class RayExecutor:
                 self._cluster.look()
                 nodes = self._cluster.open_nodes
                 for node in nodes:
-                    self._fill(node, next_task)
+                    if node.occupancy.has_room:
+                        self._fill(node, next_task)
                     if node.turn is None and (node.occupancy.is_busy or node.answers):
                         node.give_turn(self._stop.wish)
                 if any(node.turn is not None for node in nodes):
@@ -290,9 +291,10 @@ class RayExecutor:
             node.orders.append(Order(task.key, pickle.dumps(task), slots, task.timeout_seconds))
 
     def _receive(self) -> Iterator[Event]:
-        """Wait for the end of a node's turn, for a moment at most."""
+        """Wait for the end of a node's turn, for a moment at most, and take all that have ended by then."""
         turns = {node.turn: node for node in self._cluster.open_nodes if node.turn is not None}
-        ended, _ = ray.wait(list(turns), timeout=TURN_SECONDS)
+        ray.wait(list(turns), timeout=TURN_SECONDS)
+        ended, _ = ray.wait(list(turns), num_returns=len(turns), timeout=0)
         for turn in ended:
             node = turns[turn]
             node.turn = None

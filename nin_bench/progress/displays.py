@@ -101,6 +101,8 @@ class _Lines:
         """Of every cell or trial that is to be trained."""
         self.left: dict[str, int] = {}
         """Epochs that are not trained yet, nor skipped by a cell that ended early."""
+        self.num_epochs = self.num_left = 0
+        """Sums of both, kept since there may be 100,000 cells."""
         self.num_epochs_seen = 0
         self.num_ended = 0
         self.started = time.monotonic()
@@ -116,6 +118,7 @@ class _Lines:
                 todo = {one.cell.cell_id: one for one in event.cells if one.may_run}
                 self.epochs = {key: one.cell.recipe.epochs for key, one in todo.items()}
                 self.left = {key: self.epochs[key] - (one.num_epochs_saved or 0) for key, one in todo.items()}
+                self.sum_up()
                 self.begin("cells")
             case events.Estimated():
                 lines = (estimate_line(event.estimate), memory_warning(event.estimate, event.machine))
@@ -163,6 +166,7 @@ class _Lines:
                 self.say(words.search_line(event))
                 self.short_labels = words.short_labels(event.labels)
                 self.spec, self.epochs, self.left = event.spec, event.epochs, dict(event.epochs)
+                self.sum_up()
                 self.begin("trials")
             case trials.TrialStarted():
                 params = ", ".join(f"{name}={words.short_value(value)}" for name, value in event.params.items())
@@ -198,7 +202,7 @@ class _Lines:
 
     def resume(self, cell: Cell, num_epochs: int, *, is_resumed: bool) -> None:
         key, total = cell.cell_id, cell.recipe.epochs
-        self.left[key] = total - num_epochs
+        self.set_left(key, total - num_epochs)
         self.say(
             f"{self.names[key]}: {f'goes on after epoch {num_epochs}/{total}' if is_resumed else 'starts over'}"
         )
@@ -206,12 +210,12 @@ class _Lines:
 
     def epoch(self, key: str, number: int, note: str, short_note: str) -> None:
         """An epoch was trained; the notes say what was reached, the second one where there is little room."""
-        self.left[key] = self.epochs[key] - number
+        self.set_left(key, self.epochs[key] - number)
         self.num_epochs_seen += 1
         self.show_epoch(key, number, note, short_note)
 
     def end(self, key: str, outcome: str, *, again: bool, interrupted: bool) -> None:
-        self.left[key] = self.epochs[key] if again else 0
+        self.set_left(key, self.epochs[key] if again else 0)
         self.num_ended += not (again or interrupted)
         self.show_end(key, f"{self.names[key]}: {outcome}", interrupted=interrupted)
 
@@ -219,11 +223,19 @@ class _Lines:
         """Some cells will not be trained."""
         self.epochs = {key: epochs for key, epochs in self.epochs.items() if key not in keys or key in self.names}
         self.left = {key: left for key, left in self.left.items() if key in self.epochs}
+        self.sum_up()
         self.show_whole()
+
+    def set_left(self, key: str, left: int) -> None:
+        self.num_left += left - self.left[key]
+        self.left[key] = left
+
+    def sum_up(self) -> None:
+        self.num_epochs, self.num_left = sum(self.epochs.values()), sum(self.left.values())
 
     def time_left(self) -> str:
         """At the pace so far; empty while nothing is known of it, or nothing is left."""
-        left = sum(self.left.values())
+        left = self.num_left
         if not self.num_epochs_seen or not left:
             return ""
         minutes = (time.monotonic() - self.started) / self.num_epochs_seen * left / 60
@@ -278,7 +290,7 @@ class _Bars(_Lines):
 
     def begin(self, what: str) -> None:
         if self.epochs:
-            self.whole = self.bars.add_task(f"epochs of all {what}", total=sum(self.epochs.values()), note="")
+            self.whole = self.bars.add_task(f"epochs of all {what}", total=self.num_epochs, note="")
 
     def show_start(self, key: str, short_name: str, how: str) -> None:
         name = escape(printable(short_name))
@@ -297,9 +309,8 @@ class _Bars(_Lines):
         self.say(line)
 
     def show_whole(self) -> None:
-        total = sum(self.epochs.values())
-        done = total - sum(self.left.values())
-        self.bars.update(self.whole, completed=done, total=total, note=self.time_left())
+        done = self.num_epochs - self.num_left
+        self.bars.update(self.whole, completed=done, total=self.num_epochs, note=self.time_left())
 
     def begin_samples(self, total: int) -> None:
         self.num_samples = total

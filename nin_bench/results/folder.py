@@ -4,11 +4,11 @@ Layout: `<root>/<grid>/<profile>/` with `grid.json`, `cells/<cell-id>.json`, `pr
 `probes/<cell-id>.json`, `costs/<variant-id>.json`, `weights/<cell-id>.pt` and `checkpoints/`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
@@ -21,14 +21,11 @@ from nin_bench.files import (
     write_atomically,
 )
 from nin_bench.results.cost_entry import CostEntry, CostFile
-from nin_bench.results.predictions import Predictions, pack_predictions, unpack_predictions
+from nin_bench.results.predictions import Predictions, unpack_predictions
 from nin_bench.results.probes import ProbeFile, Probes, ProbeState
 from nin_bench.results.records import FINAL_OUTCOMES, Record
 from nin_bench.results.replays import Replays
 from nin_bench.results.schema import ResolvedGrid
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 PARTS = ("cells", "predictions", "probes", "costs", "checkpoints", "studies", "weights", "tensorboard")
 """The folders in a results folder."""
@@ -215,10 +212,6 @@ class ResultsFolder:
             if earlier and code and record.code_digest not in (None, code):
                 earlier.write(self.outdated_path(record.cell_id, code))
         record.write(self.record_path(record.cell_id))
-
-    def write_predictions(self, cell_id: str, predictions: "Mapping[str, npt.NDArray[Any]]") -> None:
-        """Store what was said of every test image."""
-        write_atomically(self.predictions_path(cell_id), pack_predictions(predictions, cell_id))
 
     def remove_predictions(self, cell_id: str) -> None:
         """Drop what an earlier attempt said of the test images, if it got so far."""

@@ -155,8 +155,9 @@ class ActiveCell:
         self.queue.on_event(CellEnded(self.cell, record, will_retry))
         if result.probe_error:
             self.queue.on_event(Probed(self.cell, result.probe_error))
-        if self.queue.looks and not will_retry and outcome != "interrupted":
-            self.queue.looks.cell_ended(self.cell, is_final=is_final)
+        looks, is_over = self.queue.looks, not will_retry and outcome != "interrupted"
+        if looks and is_over and looks.cell_ended(self.cell, is_final=is_final):
+            self.queue.reconsider()
 
     def _timed(self, record: Record) -> Record:
         """The record with the actual and the estimated seconds of its last attempt."""
@@ -190,7 +191,7 @@ class ActiveCell:
     def _write(self, record: Record, result: messages.CellResult) -> None:
         folder = self.queue.folder
         if result.predictions is not None:
-            folder.write_predictions(self.key, result.predictions)
+            write_atomically(folder.predictions_path(self.key), result.predictions)
         else:
             folder.remove_predictions(self.key)
         if result.probes is not None:

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from nin_bench.cell import Cell
 from nin_bench.environment import describe_environment
@@ -56,6 +57,8 @@ class CellQueue:
     def __post_init__(self) -> None:
         self.environment = {**describe_environment(), "workers": self.num_workers}
         self.waiting = deque(ActiveCell(self, one) for one in self.planned if one.may_run)
+        self._held: deque[ActiveCell] = deque()
+        """Those that stood before all that wait, and that no claim needs before its next look."""
         self.batch_limit = batch_limit(self.options, self.memory)
         # An outdated record is of another experiment.
         self.outcomes = {
@@ -68,9 +71,11 @@ class CellQueue:
 
     def next_job(self, slot: Slot) -> ActiveCell | CellBatch | None:
         """The next to train of those that are needed before the next look at a claim; None while it lacks room."""
-        first = next(filter(self._is_wanted, self.waiting), None)
-        if first is None:
+        while self.waiting and not self._is_wanted(self.waiting[0]):
+            self._held.append(self.waiting.popleft())
+        if not self.waiting:
             return None
+        first = self.waiting[0]
         cells = self._batch(first, slot)
         if not self.memory.take(first.cell, str(slot), num_cells=len(cells), alone=first.alone):
             return None
@@ -92,21 +97,28 @@ class CellQueue:
         if limit == 1:
             return [first]
         like = (first.cell.variant_id, first.planned.num_epochs_saved, False)
-        return [
+        alike = (
             one
             for one in self.waiting
             if (one.cell.variant_id, one.planned.num_epochs_saved, one.alone) == like and self._is_wanted(one)
-        ][:limit]
+        )
+        return list(islice(alike, limit))
+
+    def reconsider(self) -> None:
+        """A look was taken: what was held back may be needed now."""
+        self.waiting.extendleft(reversed(self._held))
+        self._held.clear()
 
     def may_go_on(self, cell: Cell, outcome: str, error: str | None) -> bool:
         """Note a failure; whether its variant is tried further."""
         variant_id = cell.variant_id
         if self._failures.add(variant_id, outcome, error):
-            left = [one.key for one in self.waiting if one.cell.variant_id == variant_id]
+            left = [one.key for one in (*self._held, *self.waiting) if one.cell.variant_id == variant_id]
             self.on_event(VariantStopped(cell.label, error or outcome, left))
         return variant_id not in self._failures.stopped
 
     def counts(self) -> Counter[str]:
         """How many cells have each outcome, without those that turned out not to be needed."""
-        unneeded = {one.key for one in self.waiting if self.looks and not self.looks.is_needed(one.cell)}
+        left = (*self._held, *self.waiting)
+        unneeded = {one.key for one in left if self.looks and not self.looks.is_needed(one.cell)}
         return Counter(outcome for key, outcome in self.outcomes.items() if key not in unneeded)

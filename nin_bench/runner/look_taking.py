@@ -34,17 +34,20 @@ class LookTaker:
         """Whether a cell is to be trained before the next look."""
         return self.seeds.is_needed(cell.variant_id, cell.seed)
 
-    def cell_ended(self, cell: Cell, *, is_final: bool) -> None:
-        """Take the looks that waited for this cell; they wait on for one that failed while the run stops."""
+    def cell_ended(self, cell: Cell, *, is_final: bool) -> bool:
+        """Take the looks that waited for this cell, if any; they wait on if it failed while the run stops."""
         if self.is_stopping() and not is_final:
-            return
+            return False
         self.ended.add(cell.cell_id)
-        self.take_due()
+        return self.take_due()
 
-    def take_due(self) -> None:
-        """Take every look whose cells have ended; ResultsError if grid.json cannot be written."""
+    def take_due(self) -> bool:
+        """Take every look whose cells have ended, if any; ResultsError if grid.json cannot be written."""
+        is_taken = False
         while claim := self.seeds.due(self._has_ended):
             self._take(claim)
+            is_taken = True
+        return is_taken
 
     def _take(self, claim: WatchedClaim) -> None:
         look, grid = claim.next_look, self.folder.read_grid()

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy.typing as npt
-
 from nin_bench.cell import Cell
 from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
@@ -68,10 +66,11 @@ class ProbeAssignment:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A record, and what the network predicted for every test image (None unless it was trained)."""
+    """A record, and what its network said."""
 
     record: Record
-    predictions: Mapping[str, npt.NDArray[Any]] | None = None
+    predictions: bytes | None = None
+    """The content of the predictions file; None unless it was trained."""
     probes: ProbeFile | None = None
     """What it answered to probes."""
     probe_error: str | None = None

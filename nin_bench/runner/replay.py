@@ -13,6 +13,7 @@ from nin_bench.executors import Ended, LocalExecutor, Task, claimed_cores
 from nin_bench.models.code import code_digest
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
+from nin_bench.results.predictions import unpack_predictions
 from nin_bench.results.replays import ReplayedCell, Replays, compare_replay
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import now
@@ -67,7 +68,8 @@ class _Replay:
             error = f"{result.record.outcome}: {result.record.attempts[-1].error}"
         else:
             known = self.folder.read_predictions(record.cell_id) if record.outcome == "trained" else None
-            return compare_replay(record, result.record, known, result.predictions, now())
+            again = result.predictions and unpack_predictions(result.predictions, record.cell_id)
+            return compare_replay(record, result.record, known, again or None, now())
         return ReplayedCell(
             cell_id=record.cell_id,
             label=record.label,

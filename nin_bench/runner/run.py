@@ -142,9 +142,10 @@ def run_grid(
             _measure(cells, folder, kind, options, num_rounds, on_event)
         count_images = RegistryCatalog(options.data_dir).count_images
         planned = estimate_cells(
-            planned, folder, session.machine["fingerprint"], len(slots), count_images, grid.probes
+            planned, folder, session.machine["fingerprint"], session.num_per_node, count_images, grid.probes
         )
-        estimate = estimate_run((one.estimate for one in planned if one.has_to_run), len(slots))
+        todo_seconds = [one.estimate for one in planned if one.has_to_run]
+        estimate = estimate_run([todo_seconds], session.num_per_node, session.num_nodes)
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None

@@ -126,6 +126,16 @@ class RunSession:
         return self.nodes.first.machine
 
     @property
+    def num_nodes(self) -> int:
+        """How many machines work."""
+        return len({slot.node for slot in self.nodes.slots})
+
+    @property
+    def num_per_node(self) -> int:
+        """How many workers a machine has, the one with the most of them."""
+        return max(Counter(slot.node for slot in self.nodes.slots).values())
+
+    @property
     def num_per_device(self) -> int:
         """How many workers share a device."""
         return max(Counter(map(str, self.nodes.slots)).values())

@@ -18,6 +18,7 @@ from nin_bench.files import write_atomically
 from nin_bench.models.code import code_digest
 from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
+from nin_bench.results.predictions import pack_predictions
 from nin_bench.results.probes import ProbeFile
 from nin_bench.runner.cell_training import CellTraining, describe_failure
 from nin_bench.runner.messages import (
@@ -214,7 +215,8 @@ class CellRun:
                 while training.epochs_left:
                     row = training.run_epoch(after_step=lambda: self.save_after(self.policy.seconds))
                     self.note_epoch(row)
-                predictions = training.evaluate()
+                # Packed here, since the driver has many workers, and has more to do for a cell than write it.
+                predictions = pack_predictions(training.evaluate(), training.cell.cell_id)
                 if self.policy.weights:
                     write_weights(self.policy.weights, training.weights())
                     self.send("weights", self.policy.weights)
@@ -241,8 +243,11 @@ class CellRun:
             return None, describe_failure(failure)[1]
 
     def note_epoch(self, row: Epoch) -> None:
-        """Save after an epoch, unless that was done a moment ago, and tell of it."""
-        self.save_after(min(EPOCH_SECONDS, self.policy.seconds))
+        """Save after an epoch, unless that was done a moment ago, and tell of it.
+
+        On a node it is saved only when it is time: a driver could not write every epoch of hundreds of cells.
+        """
+        self.save_after(self.policy.seconds if self.policy.sends else min(EPOCH_SECONDS, self.policy.seconds))
         self.on_message(EpochDone(dict(self.training.metrics), row))
 
     def save_after(self, seconds: float) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["×", "share", "s", "images/s", "FLOP/s", "bytes"]
+Unit = Literal["×", "share", "s", "ms", "images/s", "FLOP/s", "bytes"]
 
 _SHOWN: dict[Unit, Callable[[float], str]] = {
     "×": lambda value: f"{value:.1f}×",
     "share": lambda value: f"{100 * value:.1f} %",
     "s": lambda value: f"{value:.2f} s",
+    "ms": lambda value: f"{value:.1f} ms",
     "images/s": lambda value: f"{value:,.0f} images/s",
     "FLOP/s": lambda value: f"{value / 1e9:,.0f} GFLOP/s",
     "bytes": lambda value: f"{value / 2**20:,.1f} MiB",
@@ -65,6 +66,10 @@ class Size:
     short_trials: int = 12
     pictures: int = 20_000
     picture_cells: int = 30
+    simulated_cells: Sequence[int] = (10_000, 100_000)
+    simulated_workers: Sequence[int] = (1, 8, 64, 512, 4096)
+    simulated_ended: int = 300
+    """Cells whose driver is watched, of each number of cells and of workers."""
 
     @classmethod
     def tiny(cls) -> "Size":
@@ -88,4 +93,7 @@ class Size:
             short_trials=2,
             pictures=40,
             picture_cells=2,
+            simulated_cells=(100,),
+            simulated_workers=(8,),
+            simulated_ended=10,
         )

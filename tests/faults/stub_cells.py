@@ -10,6 +10,7 @@ import threading
 import numpy as np
 
 from nin_bench.executors import Channel, Slot
+from nin_bench.results.predictions import pack_predictions
 from nin_bench.runner.messages import Assignment, CellReady, CellResult, EpochDone
 from nin_bench.runner.record import make_record, now
 
@@ -44,7 +45,7 @@ def train(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:
         "predicted": predicted, "credit": np.ones(len(predicted), np.float32),
         "probability": np.full(len(predicted), 0.5, np.float32), "label": predicted,
     }  # fmt: skip
-    return CellResult(record, predictions if trained else None)
+    return CellResult(record, pack_predictions(predictions, cell.cell_id) if trained else None)
 
 
 def segfault(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult:

@@ -12,6 +12,7 @@ from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
 from nin_bench.runner.record import make_record
 from tests.costs_fixture import CPU, cost_entry
+from tests.predictions_fixture import write_predictions
 
 GRID = """\
 # Question: does a folder survive what is done to it?
@@ -51,7 +52,7 @@ class Stub:
             )
         for cell in self.grid.cells:
             record, predictions = result_of(cell)
-            self.folder.write_predictions(cell.cell_id, predictions)
+            write_predictions(self.folder, cell.cell_id, predictions)
             self.folder.write_record(record)
 
     def files(self) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from tests.faults.damage import cuts, flips
 from tests.faults.places import ONE_NETWORK, Place
 from tests.faults.scale import scaled
 from tests.faults.stubs import result_of
+from tests.predictions_fixture import write_predictions
 from tests.processes import linux
 
 pytestmark = linux
@@ -34,7 +35,7 @@ class Root(Place):
         self.goal.path.mkdir(parents=True)
         for cell in self.cells:
             record, predictions = result_of(cell)
-            self.source.write_predictions(cell.cell_id, predictions)
+            write_predictions(self.source, cell.cell_id, predictions)
             for kept in self.source.kept_paths(cell.cell_id):
                 kept.parent.mkdir(exist_ok=True)
                 kept.write_bytes(f"kept of {cell.cell_id}".encode() * 1000)

@@ -17,6 +17,7 @@ from nin_bench.errors import ResultsError
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.predictions import unpack_predictions
+from tests.predictions_fixture import write_predictions
 
 
 def say(text: str) -> None:
@@ -30,7 +31,7 @@ def finish(folder: ResultsFolder, cell_id: str, version: str) -> None:
     predictions = unpack_predictions((prepared / f"{cell_id}.npz").read_bytes(), cell_id)
     record = Record.read(prepared / f"{cell_id}.json")
     metrics = record.metrics.model_copy(update={"num_steps": int(version)})
-    folder.write_predictions(cell_id, predictions)
+    write_predictions(folder, cell_id, predictions)
     folder.write_record(record.model_copy(update={"metrics": metrics}))
 
 

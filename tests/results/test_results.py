@@ -13,6 +13,7 @@ from nin_bench.files import DamagedFileError
 from nin_bench.results import FINAL_OUTCOMES, Record, ResolvedGrid, ResultsFolder, load_results
 from nin_bench.results.cost_entry import CostEntry
 from tests import costs_fixture
+from tests.predictions_fixture import write_predictions
 
 SPEC = {"model": {"name": "mlp", "hidden": 16}, "data": {"name": "digits"}, "recipe": {"epochs": 2}}
 GRID = {
@@ -111,7 +112,7 @@ def test_predictions_come_back_and_can_be_dropped(folder):
         "label": np.array([3, 3], np.int16),
     }
     assert folder.read_predictions("c0") is None
-    folder.write_predictions("c0", said)
+    write_predictions(folder, "c0", said)
     found = folder.read_predictions("c0")
     assert found is not None
     assert {name: (array.dtype, array.tolist()) for name, array in found.items()} == {

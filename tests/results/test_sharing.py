@@ -10,6 +10,7 @@ from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.sharing import OtherFolders, device_kind, differing_versions
 from nin_bench.runner.record import make_record
 from tests.cells import make_cell
+from tests.predictions_fixture import write_predictions
 
 CELL = make_cell(hidden=16)
 PREDICTIONS: dict[str, Any] = {
@@ -27,7 +28,7 @@ def make(outcome: str = "trained", cell: Cell = CELL, accuracy: float = 0.75, **
 
 def keep(folder: ResultsFolder, record: Record, predictions: Any = PREDICTIONS) -> ResultsFolder:
     if predictions is not None:
-        folder.write_predictions(record.cell_id, predictions)
+        write_predictions(folder, record.cell_id, predictions)
     folder.write_record(record)
     return folder
 
@@ -144,7 +145,7 @@ def test_predictions_that_went_bad_since_are_refused_and_nothing_is_written(here
         case "gone":
             path.unlink()
         case "of other answers":
-            there.write_predictions(CELL.cell_id, {**PREDICTIONS, "predicted": PREDICTIONS["label"]})
+            write_predictions(there, CELL.cell_id, {**PREDICTIONS, "predicted": PREDICTIONS["label"]})
         case "a link":
             path.symlink_to(path.rename(path.with_name("elsewhere.npz")))
     with pytest.raises(DamagedFileError):

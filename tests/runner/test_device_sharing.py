@@ -16,6 +16,7 @@ from nin_bench.grid import Grid
 from nin_bench.planning import plan_cells
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.cost_entry import CostEntry
+from nin_bench.results.predictions import pack_predictions
 from nin_bench.runner import events
 from nin_bench.runner.cell_queue import CellQueue, CellTask
 from nin_bench.runner.device_sharing import PROCESS_BYTES, DeviceMemory, needed_bytes, num_at_once, process_bytes
@@ -79,7 +80,9 @@ class FakeAccelerators:
 def trained(assignment: Assignment) -> CellResult:
     record, predictions = result_of(assignment.cell)
     attempts = (*assignment.earlier_attempts, *record.attempts)
-    return CellResult(record.model_copy(update={"attempts": attempts}), predictions)
+    return CellResult(
+        record.model_copy(update={"attempts": attempts}), pack_predictions(predictions, record.cell_id)
+    )
 
 
 def out_of_memory(assignment: Assignment) -> CellResult:

@@ -14,6 +14,7 @@ from nin_bench.runner.events import CellStarted, Event, Planned
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
 from tests.cells import repeated
+from tests.predictions_fixture import write_predictions
 
 GRID = """
 schema: 1
@@ -120,7 +121,7 @@ def test_what_is_not_the_same_is_trained(trained, tmp_path, changed):
             record = record.model_copy(update={"environment": {**record.environment, "device": "NVIDIA Example"}})
         else:
             predictions["predicted"] = predictions["label"]
-        folder.write_predictions(record.cell_id, predictions)
+        write_predictions(folder, record.cell_id, predictions)
         folder.write_record(record)
     summary, events = root.run("second", 16)
     assert summary == RunSummary(Counter({"trained": 2}))
