@@ -15,7 +15,7 @@ from nin_bench.checkpoint import check_checkpoint
 from nin_bench.data.pictures import PictureFolder
 from nin_bench.data.sources import data_root
 from nin_bench.errors import InputError, ResultsError, some_of
-from nin_bench.files import DamagedFileError, quarantine, quarantine_path, remove_file
+from nin_bench.files import DamagedFileError, NewerFileError, quarantine, quarantine_path, remove_file
 from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
 from nin_bench.results.folder import OUTDATED
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
@@ -107,6 +107,8 @@ class _Examination:
             yield self._no_grid("is missing")
         except DamagedFileError as damage:
             yield self._no_grid(str(damage))
+        except ResultsError as refusal:
+            yield self._refused(self.folder.grid_path, refusal)
         yield from self._examine("cells", ".json", self._read_record)
         if self.planned:
             yield from self._compare_with_plan()
@@ -197,14 +199,19 @@ class _Examination:
         """Read a file; a damaged one is quarantined, and told with what comes of it."""
         try:
             read()
+        except NewerFileError as newer:
+            yield self._finding(path, str(newer), "a newer nin_bench wrote it, so update this one", "open")
         except DamagedFileError as damage:
             kept = quarantine_path(path) if self.dry_run else quarantine(path, str(damage))
             done = self.would(f"quarantined as {kept.name}")
             yield self._finding(path, str(damage), f"{done}; {then}" if then else done, "repaired")
         except ResultsError as refusal:
             self.unreadable.add(path.stem)
-            found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
-            yield self._finding(path, found, remedy, "open")
+            yield self._refused(path, refusal)
+
+    def _refused(self, path: Path, refusal: ResultsError) -> Finding:
+        found, _, remedy = str(refusal).removeprefix(f"{path}: ").partition("; ")
+        return self._finding(path, found, remedy, "open")
 
     def _files(self, part: str, suffix: str) -> list[Path]:
         paths = [] if part in self.misplaced else sorted((self.folder.path / part).glob(f"*{suffix}"))

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that break lines, turn the reading direction, steer a terminal or cannot be encoded."""
+MAX_NAMES = 100
+"""Of more known names than these, as timm's are, a refusal lists only the first."""
 
 
 class NinBenchError(Exception):
@@ -87,7 +89,7 @@ def printable(text: object) -> str:
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Say that a name is unknown, suggest the nearest known one and list them all.
+    """Say that a name is unknown, suggest the nearest known one and list them all, or the first of very many.
 
     >>> unknown_name("model", "nni", ["lenet", "nin"])
     "unknown model 'nni'; did you mean 'nin'? Known: lenet, nin"
@@ -95,7 +97,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     names = sorted(known)
     nearest = get_close_matches(str(name), names, n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"unknown {kind} {name!r}; {guess}Known: {', '.join(names)}"
+    listed = names if len(names) <= MAX_NAMES else [*names[:12], f"and {len(names) - 12:,} more"]
+    return f"unknown {kind} {name!r}; {guess}Known: {', '.join(listed)}"
 
 
 def some_of(names: Sequence[object], most: int = 12) -> str:

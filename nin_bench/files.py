@@ -33,6 +33,10 @@ class DamagedFileError(Exception):
     """A file is torn or is not what its place says; the text is the reason."""
 
 
+class NewerFileError(DamagedFileError):
+    """A file is whole, but of a schema that only a newer version reads."""
+
+
 # Writing
 
 
@@ -148,13 +152,21 @@ def read_json(path: Path, schema: int, max_bytes: int = MAX_BYTES) -> dict[str, 
         DamagedFileError: not JSON, not a mapping, of another schema, too large or too deep, unlike the digest in
             it, or no regular file; it carries the reason.
         FileNotFoundError: there is no such file.
-        ResultsError: the system refused to read it.
+        ResultsError: the system refused to read it, or a newer version wrote it.
     """
-    return parse_json(read_regular(path, max_bytes), schema)
+    try:
+        return parse_json(read_regular(path, max_bytes), schema)
+    except NewerFileError as newer:
+        raise ResultsError(f"{path}: {newer}; a newer nin_bench wrote it, so update this one") from newer
 
 
 def parse_json(content: bytes, schema: int) -> dict[str, Any]:
-    """The mapping that a JSON file holds, less its schema and digest; DamagedFileError as `read_json`."""
+    """The mapping that a JSON file holds, less its schema and digest.
+
+    Raises:
+        NewerFileError: a newer version wrote it.
+        DamagedFileError: as `read_json`.
+    """
     try:
         text = content.decode()
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -165,8 +177,10 @@ def parse_json(content: bytes, schema: int) -> dict[str, Any]:
     _check_plain(value, MAX_DEPTH)
     if "\\u" in text:
         _check_characters(value)
-    if value.get("schema") != schema:
-        raise DamagedFileError(f"is of schema {shown(value.get('schema'))}; this version reads {schema}")
+    if (found := value.get("schema")) != schema:
+        is_newer = type(found) is int and found > schema and value.pop("digest", None) == _digest(value)
+        told = f"is of schema {shown(found)}; this version reads {schema}"
+        raise NewerFileError(told) if is_newer else DamagedFileError(told)
     # Files from before there were digests, and those written by other hands, have none.
     if (digest := value.pop("digest", None)) is not None and digest != _digest(value):
         raise DamagedFileError("was changed after it was written: its content has another digest")

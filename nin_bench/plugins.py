@@ -74,8 +74,8 @@ def import_own_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give the Python file that registers models or datasets")
     spec = spec_from_file_location(name, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: is no Python file; give one whose name ends in .py")
     before = {kind: dict(table) for kind, table in registered.items()}
     sys.modules[name] = module = module_from_spec(spec)
     sys.path.insert(0, str(path.resolve().parent))

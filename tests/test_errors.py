@@ -25,6 +25,12 @@ def test_a_refusal_tells_its_field_and_survives_the_way_out_of_a_worker():
     assert str(error) == "width: 0.001 leaves no channel; use 0.01 or more"
 
 
+def test_of_very_many_known_names_the_first_are_listed():
+    answer = unknown_name("network of timm", "net_71x", [f"net_{number:03}" for number in range(1500)])
+    assert "did you mean 'net_" in answer
+    assert answer.endswith("net_010, net_011, and 1,488 more")
+
+
 def test_an_unknown_name_is_answered_with_the_nearest_and_all():
     answer = unknown_name("model", "alexnt", ["nin", "lenet", "alexnet"])
     assert answer == "unknown model 'alexnt'; did you mean 'alexnet'? Known: alexnet, lenet, nin"

@@ -249,6 +249,18 @@ def test_a_damaged_file_is_told_with_its_reason(tmp_path, content, reason):
         read_json(path, 1)
 
 
+def test_a_whole_file_of_a_newer_version_is_no_damaged_one(tmp_path):
+    path = tmp_path / "record.json"
+    write_json(path, {"loss": 0.5}, 2)
+    with pytest.raises(
+        ResultsError, match=r"record\.json: is of schema 2; this version reads 1; a newer .* update"
+    ):
+        read_json(path, 1)
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    with pytest.raises(DamagedFileError, match="is of schema 2; this version reads 1"):
+        read_json(path, 1)
+
+
 def test_a_file_that_cannot_be_read_is_no_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "absent.json", 1)

@@ -231,6 +231,9 @@ def test_a_users_file_that_cannot_be_had_is_refused_at_its_line_and_leaves_nothi
     assert own_file() is None
     with pytest.raises(InputError, match="there is no such file"):
         use_own_file(tmp_path / "none.py")
+    (tmp_path / "nets.txt").write_text(text)
+    with pytest.raises(InputError, match=r"nets\.txt: is no Python file; give one whose name ends in \.py"):
+        use_own_file(tmp_path / "nets.txt")
 
 
 def test_importing_the_registry_imports_no_torch():

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nin_bench.errors import shown
-from nin_bench.files import DamagedFileError
+from nin_bench.files import DamagedFileError, NewerFileError
 from nin_bench.results.artefact import RUN_SCHEMA
 from nin_bench.results.records import Record
 
@@ -62,7 +62,9 @@ def unpack_predictions(content: bytes, cell_id: str) -> Predictions:
         raise DamagedFileError(f"is no whole archive of arrays ({' '.join(str(error).split())})") from error
     schema, of_cell = found.pop("schema", np.array(RUN_SCHEMA)), found.pop("cell_id", np.array(cell_id))
     if schema.tolist() != RUN_SCHEMA:
-        raise DamagedFileError(f"is of schema {shown(schema.tolist())}; this version reads {RUN_SCHEMA}")
+        told = f"is of schema {shown(schema.tolist())}; this version reads {RUN_SCHEMA}"
+        is_newer = type(schema.tolist()) is int and schema.tolist() > RUN_SCHEMA
+        raise NewerFileError(told) if is_newer else DamagedFileError(told)
     if of_cell.tolist() != cell_id:
         raise DamagedFileError(f"holds the predictions of another cell, {shown(of_cell.tolist())}")
     if {name: array.dtype.kind for name, array in found.items()} != _KINDS:

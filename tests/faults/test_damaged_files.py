@@ -119,7 +119,7 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(stub, faults: Count):
         faults(f"{kind} with a flipped bit", count)
 
 
-def test_a_file_of_another_cell_or_of_a_newer_version_is_damaged(stub, faults: Count):
+def test_a_file_of_another_cell_is_damaged_and_one_of_a_newer_version_left_alone(stub, faults: Count):
     first, other = stub.ids[:2]
     folder = stub.folder
     for path in (folder.record_path, folder.predictions_path):
@@ -134,12 +134,16 @@ def test_a_file_of_another_cell_or_of_a_newer_version_is_damaged(stub, faults: C
         folder.read_costs(stub.grid.variants[0].variant_id)
     faults("record, predictions, costs of another cell or variant", 3)
     write_json(folder.record_path(first), result_of(stub.grid.cells[0])[0].model_dump(), RUN_SCHEMA + 1)
+    found = {one.file: one.state for one in examine(folder.path)}
+    assert found[f"cells/{first}.json"] == "open"
     write_json(folder.grid_path, stub.grid.resolved("cpu").model_dump(), RUN_SCHEMA + 1)
-    for read in (lambda: folder.read_record(first), lambda: ResolvedGrid.read(folder.grid_path)):
-        with pytest.raises(
-            DamagedFileError, match=f"is of schema {RUN_SCHEMA + 1}; this version reads {RUN_SCHEMA}"
-        ):
+    before = stub.files()
+    told = f"is of schema {RUN_SCHEMA + 1}; this version reads {RUN_SCHEMA}; a newer nin_bench wrote it"
+    for read in (lambda: folder.read_record(first), folder.find_grid, lambda: load_results(folder.path)):
+        with pytest.raises(ResultsError, match=told):
             read()
+    assert {one.file: one.state for one in examine(folder.path)}.items() >= {"grid.json": "open"}.items()
+    assert stub.files() == before
     faults("record, grid.json of a newer version", 2)
 
 

@@ -186,7 +186,7 @@ def make_machine(root: Path, counts: dict[str, int]) -> type[RuleBasedStateMachi
                 return
             cell_id = whole[which % len(whole)]
             path = (model.folder.record_path if what == "record" else model.folder.predictions_path)(cell_id)
-            path.write_bytes(path.read_bytes()[: -1 - which])
+            path.write_bytes(path.read_bytes()[: -2 - which])  # a record's last byte ends its last line
             if what == "record":
                 model.damaged.add(cell_id)
             else:
