@@ -4,10 +4,11 @@ A list in place of a value is an axis; the grid is the product of its axes, less
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict, SkipValidation
 
 from nin_bench.cell import Cell, DataSpec, Recipe
 from nin_bench.errors import InputError, counted, some_of
@@ -37,8 +38,7 @@ from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, sear
 from nin_bench.grid.variants import Entry, Option, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.results.artefact import Machine
-from nin_bench.results.probes import Probes
-from nin_bench.results.schema import Hypothesis, OpenClaim, PlannedId, Reference, ResolvedGrid, UntilDecided
+from nin_bench.results.schema import OpenClaim, PlannedId, Question, ResolvedGrid
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
@@ -46,41 +46,16 @@ MOST_CELLS = 100_000
 """More than this is refused even so: expanding them would take memory by the gigabyte."""
 
 
-@dataclass(frozen=True, repr=False)
-class Grid:
+class Grid(Question):
     """The question: variants and seeds in a fixed order, and the claims about them."""
 
-    name: str
-    profile: str
-    """The one chosen, never `auto`."""
-    question: str
-    expect: str
-    source: str
-    """The file's text."""
-    class_names: tuple[str, ...] | None
-    """By number; None if variants differ in their dataset's classes."""
-    data: dict[str, Any]
-    """What all models share: defaults filled in, axes as lists."""
-    recipe: dict[str, Any]
-    """What all models share: defaults filled in, axes as lists; a model's own recipe goes over it."""
-    seeds: tuple[int, ...]
-    until_decided: UntilDecided | None
-    """When claims are looked at, if seeds are trained until they are decided."""
-    variants: tuple[Variant, ...]
-    cells: tuple[Cell, ...]
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    variants: SkipValidation[tuple[Variant, ...]]
+    cells: SkipValidation[tuple[Cell, ...]]
     """All that is planned, variant by variant."""
-    selected: tuple[Cell, ...]
+    selected: SkipValidation[tuple[Cell, ...]]
     """Those that `--seeds` and `--only` leave to be run now."""
-    baseline: str | None
-    """A variant's label."""
-    target: float | None
-    """Validation accuracy that epochs are counted to."""
-    hypotheses: tuple[Hypothesis, ...]
-    open_claims: tuple[OpenClaim, ...]
-    caveats: tuple[str, ...]
-    references: tuple[Reference, ...]
-    probes: Probes | None
-    """What trained networks are asked beside their test images as they are."""
     assume: dict[str, Assumption]
     """By metric."""
     notes: tuple[str, ...]
@@ -208,9 +183,8 @@ class Grid:
     def resolved(self, device_kind: str, machine: Mapping[str, Any] | None = None) -> ResolvedGrid:
         """The grid as grid.json keeps it, not locked yet."""
         ids = {variant.label: variant.variant_id for variant in self.variants}
-        as_it_is = ResolvedGrid.model_fields.keys() & vars(self).keys() - {"variants", "cells"}
         return ResolvedGrid(
-            **{name: getattr(self, name) for name in as_it_is},
+            **{name: getattr(self, name) for name in Question.model_fields},
             variants=tuple(variant.resolved() for variant in self.variants),
             cells=tuple(
                 PlannedId(cell_id=cell.cell_id, variant_id=ids[cell.label], label=cell.label, seed=cell.seed)

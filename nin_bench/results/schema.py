@@ -192,39 +192,48 @@ class TakenLook(Part):
     taken_at: str
 
 
-class ResolvedGrid(Artefact):
-    """The grid as it was last run: `grid.json`."""
-
-    SCHEMA: ClassVar[int] = RUN_SCHEMA
-    MAX_BYTES: ClassVar[int] = 64 * 2**20
-    """A grid.json of some 300,000 cells."""
+class Question(Part):
+    """What a grid asks, and what it holds fixed: as its file says it, and as grid.json keeps it."""
 
     name: str
     profile: str
+    """The one chosen, never `auto`."""
     question: str
     expect: str = ""
     source: str = ""
     """The text of the grid file."""
     data: Values
+    """What all models share: defaults filled in, axes as lists."""
     recipe: Values
-    code: dict[str, dict[str, str]] = Field(default={})
-    """By model, digests of the definitions that its network is built with, at the last run."""
+    """What all models share: defaults filled in, axes as lists; a model's own recipe goes over it."""
     class_names: Tuple[str] | None = None
     """Of the dataset, in the order of its labels; None if the variants see several."""
     seeds: Tuple[Count]
     until_decided: UntilDecided | None = None
     """Whether the seeds end early, and where; None if all are trained."""
     baseline: str | None = None
+    """A variant's label."""
     target: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Validation accuracy that epochs are counted to; None is a point less than the baseline's median."""
-    variants: Tuple[ResolvedVariant]
-    cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
     hypotheses: Tuple[Hypothesis] = ()
     open_claims: Tuple[OpenClaim] = ()
     caveats: Tuple[str] = ()
     references: Tuple[Reference] = ()
     probes: Probes | None = None
     """What trained networks are asked beside their test images as they are."""
+
+
+class ResolvedGrid(Artefact, Question):
+    """The grid as it was last run: `grid.json`."""
+
+    SCHEMA: ClassVar[int] = RUN_SCHEMA
+    MAX_BYTES: ClassVar[int] = 64 * 2**20
+    """A grid.json of some 300,000 cells."""
+
+    code: dict[str, dict[str, str]] = Field(default={})
+    """By model, digests of the definitions that its network is built with, at the last run."""
+    variants: Tuple[ResolvedVariant]
+    cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
     device_kind: str
     machine: Machine | None = None
     lock: Lock | None = None

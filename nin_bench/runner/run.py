@@ -123,7 +123,7 @@ def run_grid(
         planned = plan(grid, fresh=options.fresh, shared=shared)
 
         def plan_without(cells: Sequence[Cell]) -> list[PlannedCell]:
-            return plan(replace(grid, selected=tuple(cells)))
+            return plan(grid.model_copy(update={"selected": tuple(cells)}))
 
         planned, failed = take_over(planned, folder, plan_without, lambda: session.executor.stopping)
         notes += [
@@ -224,7 +224,7 @@ def _looks(
 ) -> LookTaker:
     """The looks at the grid's claims, those taken for which a killed run had no time."""
     # Of cells that are not selected too a look takes only what a run would take for done.
-    everything = plan_cells(replace(grid, selected=grid.cells), folder, code=code)
+    everything = plan_cells(grid.model_copy(update={"selected": grid.cells}), folder, code=code)
     done = {one.cell.cell_id for one in everything if one.state == "done"}
     ended = done - {one.cell.cell_id for one in planned if one.may_run}
     looks = LookTaker(seeds, folder, grid.cells, ended, on_event, lambda: session.executor.stopping)
