@@ -55,10 +55,6 @@ class SeedsUntilDecided:
     """As listed; looks count the first n."""
     schedule: Sequence[Look]
     claims: Sequence[WatchedClaim] = ()
-    _number_of: dict[int, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._number_of = {seed: number for number, seed in enumerate(self.seeds)}
 
     def num_seeds(self, variant_id: str) -> int:
         """How many of the listed seeds a variant needs before the next look, and for the looks that were taken."""
@@ -67,11 +63,15 @@ class SeedsUntilDecided:
 
     def is_needed(self, variant_id: str, seed: int) -> bool:
         """Whether a cell is to be trained before the next look."""
-        return self._number_of[seed] < self.num_seeds(variant_id)
+        return seed in self.seeds[: self.num_seeds(variant_id)]
+
+    def seeds_that_may_be_needed(self, variant_id: str) -> Sequence[int]:
+        """The seeds with which a variant is needed now, or would be if looks decided nothing."""
+        return self.seeds if self._open_looks(variant_id) else self.seeds[: self.num_seeds(variant_id)]
 
     def may_be_needed(self, variant_id: str, seed: int) -> bool:
         """Whether a cell is needed now, or would be if looks decided nothing."""
-        return self.is_needed(variant_id, seed) or bool(self._open_looks(variant_id))
+        return seed in self.seeds_that_may_be_needed(variant_id)
 
     def due(self, has_ended: Callable[[str, int], bool]) -> WatchedClaim | None:
         """A claim whose next look can be taken: its cells with the first n seeds have ended for good."""
@@ -118,7 +118,8 @@ def unneeded_cells(grid: ResolvedGrid) -> set[str]:
     looked_at = seeds_until_decided(grid)
     if looked_at is None:
         return set()
-    return {cell.cell_id for cell in grid.cells if not looked_at.may_be_needed(cell.variant_id, cell.seed)}
+    kept = {key: set(looked_at.seeds_that_may_be_needed(key)) for key in grid.variants_by_id}
+    return {cell.cell_id for cell in grid.cells if cell.seed not in kept[cell.variant_id]}
 
 
 def check_looks(grid: ResolvedGrid) -> None:

@@ -136,10 +136,10 @@ def _ratios(entry: CostEntry, baseline: CostEntry) -> dict[str, Ratio]:
         if pairs and min(min(pair) for pair in pairs) > 0:
             logarithms = np.log(pairs)
             test = paired_test(logarithms[:, 0] - logarithms[:, 1], heavy_tailed=False)
-            low, high = test.interval()
+            interval = test.bounded()
             found[metric] = Ratio(
                 estimate=math.exp(test.estimate),
-                interval=(math.exp(low), math.exp(high)) if math.isfinite(low) else None,
+                interval=interval and (math.exp(interval[0]), math.exp(interval[1])),
                 n=test.n,
             )
     return found

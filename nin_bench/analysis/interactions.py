@@ -1,6 +1,5 @@
 """Two axes of one model in every combination: does what one choice does depend on the other?"""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -18,6 +17,7 @@ from nin_bench.stats.claims import ALPHA, Interval
 from nin_bench.stats.paired_test import TestName
 
 LEAST_LEVELS = 2
+_ACCURACY = METRICS["test_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -160,20 +160,17 @@ def _contrasts(
     found = []
     for a, b in corners:
         contrast = Contrast.interaction((labels[a, b], labels[a0, b]), (labels[a, b0], labels[a0, b0]))
-        test = Pairs.read(contrast, METRICS["test_accuracy"], seeds, evidence.cells).test(
-            METRICS["test_accuracy"], ratio=False
-        )
-        known = None if isinstance(test, str) else test
-        interval = known.interval(level) if known else None
+        found_test = Pairs.read(contrast, _ACCURACY, seeds, evidence.cells).test(_ACCURACY, ratio=False)
+        test = None if isinstance(found_test, str) else found_test
         found.append(
             Interaction(
                 first=(a0, a),
                 second=(b0, b),
-                effect=known.estimate if known else None,
-                interval=interval if interval and math.isfinite(interval[0]) else None,
+                effect=test.estimate if test else None,
+                interval=test.bounded(level) if test else None,
                 level=level,
-                n=known.n if known else 0,
-                test=known.test if known else None,
+                n=test.n if test else 0,
+                test=test.test if test else None,
             )
         )
     return found

@@ -109,8 +109,9 @@ class Pair:
 
     def interval(self, level: float) -> Interval | None:
         """The interval of the difference; None if nothing bounds it."""
-        found = None if self.test is None else self.test.interval(level)
-        return None if found == (-math.inf, math.inf) else found
+        if isinstance(self.test, PairedTest):
+            return self.test.bounded(level)
+        return self.test and self.test.interval(level)
 
     @property
     def estimate(self) -> float | None:

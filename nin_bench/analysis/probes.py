@@ -1,6 +1,5 @@
 """What trained networks answered to a grid's probes: moved test images, other sizes, class maps."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -135,12 +134,11 @@ def _point(answered: Sequence[tuple[Record, ProbeFile]], kind: Kind, at: int, le
         failed = [bool(record.metrics.failed or record.metrics.num_lost_classes) for record, _ in known]
         changes = [after - own for after, own in zip(accuracies, before, strict=True)]
         test = paired_test(changes, heavy_tailed=is_heavy_tailed([accuracies, before], failed))
-    interval = test.interval(level) if test else None
     return ProbePoint(
         at=at,
         accuracy=Spread.of(accuracies),
         change=test.estimate if test else None,
-        interval=interval if interval and math.isfinite(interval[0]) else None,
+        interval=test.bounded(level) if test else None,
         test=test.test if test else None,
         not_possible=next((one.not_possible for _, one in answers if one.not_possible), None),
     )

@@ -80,6 +80,16 @@ class SearchSettings(Part):
         """Whether the objective is maximised."""
         return self.direction == "maximize"
 
+    @property
+    def in_points(self) -> bool:
+        """Whether the objective is an accuracy, told in percentage points; a loss is told in nats."""
+        return self.objective == "validation_accuracy"
+
+    @property
+    def objective_title(self) -> str:
+        """The objective as a sentence names it."""
+        return self.objective.replace("_", " ")
+
 
 class SearchedVariant(ResolvedVariant):
     """A variant whose recipe is searched."""

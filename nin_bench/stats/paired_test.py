@@ -5,6 +5,7 @@ test counts differences. For both, the interval is cut from the ordered values t
 and verdict agree by construction. For a ratio, give differences of logarithms.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -57,6 +58,11 @@ class PairedTest:
         """
         k = end_rank(self.test, self.n, level)
         return (float(self._counted[k - 1]), float(self._counted[-k])) if k else (-np.inf, np.inf)
+
+    def bounded(self, level: float = ALPHA) -> Interval | None:
+        """The interval; None where so few pairs bound nothing."""
+        interval = self.interval(level)
+        return interval if math.isfinite(interval[0]) or math.isfinite(interval[1]) else None
 
     def above(self, bound: float) -> float:
         """One-sided p-value for a typical difference above the bound; what equals the bound speaks against it."""

@@ -64,7 +64,7 @@ def _budget(settings: SearchSettings, study: Study) -> Budget:
     so_far = _best_so_far(study, settings)
     pruned = sum(trial.state == "pruned" for trial in study.trials)
     expected = expected_best([trial.value or 0.0 for trial in study.complete], settings.higher_is_better)
-    in_points = settings.objective == "validation_accuracy" and so_far[-1:] not in ([], [None]) and not pruned
+    in_points = settings.in_points and so_far[-1:] not in ([], [None]) and not pruned
     return Budget(
         variant_id=study.variant_id,
         name=study.name,

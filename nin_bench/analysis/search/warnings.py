@@ -175,9 +175,8 @@ def _seeds_disagree(search: Search) -> str | None:
     One variant that lies apart says nothing of the others' order, so of four or more the one farthest from their
     median is left out.
     """
-    objective = search.settings.objective
     best = [trial for study in search.studies if (trial := study.best_trial) is not None]
-    seeds = [[run.measured(objective) for run in trial.learned_runs] for trial in best]
+    seeds = [[run.measured(search.settings.objective) for run in trial.learned_runs] for trial in best]
     values = [known for found in seeds if (known := [value for value in found if value is not None])]
     deviations = [(len(found) - 1, statistics.variance(found)) for found in values if len(found) > 1]
     if len(values) < 2 or not deviations:
@@ -190,9 +189,9 @@ def _seeds_disagree(search: Search) -> str | None:
     over_variants = statistics.stdev(compared)
     if over_seeds <= over_variants:
         return None
-    scale, unit = (100, "points") if objective == "validation_accuracy" else (1, "nats")
+    scale, unit = (100, "points") if search.settings.in_points else (1, "nats")
     return (
-        f"Seeds disagree more than variants do: the best trials' {objective.replace('_', ' ')} "
+        f"Seeds disagree more than variants do: the best trials' {search.settings.objective_title} "
         f"deviates by {scale * over_seeds:.2g} {unit} over seeds ({freedom} degrees of freedom), and by "
         f"{scale * over_variants:.2g} over {_variants_compared(len(compared), len(means))}: their order may be "
         "luck."

@@ -14,9 +14,8 @@ from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.tables import cost_of
 from nin_bench.errors import counted
 from nin_bench.reporting.figures import plot_style as plot
-from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas
-from nin_bench.reporting.figures.seeds import accurate, draw_column
+from nin_bench.reporting.figures.seeds import accuracies_shown, accurate, draw_column, show_accuracies
 from nin_bench.reporting.text import human_count
 
 _COSTS = {
@@ -34,14 +33,8 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
     fronts = {cost: [by_label[label] for label in front] for cost, front in analysis.pareto_front.items()}
     cells = {row.variant_id: accurate(analysis, row) for row in rows}
     costs = {cost: label for cost, label in _COSTS.items() if any(cost_of(row, cost) for row in rows)}
-    medians = [
-        row.median_test_accuracy
-        for row in [*rows, *(row for front in fronts.values() for row in front)]
-        if row.median_test_accuracy is not None
-    ]
     known = [cell for own in cells.values() for cell in own]
-    learned = [cell.accuracy for cell in known if not cell.failed and cell.accuracy is not None]
-    limits = accuracy_limits(learned or medians, medians)
+    limits = accuracies_shown([*rows, *(row for front in fronts.values() for row in front)], known)
     if not costs or limits is None:
         return None
     looks = plot.styles([row.variant_id for row in rows])
@@ -65,7 +58,7 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
         "of the steps alone, seen while cells trained side by side.",
     )
     panels = list(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0])
-    panels[0].set_ylim(limits)
+    show_accuracies(panels[0], limits, num_ticks=7)
     for ax, (cost, cost_label) in zip(panels, costs.items(), strict=True):
         # what costs nothing has no place on a logarithmic axis
         front = [(value, row.median_test_accuracy) for row in fronts[cost] if (value := cost_of(row, cost))]
@@ -77,9 +70,6 @@ def draw_accuracy_against_costs(analysis: Analysis) -> Canvas | None:
         for row, value in placed:
             own, look, where = cells[row.variant_id], looks[row.variant_id], f" at {human_count(value)}"
             draw_column(canvas, ax, row, own, value, look, where)
-    panels[0].set_ylabel("test accuracy")
-    panels[0].yaxis.set_major_formatter(plot.percent_tick)
-    panels[0].yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     entries = plot.legend_below(figure, handles, columns)
     for row, entry in zip(rows, entries, strict=False):
         canvas.switch(entry, row.variant_id)

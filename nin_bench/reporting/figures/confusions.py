@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from nin_bench.analysis.analysis import Analysis
 from nin_bench.analysis.predictions import Confusion
 from nin_bench.reporting.figures.drawing import Canvas, Mark
-from nin_bench.reporting.figures.plot_style import INK, WIDTH, notable, wrapped
+from nin_bench.reporting.figures.plot_style import INK, WIDTH, matrix_axes, notable, square, wrapped
 
 _BLUE, _WHITE = "#0b6aa8", "#fdfdfd"
 """Of squares, and of letters on dark ones: the same on a light page and on a dark one."""
@@ -37,10 +37,7 @@ def draw_confusions(analysis: Analysis) -> Canvas | None:
         columns = [*one.classes, "nothing"][: shown.shape[1]]
         places = list(np.ndindex(shown.shape))
         squares = PolyCollection(
-            [
-                [(x - 0.48, y - 0.48), (x + 0.48, y - 0.48), (x + 0.48, y + 0.48), (x - 0.48, y + 0.48)]
-                for y, x in places
-            ],
+            [square(x, y, 0.96) for y, x in places],
             facecolors=[to_rgba(_BLUE, max(0.03, float(shown[place]) ** 0.5)) for place in places],
             linewidth=0,
         )
@@ -56,18 +53,7 @@ def draw_confusions(analysis: Analysis) -> Canvas | None:
                     x, y, f"{100 * shown[y, x]:.0f}", ha="center", va="center_baseline", fontsize=7,
                     color=_WHITE if shown[y, x] > 0.6 else INK,
                 )  # fmt: skip
-        ax.set_xlim(-0.5, len(columns) - 0.5)
-        ax.set_ylim(len(one.classes) - 0.5, -0.5)
-        ax.set_aspect("equal")
-        ax.set_xticks(
-            range(len(columns)), [wrapped(name, 16) for name in columns], rotation=60, ha="right",
-            rotation_mode="anchor",
-        )  # fmt: skip
-        ax.set_yticks(range(len(one.classes)), [wrapped(name, 16) for name in one.classes])
-        ax.tick_params(length=0)
-        ax.grid(visible=False)
-        for side in ("left", "bottom"):
-            ax.spines[side].set_visible(False)
+        matrix_axes(ax, columns, one.classes)
         ax.set_xlabel("predicted")
         ax.set_title(f"{wrapped(name, 44)}\n{_of_which(one)}")
     panels[0].set_ylabel("true class")

@@ -53,10 +53,7 @@ def draw_cost_shares(analysis: Analysis) -> Canvas | None:
         ax.set_xlim(0, 1)
         ax.xaxis.set_major_formatter(plot.percent_tick)
         ax.set_xticks([0, 0.5, 1])
-        ax.tick_params(axis="y", length=0)
-        ax.grid(visible=False)
-        for side in ("left", "bottom"):
-            ax.spines[side].set_visible(False)
+        plot.without_frame(ax)
     panels[0].set_yticks(range(len(rows)), labels)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     present = {kind for _, parts, _ in bars for counts in parts if counts for kind in counts if counts[kind]}

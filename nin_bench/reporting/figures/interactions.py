@@ -5,15 +5,13 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from nin_bench.analysis.analysis import Analysis, Cell
 from nin_bench.analysis.interactions import Product
 from nin_bench.analysis.tables import VariantRow
-from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas
-from nin_bench.reporting.figures.plot_style import WIDTH, Style, percent_tick, styles, wrapped
-from nin_bench.reporting.figures.seeds import accurate, draw_column
+from nin_bench.reporting.figures.plot_style import WIDTH, Style, styles, wrapped
+from nin_bench.reporting.figures.seeds import accuracies_shown, accurate, draw_column, show_accuracies
 
 MOST_PRODUCTS = 4
 
@@ -42,9 +40,7 @@ def draw_interactions(analysis: Analysis) -> Canvas | None:
     panels = [_lines(analysis, product) for product in products]
     points = [point for lines in panels for line in lines.values() for point in line]
     cells = [cell for point in points for cell in point.cells]
-    learned = [cell.accuracy for cell in cells if not cell.failed and cell.accuracy is not None]
-    medians = [m for point in points if (m := point.row.median_test_accuracy) is not None]
-    limits = accuracy_limits(learned or medians, medians)
+    limits = accuracies_shown([point.row for point in points], cells)
     assert limits is not None, "a cell has an accuracy"
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     canvas = Canvas(
@@ -56,12 +52,9 @@ def draw_interactions(analysis: Analysis) -> Canvas | None:
         "with different learning rates are not joined.",
     )
     axes = figure.subplots(1, len(products), squeeze=False, sharey=True)[0]
-    axes[0].set_ylim(limits)
+    show_accuracies(axes[0], limits, num_ticks=6)
     for product, lines, ax in zip(products, panels, axes, strict=True):
         _draw_panel(canvas, ax, product, lines)
-    axes[0].set_ylabel("test accuracy")
-    axes[0].yaxis.set_major_formatter(percent_tick)
-    axes[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     return canvas
 
 

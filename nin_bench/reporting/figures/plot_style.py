@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import seaborn as sns
@@ -127,6 +127,30 @@ def figure_of_strips(labels: Sequence[str], legend_lines: int = 0) -> tuple[Figu
             ax.spines[side].set_visible(False)
         ax.tick_params(axis="x", length=3 if ax is strips[-1] else 0)
     return figure, strips
+
+
+def without_frame(ax: Axes, axis: Literal["y", "both"] = "y") -> None:
+    """Leave out grid, spines and the ticks of an axis, where what is drawn has edges of its own."""
+    ax.grid(visible=False)
+    ax.tick_params(axis=axis, length=0)
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def matrix_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+    """Axes with a square for every pair of names, the first row on top."""
+    ax.set_xlim(-0.5, len(columns) - 0.5)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_aspect("equal")
+    names = [wrapped(name, 16) for name in columns]
+    ax.set_xticks(range(len(columns)), names, rotation=60, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(rows)), [wrapped(name, 16) for name in rows])
+    without_frame(ax, "both")
+
+
+def square(x: float, y: float, side: float) -> list[tuple[float, float]]:
+    """The corners of a square around a place."""
+    half = side / 2
+    return [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
 
 
 def head_notes(strip: Axes, heading: str) -> None:

@@ -100,7 +100,12 @@ def draw_class_maps(analysis: Analysis) -> Canvas | None:
     drawn = [known[key] for key in dict.fromkeys(order) if key in known][:2]
     if not drawn:
         return None
-    if sum(map(_num_squares, drawn)) > _MOST_SQUARES:
+    num_squares = sum(
+        THUMBNAIL**2 + sum(len(row) for rows in image.maps for row in rows)
+        for one in drawn
+        for image in one.images
+    )
+    if num_squares > _MOST_SQUARES:
         drawn = drawn[:1]
     names = [analysis.names[one.label] for one in drawn]
     rows = max(len(one.images) for one in drawn)
@@ -120,26 +125,17 @@ def draw_class_maps(analysis: Analysis) -> Canvas | None:
     return canvas
 
 
-def _square(x: float, y: float, side: float) -> _Square:
-    half = side / 2
-    return [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
-
-
 def _squares(x: float, y: float, values: npt.NDArray[np.float64]) -> list[_Square]:
     """A matrix as squares in a tile of 0.9 around a place; a value is the share of its room that one fills."""
     height, width = values.shape
     room = 0.9 / max(height, width)
     return [
-        _square(
+        plot.square(
             x + room * (column - (width - 1) / 2), y + room * (row - (height - 1) / 2), room * float(value) ** 0.5
         )
         for (row, column), value in np.ndenumerate(values)
         if value >= _FAINTEST
     ]
-
-
-def _num_squares(one: MappedNetwork) -> int:
-    return sum(THUMBNAIL**2 + sum(len(row) for rows in image.maps for row in rows) for image in one.images)
 
 
 def _draw_network(canvas: Canvas, ax: Axes, one: MappedNetwork, name: str) -> None:
@@ -155,24 +151,13 @@ def _draw_network(canvas: Canvas, ax: Axes, one: MappedNetwork, name: str) -> No
         for x, values in enumerate(scaled, start=1):
             above += _squares(x, y, values.clip(min=0))
             below += _squares(x, y, -values.clip(max=0))
-        frames.append(_square(int(maps.mean((1, 2)).argmax()) + 1, y, 0.96))
+        frames.append(plot.square(int(maps.mean((1, 2)).argmax()) + 1, y, 0.96))
     ax.add_collection(PolyCollection(pictures, facecolors=plot.INK, linewidth=0))
     ax.add_collection(PolyCollection(above, facecolors=plot.BLUE, linewidth=0))
     ax.add_collection(PolyCollection(below, facecolors="none", edgecolors=plot.RED, linewidth=0.7))
     framed = PolyCollection(frames, facecolors="none", edgecolors=plot.INK, linewidth=0.9)
     ax.add_collection(framed)
     canvas.mark(framed, *(Mark(f"{image.label}, by {name}", one.variant_id, one.cell_id) for image in one.images))
-    ax.set_xlim(-0.5, len(one.classes) + 0.5)
-    ax.set_ylim(len(one.images) - 0.5, -0.5)
-    ax.set_aspect("equal")
-    ax.set_xticks(
-        range(len(one.classes) + 1), ["image", *(plot.wrapped(label, 16) for label in one.classes)], rotation=60,
-        ha="right", rotation_mode="anchor",
-    )  # fmt: skip
-    ax.set_yticks(range(len(one.images)), [plot.wrapped(image.label, 16) for image in one.images])
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
+    plot.matrix_axes(ax, ["image", *one.classes], [image.label for image in one.images])
     ax.set_xlabel("map of the class")
     ax.set_title(f"{plot.wrapped(name, 44)}\nseed {one.seed}")

@@ -24,7 +24,7 @@ def draw_budget(analysis: SearchAnalysis) -> Canvas | None:
     most = max(len(budget.best_so_far) for budget in drawn)
     edge = max(0.04 * (most - 1), 0.5 / most)
     look = plot.styles([budget.variant_id for budget in drawn])
-    objective = settings.objective.replace("_", " ")
+    objective = settings.objective_title
     in_order = (
         " The grid sampler tries values in ascending order: the best so far tells where in the range the best "
         "lies and is flat behind it, so that the thick line says what trials buy."
@@ -50,7 +50,7 @@ def draw_budget(analysis: SearchAnalysis) -> Canvas | None:
         line = _over_trials(ax, budget.expected_best, color=color, **LINE)
         if budget.expected_best:
             last = budget.expected_best[-1]
-            shown = f"{100 * last:.1f} %" if settings.objective == "validation_accuracy" else f"{last:.3f}"
+            shown = f"{100 * last:.1f} %" if settings.in_points else f"{last:.3f}"
             said = f"{budget.name}: expected best of {len(budget.expected_best)} trials {shown}"
             canvas.mark(line, Mark(said, budget.variant_id))
             ax.plot(
@@ -59,7 +59,7 @@ def draw_budget(analysis: SearchAnalysis) -> Canvas | None:
         ax.set_title(plot.wrapped(budget.name, 32))
         ax.set_xlim(1 - edge, most + edge)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    if settings.objective == "validation_accuracy":
+    if settings.in_points:
         panels[0].yaxis.set_major_formatter(plot.percent_tick)
     else:  # what did not learn counts as a loss far beyond the others
         panels[0].set_yscale("log")

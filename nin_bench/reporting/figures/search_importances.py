@@ -32,9 +32,7 @@ def draw_importances(analysis: SearchAnalysis) -> Canvas | None:
         for place, (found, shares) in enumerate(zip(drawn, column, strict=True)):
             _stack(canvas, ax, place, found, shares, colors)
         ax.set_title(title)
-        ax.grid(visible=False)
-        ax.tick_params(axis="y", length=0)
-        ax.spines[["left", "bottom"]].set_visible(False)
+        plot.without_frame(ax)
         ax.set_xlim(0, 1)
         ax.set_xticks([])
     panels[0].set_yticks(range(len(drawn)), [plot.wrapped(found.name, 44) for found in drawn])

@@ -1,6 +1,6 @@
 """The figure of every network: its test accuracy, variant by variant, with those that failed apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -15,6 +15,7 @@ from nin_bench.errors import counted
 from nin_bench.reporting.figures import plot_style as plot
 from nin_bench.reporting.figures.axis_limits import accuracy_limits
 from nin_bench.reporting.figures.drawing import Canvas, Mark
+from nin_bench.stats.claims import Interval
 
 _MEDIAN: Any = {"color": plot.INK, "marker": "|", "markersize": 15, "markeredgewidth": 1.6, "linestyle": ""}
 
@@ -26,9 +27,7 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
     all_cells = [cell for own in cells.values() for cell in own]
     if not all_cells:
         return None
-    learned = [cell.accuracy for cell in all_cells if not cell.failed and cell.accuracy is not None]
-    medians = [row.median_test_accuracy for row in rows if row.median_test_accuracy is not None]
-    limits = accuracy_limits(learned or medians, medians)
+    limits = accuracies_shown(rows, all_cells)
     assert limits is not None, "a cell has an accuracy"
     figure = Figure(figsize=(plot.WIDTH, 1.15 + 0.34 * len(rows)), layout="constrained")
     networks, variants = counted(len(all_cells), "network"), counted(len(rows), "variant")
@@ -61,6 +60,21 @@ def draw_seeds(analysis: Analysis) -> Canvas | None:
         )
     plot.legend_below(figure, handles, columns=4)
     return canvas
+
+
+def accuracies_shown(rows: Iterable[VariantRow], cells: Iterable[Cell]) -> Interval | None:
+    """Limits of an axis that shows these cells and the variants' medians; None without an accuracy."""
+    learned = [cell.accuracy for cell in cells if not cell.failed and cell.accuracy is not None]
+    medians = [row.median_test_accuracy for row in rows if row.median_test_accuracy is not None]
+    return accuracy_limits(learned or medians, medians)
+
+
+def show_accuracies(ax: Axes, limits: Interval, num_ticks: int) -> None:
+    """Set up the axis on the left for test accuracies."""
+    ax.set_ylim(limits)
+    ax.set_ylabel("test accuracy")
+    ax.yaxis.set_major_formatter(plot.percent_tick)
+    ax.yaxis.set_major_locator(MaxNLocator(num_ticks, steps=[1, 2, 5, 10]))
 
 
 def accurate(analysis: Analysis, row: VariantRow) -> list[Cell]:

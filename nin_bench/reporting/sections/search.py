@@ -23,16 +23,15 @@ from nin_bench.results.studies import Range
 def best(analysis: SearchAnalysis) -> list[page.Block]:
     """The question, how it was searched, and the best recipe of each variant."""
     settings = analysis.settings
-    objective = _objective(analysis)
+    objective = settings.objective_title
     trials = counted(settings.trials, "trial")
     seeds = counted(len(settings.seeds), "seed")
     most = "" if settings.pruner == "none" else "at most "
-    by_points = settings.objective == "validation_accuracy"
     how = (
         f"Every variant had {trials} of {most}{_epochs(settings.epochs)} on {seeds}, sampler "
         f"{settings.sampler}, pruner {settings.pruner}. The best has the {_extreme(analysis)} {objective}, mean "
         "over its seeds; a seed that diverged or ended at chance level counts as "
-        f"{'0' if by_points else 'ten times the loss of a guess'}. No test image was read."
+        f"{'0' if settings.in_points else 'ten times the loss of a guess'}. No test image was read."
     )
     if any(choice.tuned not in (None, choice.params) for choice in analysis.choices):
         how += (
@@ -68,7 +67,8 @@ def _leader(analysis: SearchAnalysis) -> page.Block:
     if leader is None:
         return page.Paragraph((page.Strong("No trial has learned anything yet: there is nothing to choose."),))
     found = f"{_spread(analysis, leader.value)} with {_params(leader)}"
-    said = f"{leader.name} has the {_extreme(analysis)} {_objective(analysis)} in {_unit(analysis)}, {found}"
+    best = f"the {_extreme(analysis)} {analysis.settings.objective_title} in {_unit(analysis)}"
+    said = f"{leader.name} has {best}, {found}"
     if any(warning.kind == "seeds disagree" for warning in analysis.warnings):
         said += ", but seeds disagree more than variants do, so that their order may be luck"
     return page.Paragraph(f"{said}.")
@@ -149,8 +149,8 @@ def budget(analysis: SearchAnalysis) -> list[page.Block]:
             (one.name, *(_worth(analysis, one.expected_best, size) for size in sizes)) for one in analysis.budgets
         )
         how = (
-            f"Expected best {_objective(analysis)}, {_unit(analysis)}, of k trials drawn at random without "
-            "replacement from those that ran to their end (Tang et al., ACL 2020)."
+            f"Expected best {analysis.settings.objective_title}, {_unit(analysis)}, of k trials drawn at random "
+            "without replacement from those that ran to their end (Tang et al., ACL 2020)."
         )
         found += [page.Table(("variant", *(f"k = {size}" for size in sizes)), rows), page.Paragraph(how)]
     spent: list[page.Column[Budget]] = [
@@ -175,7 +175,7 @@ def budget(analysis: SearchAnalysis) -> list[page.Block]:
 def _worth(analysis: SearchAnalysis, values: Sequence[float], size: int) -> str:
     if size > len(values):
         return page.NOT_KNOWN
-    return f"{100 * values[size - 1]:.1f}" if _in_points(analysis) else f"{values[size - 1]:.3f}"
+    return f"{100 * values[size - 1]:.1f}" if analysis.settings.in_points else f"{values[size - 1]:.3f}"
 
 
 def _overhead(one: Budget) -> str:
@@ -224,7 +224,7 @@ def setting(analysis: SearchAnalysis) -> list[page.Block]:
         "trials": str(settings.trials), "seeds": text.number_ranges(settings.seeds),
         "epochs": _epochs(settings.epochs),
         "sampler": f"{settings.sampler}, seed {settings.sampler_seed}", "pruner": settings.pruner,
-        settings.direction: _objective(analysis),
+        settings.direction: settings.objective_title,
     })  # fmt: skip
     rows = [
         ("Searched", searched),
@@ -295,16 +295,8 @@ def caveats(analysis: SearchAnalysis) -> list[str]:
     return found
 
 
-def _in_points(analysis: SearchAnalysis) -> bool:
-    return analysis.settings.objective == "validation_accuracy"
-
-
 def _unit(analysis: SearchAnalysis) -> str:
-    return "%" if _in_points(analysis) else "nats"
-
-
-def _objective(analysis: SearchAnalysis) -> str:
-    return analysis.settings.objective.replace("_", " ")
+    return "%" if analysis.settings.in_points else "nats"
 
 
 def _extreme(analysis: SearchAnalysis) -> str:
@@ -312,7 +304,7 @@ def _extreme(analysis: SearchAnalysis) -> str:
 
 
 def _spread(analysis: SearchAnalysis, spread: Spread) -> str:
-    return text.percent_spread(spread) if _in_points(analysis) else text.quantity_spread(spread)
+    return text.percent_spread(spread) if analysis.settings.in_points else text.quantity_spread(spread)
 
 
 def _learns(chance: Chance | None) -> str:
