@@ -111,7 +111,7 @@ class Pair:
         """The interval of the difference; None if nothing bounds it."""
         if isinstance(self.test, PairedTest):
             return self.test.bounded(level)
-        return self.test and self.test.interval(level)
+        return None if self.test is None else self.test.interval(level)
 
     @property
     def estimate(self) -> float | None:

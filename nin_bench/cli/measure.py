@@ -58,6 +58,7 @@ def measure(
     seconds = work.seconds
     loaded = load_grid(given)
     from nin_bench import api
+    from nin_bench.reporting.sections.costs import describe_disturbance
     from nin_bench.runner.session import RunOptions
 
     options = RunOptions(**process_options(given, work), fresh=fresh, num_rounds=rounds)
@@ -75,7 +76,8 @@ def measure(
             _print_largest_batches(summary.costs, gigabytes)
         folder = api.results_folder(loaded, given.results).path / "costs"
         tell(f"costs: {folder} ({summary.num_skipped} measured before)")
-    if disturbance := _disturbance(summary.costs):
+    loads = [load for cost in summary.costs if cost.entry for load in cost.entry.load]
+    if disturbance := describe_disturbance(loads):
         note(disturbance)
     if summary.signal_number is not None:
         note("interrupted: whole rounds are kept; run the same command again to measure what lacks some")
@@ -138,12 +140,6 @@ def _print_costs(costs: "Sequence[VariantCost]") -> None:
     for cost in costs:
         if cost.entry is not None and cost.entry.error:
             tell(f"{cost.label}: {cost.entry.error.splitlines()[0]}")
-
-
-def _disturbance(costs: "Sequence[VariantCost]") -> str | None:
-    from nin_bench.reporting.sections.costs import describe_disturbance
-
-    return describe_disturbance([load for cost in costs if cost.entry for load in cost.entry.load])
 
 
 def _shown(figure: Any, scale: float, form: str) -> str:

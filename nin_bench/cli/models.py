@@ -40,9 +40,40 @@ def models(
     """List the registered models with their arguments, or print one model's layers and the memory it takes."""
     if name is None:
         _print_models(as_json)
-    else:
-        image = (channels, resolution, classes)
-        _print_model(name, overrides or [], image, deep=deep, gigabytes=gigabytes, as_json=as_json)
+        return
+    from nin_bench.cell import Recipe
+    from nin_bench.cost import count_memory, count_model
+    from nin_bench.models import ImageSpec, resolve_arguments
+
+    given = _arguments(overrides or ())
+    try:
+        spec = ImageSpec(channels=channels, resolution=resolution, num_classes=classes)
+        arguments: dict[str, Any] = {**resolve_arguments(name, given)}
+        count = count_model(name, spec, **arguments)
+        memories = [
+            count_memory(name, spec, Recipe(precision=precision), **arguments) for precision in _PRECISIONS
+        ]
+    except SpecError as error:
+        raise InputError(f"models {name}: {error}") from error
+    layers = count.layers if deep else count.blocks
+    if as_json:
+        document = {
+            "name": name,
+            "num_params": count.num_params.total,
+            "num_macs": count.num_macs.total,
+            "layers": [{column: getattr(layer, column) for column in _COLUMNS} for layer in layers],
+            "memory": [
+                _memory_document(precision, memory, int(gigabytes * _GB))
+                for precision, memory in zip(_PRECISIONS, memories, strict=True)
+            ],
+        }
+        print_json(document)
+        return
+    print_table(_layer_rows(layers, count), num_left=3)
+    tell("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
+    tell("")
+    print_table(_memory_rows(memories, gigabytes), num_left=1)
+    tell("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
 
 
 def schema(
@@ -84,51 +115,6 @@ def _print_models(as_json: bool) -> None:
         for key, argument in model_arguments(name).items():
             default = json.dumps(argument.default).strip('"')
             tell(f"    {key}={default}  {argument.description} ({argument.allowed})")
-
-
-def _print_model(
-    name: str,
-    overrides: Sequence[str],
-    image: tuple[int, int, int],
-    *,
-    deep: bool,
-    gigabytes: float,
-    as_json: bool,
-) -> None:
-    from nin_bench.cell import Recipe
-    from nin_bench.cost import count_memory, count_model
-    from nin_bench.models import ImageSpec, resolve_arguments
-
-    given = _arguments(overrides)
-    channels, resolution, classes = image
-    try:
-        spec = ImageSpec(channels=channels, resolution=resolution, num_classes=classes)
-        arguments: dict[str, Any] = {**resolve_arguments(name, given)}
-        count = count_model(name, spec, **arguments)
-        memories = [
-            count_memory(name, spec, Recipe(precision=precision), **arguments) for precision in _PRECISIONS
-        ]
-    except SpecError as error:
-        raise InputError(f"models {name}: {error}") from error
-    layers = count.layers if deep else count.blocks
-    if as_json:
-        document = {
-            "name": name,
-            "num_params": count.num_params.total,
-            "num_macs": count.num_macs.total,
-            "layers": [{column: getattr(layer, column) for column in _COLUMNS} for layer in layers],
-            "memory": [
-                _memory_document(precision, memory, int(gigabytes * _GB))
-                for precision, memory in zip(_PRECISIONS, memories, strict=True)
-            ],
-        }
-        print_json(document)
-        return
-    print_table(_layer_rows(layers, count), num_left=3)
-    tell("MACs: multiply-accumulates of convolutions and dense layers in one forward pass of one image.")
-    tell("")
-    print_table(_memory_rows(memories, gigabytes), num_left=1)
-    tell("Memory: the network's tensors; what kernels borrow and the process itself come on top.")
 
 
 def _layer_rows(layers: "Sequence[LayerCount]", count: "ModelCount") -> list[tuple[str, ...]]:

@@ -155,7 +155,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __enter__(self) -> "_Counter":
         for module in self._model.modules():
             for handle in (
-                module.register_forward_pre_hook(self._begin_call),
+                module.register_forward_pre_hook(lambda module, _: self._running.append(module)),
                 module.register_forward_hook(self._end_call, with_kwargs=True),
             ):
                 self._hooks.callback(handle.remove)
@@ -165,9 +165,6 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         self._hooks.close()
-
-    def _begin_call(self, module: nn.Module, _: object) -> None:
-        self._running.append(module)
 
     def _end_call(self, module: nn.Module, inputs: object, keywords: object, output: object) -> None:
         self._running.pop()

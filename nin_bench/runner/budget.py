@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Timer
-from typing import Protocol
 
 from nin_bench.executors import Executor
 
@@ -18,10 +18,14 @@ MOST_KEPT = 0.5
 """No more than this share of a budget is kept, however short it is."""
 
 
-class Limited(Protocol):
-    """What remembers that its time was over."""
+@dataclass(kw_only=True)
+class EndedEarly:
+    """What ended work early, if something did."""
 
-    out_of_time: bool
+    signal_number: int | None = None
+    """The signal that asked for an end."""
+    out_of_time: bool = False
+    """Whether its budget of time asked for it."""
 
 
 def work_ends_at(started: float, seconds: float, num_cells: int | None = None) -> float:
@@ -31,7 +35,7 @@ def work_ends_at(started: float, seconds: float, num_cells: int | None = None) -
 
 
 @contextmanager
-def stopped_at(ends_at: float | None, executor: Executor, session: Limited) -> Iterator[None]:
+def stopped_at(ends_at: float | None, executor: Executor, session: EndedEarly) -> Iterator[None]:
     """Meanwhile the executor is asked to stop when the time is over, unless it was before; the session is told."""
 
     def stop() -> None:

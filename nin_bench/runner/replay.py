@@ -15,6 +15,7 @@ from nin_bench.results import Record, ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.predictions import unpack_predictions
 from nin_bench.results.replays import ReplayedCell, Replays, compare_replay
+from nin_bench.runner.budget import EndedEarly
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Call, Scheduler, describe_end
@@ -26,13 +27,11 @@ REPLAYED = ("trained", "diverged")
 
 
 @dataclass
-class ReplaySummary:
+class ReplaySummary(EndedEarly):
     """What came of a replay."""
 
     cells: list[ReplayedCell] = field(default_factory=list)
     """In the order in which they ended."""
-    signal_number: int | None = None
-    """The signal that ended it early."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 
@@ -32,7 +32,7 @@ from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.lock import locked
 from nin_bench.results.sharing import OtherFolders
-from nin_bench.runner.budget import stopped_at
+from nin_bench.runner.budget import EndedEarly, stopped_at
 from nin_bench.runner.nodes import Nodes
 from nin_bench.runner.record import now
 from nin_bench.signals import STOP_SIGNALS
@@ -103,22 +103,12 @@ class RunOptions(ProcessOptions):
     measured in fewer is measured again."""
 
 
-class Interruptible(Protocol):
-    """What remembers the signal that ended it early."""
-
-    signal_number: int | None
-
-
 @dataclass
-class RunSession:
+class RunSession(EndedEarly):
     """A results folder that nobody else writes, and machines ready to work for it."""
 
     executor: Executor
     nodes: Nodes
-    signal_number: int | None = None
-    """The signal that asked for an end, if one did."""
-    out_of_time: bool = False
-    """Whether its budget of time asked for an end."""
 
     @property
     def machine(self) -> dict[str, Any]:
@@ -282,7 +272,7 @@ def choose_slots(device: str, workers: int | None, *, share: bool = False) -> li
 
 
 @contextmanager
-def stop_on_signals(executor: Executor, summary: Interruptible) -> Iterator[None]:
+def stop_on_signals(executor: Executor, summary: EndedEarly) -> Iterator[None]:
     """Meanwhile each of `STOP_SIGNALS` asks the executor to stop; a second SIGINT or SIGTERM stops it at once.
 
     A signal that is ignored stays so, as SIGHUP is under nohup.

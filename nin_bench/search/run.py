@@ -23,7 +23,7 @@ from nin_bench.grid import Grid
 from nin_bench.results import ResultsFolder
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.studies import find_study
-from nin_bench.runner.budget import stopped_at
+from nin_bench.runner.budget import EndedEarly, stopped_at
 from nin_bench.runner.nodes import Nodes
 from nin_bench.runner.record import now
 from nin_bench.runner.scheduler import Scheduler, describe_end
@@ -58,14 +58,10 @@ class SearchOptions(ProcessOptions):
 
 
 @dataclass
-class SearchSummary:
+class SearchSummary(EndedEarly):
     """What came of a search."""
 
     studies: Sequence[VariantStudy] = ()
-    signal_number: int | None = None
-    """The signal that ended it early."""
-    out_of_time: bool = False
-    """Whether its budget of time ended it early."""
 
 
 def search_grid(

@@ -80,7 +80,9 @@ def _budget(settings: SearchSettings, study: Study) -> Budget:
         overhead=Overhead(statistics.median(overheads), max(overheads), len(overheads)) if overheads else None,
         best_so_far=so_far,
         expected_best=expected,
-        trials_needed=_trials_needed(expected) if in_points else None,
+        trials_needed=next(
+            (k for k, value in enumerate(expected, start=1) if in_points and value >= expected[-1] - NEAR), None
+        ),
     )
 
 
@@ -107,10 +109,6 @@ def _expected_best_of(k: int, best_first: Sequence[float]) -> float:
         # the next one is the best drawn if it is drawn and all before it are not
         chance *= (n - place - k + 1) / (n - place) if place < n else 0
     return math.fsum(terms)
-
-
-def _trials_needed(expected: Sequence[float]) -> int:
-    return next(k for k, value in enumerate(expected, start=1) if value >= expected[-1] - NEAR)
 
 
 def _best_so_far(study: Study, settings: SearchSettings) -> list[float | None]:

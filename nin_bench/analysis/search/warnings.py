@@ -189,14 +189,12 @@ def _seeds_disagree(search: Search) -> str | None:
     over_variants = statistics.stdev(compared)
     if over_seeds <= over_variants:
         return None
+    which = f"{len(compared)} of the {len(means)} variants, one lying apart"
+    if len(compared) == len(means):
+        which = f"the {len(means)} variants"
     scale, unit = (100, "points") if search.settings.in_points else (1, "nats")
     return (
         f"Seeds disagree more than variants do: the best trials' {search.settings.objective_title} "
         f"deviates by {scale * over_seeds:.2g} {unit} over seeds ({freedom} degrees of freedom), and by "
-        f"{scale * over_variants:.2g} over {_variants_compared(len(compared), len(means))}: their order may be "
-        "luck."
+        f"{scale * over_variants:.2g} over {which}: their order may be luck."
     )
-
-
-def _variants_compared(compared: int, known: int) -> str:
-    return f"the {known} variants" if compared == known else f"{compared} of the {known} variants, one lying apart"

@@ -203,19 +203,20 @@ def published(analysis: Analysis) -> list[page.Block]:
     if not found:
         return []
     headings = ("reference", "variant", "metric", "published", "measured", "measured − published", "95 % interval")
-    rows = tuple(
-        (_reference(one), analysis.names[one.label], METRICS[one.metric].title, *published_and_measured(one))
+    rows: tuple[tuple[page.Text, ...], ...] = tuple(
+        (
+            (page.Strong(one.id), f": {one.claim.strip()}"),
+            analysis.names[one.label],
+            METRICS[one.metric].title,
+            *published_and_measured(one),
+        )
         for one in found
     )
-    remarks = [(one.id, remark) for one in found for remark in (describe_reference(one),)]
+    remarks = [(one.id, describe_reference(one)) for one in found]
     remarks += [(one.id, f"What differs: {one.differs}") for one in found if one.differs]
     remarks += [(one.id, f"Source: {one.source}{f', {one.url}' if one.url else ''}.") for one in found]
     blocks = (page.Table(headings, rows, "lllrrrr"), page.Bullets(page.grouped(remarks)))
     return [page.Section("Published values", blocks)]
-
-
-def _reference(found: Comparison) -> page.Text:
-    return (page.Strong(found.id), f": {found.claim.strip()}")
 
 
 def describe_reference(found: Comparison) -> str:
