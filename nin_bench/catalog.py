@@ -60,11 +60,6 @@ class RegistryCatalog:
         return ImageCounts(*count_images(spec, self.data_dir))
 
 
-def check_models(grid: Grid, data_dir: Path | None = None) -> None:
-    """`check_networks` of all of a grid's variants."""
-    check_networks(grid.variants, data_dir)
-
-
 def check_networks(variants: Iterable[Variant], data_dir: Path | None = None) -> None:
     """Build every distinct network, in shape only.
 
@@ -150,7 +145,7 @@ def load_plan(
         InputError: a network cannot be built for its images.
         ResultsError: the folder holds another grid, or its claims were looked at with more seeds.
     """
-    check_models(grid, data_dir)
+    check_networks(grid.variants, data_dir)
     check_same_grid(grid, folder)
     looks = None
     if grid.until_decided is not None:

@@ -771,7 +771,7 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nin_bench.catalog.check_models", interrupted)
+    monkeypatch.setattr("nin_bench.catalog.check_networks", interrupted)
     done = call("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu")
     assert (done.status, done.out, done.err) == (130, "", "")
     assert files_in(Path()) == {"grid.yaml"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from nin_bench.catalog import check_models
+from nin_bench.catalog import check_networks
 from nin_bench.grid import Grid
 from nin_bench.grid.document import header_comment
 from nin_bench.grid.schema import grid_schema
@@ -39,7 +39,7 @@ def profiles(path: Path) -> list[str]:
 )
 def test_it_loads_in_every_profile_and_its_networks_can_be_built(path, profile, catalog):
     grid = Grid.load(path, catalog, profile=profile)
-    check_models(grid)
+    check_networks(grid.variants)
     assert grid.name == path.stem
     assert grid.hypotheses or grid.references or grid.search
     assert grid.baseline is not None

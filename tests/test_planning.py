@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from nin_bench.catalog import RegistryCatalog, check_models, load_plan, model_code
+from nin_bench.catalog import RegistryCatalog, check_networks, load_plan, model_code
 from nin_bench.cell import Cell, DataSpec
 from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import InputError, MultipleInputError, ResultsError, SpecError
@@ -129,7 +129,7 @@ def test_who_knows_the_names_refuses_a_wrong_one_at_its_place(load, line, wrong,
 
 
 def test_networks_that_can_be_built_pass(load):
-    check_models(load())
+    check_networks(load().variants)
 
 
 @pytest.mark.parametrize(
@@ -158,14 +158,16 @@ def test_networks_that_can_be_built_pass(load):
 def test_a_network_that_cannot_be_built_is_answered_at_its_place(load, line, wrong, message):
     grid = load(GRID.replace(line, wrong))
     with pytest.raises(InputError) as caught:
-        check_models(grid)
+        check_networks(grid.variants)
     assert str(caught.value) == message
 
 
 def test_all_networks_that_cannot_be_built_are_told_at_once_in_the_grids_order(load):
     text = GRID.replace("activation: relu", "width: [0.01, 1, 0.02]")
     with pytest.raises(MultipleInputError) as caught:
-        check_models(load(text.replace("name: mlp, hidden: 16", "name: lenet, batch_norm: on, width: 0.001")))
+        check_networks(
+            load(text.replace("name: mlp, hidden: 16", "name: lenet, batch_norm: on, width: 0.001")).variants
+        )
     assert [str(error).partition(": lenet")[0] for error in caught.value.errors] == [
         "grid.yaml:7:27: models[0].width[0]", "grid.yaml:7:36: models[0].width[2]",
         "grid.yaml:8:42: models[1].width",
@@ -175,7 +177,7 @@ def test_all_networks_that_cannot_be_built_are_told_at_once_in_the_grids_order(l
 def test_an_override_that_no_network_can_take_is_answered_with_itself(load):
     grid = load(overrides=["data.resolution=11"])
     with pytest.raises(InputError) as caught:
-        check_models(grid)
+        check_networks(grid.variants)
     assert str(caught.value) == (
         "--set data.resolution=11: lenet activation=relu lr=0.1: 11 is too small for these layers; use 12 or more"
     )
@@ -477,7 +479,7 @@ def test_a_micro_batch_beside_batch_normalisation_is_refused_at_its_place(load):
         "activation: relu", "batch_norm: on"
     )
     with pytest.raises(InputError) as refused:
-        check_models(load(text))
+        check_networks(load(text).variants)
     assert str(refused.value) == (
         "grid.yaml:4:35: recipe.micro_batch[0]: lenet batch_norm=true micro_batch=32 lr=0.1: 32 does not go with "
         "batch normalisation, which would normalise over so many images and not over the batch; leave it out"

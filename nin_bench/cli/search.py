@@ -23,7 +23,7 @@ from nin_bench.errors import InputError, counted
 from nin_bench.failures import MAX_FAILURES
 
 if TYPE_CHECKING:
-    from nin_bench.grid import Grid, Variant
+    from nin_bench.grid import Grid, SearchSpec, Variant
     from nin_bench.results import ResultsFolder
     from nin_bench.results.studies import StudySummary
     from nin_bench.search.events import SearchEvent
@@ -181,15 +181,15 @@ def _print_table(grid: "Grid", folder: "ResultsFolder") -> None:
     width = max(len(variant.label) for variant, _ in studies)
     for variant, study in studies:
         done = f"{_num_done(study)}/{grid.search.trials} trials"
-        tell(f"{variant.label:{width}}  {done}  {_best(study, grid.search.objective)}")
+        tell(f"{variant.label:{width}}  {done}  {_best(study, grid.search)}")
 
 
-def _best(study: "StudySummary | None", objective: str) -> str:
+def _best(study: "StudySummary | None", spec: "SearchSpec") -> str:
     if study is None or (best := study.best_trial) is None:
         return "no trial ran to its end"
 
     def shown(value: float) -> str:
-        return f"{value:.1%}" if objective == "validation_accuracy" else f"{value:.3f}"
+        return f"{value:.1%}" if spec.in_points else f"{value:.3f}"
 
     values = [run.value for run in best.runs if run.value is not None]
     assert best.value is not None
@@ -197,4 +197,4 @@ def _best(study: "StudySummary | None", objective: str) -> str:
     params = ", ".join(
         f"{name}={value:.3g}" if type(value) is float else f"{name}={value}" for name, value in best.params.items()
     )
-    return f"{objective.replace('_', ' ')} {shown(best.value)}{spread} with {params}"
+    return f"{spec.objective_title} {shown(best.value)}{spread} with {params}"

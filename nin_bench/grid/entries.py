@@ -21,6 +21,7 @@ from pydantic import (
 from nin_bench.cell import DataSpec, ModelSpec, NonNegativeInt, Recipe, Scalar, Spec
 from nin_bench.errors import SpecError, shown, unknown_name
 from nin_bench.grid.refusals import AT_NAME, Loc, refuse, wrong
+from nin_bench.results.schema import Sentence
 
 Size = Literal["num_params", "num_macs"]
 """What a network can be matched in."""
@@ -74,8 +75,6 @@ Argument = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["boolean", "integer", "number", "string", "null"]})
 ]
 """Of a model; the registry knows what it may be."""
-
-Sentence = Annotated[str, Field(pattern=r"\S")]
 
 
 class Section(Spec):

@@ -19,13 +19,13 @@ from nin_bench.grid.entries import (
     Pattern,
     RecipeAxes,
     Section,
-    Sentence,
     value_or_list,
 )
 from nin_bench.grid.refusals import Loc, refuse, wrong
 from nin_bench.metrics import METRICS
 from nin_bench.results.cost_entry import Kind
 from nin_bench.results.probes import Probes
+from nin_bench.results.schema import OpenClaim, Sentence
 
 SCHEMA = 1
 
@@ -138,15 +138,6 @@ def _no_share(metric: str, field: str, value: float, below: float) -> Iterator[t
     """What is wrong with a number of a metric that is a share, where points were meant."""
     if METRICS[metric].unit == "share" and not 0 <= value < below:
         yield field, f"{value:g}, but {metric} is a share, from 0 to 1; one point is 0.01"
-
-
-class OpenClaimEntry(Section):
-    """A claim that belongs to the question, and that this grid cannot answer."""
-
-    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
-    """The claim, as a sentence."""
-    reason: Sentence
-    """Why it stays open here, and what would answer it."""
 
 
 class Assumption(Section):
@@ -295,7 +286,7 @@ class GridBody(Section):
     """Validation accuracy that epochs are counted to; null is a point less than the baseline's median network."""
     hypotheses: list[HypothesisEntry] = []
     """What is claimed, before the run."""
-    open_claims: list[OpenClaimEntry] = []
+    open_claims: list[OpenClaim] = []
     """What belongs to the question, and this grid cannot answer."""
     caveats: list[Sentence] = []
     """What a reader of the report has to know: how rates were chosen, what may mislead."""

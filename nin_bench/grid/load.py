@@ -38,7 +38,7 @@ from nin_bench.grid.search import SearchSpec, read_search, refuse_repeated, sear
 from nin_bench.grid.variants import Entry, Option, Variant, check_distinct, drafts, options
 from nin_bench.grid.yaml_source import Node
 from nin_bench.results.artefact import Machine
-from nin_bench.results.schema import OpenClaim, PlannedId, Question, ResolvedGrid
+from nin_bench.results.schema import PlannedId, Question, ResolvedGrid
 
 MAX_CELLS = 10_000
 """More than this is refused unless the user says yes: a slip in an axis, more often than a plan."""
@@ -160,7 +160,7 @@ class Grid(Question):
             baseline=baseline,
             target=file.target,
             hypotheses=tuple(hypotheses),
-            open_claims=tuple(OpenClaim(claim=one.claim, reason=one.reason) for one in file.open_claims),
+            open_claims=tuple(file.open_claims),
             caveats=tuple(file.caveats),
             references=tuple(references),
             probes=file.probes,

@@ -14,7 +14,7 @@ _NAMES = {
     "DataSpecAxes": "data", "RecipeAxes": "recipe", "ModelEntry": "model", "Pattern": "pattern",
     "CellPattern": "exclusion", "HypothesisEntry": "hypothesis", "ReferenceEntry": "reference",
     "SearchEntry": "search", "GridBody": "profile", "MatchEntry": "match", "RangeEntry": "range",
-    "OpenClaimEntry": "open_claim", "AblateEntry": "ablation", "Changes": "changes",
+    "OpenClaim": "open_claim", "AblateEntry": "ablation", "Changes": "changes",
     "UntilEntry": "until_decided", "Assumption": "assumption", "Probes": "probes",
 }  # fmt: skip
 """What the schema calls the parts of the grid's model."""

@@ -14,7 +14,7 @@ from nin_bench.grid.patterns import comparable
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.variants import Variant
 from nin_bench.grid.yaml_source import Node
-from nin_bench.results.studies import Range
+from nin_bench.results.studies import Range, ToldByObjective
 
 FIRST_SEED = 10_000
 """Of a search: far from those of a run, so that a tuned recipe meets seeds that did not choose it."""
@@ -37,7 +37,7 @@ Searched = Range | tuple[Scalar, ...]
 """Where a parameter is searched: a range, or the values to choose from, which have no order."""
 
 
-class SearchSpec(SearchSettings):
+class SearchSpec(ToldByObjective, SearchSettings):
     """What is tried for every variant alike, and how the best is told."""
 
     space: dict[str, Searched]
@@ -48,7 +48,7 @@ class SearchSpec(SearchSettings):
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """Which way is better."""
-        return "maximize" if self.objective == "validation_accuracy" else "minimize"
+        return "maximize" if self.in_points else "minimize"
 
     def grid_points(self) -> list[dict[str, Scalar]]:
         """What the sampler `grid` tries: the product of choices and evenly spaced points, the last fastest.

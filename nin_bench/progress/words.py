@@ -95,14 +95,12 @@ def trial_outcome(spec: SearchSpec, result: TrialResult, *, will_retry: bool) ->
 
 def objective_value(spec: SearchSpec, value: float) -> str:
     """A value of the objective, named and rounded: `validation accuracy 86.1%`."""
-    if spec.objective == "validation_accuracy":
-        return f"validation accuracy {value:.1%}"
-    return f"validation loss {value:.3f}"
+    return f"{spec.objective_title} {f'{value:.1%}' if spec.in_points else f'{value:.3f}'}"
 
 
 def short_objective(spec: SearchSpec, value: float) -> str:
     """The same where there is little room."""
-    return f"{value:.1%}" if spec.objective == "validation_accuracy" else f"loss {value:.3f}"
+    return f"{value:.1%}" if spec.in_points else f"loss {value:.3f}"
 
 
 def short_value(value: object) -> str:

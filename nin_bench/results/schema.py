@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, Strict, model_validator
 
 from nin_bench.cell import Cell, DataSpec, ModelSpec, Recipe, Scalar
 from nin_bench.errors import unknown_name
@@ -19,6 +19,7 @@ def _known_metric(name: str) -> str:
     return name
 
 
+Sentence = Annotated[str, Field(pattern=r"\S")]
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 _Pair = Annotated[tuple[str, str], Strict(False)]
 
@@ -110,10 +111,12 @@ class Hypothesis(Part):
 
 
 class OpenClaim(Part):
-    """A claim that the grid cannot answer."""
+    """A claim that belongs to the question, and that this grid cannot answer."""
 
-    claim: str
-    reason: str
+    claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
+    """The claim, as a sentence."""
+    reason: Sentence
+    """Why it stays open here, and what would answer it."""
 
 
 class Reference(Part):

@@ -6,7 +6,7 @@ Imports no torch, and no Optuna.
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,7 +57,24 @@ class Range(Part):
         return readable if apart else [self.low, *between, self.high]
 
 
-class SearchSettings(Part):
+class ToldByObjective:
+    """How a search's objective is told."""
+
+    if TYPE_CHECKING:
+        objective: Objective
+
+    @property
+    def in_points(self) -> bool:
+        """Whether the objective is an accuracy, told in percentage points; a loss is told in nats."""
+        return self.objective == "validation_accuracy"
+
+    @property
+    def objective_title(self) -> str:
+        """The objective as a sentence names it."""
+        return self.objective.replace("_", " ")
+
+
+class SearchSettings(ToldByObjective, Part):
     """The grid's `search` section, with all its values; the same for every variant."""
 
     space: Annotated[dict[str, Range | Tuple[Scalar]], Field(min_length=1)]
@@ -79,16 +96,6 @@ class SearchSettings(Part):
     def higher_is_better(self) -> bool:
         """Whether the objective is maximised."""
         return self.direction == "maximize"
-
-    @property
-    def in_points(self) -> bool:
-        """Whether the objective is an accuracy, told in percentage points; a loss is told in nats."""
-        return self.objective == "validation_accuracy"
-
-    @property
-    def objective_title(self) -> str:
-        """The objective as a sentence names it."""
-        return self.objective.replace("_", " ")
 
 
 class SearchedVariant(ResolvedVariant):

@@ -63,8 +63,8 @@ def _chosen(grid: Grid, variant: Variant, folder: ResultsFolder) -> Chosen:
         return Chosen({}, f"{told}, in none of which it learned: its recipe is as it was")
     assert best.value is not None
     assert study.chosen is not None
-    value = f"{best.value:.2%}" if grid.search.objective == "validation_accuracy" else f"{best.value:.4f}"
-    reached = f"{grid.search.objective.replace('_', ' ')} {value} (n={len(best.runs)})"
+    value = f"{best.value:.2%}" if grid.search.in_points else f"{best.value:.4f}"
+    reached = f"{grid.search.objective_title} {value} (n={len(best.runs)})"
     if study.chosen != best.params:
         values = ", ".join(f"{name}={value}" for name, value in best.params.items())
         reached = f"the top of a curve through their means; best of them {reached} at {values}"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nin_bench.catalog import RegistryCatalog, check_models
+from nin_bench.catalog import RegistryCatalog, check_networks
 from nin_bench.errors import InputError
 from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
@@ -158,7 +158,7 @@ def test_generated_grids_are_loaded_or_refused_at_a_place_in_them(tmp_path, monk
         try:
             grid = Grid.load(Path("grid.yaml"), RegistryCatalog(tmp_path))
             if len(grid.variants) <= 12:
-                check_models(grid, tmp_path)
+                check_networks(grid.variants, tmp_path)
         except InputError as error:
             counts["refused"] += 1
             refusal = str(error)
