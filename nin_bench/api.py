@@ -26,7 +26,7 @@ from nin_bench.models.registry import model_function
 from nin_bench.more_epochs import ShorterCells
 from nin_bench.plan_notes import plan_notes
 from nin_bench.planning import PlannedCell, Shared, estimate_cells
-from nin_bench.progress import counting_on, progress_on
+from nin_bench.progress.displays import counting_on, progress_on
 from nin_bench.reporting.build import Report, report, report_folder
 from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.former import FormerCell, former_cells

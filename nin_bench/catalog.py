@@ -12,7 +12,8 @@ from nin_bench.cost import count_model
 from nin_bench.data import Watch, class_names, count_images, describe_data, resolve_data
 from nin_bench.errors import SpecError
 from nin_bench.estimates import ImageCounts
-from nin_bench.grid import Grid, Size, Variant
+from nin_bench.grid import Grid, Variant
+from nin_bench.grid.entries import Size
 from nin_bench.grid.refusals import Refusals
 from nin_bench.looks import check_looks, seeds_until_decided
 from nin_bench.models import ImageSpec, model_arguments, model_revision, resolve_arguments

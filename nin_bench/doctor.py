@@ -16,8 +16,8 @@ from nin_bench.data.pictures import PictureFolder
 from nin_bench.data.sources import data_root
 from nin_bench.errors import InputError, ResultsError, some_of
 from nin_bench.files import DamagedFileError, NewerFileError, quarantine, quarantine_path, remove_file
-from nin_bench.results import PARTS, Record, ResolvedGrid, ResultsFolder
-from nin_bench.results.folder import OUTDATED
+from nin_bench.results import Record, ResolvedGrid, ResultsFolder
+from nin_bench.results.folder import OUTDATED, PARTS
 from nin_bench.results.folder_lock import HOLDER, lock_holder, sole_writer
 from nin_bench.results.predictions import check_predictions
 from nin_bench.results.replays import Replays

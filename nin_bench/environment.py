@@ -22,6 +22,7 @@ _SOFTWARE = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "timm")
 _CHANGES_BITS = re.compile(
     r"(ONEDNN|DNNL|MKL|OMP|KMP|GOMP|OPENBLAS|BLIS|CUBLAS|CUBLASLT|CUDNN|MIOPEN|ROCBLAS|HIPBLAS|HIPBLASLT)_\w+"
     r"|ATEN_CPU_CAPABILITY|NVIDIA_TF32_OVERRIDE|TORCH_ALLOW_TF32_CUBLAS_OVERRIDE|TORCH_LINALG_PREFER_CUSOLVER"
+    r"|(TORCH_BLAS_PREFER|TORCH_CUBLASLT|TORCH_CUDNN|PYTORCH_MIOPEN|PYTORCH_TUNABLEOP)_\w+|TORCHINDUCTOR_(?!CACHE)\w+"
 )
 """Environment variables by which libraries choose other kernels, precisions or numbers of threads."""
 _SET_BY_IMPORT = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})

@@ -18,7 +18,8 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.doctor import Finding, examine
 from nin_bench.errors import ResultsError
 from nin_bench.grid import Grid
-from nin_bench.results import PARTS, ResultsFolder, load_results
+from nin_bench.results import ResultsFolder, load_results
+from nin_bench.results.folder import PARTS
 from nin_bench.results.folder_lock import sole_writer
 from nin_bench.results.probes import ProbeFile
 from nin_bench.runner.record import make_record

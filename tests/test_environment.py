@@ -126,12 +126,14 @@ def test_variables_that_change_bits_are_told_and_no_others(monkeypatch):
     given = {
         "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_NUM_THREADS": "1", "NVIDIA_TF32_OVERRIDE": "0",
+        "TORCH_BLAS_PREFER_CUBLASLT": "1", "PYTORCH_TUNABLEOP_ENABLED": "1", "TORCHINDUCTOR_MAX_AUTOTUNE": "1",
     }  # fmt: skip
-    for name, value in {**given, "MKLROOT": "/opt/mkl", "SECRET_TOKEN": "x"}.items():
+    others = {"MKLROOT": "/opt/mkl", "SECRET_TOKEN": "x", "TORCHINDUCTOR_CACHE_DIR": "/tmp/inductor"}
+    for name, value in {**given, **others}.items():
         monkeypatch.setenv(name, value)
     found = describe_environment.__wrapped__()["variables"]
     assert found.items() >= given.items()
-    assert not {"MKLROOT", "SECRET_TOKEN"} & set(found)
+    assert not others.keys() & found.keys()
 
 
 def test_pytorchs_settings_are_those_of_this_process():

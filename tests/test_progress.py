@@ -15,7 +15,8 @@ from nin_bench.estimates import RunEstimate, estimate_line, memory_warning
 from nin_bench.executors import Slot
 from nin_bench.grid import SearchSpec
 from nin_bench.planning import PlannedCell
-from nin_bench.progress import counting_on, progress_on, words
+from nin_bench.progress import words
+from nin_bench.progress.displays import counting_on, progress_on
 from nin_bench.progress.words import short_labels
 from nin_bench.results.studies import Range
 from nin_bench.runner.cost_benchmark import BenchmarkStarted, SampleEnded

@@ -10,7 +10,8 @@ import numpy as np
 from nin_bench.analysis.hypothesis_tests import Evidence, contrast_of
 from nin_bench.analysis.lock import with_labels
 from nin_bench.analysis.pairs import Pairs
-from nin_bench.grid import Assumption, Grid
+from nin_bench.grid import Grid
+from nin_bench.grid.file import Assumption
 from nin_bench.metrics import METRICS
 from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.schema import Hypothesis

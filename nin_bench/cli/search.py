@@ -79,7 +79,7 @@ def search(
     from nin_bench.catalog import RegistryCatalog
     from nin_bench.checks import failing_networks
     from nin_bench.listeners import listening
-    from nin_bench.progress import progress_on
+    from nin_bench.progress.displays import progress_on
     from nin_bench.reporting.build import build_search_report, report_folder
     from nin_bench.runner.budget import work_ends_at
     from nin_bench.search.as_cells import TrialsAsCells

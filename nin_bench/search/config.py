@@ -6,7 +6,8 @@ from nin_bench.catalog import RegistryCatalog, check_networks
 from nin_bench.data.dataset import load_dataset
 from nin_bench.environment import describe_environment
 from nin_bench.errors import InputError, ResultsError, SpecError, shown
-from nin_bench.grid import MODEL, Grid, SearchSpec, Variant, trial_variant
+from nin_bench.grid import Grid, SearchSpec, Variant
+from nin_bench.grid.search import MODEL, trial_variant
 from nin_bench.results import ResultsFolder
 from nin_bench.results.studies import SearchConfig, find_search, find_study
 from nin_bench.search.storage import storage_kind

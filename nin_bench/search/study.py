@@ -22,7 +22,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nin_bench.cell import Cell, Scalar
 from nin_bench.errors import ResultsError
-from nin_bench.grid import Catalog, Grid, SearchSpec, Variant, trial_variant
+from nin_bench.grid import Grid, SearchSpec, Variant
+from nin_bench.grid.entries import Catalog
+from nin_bench.grid.search import trial_variant
 from nin_bench.results.studies import BestTrial, StudySummary, TrialSummary
 from nin_bench.search.events import TrialEpoch, TrialResult
 from nin_bench.search.samplers import distributions, make_pruner, make_sampler

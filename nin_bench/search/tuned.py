@@ -21,7 +21,9 @@ from nin_bench.cell import Scalar
 from nin_bench.environment import without_folders
 from nin_bench.errors import InputError, ResultsError, printable
 from nin_bench.files import write_atomically
-from nin_bench.grid import MODEL, Catalog, Grid, Variant, with_params
+from nin_bench.grid import Grid, Variant
+from nin_bench.grid.entries import Catalog
+from nin_bench.grid.search import MODEL, with_params
 from nin_bench.grid.yaml_source import parse_yaml
 from nin_bench.results import ResultsFolder
 from nin_bench.results.studies import find_study

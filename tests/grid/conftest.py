@@ -8,7 +8,8 @@ import pytest
 
 from nin_bench.cell import DataSpec, ModelSpec, Scalar
 from nin_bench.errors import InputError, SpecError, unknown_name
-from nin_bench.grid import Grid, Size
+from nin_bench.grid import Grid
+from nin_bench.grid.entries import Size
 
 HEAD = "schema: 1\nname: tiny\ndata: {name: dots}\n"
 """What `load` puts before a test's text, so that this begins on line 4."""

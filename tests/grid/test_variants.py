@@ -1,7 +1,7 @@
 import pytest
 
 from nin_bench.errors import SpecError
-from nin_bench.grid import trial_variant
+from nin_bench.grid.search import trial_variant
 
 
 def labels(grid) -> list[str]:
