@@ -50,7 +50,7 @@ class Checkpoints:
     cell: Cell
 
     def paths(self) -> list[Path]:
-        """Those there are, newest first: the one of the latest step."""
+        """The checkpoints there are, that of the latest step first."""
         return _paths(self.folder, self.cell.cell_id)
 
     def save(self, record: Record, state: State) -> Path:

@@ -74,7 +74,7 @@ class _Examination:
     def __post_init__(self) -> None:
         self.misplaced = {wrong.part: wrong for wrong in self.folder.misplaced()}
         self.records: dict[str, Record] = {}
-        """Those that are whole, by their cell's id."""
+        """The records that are whole, by their cell's id."""
         self.unreadable: set[str] = set()
         """Ids of cells whose records the system refuses."""
         self.planned: Mapping[str, Cell] = {}

@@ -26,7 +26,7 @@ _CHANGES_BITS = re.compile(
 )
 """Environment variables by which libraries choose other kernels, precisions or numbers of threads."""
 _SET_BY_IMPORT = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
-"""Those that scikit-learn sets when it is imported; they change no number."""
+"""The variables that scikit-learn sets when it is imported; they change no number."""
 _REDIRECTS_GIT = frozenset({
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_DIR", "GIT_GRAFT_FILE",
     "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE",

@@ -18,10 +18,10 @@ class WatchedClaim:
     id: str
     is_primary: bool
     variant_ids: Collection[str]
-    """Of the variants that it compares."""
+    """The ids of the variants that it compares."""
     schedule: Sequence[Look]
     digest: str = ""
-    """Of the claim as it stands."""
+    """The digest of the claim as it stands."""
     taken: list[TakenLook] = field(default_factory=list)
 
     @property
@@ -36,7 +36,7 @@ class WatchedClaim:
 
     @property
     def next_look(self) -> Look | None:
-        """None once the claim is decided, or every look was taken."""
+        """The next look; None once the claim is decided, or every look was taken."""
         if self.decided or self.num_taken == len(self.schedule):
             return None
         return self.schedule[self.num_taken]
@@ -52,7 +52,7 @@ class SeedsUntilDecided:
     """
 
     seeds: Sequence[int]
-    """As listed; looks count the first n."""
+    """The seeds as listed; looks count the first n."""
     schedule: Sequence[Look]
     claims: Sequence[WatchedClaim] = ()
 

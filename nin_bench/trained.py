@@ -85,7 +85,7 @@ class CellImages(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         self._batches = batches
         self._indices = indices
         self.classes = tuple(classes)
-        """Their names, by number."""
+        """The names of the classes, by number."""
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -67,7 +67,7 @@ class About:
     """What a folder holds."""
 
     path: str
-    """As it was given."""
+    """The path of the folder, as it was given."""
     name: str
     profile: str
     seeds: list[int]
@@ -85,7 +85,7 @@ class ChangedField:
     a: Any
     b: Any
     labels: list[str]
-    """Of the variants, in B."""
+    """Labels of the variants, in B."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class FolderComparison(AnalysisArtefact):
     settings: list[ChangedField]
     environment: list[ChangedEnvironment]
     gates: list[Gate] = Field(default=[])
-    """Of every variant, for all that was asked for."""
+    """A gate of every variant, for all that was asked for."""
 
 
 def compare_results(a: Results, b: Results, fail_on: Sequence[Asked] = ()) -> FolderComparison:

@@ -20,7 +20,7 @@ from nin_bench.stats.claims import Interval
 from nin_bench.stats.paired_test import paired_test
 
 KINDS = {"convolution": "spatial convolution", "pointwise": "1×1 convolution", "dense": "dense", "other": "other"}
-"""Of layers, with the names that people read; `other` has no weights to multiply by."""
+"""Kinds of layers, with the names that people read; `other` has no weights to multiply by."""
 
 RELATIVE = ("train_images_per_second", "predict_images_per_second", "latency_p50_seconds", "train_memory_bytes")
 """The metrics that the tables also give relative to the baseline."""
@@ -33,7 +33,7 @@ class Ratio:
     estimate: float
     """The typical ratio within a round: the exact signed-rank test's estimate, of logarithms."""
     interval: Interval | None
-    """Of 95 % for this ratio alone; None below six rounds, which bound nothing."""
+    """The interval of 95 % for this ratio alone; None below six rounds, which bound nothing."""
     n: int
     """Rounds."""
 

@@ -135,7 +135,7 @@ class Evidence:
     cells: Mapping[tuple[str, int], Network]
     """Every planned cell by label and seed."""
     costs: Mapping[str, CostEntry]
-    """By label: what the grid's machine has measured."""
+    """What the grid's machine has measured, by label."""
 
     @classmethod
     def of(cls, results: Results) -> "Evidence":

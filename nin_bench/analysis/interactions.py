@@ -25,9 +25,9 @@ class Interaction:
     """How much more one choice changes beside another choice."""
 
     first: tuple[str, str]
-    """Of the first axis: from, to."""
+    """The step on the first axis: from, to."""
     second: tuple[str, str]
-    """Of the second axis: from, to."""
+    """The step on the second axis: from, to."""
     effect: float | None
     """What `first` changes test accuracy by at the second's end, less what it does at its start; None where no
     seed has all four networks."""

@@ -21,7 +21,7 @@ class Lock:
     intact: bool
     """Whether the seeds and hypotheses of every lock still fit the digest that was stored with them."""
     variant_ids: Mapping[str, str]
-    """By label, as grid.json has them now."""
+    """Ids of the variants by label, as grid.json has them now."""
 
     @classmethod
     def read(cls, grid: ResolvedGrid) -> "Lock":

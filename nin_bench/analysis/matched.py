@@ -125,7 +125,7 @@ class Pair:
 
     @cached_property
     def num_equal(self) -> int:
-        """Those of them whose networks are the same, bit for bit."""
+        """The shared cells whose networks are the same, bit for bit."""
         a, b = self.a.records, self.b.records
         return sum(a[cell_id].lasting() == b[cell_id].lasting() for cell_id in self.shared)
 

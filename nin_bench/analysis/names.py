@@ -23,9 +23,9 @@ class Names:
     fields: Mapping[str, Mapping[str, str]]
     """Values of the fields that differ between the variants of one model, as words; by label and field."""
     axes: Mapping[str, list[str]]
-    """By model, those of these fields that no others determine: the axes of its variants."""
+    """The axes of each model: those of these fields that no others determine."""
     not_repeated: Mapping[str, list[str]]
-    """By model, the arguments that all its variants share, as words."""
+    """The arguments that all variants of a model share, as words, by model."""
 
     def __getitem__(self, label: str) -> str:
         """A variant's name; the label itself, if no variant has it."""

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 _LAST_WHERE_FAILED = {"generalisation_gap", "escape_epoch", "target_epoch"}
 """Metrics by which a network that failed counts as worst: a network that learned nothing has a gap of 0."""
 _SHARE_DIGITS = 8
-"""Of shares: predictions keep the credit of tied images in single precision."""
+"""The digits of shares that count: predictions keep the credit of tied images in single precision."""
 _ACCURACIES = {"test_accuracy", "train_accuracy", "validation_accuracy"}
 
 
@@ -27,7 +27,7 @@ class Network:
 
     outcome: str
     values: Mapping[str, float]
-    """By metric, with `chance_accuracy` and `num_lost_classes`; NaN where not known."""
+    """Values by metric, with `chance_accuracy` and `num_lost_classes`; NaN if not known."""
 
     def __getitem__(self, name: str) -> float:
         return self.values.get(name, math.nan)
@@ -43,7 +43,7 @@ class Network:
         return self["num_lost_classes"] > 0
 
     def judged(self, metric: Metric) -> float:
-        """Its value for a claim: of a diverged network chance accuracy, and the worst value by other metrics."""
+        """The value for a claim: a diverged network has chance accuracy, and the worst of other metrics."""
         value, worst = self[metric.name], -math.inf if metric.higher_is_better else math.inf
         if metric.name == "escaped" and self.outcome == "diverged" and math.isnan(value):
             return 0.0  # it diverged before there was a running loss
@@ -134,7 +134,7 @@ class Pairs:
     seeds: list[int]
     """In the order in which they were planned."""
     networks: list[dict[str, Network]]
-    """By seed, of every variant."""
+    """The networks at each seed, by variant."""
     missing: list[MissingCell]
     num_planned: int
     num_ended: int

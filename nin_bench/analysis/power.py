@@ -71,13 +71,13 @@ class Power:
     """Why there are no chances. Nothing below is known then."""
     spread: Spread | None = None
     failures: Failures | None = None
-    """None without a pilot."""
+    """How often networks failed in the pilot; None without one."""
     detectable: float | None = None
     """How far beyond the margin the truth must lie for a verdict with a chance of `POWER`, if no network fails.
 
     None where so few seeds can decide nothing."""
     detectable_sds: float | None = None
-    """The same in standard deviations of the differences, for which no spread needs to be known."""
+    """`detectable` in standard deviations of the differences, for which no spread needs to be known."""
     scenarios: tuple[Scenario, ...] = ()
     """Empty where no spread is known; the summary goes by the first."""
 
@@ -87,7 +87,7 @@ class Power:
         return bool(self.scenarios) and self.scenarios[0].decided >= POWER
 
     def as_dict(self) -> dict[str, Any]:
-        """As `plan --json` prints it."""
+        """The power as `plan --json` prints it."""
         scenarios = [{**asdict(scenario), "decided": scenario.decided} for scenario in self.scenarios]
         return {**asdict(self), "scenarios": scenarios}
 

@@ -83,7 +83,7 @@ class Stored:
 
 
 def image_errors(stored: Stored, verdicts: Sequence[Verdict]) -> dict[str, ImageError]:
-    """By hypothesis on test accuracy: what the test images leave open, over pairs in which no network failed."""
+    """What the test images leave open, by hypothesis on test accuracy, over pairs in which no network failed."""
     records = {
         (place.label, place.seed): record
         for record in stored.results.records
@@ -186,7 +186,7 @@ def _largest(matrix: csr_array, names: Sequence[str]) -> list[tuple[str, str, fl
 
 
 def num_classes_in(predictions: Predictions) -> int:
-    """As many classes as the test images and what was said of them name."""
+    """How many classes the test images and what was said of them name."""
     return int(max(predictions["label"].max(), predictions["predicted"].max())) + 1
 
 

@@ -25,7 +25,7 @@ class ProbePoint:
     change: float | None
     """Typical difference to the same network's accuracy on the test images as they are; None without a network."""
     interval: Interval | None
-    """Of the change, at the level of all; None where so few networks bound nothing."""
+    """The interval of the change, at the level of all; None if so few networks bound nothing."""
     test: TestName | None
     not_possible: str | None
     """Why its networks cannot take such images."""
@@ -38,7 +38,7 @@ class ProbedVariant:
     variant_id: str
     label: str
     own_resolution: int | None
-    """Of the images that they were trained on, in pixels."""
+    """The size of the images that they were trained on, in pixels."""
     shift: list[ProbePoint]
     resolution: list[ProbePoint]
 
@@ -48,11 +48,11 @@ class MappedImage:
     """A test image, and what each class's map shows on it."""
 
     label: str
-    """Its class."""
+    """The class of the image."""
     thumbnail: str
-    """As `ImageMaps.thumbnail`."""
+    """The image as in `ImageMaps.thumbnail`."""
     maps: list[list[list[float]]]
-    """Of the first classes, (classes, height, width)."""
+    """The maps of the first classes, (classes, height, width)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class ProbeAnswers:
     level: float
     """5 % divided by the number of changes (Bonferroni): their intervals hold together."""
     variants: list[ProbedVariant]
-    """Those of which a network answered, in the grid's order."""
+    """The variants of which a network answered, in the grid's order."""
     networks: list[MappedNetwork]
     without_maps: list[str]
     """Labels of variants whose class scores are not the means of class maps, where maps were asked for."""

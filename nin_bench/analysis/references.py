@@ -35,7 +35,7 @@ class Comparison:
     difference: float | None
     """Measured less published, of the means."""
     interval: Interval | None
-    """Of the difference, Welch's of 95 %; None where it was published without spread, or where networks failed,
+    """Welch's interval of the difference, 95 %; None if it was published without spread, or if networks failed,
     ours or, by their spread, the published."""
     percentile: float | None
     """The share of our networks below a single published one; None where that is a mean."""

@@ -17,9 +17,9 @@ from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.schema import Hypothesis
 
 LEAST_PAIRS = 3
-"""Of a pilot: fewer say next to nothing of a spread."""
+"""The fewest pairs of a pilot: fewer say next to nothing of a spread."""
 DEFAULT = Assumption(sd=0.01)
-"""Of shares, where nothing else is known: one point."""
+"""The spread of shares that is assumed if nothing else is known: one point."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Spread:
     """How far paired differences lie apart, and how that is known."""
 
     sd: float
-    """Of the differences; of logarithms, where a factor is claimed."""
+    """Standard deviation of the differences; of logarithms, if a factor is claimed."""
     basis: Literal["pilot", "assumed", "default"]
     pilot: str | None = None
     """The grid and profile of the pilot."""
     num_pairs: int | None = None
-    """Of the pilot: those in which no network failed or lost a class."""
+    """Pairs of the pilot in which no network failed or lost a class."""
     mean: float | None = None
-    """Of the pilot's differences."""
+    """The mean of the pilot's differences."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Failures:
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Of A's and of B's networks."""
+        """The shares of A's and of B's networks that failed."""
         a, b = self.num_failed
         return a / self.num_pairs, b / self.num_pairs
 

@@ -29,14 +29,14 @@ class Spread:
     """What n cells measured."""
 
     mean: float | None
-    """None without a value."""
+    """The mean; None without a value."""
     sd: float | None
     """Standard deviation with n - 1 degrees of freedom; None with fewer than two values."""
     n: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Of plain values; exact for equal ones, whatever their number."""
+        """Mean and deviation of plain values; exact for equal ones, whatever their number."""
         return cls(
             mean=statistics.fmean(values) if values else None,
             sd=statistics.stdev(values) if len(values) > 1 else None,
@@ -72,9 +72,9 @@ class VariantRow:
     planned: int
     trained: int
     escaped: Tally
-    """Of the trained: left chance level."""
+    """Trained networks that left chance level."""
     failed: Tally
-    """Of the trained and the diverged: diverged, or ended no better than a constant guess."""
+    """Trained and diverged networks that diverged, or ended no better than a constant guess."""
     num_params: int | None
     num_macs: int | None
     """Multiply-accumulates of one image's forward pass."""
@@ -83,7 +83,7 @@ class VariantRow:
     median_test_accuracy: float | None
     """Over every network that was trained or diverged; one that diverged counts at chance."""
     scores: dict[str, Spread]
-    """By metric, the further scores on the test images, over every trained cell."""
+    """The further scores on the test images by metric, over every trained cell."""
     generalisation_gap: Spread
     """Train less test accuracy, both in evaluation mode, over networks that did not fail."""
     observed_images_per_second: Spread
@@ -103,7 +103,7 @@ class Trouble:
     num_epochs: int
     """Whole epochs that it trained."""
     train_loss: float | None
-    """Of the last of them."""
+    """Training loss of the last epoch."""
     escape_epoch: float | None
     num_dead_maps: int | None
     num_tied: int | None

@@ -33,7 +33,7 @@ class Reached:
     median: float | None
     """When half of them had; None where less than half ever did."""
     median_interval: tuple[float | None, float | None]
-    """Of 95 %; an end is None where so few cells set none."""
+    """The interval of the median, 95 %; an end is None if so few cells set none."""
     restricted_mean: float
     """The mean time until the horizon, counting the horizon for who had not by then."""
 

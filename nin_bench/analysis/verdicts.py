@@ -33,11 +33,11 @@ class Shares:
     counts: tuple[int, int]
     n: int
     intervals: tuple[Interval, Interval]
-    """Of each share, 95 % (Wilson)."""
+    """The interval of each share, 95 % (Wilson)."""
     difference: float
     """The share of A less that of B."""
     interval: Interval
-    """Of the difference, 95 % (Newcombe)."""
+    """The interval of the difference, 95 % (Newcombe)."""
     mcnemar_p: float
     """Exact, two-sided."""
 

@@ -149,7 +149,7 @@ class ReuseOptions:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Those of `RunOptions` that these options give."""
+        """Fields of `RunOptions` that these options give."""
         given = {"accept_code_changes": self.accept_code_changes, "other_roots": self.reuse_from or ()}
         return {**given, "reuse": not self.no_reuse}
 

@@ -206,7 +206,7 @@ def _holds_search_alone(folder: Path) -> bool:
 
 
 def _print_search_status(folder: Path, as_json: bool) -> None:
-    """Of a folder that holds a search and no run."""
+    """Print the status of a folder that holds a search and no run."""
     from nin_bench.results import ResultsFolder
     from nin_bench.results.folder_lock import lock_holder
     from nin_bench.results.studies import read_studies
@@ -240,7 +240,7 @@ def _print_search_status(folder: Path, as_json: bool) -> None:
 
 
 def _epochs_saved(results: "Results") -> dict[str, int]:
-    """Of the cells that the next run would continue: how many epochs their checkpoints hold, by their ids."""
+    """How many epochs the checkpoints hold of each cell that the next run would continue, by its id."""
     from nin_bench.results import FINAL_OUTCOMES, ResultsFolder
 
     folder = ResultsFolder(results.folder).checkpoints_path

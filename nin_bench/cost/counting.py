@@ -31,11 +31,11 @@ class LayerCount:
     """What a layer, or a block of layers, takes for one image."""
 
     name: str
-    """Its place in the network: ``block1``, or ``block1.pointwise2``."""
+    """The place of the layer in the network: ``block1``, or ``block1.pointwise2``."""
     type: str
-    """Its class: ``NiNBlock``, ``Conv2d``, ``MaxPool2d``."""
+    """The class of the layer: ``NiNBlock``, ``Conv2d``, ``MaxPool2d``."""
     kind: Kind
-    """By the products that take most of its MACs; `other` without any."""
+    """The kind of the products that take most of its MACs; `other` without any."""
     output_shape: tuple[int, ...]
     """With a batch of one."""
     num_params: int
@@ -44,7 +44,7 @@ class LayerCount:
     num_values: int
     """Values read and written, weights left out."""
     num_weights_read: int
-    """Its parameters, as often as it is called."""
+    """The parameters that it reads, as often as it is called."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class MemoryFormula:
     train_moments: tuple[Line, ...]
     """Everything that is alive, weights included, at the moments of a training step that can be its peak."""
     predict_moments: tuple[Line, ...]
-    """The same for an evaluation, without gradients and optimizer state."""
+    """Everything that is alive in an evaluation, which has no gradients and no optimizer state."""
     micro_batch: int | None
     """Images that pass at once; None if the batch passes whole. A batch is taken to have at least two
     micro-batches: from the second on there are gradients to add to."""

@@ -20,11 +20,11 @@ class WarmUp:
     workload: Workload
     num_threads: int
     process_bytes: int | None
-    """RunSession by a worker that has its images, and its libraries awake, before it builds a network."""
+    """Held by a worker that has its images, and its libraries awake, before it builds a network."""
     train_peak_bytes: int | None
-    """Of a step with the whole batch, above that; None if the system does not tell."""
+    """The peak of a step with the whole batch, above `process_bytes`; None if the system does not tell."""
     predict_peak_bytes: int | None
-    """The same for an evaluation."""
+    """The peak of an evaluation, above `process_bytes`; None if the system does not tell."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Sample:
     """From there until it had warmed up."""
     speed: Speed
     step_seconds: dict[str, float]
-    """Of one batch: `data`, `forward`, `backward`, `optimizer`."""
+    """The parts of a step with one batch: `data`, `forward`, `backward`, `optimizer`."""
     latency_seconds: list[float]
     """One image in, its class out, again and again."""
     layers: dict[str, LayerSeconds]

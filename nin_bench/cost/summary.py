@@ -40,7 +40,7 @@ class Counted:
 
     model: ModelCount
     memory_bytes: MemoryBytes
-    """By the formula; nothing is measured in it. Its `batches` are to be tried beside the recipe's own."""
+    """Memory by the formula; nothing is measured in it. Its `batches` are tried beside the recipe's own."""
 
 
 def count_variant(cell: Cell, image: ImageSpec, device: str) -> Counted:
@@ -177,7 +177,7 @@ def make_entry(
 
 
 def _rounds(values: Iterable[float | None]) -> Rounds | None:
-    """None unless every value is known, and there is one."""
+    """The rounds of some values; None unless every value is known, and there is one."""
     all_values = list(values)
     known = [value for value in all_values if value is not None]
     return Rounds.of(known) if known and len(known) == len(all_values) else None

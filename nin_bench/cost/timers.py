@@ -36,7 +36,7 @@ class Clock(Protocol):
 
 
 class _HostClock:
-    """Of a CPU, where work is done as soon as its call returns."""
+    """The clock of a CPU, where work is done as soon as its call returns."""
 
     def mark(self) -> float:
         return time.perf_counter()
@@ -75,7 +75,7 @@ class StepTimer:
 
     def __init__(self, trainer: Trainer, clock: Clock) -> None:
         self.seconds = {"data": 0.0, "forward": 0.0, "backward": 0.0, "optimizer": 0.0}
-        """Of all steps, once it was left."""
+        """Seconds of all steps by part, once the timer was left."""
         self._trainer = trainer
         self._images = trainer.train
         self._forward = trainer.forward
@@ -115,7 +115,7 @@ class StepTimer:
 
 
 class _TimedBatches(ImageBatches):
-    """The same images; making a batch of them is timed."""
+    """The images of a trainer; making a batch of them is timed."""
 
     def __init__(self, batches: ImageBatches, timer: StepTimer) -> None:
         vars(self).update(vars(batches))
@@ -143,7 +143,7 @@ class LayerSeconds:
 
     forward: float
     backward: float | None
-    """None unless the layers form a chain, each with one output that the next one reads."""
+    """Seconds backward; None unless the layers form a chain, each with one output that the next one reads."""
 
 
 def time_layers(trainer: Trainer, indices: Tensor, passes: int, clock: Clock) -> dict[str, LayerSeconds]:

@@ -16,7 +16,7 @@ from nin_bench.errors import SpecError, shown
 from nin_bench.models import ImageSpec
 
 MAX_FOLDER_LENGTH = 255
-"""Of the name of an `image_folder`, which is part of labels."""
+"""The most letters of the name of an `image_folder`, which is part of labels."""
 
 
 def resolve_data(spec: DataSpec, data_dir: Path | None, watch: Watch = lambda *_: None) -> DataSpec:

@@ -13,7 +13,7 @@ from nin_bench.errors import InputError, MultipleInputError, NinBenchError
 from nin_bench.files import DamagedFileError, read_json, write_json
 
 MAX_BYTES = 2**30
-"""Of the file; a million pictures take a seventh of it."""
+"""The most bytes of the file; a million pictures take a seventh of it."""
 
 _SCHEMA = 1
 _SETTLED_NS = 2 * 10**9
@@ -25,7 +25,7 @@ class Listed:
     """A picture as the system lists it, unopened."""
 
     name: str
-    """Its path below the folder."""
+    """The path of the picture below the folder."""
     num_bytes: int
     changed_ns: int
 

@@ -86,7 +86,7 @@ class Source:
 
 
 def default_validation_size(num_train: int, num_classes: int) -> int:
-    """Of images that nobody published: a tenth, at least one of each class, at most 5,000."""
+    """Images to validate with, where nobody says: a tenth, at least one of each class, at most 5,000."""
     return min(5_000, max(num_classes, num_train // 10))
 
 

@@ -68,7 +68,7 @@ class Card:
 
     @property
     def record(self) -> Record:
-        """Of the network."""
+        """The network's record."""
         return self.choice.record
 
     @property

@@ -30,7 +30,7 @@ class _Change:
 
     @property
     def name(self) -> str:
-        """As labels name the field."""
+        """The field as labels name it."""
         return "data" if self.field == ("data", "name") else self.key
 
     def laid_over(self, entry: Node) -> Node:

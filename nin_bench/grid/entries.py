@@ -74,7 +74,7 @@ def _scalar(value: object) -> object:
 Argument = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["boolean", "integer", "number", "string", "null"]})
 ]
-"""Of a model; the registry knows what it may be."""
+"""The value of an argument of a model; the registry knows what it may be."""
 
 
 class Section(Spec):

@@ -59,7 +59,7 @@ class HypothesisEntry(Section):
     )
 
     id: FolderName
-    """Its own short name."""
+    """A short name of the claim."""
     claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """The claim, as a sentence."""
     primary: bool = False
@@ -146,7 +146,7 @@ class Assumption(Section):
     sd: PositiveFloat
     """Standard deviation of one variant over its seeds, in the metric's unit; of logarithms for a factor."""
     correlation: Annotated[float, Field(gt=-1, lt=1)] = 0.0
-    """Of two variants over the seeds that they share."""
+    """Correlation of two variants over the seeds that they share."""
 
     @property
     def sd_of_differences(self) -> float:
@@ -158,7 +158,7 @@ class ReferenceEntry(Section):
     """A published value, and the variant that it is held against."""
 
     id: FolderName
-    """Its own short name."""
+    """A short name of the reference."""
     claim: Sentence = Field(validation_alias=AliasChoices("claim", "says"))
     """What was published, as a sentence."""
     metric: MetricName
@@ -170,11 +170,11 @@ class ReferenceEntry(Section):
     n: PositiveInt = 1
     """Networks that it is the mean of."""
     sd: NonNegativeFloat | None = None
-    """Their standard deviation, with n - 1 degrees of freedom."""
+    """Standard deviation of these networks, with n - 1 degrees of freedom."""
     source: Sentence
     """Where it was published."""
     url: str | None = None
-    """Its address."""
+    """Address of the source."""
     differs: Sentence | None = None
     """What was not the same there."""
 
@@ -208,11 +208,11 @@ class SearchSettings(Section):
     seeds: PositiveInt = 3
     """Networks trained in every trial, whose mean is its value."""
     epochs: PositiveInt | None = None
-    """Of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
+    """Epochs of every trial; null is as many as the run's, and fewer would favour rates that start fast."""
     sampler: Literal["grid", "qmc", "tpe", "random"] = "grid"
     """The sampler that proposes values; `grid` takes the same evenly spaced ones for all variants."""
     sampler_seed: int = 0
-    """Of every sampler but `grid`."""
+    """Seed of every sampler but `grid`."""
     pruner: Literal["none", "median", "hyperband"] = "none"
     """Ends a poor trial early; then variants spend different budgets."""
     objective: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
@@ -231,7 +231,7 @@ class SearchEntry(SearchSettings):
     space: dict[str, Searched] = {}
     """Fields of the recipe, and `model.` with an argument that all models have."""
     trials: PositiveInt | None = None
-    """Of every variant, in all: a search that goes on does the rest."""
+    """Trials of every variant, in all: a search that goes on does the rest."""
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -295,7 +295,7 @@ class GridBody(Section):
     probes: Probes | None = None
     """What trained networks are asked beside their test images as they are."""
     assume: dict[SpreadName, Assumption] = {}
-    """By metric, the spread over seeds that `plan` reckons with where no record tells it."""
+    """Spread over seeds by metric, which `plan` reckons with where no record tells it."""
     search: SearchEntry | None = None
     """What `search` tunes, for every variant alike."""
 
@@ -334,4 +334,4 @@ class GridFile(GridBody):
     models_from: str | None = None
     """The Python file that registers some of the models; a grid runs no code, so commands take it as --models."""
     profiles: dict[ProfileName, GridBody] = {}
-    """By name, what is laid over the grid."""
+    """What is laid over the grid, by name of the profile."""

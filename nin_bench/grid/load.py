@@ -55,9 +55,9 @@ class Grid(Question):
     cells: SkipValidation[tuple[Cell, ...]]
     """All that is planned, variant by variant."""
     selected: SkipValidation[tuple[Cell, ...]]
-    """Those that `--seeds` and `--only` leave to be run now."""
+    """The cells that `--seeds` and `--only` leave to be run now."""
     assume: dict[str, Assumption]
-    """By metric."""
+    """The assumed spread over seeds, by metric."""
     notes: tuple[str, ...]
     """What is not wrong, and yet hardly meant: patterns that exclude nothing, widths that change nothing."""
     search: SearchSpec | None

@@ -65,7 +65,7 @@ def the_only(found: Sequence[Variant], node: Node, variants: Sequence[Variant], 
 
 
 def comparable(value: object) -> tuple[bool, object]:
-    """As a pattern compares a value: 1 is 1.0, and true is no number."""
+    """A value as patterns compare it: 1 is 1.0, and true is no number."""
     return isinstance(value, bool), value
 
 

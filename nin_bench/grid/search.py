@@ -17,7 +17,7 @@ from nin_bench.grid.yaml_source import Node
 from nin_bench.results.studies import Range, ToldByObjective
 
 FIRST_SEED = 10_000
-"""Of a search: far from those of a run, so that a tuned recipe meets seeds that did not choose it."""
+"""The first seed of a search: far from those of a run, so that a tuned recipe meets seeds that are new to it."""
 MAX_CORNERS = 4_096
 """Combinations of extreme values that are checked before anything is trained."""
 MODEL = "model."
@@ -43,7 +43,7 @@ class SearchSpec(ToldByObjective, SearchSettings):
     space: dict[str, Searched]
     """What is searched, by its name: a field of the recipe, or `model.` and an argument of the models."""
     trials: PositiveInt
-    """Of every variant, in all: a search that goes on does the rest."""
+    """Trials of every variant, in all: a search that goes on does the rest."""
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:

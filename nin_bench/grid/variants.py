@@ -47,12 +47,12 @@ class Variant:
 
     @cached_property
     def variant_id(self) -> str:
-        """As `Cell.variant_id`."""
+        """The id of the variant, as `Cell.variant_id`."""
         return self.cell(0).variant_id
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Its values by the names that patterns and labels give them: `pointwise`, `recipe.lr`, `match`."""
+        """Values by the names that patterns and labels give their fields: `pointwise`, `recipe.lr`, `match`."""
         return {
             "name": self.model.name,
             "match": self.match and self.match.size,
@@ -87,7 +87,7 @@ class Option(Generic[SpecT]):
     """One point of the axes of the recipe or of the data."""
 
     point: Point
-    """As `Variant.fields`."""
+    """The nodes that its values were read from, as in `Variant.fields`."""
     spec: SpecT
     problem: InputError | None
     """Why its values do not go together; `spec` then holds them as they were given."""

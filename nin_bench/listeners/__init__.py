@@ -94,7 +94,7 @@ class _Started:
     def __init__(self, name: str, opener: Opener, folder: Path) -> None:
         self.name = name
         self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        """None after the last."""
+        """The events to come; None after the last."""
         self._thread = threading.Thread(
             target=self._listen, args=(opener, folder), name=f"listener {name}", daemon=True
         )

@@ -32,7 +32,7 @@ class CellListener(Generic[Curve]):
     def __init__(self, tracker: Tracker[Curve]) -> None:
         self.tracker = tracker
         self._curves: dict[str, Curve] = {}
-        """Of the cells that train, by id."""
+        """The curves of the cells that train, by id."""
 
     def __call__(self, event: Event) -> None:
         """Take an event."""

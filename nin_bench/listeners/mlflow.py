@@ -23,7 +23,7 @@ CELL_ID = "nin_bench.cell_id"
 _LONGEST = 500
 """Letters of a parameter's value, which servers limit."""
 _STATUS = {"trained": "FINISHED", "diverged": "FINISHED", "interrupted": "KILLED"}
-"""Of a run, by its cell's outcome; any other is FAILED."""
+"""The status of a run, by its cell's outcome; any other is FAILED."""
 
 
 @contextmanager
@@ -41,7 +41,7 @@ class _Run:
 
     run_id: str
     epochs: set[int] = field(default_factory=set)
-    """Those it has."""
+    """The epochs that it has."""
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ class LivePage:
         self.state = RunState(name)
         self.token = secrets.token_urlsafe(16)
         self.address = ""
-        """Once it is served."""
+        """The address of the page, once it is served."""
         self._folder, self._scratch = folder, scratch
         self._page = scratch / report
         self._report = b""
         self._version = 0
-        """Of the report; counts from 1."""
+        """The version of the report, counted from 1."""
         self._built_of = 0
         """Records that the report is of."""
         self._build: subprocess.Popen[bytes] | None = None

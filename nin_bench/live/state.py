@@ -20,7 +20,7 @@ from nin_bench.runner.events import (
 )
 
 MOST_POINTS = 200
-"""Of a curve; a longer one is thinned, its last point kept."""
+"""The most points of a curve; a longer one is thinned, its last point kept."""
 _DRAWN = ("epoch", "train_loss", "validation_accuracy")
 
 

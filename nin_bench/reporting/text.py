@@ -200,5 +200,5 @@ def named_seeds(seeds: Collection[int]) -> str:
 
 
 def _decimals(value: float) -> int:
-    """As many as show three digits."""
+    """The number of decimals that show three digits."""
     return 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))

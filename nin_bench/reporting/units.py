@@ -16,7 +16,7 @@ class Quantity:
     """How an effect, the ends of its interval and its margin are written: in one unit, to the same place."""
 
     unit: Unit | None
-    """None for a factor."""
+    """The unit of the effect; None for a factor."""
     decimals: int
 
     @classmethod

@@ -18,7 +18,7 @@ Tuple = Annotated[tuple[_T, ...], Strict(False)]
 """A JSON list, kept as a tuple; its items are checked strictly all the same."""
 
 Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
-"""Of a cell or a variant. It names files, so it cannot lead out of a folder."""
+"""The id of a cell or a variant. It names files, so it cannot lead out of a folder."""
 
 NonNegative = Annotated[float, Field(ge=0, le=2.0**128)]
 """A measured number; no loss is larger, since losses are computed in single precision."""

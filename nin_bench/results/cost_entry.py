@@ -51,7 +51,7 @@ class Setting(Part):
     resolution: Positive
     num_classes: Positive
     num_threads: Positive | None
-    """None if the warm-up failed, as for `workload`."""
+    """Threads of the process; None if the warm-up failed, as for `workload`."""
     num_rounds: Count
     """0 if measuring failed."""
     num_workers: Positive

@@ -36,7 +36,7 @@ OUTDATED = ".outdated.json"
 """How the names of records of other code end."""
 
 REPORT_PARTS = ("report", "report/figures", "report/tables")
-"""Those of a report that is written into it."""
+"""The folders of a report that is written into a results folder."""
 
 MAX_PREDICTIONS_BYTES = 64 * 2**20
 """More than the predictions of any test set take."""

@@ -19,7 +19,7 @@ class FormerCell:
 
     cell_id: str
     label: str
-    """Of its variant, in the grid that it was trained for."""
+    """The label of its variant, in the grid that it was trained for."""
     seed: int
     differs: str
     """In what it differs from the variant that has its label now; empty without one, or if its seed differs."""

@@ -36,14 +36,14 @@ class Results:
     """One per planned cell: cell_id, variant_id, label, seed, outcome ("missing" where there is no record),
     error, then its metrics."""
     cost_entries: dict[str, CostEntry]
-    """By variant_id, all that was measured of a variant on the grid's machine: the one on which the grid was last
+    """All that was measured of each variant on the grid's machine, by variant_id: the one on which it was last
     run or measured."""
     left_out: list[str] = field(default_factory=list)
     """A sentence for each file that was not used."""
     former: list[FormerCell] = field(default_factory=list)
     """Cells that have a record and are no longer in the grid."""
     probes: dict[str, ProbeFile] = field(default_factory=dict)
-    """By cell_id, what trained networks answered to the grid's probes; empty if it has none."""
+    """What trained networks answered to the grid's probes, by cell_id; empty if it has none."""
 
     def __repr__(self) -> str:
         outcomes = Counter(row["outcome"] for row in self.rows)

@@ -26,7 +26,8 @@ classes that share the highest logit), `probability`, `label`."""
 _KINDS = {"predicted": "i", "credit": "f", "probability": "f", "label": "i"}
 _MAX_UNPACKED_BYTES = 256 * 2**20  # ten million test images
 _MAX_HEADER_BYTES = 512
-"""Of an array; a run's have 118. In thousands of bytes, brackets could exhaust the parser's memory."""
+"""The most bytes of an array's header; a run's have 118. In thousands of bytes, brackets could exhaust the
+parser's memory."""
 
 
 def pack_predictions(predictions: "Mapping[str, npt.NDArray[Any]]", cell_id: str) -> bytes:

@@ -28,8 +28,8 @@ def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 ProbeState = Literal["made", "to make", "no weights"]
-"""Of a cell's probes. `to make`: with its training, or from kept weights. `no weights`: it is done, and none were
-kept."""
+"""The state of a cell's probes. `to make`: with its training, or from kept weights. `no weights`: it is done, and
+none were kept."""
 
 _Shifts = Annotated[Tuple[Annotated[int, Field(ge=0, le=MAX_PIXELS)]], AfterValidator(_ascending)]
 _Sizes = Annotated[Tuple[Annotated[int, Field(ge=1, le=MAX_PIXELS)]], AfterValidator(_ascending)]
@@ -64,7 +64,7 @@ class ProbedAccuracy(Part):
     at: Count
     """Pixels that they were moved by, or their size in pixels."""
     accuracy: Share | None
-    """None where the network cannot take such images."""
+    """Test accuracy; None if the network cannot take such images."""
     not_possible: str | None = None
     """Why it cannot."""
 
@@ -79,9 +79,9 @@ class ImageMaps(Part):
     """What each class's map shows on a test image."""
 
     index: Count
-    """Of the image, among the test images."""
+    """The number of the image, among the test images."""
     label: Count
-    """Its class, by number."""
+    """The number of its class."""
     thumbnail: Annotated[str, Field(pattern=rf"^[0-9a-f]{{{2 * THUMBNAIL**2}}}$")]
     """The image in grey, 14×14 pixels row by row, two hexadecimal digits each."""
     maps: Tuple[Tuple[Tuple[float]]]

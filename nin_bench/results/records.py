@@ -51,7 +51,7 @@ class Metrics(Part):
     validation_loss: NonNegative | None = None
     num_params: Count | None = None
     num_macs: Count | None = None
-    """Those of one image's forward pass."""
+    """Multiply-accumulates of one image's forward pass."""
     train_seconds: NonNegative | None = None
     observed_images_per_second: NonNegative | None = None
     """Seen in training, with whatever else ran beside it."""
@@ -69,7 +69,7 @@ class Metrics(Part):
     test_balanced_accuracy: Share | None = None
     test_macro_f1: Share | None = None
     test_top5_accuracy: Share | None = None
-    """None for fewer than six classes."""
+    """The share of images whose class is among the five likeliest; None for fewer than six classes."""
     test_calibration_error: Share | None = None
     """Expected calibration error of the top probability, in 15 bins of equal width."""
     confusion: Confusion | None = None
@@ -138,9 +138,9 @@ class Record(Artefact):
     label: str
     """The variant's, in the grid that it was trained for."""
     cell: Cell
-    """As trained. Files do not keep a model's defaults, so its own id is `cell_id`, not `cell.cell_id`."""
+    """The cell as trained. Files keep no defaults of its model, so its id is `cell_id`, not `cell.cell_id`."""
     outcome: Outcome
-    """Of the last attempt."""
+    """What came of the last attempt."""
     attempts: Annotated[Tuple[Attempt], Field(min_length=1)]
     metrics: Metrics
     history: Tuple[Epoch]
@@ -148,7 +148,7 @@ class Record(Artefact):
     environment: dict[str, Any] = Field(default={})
     """Where it was trained."""
     code_digest: str | None = None
-    """Of the model's source code."""
+    """The digest of the model's source code."""
     reused_from: str | None = None
     """The results folder that the record was taken over from."""
     batched_seeds: Annotated[int, Field(ge=2)] | None = None

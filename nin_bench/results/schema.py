@@ -178,7 +178,7 @@ class TakenLook(Part):
     n: Annotated[int, Field(ge=1)]
     """The first n listed seeds had ended for all of its variants."""
     seeds: Tuple[Count]
-    """Those of them with which its variants could be compared: what the verdict rests on."""
+    """The seeds with which its variants could be compared: what the verdict rests on."""
     missing: Tuple[MissingAtLook] = ()
     """Cells of them that could not be compared, and why."""
     decided: bool
@@ -187,7 +187,7 @@ class TakenLook(Part):
     """What the look could spend of the claim's level; None in an older file, which has nothing of all this but the
     verdict and its seeds."""
     effect: float | None = None
-    """None where it is infinite, or where there is none."""
+    """The estimate; None if it is infinite, or if there is none."""
     interval: Annotated[tuple[float | None, float | None], Strict(False)] | None = None
     """At `level`; an end that the pairs do not bound is None."""
     reason: str | None = None
@@ -210,7 +210,7 @@ class Question(Part):
     recipe: Values
     """What all models share: defaults filled in, axes as lists; a model's own recipe goes over it."""
     class_names: Tuple[str] | None = None
-    """Of the dataset, in the order of its labels; None if the variants see several."""
+    """Names of the classes, in the order of their labels; None if the variants see several datasets."""
     seeds: Tuple[Count]
     until_decided: UntilDecided | None = None
     """Whether the seeds end early, and where; None if all are trained."""
@@ -234,15 +234,15 @@ class ResolvedGrid(Artefact, Question):
     """A grid.json of some 300,000 cells."""
 
     code: dict[str, dict[str, str]] = Field(default={})
-    """By model, digests of the definitions that its network is built with, at the last run."""
+    """Digests of the definitions that each network was built with at the last run, by model."""
     variants: Tuple[ResolvedVariant]
     cells: Annotated[Tuple[PlannedId], Field(min_length=1)]
     device_kind: str
     machine: Machine | None = None
     lock: Lock | None = None
-    """The last one."""
+    """The last lock."""
     earlier_locks: Tuple[Lock] = ()
-    """Those before it, the first one first."""
+    """The locks before the last one, the first one first."""
     looks: Tuple[TakenLook] = ()
     """The looks that were taken, in their order."""
 

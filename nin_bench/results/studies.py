@@ -19,7 +19,7 @@ from nin_bench.results.records import Epoch, Outcome
 from nin_bench.results.schema import ResolvedVariant, Values
 
 SCHEMA = 2
-"""Of search.json and of the summaries of studies."""
+"""The version of search.json and of the summaries of studies."""
 
 Objective = Literal["validation_accuracy", "validation_loss"]
 
@@ -78,12 +78,12 @@ class SearchSettings(ToldByObjective, Part):
     """The grid's `search` section, with all its values; the same for every variant."""
 
     space: Annotated[dict[str, Range | Tuple[Scalar]], Field(min_length=1)]
-    """By parameter: a range, or the values to choose from."""
+    """What is searched, by parameter: a range, or the values to choose from."""
     trials: Annotated[int, Field(ge=1)]
-    """Of every variant."""
+    """Trials of every variant."""
     seeds: Annotated[Tuple[Count], Field(min_length=1)]
     epochs: Annotated[int, Field(ge=1)] | None
-    """Of every trial; None if each variant's trials take as many as its run."""
+    """Epochs of every trial; None if each variant's trials take as many as its run."""
     run_epochs: dict[Id, int]
     """Epochs of a run of the grid, by variant id."""
     sampler: str
@@ -102,7 +102,7 @@ class SearchedVariant(ResolvedVariant):
     """A variant whose recipe is searched."""
 
     num_params: Count | None
-    """None if the trials differ in their model."""
+    """Parameters of the network; None if the trials differ in their model."""
     study_name: str
     """In Optuna's storage."""
 
@@ -168,7 +168,7 @@ class TrialSummary(Part):
     device_seconds: NonNegative | None = None
     """Time in preparing, training and validating all networks."""
     overhead_seconds: float | None = None
-    """Its wall time beyond that."""
+    """Wall time beyond preparing, training and validating."""
     started_at: str | None = None
     finished_at: str | None = None
     runs: Tuple[TrialRun] = ()

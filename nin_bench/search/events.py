@@ -35,7 +35,7 @@ class TrialResult:
     device_seconds: float | None = None
     """Time in preparing, training and validating all networks; None if the worker died."""
     runs: list[dict[str, Any]] = field(default_factory=list)
-    """Of every seed: outcome, value, escape, history."""
+    """What came of each seed: outcome, value, escape, history."""
 
     @property
     def diverged(self) -> bool:
@@ -57,11 +57,11 @@ class SearchPlanned:
 
     spec: SearchSpec
     num_trials: int
-    """Of all variants, those that are done too."""
+    """Trials of all variants, those that are done too."""
     epochs: Mapping[str, int]
-    """Of each trial that is left, by its key."""
+    """The epochs of each trial that is left, by its key."""
     labels: Sequence[str]
-    """Of the variants that are searched."""
+    """Labels of the variants that are searched."""
     slots: Sequence[Slot]
 
 
@@ -70,7 +70,7 @@ class TrialStarted:
     """A trial has its process."""
 
     key: str
-    """Of its study and draw; a trial that replaces a lost one has the same."""
+    """Names its study and draw; a trial that replaces a lost one has the same key."""
     label: str
     """The variant's."""
     number: int

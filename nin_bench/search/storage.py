@@ -28,7 +28,7 @@ def own_storage(folder: Path) -> Path:
 
 
 def own_storage_url(folder: Path) -> str:
-    """Its address."""
+    """The address of a results folder's own storage."""
     return URL.create("sqlite", database=str(own_storage(folder))).render_as_string()
 
 

@@ -43,7 +43,7 @@ class Searcher:
     """A search under way, as studies know it."""
 
     token: str
-    """Its own, so that other searches know whose a running trial is."""
+    """A name of its own, so that other searches know whose a running trial is."""
     shares: bool
     """Whether others may search in the same storage meanwhile."""
     asked: set[tuple[str, int]] = field(default_factory=set)
@@ -244,7 +244,7 @@ class VariantStudy:
         return {"lr": float(f"{rate:.3g}")}
 
     def _goodness(self, trial: FrozenTrial) -> float:
-        """Its value, turned so that higher is better."""
+        """The trial's value, turned so that higher is better."""
         return (trial.value or 0.0) * (1 if self.spec.direction == "maximize" else -1)
 
     def draw_of(self, number: int) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 SHARES = (0.10, 0.05, 0.85)
-"""Of a claim's level, spent at half, three quarters and all of the seeds.
+"""The shares of a claim's level that are spent at half, three quarters and all of the seeds.
 
 By the union bound a claim errs at most its level, whatever test decides at each look."""
 

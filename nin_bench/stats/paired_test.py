@@ -73,7 +73,7 @@ class PairedTest:
         return self._tail(int((self._counted >= np.round(bound, DIGITS)).sum()))
 
     def p_values(self, claim: Claim) -> PValues:
-        """Of a claim; it is decided where one is at most half its level, which is what its interval says, too."""
+        """The p-values of a claim; one at most half its level decides it, as its interval does."""
         margin = claim.margin
         match claim.expect:
             case "greater":

@@ -41,7 +41,7 @@ class PairedShares:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Of A and of B."""
+        """How many pairs have it in A, and how many in B."""
         return self.both + self.only_a, self.both + self.only_b
 
     @property

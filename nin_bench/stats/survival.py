@@ -20,7 +20,7 @@ class Step:
     share: float
     """Who had reached it."""
     interval: Interval
-    """Of the share, by the log-log transformation; exact where that is not defined (nobody or everybody)."""
+    """The interval of the share, by the log-log transformation; exact for nobody and everybody."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Survival:
 
     @property
     def median_interval(self) -> tuple[float | None, float | None]:
-        """Of the median: where the curve's interval first reaches and last leaves one half.
+        """The interval of the median: where that of the curve first reaches and last leaves one half.
 
         An end is None where so few cells set none: where the interval has one half in it from the start, or never
         leaves it.

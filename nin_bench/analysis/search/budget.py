@@ -32,13 +32,13 @@ class Budget:
     failed: int
     """Killed or crashed; each is replaced by another with the same parameters."""
     diverged: int
-    """Of the complete trials: some seed's loss became infinite."""
+    """Complete trials of which some seed's loss became infinite."""
     at_chance: int
-    """Of the others: some seed ended at chance level, whether or not it had ever left it."""
+    """Other complete trials of which some seed ended at chance level, whether or not it had ever left it."""
     epochs: int
     """Over all seeds of all trials, as far as they could tell."""
     device_seconds: float
-    """Of training and evaluating, over all seeds of all trials, as far as they could tell."""
+    """Seconds of training and evaluating, over all seeds of all trials, as far as they could tell."""
     num_unknown: int
     """Trials that died before they could tell either."""
     overhead: Overhead | None

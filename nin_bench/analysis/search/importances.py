@@ -26,7 +26,7 @@ parameters do together."""
 
 @dataclass(frozen=True)
 class Importances:
-    """Of one study."""
+    """What each parameter of one study decides."""
 
     variant_id: str
     name: str
@@ -36,7 +36,7 @@ class Importances:
     """Over all of them: mostly what makes a network learn at all. None with too few trials, or where all are
     worth the same."""
     num_learned: int
-    """Of those: with every seed."""
+    """Complete trials of which every seed learned."""
     shares_given_learned: Shares | None
     """Over the ones that learned: what makes one better than another."""
 
@@ -100,7 +100,7 @@ def _scaled(value: Scalar, values: Range | tuple[Scalar, ...]) -> Scalar:
 
 
 def _scaled_number(value: float, values: Range) -> float:
-    """Its logarithm on a log scale: Optuna's fANOVA averages over the plain range, of which 0.1 to 1 is most."""
+    """A number, of a log scale its logarithm: Optuna's fANOVA averages over the plain range, mostly 0.1 to 1."""
     return math.log10(value) if values.log else value
 
 

@@ -70,7 +70,7 @@ class Width:
     low: float
     high: float
     size: float
-    """As far as it is seen to go, in decades on a log scale, else in the parameter's own unit."""
+    """How far it is seen to go, in decades on a log scale, else in the parameter's own unit."""
     at_most: float | None
     """How wide it can be: a rate at which a seed failed ends it, nobody knows how far before.
 
@@ -83,7 +83,7 @@ class Width:
         return math.inf if self.at_most is None else self.at_most
 
     def shown(self, axis: Axis) -> str:
-        """Its size in words."""
+        """The width in words."""
         digits, unit = (".2f", " decades") if axis.log else (".2g", "")
         size = f"{self.size:{digits}}"
         if self.at_most is None:
@@ -101,7 +101,7 @@ class Chance:
     """Wilson's, 95 %."""
     num_rates: int
     effective: float
-    """As many rates drawn at random would tell as much."""
+    """How many rates drawn at random would tell as much."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,17 @@ class RateCurve:
     variant_id: str
     name: str
     num_params: int | None
-    """Of the network; None where what is searched changes it."""
+    """Parameters of the network; None if what is searched changes them."""
     points: list[RatePoint]
-    """By rate, ascending."""
+    """What was tried at each rate, ascending."""
     connected: bool
     """Whether neighbouring points differ in the rate alone, so that a line may join them."""
     peak: RatePoint | None
     """The most accurate; None where no trial learned."""
     width: Width | None
-    """None without a peak, and where nothing on either side tells of it."""
+    """The width around the peak; None without a peak, or if nothing on either side tells of it."""
     chance: Chance | None
-    """None where of no rate it is known who learned."""
+    """The chance to learn at a random rate; None if of no rate it is known who learned."""
 
 
 def search_axis(settings: SearchSettings) -> Axis | None:

@@ -51,7 +51,7 @@ class Trial(TrialSummary):
 
     @property
     def learned_runs(self) -> list[Run]:
-        """Its seeds, but for those of which it is known that they did not learn."""
+        """The trial's networks, but for those of which it is known that they did not learn."""
         return [run for run in self.runs if self.has_learned(run) is not False]
 
     @property

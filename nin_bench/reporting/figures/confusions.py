@@ -11,7 +11,7 @@ from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.reporting.figures.plot_style import INK, WIDTH, matrix_axes, notable, square, wrapped
 
 _BLUE, _WHITE = "#0b6aa8", "#fdfdfd"
-"""Of squares, and of letters on dark ones: the same on a light page and on a dark one."""
+"""The colours of squares, and of letters on dark ones: the same on a light page and on a dark one."""
 
 
 def draw_confusions(analysis: Analysis) -> Canvas | None:

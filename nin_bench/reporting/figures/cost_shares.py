@@ -16,7 +16,7 @@ from nin_bench.reporting.text import human_count
 from nin_bench.results.cost_entry import Breakdown
 
 Counts = dict[str, float] | None
-"""By kind of layer; None where not measured."""
+"""Counts or seconds by kind of layer; None if they were not measured."""
 
 
 def own_costs(analysis: Analysis) -> list[CostRow]:

@@ -52,7 +52,7 @@ class Canvas:
     caption: str
     """How it is read."""
     marks: dict[str, Sequence[Mark]] = field(default_factory=dict)
-    """By the id of the artist that draws them, in the order in which it does."""
+    """Marks by the id of the artist that draws them, in the order in which it does."""
     parts: dict[str, str] = field(default_factory=dict)
     """Ids of variants by the id of what belongs to them and is no mark: a band, a mean behind other lines."""
     switches: dict[str, str] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Drawing:
         }
 
     def page_svg(self) -> str:
-        """The same figure to stand in an HTML page: in the page's colours, with marks that answer its script."""
+        """The figure as it stands in an HTML page: in the page's colours, with marks that answer its script."""
         canvas = self.canvas
         return inline_svg(
             self.svg, self.name, self.alt, self.digest,
@@ -107,12 +107,12 @@ class Drawing:
 
     @cached_property
     def svg(self) -> bytes:
-        """As matplotlib writes it, without a date."""
+        """The SVG as matplotlib writes it, without a date."""
         return self._saved(format="svg", metadata={"Date": None})
 
     @cached_property
     def png(self) -> bytes:
-        """As matplotlib writes it, for places that show no SVG."""
+        """The PNG as matplotlib writes it, for places that show no SVG."""
         return self._saved(format="png", dpi=160, metadata={"Software": None})
 
     def _saved(self, **options: Any) -> bytes:

@@ -116,7 +116,7 @@ def _row(verdict: Verdict) -> Row | None:
 
 
 def _holds(verdict: Verdict, low: float, high: float) -> tuple[float | None, float | None]:
-    """By the margin below and the one above."""
+    """From where to where a claim is true, by the margin below zero and the one above."""
     return {"greater": (high, None), "less": (None, low), "equivalent": (low, high)}[verdict.expect]
 
 

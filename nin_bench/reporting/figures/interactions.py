@@ -64,7 +64,7 @@ def _along(product: Product) -> int:
 
 
 def _lines(analysis: Analysis, product: Product) -> dict[str, list[_Point]]:
-    """By level of the other axis, its variants along the page."""
+    """The variants along the page, by level of the other axis."""
     rows = {row.label: row for row in analysis.comparison}
     along = _along(product)
     others = product.levels[1 - along]

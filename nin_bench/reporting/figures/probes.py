@@ -18,7 +18,7 @@ from nin_bench.reporting.figures.drawing import Canvas, Mark
 from nin_bench.results.probes import THUMBNAIL
 
 _MOST_SQUARES = 5_000
-"""Of a figure of class maps: a page has to hold them all."""
+"""The most squares of a figure of class maps: a page has to hold them all."""
 _FAINTEST = 0.02
 """A square that fills less of its room is not drawn."""
 

@@ -9,7 +9,7 @@ import zlib
 
 _KEYWORD = b"nin_bench data"
 _HEADER_BYTES = 8 + 25
-"""Of a PNG: its magic number, and the header chunk that has to come first."""
+"""The length of a PNG's beginning: its magic number, and the header chunk that has to come first."""
 
 _SVG_FORMAT = b"<dc:format>image/svg+xml</dc:format>"
 _DIGEST = re.compile(rb"nin_bench data[\0 ]([0-9a-f]{64})")

@@ -17,7 +17,7 @@ UNSTEADY = 0.1
 """How much higher than the lowest the highest sample of a ceiling may be before that is worth a sentence."""
 
 Batch = tuple[int, int | None]
-"""Its size, and that of its micro-batches; None if it passes whole."""
+"""A batch: its size, and that of its micro-batches; None if it passes whole."""
 _Columns = list[page.Column[CostRow]]
 _HOW_MEASURED = (
     "Medians (quartiles) over rounds; a round visits every variant in turn, each in a fresh process. Ratios "
