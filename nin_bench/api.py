@@ -65,7 +65,7 @@ class Plan:
         return f"Plan({self.grid.name!r}, profile {self.grid.profile!r}: {counts})"
 
     def as_dict(self) -> dict[str, Any]:
-        """As `plan --json` prints it."""
+        """The plan as `plan --json` prints it."""
         matches = [(variant.label, variant.match) for variant in self.grid.variants if variant.match]
         return {
             "grid": self.grid.name,
@@ -86,7 +86,7 @@ class Run:
     folder: Path
     """Where its results lie."""
     report: Report | None
-    """None if a signal ended the run, as Ctrl-C does."""
+    """The report that was written; None if a signal ended the run, as Ctrl-C does."""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.summary.outcomes.most_common())

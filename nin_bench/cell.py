@@ -68,7 +68,7 @@ OPTIMIZER_FIELDS: dict[Optimizer, tuple[str, ...]] = {
 
 
 MOST_MAGNITUDE = 30
-"""Of the operations of RandAugment (Cubuk et al., 2020), as torchvision counts it."""
+"""The greatest magnitude of operations of RandAugment (Cubuk et al., 2020), as torchvision counts it."""
 
 
 class Spec(BaseModel):
@@ -287,7 +287,7 @@ class Cell(Spec):
 
     @cached_property
     def variant_id(self) -> str:
-        """The same without the seed: what is compared."""
+        """The id of the cell without its seed: what is compared."""
         return digest(self._variant_identity())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

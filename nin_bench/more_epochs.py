@@ -27,7 +27,7 @@ class KeptState:
     """The state that a trained cell of fewer epochs ended with."""
 
     cell: Cell
-    """As resolved today."""
+    """The cell as resolved today."""
     path: Path
 
 

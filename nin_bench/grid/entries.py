@@ -160,7 +160,7 @@ class Pattern(WithArguments):
     """Matches what is equal in every field it names, or in the field's list; a text alone is a variant's label."""
 
     label: Axis[str] = ""
-    """As the grid's `models` give it, filled in."""
+    """The variant's label, as the grid's `models` give it, filled in."""
     name: Axis[str] = ""
     match: Axis[Size | None] = None
     """What its width was matched in; null is a variant that was not."""

@@ -22,7 +22,7 @@ from nin_bench.models.registry import model_function
 from nin_bench.plugins import OWN, own_file
 
 _REGISTRY = "nin_bench.models.registry"
-"""It knows and checks models, and computes nothing of them."""
+"""The module that knows and checks models, and computes nothing of them."""
 
 _BESIDES = "(import)"
 """What a module does when it is imported, besides defining names."""
@@ -87,11 +87,11 @@ class _Module:
 
     name: str
     definitions: Mapping[str, list[Any]]
-    """By name, the statements that define it, as plain lists."""
+    """The statements that define each name, as plain lists."""
     uses: Mapping[str, set[str]]
-    """By name, the names that these statements use."""
+    """The names that the statements of each name use."""
     imported: Mapping[str, list[_Place]]
-    """By name, where an import statement takes it from."""
+    """Where import statements take each name from."""
 
 
 @cache

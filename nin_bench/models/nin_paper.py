@@ -16,7 +16,7 @@ class _Plan:
     first: tuple[int, int, int]
     second: tuple[int, int, int]
     class_block: tuple[int, int]
-    """Of its first two convolutions; the last has as many as there are classes."""
+    """Maps of the first two convolutions of the last block; its third has as many as there are classes."""
     class_kernel: int
 
 

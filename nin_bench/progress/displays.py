@@ -98,7 +98,7 @@ class _Lines:
         self.short_labels: dict[str, str] = {}
         """What tells the variants apart, by their labels."""
         self.epochs: Mapping[str, int] = {}
-        """Of every cell or trial that is to be trained."""
+        """Epochs of every cell or trial that is to be trained."""
         self.left: dict[str, int] = {}
         """Epochs that are not trained yet, nor skipped by a cell that ended early."""
         self.num_epochs = self.num_left = 0

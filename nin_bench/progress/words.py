@@ -99,7 +99,7 @@ def objective_value(spec: SearchSpec, value: float) -> str:
 
 
 def short_objective(spec: SearchSpec, value: float) -> str:
-    """The same where there is little room."""
+    """A value of the objective where there is little room: `86.1%`."""
     return f"{value:.1%}" if spec.in_points else f"loss {value:.3f}"
 
 

@@ -116,9 +116,9 @@ class BatchPeak(Part):
     micro_batch: Positive | None
     """Images that pass at once; None if the batch passes whole."""
     peak_estimate: Count
-    """By the formula."""
+    """The peak by the formula."""
     peak: Count | None = None
-    """As measured, beyond `process`; None if it was not tried or the system does not tell."""
+    """The peak as measured, beyond `process`; None if it was not tried or the system does not tell."""
 
 
 class MemoryBytes(Part):
@@ -137,7 +137,7 @@ class MemoryBytes(Part):
     train_peak_estimate: Count
     """The most that is alive at once in a training step, by the formula."""
     predict_peak_estimate: Count
-    """The same for the batch of an evaluation."""
+    """The peak by the formula, of a batch of an evaluation."""
     process: Count | None
     """A fresh worker before it builds a network."""
     train_peak: Count | None
@@ -153,7 +153,7 @@ class Train(Part):
     images_per_second: Rounds
     """With nothing else running."""
     busy_images_per_second: Rounds | None
-    """Of one worker while all of them are busy."""
+    """Throughput of one worker while all of them are busy."""
     data_seconds: Rounds
     forward_seconds: Rounds
     backward_seconds: Rounds
@@ -208,7 +208,7 @@ class Layer(Part):
     """The median over rounds, as for `backward_seconds`."""
     backward_seconds: NonNegative | None
     flops: Count
-    """Of the forward pass; two for each MAC."""
+    """FLOPs of the forward pass, two for each MAC."""
     bytes: NonNegative
     """The least that could move: inputs, outputs, and the image's share of the weights, once each."""
     flops_per_byte: NonNegative
@@ -227,11 +227,11 @@ class CostEntry(Part):
     setting: Setting
     num_params: Breakdown
     num_macs: Breakdown
-    """Of one image's forward pass."""
+    """Multiply-accumulates of one image's forward pass."""
     first_dense_weights: Count | None
     """Weights of the first dense layer without its bias; None without a dense layer."""
     training_flops: Count
-    """Of one image, forward and backward."""
+    """FLOPs of one image, forward and backward."""
     memory_bytes: MemoryBytes
     train: Train | None
     predict: Predict | None
@@ -242,12 +242,12 @@ class CostEntry(Part):
     mfu: Rounds | None
     """Share of the arithmetic ceiling that training reaches, at the recipe's precision."""
     ceilings: dict[str, Rounds] | None
-    """Of this machine: FLOPs per second of matrix products by precision, bytes per second of a copy."""
+    """The highest speeds of this machine: FLOPs per second of matrix products by precision, bytes per second of a copy."""
     load: Tuple[Load]
     """One for each round."""
     layers: Tuple[Layer]
     kind_seconds: KindSeconds | None
-    """None if the layers were not timed; older entries have none."""
+    """Seconds by kind of layer; None if the layers were not timed, as in older entries."""
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """The machine and the time; all samples would fill pages."""
@@ -281,7 +281,7 @@ class CostEntry(Part):
                 return [float(found)]
 
     def headline(self) -> dict[str, Any]:
-        """Its main figures, each a number or None, by the names of the metrics; medians over rounds."""
+        """The main figures, each a number or None, by the names of the metrics; medians over rounds."""
         measured = {name: self.samples(name) for name, metric in METRICS.items() if metric.kind == "measured"}
         busy = self.train.busy_images_per_second if self.train else None
         return {
