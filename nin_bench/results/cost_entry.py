@@ -137,7 +137,7 @@ class MemoryBytes(Part):
     train_peak_estimate: Count
     """The most that is alive at once in a training step, by the formula."""
     predict_peak_estimate: Count
-    """The peak by the formula, of a batch of an evaluation."""
+    """The most that is alive at once in an evaluation of a batch, by the formula."""
     process: Count | None
     """A fresh worker before it builds a network."""
     train_peak: Count | None
@@ -242,7 +242,7 @@ class CostEntry(Part):
     mfu: Rounds | None
     """Share of the arithmetic ceiling that training reaches, at the recipe's precision."""
     ceilings: dict[str, Rounds] | None
-    """The highest speeds of this machine: FLOPs per second of matrix products by precision, bytes per second of a copy."""
+    """What this machine reaches: FLOPs per second of matrix products by precision, bytes per second of a copy."""
     load: Tuple[Load]
     """One for each round."""
     layers: Tuple[Layer]
