@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ class Table:
         return self.words.get(value, value) if isinstance(value, str) else value
 
 
+@cache
 def _expression(pattern: str) -> str:
     """`*` is one key, or a part of one, `**` any number of keys."""
     parts = re.split(r"(\*\*|\*)", pattern)
