@@ -29,7 +29,7 @@ from nin_bench.cell import Cell
 from nin_bench.executors import Ended, Message, Slot, Started, Task
 from nin_bench.grid import Grid
 from nin_bench.live.state import RunState
-from nin_bench.progress import progress_on
+from nin_bench.progress.displays import progress_on
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner import session
 from nin_bench.runner.events import CellEnded, CellStarted, Event

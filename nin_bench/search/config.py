@@ -76,7 +76,7 @@ def _num_params(variant: Variant, search: SearchSpec, catalog: RegistryCatalog) 
 def _check_variants(grid: Grid, search: SearchSpec, catalog: RegistryCatalog) -> None:
     """Whether validation images are there to choose by, and every network can be built at every corner."""
     for key, value in grid.data.items():
-        if isinstance(value, list):
+        if isinstance(value, tuple):
             raise (
                 grid.variants[0]
                 .fields[f"data.{key}"]

@@ -169,7 +169,7 @@ def _entry(grid: Grid, variant: Variant, chosen: Mapping[str, Chosen]) -> _Entry
         {
             key: getattr(spec, key)
             for key, value in shared.items()
-            if (key in variant.entry.section(section).value or isinstance(value, list))
+            if (key in variant.entry.section(section).value or isinstance(value, tuple))
             and (section == "recipe" or f"data.{key}" in variant.fields)  # the rest is filled in
         }
         for section, spec, shared in (("data", variant.data, grid.data), ("recipe", variant.recipe, grid.recipe))
