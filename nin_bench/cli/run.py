@@ -65,6 +65,15 @@ def run(
             help="Train so many seeds of a variant as one batched model; auto: small networks, on an accelerator.",
         ),
     ] = None,
+    devices_per_cell: Annotated[
+        int,
+        typer.Option(
+            "--devices-per-cell",
+            metavar="N",
+            min=1,
+            help="Train each cell on so many accelerators, or cores of a CPU, together.",
+        ),
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
 ) -> None:
     """Train every cell of a grid that has no result yet, judge the claims, and write the report."""
@@ -81,6 +90,7 @@ def run(
         max_failures=max_failures,
         fresh=fresh,
         batch_seeds=num_batched,
+        devices_per_cell=devices_per_cell,
         measure=measure,
         keep_weights=keep_weights,
         **reuse.fields,

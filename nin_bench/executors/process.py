@@ -31,13 +31,18 @@ MAX_FOLDER_BYTES = 60
 class PipeChannel:
     """A `Channel` through a pipe."""
 
-    def __init__(self, connection: Connection, asked_at: float) -> None:
+    def __init__(self, connection: Connection, asked_at: float, slots: Sequence[Slot] = ()) -> None:
         self.asked_at = asked_at
+        self.slots = slots
         self._connection = connection
         self._stopped = False
         # Asked before every step, and ten times as fast as `Connection.poll`, which makes a selector each time.
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN)
+
+    def __reduce__(self) -> Any:
+        """A process that this one starts can have it."""
+        return PipeChannel, (self._connection, self.asked_at, self.slots)
 
     def send(self, content: Any) -> None:
         """Send something that can be pickled to the parent."""
@@ -84,7 +89,8 @@ def start_process(
     ours, theirs = context.Pipe()
     own = {name: value for name, value in os.environ.items() if name.startswith("NIN_BENCH_")}
     arguments = (theirs, str(log), payload, slots, time.monotonic(), own)
-    process = context.Process(target=_work, args=arguments, daemon=True)
+    # multiprocessing lets no daemon start processes, as a task of several slots may.
+    process = context.Process(target=_work, args=arguments, daemon=len(slots) == 1)
     # Not in the thread below, where it would unblock signals again. It is deaf to SIGINT and SIGTERM by itself.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -163,7 +169,7 @@ def _work(
     variables: Mapping[str, str],
 ) -> None:
     """What a worker process does, from its start to its end."""
-    _die_with_parent()
+    die_with_parent()
     os.environ.update(variables)  # as they are now; the forkserver has those of when it was started
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
@@ -181,7 +187,7 @@ def _work(
             os.sched_setaffinity(0, cores)
     _keep_freed_memory()
     task: Task = pickle.loads(payload)
-    connection.send(("result", task.function(PipeChannel(connection, asked_at), slots[0], *task.arguments)))
+    connection.send(("result", task.function(PipeChannel(connection, asked_at, slots), slots[0], *task.arguments)))
     # All is sent; a thread or a library that will not end must not hold the slot.
     os._exit(0)
 
@@ -199,7 +205,7 @@ def _keep_freed_memory() -> None:
         mallopt(trim_threshold, -1)  # never
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """End this process when its parent ends, even by SIGKILL; PR_SET_PDEATHSIG would watch the forkserver."""
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -33,6 +33,10 @@ class Channel(Protocol):
     def asked_at(self) -> float:
         """When this worker's process was asked for, by `time.monotonic` of its machine."""
 
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """All slots that its task has."""
+
     def send(self, content: Any) -> None:
         """Send something that can be pickled; it arrives as a `Message`."""
 

@@ -128,6 +128,18 @@ class Attempt(Part):
     estimated_seconds: NonNegative | None = None
 
 
+class Devices(Part):
+    """Devices that trained a cell together."""
+
+    count: Annotated[int, Field(ge=2)]
+    images_per_second: NonNegative | None = None
+    """In the training steps of the last attempt, by all of them."""
+    one_device_images_per_second: NonNegative | None = None
+    """By one of them alone, as the variant's costs were measured on this machine; None if they were not."""
+    scaling_efficiency: NonNegative | None = None
+    """`images_per_second`, divided by `count` times that of one device; 1 is perfect."""
+
+
 class Record(Artefact):
     """What came of a cell: `cells/<cell-id>.json`."""
 
@@ -153,6 +165,8 @@ class Record(Artefact):
     """The results folder that the record was taken over from."""
     batched_seeds: Annotated[int, Field(ge=2)] | None = None
     """Seeds that were trained as one batched model; None if the cell trained alone."""
+    devices: Devices | None = None
+    """Devices that trained the cell together; None if it was one."""
 
     @model_validator(mode="after")
     def _epochs_are_in_order(self) -> Self:

@@ -36,10 +36,11 @@ class ReplayedCell(Part):
     seed: Count
     replayed_at: str
     expected: Literal["equal bits", "tolerance"]
-    """Equal bits where processor, device, versions and settings are those of the record, and it was trained alone;
-    else the test accuracy within `ACCURACY_TOLERANCE`, and the same outcome."""
+    """Equal bits where processor, device, versions and settings are those of the record, and it was trained alone
+    and on one device; else the test accuracy within `ACCURACY_TOLERANCE`, and the same outcome."""
     differs_in: Tuple[str] = ()
-    """What of the environment is not as it was; `batched_seeds` where several seeds were trained as one model."""
+    """What of the environment is not as it was; `batched_seeds` where several seeds were trained as one model,
+    `devices` where several trained it together."""
     differences: Tuple[Difference] = ()
     """At most ten."""
     repeated: bool
@@ -92,6 +93,8 @@ def compare_replay(
     differs_in = tuple(what_changes_bits(recorded.environment, again.environment))
     if recorded.batched_seeds != again.batched_seeds:
         differs_in += ("batched_seeds",)
+    if (recorded.devices is None) != (again.devices is None):
+        differs_in += ("devices",)
     differences = list(_differences(recorded, again))
     if predictions is not None and predictions_again is not None:
         for name, array in predictions.items():

@@ -15,7 +15,7 @@ from nin_bench.files import write_atomically
 from nin_bench.models.code import code_digest
 from nin_bench.planning import PlannedCell
 from nin_bench.results import FINAL_OUTCOMES, Record
-from nin_bench.results.records import Attempt, Epoch, Metrics
+from nin_bench.results.records import Attempt, Devices, Epoch, Metrics
 from nin_bench.runner import messages
 from nin_bench.runner.events import CellEnded, CellResumed, CellStarted, EpochEnded, Probed
 from nin_bench.runner.record import make_record, now
@@ -72,7 +72,10 @@ class ActiveCell:
         assignment = messages.Assignment(
             self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts, self.queue.probes
         )
-        return Task(self.key, self.queue.task.function, (assignment,), options.timeout_seconds)
+        task, num_slots = self.queue.task, options.devices_per_cell
+        function = task.function if num_slots == 1 else task.devices_function
+        assert function is not None
+        return Task(self.key, function, (assignment,), options.timeout_seconds, num_slots)
 
     def on_started(self, slot: Slot) -> None:
         """Note when and where."""
@@ -163,10 +166,22 @@ class ActiveCell:
         """The record with the actual and the estimated seconds of its last attempt."""
         took = {
             "seconds": time.monotonic() - self.started_seconds,
-            "estimated_seconds": None if self.batched else self.planned.estimate.seconds,
+            "estimated_seconds": None if self.batched or record.devices else self.planned.estimate.seconds,
         }
         *earlier, last = record.attempts
-        return record.model_copy(update={"attempts": (*earlier, last.model_copy(update=took))})
+        attempts = (*earlier, last.model_copy(update=took))
+        return record.model_copy(update={"attempts": attempts, "devices": self._compared(record.devices)})
+
+    def _compared(self, devices: Devices | None) -> Devices | None:
+        """Devices, if several trained the cell now, beside one device alone."""
+        alone = self.queue.one_device_speed(self.cell)
+        if devices is None or self.queue.options.devices_per_cell == 1 or not alone:
+            return devices
+        speed, efficiency = devices.images_per_second, None
+        if speed is not None:
+            efficiency = speed / (self.queue.options.devices_per_cell * alone)
+        measured = {"one_device_images_per_second": alone, "scaling_efficiency": efficiency}
+        return devices.model_copy(update=measured)
 
     def _record_of_death(self, end: Ended) -> Record:
         """The record of a cell whose worker died: the cause, and the last that was sent or saved."""

@@ -21,6 +21,7 @@ from nin_bench.runner.events import Event
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.messages import CellResult
 from nin_bench.runner.session import PRELOAD, RunOptions
+from nin_bench.runner.several_devices import run_on_devices_task
 from nin_bench.runner.worker import run_cell_task
 
 
@@ -35,9 +36,11 @@ class CellTask:
     """The modules that a worker finds imported."""
     batch_function: Callable[..., list[CellResult] | ResultsError] | None = None
     """The same for several cells that are trained as one batched model; None trains each alone."""
+    devices_function: Callable[..., CellResult | ResultsError] | None = None
+    """The same for a cell that several devices train together."""
 
 
-TRAIN = CellTask(run_cell_task, batch_function=run_batch_task)
+TRAIN = CellTask(run_cell_task, batch_function=run_batch_task, devices_function=run_on_devices_task)
 
 
 @dataclass
@@ -53,6 +56,8 @@ class CellQueue:
     memory: DeviceMemory
     looks: LookTaker | None = None
     probes: Probes | None = None
+    one_device_speed: Callable[[Cell], float | None] = lambda cell: None
+    """Images per second that one device alone trains a cell at, as measured; None if it was not."""
 
     def __post_init__(self) -> None:
         self.environment = {**describe_environment(), "workers": self.num_workers}

@@ -26,6 +26,7 @@ from nin_bench.models import ImageSpec
 from nin_bench.results.probes import ProbeFile, Probes
 from nin_bench.runner.micro_batch import choose_micro_batch
 from nin_bench.runner.probing import probe_network
+from nin_bench.training.device_group import DeviceGroup
 from nin_bench.training.early_stop import has_stopped
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError
 from nin_bench.training.precision import check_precision
@@ -48,6 +49,8 @@ class CellTraining:
     """Is asked before every step of training and every batch of an evaluation."""
     micro_batch: int | None = None
     num_workers: int = 1
+    group: DeviceGroup | None = None
+    """The devices that train it together, this one among them; None is this device alone."""
 
     def __post_init__(self) -> None:
         self._device = torch.device(self.device)
@@ -119,7 +122,7 @@ class CellTraining:
         check_micro_batch(model, cell.recipe)
         check_precision(cell.recipe, self._device)
         recipe = self._with_micro_batch(image)
-        self._trainer = Trainer(model, recipe, train, seed=cell.seed, chance_loss=chance.loss)
+        self._trainer = Trainer(model, recipe, train, seed=cell.seed, chance_loss=chance.loss, group=self.group)
         self._note_progress()
 
     @property

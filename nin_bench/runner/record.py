@@ -7,7 +7,7 @@ from typing import Any
 from nin_bench.cell import Cell
 from nin_bench.environment import without_folders
 from nin_bench.results import Record
-from nin_bench.results.records import Attempt, Epoch, Metrics
+from nin_bench.results.records import Attempt, Devices, Epoch, Metrics
 
 
 def now() -> str:
@@ -27,6 +27,7 @@ def make_record(
     earlier_attempts: Sequence[Attempt] = (),
     code_digest: str | None = None,
     batched_seeds: int | None = None,
+    devices: Devices | None = None,
 ) -> Record:
     """A record of a cell's last attempt, which ends now.
 
@@ -50,4 +51,5 @@ def make_record(
         "environment": dict(environment or {}),
         "code_digest": code_digest,
         "batched_seeds": batched_seeds,
+        "devices": devices,
     })  # fmt: skip

@@ -38,6 +38,7 @@ from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.reuse import take_over
 from nin_bench.runner.scheduler import Kind, Scheduler
 from nin_bench.runner.session import RunOptions, RunSession, open_session
+from nin_bench.runner.several_devices import check_devices_per_cell
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def run_grid(
     num_rounds = options.num_rounds or rounds_for(grid)
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)
+    check_devices_per_cell(options, [one.cell for one in planned if one.may_run])
     specs = [one.cell.data for one in planned if one.may_run]
     resolved = grid.resolved("cpu")
     about_lock = lock_notes(resolved, folder.find_grid())
@@ -150,7 +152,8 @@ def run_grid(
             on_event(Estimated(estimate, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
         memory = _device_memory(folder, options, session)
-        queue = CellQueue(folder, options, on_event, len(slots), task, planned, memory, looks, grid.probes)
+        speed = partial(_one_device_speed, folder, session.machine)
+        queue = CellQueue(folder, options, on_event, len(slots), task, planned, memory, looks, grid.probes, speed)
         late = late_probes(planned, grid.probes, folder, options, on_event)
         Scheduler(session.executor, retries=options.retries, admit=session.nodes.admit).run(
             lambda slot: queue.next_job(slot) or next(late, None)
@@ -249,6 +252,14 @@ def _unmeasured(
 def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> CostEntry | None:
     costs = folder.read_costs(variant_id)
     return costs.entry_of(machine["fingerprint"]) if costs else None
+
+
+def _one_device_speed(folder: ResultsFolder, machine: Mapping[str, Any], cell: Cell) -> float | None:
+    """Images per second of training on one device alone; None if that was not measured."""
+    with suppress(DamagedFileError):  # the next measuring sets it aside, and says so
+        if (entry := _entry(folder, cell.variant_id, machine)) and entry.train:
+            return entry.train.images_per_second.median
+    return None
 
 
 def _device_memory(folder: ResultsFolder, options: RunOptions, session: RunSession) -> DeviceMemory:

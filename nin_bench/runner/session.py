@@ -20,7 +20,7 @@ import torch
 import nin_bench
 from nin_bench.cell import DataSpec
 from nin_bench.environment import describe_environment, num_cores
-from nin_bench.errors import InputError
+from nin_bench.errors import InputError, counted
 from nin_bench.executors import Executor, LocalExecutor, Slot, claimed_cores
 from nin_bench.failures import MAX_FAILURES
 from nin_bench.grid import Grid
@@ -78,7 +78,10 @@ class ProcessOptions:
 
 @dataclass(frozen=True)
 class RunOptions(ProcessOptions):
-    """How a grid is run or measured; nothing here can change a result, but for `batch_seeds` its last bits."""
+    """How a grid is run or measured.
+
+    Nothing here can change a result, but for `batch_seeds` and `devices_per_cell` its last bits.
+    """
 
     fresh: bool = False
     """Train all cells from their first step on, also those that are done; `measure_grid`: measure variants again
@@ -90,6 +93,8 @@ class RunOptions(ProcessOptions):
     batch_seeds: int | Literal["auto"] | None = None
     """How many seeds of a variant are trained as one batched model; `auto` has an accelerator train as many as fit
     of networks that are too small to keep it busy. None trains each alone."""
+    devices_per_cell: int = 1
+    """Devices, or cores of a CPU, that train one cell together; 1 has each train cells of its own."""
     accept_code_changes: bool = False
     """Take records for done that are of other code of their model than today's."""
     keep_weights: bool = False
@@ -152,7 +157,8 @@ def open_session(
         ResultsError: the folder cannot be written, is in use, or holds another grid.
     """
     with ExitStack() as held:
-        executor = held.enter_context(opened_executor(options, preload, share=True))
+        executor = held.enter_context(opened_executor(options, preload, share=options.devices_per_cell == 1))
+        check_slots(executor.slots, options)
         session = RunSession(executor, Nodes(executor, [*dict.fromkeys(specs)], options.data_dir))
         held.enter_context(sole_writer(folder.path))
         check_same_grid(grid, folder)  # again: another run may have held the folder meanwhile
@@ -238,6 +244,17 @@ def node_slots(
     slots = choose_slots(device, workers, share=share)
     with claimed_cores(slots if workers else slots[:num_cpus]) as slots:
         yield slots
+
+
+def check_slots(slots: Sequence[Slot], options: RunOptions) -> None:
+    """See that there are slots enough for a cell that takes several; InputError if there are not."""
+    if (wanted := options.devices_per_cell) == 1:
+        return
+    if slots[0].device_kind != "cpu" and len({slot.device for slot in slots}) < len(slots):
+        raise InputError("--workers: with --devices-per-cell an accelerator has one worker; leave --workers out")
+    if len(slots) < wanted:
+        what, remedy = ("worker", "raise --workers") if slots[0].device_kind == "cpu" else ("device", "lower it")
+        raise InputError(f"--devices-per-cell {wanted}: there is but {counted(len(slots), what)} here; {remedy}")
 
 
 def choose_slots(device: str, workers: int | None, *, share: bool = False) -> list[Slot]:

@@ -20,6 +20,7 @@ from nin_bench.more_epochs import KeptState
 from nin_bench.results import Record
 from nin_bench.results.predictions import pack_predictions
 from nin_bench.results.probes import ProbeFile
+from nin_bench.results.records import Devices
 from nin_bench.runner.cell_training import CellTraining, describe_failure
 from nin_bench.runner.messages import (
     Assignment,
@@ -34,6 +35,7 @@ from nin_bench.runner.messages import (
     ProbeAssignment,
 )
 from nin_bench.runner.record import make_record, now
+from nin_bench.training.device_group import DeviceGroup
 from nin_bench.training.evaluation import StoppedError
 from nin_bench.training.progress import Epoch
 
@@ -155,7 +157,7 @@ def run_cell(
 
 
 class CellRun:
-    """A cell's training, kept while it lasts; arguments as for `run_cell`."""
+    """A cell's training, kept while it lasts; arguments as for `run_cell` and `CellTraining`."""
 
     def __init__(
         self,
@@ -163,6 +165,7 @@ class CellRun:
         device: str,
         on_message: Callable[[CellMessage], None],
         should_stop: Callable[[], bool],
+        group: DeviceGroup | None = None,
     ) -> None:
         self.training = CellTraining(
             assignment.cell,
@@ -171,6 +174,7 @@ class CellRun:
             should_stop=should_stop,
             micro_batch=assignment.micro_batch,
             num_workers=assignment.environment.get("workers", 1),
+            group=group,
         )
         self.policy = policy = assignment.policy
         own = {"device": device_name(device), "torch": describe_torch(device)}
@@ -181,6 +185,10 @@ class CellRun:
         self.checkpoints = Checkpoints(policy.checkpoints, assignment.cell) if policy.checkpoints else None
         self.batched_seeds: int | None = None
         """Seeds that were trained with it as one batched model."""
+        self.earlier_devices: Devices | None = None
+        """Those that trained what it goes on from."""
+        self.done_before = (0, 0.0)
+        """Images of training, and seconds, that it goes on from."""
         self.started_at = now()
         self.saved = time.monotonic()
 
@@ -192,11 +200,13 @@ class CellRun:
         # What could not be used was quarantined, so whatever is left was gone on from.
         is_resumed = bool(self.checkpoints and self.checkpoints.paths())
         if self.checkpoints and is_resumed and (saved := self.checkpoints.newest_record()):
-            self.batched_seeds = saved.batched_seeds
+            self.batched_seeds, self.earlier_devices = saved.batched_seeds, saved.devices
         if (kept := self.policy.kept) and not is_resumed:
             damage = restore_from(kept.path, kept.cell, training.restore)
             is_resumed = damage is None
             notes += filter(None, [damage])
+        progress = training.trainer.progress
+        self.done_before = progress.num_images, progress.train_seconds
         ready = CellReady(
             dict(training.metrics),
             [*training.history],
@@ -285,4 +295,17 @@ class CellRun:
             earlier_attempts=self.earlier_attempts,
             code_digest=code_digest(self.training.cell.model.name),
             batched_seeds=self.batched_seeds,
+            devices=self.devices(),
         )
+
+    def devices(self) -> Devices | None:
+        """Those that train it together, or did before, and how fast these are."""
+        training, earlier = self.training, self.earlier_devices
+        if training.group is None:
+            return earlier
+        count = max(training.group.size, earlier.count if earlier else 0)
+        if not training.is_prepared:
+            return Devices(count=count)
+        progress, (num_images, seconds) = training.trainer.progress, self.done_before
+        num_images, seconds = progress.num_images - num_images, progress.train_seconds - seconds
+        return Devices(count=count, images_per_second=num_images / seconds if num_images else None)

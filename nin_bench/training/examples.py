@@ -33,7 +33,11 @@ class Targets:
 
 
 def examples(
-    batches: ImageBatches, indices: Tensor, recipe: Recipe, seed_for: Callable[[str], int]
+    batches: ImageBatches,
+    indices: Tensor,
+    recipe: Recipe,
+    seed_for: Callable[[str], int],
+    rows: slice = slice(None),
 ) -> Iterator[tuple[Tensor, Targets]]:
     """The images of a step, one micro-batch after the other.
 
@@ -42,26 +46,28 @@ def examples(
         indices: of the whole batch, (n,) int64.
         recipe: how to change and to blend them, and how many pass at once.
         seed_for: the seed of this step's draws for one purpose.
+        rows: those of the batch that are wanted.
     """
     at_once = recipe.fixed_micro_batch or len(indices)
     generator = torch.Generator().manual_seed(seed_for("augment"))
     if not (recipe.rand_augment or recipe.random_erasing or recipe.mixup or recipe.cutmix):
-        for part in torch.split(indices, at_once):
-            images, labels = batches.take(part, recipe.augmentation, generator)
+        columns = (indices, torch.rand(len(indices), 3, generator=generator))
+        for part, draws in zip(*(torch.split(one[rows], at_once) for one in columns), strict=True):
+            images, labels = batches.make(part, recipe.augmentation, draws)
             yield images, Targets(labels)
         return
     stored, labels = batches.raw(indices)
     changed = _changed(stored, recipe, generator, seed_for)
     if not (recipe.mixup or recipe.cutmix):
         for part, own, which in zip(
-            *(torch.split(one, at_once) for one in (changed, labels, indices)), strict=True
+            *(torch.split(one[rows], at_once) for one in (changed, labels, indices)), strict=True
         ):
             yield batches.pixels(part, which), Targets(own)
         return
     # As with torchvision's MixUp and CutMix, an image meets the one before it in the batch.
-    columns = (changed, labels, indices, changed.roll(1, 0), labels.roll(1, 0), indices.roll(1, 0))
+    pairs = (changed, labels, indices, changed.roll(1, 0), labels.roll(1, 0), indices.roll(1, 0))
     for part, own, which, other_part, other, others in zip(
-        *(torch.split(one, at_once) for one in columns), strict=True
+        *(torch.split(one[rows], at_once) for one in pairs), strict=True
     ):
         images = batches.pixels(part, which)
         weights, share = draw_blend(recipe, random.Random(seed_for("mix")), *images.shape[-2:])

@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nin_bench.cell import Cell, Recipe
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model
+from nin_bench.training.device_group import DeviceGroup
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, evaluate, right
 from nin_bench.training.examples import examples
 from nin_bench.training.optimization import follow, initialise, learning_rate, make_optimizer
@@ -94,13 +95,23 @@ def _compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tens
 class Trainer:
     """One network in training.
 
-    `chance_loss` is that of a constant guess on these images, in nats.
+    `chance_loss` is that of a constant guess on these images, in nats; `group` the devices that train it together.
 
     Raises:
         SpecError: the network and the recipe do not go together.
+        InputError: they do not go together with a group.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, train: Images, *, seed: int, chance_loss: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        train: Images,
+        *,
+        seed: int,
+        chance_loss: float,
+        group: DeviceGroup | None = None,
+    ) -> None:
         check_micro_batch(model, recipe)
         self.model = model
         self.recipe = recipe
@@ -113,6 +124,9 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self.network = deepcopy(model) if recipe.ema else model
         """What is evaluated and kept: the running mean of the weights, where the recipe has one."""
+        self.group = group
+        if group is not None:
+            self.forward = group.joined(model, train.batches.take(train.indices[:2])[0])
         self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing, reduction="sum")
         self.chance_loss = chance_loss
         self.progress = Progress()
@@ -151,7 +165,8 @@ class Trainer:
         """
         self.model.train()
         for indices in self.steps_left():
-            if should_stop():
+            stops = should_stop()
+            if self.group.stops(stops) if self.group else stops:
                 self.read_steps()
                 raise StoppedError
             started = time.perf_counter()
@@ -224,25 +239,29 @@ class Trainer:
         Micro-batches sum to the gradient of the batch's mean loss.
 
         Returns:
-            The values of a `Step`, (3,) float32 on the device.
+            The values of a `Step`, (3,) float32 on the device; of a group's devices only the first knows them.
         """
         number = self.num_taken
         torch.manual_seed(seed_for(self.seed, "dropout", number))
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(3, device=self.device)
         draws = partial(self._seed_of_draws, number)
-        for images, targets in examples(self.train.batches, indices, self.recipe, draws):
+        divisor: float = len(indices)
+        if self.group is not None:
+            divisor = self.group.take_share(len(indices))
+        own = self.group.own if self.group else slice(None)
+        for images, targets in examples(self.train.batches, indices, self.recipe, draws, own):
             with self.autocast():
                 logits = self.forward(images)
             loss = targets.blend(partial(self.loss, logits.float()))
-            torch.autograd.backward(self.scaler.scale(loss / len(indices)))
+            torch.autograd.backward(self.scaler.scale(loss / divisor))
             loss, logits = loss.detach(), logits.detach()
             hard = loss
             if self.recipe.label_smoothing:
                 hard = targets.blend(partial(cross_entropy, logits.float(), reduction="sum"))
             sums += torch.stack((loss, hard, targets.blend(partial(right, logits)).sum()))
         self._move_weights(is_first=number == 0)
-        return sums
+        return self.group.total(sums) if self.group else sums
 
     def _seed_of_draws(self, step: int, purpose: str) -> int:
         return seed_for(self.seed, purpose, step)

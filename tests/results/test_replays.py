@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nin_bench.results.records import Record
+from nin_bench.results.records import Devices, Record
 from nin_bench.results.replays import ACCURACY_TOLERANCE, Replays, compare_replay
 
 HERE = {"processor": "a processor", "software": {"torch": "2.14"}, "variables": {}, "device": "cpu", "torch": {}}
@@ -77,6 +77,12 @@ def test_a_later_replay_of_a_cell_takes_the_place_of_an_earlier_one(tmp_path):
     assert [(cell.cell_id, cell.repeated) for cell in replays.cells] == [("c1", False), ("c2", True)]
     replays.write(tmp_path / "replay.json")
     assert Replays.read(tmp_path / "replay.json") == replays
+
+
+def test_what_several_devices_trained_has_to_be_near():
+    shared = record(accuracy=0.52).model_copy(update={"devices": Devices(count=2)})
+    cell = compare(shared, record())
+    assert (cell.expected, cell.repeated, cell.differs_in) == ("tolerance", True, ("devices",))
 
 
 def test_what_was_trained_as_one_batched_model_has_to_be_near():

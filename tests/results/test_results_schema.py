@@ -192,6 +192,7 @@ ATTEMPT = {"outcome": "trained"}
         ({"history": [{"epoch": 1, "lr": []}]}, "history.0.lr"),
         ({"history": [{"epoch": 1, "seed": 3}]}, "history.0.seed"),
         ({"batched_seeds": 1}, "batched_seeds"),
+        ({"devices": {"count": 1}}, "devices.count"),
     ],
 )
 def test_a_record_that_no_run_writes_is_damaged(changes, place):

@@ -131,3 +131,14 @@ def test_the_loss_of_blended_images_is_that_of_their_soft_labels(batches):
     assert step.smoothed_loss == pytest.approx(measure(label_smoothing=0.1).item(), rel=1e-5)
     predicted = logits.argmax(1, keepdim=True)
     assert step.num_right == pytest.approx(soft.gather(1, predicted).sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"augmentation": "crop_flip"}, {"rand_augment": 2}, EVERYTHING])
+def test_rows_of_a_batch_are_those_of_the_whole(batches, recipe):
+    [(images, targets)] = made(batches, Recipe(**recipe))
+    rows = slice(5, 12)
+    [(own, their)] = examples(
+        batches, torch.arange(12), Recipe(**recipe), lambda purpose: seed_for(0, purpose, 0), rows
+    )
+    torch.testing.assert_close(own, images[rows], rtol=0, atol=1e-6)
+    torch.testing.assert_close(soft_labels(their), soft_labels(targets)[rows])
