@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +32,8 @@ from nin_bench.training.evaluation import StoppedError
 
 SETTLE_SECONDS = 1.0
 """A process that fails ends so much later: one whose partner has died fails, too, and must not end before it."""
+START, RESULT = "start", "result"
+"""Files that go between the processes: the checkpoint that all go on from, and what came of the cell."""
 LONGEST_WAIT = timedelta(days=365)
 """The others wait for the first one while it evaluates; a process that dies is noticed by its launcher."""
 
@@ -62,31 +63,14 @@ def check_devices_per_cell(options: RunOptions, cells: Iterable[Cell]) -> None:
 
 def run_on_devices_task(channel: Channel, slot: Slot, assignment: Assignment) -> CellResult | ResultsError:
     """`run_cell_task` on all slots of a task. Ends this process if one of theirs dies: the others end with it."""
-    with TemporaryDirectory() as folder:
-        files = _Files(Path(folder))
-        _launch(channel, assignment, files)
-        result: CellResult | ResultsError = pickle.loads(files.result.read_bytes())
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        _launch(channel, assignment, folder)
+        result: CellResult | ResultsError = pickle.loads((folder / RESULT).read_bytes())
         return result
 
 
-@dataclass(frozen=True)
-class _Files:
-    """What goes between the processes, beside tensors."""
-
-    folder: Path
-
-    @property
-    def start(self) -> Path:
-        """The checkpoint that all go on from."""
-        return self.folder / "start"
-
-    @property
-    def result(self) -> Path:
-        """What came of the cell."""
-        return self.folder / "result"
-
-
-def _launch(channel: Channel, assignment: Assignment, files: _Files) -> None:
+def _launch(channel: Channel, assignment: Assignment, folder: Path) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -105,16 +89,16 @@ def _launch(channel: Channel, assignment: Assignment, files: _Files) -> None:
         start_method="fork" if channel.slots[0].device == "cpu" else "spawn",
     )
     try:
-        elastic_launch(config, _run_rank)(channel, assignment, files)
+        elastic_launch(config, _run_rank)(channel, assignment, folder)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        if rank == 0 and files.result.exists():
+        if rank == 0 and (folder / RESULT).exists():
             return
         how = f"was killed by {failure.signal_name()}" if failure.exitcode < 0 else f"failed: {failure.message}"
         sys.exit(f"process {rank + 1} of {len(channel.slots)} that train the cell {how.splitlines()[0]}")
 
 
-def _run_rank(channel: Channel, assignment: Assignment, files: _Files) -> None:
+def _run_rank(channel: Channel, assignment: Assignment, folder: Path) -> None:
     """What the process of one device does."""
     die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -134,16 +118,16 @@ def _run_rank(channel: Channel, assignment: Assignment, files: _Files) -> None:
     group = DeviceGroup()
     try:
         if group.leads:
-            _lead(group, channel, slot, assignment, files)
+            _lead(group, channel, slot, assignment, folder)
         else:
-            _follow(group, slot, assignment, files)
+            _follow(group, slot, assignment, folder)
     except BaseException:
         time.sleep(SETTLE_SECONDS)
         raise
     distributed.destroy_process_group()
 
 
-def _lead(group: DeviceGroup, channel: Channel, slot: Slot, assignment: Assignment, files: _Files) -> None:
+def _lead(group: DeviceGroup, channel: Channel, slot: Slot, assignment: Assignment, folder: Path) -> None:
     """Train the cell as a process alone would, with the others in every step.
 
     Raises:
@@ -156,28 +140,28 @@ def _lead(group: DeviceGroup, channel: Channel, slot: Slot, assignment: Assignme
         with training.failures_noted():
             run.begin()
             if training.trainer.num_taken:
-                write_checkpoint(files.start, run.record("interrupted", None), training.state())
+                write_checkpoint(folder / START, run.record("interrupted", None), training.state())
         if training.outcome not in PASSING:
             group.stops(training.outcome != "trained")
         result = run.go_on()
         failed = result.record.outcome in PASSING
     except ResultsError as refusal:
         result, failed = refusal, True
-    files.result.write_bytes(pickle.dumps(result))
+    (folder / RESULT).write_bytes(pickle.dumps(result))
     if failed:
         raise RuntimeError("see its result")
     group.end()
 
 
-def _follow(group: DeviceGroup, slot: Slot, assignment: Assignment, files: _Files) -> None:
+def _follow(group: DeviceGroup, slot: Slot, assignment: Assignment, folder: Path) -> None:
     """Take the steps that the first process takes, until it stops."""
     training = CellTraining(assignment.cell, data_dir=assignment.data_dir, device=slot.device, group=group)
     with suppress(SpecError):  # the first one's as well, which says so
         training.prepare()
     if group.stops(False):
         return
-    if files.start.exists():
-        damage = restore_from(files.start, assignment.cell, training.restore)
+    if (folder / START).exists():
+        damage = restore_from(folder / START, assignment.cell, training.restore)
         assert damage is None, damage
     with suppress(StoppedError):
         while True:

@@ -138,22 +138,26 @@ def processes_of_cells() -> list[psutil.Process]:
 
 
 @linux
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_process_that_is_killed_ends_its_cell_and_the_others(tmp_path: Path, number: int):
+@pytest.mark.parametrize("number", [0, 1, None])
+def test_a_process_that_is_killed_ends_its_cell_and_the_others(tmp_path: Path, number: int | None):
     shared, pids = Shared(tmp_path, GRID.replace("epochs: 2", "epochs: 100")), []
 
     def kill_one() -> None:
         processes = processes_of_cells()
         pids.extend(one.pid for one in processes)
-        processes[number].kill()
+        victim = processes[0].parent() if number is None else processes[number]
+        victim.kill()
 
     assert shared.run(kill_one).outcomes == {"crashed": 1}
     error = shared.record.attempts[0].error
-    assert error == (
-        f"its process ended with status 1: process {number + 1} of 2 that train the cell was killed by SIGKILL"
-    )
+    if number is None:
+        assert error.startswith("its process was killed by SIGKILL")
+    else:
+        assert error == (
+            f"its process ended with status 1: process {number + 1} of 2 that train the cell was killed by SIGKILL"
+        )
     assert len(pids) == 2
-    assert not still_running_after(0, pids)
+    assert not still_running_after(5, pids)
 
 
 @pytest.mark.parametrize(
