@@ -51,9 +51,10 @@ def examples(
     at_once = recipe.fixed_micro_batch or len(indices)
     generator = torch.Generator().manual_seed(seed_for("augment"))
     if not (recipe.rand_augment or recipe.random_erasing or recipe.mixup or recipe.cutmix):
-        columns = (indices, torch.rand(len(indices), 3, generator=generator))
-        for part, draws in zip(*(torch.split(one[rows], at_once) for one in columns), strict=True):
-            images, labels = batches.make(part, recipe.augmentation, draws)
+        if rows.start:  # what the rows before them draw
+            torch.rand(rows.start, 3, generator=generator)
+        for part in torch.split(indices[rows], at_once):
+            images, labels = batches.take(part, recipe.augmentation, generator)
             yield images, Targets(labels)
         return
     stored, labels = batches.raw(indices)
@@ -65,9 +66,9 @@ def examples(
             yield batches.pixels(part, which), Targets(own)
         return
     # As with torchvision's MixUp and CutMix, an image meets the one before it in the batch.
-    pairs = (changed, labels, indices, changed.roll(1, 0), labels.roll(1, 0), indices.roll(1, 0))
+    columns = (changed, labels, indices, changed.roll(1, 0), labels.roll(1, 0), indices.roll(1, 0))
     for part, own, which, other_part, other, others in zip(
-        *(torch.split(one[rows], at_once) for one in pairs), strict=True
+        *(torch.split(one[rows], at_once) for one in columns), strict=True
     ):
         images = batches.pixels(part, which)
         weights, share = draw_blend(recipe, random.Random(seed_for("mix")), *images.shape[-2:])
