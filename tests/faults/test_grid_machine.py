@@ -21,6 +21,7 @@ from nin_bench.grid import Grid
 from nin_bench.reporting.build import build_report
 from nin_bench.results import ResultsFolder, load_results
 from nin_bench.results.folder_lock import lock_holder, sole_writer
+from nin_bench.results.predictions import pack_predictions
 from nin_bench.runner import session
 from nin_bench.runner.cell_queue import CellTask
 from nin_bench.runner.events import CellEnded, Event
@@ -289,7 +290,8 @@ def run(
         if record.cell_id in crashing:
             return CellResult(make_record(assignment.cell, "crashed", started_at="", error="once"), None)
         environment = {**record.environment, **assignment.environment}
-        return CellResult(record.model_copy(update={"environment": environment}), predictions)
+        packed = pack_predictions(predictions, record.cell_id)
+        return CellResult(record.model_copy(update={"environment": environment}), packed)
 
     options = RunOptions(
         device="cpu", workers=1, data_dir=folder.path.parents[2], measure=False, reuse=reuse,
