@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -80,7 +81,8 @@ def import_own_file(path: Path) -> None:
     sys.modules[name] = module = module_from_spec(spec)
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):  # what it prints is no output of a command
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever a user's file does on import
         del sys.modules[name]
         registered.update(before)

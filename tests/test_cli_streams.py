@@ -1,5 +1,6 @@
 """Nobody has to watch a run: what it says goes on, or is lost, and the run goes on."""
 
+import json
 import os
 import pty
 import subprocess
@@ -77,3 +78,44 @@ def test_what_is_printed_once_all_is_done_ends_nothing(redirection, printed):
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+
+
+CHATTY = """
+from torch import nn
+from nin_bench import register_model
+
+print("imported")
+
+class Chatty(nn.Flatten):
+    def forward(self, images):
+        print("forward", images.shape)
+        return super().forward(images)
+
+@register_model
+def chatty(image):
+    print("built")
+    return nn.Sequential(Chatty(), nn.Linear(image.channels * image.resolution**2, image.num_classes))
+"""
+GRID = """
+schema: 1
+name: talk
+data: {name: digits}
+recipe: {epochs: 1}
+models: [{name: chatty}]
+"""
+
+
+@pytest.mark.parametrize("arguments", [("plan", "--grid", "talk.yaml"), ("models", "chatty", "--resolution", "8")])
+def test_what_a_network_prints_is_no_output_of_a_command(tmp_path, arguments):
+    (tmp_path / "nets.py").write_text(CHATTY)
+    (tmp_path / "talk.yaml").write_text(GRID)
+    done = subprocess.run(
+        [sys.executable, "-m", "nin_bench", *arguments, "--models", "nets.py", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert isinstance(json.loads(done.stdout), dict)
+    assert {"imported", "built", "forward torch.Size([1, 1, 8, 8])"} <= set(done.stderr.splitlines())

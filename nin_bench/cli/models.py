@@ -1,7 +1,9 @@
 """`models` and `schema`: what a grid can hold."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -49,10 +51,11 @@ def models(
     try:
         spec = ImageSpec(channels=channels, resolution=resolution, num_classes=classes)
         arguments: dict[str, Any] = {**resolve_arguments(name, given)}
-        count = count_model(name, spec, **arguments)
-        memories = [
-            count_memory(name, spec, Recipe(precision=precision), **arguments) for precision in _PRECISIONS
-        ]
+        with redirect_stdout(sys.stderr):  # where a network of one's own may print
+            count = count_model(name, spec, **arguments)
+            memories = [
+                count_memory(name, spec, Recipe(precision=precision), **arguments) for precision in _PRECISIONS
+            ]
     except SpecError as error:
         raise InputError(f"models {name}: {error}") from error
     layers = count.layers if deep else count.blocks

@@ -1,7 +1,9 @@
 """`plan`, which `run --dry-run` prints, too."""
 
 import shlex
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,12 +40,13 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is to be trained of a grid, what it will take, and what the seeds can decide; train nothing."""
-    loaded = load_grid(given)
-    from nin_bench import api
-    from nin_bench.runner.session import RunOptions
+    with redirect_stdout(sys.stderr):  # where networks of one's own may print
+        loaded = load_grid(given)
+        from nin_bench import api
+        from nin_bench.runner.session import RunOptions
 
-    options = RunOptions(**process_options(given), **reuse.fields)
-    found = api.plan(loaded, options, results=given.results, pilot=pilot, nodes=nodes)
+        options = RunOptions(**process_options(given), **reuse.fields)
+        found = api.plan(loaded, options, results=given.results, pilot=pilot, nodes=nodes)
     if as_json:
         print_json(found.as_dict())
         return

@@ -158,7 +158,9 @@ def _count_memory(
         weights = [*model.parameters(), *model.buffers()]
         views = [weight.detach().view(-1) for weight in weights]
         assert _storages(weights).keys() == _storages(views).keys(), "a view has another storage than its tensor"
-        assert steps[0].copies or recipe.precision == "fp32", "weights that were cast were not recognised"
+        # The first layer's are not kept, as images need no gradient; a linear classifier has no others.
+        has_copies = recipe.precision != "fp32" and sum(weight.dim() > 1 for weight in weights) > 1
+        assert steps[0].copies or not has_copies, "weights that were cast were not recognised"
         averaged = _num_bytes(weights) if recipe.ema else 0
         return MemoryFormula(
             weights=_num_bytes(weights),

@@ -254,7 +254,7 @@ def check_slots(slots: Sequence[Slot], options: RunOptions) -> None:
         raise InputError("--workers: with --devices-per-cell an accelerator has one worker; leave --workers out")
     if len(slots) < wanted:
         what, remedy = ("worker", "raise --workers") if slots[0].device_kind == "cpu" else ("device", "lower it")
-        raise InputError(f"--devices-per-cell {wanted}: there is but {counted(len(slots), what)} here; {remedy}")
+        raise InputError(f"--devices-per-cell {wanted}: there is only {counted(len(slots), what)} here; {remedy}")
 
 
 def choose_slots(device: str, workers: int | None, *, share: bool = False) -> list[Slot]:
