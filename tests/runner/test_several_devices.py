@@ -165,7 +165,7 @@ def test_a_process_that_is_killed_ends_its_cell_and_the_others(tmp_path: Path, n
     [
         ({"batch_seeds": 2}, "--batch-seeds"),
         ({"ray_address": "auto"}, "--executor ray"),
-        ({"workers": 1}, "there is but 1 worker here; raise --workers"),
+        ({"workers": 1}, "there is only 1 worker here; raise --workers"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_a_folder_is_made(tmp_path: Path, options, words: str):
@@ -188,5 +188,5 @@ def test_each_accelerator_has_one_worker():
     check_slots([Slot("cuda:0"), Slot("cuda:1")], options)
     with pytest.raises(InputError, match="leave --workers out"):
         check_slots([Slot("cuda:0"), Slot("cuda:1"), Slot("cuda:0"), Slot("cuda:1")], options)
-    with pytest.raises(InputError, match="there is but 1 device here; lower it"):
+    with pytest.raises(InputError, match="there is only 1 device here; lower it"):
         check_slots([Slot("cuda:0")], options)
