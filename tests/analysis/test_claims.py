@@ -79,9 +79,9 @@ def test_over_an_axis_a_claim_is_judged_for_each_value_and_for_their_mean(tmp_pa
     ]  # fmt: skip
     assert [point.level for point in verdict.points] == [0.025, 0.025]
     text = words(tmp_path / "r")
-    assert text.compared == "test accuracy: a − b, mean over data.train_size"
+    assert text.compared == "test accuracy: a − b, on average over train_size"
     assert text.points is not None
-    assert text.points.startswith("By data.train_size, intervals of 97.5 %: 1500: supported, +4.")
+    assert text.points.startswith("By train_size, intervals of 97.5 %: 1500: supported, +4.")
 
 
 def test_a_claim_over_other_values_is_another_claim(tmp_path: Path) -> None:
