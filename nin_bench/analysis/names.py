@@ -45,8 +45,8 @@ class Names:
         >>> Names.of([ResolvedVariant.model_validate(one) for one in variants]).contrast("nin 2", "nin 1")
         ('pointwise=2', 'pointwise=1')
         """
-        if over is not None:
-            return self._without(a, over), self._without(b, over)
+        if over is not None and (name_a := self._without(a, over)) != (name_b := self._without(b, over)):
+            return name_a, name_b
         axes = self.axes.get(self.models.get(a, ""), [])
         differing = [name for name in self._differing(a, b) if name in axes]
         are_labelled = self._goes_by_label(a) and self._goes_by_label(b)
