@@ -57,6 +57,7 @@ def test_for_slurm_is_what_is_left_of_the_job(monkeypatch):
 
 def test_a_job_that_is_preempted_saves_its_cells_on_two_nodes_and_is_queued_again(tmp_path):
     (tmp_path / "grid.yaml").write_text(GRID)
+    (tmp_path / "token").write_text(64 * "a")  # without which Ray's head admits nobody
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
         (tmp_path / "bin" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(text)
@@ -74,6 +75,7 @@ def test_a_job_that_is_preempted_saves_its_cells_on_two_nodes_and_is_queued_agai
             "PATH": os.pathsep.join(programs),
             "PYTHONPATH": str(ROOT),
             "RAY_PORT": str(port),
+            "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"),
             "SLURM_LOG": str(log),
             "SLURM_JOB_ID": "17",
             "SLURM_JOB_NODELIST": "node[1-2]",
