@@ -100,7 +100,7 @@ def largest_memory(cells: Iterable[Cell], device: str, data_dir: Path | None) ->
     """
     largest: tuple[int, Cell] | None = None
     known: dict[str, int] = {}
-    for cell in cells:
+    for cell in {cell.label: cell for cell in cells}.values():  # one of each variant
         image = describe_data(cell.data, data_dir)
         key = repr((cell.model.identity(), image))
         with suppress(SpecError):
