@@ -212,8 +212,7 @@ def _node(
     counts = []
     for variant in grid.variants:
         with suppress(DamagedFileError):
-            costs = folder.read_costs(variant.variant_id)
-            entry = costs.entry_of(last.fingerprint) if costs else None
+            entry = folder.read_cost_entry(variant.variant_id, last.fingerprint)
             counts += [entry.setting.num_workers] if entry else []
     return last.model_dump(), max(counts, default=num_workers)
 

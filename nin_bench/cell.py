@@ -291,7 +291,7 @@ class Cell(Spec):
         return digest(self._variant_identity())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic has it; the copy finds ids of its own."""
+        """A copy with some fields changed, as pydantic makes it; its ids are computed anew."""
         copy = super().model_copy(update=update, deep=deep)
         for name in ("cell_id", "variant_id"):
             copy.__dict__.pop(name, None)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that break lines, turn the reading direction, steer a terminal or cannot be encoded."""
 MAX_NAMES = 100
-"""Of more known names than these, as timm's are, a refusal lists only the first."""
+"""A refusal lists all known names up to this number; of more, such as timm's, only the first."""
 
 
 class NinBenchError(Exception):

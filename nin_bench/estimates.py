@@ -48,7 +48,7 @@ class RunEstimate:
     num_nodes: int = 1
     """Machines that share the cells; `num_workers` are those of all."""
     longest_seconds: float = 0.0
-    """Of a single cell: no number of workers ends a run sooner."""
+    """What the longest cell takes; no number of workers ends a run sooner."""
 
     @property
     def num_unknown(self) -> int:

@@ -269,10 +269,9 @@ def estimate_cells(
     @cache
     def entry(variant_id: str) -> CostEntry | None:
         try:
-            costs = folder.read_costs(variant_id)
+            return folder.read_cost_entry(variant_id, fingerprint)
         except DamagedFileError:  # the next measuring sets it aside, and says so
             return None
-        return costs.entry_of(fingerprint) if costs else None
 
     images = cache(count_images)
 

@@ -276,6 +276,11 @@ class ResultsFolder:
         except FileNotFoundError:
             return None
 
+    def read_cost_entry(self, variant_id: str, fingerprint: str) -> CostEntry | None:
+        """What one machine measured of a variant; None if it did not. DamagedFileError as `read_costs`."""
+        costs = self.read_costs(variant_id)
+        return costs.entry_of(fingerprint) if costs else None
+
     def read_costs_or_quarantine(self, variant_id: str) -> tuple[CostFile | None, str | None]:
         """A variant's costs; a damaged file is renamed, counts as absent, and is told in a sentence."""
         path = self.costs_path(variant_id)

@@ -136,11 +136,11 @@ def _cost_entries(results: ResultsFolder, grid: ResolvedGrid) -> tuple[dict[str,
     fingerprint = grid.machine.fingerprint if grid.machine else ""
     for variant_id in grid.variants_by_id:
         try:
-            costs = results.read_costs(variant_id)
+            entry = results.read_cost_entry(variant_id, fingerprint)
         except DamagedFileError as damage:
             left_out.append(f"costs/{variant_id}.json was left out: it {damage}.")
             continue
-        if costs is not None and (entry := costs.entry_of(fingerprint)) is not None:
+        if entry is not None:
             entries[variant_id] = entry
     return entries, left_out
 

@@ -135,7 +135,7 @@ class Devices(Part):
     images_per_second: NonNegative | None = None
     """In the training steps of the last attempt, by all of them."""
     one_device_images_per_second: NonNegative | None = None
-    """By one of them alone, as the variant's costs were measured on this machine; None if they were not."""
+    """The speed of one device alone, as it was measured on this machine; None if it was not."""
     scaling_efficiency: NonNegative | None = None
     """`images_per_second`, divided by `count` times that of one device; 1 is perfect."""
 

@@ -174,12 +174,11 @@ class ActiveCell:
 
     def _compared(self, devices: Devices | None) -> Devices | None:
         """Devices, if several trained the cell now, beside one device alone."""
-        alone = self.queue.one_device_speed(self.cell)
-        if devices is None or self.queue.options.devices_per_cell == 1 or not alone:
+        num_devices = self.queue.options.devices_per_cell
+        if devices is None or num_devices == 1 or not (alone := self.queue.one_device_speed(self.cell)):
             return devices
-        speed, efficiency = devices.images_per_second, None
-        if speed is not None:
-            efficiency = speed / (self.queue.options.devices_per_cell * alone)
+        speed = devices.images_per_second
+        efficiency = None if speed is None else speed / (num_devices * alone)
         measured = {"one_device_images_per_second": alone, "scaling_efficiency": efficiency}
         return devices.model_copy(update=measured)
 

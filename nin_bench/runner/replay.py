@@ -67,8 +67,9 @@ class _Replay:
             error = f"{result.record.outcome}: {result.record.attempts[-1].error}"
         else:
             known = self.folder.read_predictions(record.cell_id) if record.outcome == "trained" else None
-            again = result.predictions and unpack_predictions(result.predictions, record.cell_id)
-            return compare_replay(record, result.record, known, again or None, now())
+            packed = result.predictions
+            again = None if packed is None else unpack_predictions(packed, record.cell_id)
+            return compare_replay(record, result.record, known, again, now())
         return ReplayedCell(
             cell_id=record.cell_id,
             label=record.label,

@@ -146,8 +146,8 @@ def run_grid(
         planned = estimate_cells(
             planned, folder, session.machine["fingerprint"], session.num_per_node, count_images, grid.probes
         )
-        todo_seconds = [one.estimate for one in planned if one.has_to_run]
-        estimate = estimate_run([todo_seconds], session.num_per_node, session.num_nodes)
+        to_run = [one.estimate for one in planned if one.has_to_run]
+        estimate = estimate_run([to_run], session.num_per_node, session.num_nodes)
         if estimate.num_known:
             on_event(Estimated(estimate, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
@@ -191,7 +191,11 @@ def measure_grid(
             _measure(to_measure, folder, kind, options, num_rounds, on_event)
             on = f" on {_name(kind)}" if len(kinds) > 1 else ""
             costs += [
-                VariantCost(variant_id, f"{cell.label}{on}", _entry(folder, variant_id, kind.machine))
+                VariantCost(
+                    variant_id,
+                    f"{cell.label}{on}",
+                    folder.read_cost_entry(variant_id, kind.machine["fingerprint"]),
+                )
                 for variant_id, cell in variants.items()
             ]
             num_skipped += len(variants) - len(to_measure)
@@ -249,15 +253,10 @@ def _unmeasured(
     return unmeasured, notes
 
 
-def _entry(folder: ResultsFolder, variant_id: str, machine: Mapping[str, Any]) -> CostEntry | None:
-    costs = folder.read_costs(variant_id)
-    return costs.entry_of(machine["fingerprint"]) if costs else None
-
-
 def _one_device_speed(folder: ResultsFolder, machine: Mapping[str, Any], cell: Cell) -> float | None:
     """Images per second of training on one device alone; None if that was not measured."""
     with suppress(DamagedFileError):  # the next measuring sets it aside, and says so
-        if (entry := _entry(folder, cell.variant_id, machine)) and entry.train:
+        if (entry := folder.read_cost_entry(cell.variant_id, machine["fingerprint"])) and entry.train:
             return entry.train.images_per_second.median
     return None
 
@@ -269,7 +268,7 @@ def _device_memory(folder: ResultsFolder, options: RunOptions, session: RunSessi
     @cache
     def needed(variant_id: str) -> int | None:
         with suppress(DamagedFileError):  # the next measuring sets it aside, and says so
-            entry = _entry(folder, variant_id, session.machine)
+            entry = folder.read_cost_entry(variant_id, session.machine["fingerprint"])
             return needed_bytes(entry, session.num_per_device, min(device_bytes.values()))
         return None
 

@@ -26,7 +26,7 @@ class DeviceGroup:
         self.size = distributed.get_world_size()
         self.leads = distributed.get_rank() == 0
         self.num_images = 0
-        """Of the batch of this step."""
+        """How many images the batch of this step has."""
         self.own = slice(0)
         """The rows of that batch that this process takes."""
         self._counts = True
