@@ -2,18 +2,19 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nin_bench.analysis.lock import Lock, lock_notes
 from nin_bench.analysis.power import Power, power_analysis
 from nin_bench.analysis.spread import find_pilots
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
-from nin_bench.checks import failing_networks, largest_memory, untestable_claims
+from nin_bench.checks import check_variants, largest_memory, untestable_claims
 from nin_bench.environment import describe_machine, environment_of, has_accelerator
 from nin_bench.errors import InputError
 from nin_bench.estimates import human_memory
@@ -27,7 +28,6 @@ from nin_bench.more_epochs import ShorterCells
 from nin_bench.plan_notes import plan_notes
 from nin_bench.planning import PlannedCell, Shared, estimate_cells
 from nin_bench.progress.displays import counting_on, progress_on
-from nin_bench.reporting.build import Report, report, report_folder
 from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.former import FormerCell, former_cells
 from nin_bench.results.sharing import OtherFolders
@@ -35,6 +35,9 @@ from nin_bench.runner.budget import work_ends_at
 from nin_bench.runner.events import Event
 from nin_bench.runner.run import MeasureSummary, RunSummary, measure_grid, run_grid
 from nin_bench.runner.session import RunOptions, choose_slots
+
+if TYPE_CHECKING:
+    from nin_bench.reporting.build import Report
 
 DEFAULTS = RunOptions()
 WORKER_BYTES = 400_000_000
@@ -85,7 +88,7 @@ class Run:
     summary: RunSummary
     folder: Path
     """Where its results lie."""
-    report: Report | None
+    report: "Report | None"
     """The report that was written; None if a signal ended the run, as Ctrl-C does."""
 
     def __repr__(self) -> str:
@@ -269,6 +272,8 @@ def run(
         InputError: the grid, a network or the device is wrong, or the data cannot be had.
         ResultsError: the folder cannot be written, is in use, or holds another grid. What is in it is whole.
     """
+    from nin_bench.reporting.build import report, report_folder  # draws, which a plan does not
+
     started = time.monotonic()
     grid = _loaded(grid, options)
     ends_at = None if seconds is None else work_ends_at(started, seconds, len(grid.cells))
@@ -335,8 +340,10 @@ def _warnings(
     """A sentence for each thing that a person should know before the run."""
     wanted = {one.cell.label for one in cells if one.may_run}
     chosen = [variant for variant in grid.variants if variant.label in wanted]
-    for label, why in failing_networks(chosen, data_dir).items():
-        yield f"warning: {label} cannot be trained, so that its cells will fail, and no others: {why}"
+    networks = check_variants(chosen, data_dir)
+    for label, network in networks.items():
+        if why := network.failure:
+            yield f"warning: {label} cannot be trained, so that its cells will fail, and no others: {why}"
     ended = [
         (one.cell.label, one.outcome or "", one.record.attempts[-1].error)
         for one in cells
@@ -344,11 +351,12 @@ def _warnings(
     ]
     for sentence in failures_alike(ended):
         yield f"warning: {sentence}; a run tries it again, and stops it after {MAX_FAILURES} more such failures"
-    unmeasured = [one.cell for one in cells if one.may_run and one.estimate.memory_bytes is None]
+    unmeasured = Counter(one.cell.label for one in cells if one.may_run and one.estimate.memory_bytes is None)
+    unknown = [variant for variant in chosen if variant.label in unmeasured]
     total = machine["memory_bytes"]
-    if machine["device"] == "cpu" and total and (largest := largest_memory(unmeasured, "cpu", data_dir)):
+    if machine["device"] == "cpu" and total and (largest := largest_memory(unknown, networks, "cpu", data_dir)):
         label, needed = largest
-        at_once = min(num_workers, len(unmeasured))
+        at_once = min(num_workers, unmeasured.total())
         of_each = needed + WORKER_BYTES
         if of_each * at_once > total:
             yield (

@@ -4,13 +4,13 @@ Networks that cannot run, claims that cannot be tested, memory that will not suf
 run trains the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nin_bench.cell import Cell
 from nin_bench.cost import check_scores, count_memory, count_model
 from nin_bench.data import class_names, count_images, describe_data
 from nin_bench.errors import SpecError
@@ -22,22 +22,31 @@ from nin_bench.training.evaluation import TOP
 from nin_bench.training.progress import ESCAPE_WINDOW
 
 
-def failing_networks(variants: Iterable[Variant], data_dir: Path | None) -> dict[str, str]:
-    """The variants whose networks can be built and cannot be trained, by label, and why.
+@dataclass(frozen=True)
+class CheckedNetwork:
+    """What a network showed that was built and passed through, in shape only."""
 
-    Each distinct network is passed through once as it is counted, and once in training with the smallest batch of
-    an epoch, in shape only.
+    failure: str | None = None
+    """Why it cannot be trained."""
+    num_values: int = 0
+    """What its layers read and write for one image."""
+
+
+def check_variants(variants: Iterable[Variant], data_dir: Path | None) -> dict[str, CheckedNetwork]:
+    """The networks of variants, by label.
+
+    Each distinct one is passed through once as it is counted, and once in training with the smallest batch of an
+    epoch.
     """
-    known: dict[object, str | None] = {}
+    known: dict[object, CheckedNetwork] = {}
     found = {}
     for variant in variants:
         image = describe_data(variant.data, data_dir)
         smallest = _smallest_batch(variant, data_dir)
         key = (repr(variant.model.identity()), image, smallest)
         if key not in known:
-            known[key] = _failure(variant, image, smallest)
-        if (why := known[key]) is not None:
-            found[variant.label] = why
+            known[key] = _check_network(variant, image, smallest)
+        found[variant.label] = known[key]
     return found
 
 
@@ -47,21 +56,22 @@ def _smallest_batch(variant: Variant, data_dir: Path | None) -> int:
     return smallest % (recipe.fixed_micro_batch or smallest) or min(recipe.fixed_micro_batch or smallest, smallest)
 
 
-def _failure(variant: Variant, image: ImageSpec, num_images: int) -> str | None:
+def _check_network(variant: Variant, image: ImageSpec, num_images: int) -> CheckedNetwork:
     try:
-        count_model(variant.model.name, image, **variant.model.arguments)
+        counted = count_model(variant.model.name, image, **variant.model.arguments)
     except SpecError as error:
-        return error.message
+        return CheckedNetwork(error.message)
+    num_values = sum(layer.num_values for layer in counted.layers)
     network = build_in_shape(variant.model.name, image, **variant.model.arguments).train()
     with torch.device("meta"):
         images = torch.empty(num_images, image.channels, image.resolution, image.resolution)
         try:
             check_scores(network(images), num_images, image)
         except SpecError as error:
-            return f"in training it {error.message}"
+            return CheckedNetwork(f"in training it {error.message}", num_values)
         except Exception:
-            return None  # it looks at values, which shapes alone do not have
-    return None
+            pass  # it looks at values, which shapes alone do not have
+    return CheckedNetwork(None, num_values)
 
 
 def untestable_claims(grid: Grid, device: str, data_dir: Path | None) -> dict[str, str]:
@@ -93,31 +103,25 @@ def _why_unknown(metric: str, variant: Variant, device: str, data_dir: Path | No
     return None
 
 
-def largest_memory(cells: Iterable[Cell], device: str, data_dir: Path | None) -> tuple[str, int] | None:
-    """The label of the cell whose training takes the most memory, and how many bytes its tensors take at once.
+def largest_memory(
+    variants: Iterable[Variant], networks: Mapping[str, CheckedNetwork], device: str, data_dir: Path | None
+) -> tuple[str, int] | None:
+    """The label of the variant whose training takes the most memory, and how many bytes its tensors take at once.
 
-    Only one is counted by the formula, that which reads and writes the most values in a batch; None without cells.
+    Only one is counted by the formula, that which reads and writes the most values in a batch; None where no
+    network can be trained, or where it looks at values.
     """
-    largest: tuple[int, Cell] | None = None
-    known: dict[str, int] = {}
-    for cell in {cell.label: cell for cell in cells}.values():  # one of each variant
-        image = describe_data(cell.data, data_dir)
-        key = repr((cell.model.identity(), image))
-        with suppress(SpecError):
-            if key not in known:
-                counted = count_model(cell.model.name, image, **cell.model.arguments)
-                known[key] = sum(layer.num_values for layer in counted.layers)
-            values = known[key] * min(
-                cell.recipe.batch_size, cell.recipe.fixed_micro_batch or cell.recipe.batch_size
-            )
-            if largest is None or values > largest[0]:
-                largest = (values, cell)
-    if largest is None:
+
+    def num_values(variant: Variant) -> int:
+        recipe = variant.recipe
+        return networks[variant.label].num_values * (recipe.fixed_micro_batch or recipe.batch_size)
+
+    largest = max(variants, key=num_values, default=None)
+    if largest is None or not networks[largest.label].num_values:
         return None
-    cell = largest[1]
-    recipe = cell.recipe.model_copy(update={"compile": False})
+    recipe = largest.recipe.model_copy(update={"compile": False})
     with suppress(SpecError):
-        image = describe_data(cell.data, data_dir)
-        formula = count_memory(cell.model.name, image, recipe, device=device, **cell.model.arguments)
-        return cell.label, formula.train_peak(recipe.batch_size)
+        image = describe_data(largest.data, data_dir)
+        formula = count_memory(largest.model.name, image, recipe, device=device, **largest.model.arguments)
+        return largest.label, formula.train_peak(recipe.batch_size)
     return None

@@ -55,6 +55,8 @@ class ShorterCells:
 
         Both are None if no fewer epochs of the cell were trained.
         """
+        if not (self._kept or self._former):
+            return None, None
         key, epochs = _key(cell), cell.recipe.epochs
         kept = [record for record in self._kept.get(key, ()) if record.cell.recipe.epochs < epochs]
         if not kept:

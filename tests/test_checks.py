@@ -1,7 +1,7 @@
 import pytest
 
 from nin_bench.catalog import RegistryCatalog
-from nin_bench.checks import failing_networks, largest_memory, untestable_claims
+from nin_bench.checks import check_variants, largest_memory, untestable_claims
 from nin_bench.cost import count_memory
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec
@@ -50,14 +50,16 @@ def test_a_claim_that_no_cell_can_answer_is_told(load, metric, data, why):
 
 
 def test_networks_that_run_are_not_named(load):
-    assert failing_networks(load().variants, None) == {}
+    found = check_variants(load().variants, None)
+    assert [network.failure for network in found.values()] == [None, None]
 
 
 def test_the_largest_memory_is_that_of_the_widest_network(load):
     grid = load()
-    label, num_bytes = largest_memory(grid.cells, "cpu", None)
-    cell = next(cell for cell in grid.cells if cell.label == label)
-    assert cell.model.arguments["hidden"] == 32
-    formula = count_memory("mlp", ImageSpec(1, 8, 10), cell.recipe, hidden=32)
+    networks = check_variants(grid.variants, None)
+    label, num_bytes = largest_memory(grid.variants, networks, "cpu", None)
+    variant = next(variant for variant in grid.variants if variant.label == label)
+    assert variant.model.arguments["hidden"] == 32
+    formula = count_memory("mlp", ImageSpec(1, 8, 10), variant.recipe, hidden=32)
     assert num_bytes == formula.train_peak(64)
-    assert largest_memory([], "cpu", None) is None
+    assert largest_memory([], {}, "cpu", None) is None

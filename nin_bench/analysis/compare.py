@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy import stats
 
 from nin_bench.analysis.artefact import AnalysisArtefact
 from nin_bench.analysis.cells import is_trained
@@ -178,7 +178,7 @@ def _verdict(interval: Interval | None) -> str:
 
 def _fisher(a: Tally, b: Tally) -> float:
     table = np.array([[a.count, a.of - a.count], [b.count, b.of - b.count]])
-    return float(stats.fisher_exact(table).pvalue)
+    return float(scipy.stats.fisher_exact(table).pvalue)
 
 
 def _ratios(a: CostEntry | None, b: CostEntry | None) -> dict[str, CostRatio]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from nin_bench.errors import SpecError
 from nin_bench.models import ImageSpec, build_model
@@ -175,9 +175,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         calls.num_values += sum(values.numel() for values in (*tensors_in((inputs, keywords)), *outputs))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        with FlopCounterMode(display=False) as flop_counter:
-            result = func(*args, **(kwargs or {}))
-        for operation, flops in flop_counter.get_flop_counts().get("Global", {}).items():
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        operation = func.overloadpacket
+        if count_flops := flop_registry.get(operation):
+            flops = count_flops(*args, **kwargs, out_val=result)
             self._note_product(operation, flops, args[1:3] if operation in _ADDS_A_BIAS else args[:2])
         return result
 

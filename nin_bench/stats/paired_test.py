@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from nin_bench.stats.claims import ALPHA, DIGITS, Claim, Interval
 
@@ -147,7 +147,7 @@ def null_distribution(test: TestName, n: int) -> npt.NDArray[np.float64]:
         Cumulative probabilities: n + 1 of them for signs, n(n + 1)/2 + 1 for signed ranks.
     """
     if test == "sign":
-        return np.asarray(stats.binom.cdf(np.arange(n + 1), n, 0.5))
+        return np.asarray(scipy.stats.binom.cdf(np.arange(n + 1), n, 0.5))
     mass = np.ones(1)
     for rank in range(1, n + 1):  # each rank is positive or negative with equal chance
         mass = (np.pad(mass, (0, rank)) + np.pad(mass, (rank, 0))) / 2

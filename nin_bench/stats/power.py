@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from nin_bench.stats.claims import ALPHA, Claim
 from nin_bench.stats.looks import Look
@@ -151,14 +151,14 @@ def _by_signs(
     alike = 1 - healthy - low - high  # both failed: a difference of 0
 
     def below(bound: float) -> float:
-        return low + healthy * float(stats.norm.cdf((bound - difference) / sd)) + alike * (bound > 0)
+        return low + healthy * float(scipy.stats.norm.cdf((bound - difference) / sd)) + alike * (bound > 0)
 
     def above(bound: float) -> float:
-        return high + healthy * float(stats.norm.sf((bound - difference) / sd)) + alike * (bound < 0)
+        return high + healthy * float(scipy.stats.norm.sf((bound - difference) / sd)) + alike * (bound < 0)
 
     def at_least(share: float) -> float:
         """The chance that all but k − 1 pairs at most lie where this share does."""
-        return float(stats.binom.sf(n - k, n, share)) if k else 0.0
+        return float(scipy.stats.binom.sf(n - k, n, share)) if k else 0.0
 
     match claim.expect:
         case "greater":
@@ -169,6 +169,6 @@ def _by_signs(
             out = np.arange(k)  # pairs beyond one end, then beyond the other
             beyond = above(margin)
             rest = min(below(-margin) / (1 - beyond), 1.0) if beyond < 1 else 1.0
-            within = stats.binom.pmf(out, n, beyond) * stats.binom.cdf(k - 1, n - out, rest)
+            within = scipy.stats.binom.pmf(out, n, beyond) * scipy.stats.binom.cdf(k - 1, n - out, rest)
             supported, refuted = float(within.sum()), at_least(above(margin)) + at_least(below(-margin))
     return Chances(supported, refuted, n)

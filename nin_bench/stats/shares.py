@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from nin_bench.stats.claims import ALPHA, Claim, Decision, Interval
 
@@ -21,7 +21,7 @@ def wilson_interval(count: int, n: int, level: float = ALPHA) -> Interval:
 
     Source: Wilson, 1927, Journal of the American Statistical Association 22, 209–212.
     """
-    found = stats.binomtest(count, n).proportion_ci(1 - level, method="wilson")
+    found = scipy.stats.binomtest(count, n).proportion_ci(1 - level, method="wilson")
     return float(found.low), float(found.high)
 
 
@@ -129,4 +129,4 @@ def points_against(
 
 
 def _one_sided(favourable: int, other: int) -> float:
-    return float(stats.binom.sf(favourable - 1, favourable + other, 0.5))
+    return float(scipy.stats.binom.sf(favourable - 1, favourable + other, 0.5))

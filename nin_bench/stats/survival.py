@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from nin_bench.stats.claims import ALPHA, Interval
 
@@ -79,7 +79,7 @@ def survival(times: Sequence[float], reached: Sequence[bool], *, horizon: float)
     got_there = np.asarray(reached, dtype=bool)
     assert found.shape == got_there.shape == (found.size,), (found.shape, got_there.shape)
     assert found.size > 0
-    curve = stats.ecdf(stats.CensoredData(uncensored=found[got_there], right=found[~got_there])).sf
+    curve = scipy.stats.ecdf(scipy.stats.CensoredData(uncensored=found[got_there], right=found[~got_there])).sf
     with warnings.catch_warnings():
         # where nobody or everybody is left, there is no spread to transform: those intervals are made below
         warnings.filterwarnings("ignore", message="The confidence interval is undefined")
@@ -115,4 +115,4 @@ def _most_left(times: npt.NDArray[np.float64], reached: npt.NDArray[np.bool_]) -
     mean = float(np.prod(of_left / (at_risk + 1)))
     square = float(np.prod(of_left * (of_left + 1) / ((at_risk + 1) * (at_risk + 2))))
     size = (mean - square) / (square - mean**2)
-    return float(stats.beta.isf(ALPHA / 2, mean * size, (1 - mean) * size))
+    return float(scipy.stats.beta.isf(ALPHA / 2, mean * size, (1 - mean) * size))

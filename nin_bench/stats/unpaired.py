@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from nin_bench.stats.claims import ALPHA, Interval
 
@@ -32,7 +32,7 @@ class UnpairedDifference:
         """Two-sided p-value for no difference; 1 without spread."""
         if not self.has_spread:
             return 1.0
-        return float(stats.ttest_ind(self.a, self.b, equal_var=False).pvalue)
+        return float(scipy.stats.ttest_ind(self.a, self.b, equal_var=False).pvalue)
 
     def interval(self, alpha: float = ALPHA) -> Interval | None:
         """`welch_interval` of the two; None without spread."""
@@ -59,10 +59,10 @@ def welch_interval(
     """
     a, b = sd_a**2 / n_a, sd_b**2 / n_b
     freedom = (a + b) ** 2 / (a**2 / (n_a - 1) + b**2 / (n_b - 1))
-    half = float(stats.t.isf(alpha / 2, freedom)) * math.sqrt(a + b)
+    half = float(scipy.stats.t.isf(alpha / 2, freedom)) * math.sqrt(a + b)
     return mean_a - mean_b - half, mean_a - mean_b + half
 
 
 def percentile_among(value: float, values: Sequence[float]) -> float:
     """The share of some values that lie below another, those equal to it counting half."""
-    return float(stats.percentileofscore(values, value, kind="mean")) / 100
+    return float(scipy.stats.percentileofscore(values, value, kind="mean")) / 100
