@@ -34,7 +34,8 @@ from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.budget import work_ends_at
 from nin_bench.runner.events import Event
 from nin_bench.runner.run import MeasureSummary, RunSummary, measure_grid, run_grid
-from nin_bench.runner.session import RunOptions, choose_slots
+from nin_bench.runner.session import RunOptions, check_options, check_slots, slots_here
+from nin_bench.runner.several_devices import check_devices_per_cell
 
 if TYPE_CHECKING:
     from nin_bench.reporting.build import Report
@@ -166,13 +167,14 @@ def plan(
         nodes: estimate for so many machines, each like the one that measured the grid last; None is this one.
 
     Raises:
-        InputError: the grid, a network or the device is wrong.
+        InputError: the grid, a network, the device is wrong, or options do not go together: what `run` refuses, too.
         ResultsError: the folder holds another grid.
     """
+    check_options(options)
     grid = _loaded(grid, options)
     folder, options = results_folder(grid, results), _with_root(options, results)
     code = None if options.accept_code_changes else model_code(grid, folder)
-    slots = choose_slots(options.device, options.workers, share=True)
+    slots = slots_here(options, share=options.devices_per_cell == 1)
     roots = options.other_roots if options.reuse else ()
     shared = Shared(OtherFolders.under(roots, folder), slots[0].device_kind, grid.probes)
     here = environment_of(slots[0].device)
@@ -180,6 +182,8 @@ def plan(
     cells = load_plan(
         grid, folder, options.data_dir, fresh=options.fresh, code=code, shared=shared, shorter=shorter
     )
+    check_devices_per_cell(options, [one.cell for one in cells if one.may_run or one.shared])
+    check_slots(slots, options)
     count_images = RegistryCatalog(options.data_dir).count_images
     machine: Mapping[str, Any] = describe_machine(slots[0].device)
     num_workers = len(slots)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -399,6 +400,41 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
     assert done.out.splitlines()[0] == "mlp hidden=16  seeds 0, 1  missing"
     assert done.out.splitlines()[-1] == "4 cells: 4 to run, 0 done"
     assert files_in(Path()) == {"grid.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--devices-per-cell", "2", "--batch-seeds", "2"], "--batch-seeds does not go with --devices-per-cell"),
+        (["--devices-per-cell", "2", "--executor", "ray"], "leave out --executor ray"),
+        (["--devices-per-cell", "2", "--set", "recipe.micro_batch=8"], "micro_batch does not go with several"),
+        (["--devices-per-cell", "2", "--set", "recipe.compile=true"], "compile does not go with several devices"),
+        (["--devices-per-cell", "2", "--grid", "norm.yaml"], ": batch normalisation over a share"),
+        (["--devices-per-cell", "2", "--workers", "1"], "there is only 1 worker here; raise --workers"),
+        (["--device", "cpu:1"], "a CPU has no number"),
+        (["--executor", "ray"], "Ray is not installed"),
+        (["--executor", "slurm"], "unknown executor 'slurm'"),
+        (["--listener", "tensorbord"], "did you mean 'tensorboard'?"),
+        (["--reuse-from", "nowhere"], "holds no results folder"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(call, monkeypatch, options, words):
+    norm = GRID.replace("mlp, hidden: [16, 32]", "lenet, batch_norm: true")
+    Path("norm.yaml").write_text(norm.replace("digits", "digits, resolution: 12"))
+    monkeypatch.delitem(sys.modules, "nin_bench.executors.ray", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    given = ["run", "--grid", "grid.yaml", "--device", "cpu", *options]
+    dry, real = call(*given, "--dry-run"), call(*given)
+    assert dry == real == Done(2, "", dry.err)
+    (line,) = dry.err.splitlines()
+    assert words in line
+    assert files_in(Path()) == {"grid.yaml", "norm.yaml"}
+
+
+def test_a_dry_run_for_a_cluster_needs_none_of_its_devices(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nin_bench.executors.ray", ModuleType("stands for Ray"))
+    done = call("run", "--grid", "grid.yaml", "--executor", "ray", "--device", "xla:7", "--dry-run")
+    assert (done.status, done.out.splitlines()[-1]) == (0, "4 cells: 4 to run, 0 done")
 
 
 def test_overrides_narrow_and_change_a_run(call):

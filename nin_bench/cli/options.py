@@ -177,6 +177,13 @@ class FollowOptions:
         ),
     ] = None
 
+    def check_listeners(self) -> None:
+        """See that all listeners can be had; InputError if one is unknown, or cannot be imported."""
+        from nin_bench.listeners import opener_of
+
+        for name in self.listeners or ():
+            opener_of(name)
+
     @contextmanager
     def following(
         self, folder: Path, name: str, report: str

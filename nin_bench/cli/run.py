@@ -96,6 +96,7 @@ def run(
         **reuse.fields,
     )
     if dry_run:
+        follow.check_listeners()
         print_plan(api.plan(loaded, options, results=given.results), given.grid)
         return
     folder = api.results_folder(loaded, given.results).path

@@ -82,21 +82,13 @@ def search(
     from nin_bench.progress.displays import progress_on
     from nin_bench.reporting.build import build_search_report, report_folder
     from nin_bench.runner.budget import work_ends_at
+    from nin_bench.runner.session import slots_here
     from nin_bench.search.as_cells import TrialsAsCells
     from nin_bench.search.config import load_search
     from nin_bench.search.run import SearchOptions, search_grid
     from nin_bench.search.tuned import check_unedited, read_choices, tuned_text, write_tuned
 
     folder, catalog = results_folder(loaded, given.results), RegistryCatalog(given.data_dir)
-    if dry_run:
-        load_search(loaded, folder, catalog, storage)
-        _print_plan(loaded, folder)
-        variants = [variant for variant, _ in _studies(loaded, folder)]
-        for label, network in check_variants(variants, given.data_dir).items():
-            if why := network.failure:
-                note(f"warning: {label} cannot be trained, so that its trials will fail, and no others: {why}")
-        return
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     tuned = out or folder.path / "tuned.yaml"
     options = SearchOptions(
         **process_options(given, work),
@@ -106,6 +98,17 @@ def search(
         ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.variants)),
     )
     check_unedited(tuned)
+    if dry_run:
+        follow.check_listeners()
+        load_search(loaded, folder, catalog, storage)
+        slots_here(options)
+        _print_plan(loaded, folder)
+        variants = [variant for variant, _ in _studies(loaded, folder)]
+        for label, network in check_variants(variants, given.data_dir).items():
+            if why := network.failure:
+                note(f"warning: {label} cannot be trained, so that its trials will fail, and no others: {why}")
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     heading = _setting(loaded)
     with follow.following(folder.path, heading, "search.html") as (listeners, end):
         with listening(listeners, folder.path) as hand_on, progress_on(sys.stderr, heading) as show:

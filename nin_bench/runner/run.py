@@ -37,7 +37,7 @@ from nin_bench.runner.late_probes import late_probes
 from nin_bench.runner.look_taking import LookTaker
 from nin_bench.runner.reuse import take_over
 from nin_bench.runner.scheduler import Kind, Scheduler
-from nin_bench.runner.session import RunOptions, RunSession, open_session
+from nin_bench.runner.session import RunOptions, RunSession, check_options, open_session
 from nin_bench.runner.several_devices import check_devices_per_cell
 
 
@@ -102,6 +102,7 @@ def run_grid(
         ResultsError: the folder cannot be written, is in use, or holds another grid. What is in it is
             whole, and the next run goes on from it.
     """
+    check_options(options)
     num_rounds = options.num_rounds or rounds_for(grid)
     code = None if options.accept_code_changes else model_code(grid, folder)
     planned = load_plan(grid, folder, options.data_dir, fresh=options.fresh, code=code)

@@ -194,10 +194,9 @@ def opened_executor(options: ProcessOptions, preload: Sequence[str], *, share: b
         with claimed_cores(choose_slots(device, workers, share=share)) as slots:
             yield LocalExecutor(slots, preload)
         return
-    try:
-        from nin_bench.executors.ray import RayExecutor, ray_cluster
-    except ModuleNotFoundError as error:
-        raise InputError("--executor ray: Ray is not installed; pip install 'nin-bench[ray]'") from error
+    check_ray()
+    from nin_bench.executors.ray import RayExecutor, ray_cluster
+
     own = own_file()
     own_name, num_threads = own.name if own else None, os.environ.get(THREADS)
     make_slots = partial(node_slots, device, workers, share, own_name, num_threads)
@@ -206,6 +205,32 @@ def opened_executor(options: ProcessOptions, preload: Sequence[str], *, share: b
         ray_cluster(options.ray_address, make_slots, preload, _runtime_env(own, Path(folder))) as cluster,
     ):
         yield RayExecutor(cluster)
+
+
+def check_ray() -> None:
+    """See that Ray is installed; InputError if it is not."""
+    try:
+        import nin_bench.executors.ray  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError("--executor ray: Ray is not installed; pip install 'nin-bench[ray]'") from error
+
+
+def slots_here(options: ProcessOptions, *, share: bool = False) -> list[Slot]:
+    """Where workers would run, for a plan: nothing is held, and a cluster is not asked.
+
+    This machine then stands for the nodes; devices that it lacks they may have.
+
+    Raises:
+        InputError: the device is not there, or Ray is not installed.
+    """
+    if options.ray_address is not None:
+        check_ray()
+    try:
+        return choose_slots(options.device, options.workers, share=share)
+    except InputError:
+        if options.ray_address is None:
+            raise
+        return choose_slots("auto", options.workers, share=share)
 
 
 def _runtime_env(own: Path | None, folder: Path) -> dict[str, Any]:
@@ -244,6 +269,16 @@ def node_slots(
     slots = choose_slots(device, workers, share=share)
     with claimed_cores(slots if workers else slots[:num_cpus]) as slots:
         yield slots
+
+
+def check_options(options: RunOptions) -> None:
+    """Refuse options that do not go together, as InputError."""
+    if options.devices_per_cell == 1:
+        return
+    if options.batch_seeds is not None:
+        raise InputError("--batch-seeds does not go with --devices-per-cell; leave one out")
+    if options.ray_address is not None:
+        raise InputError("--devices-per-cell: devices of one machine alone; leave out --executor ray")
 
 
 def check_slots(slots: Sequence[Slot], options: RunOptions) -> None:

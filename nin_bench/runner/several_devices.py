@@ -42,14 +42,10 @@ def check_devices_per_cell(options: RunOptions, cells: Iterable[Cell]) -> None:
     """Refuse cells that several devices cannot train together, before anything is trained.
 
     Raises:
-        InputError: options that do not go together, or a network or recipe that cannot be shared.
+        InputError: a network or recipe that cannot be shared.
     """
     if options.devices_per_cell == 1:
         return
-    if options.batch_seeds is not None:
-        raise InputError("--batch-seeds does not go with --devices-per-cell; leave one out")
-    if options.ray_address is not None:
-        raise InputError("--devices-per-cell: devices of one machine alone; leave out --executor ray")
     for cell in {cell.variant_id: cell for cell in cells}.values():
         with torch.device("meta"):
             model = build_model(
