@@ -10,14 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nin_bench.analysis.lock import Lock, lock_notes
-from nin_bench.analysis.power import Power, power_analysis
-from nin_bench.analysis.spread import find_pilots
+from nin_bench.analysis.lock import lock_notes
+from nin_bench.analysis.power import Power
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
-from nin_bench.checks import check_variants, largest_memory, untestable_claims
+from nin_bench.checks import check_variants, largest_memory
 from nin_bench.environment import describe_machine, environment_of, has_accelerator
 from nin_bench.errors import InputError
-from nin_bench.estimates import human_memory
+from nin_bench.estimates import RunEstimate, human_memory
 from nin_bench.failures import MAX_FAILURES, failures_alike
 from nin_bench.files import DamagedFileError, remove_temporary_files
 from nin_bench.grid import Grid
@@ -32,6 +31,7 @@ from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.former import FormerCell, former_cells
 from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.budget import work_ends_at
+from nin_bench.runner.estimating import grid_power, run_estimates
 from nin_bench.runner.events import Event
 from nin_bench.runner.run import MeasureSummary, RunSummary, measure_grid, run_grid
 from nin_bench.runner.session import RunOptions, check_options, check_slots, slots_here
@@ -63,6 +63,11 @@ class Plan:
     warnings: Sequence[str]
     num_nodes: int = 1
     """Machines like `machine` that the estimates count on."""
+
+    @cached_property
+    def estimates(self) -> Mapping[str, RunEstimate]:
+        """Of the run, as `run_estimates` tells."""
+        return run_estimates(self.grid, self.cells, self.hypotheses, self.num_workers, self.num_nodes)
 
     def __repr__(self) -> str:
         counts = f"{sum(cell.may_run for cell in self.cells)} of {len(self.cells)} cells to run"
@@ -167,7 +172,7 @@ def plan(
         nodes: estimate for so many machines, each like the one that measured the grid last; None is this one.
 
     Raises:
-        InputError: the grid, a network, the device is wrong, or options do not go together: what `run` refuses, too.
+        InputError: the grid, a network or the device is wrong, or options do not go together, as in a run.
         ResultsError: the folder holds another grid.
     """
     check_options(options)
@@ -200,7 +205,7 @@ def plan(
         num_nodes=nodes or 1,
         former=former,
         notes=plan_notes(cells, here, former),
-        hypotheses=_power(grid, folder, pilot, slots[0].device, options.data_dir),
+        hypotheses=grid_power(grid, folder, slots[0].device, options.data_dir, pilot),
         warnings=[
             *lock_notes(resolved, folder.find_grid()),
             *_warnings(grid, cells, machine, num_workers, options.data_dir),
@@ -326,16 +331,6 @@ def _with_root(options: RunOptions, results: Path | str) -> RunOptions:
 
 def _shown(grid: Grid, progress: bool) -> AbstractContextManager[Callable[[Event], None]]:
     return progress_on(sys.stderr, grid.summary) if progress else nullcontext(lambda event: None)
-
-
-def _power(
-    grid: Grid, folder: ResultsFolder, pilot: Path | None, device: str, data_dir: Path | None
-) -> Sequence[Power]:
-    """What the planned seeds can decide."""
-    pilots = find_pilots(folder) if pilot is None else [pilot]
-    stored = folder.find_grid()
-    lock = Lock.read(stored) if stored and stored.locks else None
-    return power_analysis(grid, pilots, untestable_claims(grid, device, data_dir), lock) if grid.hypotheses else []
 
 
 def _warnings(

@@ -199,6 +199,12 @@ def estimate_line(estimate: RunEstimate) -> str | None:
     return f"estimate: {human_duration(estimate.seconds)}{of} with {workers}{on_nodes}{memory}{longest}"
 
 
+def estimate_lines(estimates: Mapping[str, RunEstimate]) -> list[str]:
+    """A line for each estimate of a run of which something is known, after its name if it has one."""
+    lines = {name: estimate_line(one) for name, one in estimates.items()}
+    return [f"{name}: {line}" if name else line for name, line in lines.items() if line]
+
+
 def memory_warning(estimate: RunEstimate, machine: Mapping[str, Any]) -> str | None:
     """A warning that a run may need more memory than there is; on accelerators, each worker has its own."""
     total, wanted = machine["memory_bytes"], estimate.memory_bytes

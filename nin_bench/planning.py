@@ -1,6 +1,5 @@
 """What a grid asks for, what of it is done, and what the rest will take. Imports no torch."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -211,28 +210,6 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
         return "a default has changed"
     where = f" ({some_of(code.changed)})" if code.changed else ""
     return f"the code of {cell.model.name} has changed{where}"
-
-
-def in_waves(grid: Grid, planned: Iterable[PlannedCell]) -> list[list[PlannedCell]]:
-    """Cells that can run side by side: where claims are looked at, the seeds of a look wait for the one before."""
-    numbers = {seed: number for number, seed in enumerate(grid.seeds)}
-    ends = grid.until_decided.looks if grid.until_decided else (len(grid.seeds),)
-    waves: list[list[PlannedCell]] = [[] for _ in ends]
-    for one in planned:
-        waves[bisect_right(ends, numbers[one.cell.seed])].append(one)
-    return waves
-
-
-def expected_cells(
-    grid: Grid, planned: Sequence[PlannedCell], expected_seeds: Mapping[str, float]
-) -> list[PlannedCell]:
-    """The cells that a run is expected to train, where seeds are trained until claims are decided."""
-    order = {seed: number for number, seed in enumerate(grid.seeds)}
-    return [
-        one
-        for one in planned
-        if one.has_to_run or (one.may_run and order[one.cell.seed] < round(expected_seeds[one.cell.variant_id]))
-    ]
 
 
 def drops_looks(grid: Grid, *, fresh: bool) -> bool:

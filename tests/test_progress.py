@@ -318,7 +318,17 @@ def test_examples_in_the_docstrings_hold():
     ],
 )  # fmt: skip
 def test_what_a_run_will_take_is_said_when_it_is_known(estimate, said):
-    assert lines_of([STORY[0], Estimated(estimate, MACHINE)])[3:] == said
+    assert lines_of([STORY[0], Estimated({"": estimate}, MACHINE)])[3:] == said
+
+
+def test_what_a_run_will_take_as_expected_and_at_most():
+    known = {"num_workers": 2, "num_known": 9, "memory_bytes": 9 * GIB}
+    expected, most = (RunEstimate(num_cells=9, seconds=60.0 * minutes, **known) for minutes in (2, 3))
+    assert lines_of([STORY[0], Estimated({"as expected": expected, "at most": most}, MACHINE)])[3:] == [
+        "as expected: estimate: 2.0 min with 2 workers, together holding up to 9.0 GiB",
+        "at most: estimate: 3.0 min with 2 workers, together holding up to 9.0 GiB",
+        "warning: 2 workers may hold 9.0 GiB together, and this machine has 8.0 GiB; give fewer --workers",
+    ]
 
 
 def test_of_nothing_known_nothing_is_said():

@@ -1,6 +1,7 @@
 """How far paired differences will lie apart, and how often networks will fail: from a pilot, or assumed."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ import numpy as np
 from nin_bench.analysis.hypothesis_tests import Evidence, contrast_of
 from nin_bench.analysis.lock import with_labels
 from nin_bench.analysis.pairs import Pairs
+from nin_bench.errors import ResultsError
 from nin_bench.grid import Grid
 from nin_bench.grid.file import Assumption
 from nin_bench.metrics import METRICS
@@ -53,10 +55,16 @@ class Failures:
 
 
 def find_pilots(folder: ResultsFolder) -> list[Path]:
-    """The folders beside a run's own that may know the spread: first itself, then the grid's other profiles."""
+    """The folders that can be read and may know the spread: a run's own, then the grid's other profiles."""
     own = folder.path.resolve()
     others = sorted(path.parent for path in own.parent.glob("*/grid.json") if path.parent != own)
-    return [path for path in (own, *others) if (path / "grid.json").is_file()]
+    return [path for path in (own, *others) if _has_grid(path)]
+
+
+def _has_grid(folder: Path) -> bool:
+    with suppress(ResultsError):
+        return ResultsFolder(folder).find_grid() is not None
+    return False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,16 +55,10 @@ def plan(
 
 def print_plan(plan: "Plan", grid_path: Path) -> None:
     """Print the state of every cell, what all will take, what the seeds can decide, and warnings."""
-    from nin_bench.analysis.power import expected_seeds
-    from nin_bench.estimates import RunEstimate, estimate_line, estimate_run, memory_warning
-    from nin_bench.planning import expected_cells, in_waves
+    from nin_bench.estimates import estimate_lines, memory_warning
     from nin_bench.reporting.text import named_seeds
 
     grid, cells = plan.grid, plan.cells
-
-    def estimate_of(some: "Iterable[PlannedCell]") -> RunEstimate:
-        waves = ([one.estimate for one in wave] for wave in in_waves(grid, some))
-        return estimate_run(waves, plan.num_workers, plan.num_nodes)
 
     for variant in grid.variants:
         if match := variant.match:
@@ -90,31 +83,22 @@ def print_plan(plan: "Plan", grid_path: Path) -> None:
         for (state, takes), seeds in states.items():
             each = " each" if takes and len(seeds) > 1 else ""
             tell(f"{label:{width}}  {named_seeds(seeds)}  {state}{takes}{each}")
-    todo = [planned for planned in cells if planned.has_to_run]
-    done = f"{sum(planned.state == 'done' for planned in cells)} done"
+    counts = [f"{sum(planned.has_to_run for planned in cells)} to run"]
+    counts += [f"{estimate.num_cells} {name}" for name, estimate in plan.estimates.items() if name]
+    counts.append(f"{sum(planned.state == 'done' for planned in cells)} done")
     if num_reused := sum(planned.state == "reuse" for planned in cells):
-        done += f", {num_reused} to take over"
-    if grid.until_decided is None:
-        tell(f"{counted(len(cells), 'cell')}: {len(todo)} to run, {done}")
-        estimate = estimate_of(todo)
-        if line := estimate_line(estimate):
-            tell(line)
-    else:
-        expected = expected_cells(grid, cells, expected_seeds(grid, plan.hypotheses))
-        most = [planned for planned in cells if planned.may_run]
-        counts = f"{len(todo)} to run, {len(expected)} as expected, {len(most)} at most, {done}"
-        tell(f"{counted(len(cells), 'cell')}: {counts}")
-        for name, some in (("as expected", expected), ("at most", most)):
-            estimate = estimate_of(some)
-            if line := estimate_line(estimate):
-                tell(f"{name}: {line}")
+        counts.append(f"{num_reused} to take over")
+    tell(f"{counted(len(cells), 'cell')}: {', '.join(counts)}")
+    for line in estimate_lines(plan.estimates):
+        tell(line)
     for sentence in plan.notes:
         note(sentence)
-    if warning := memory_warning(estimate, plan.machine):
+    *_, most = plan.estimates.values()
+    if warning := memory_warning(most, plan.machine):
         note(warning)
-    if estimate.num_unknown:
+    if most.num_unknown:
         note(
-            f"{counted(estimate.num_unknown, 'cell')} without figures of this machine yet: run takes them first, "
+            f"{counted(most.num_unknown, 'cell')} without figures of this machine yet: run takes them first, "
             f"and so does, with the same options, python -m nin_bench measure --grid {shlex.quote(str(grid_path))}"
         )
     print_power(plan.hypotheses)

@@ -21,7 +21,7 @@ from rich.table import Column
 from nin_bench.cell import Cell
 from nin_bench.data import Watch
 from nin_bench.errors import printable
-from nin_bench.estimates import estimate_line, memory_warning
+from nin_bench.estimates import estimate_lines, memory_warning
 from nin_bench.executors import Slot
 from nin_bench.failures import VariantStopped
 from nin_bench.grid import SearchSpec
@@ -121,9 +121,11 @@ class _Lines:
                 self.sum_up()
                 self.begin("cells")
             case events.Estimated():
-                lines = (estimate_line(event.estimate), memory_warning(event.estimate, event.machine))
-                for said in filter(None, lines):
-                    self.say(said)
+                for line in estimate_lines(event.estimates):
+                    self.say(line)
+                *_, most = event.estimates.values()
+                if warning := memory_warning(most, event.machine):
+                    self.say(warning)
             case BenchmarkStarted():
                 self.say_heading()
                 self.say(words.measuring_line(event))

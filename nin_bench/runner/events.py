@@ -27,8 +27,8 @@ class Planned:
 class Estimated:
     """Nothing is left to measure, and what was measured tells what training will take."""
 
-    estimate: RunEstimate
-    """Of the cells to run."""
+    estimates: Mapping[str, RunEstimate]
+    """Of the run, as `run_estimates` tells; the last is of most cells."""
     machine: Mapping[str, Any]
     """The machine, as `describe_machine` describes it."""
 

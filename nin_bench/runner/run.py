@@ -11,7 +11,6 @@ from nin_bench.analysis.lock import lock_notes
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
-from nin_bench.estimates import estimate_run
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
@@ -32,6 +31,7 @@ from nin_bench.results.sharing import OtherFolders
 from nin_bench.runner.cell_queue import TRAIN, CellQueue, CellTask
 from nin_bench.runner.cost_benchmark import CostBenchmark, rounds_for
 from nin_bench.runner.device_sharing import DeviceMemory, needed_bytes
+from nin_bench.runner.estimating import grid_power, run_estimates
 from nin_bench.runner.events import Estimated, Event, Planned
 from nin_bench.runner.late_probes import late_probes
 from nin_bench.runner.look_taking import LookTaker
@@ -147,10 +147,10 @@ def run_grid(
         planned = estimate_cells(
             planned, folder, session.machine["fingerprint"], session.num_per_node, count_images, grid.probes
         )
-        to_run = [one.estimate for one in planned if one.has_to_run]
-        estimate = estimate_run([to_run], session.num_per_node, session.num_nodes)
-        if estimate.num_known:
-            on_event(Estimated(estimate, session.machine))
+        if any(one.may_run and one.estimate.seconds is not None for one in planned):
+            powers = grid_power(grid, folder, slots[0].device, options.data_dir) if grid.until_decided else ()
+            estimates = run_estimates(grid, planned, powers, session.num_per_node, session.num_nodes)
+            on_event(Estimated(estimates, session.machine))
         looks = _looks(needed, grid, folder, planned, code, session, on_event) if needed else None
         memory = _device_memory(folder, options, session)
         speed = partial(_one_device_speed, folder, session.machine)

@@ -71,11 +71,12 @@ def test_of_a_factor_logarithms_spread(load, pilot):
     assert found.spread.sd == pytest.approx(math.log(2))
 
 
-def test_a_run_s_own_folder_is_asked_first_and_then_other_profiles(tmp_path):
-    for name in ("cpu", "full", "empty"):
+def test_a_run_s_own_folder_is_asked_first_and_then_other_profiles(load, tmp_path):
+    for name in ("cpu", "full", "empty", "torn"):
         (tmp_path / "tiny" / name).mkdir(parents=True)
     for name in ("cpu", "full"):
-        (tmp_path / "tiny" / name / "grid.json").write_text("{}")
+        ResultsFolder(tmp_path / "tiny" / name).write_grid(load().resolved("cpu"))
+    (tmp_path / "tiny" / "torn" / "grid.json").write_text("{")
     full = tmp_path / "tiny" / "full"
     assert find_pilots(ResultsFolder(full)) == [full, tmp_path / "tiny" / "cpu"]
     assert find_pilots(ResultsFolder(tmp_path / "tiny" / "empty")) == [tmp_path / "tiny" / "cpu", full]
