@@ -74,7 +74,7 @@ MOST_MAGNITUDE = 30
 class Spec(BaseModel):
     """A frozen value, checked where it enters; an unknown field or a value of another type is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def identity(self) -> dict[str, Any]:
         """The values that differ from their default: a new field renames no old result."""

@@ -87,7 +87,7 @@ def axes_of(spec: type[Spec], base: type[Section] = Section) -> type[Section]:
     fields: dict[str, Any] = {}
     for name, info in spec.model_fields.items():
         default = None if info.is_required() else info.default
-        fields[name] = (axis[info.rebuild_annotation()], Field(default=default, description=info.description))
+        fields[name] = (axis[info.rebuild_annotation()], Field(default=default))
     return create_model(f"{spec.__name__}Axes", __base__=base, __doc__=spec.__doc__, **fields)
 
 

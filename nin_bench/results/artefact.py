@@ -33,9 +33,7 @@ RUN_SCHEMA = 2
 class Part(BaseModel):
     """A frozen part of a file; an unknown field or a value of another type is refused."""
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Artefact(Part):
