@@ -1,23 +1,13 @@
 """How much of what trials differ by is each parameter's doing, where more than one is searched."""
 
-import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.exceptions import ExperimentalWarning
-from optuna.trial import create_trial
-
-from nin_bench.analysis.search.studies import Search, Study, Trial, is_number
-from nin_bench.cell import Scalar
-from nin_bench.results.studies import Range, SearchSettings
+from nin_bench.analysis.search.studies import Search, Study, Trial
+from nin_bench.results.studies import SearchSettings
 
 LEAST_TRIALS = 8
 """Below so many, a forest says nothing of the parameters."""
-
 
 Shares = dict[str, float]
 """The part of the variance over the space that each parameter explains alone; what is missing to 1 is what
@@ -71,47 +61,6 @@ def _shares(settings: SearchSettings, trials: Sequence[Trial]) -> Shares | None:
     values = [trial.value or 0.0 for trial in trials]
     if len(trials) < LEAST_TRIALS or len(set(values)) < 2:
         return None
-    distributions = {name: _distribution(searched) for name, searched in settings.space.items()}
-    with _quiet():
-        study = optuna.create_study(direction=settings.direction)
-        for trial, value in zip(trials, values, strict=True):
-            params = {name: _scaled(trial.params[name], searched) for name, searched in settings.space.items()}
-            study.add_trial(create_trial(params=params, distributions=distributions, value=value))
-        # imports scikit-learn, which takes a second
-        from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from nin_bench.analysis.search.fanova import fanova  # loads Optuna, which most reports do not need
 
-        # not normalised: what parameters do together is no parameter's alone
-        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0), normalize=False)
-    return {name: float(found[name]) for name in settings.space}
-
-
-def _distribution(values: Range | tuple[Scalar, ...]) -> BaseDistribution:
-    if isinstance(values, Range):
-        return FloatDistribution(_scaled_number(values.low, values), _scaled_number(values.high, values))
-    return CategoricalDistribution(values)
-
-
-def _scaled(value: Scalar, values: Range | tuple[Scalar, ...]) -> Scalar:
-    if not isinstance(values, Range):
-        return value
-    assert is_number(value), value
-    # a rate computed from its logarithm may miss the end of its range by a rounding
-    return _scaled_number(min(max(float(value), values.low), values.high), values)
-
-
-def _scaled_number(value: float, values: Range) -> float:
-    """A number, of a log scale its logarithm: Optuna's fANOVA averages over the plain range, mostly 0.1 to 1."""
-    return math.log10(value) if values.log else value
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna logs every study that it makes, and warns of arguments whose form may change."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    return fanova(settings, [trial.params for trial in trials], values)
