@@ -42,20 +42,28 @@ class Lock:
 
     def holds(self, entry: Hypothesis) -> bool:
         """Whether a hypothesis is as it was locked, before its networks were all trained; else it is post hoc."""
+        return self.is_unchanged(entry) and not self.came_late(entry)
+
+    def is_unchanged(self, entry: Hypothesis) -> bool:
+        """Whether a hypothesis is as it was locked."""
         locked = self._locked(entry.id)
         return (
             self.intact
             and bool(locked)
-            and entry.id not in locked[0][0].already_trained
             and all(
                 with_labels(was, lock.variants or self.variant_ids) == with_labels(entry, self.variant_ids)
                 for lock, was in locked
             )
         )
 
+    def came_late(self, entry: Hypothesis) -> bool:
+        """Whether all networks of a hypothesis were trained, here or for another grid, before it was locked."""
+        locked = self._locked(entry.id)
+        return bool(locked) and entry.id in locked[0][0].already_trained
+
     def given_up(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
         """The ids of those that were locked and are not among these any more, or not as they were."""
-        kept = {entry.id for entry in hypotheses if self.holds(entry)}
+        kept = {entry.id for entry in hypotheses if self.is_unchanged(entry)}
         return [name for name in self._first if name not in kept] if self.intact else []
 
     @property
@@ -90,8 +98,13 @@ def lock_notes(grid: ResolvedGrid, stored: ResolvedGrid | None) -> list[str]:
                 "seeds that came after the lock are trained and count for no claim that was locked before them: "
                 f"{some_of(added)} (claims: {some_of(claims)})"
             )
-    if changed := [entry.id for entry in grid.hypotheses if entry.id in locked and not lock.holds(entry)]:
+    known = [entry for entry in grid.hypotheses if entry.id in locked]
+    if changed := [entry.id for entry in known if not lock.is_unchanged(entry)]:
         notes.append(f"claims that are not as they were locked are judged as post hoc: {some_of(changed)}")
+    if late := [entry.id for entry in known if lock.is_unchanged(entry) and lock.came_late(entry)]:
+        notes.append(
+            f"claims whose networks were all trained before they were locked are judged as post hoc: {some_of(late)}"
+        )
     if new := [entry.id for entry in grid.hypotheses if entry.id not in locked]:
         notes.append(
             f"the run locks new claims, which are post hoc if their networks are all trained: {some_of(new)}"

@@ -41,6 +41,18 @@ def test_a_later_change_says_what_it_does(load, stored, hypotheses, seeds, expec
     assert expected in lock_notes(load(*hypotheses, seeds=seeds).resolved("cpu"), stored)
 
 
+def test_a_claim_whose_networks_were_trained_before_was_not_changed(load):
+    grid = load(FIRST, SECOND, seeds=6).resolved("cpu")
+    trained = [cell.cell_id for cell in grid.cells]
+    late = locked(grid, None, lambda: trained, "2026-01-01T00:00:00+00:00")
+    assert late.lock.already_trained == ("a", "b")
+    (note,) = lock_notes(grid, late)
+    assert note == "claims whose networks were all trained before they were locked are judged as post hoc: a; b"
+    lock = Lock.read(late)
+    assert lock.given_up(grid.hypotheses) == []
+    assert [lock.holds(one) for one in grid.hypotheses] == [False, False]
+
+
 def test_power_counts_only_the_seeds_that_will_count(load, stored):
     grid = load(FIRST, SECOND, seeds=8)
     a, b = power_analysis(grid, [], lock=Lock.read(stored))
