@@ -103,7 +103,8 @@ def lock_notes(grid: ResolvedGrid, stored: ResolvedGrid | None) -> list[str]:
         notes.append(f"claims that are not as they were locked are judged as post hoc: {some_of(changed)}")
     if late := [entry.id for entry in known if lock.is_unchanged(entry) and lock.came_late(entry)]:
         notes.append(
-            f"claims whose networks were all trained before they were locked are judged as post hoc: {some_of(late)}"
+            "claims whose networks were all trained before they were locked are judged as post hoc: "
+            f"{some_of(late)}"
         )
     if new := [entry.id for entry in grid.hypotheses if entry.id not in locked]:
         notes.append(

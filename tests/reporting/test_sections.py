@@ -242,9 +242,9 @@ def test_probes_have_a_row_for_each_variant_and_change(tmp_path: Path) -> None:
     assert rows(moved)[1] == ["pooled", "2", "87.7 ± 0.2 (n=8)", "−2.35 points", "−2.70 to −2.00 points"]
     assert rows(sizes) == [
         ["pooled", "99", "88.8 ± 0.1 (n=8)", "−1.18 points", "−1.35 to −1.00 points"],
-        ["pooled", "131 (as trained)", "90.0 ± 0.0 (n=8)", "0.0 points", "0.0 to 0.0 points"],
+        ["pooled", "131 (as trained)", "90.0 ± 0.0 (n=8)", "–", "–"],
         ["dense", "99", "not possible", "–", "–"],
-        ["dense", "131 (as trained)", "90.0 ± 0.0 (n=7)", "0.0 points", "–"],
+        ["dense", "131 (as trained)", "90.0 ± 0.0 (n=7)", "–", "–"],
     ]
     said = sentences(blocks)
     assert "dense: 99×99 is not possible: output (Linear): too few." in said

@@ -39,10 +39,9 @@ def probes(analysis: Analysis) -> list[Block]:
         "probe_resolution",
     )
     refusals = [
-        (analysis.names[one.label], f"{point.at}×{point.at} is not possible: {point.not_possible}.")
+        (analysis.names[one.label], _not_possible(refused))
         for one in found.variants
-        for point in one.resolution
-        if point.not_possible
+        if (refused := [point for point in one.resolution if point.not_possible])
     ]
     blocks += [Bullets(grouped(refusals))] if refusals else []
     if found.networks:
@@ -71,11 +70,19 @@ def _accuracies(
     rows: list[tuple[Text, ...]] = []
     for variant in analysis.probes.variants:
         for point in points_of(variant):
-            own = figure == "probe_resolution" and point.at == variant.own_resolution
+            own = point.at == (variant.own_resolution if figure == "probe_resolution" else 0)
             at = f"{point.at} (as trained)" if own else str(point.at)
-            rows.append((analysis.names[variant.label], at, *_cells(point)))
+            accuracy, *change = _cells(point)
+            change = [NOT_KNOWN, NOT_KNOWN] if own else change
+            rows.append((analysis.names[variant.label], at, accuracy, *change))
     headings = ("variant", heading, "test accuracy, %", "change", "interval")
     return [Figure(figure), Table(headings, tuple(rows), "lrrrr"), Paragraph(said)] if rows else []
+
+
+def _not_possible(refused: Sequence[ProbePoint]) -> str:
+    first, *others = (f"{point.at}×{point.at}" for point in refused)
+    too = f", nor {', '.join(others)}" if others else ""
+    return f"{first} is not possible{too}: {refused[0].not_possible}."
 
 
 def _cells(point: ProbePoint) -> tuple[str, str, str]:
