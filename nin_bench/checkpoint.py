@@ -12,7 +12,6 @@ Plans and runs read the header alone, so torch is imported only where a state is
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -189,8 +188,12 @@ def _paths(folder: Path, cell_id: str) -> list[Path]:
             own = [entry.name for entry in entries if entry.name.startswith(cell_id)]
     except OSError:  # there is no such folder
         return []
-    pattern = re.compile(rf"{cell_id}\.(\d{{1,18}})\.ckpt")
-    steps = {name: int(match[1]) for name in own if (match := pattern.fullmatch(name))}
+    parts = {name: name.removeprefix(cell_id).split(".") for name in own}
+    steps = {
+        name: int(found[1])
+        for name, found in parts.items()
+        if len(found) == 3 and found[::2] == ["", "ckpt"] and found[1].isdecimal() and len(found[1]) <= 18
+    }
     return [folder / name for name in sorted(steps, key=lambda name: steps[name], reverse=True)]
 
 

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nin_bench.errors import ResultsError
 from nin_bench.files import (
@@ -183,7 +185,24 @@ def test_json_is_strict_readable_and_never_rounded():
     )
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="not JSON compliant"):
-            to_json({"loss": value})
+            to_json({"loss": value, "history": []})
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            to_json({"history": [[0.1, value]]})
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+KEYS = st.text() | st.integers() | st.booleans() | st.none()
+
+
+@given(
+    st.recursive(
+        LEAVES,
+        lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner),
+        max_leaves=12,
+    )
+)
+def test_json_is_what_an_indent_of_one_gives(value):
+    assert to_json(value) == json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def test_json_comes_back(tmp_path):
