@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nin_bench.analysis.lock import lock_notes
 from nin_bench.analysis.power import Power
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
-from nin_bench.checks import check_variants, largest_memory
+from nin_bench.checks import check_variants, doubt_notes, largest_memory
 from nin_bench.environment import describe_machine, environment_of, has_accelerator
 from nin_bench.errors import InputError
 from nin_bench.estimates import RunEstimate, human_memory
@@ -25,7 +25,7 @@ from nin_bench.listeners import Listener, listening
 from nin_bench.models.registry import model_function
 from nin_bench.more_epochs import ShorterCells
 from nin_bench.plan_notes import plan_notes
-from nin_bench.planning import PlannedCell, Shared, estimate_cells
+from nin_bench.planning import PlannedCell, Shared, estimate_cells, variants_to_train
 from nin_bench.progress.displays import counting_on, progress_on
 from nin_bench.results import Results, ResultsFolder, load_results
 from nin_bench.results.former import FormerCell, former_cells
@@ -337,12 +337,12 @@ def _warnings(
     grid: Grid, cells: Sequence[PlannedCell], machine: Mapping[str, Any], num_workers: int, data_dir: Path | None
 ) -> Iterator[str]:
     """A sentence for each thing that a person should know before the run."""
-    wanted = {one.cell.label for one in cells if one.may_run}
-    chosen = [variant for variant in grid.variants if variant.label in wanted]
+    chosen = variants_to_train(grid, cells)
     networks = check_variants(chosen, data_dir)
     for label, network in networks.items():
         if why := network.failure:
             yield f"warning: {label} cannot be trained, so that its cells will fail, and no others: {why}"
+    yield from doubt_notes(chosen, data_dir)
     ended = [
         (one.cell.label, one.outcome or "", one.record.attempts[-1].error)
         for one in cells

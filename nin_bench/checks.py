@@ -4,20 +4,21 @@ Networks that cannot run, claims that cannot be tested, memory that will not suf
 run trains the rest.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nin_bench.cost import check_scores, count_memory, count_model
+from nin_bench.cost import Parts, check_pass, count_memory, count_model
 from nin_bench.data import class_names, count_images, describe_data
 from nin_bench.errors import SpecError
 from nin_bench.grid import Grid, Variant
 from nin_bench.metrics import METRICS
-from nin_bench.models import ImageSpec
+from nin_bench.models import ImageSpec, build_model
 from nin_bench.models.in_shape import build_in_shape
+from nin_bench.models.registry import model_function
 from nin_bench.training.evaluation import TOP
 from nin_bench.training.progress import ESCAPE_WINDOW
 
@@ -63,15 +64,56 @@ def _check_network(variant: Variant, image: ImageSpec, num_images: int) -> Check
         return CheckedNetwork(error.message)
     num_values = sum(layer.num_values for layer in counted.layers)
     network = build_in_shape(variant.model.name, image, **variant.model.arguments).train()
+    before = Parts.of(network)
     with torch.device("meta"):
         images = torch.empty(num_images, image.channels, image.resolution, image.resolution)
         try:
-            check_scores(network(images), num_images, image)
+            check_pass(network, before, network(images), num_images, image)
         except SpecError as error:
             return CheckedNetwork(f"in training it {error.message}", num_values)
         except Exception:
             pass  # it looks at values, which shapes alone do not have
     return CheckedNetwork(None, num_values)
+
+
+def doubt_notes(variants: Iterable[Variant], data_dir: Path | None) -> Iterator[str]:
+    """A sentence for each variant with a network of one's own whose numbers would not mean what they seem to.
+
+    Each distinct network is built twice, and passed some random images, with values.
+    """
+    known: dict[object, str | None] = {}
+    for variant in variants:
+        name, image = variant.model.name, describe_data(variant.data, data_dir)
+        if "/" in name or model_function(name).__module__.startswith("nin_bench."):
+            continue
+        key = (repr(variant.model.identity()), image, variant.recipe.init)
+        if key not in known:
+            known[key] = None
+            with suppress(Exception):  # one that cannot run is told of elsewhere
+                known[key] = _doubt(variant, image)
+        if (why := known[key]) is not None:
+            yield f"warning: {variant.label}: {why}"
+
+
+def _doubt(variant: Variant, image: ImageSpec) -> str | None:
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        sums = []
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            network = build_model(variant.model.name, image, **variant.model.arguments).eval()
+            sums.append([weight.sum().item() for weight in network.parameters()])
+        images = torch.randn(3, image.channels, image.resolution, image.resolution)
+        scores, again, alone = (network(some.clone()).float().clone() for some in (images, images, images[:1]))
+    tolerance = 1e-4 * scores.abs().max().item()
+    if not scores.allclose(again, 0, tolerance):
+        return "its answers in evaluation are random; a dropout function needs training=self.training"
+    if not scores[:1].allclose(alone, 0, tolerance):
+        return "its answer to an image depends on the other images of a batch, also in evaluation"
+    if bool((scores >= 0).all()) and scores.sum(1).allclose(torch.ones(3)):
+        return "it returns probabilities, and is trained as if they were logits; leave out its softmax"
+    if sums[0] == sums[1] and variant.recipe.init == "default":
+        return "its first weights are the same with every seed, so that the spread over seeds leaves them out"
+    return None
 
 
 def untestable_claims(grid: Grid, device: str, data_dir: Path | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import ResultsError, some_of
 from nin_bench.estimates import Estimate, ImageCounts, estimate_cell
 from nin_bench.files import DamagedFileError
-from nin_bench.grid import Grid
+from nin_bench.grid import Grid, Variant
 from nin_bench.looks import SeedsUntilDecided
 from nin_bench.more_epochs import KeptState, ShorterCells
 from nin_bench.results import FINAL_OUTCOMES, Record, ResultsFolder
@@ -210,6 +210,12 @@ def _why_outdated(record: Record | None, cell: Cell, code: ModelCode) -> str | N
         return "a default has changed"
     where = f" ({some_of(code.changed)})" if code.changed else ""
     return f"the code of {cell.model.name} has changed{where}"
+
+
+def variants_to_train(grid: Grid, planned: Iterable[PlannedCell]) -> list[Variant]:
+    """The variants of which a run would train some cell."""
+    wanted = {one.cell.label for one in planned if one.may_run}
+    return [variant for variant in grid.variants if variant.label in wanted]
 
 
 def drops_looks(grid: Grid, *, fresh: bool) -> bool:

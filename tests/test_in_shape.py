@@ -30,6 +30,10 @@ def _theirs(monkeypatch):
         return nn.Sequential(nn.Flatten(), nn.LazyLinear(image.num_classes))
 
     @register_model
+    def half(image) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, image.num_classes)).half()
+
+    @register_model
     def too_large(image) -> nn.Module:
         raise RuntimeError("can't allocate memory: 10 bytes")
 
@@ -45,6 +49,10 @@ def _theirs(monkeypatch):
     [
         ("forgot", "its function returned null, expected a torch.nn.Module"),
         ("lazy", "it has lazy layers; give them the sizes of their inputs"),
+        (
+            "half",
+            "its weights are torch.float16, expected torch.float32; recipe.precision is what lowers it",
+        ),
         (
             "typo",
             "cannot be built: AttributeError: 'ImageSpec' object has no attribute 'classes' (in typo, "

@@ -77,7 +77,7 @@ def search(
     from nin_bench.analysis.search.warnings import find_warnings
     from nin_bench.api import results_folder
     from nin_bench.catalog import RegistryCatalog
-    from nin_bench.checks import check_variants
+    from nin_bench.checks import check_variants, doubt_notes
     from nin_bench.listeners import listening
     from nin_bench.progress.displays import progress_on
     from nin_bench.reporting.build import build_search_report, report_folder
@@ -107,6 +107,8 @@ def search(
         for label, network in check_variants(variants, given.data_dir).items():
             if why := network.failure:
                 note(f"warning: {label} cannot be trained, so that its trials will fail, and no others: {why}")
+        for sentence in doubt_notes(variants, given.data_dir):
+            note(sentence)
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     heading = _setting(loaded)

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from nin_bench.errors import SpecError
+from nin_bench.errors import SpecError, some_of
 from nin_bench.models import ImageSpec, build_model
 from nin_bench.models.in_shape import build_in_shape
 from nin_bench.results.cost_entry import Breakdown, Kind
+from nin_bench.training.trainer import MODE_CHANGES
 
 _aten = torch.ops.aten
 _ADDS_A_BIAS = (_aten.addmm, _aten.baddbmm)
@@ -87,12 +88,11 @@ def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
     """Count a network, on the meta device or with weights on a CPU, by passing one image through it.
 
     Raises:
-        SpecError: of `forward`, where a layer fails, which it names, or something else than a score for each
-            class is returned.
+        SpecError: of `forward`, where a layer fails, which it names, or what `check_pass` refuses.
     """
     network.eval()  # one image is too few to normalise in training
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    counter = _Counter(network)
+    counter, before = _Counter(network), Parts.of(network)
     try:
         with torch.enable_grad(), counter:
             scores = network(torch.zeros(1, image.channels, image.resolution, image.resolution, device=device))
@@ -101,16 +101,72 @@ def count_network(network: nn.Module, image: ImageSpec) -> ModelCount:
             raise  # no matter of the network alone
         told = " ".join(str(failure).split())
         raise SpecError("forward", f"{counter.place}: {type(failure).__name__}: {told}") from failure
-    check_scores(scores, 1, image)
+    check_pass(network, before, scores, 1, image)
     return counter.count()
 
 
-def check_scores(scores: object, num_images: int, image: ImageSpec) -> None:
-    """Refuse what a network returned with gradients on, unless it is a trainable score for each image and class.
+@dataclass(frozen=True)
+class Parts:
+    """What a forward pass must leave as it is."""
+
+    weights: frozenset[nn.Parameter]
+    """Those that an optimizer is given."""
+    state: frozenset[str]
+    """What a checkpoint holds, by name."""
+    modes: tuple[bool, ...]
+    """Whether each module is in training mode."""
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "Parts":
+        """The parts of a network as it is now."""
+        modes = tuple(module.training for module in network.modules())
+        return cls(frozenset(network.parameters()), frozenset(network.state_dict()), modes)
+
+
+def check_pass(network: nn.Module, before: Parts, scores: object, num_images: int, image: ImageSpec) -> None:
+    """Refuse a pass with gradients on, unless it returned what can be trained, and changed nothing else.
+
+    Args:
+        network: it was passed through.
+        before: its parts before that.
+        scores: what it returned.
+        num_images: how many it was given.
+        image: what it is built for.
 
     Raises:
-        SpecError: of `forward`; it says what was returned, and what was expected.
+        SpecError: of `forward`; it says what was returned, and what was expected. Or a weight takes part that no
+            optimizer was given, since it was made in the pass or is not registered; or the pass changed the
+            network's mode, or what its state holds.
     """
+    _check_scores(scores, num_images, image)
+    assert isinstance(scores, Tensor)
+    if strange := [weight for weight in _weights_behind(scores) if weight not in before.weights]:
+        shape = tuple(max(strange, key=Tensor.numel).shape)
+        raise SpecError(
+            "forward",
+            f"takes a weight of shape {shape} that is no parameter of the network as it is built, so that it is "
+            "never trained; make layers in __init__, lists of them as nn.ModuleList, tensors as nn.Parameter",
+        )
+    after = Parts.of(network)
+    if changed := sorted(before.state ^ after.state):
+        raise SpecError("forward", f"adds or removes {some_of(changed)}; make parameters and buffers in __init__")
+    if before.modes != after.modes:
+        raise SpecError("forward", MODE_CHANGES)
+
+
+def _weights_behind(scores: Tensor) -> Iterator[Tensor]:
+    """The tensors that get a gradient from what a network returned."""
+    todo, seen = [scores.grad_fn], set[Any]()
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            todo += [before for before, _ in node.next_functions]
+            if (weight := getattr(node, "variable", None)) is not None:
+                yield weight
+
+
+def _check_scores(scores: object, num_images: int, image: ImageSpec) -> None:
     found = tuple(scores.shape) if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
     if found != (num_images, image.num_classes):
         expected = f"a tensor of shape {(num_images, image.num_classes)}, a score for each class"

@@ -14,7 +14,7 @@ def build_in_shape(name: str, image: ImageSpec, **arguments: object) -> nn.Modul
 
     Raises:
         SpecError: what `build_model` refuses; of `model`, where its function fails or returns no
-            network, or one whose weights are not known yet.
+            network, or one whose weights are not known yet, or have another precision.
     """
     network: object
     try:
@@ -36,4 +36,10 @@ def build_in_shape(name: str, image: ImageSpec, **arguments: object) -> nn.Modul
         raise SpecError("model", f"its function returned {shown(network)}, expected a torch.nn.Module")
     if any(is_lazy(weight) for weight in network.parameters()):
         raise SpecError("model", "it has lazy layers; give them the sizes of their inputs")
+    for weight in network.parameters():
+        if weight.is_floating_point() and weight.dtype != torch.float32:
+            raise SpecError(
+                "model",
+                f"its weights are {weight.dtype}, expected torch.float32; recipe.precision is what lowers it",
+            )
     return network

@@ -11,6 +11,7 @@ from nin_bench.analysis.lock import lock_notes
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
 from nin_bench.cell import Cell
 from nin_bench.checkpoint import Checkpoints
+from nin_bench.checks import doubt_notes
 from nin_bench.files import DamagedFileError
 from nin_bench.grid import Grid
 from nin_bench.looks import SeedsUntilDecided, seeds_until_decided
@@ -23,6 +24,7 @@ from nin_bench.planning import (
     drops_looks,
     estimate_cells,
     plan_cells,
+    variants_to_train,
 )
 from nin_bench.results import ResultsFolder
 from nin_bench.results.cost_entry import CostEntry
@@ -133,6 +135,7 @@ def run_grid(
             *about_lock,
             *failed,
             *plan_notes(planned, here, former_cells(folder, resolved)),
+            *doubt_notes(variants_to_train(grid, planned), options.data_dir),
         ]
         if options.keep_weights and (told := _without_weights(planned, folder)):
             notes.append(told)

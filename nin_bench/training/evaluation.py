@@ -170,7 +170,7 @@ def evaluate(
             inputs, targets = images.batches.take(part)
             with autocast:
                 logits = model(inputs)
-            logits = logits.float()
+            logits = logits.to(torch.float32, copy=True)  # a network may return the same memory each time
             losses.append(cross_entropy(logits, targets, reduction="sum"))
             held.append((logits, targets))
             if len(held) * logits.numel() >= MAX_HELD:

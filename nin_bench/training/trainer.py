@@ -6,6 +6,7 @@ Knows nothing of grids, files or processes.
 """
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -14,6 +15,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -31,6 +33,8 @@ from nin_bench.training.progress import Epoch, EpochSoFar, Progress, Step
 
 STEPS_AHEAD = 50
 """Steps that an accelerator is given before their losses are read; on a CPU each is read at once."""
+
+MODE_CHANGES = "changes between training and evaluation mode; leave out train() and eval()"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ def seed_for(seed: int, *purpose: object) -> int:
 
 def make_network(cell: Cell, image: ImageSpec, device: torch.device) -> nn.Module:
     """A cell's network with its initial weights, on its device; SpecError as `build_model`."""
-    torch.manual_seed(seed_for(cell.seed, "init"))
+    seed = seed_for(cell.seed, "init")
+    torch.manual_seed(seed)
+    random.seed(seed)  # and numpy's, for networks of one's own that draw with these
+    np.random.seed(seed % 2**32)
     model = build_model(cell.model.name, image, **cell.model.arguments)
     initialise(model, cell.recipe)
     return model.to(device).to(memory_format=torch.channels_last)
@@ -162,8 +169,10 @@ class Trainer:
             DivergedError: the loss of a step is NaN or infinite. What is known of the training is of the steps
                 before it; on an accelerator some more were taken.
             StoppedError: `should_stop` answered yes before a step.
+            SpecError: the network left training mode by itself.
         """
         self.model.train()
+        modes = [module.training for module in self.model.modules()]
         for indices in self.steps_left():
             stops = should_stop()
             if self.group.stops(stops) if self.group else stops:
@@ -174,6 +183,8 @@ class Trainer:
             sums = self.step(indices)
             self.note_taken(len(indices), sums, time.perf_counter() - started)
             after_step()
+        if modes != [module.training for module in self.model.modules()]:
+            raise SpecError("forward", MODE_CHANGES)
         return self.end_epoch(at_end)
 
     @property

@@ -274,9 +274,57 @@ class Rounded(nn.Module):
         return self.dense(images.flatten(1)).round().long()
 
 
+class Hidden(Rounded):
+    """Its dense layers are in a list of Python's, of which a module knows nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = [nn.Linear(784, 784)]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.hidden[0](images.flatten(1)))
+
+
+class Late(Rounded):
+    """It makes its last layer when it is called first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores: nn.Linear | None = None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.dense(images.flatten(1))
+        if self.scores is None:
+            self.scores = nn.Linear(10, 10)
+        return self.scores(features)
+
+
+class Remembers(Rounded):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.register_buffer("last", images)
+        return self.dense(images.flatten(1))
+
+
+class AlwaysTrains(Rounded):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.dense.train()
+        return self.dense(images.flatten(1))
+
+
+def untrained(*shape: int) -> str:
+    return (
+        f"takes a weight of shape {shape} that is no parameter of the network as it is built, so that it is never "
+        "trained; make layers in __init__, lists of them as nn.ModuleList, tensors as nn.Parameter"
+    )
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
+        (Hidden(), untrained(784, 784)),
+        (Late(), untrained(10, 10)),
+        (Remembers(), "adds or removes last; make parameters and buffers in __init__"),
+        (AlwaysTrains(), "changes between training and evaluation mode; leave out train() and eval()"),
         (
             nn.Sequential(nn.Flatten(), nn.Linear(7, 10)),
             "1 (Linear): RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x784 and 7x10)",

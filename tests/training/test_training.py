@@ -1,5 +1,6 @@
 import io
 import math
+import random
 import shutil
 from collections import OrderedDict
 from contextlib import nullcontext
@@ -13,17 +14,18 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nin_bench.cell import DataSpec, Optimizer, Recipe
+from nin_bench.cell import Cell, DataSpec, ModelSpec, Optimizer, Recipe
 from nin_bench.data import resolve_data
 from nin_bench.data.batches import ImageBatches
 from nin_bench.data.dataset import Dataset, load_dataset
 from nin_bench.errors import SpecError
-from nin_bench.models import ImageSpec, build_model, list_models
+from nin_bench.models import ImageSpec, build_model, list_models, register_model
+from nin_bench.plugins import registered
 from nin_bench.training import precision
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, right
 from nin_bench.training.optimization import initialise, learning_rate
 from nin_bench.training.progress import DivergedError, Progress, Step
-from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, seed_for
+from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, make_network, seed_for
 
 LN_10 = 2.302585092994046
 QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
@@ -686,6 +688,58 @@ def test_an_evaluation_is_in_evaluation_mode_and_without_smoothing(digits):
     assert evaluation.answers.predictions["predicted"].tolist() == logits.argmax(1).tolist()
     assert evaluation.answers.predictions["label"].tolist() == labels.tolist()
     assert evaluation.answers.predictions["probability"] == pytest.approx(logits.softmax(1).amax(1).numpy())
+
+
+class Reuses(nn.Module):
+    """It returns its scores in the same memory each time."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.scores = network, torch.zeros(250, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.scores[: len(images)] = self.network(images)
+        return self.scores[: len(images)]
+
+
+def test_scores_that_a_network_overwrites_later_are_read_before(digits):
+    subject = trainer(digits)
+    plain = subject.evaluate(some(digits), keep_answers=True).answers.predictions["predicted"]
+    subject.network = Reuses(subject.network)
+    found = subject.evaluate(some(digits), keep_answers=True).answers.predictions["predicted"]
+    assert len(plain) > 2 * 250
+    assert (found == plain).all()
+
+
+class LeavesTraining(nn.Sequential):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        next(self.children()).eval()
+        return super().forward(images)
+
+
+def test_a_network_that_leaves_training_mode_is_refused(digits):
+    subject = trainer(digits, size=64)
+    subject.model = subject.forward = LeavesTraining(subject.model)
+    with pytest.raises(SpecError, match=r"forward: changes between training and evaluation mode; leave out"):
+        subject.run_epoch()
+
+
+def test_a_seed_reaches_what_numpy_and_python_draw(monkeypatch):
+    list_models()
+    monkeypatch.setitem(registered, "model", dict(registered["model"]))
+
+    @register_model
+    def drawn(image: ImageSpec) -> nn.Module:
+        layer = nn.Linear(image.resolution**2, image.num_classes)
+        nn.init.constant_(layer.weight, random.random())
+        nn.init.constant_(layer.bias, np.random.rand())
+        return nn.Sequential(nn.Flatten(), layer)
+
+    image, model = ImageSpec(1, 8, 10), ModelSpec(name="drawn", revision=1, arguments={}, defaults={})
+    cells = [Cell(data=DataSpec(name="digits"), model=model, recipe=QUICK, seed=seed) for seed in (0, 0, 1)]
+    networks = [make_network(cell, image, torch.device("cpu")) for cell in cells]
+    for first, again, other in zip(*(network.parameters() for network in networks), strict=True):
+        assert first[0].sum() == again[0].sum() != other[0].sum()
 
 
 def test_predictions_are_kept_small(digits):
