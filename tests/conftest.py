@@ -8,10 +8,14 @@ import torch
 from hypothesis import settings
 
 from nin_bench.catalog import RegistryCatalog
+from nin_bench.errors import counted
 from tests.installed import has_fashion_mnist
 
 EXTRA_FIXTURES = {"browser", "postgresql", "ray"}
 """Chromium, a database server, and Ray: tests that take one of these are `extra`."""
+
+COUNTED = ("faults injected", "inputs generated")
+"""What the fixtures of tests/faults/conftest.py count."""
 
 # A slow machine is no failure.
 settings.register_profile("no deadline", deadline=None)
@@ -44,14 +48,19 @@ def catalog() -> RegistryCatalog:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how often each fault was injected, where tests of tests/faults were among those that passed."""
-    counts: Counter[str] = Counter()
-    for report in terminalreporter.getreports("passed"):
-        for name, value in report.user_properties if report.when == "call" else ():
-            if name == "faults":
+    """Print what tests of tests/faults injected and drew, also before they failed, and the totals in one line."""
+    counts = {what: Counter[str]() for what in COUNTED}
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for what, value in report.user_properties if report.when == "call" else ():
+            if what in counts:
                 kind, number = value
-                counts[kind] += number
-    if counts:
-        terminalreporter.section("faults injected")
-        for kind, number in sorted(counts.items()):
+                counts[what][kind] += number
+    if not any(counts.values()):
+        return
+    terminalreporter.section("faults")
+    for kinds in counts.values():
+        for kind, number in sorted(kinds.items()):
             terminalreporter.write_line(f"{number:7,d}  {kind}")
+    totals = ", ".join(f"{kinds.total():,} {what}" for what, kinds in counts.items())
+    num_failed = len(terminalreporter.getreports("failed")) + len(terminalreporter.getreports("error"))
+    terminalreporter.write_line(f"total: {totals}, {counted(num_failed, 'test')} failed")

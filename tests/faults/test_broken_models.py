@@ -119,7 +119,7 @@ def document(printed: str) -> Any:
     return json.JSONDecoder().raw_decode(printed, re.search("^{", printed, re.MULTILINE).start())[0]
 
 
-def test_a_plan_names_networks_that_cannot_run(call):
+def test_a_plan_names_networks_that_cannot_run(call, faults):
     status, printed = call("plan", "--json", "--set", "recipe.batch_size=41")
     assert status == 0, printed
     misfit, pair = document(printed)["warnings"]
@@ -128,6 +128,7 @@ def test_a_plan_names_networks_that_cannot_run(call):
     assert pair.endswith(
         "returned a tuple for 1 image(s), expected a tensor of shape (1, 10), a score for each class"
     )
+    faults("a model that cannot run, in a plan", 2)
 
 
 def test_a_run_records_what_cannot_run_and_trains_the_rest(call, tmp_path, faults):
@@ -154,7 +155,7 @@ def test_a_run_records_what_cannot_run_and_trains_the_rest(call, tmp_path, fault
     faults("a model that cannot run", 3)
 
 
-def test_a_last_batch_of_one_image_is_too_few_to_normalise(call, tmp_path):
+def test_a_last_batch_of_one_image_is_too_few_to_normalise(call, tmp_path, faults):
     grid = tmp_path / "grid.yaml"
     grid.write_text(GRID.partition("models:")[0] + "models:\n  - {name: norm}\n")
     refused, told = call("plan")
@@ -162,6 +163,7 @@ def test_a_last_batch_of_one_image_is_too_few_to_normalise(call, tmp_path):
     assert "recipe.batch_size: " in told
     assert "images for an epoch's last batch, too few for batch normalisation (Expected more" in told
     assert document(call("plan", "--json", "--set", "data.train_size=42")[1])["warnings"] == []
+    faults("a last batch of one image", 1)
 
 
 def label_of(cell_id: str, place: Path) -> str:

@@ -26,11 +26,9 @@ from nin_bench.results.records import MAX_CLASSES, Metrics
 from nin_bench.results.replays import ReplayedCell, Replays
 from tests.costs_fixture import cost_entry, write_costs
 from tests.faults.damage import CUTS, FLIPS, cuts, flips
-from tests.faults.scale import scaled
+from tests.faults.scale import Count, scaled
 from tests.faults.stubs import Stub, result_of
 from tests.probes_fixture import answers as probe_answers
-
-Count = Callable[[str, int], None]
 
 
 @pytest.fixture
@@ -286,7 +284,7 @@ def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path,
 # Numbers that no network has, and that any could
 
 
-def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
+def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, inputs: Count):
     cells = [result_of(cell)[0] for cell in stub.grid.cells]
     measures = st.none() | st.floats(0, 2.0**128) | st.integers(0, 2**63 - 1)
     shares = st.none() | st.floats(0, 1)
@@ -325,7 +323,7 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, faults: Count):
         build_report(stub.folder.path, tmp_path / "page")
 
     check()
-    faults("records of odd numbers, in a report", seen)
+    inputs("records of odd numbers, in a report", seen)
 
 
 def numbers_in(value: Any) -> list[tuple[Any, Any]]:
@@ -339,7 +337,7 @@ def numbers_in(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def test_a_report_is_made_of_whatever_costs(stub, tmp_path, faults: Count):
+def test_a_report_is_made_of_whatever_costs(stub, tmp_path, inputs: Count):
     variant = stub.grid.variants[0]
     seen = 0
 
@@ -356,7 +354,7 @@ def test_a_report_is_made_of_whatever_costs(stub, tmp_path, faults: Count):
         build_report(stub.folder.path, tmp_path / "page")
 
     check()
-    faults("costs of odd numbers, in a report", seen)
+    inputs("costs of odd numbers, in a report", seen)
 
 
 # grid.json
@@ -397,7 +395,7 @@ def test_a_grid_file_that_means_harm_is_refused_in_one_line(stub, call, faults: 
     faults(f"grid.json that means harm, in {command}", len(harmful))
 
 
-def test_reading_raises_nothing_but_what_it_says(stub, faults: Count):
+def test_reading_raises_nothing_but_what_it_says(stub, inputs: Count):
     """Whatever bytes a file holds, its reader answers with damage or a refusal."""
     seen = 0
 
@@ -418,7 +416,7 @@ def test_reading_raises_nothing_but_what_it_says(stub, faults: Count):
             path.write_bytes(whole)
 
     check()
-    faults("files with some bytes replaced", seen)
+    inputs("files with some bytes replaced", seen)
 
 
 # The images

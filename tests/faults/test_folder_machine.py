@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from nin_bench.results import load_results
 from nin_bench.results.folder_lock import lock_holder
 from nin_bench.results.predictions import pack_predictions
 from tests.faults.damage import cuts, flips
-from tests.faults.scale import WHOLE, scaled
+from tests.faults.scale import FAULTS, WHOLE, Count, scaled
 from tests.faults.stubs import Stub, result_of
 
 ROOT = Path(__file__).parents[2]
@@ -232,7 +232,7 @@ def make_machine(stub: Stub, writer: Writer, counts: dict[str, int]) -> type[Rul
     return Machine
 
 
-def test_no_acknowledged_record_is_lost_torn_or_doubled(stub, writer, faults: Callable[[str, int], None]):
+def test_no_acknowledged_record_is_lost_torn_or_doubled(stub, writer, faults: Count, inputs: Count):
     counts: dict[str, int] = {}
     wanted = scaled(100, 2000)
     while counts.get("steps", 0) < wanted:
@@ -248,5 +248,6 @@ def test_no_acknowledged_record_is_lost_torn_or_doubled(stub, writer, faults: Ca
         )
     if WHOLE:
         assert {"killed while it wrote", "killed at rest", "damaged", "repaired", "finished"} <= set(counts)
-    for kind, number in counts.items():
-        faults(f"results folder, random steps: {kind}", number)
+    inputs("results folder, random steps", counts.pop("steps"))
+    for kind in sorted(FAULTS & counts.keys()):
+        faults(f"results folder, random steps: {kind}", counts[kind])

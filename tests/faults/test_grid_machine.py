@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from nin_bench.runner.record import make_record
 from nin_bench.runner.run import RunSummary, run_grid
 from nin_bench.runner.session import RunOptions
 from tests.faults.inline_executor import InlineExecutor
-from tests.faults.scale import WHOLE, scaled
+from tests.faults.scale import FAULTS, WHOLE, Count, scaled
 from tests.faults.stubs import result_of
 
 NAMES = st.sampled_from(["first", "second"])
@@ -300,7 +299,7 @@ def run(
     return ended, run_grid(grid, folder, options, listen, task=CellTask(train, ()))
 
 
-def test_growing_grids_lose_nothing_and_say_what_is(tmp_path, monkeypatch, faults: Callable[[str, int], None]):
+def test_growing_grids_lose_nothing_and_say_what_is(tmp_path, monkeypatch, faults: Count, inputs: Count):
     monkeypatch.setattr(session, "LocalExecutor", InlineExecutor)
     counts: dict[str, int] = {}
     wanted = scaled(20, 2000)
@@ -320,5 +319,6 @@ def test_growing_grids_lose_nothing_and_say_what_is(tmp_path, monkeypatch, fault
         assert {"stopped", "taken over", "damaged", "examined", "lock read", "refused since it was held"} <= set(
             counts
         )
-    for kind, number in counts.items():
-        faults(f"growing grids, random steps: {kind}", number)
+    inputs("growing grids, random steps", counts.pop("steps"))
+    for kind in sorted(FAULTS & counts.keys()):
+        faults(f"growing grids, random steps: {kind}", counts[kind])

@@ -18,9 +18,7 @@ from nin_bench.grid import Grid
 from nin_bench.grid.load import MAX_CELLS
 from nin_bench.grid.yaml_source import MAX_BYTES
 from nin_bench.results import ResolvedGrid
-from tests.faults.scale import scaled
-
-Count = Callable[[str, int], None]
+from tests.faults.scale import Count, scaled
 
 ROOT = Path(__file__).parents[2]
 WHOLE = (ROOT / "experiments" / "quickstart.yaml").read_text()
@@ -147,7 +145,7 @@ def with_slips(draw: st.DrawFn) -> str:
     return text
 
 
-def test_generated_grids_are_loaded_or_refused_at_a_place_in_them(tmp_path, monkeypatch, faults: Count):
+def test_generated_grids_are_loaded_or_refused_at_a_place_in_them(tmp_path, monkeypatch, inputs: Count):
     monkeypatch.chdir(tmp_path)
     counts = {"loaded": 0, "refused": 0}
 
@@ -177,7 +175,7 @@ def test_generated_grids_are_loaded_or_refused_at_a_place_in_them(tmp_path, monk
 
     check()
     assert min(counts.values()) > sum(counts.values()) / 20, counts
-    faults("generated grids", sum(counts.values()))
+    inputs("grids", sum(counts.values()))
 
 
 def check_loaded(grid: Grid) -> None:
