@@ -110,6 +110,18 @@ def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+def test_every_command_says_that_the_current_folder_is_gone(call, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for name in sorted(command.callback.__name__ for command in cli.app.registered_commands):
+        assert call(name, "quickstart") == Done(
+            2,
+            "",
+            "the current folder cannot be used: No such file or directory; change into one that is there\n",
+        )
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "nin_bench", *arguments]
 

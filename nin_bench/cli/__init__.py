@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -26,7 +27,7 @@ from nin_bench.cli.results import doctor, report, status
 from nin_bench.cli.run import run
 from nin_bench.cli.search import search
 from nin_bench.cli.streams import keep_streams
-from nin_bench.errors import MultipleInputError, NinBenchError, printable
+from nin_bench.errors import InputError, MultipleInputError, NinBenchError, printable
 from nin_bench.signals import STOP_SIGNALS
 
 app = typer.Typer(
@@ -119,4 +120,8 @@ def _nin_bench(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    try:
+        Path.cwd()
+    except OSError as error:  # of which libraries say whatever they like, each later and another way
+        reason = error.strerror or error
+        raise InputError(f"the current folder cannot be used: {reason}; change into one that is there") from error
