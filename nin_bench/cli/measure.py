@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,13 +57,14 @@ def measure(
     """Measure what every variant of a grid costs on this machine; train nothing."""
     started = time.monotonic()
     seconds = work.seconds
-    loaded = load_grid(given)
-    from nin_bench import api
-    from nin_bench.reporting.sections.costs import describe_disturbance
-    from nin_bench.runner.session import RunOptions
+    with redirect_stdout(sys.stderr):  # where networks of one's own may print
+        loaded = load_grid(given)
+        from nin_bench import api
+        from nin_bench.reporting.sections.costs import describe_disturbance
+        from nin_bench.runner.session import RunOptions
 
-    options = RunOptions(**process_options(given, work), fresh=fresh, num_rounds=rounds)
-    summary = api.measure(loaded, options, results=given.results, seconds=time_left(seconds, started))
+        options = RunOptions(**process_options(given, work), fresh=fresh, num_rounds=rounds)
+        summary = api.measure(loaded, options, results=given.results, seconds=time_left(seconds, started))
     if summary.signal_number is not None:
         let_output_go()
     for sentence in summary.notes:
