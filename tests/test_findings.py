@@ -18,7 +18,7 @@ def analysis(name: str) -> dict[str, Any]:
 
 
 RESOURCES, RESOURCES_CPU, ONEXONE = map(analysis, ["resources/full", "resources/cpu", "onexone/cpu"])
-LENET, DATASIZE = map(analysis, ["protocol/lenet", "datasize/cpu"])
+LENET, DATASIZE, HEAD = map(analysis, ["protocol/lenet", "datasize/cpu", "head/cpu"])
 SEARCH = json.loads((REPORTS / "reference" / "lr_search" / "cpu" / "search.json").read_text())
 
 
@@ -72,9 +72,39 @@ def interval(report: dict[str, Any], name: str) -> str:
     return f"{points(low)} to {points(high)}"
 
 
-def accuracy(label: str) -> str:
-    [row] = [row for row in ONEXONE["comparison"] if row["label"] == label]
-    return f"{points(row['test_accuracy']['mean'], '')} %"
+def compared(report: dict[str, Any], label: str) -> dict[str, Any]:
+    [row] = [row for row in report["comparison"] if row["label"] == label]
+    return dict(row)
+
+
+def accuracy(label: str, report: dict[str, Any] = ONEXONE) -> str:
+    return f"{points(compared(report, label)['test_accuracy']['mean'], '')} %"
+
+
+def asked(label: str, kind: str) -> dict[int, dict[str, Any]]:
+    """What the networks of a head answered to probes of a kind, by pixels."""
+    [found] = [one for one in HEAD["probes"]["variants"] if one["label"] == label]
+    return {one["at"]: one for one in found[kind]}
+
+
+def lost_when_moved(label: str) -> str:
+    low, high = asked(label, "shift")[16]["interval"]
+    return f"{points(-high, '')} to {points(-low, '')}"
+
+
+def at_sizes(label: str) -> str:
+    found = asked(label, "resolution")
+    return ", ".join(points(found[size]["accuracy"]["mean"], "") for size in (99, 163, 195))
+
+
+def epochs(label: str) -> str:
+    """The median epoch at which a head's networks reach the target, with its interval."""
+    [found] = [one for one in HEAD["target"]["variants"] if one["label"] == label]
+    return "{:.0f} ({:.0f} to {})".format(
+        found["median"],
+        found["median_interval"][0],
+        *("?" if end is None else f"{end:.0f}" for end in found["median_interval"][1:]),
+    )
 
 
 def by_size(model: str) -> str:
@@ -104,12 +134,6 @@ def chance(name: str) -> str:
     found = curve(name)["chance"]
     low, high = found["interval"]
     return f"{100 * found['share']:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
-
-
-def best(name: str) -> str:
-    """The mean validation accuracy of a variant's best trial."""
-    [found] = [one for one in SEARCH["choices"] if one["name"] == name]
-    return f"{points(found['value']['mean'], '')} %"
 
 
 def num_learned(name: str, rate: float) -> tuple[int, int]:
@@ -170,8 +194,7 @@ def sentences() -> list[str]:
         f"({points(two_beat_three.ends[0], '')} to {points(two_beat_three.ends[1], '')})",
         f"with dropout, by {100 * dense_behind[0]:.2f} to {100 * dense_behind[1]:.2f} points (24 seeds)",
         f"larger with pooling, by {100 * gap[0]:.2f} to {100 * gap[1]:.2f} points",
-        f"reaches {best('NiN-2 dense without dropout')} of validation accuracy without dropout, and "
-        f"{best('NiN-2 dense')} with it",
+        *head_sentences(),
         f"leave chance level {-later[1]:.2f} to {-later[0]:.2f} epochs earlier",
         "NiN {} and then {} MB".format(*per_image(NIN, 1)),
         "AlexNet {} and {}".format(*per_image(ALEXNET, 1)),
@@ -179,6 +202,36 @@ def sentences() -> list[str]:
         f"over {decades('NiN-2 clean')} decades of learning rate, AlexNet over {decades('AlexNet')}",
         f"a chance of {chance('NiN-2 clean')}, AlexNet with {chance('AlexNet')}",
         f"takes VGG-11 {batches(VGG)[128] / 1e3:.1f} GB, one of 64 takes {batches(VGG)[64] / 1e3:.1f} GB",
+    ]
+
+
+def head_sentences() -> list[str]:
+    """What the page says of heads, which differ in nothing else."""
+    gap = compared(HEAD, "dense without dropout")["generalisation_gap"]["mean"]
+    seeds = compared(HEAD, "linear")["trained"]
+    without = verdict(HEAD, "dropout-helps")[2]
+    costs, less = (verdict(HEAD, f"pooling-{name}")[2] for name in ("replaces-flattening", "overfits-less"))
+    more = verdict(HEAD, "pooling-converges-later")[2]
+    drawn = verdict(HEAD, "drawn-class-block-costs")
+    first, last = asked("pooling then linear", "resolution"), asked("class maps", "resolution")
+    assert not any(one["accuracy"]["n"] for size, one in asked("linear", "resolution").items() if size != 131)
+    return [
+        f"reach {accuracy('pooling then linear', HEAD)} and {accuracy('linear', HEAD)} ({seeds} seeds)",
+        f"averaging costs {points(-costs[1], '')} to {points(-costs[0], '')} points of test accuracy",
+        f"gap between training and test accuracy smaller by {-100 * less[1]:.2f} to {-100 * less[0]:.2f} points",
+        f"Without dropout they are ahead of all others, at {accuracy('dense without dropout', HEAD)}, by "
+        f"{points(-without[1], '')} to {points(-without[0], '')} points",
+        f"gap is the largest, {points(gap, '')} points",
+        f"cost {points(-drawn[2][1], '')} to {points(-drawn[2][0], '')} points",
+        f"averaged class maps lose {lost_when_moved('class maps')} points, an averaged map before a dense layer "
+        f"{lost_when_moved('pooling then linear')}, flattened maps {lost_when_moved('linear')}",
+        f"hidden dense layers {lost_when_moved('dense')} with dropout and "
+        f"{lost_when_moved('dense without dropout')} without",
+        f"takes class maps {epochs('class maps')} epochs, two hidden dense layers {epochs('dense')}",
+        f"takes {epochs('pooling then linear')} epochs with an average and {epochs('linear')} without",
+        f"takes {more[0]:.0f} to {more[1]:.0f} passes more",
+        f"from {points(first[131]['accuracy']['mean'], '')} % to {at_sizes('pooling then linear')} %",
+        f"from {points(last[131]['accuracy']['mean'], '')} % to {at_sizes('class maps')} %",
     ]
 
 
@@ -200,6 +253,12 @@ def test_the_readme_says_what_more_images_change() -> None:
     assert f"from 1,500 to 24,000 images it falls {further}" in (REPORTS.parent / "README.md").read_text()
 
 
+def test_the_readme_says_what_pooling_buys() -> None:
+    said = (REPORTS.parent / "README.md").read_text()
+    dense = lost_when_moved("dense without dropout")
+    assert f"loses {lost_when_moved('class maps')} points, dense layers without dropout {dense}" in said
+
+
 def test_each_further_layer_bears_a_smaller_rate() -> None:
     learned = [num_learned(f"NiN-{layers} clean", 0.0632) for layers in (1, 2, 3)]
     assert learned == [(3, 3), (1, 3), (0, 3)]
@@ -214,6 +273,13 @@ def test_the_verdicts_are_the_reports() -> None:
         "pooling-overfits-less": "refuted", "pooling-starts-later": "refuted",
     }  # fmt: skip
     assert {name: verdict(ONEXONE, name)[0] for name in said} == said
+    of_heads = {
+        "pooling-replaces-flattening": "undecided", "pooling-overfits-less": "undecided",
+        "class-maps-replace-dense": "undecided", "drawn-class-block-costs": "supported",
+        "class-maps-overfit-less": "refuted", "dropout-helps": "refuted", "pooling-starts-later": "refuted",
+        "class-maps-converge-later": "undecided", "pooling-converges-later": "undecided",
+    }  # fmt: skip
+    assert {name: verdict(HEAD, name)[0] for name in of_heads} == of_heads
     by_images = {"nin-gains-with-images": "refuted", "no-better-than-alexnet": "supported"}
     assert {name: verdict(DATASIZE, name)[0] for name in by_images} == by_images
     [over] = [one for one in DATASIZE["hypotheses"] if one["id"] == "no-better-than-alexnet"]
