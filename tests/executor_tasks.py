@@ -88,6 +88,15 @@ def ask_until_no(channel: Channel, slot: Slot) -> list[object]:
     return [*answers, channel.should_stop()]
 
 
+def tell_then_ask(channel: Channel, slot: Slot, count: int) -> object:
+    for number in range(count):
+        channel.send(number)
+    answer = channel.ask("and now?")
+    for number in range(count):
+        channel.send(number)
+    return answer
+
+
 def ignore_everything(channel: Channel, slot: Slot) -> None:
     channel.send(os.getpid())
     threading.Event().wait()

@@ -12,11 +12,13 @@ import os
 import pickle
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
+from queue import Empty
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -26,14 +28,14 @@ import pytest
 from nin_bench import executors
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.cell import Cell
-from nin_bench.executors import Ended, Message, Slot, Started, Task
+from nin_bench.executors import Ended, Message, Slot, Task
 from nin_bench.grid import Grid
 from nin_bench.live.state import RunState
 from nin_bench.progress.displays import progress_on
 from nin_bench.results import Record, ResultsFolder
 from nin_bench.runner import session
 from nin_bench.runner.events import CellEnded, CellStarted, Event
-from nin_bench.runner.messages import CellReady, CellResult, EpochDone, FilesWanted
+from nin_bench.runner.messages import CellReady, CellResult, EpochDone
 from nin_bench.runner.nodes import describe_node
 from nin_bench.runner.run import run_grid
 from nin_bench.runner.session import RunOptions
@@ -101,58 +103,98 @@ def outside(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(eq=False)
 class Result:
-    """What a call on a node returns: there at once, or when a turn ends."""
+    """What a call on a node returns, there at some time; its own future, as Ray makes one."""
 
     ends_at: float
     value: Callable[[], Any]
+    turns: "Turns"
+
+    def future(self) -> "Result":
+        return self
+
+    def add_done_callback(self, call: Callable[["Result"], None]) -> None:
+        self.turns.add(self.ends_at, lambda: call(self))
+
+    def result(self) -> Any:
+        with self.turns.clock.outside():
+            self.turns.num_ended += 1
+            return self.value()
+
+
+class Turns:
+    """The turns of all nodes, and what stands in for the queue in which the executor finds those that are over."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.num_ended = 0
+        self._numbers = itertools.count()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._over: deque[Any] = deque()
+
+    @outside
+    def add(self, ends_at: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (ends_at, next(self._numbers), call))
+
+    def put(self, turn: Any) -> None:
+        self._over.append(turn)
+
+    def get_nowait(self) -> Any:
+        return self.get(0.0)
+
+    @outside
+    def get(self, timeout: float) -> Any:
+        until = self._due[0][0] if self._due else self.clock.now + timeout
+        if not self._over:
+            self.clock.now = max(self.clock.now, min(until, self.clock.now + timeout))
+        while self._due and self._due[0][0] <= self.clock.now:
+            heapq.heappop(self._due)[2]()
+        if not self._over:
+            raise Empty
+        return self._over.popleft()
 
 
 class Node:
     """A node's actor, as the executor knows it."""
 
-    def __init__(self, clock: Clock, stub: StubCells, random: np.random.Generator) -> None:
-        self.clock = clock
+    def __init__(self, turns: Turns, stub: StubCells, random: np.random.Generator) -> None:
+        self.clock, self.turns = turns.clock, turns
         self.stub = stub
         self.random = random
-        self.due: list[tuple[float, int, Callable[[], Any]]] = []
-        """What will happen: when, a number that tells two of one moment apart, and the event."""
+        self.due: list[tuple[float, int, bool, Callable[[], Any]]] = []
+        """What will happen: when, a number that tells two of one moment apart, whether a turn ends, the event."""
         self.numbers = itertools.count()
-        self.cells: dict[str, Cell] = {}
-        """Those that wait for an answer."""
         self.num_trained = 0
         self.open = SimpleNamespace(remote=self._open)
         self.turn = SimpleNamespace(remote=self._turn)
-        self.kill = SimpleNamespace(remote=lambda: Result(0.0, lambda: None))
+        self.kill = SimpleNamespace(remote=lambda: Result(0.0, lambda: None, turns))
 
-    def _at(self, when: float, event: Callable[[], Any]) -> None:
-        heapq.heappush(self.due, (when, next(self.numbers), event))
+    def _at(self, when: float, event: Callable[[], Any], *, is_urgent: bool = False) -> None:
+        heapq.heappush(self.due, (when, next(self.numbers), is_urgent, event))
 
     @outside
     def _open(self, make_slots: object, num_cpus: int) -> Result:
-        return Result(self.clock.now, lambda: [Slot("cpu", core=core) for core in range(num_cpus)])
+        return Result(self.clock.now, lambda: [Slot("cpu", core=core) for core in range(num_cpus)], self.turns)
 
     @outside
     def _turn(self, orders: Sequence[Any], answers: Sequence[tuple[str, Any]], wish: str) -> Result:
+        assert not answers
         now = self.clock.now
-        for key, _ in answers:
-            self._train(key, now)
         for order in orders:
-            self._start(pickle.loads(order.payload), order.slots[0], now)
+            self._start(pickle.loads(order.payload), now)
         ends_at = now + sys.modules[EXECUTOR].TURN_SECONDS
-        if self.due:
-            ends_at = min(ends_at, self.due[0][0])
-        return Result(ends_at, lambda: self._happened(ends_at))
+        ends_at = min([ends_at, *(when for when, _, is_urgent, _ in self.due if is_urgent)])
+        return Result(ends_at, lambda: self._happened(ends_at), self.turns)
 
-    def _start(self, task: Task, slot: Slot, now: float) -> None:
-        self._at(now, lambda: Started(task.key, slot))
+    def _start(self, task: Task, now: float) -> None:
         if task.key.startswith("prepare"):
-            self._at(now, lambda: Ended(task.key, "returned", describe_node(["cpu"])))
+            self._at(now, lambda: Ended(task.key, "returned", describe_node(["cpu"])), is_urgent=True)
         else:
-            self.cells[task.key] = task.arguments[0].cell
-            self._at(now + 0.5, lambda: Message(task.key, FilesWanted()))
+            assignment = task.arguments[0]
+            assert not assignment.policy.goes_on  # else it would ask for files
+            self._train(assignment.cell, now + 0.5)
 
-    def _train(self, key: str, now: float) -> None:
-        cell, seconds = self.cells.pop(key), CELL_SECONDS * self.random.uniform(0.8, 1.2)
+    def _train(self, cell: Cell, now: float) -> None:
+        key, seconds = cell.cell_id, CELL_SECONDS * self.random.uniform(0.8, 1.2)
         if self.num_trained < SLOTS:  # else the first ones would all end at once
             seconds *= self.random.uniform(0.1, 1)
         self.num_trained += 1
@@ -161,12 +203,12 @@ class Node:
         for number, epoch in enumerate(self.stub.record.history, start=1):
             done = Message(key, EpochDone(metrics, epoch.known()))
             self._at(now + seconds * number / (NUM_EPOCHS + 1), lambda done=done: done)
-        self._at(now + seconds, lambda: Ended(key, "returned", self.stub.result(cell)))
+        self._at(now + seconds, lambda: Ended(key, "returned", self.stub.result(cell)), is_urgent=True)
 
     def _happened(self, until: float) -> bytes:
         events = []
         while self.due and self.due[0][0] <= until:
-            events.append(heapq.heappop(self.due)[2]())
+            events.append(heapq.heappop(self.due)[3]())
         return pickle.dumps(events)
 
 
@@ -175,11 +217,14 @@ class Ray:
 
     def __init__(self, num_workers: int, stub: StubCells) -> None:
         self.clock = Clock()
-        self.num_turns = 0
+        self.turns = Turns(self.clock)
         random = np.random.default_rng(0)
         self._num_slots = min(SLOTS, num_workers)
         self._names = [f"{number:08x}" for number in range(num_workers // self._num_slots)]
-        self._actors = iter([Node(self.clock, stub, random) for _ in self._names])
+        self._actors = iter([Node(self.turns, stub, random) for _ in self._names])
+
+    def get_runtime_context(self) -> SimpleNamespace:
+        return SimpleNamespace(gcs_address="head:1")
 
     def nodes(self) -> list[dict[str, Any]]:
         return [{"NodeID": name, "Alive": True, "Resources": {"CPU": self._num_slots}} for name in self._names]
@@ -202,11 +247,7 @@ class Ray:
 
     @outside
     def get(self, results: Any, timeout: float | None = None) -> Any:
-        if isinstance(results, list):
-            return [result.value() for result in results]
-        assert results.ends_at <= self.clock.now
-        self.num_turns += 1
-        return results.value()
+        return [one.value() for one in results] if isinstance(results, list) else results.value()
 
     def kill(self, actor: Node) -> None:
         """Nothing runs on in it."""
@@ -217,7 +258,7 @@ def executor_with(ray: Ray) -> Iterator[Any]:
     """The executor's module with stand-ins for Ray, which need not be installed, and for the time."""
     parts = ("ray", "ray.exceptions", "ray.util", "ray.util.scheduling_strategies")
     modules = {name: ModuleType(name) for name in parts}
-    for name in ("nodes", "remote", "wait", "get", "kill"):
+    for name in ("get_runtime_context", "nodes", "remote", "wait", "get", "kill"):
         setattr(modules["ray"], name, getattr(ray, name))
     modules["ray.exceptions"].RayError = type("RayError", (Exception,), {})  # type: ignore[attr-defined]
     strategies: Any = modules["ray.util.scheduling_strategies"]
@@ -228,6 +269,8 @@ def executor_with(ray: Ray) -> Iterator[Any]:
         patch.delitem(sys.modules, EXECUTOR, raising=False)
         patch.setattr(executors, "ray", None, raising=False)
         executor: Any = importlib.import_module(EXECUTOR)
+        patch.setattr(executor.Head, "answers", lambda head: True)
+        executor.SimpleQueue = lambda: ray.turns
         executor.time = SimpleNamespace(monotonic=lambda: ray.clock.now, sleep=lambda seconds: None)
         try:
             yield executor
@@ -320,7 +363,7 @@ def simulate(
                     return
                 assert event.record.outcome == "trained"
                 load.num_ended += 1
-                load.marks[1:] = [(ray.clock.driver_seconds, ray.clock.now, len(synced), ray.num_turns)]
+                load.marks[1:] = [(ray.clock.driver_seconds, ray.clock.now, len(synced), ray.turns.num_ended)]
                 on_end(load.num_ended)
                 if load.num_ended == num_ended:
                     raise EnoughError

@@ -50,7 +50,7 @@ class PipeChannel:
 
     def ask(self, content: Any) -> Any:
         """Send something and wait for the parent's answer; None if the parent wants this worker to stop."""
-        self.send(content)
+        self._connection.send(("question", content))
         return None if self._stopped else self._receive()
 
     def should_stop(self) -> bool:

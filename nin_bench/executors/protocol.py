@@ -65,7 +65,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Started:
-    """A task has its process."""
+    """A task has its slots, and its process, or is about to have one there."""
 
     key: str
     slot: Slot
@@ -77,6 +77,8 @@ class Message:
 
     key: str
     content: Any
+    is_question: bool = False
+    """Whether it waits for the executor's `answer`."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Run tasks on the nodes of a Ray cluster, where one actor a node runs what the local executor runs.
 
 The driver decides what runs where, and asks every node that works for one turn after the other: a turn takes what
-is to be started and answered, and returns what has happened. So an actor does one thing at a time, and workers
-whose driver is slow wait for it.
+is to be started and answered, and returns what has happened. An end, or a question, ends a turn; what only tells
+how work goes is taken together, once a second. So an actor does one thing at a time, and workers whose driver is
+slow wait for it.
 """
 
 import logging
@@ -10,8 +11,10 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import ray
@@ -22,54 +25,17 @@ from nin_bench.errors import MachineError
 from nin_bench.executors.occupancy import Occupancy
 from nin_bench.executors.process import POLL_SECONDS
 from nin_bench.executors.protocol import Ended, Event, Slot, Started, Task
+from nin_bench.executors.ray_head import Head
+from nin_bench.executors.ray_node import TURN_SECONDS, MakeSlots, NodeWorkers
 from nin_bench.executors.stopping import StopRequest, Wish
-from nin_bench.executors.workers import Order, opened_workers
+from nin_bench.executors.workers import Order
 
 OPEN_SECONDS = 60.0
 """How long a driver waits at its start for nodes that other work holds, and later until a node has come."""
 LOOK_SECONDS = 2.0
 """How often a driver looks for nodes that have come or gone."""
-TURN_SECONDS = 0.5
-"""How long a turn takes if nothing happens."""
-MOST_EVENTS = 200
-"""A turn returns about as many events at most."""
-KILL_SECONDS = 5.0
+KILL_SECONDS = 10.0
 """How long an actor may take for a turn when all has to stop at once."""
-
-MakeSlots = Callable[[int], AbstractContextManager[Sequence[Slot]]]
-"""Called on a node with the number of CPUs that Ray knows there; holds what its slots need while it is entered."""
-
-
-class NodeWorkers:
-    """The actor of a node."""
-
-    def __init__(self, preload: Sequence[str]) -> None:
-        self._held = ExitStack()
-        self._workers = self._held.enter_context(opened_workers(preload))
-
-    def open(self, make_slots: MakeSlots, num_cpus: int) -> Sequence[Slot]:
-        """Hold the node's slots."""
-        return self._held.enter_context(make_slots(num_cpus))
-
-    def turn(self, orders: Sequence[Order], answers: Sequence[tuple[str, Any]], wish: Wish) -> bytes:
-        """Start and answer, wait until something happens, and return the events, as `pickle` writes them."""
-        for key, content in answers:
-            self._workers.answer(key, content)
-        events: list[Event] = []
-        for order in orders:
-            self._workers.start(order)
-            events.append(Started(order.key, order.slots[0]))
-        ends_at = time.monotonic() + TURN_SECONDS
-        while self._workers and not events and time.monotonic() < ends_at:
-            self._workers.enforce(wish)
-            events += self._workers.receive()
-        while self._workers and len(events) < MOST_EVENTS and (more := list(self._workers.receive(0.0))):
-            events += more
-        return pickle.dumps(events)  # else arrays in them would be Ray's own memory, which nobody may write to
-
-    def kill(self) -> None:
-        """Kill all workers."""
-        self._workers.kill()
 
 
 @dataclass(eq=False)
@@ -81,14 +47,21 @@ class _Node:
     opening: Any
     """What its slots will come as."""
     occupancy: Occupancy = field(default_factory=lambda: Occupancy(()))
-    turn: Any = None
-    """The result of the turn that it has; None if it has none."""
+    turn: Future[bytes] | None = None
+    """The turn that it has."""
     orders: list[Order] = field(default_factory=list)
     answers: list[tuple[str, Any]] = field(default_factory=list)
 
-    def give_turn(self, wish: Wish) -> None:
-        self.turn = self.actor.turn.remote(self.orders, self.answers, wish)
-        self.orders, self.answers = [], []
+    def give_turn(self, wish: Wish, ended: "SimpleQueue[_EndedTurn]") -> list[Order]:
+        """Give it a turn, which is put into a queue when it is over; what it starts."""
+        given, self.orders = self.orders, []
+        self.turn = self.actor.turn.remote(given, self.answers, wish).future()
+        self.answers = []
+        self.turn.add_done_callback(lambda turn: ended.put((self, turn)))
+        return given
+
+
+_EndedTurn = tuple[_Node, Future[bytes]]
 
 
 class RayCluster:
@@ -104,6 +77,7 @@ class RayCluster:
         self._kind: str | None = None
         """The kind of device that is used."""
         self._looked = -LOOK_SECONDS
+        self.head = Head(ray.get_runtime_context().gcs_address)
 
     @property
     def open_nodes(self) -> list[_Node]:
@@ -132,6 +106,9 @@ class RayCluster:
         """Take on nodes that have come, and forget idle ones that have gone; now and then only."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
+        self._looked = time.monotonic()
+        if not self.head.answers():
+            return
         alive = self._take_on()
         for ray_id, node in self._nodes.items():
             if ray_id not in alive and node.occupancy.slots and not node.occupancy.keys:
@@ -143,7 +120,8 @@ class RayCluster:
         self._refusals[node.name] = reason
         node.occupancy = Occupancy(())
         node.opening = node.turn = None
-        ray.kill(node.actor)
+        if self.head.failure is None:
+            ray.kill(node.actor)
 
     def no_node(self) -> MachineError:
         """What to raise where there is no node to work on."""
@@ -155,7 +133,6 @@ class RayCluster:
 
     def _take_on(self) -> set[str]:
         """Start an actor on each new node that has CPUs; the ids of all that are alive."""
-        self._looked = time.monotonic()
         known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         alive = {found["NodeID"]: found for found in known if found["Alive"]}
         for ray_id, found in alive.items():
@@ -228,6 +205,7 @@ class RayExecutor:
         self._cluster = cluster
         self._stop = StopRequest()
         self._at_once_since: float | None = None
+        self._ended: SimpleQueue[_EndedTurn] = SimpleQueue()
 
     @property
     def slots(self) -> Sequence[Slot]:
@@ -255,18 +233,22 @@ class RayExecutor:
         See `Executor.run`. Nodes that come are used; what ran on one that goes ends `lost`.
 
         Raises:
-            MachineError: no node is left, and none has come for a minute; the head of the cluster is gone.
+            MachineError: no node is left, and none has come for a minute; or the head of the cluster is gone, and
+                the workers have been stopped in order.
         """
         without_nodes_since: float | None = None
         try:
             while True:
                 self._cluster.look()
+                if self._cluster.head.failure is not None and not self.stopping:
+                    self.stop()
                 nodes = self._cluster.open_nodes
                 for node in nodes:
                     if node.occupancy.has_room:
                         self._fill(node, next_task)
                     if node.turn is None and (node.occupancy.is_busy or node.answers):
-                        node.give_turn(self._stop.wish)
+                        for order in node.give_turn(self._stop.wish, self._ended):
+                            yield Started(order.key, order.slots[0])
                 if any(node.turn is not None for node in nodes):
                     yield from self._receive()
                 elif nodes or self.stopping:
@@ -284,6 +266,8 @@ class RayExecutor:
             ) from error
         finally:
             self._kill_all()
+        if self._cluster.head.failure is not None:
+            raise self._cluster.head.failure
 
     def _fill(self, node: _Node, next_task: Callable[[Slot], Task | None]) -> None:
         while not self.stopping and (taken := node.occupancy.take(next_task)):
@@ -292,14 +276,17 @@ class RayExecutor:
 
     def _receive(self) -> Iterator[Event]:
         """Wait for the end of a node's turn, for a moment at most, and take all that have ended by then."""
-        turns = {node.turn: node for node in self._cluster.open_nodes if node.turn is not None}
-        ray.wait(list(turns), timeout=TURN_SECONDS)
-        ended, _ = ray.wait(list(turns), num_returns=len(turns), timeout=0)
-        for turn in ended:
-            node = turns[turn]
+        ended = []
+        with suppress(Empty):
+            ended.append(self._ended.get(timeout=TURN_SECONDS))
+            while True:
+                ended.append(self._ended.get_nowait())
+        for node, turn in ended:
+            if node.turn is not turn:
+                continue  # its node was given up
             node.turn = None
             try:
-                events = pickle.loads(ray.get(turn))
+                events = pickle.loads(turn.result())
             except RayError as error:
                 yield from self._lose(node, _cause(error))
                 continue
@@ -310,7 +297,7 @@ class RayExecutor:
         if self._stop.wish == "stop at once":
             self._at_once_since = self._at_once_since or time.monotonic()
             if time.monotonic() - self._at_once_since > KILL_SECONDS:
-                for node in turns.values():
+                for node in self._cluster.open_nodes:
                     if node.turn is not None:
                         yield from self._lose(node, "it did not stop")
 
@@ -328,7 +315,7 @@ class RayExecutor:
         """Let nothing run on, where a run is left early."""
         busy = [node for node in self._cluster.open_nodes if node.occupancy.is_busy]
         with suppress(RayError):
-            ray.get([node.actor.kill.remote() for node in busy], timeout=OPEN_SECONDS)
+            ray.get([node.actor.kill.remote() for node in busy], timeout=KILL_SECONDS)
         for node in self._cluster.open_nodes:
             node.turn, node.orders, node.answers = None, [], []
             node.occupancy.clear()

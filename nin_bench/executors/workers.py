@@ -182,7 +182,7 @@ def _received(worker: _Worker) -> Iterator[Message]:
     if kind == "result":
         worker.returned, worker.result = True, content
     else:
-        yield Message(worker.key, content)
+        yield Message(worker.key, content, is_question=kind == "question")
 
 
 def _kill(worker: _Worker, why: Literal["timed_out", "killed"]) -> None:

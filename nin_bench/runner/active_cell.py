@@ -61,13 +61,14 @@ class ActiveCell:
 
     def task(self) -> Task:
         """Train the cell from its last checkpoint on."""
-        folder, options = self.queue.folder, self.queue.options
+        folder, options, kept = self.queue.folder, self.queue.options, self.planned.kept
         policy = messages.CheckpointPolicy(
             checkpoints=folder.checkpoints_path,
+            goes_on=kept is not None or bool(Checkpoints(folder.checkpoints_path, self.cell).paths()),
             seconds=options.checkpoint_seconds,
             weights=folder.weights_path(self.key) if options.keep_weights else None,
             state=folder.state_path(self.key) if options.keep_weights else None,
-            kept=self.planned.kept,
+            kept=kept,
         )
         assignment = messages.Assignment(
             self.cell, options.data_dir, self.queue.environment, policy, self.earlier_attempts, self.queue.probes

@@ -26,6 +26,8 @@ class CheckpointPolicy:
     """The file that the state goes to that it ended with, as a checkpoint; None drops it."""
     kept: KeptState | None = None
     """What it goes on from if it has no checkpoint: a shorter training; None starts at the first step."""
+    goes_on: bool = False
+    """Whether there is something to go on from, for which a worker of another machine asks."""
     sends: bool = False
     """Whether all of these are another machine's, so that what is written has to be sent there."""
 

@@ -80,17 +80,18 @@ def carried_out_at(
     if not slot.node:
         yield assignment
         return
+    files = ask(FilesWanted()) if assignment.policy.goes_on else None
     with TemporaryDirectory() as folder:
         yield replace(
             assignment,
             data_dir=data_dir_at(slot, assignment.data_dir),
             environment={**assignment.environment, **describe_system(), "node": slot.node},
-            policy=_brought(assignment.policy, Path(folder), ask(FilesWanted())),
+            policy=_brought(assignment.policy, Path(folder), files),
         )
 
 
 def _brought(policy: CheckpointPolicy, folder: Path, files: CellFiles | None) -> CheckpointPolicy:
-    """The policy with a folder of this machine, in which the files are that came; None came if all has to stop."""
+    """The policy with a folder of this machine, in which the files are that came, if any did."""
     checkpoints, kept = folder / "checkpoints", folder / "kept.ckpt"
     for name, content in files.checkpoints.items() if files else ():
         write_atomically(checkpoints / name, content)

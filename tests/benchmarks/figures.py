@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["×", "share", "s", "ms", "images/s", "FLOP/s", "bytes"]
+Unit = Literal["×", "share", "s", "ms", "images/s", "FLOP/s", "turns", "bytes"]
 
 _SHOWN: dict[Unit, Callable[[float], str]] = {
     "×": lambda value: f"{value:.1f}×",
@@ -13,6 +13,7 @@ _SHOWN: dict[Unit, Callable[[float], str]] = {
     "ms": lambda value: f"{value:.1f} ms",
     "images/s": lambda value: f"{value:,.0f} images/s",
     "FLOP/s": lambda value: f"{value / 1e9:,.0f} GFLOP/s",
+    "turns": lambda value: f"{value:.1f}",
     "bytes": lambda value: f"{value / 2**20:,.1f} MiB",
 }
 

@@ -26,4 +26,5 @@ def test_workers_of_one_driver(benchmark, tell, size: Size, tmp_path: Path):
             load.milliseconds / 1000 * num_workers / CELL_SECONDS,
             "share",
         )
+        tell("… turns of nodes", load.num_turns, "turns")
         tell("… before the first cell, for each", 1000 * load.start_seconds / num_cells, "ms")

@@ -30,5 +30,8 @@ def test_the_driver_s_work_for_a_cell_grows_neither_with_the_cells_nor_much_with
     few, calls_of_few = run(tmp_path / "few", 100, 16, stub)
     many, calls_of_many = run(tmp_path / "many", 600, 256, stub)
     assert calls_of_many < 2 * calls_of_few  # 1.6, since nodes of few cells have turns in which nothing happens
+    # Of a node of eight workers a turn a second takes how all of them go, and one the end of each cell: 10 epochs
+    # of a cell are no 10 turns.
+    assert many.num_turns < 6
     # A record and its predictions: the file and its folder.
     assert few.num_syncs == many.num_syncs == 4
