@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
@@ -17,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from nin_bench.docstrings import Documented
 from nin_bench.errors import SpecError, shown
 
 Scalar = bool | int | float | str | None
@@ -71,7 +71,7 @@ MOST_MAGNITUDE = 30
 """The greatest magnitude of operations of RandAugment (Cubuk et al., 2020), as torchvision counts it."""
 
 
-class Spec(BaseModel):
+class Spec(Documented):
     """A frozen value, checked where it enters; an unknown field or a value of another type is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -87,7 +87,7 @@ class ModelSpec(Spec):
     name: str
     revision: PositiveInt = 1
     """Raised by a model's author when the function it computes changes."""
-    arguments: dict[str, Scalar] = {}
+    arguments: dict[str, Scalar] = Field(default={})
     """Every argument by name, defaults filled in."""
     defaults: dict[str, Scalar] = Field(default={}, exclude=True, repr=False)
     """The registry's defaults, kept so that they can be left out of the identity."""

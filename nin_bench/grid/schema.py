@@ -3,17 +3,10 @@
 It names every registered model and its arguments; printing the shipped copy needs no torch, making it anew does.
 """
 
-import ast
-import inspect
-from collections.abc import Iterator
 from importlib import resources
-from itertools import pairwise
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-
 from nin_bench.cell import DataSpec, Recipe
-from nin_bench.grid.entries import DataAxes, RecipeAxes
 from nin_bench.grid.file import GridFile
 from nin_bench.grid.search import MODEL, NEVER_SEARCHED
 
@@ -39,8 +32,11 @@ def grid_schema() -> dict[str, Any]:
     """The schema made anew from the grid's model and the registry, installed models included."""
     from nin_bench.models import list_models
 
-    schema = _tidied(GridFile.model_json_schema(schema_generator=_WithDocstrings))
+    schema = _tidied(GridFile.model_json_schema())
     parts, models = schema["$defs"], list_models()
+    for part, spec in (("data", DataSpec), ("recipe", Recipe)):
+        for name, field in _tidied(spec.model_json_schema()["properties"]).items():
+            parts[part]["properties"][name]["description"] = field["description"]
     entry = parts["model"]
     parts["model"] = {"oneOf": [_model(name, entry) for name in models]}
     parts["library_model"] = _library_model(entry)
@@ -76,33 +72,6 @@ def grid_schema() -> dict[str, Any]:
     }
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nin_bench grid"}
     return {**head, **schema}
-
-
-class _WithDocstrings(GenerateJsonSchema):
-    """Describes each field by the docstring below it.
-
-    pydantic can do that by itself (`use_attribute_docstrings`), but then parses the source of every class at every
-    start of a command.
-    """
-
-    def model_schema(self, schema: Any) -> JsonSchemaValue:
-        found = super().model_schema(schema)
-        of = {DataAxes: DataSpec, RecipeAxes: Recipe}.get(schema["cls"], schema["cls"])
-        for one in reversed(of.__mro__):
-            for name, text in _field_docstrings(one):
-                found.get("properties", {}).get(name, {}).setdefault("description", text)
-        return found
-
-
-def _field_docstrings(kind: type) -> Iterator[tuple[str, str]]:
-    if not kind.__module__.startswith("nin_bench."):
-        return
-    (body,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind))).body
-    assert isinstance(body, ast.ClassDef)
-    for field, text in pairwise(body.body):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(docstring))):
-                yield name, docstring
 
 
 def _tidied(value: Any) -> Any:

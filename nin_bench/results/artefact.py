@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import ConfigDict, Field, Strict, ValidationError
 
+from nin_bench.docstrings import Documented
 from nin_bench.errors import SpecError
 from nin_bench.files import MAX_BYTES, DamagedFileError, read_json, write_json
 
@@ -30,7 +31,7 @@ RUN_SCHEMA = 2
 """The version of what a run writes: grid.json, records and predictions."""
 
 
-class Part(BaseModel):
+class Part(Documented):
     """A frozen part of a file; an unknown field or a value of another type is refused."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
