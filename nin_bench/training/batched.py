@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy, dropout
 from nin_bench.training.evaluation import StoppedError, right
 from nin_bench.training.optimization import make_optimizer
 from nin_bench.training.progress import DivergedError
-from nin_bench.training.trainer import Trainer, seed_for
+from nin_bench.training.trainer import Trainer, seed_for, seed_layers
 
 FIELDS = frozenset({
     "epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "weight_decay", "schedule", "warmup_epochs",
@@ -212,7 +212,7 @@ class BatchedTrainers:
         """What dropout does to each network, (networks, n, …) for each layer, by its place."""
         drawn: dict[str, list[Tensor]] = {f"{name}.mask": [] for name in self._dropped}
         for trainer in self.trainers if drawn else ():
-            torch.manual_seed(seed_for(trainer.seed, "dropout", trainer.num_taken))
+            seed_layers(seed_for(trainer.seed, "dropout", trainer.num_taken), self.device)
             for name, layer in self._dropped.items():
                 drawn[f"{name}.mask"].append(layer.mask(num_images, self.device))
         return {name: torch.stack(masks) for name, masks in drawn.items()}

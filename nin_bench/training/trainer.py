@@ -63,6 +63,17 @@ def seed_for(seed: int, *purpose: object) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
+def seed_layers(seed: int, device: torch.device) -> None:
+    """Seed what layers on a device draw from.
+
+    `torch.manual_seed` would also have each accelerator that is absent format the whole stack, at every step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type not in ("cpu", "meta"):
+        with torch.accelerator.device_index(device.index):
+            torch.get_device_module(device).manual_seed(seed)
+
+
 def make_network(cell: Cell, image: ImageSpec, device: torch.device) -> nn.Module:
     """A cell's network with its initial weights, on its device; SpecError as `build_model`."""
     seed = seed_for(cell.seed, "init")
@@ -253,7 +264,7 @@ class Trainer:
             The values of a `Step`, (3,) float32 on the device; of a group's devices only the first knows them.
         """
         number = self.num_taken
-        torch.manual_seed(seed_for(self.seed, "dropout", number))
+        seed_layers(seed_for(self.seed, "dropout", number), self.device)
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(3, device=self.device)
         draws = partial(self._seed_of_draws, number)

@@ -25,7 +25,7 @@ from nin_bench.training import precision
 from nin_bench.training.evaluation import Evaluation, Images, StoppedError, answers, right
 from nin_bench.training.optimization import initialise, learning_rate
 from nin_bench.training.progress import DivergedError, Progress, Step
-from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, make_network, seed_for
+from nin_bench.training.trainer import Chance, Trainer, check_micro_batch, make_network, seed_for, seed_layers
 
 LN_10 = 2.302585092994046
 QUICK = Recipe(epochs=1, batch_size=32, lr=0.05, momentum=0.9)
@@ -73,6 +73,15 @@ def test_the_rate_is_set_at_every_step(digits):
 
 
 # Repetition
+
+
+def test_layers_draw_as_after_manual_seed_and_absent_accelerators_are_left_alone(digits, monkeypatch):
+    expected = torch.manual_seed(2**62 + 5) and torch.rand(3)
+    subject = trainer(digits)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeds what is not there"))
+    seed_layers(2**62 + 5, torch.device("cpu"))
+    assert torch.equal(torch.rand(3), expected)
+    subject.run_epoch()
 
 
 def equal_weights(one: nn.Module, other: nn.Module) -> bool:
