@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from nin_bench.analysis.lock import lock_notes
 from nin_bench.analysis.power import Power
 from nin_bench.catalog import RegistryCatalog, load_plan, model_code
-from nin_bench.checks import check_variants, doubt_notes, largest_memory
+from nin_bench.checks import check_variants, largest_memory, network_warnings
 from nin_bench.environment import describe_machine, environment_of, has_accelerator
-from nin_bench.errors import InputError
+from nin_bench.errors import InputError, ResultsError
 from nin_bench.estimates import RunEstimate, human_memory
 from nin_bench.failures import MAX_FAILURES, failures_alike
 from nin_bench.files import DamagedFileError, remove_temporary_files
@@ -150,8 +150,14 @@ def load_grid(
 
 
 def results_folder(grid: Grid, results: Path | str) -> ResultsFolder:
-    """The folder of a grid's results under a root."""
-    return ResultsFolder(Path(results) / grid.name / grid.profile)
+    """The folder of a grid's results under a root; ResultsError if a file stands in its way."""
+    path = Path(results) / grid.name / grid.profile
+    for place in (path, *path.parents):
+        if place.is_file():
+            raise ResultsError(
+                f"{place}: is a file, and results need a folder there; move it, or give other results"
+            )
+    return ResultsFolder(path)
 
 
 def plan(
@@ -339,10 +345,7 @@ def _warnings(
     """A sentence for each thing that a person should know before the run."""
     chosen = variants_to_train(grid, cells)
     networks = check_variants(chosen, data_dir)
-    for label, network in networks.items():
-        if why := network.failure:
-            yield f"warning: {label} cannot be trained, so that its cells will fail, and no others: {why}"
-    yield from doubt_notes(chosen, data_dir)
+    yield from network_warnings(chosen, networks, data_dir)
     ended = [
         (one.cell.label, one.outcome or "", one.record.attempts[-1].error)
         for one in cells

@@ -76,6 +76,16 @@ def _check_network(variant: Variant, image: ImageSpec, num_images: int) -> Check
     return CheckedNetwork(None, num_values)
 
 
+def network_warnings(
+    variants: Iterable[Variant], networks: Mapping[str, CheckedNetwork], data_dir: Path | None
+) -> Iterator[str]:
+    """A sentence for each variant whose network cannot be trained, or has what `doubt_notes` tells."""
+    for label, network in networks.items():
+        if why := network.failure:
+            yield f"warning: {label} cannot be trained, so that its cells will fail, and no others: {why}"
+    yield from doubt_notes(variants, data_dir)
+
+
 def doubt_notes(variants: Iterable[Variant], data_dir: Path | None) -> Iterator[str]:
     """A sentence for each variant with a network of one's own whose numbers would not mean what they seem to.
 

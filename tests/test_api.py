@@ -53,6 +53,16 @@ def test_a_plan_warns_of_more_workers_than_the_memory_holds(grid, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("file", ["results", "results/tiny", "results/tiny/full"])
+@pytest.mark.parametrize("act", [nb.plan, nb.measure, nb.run])
+def test_a_file_where_results_need_a_folder_is_named_before_anything_is_done(grid, act, file):
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_text("mine")
+    with pytest.raises(ResultsError, match=f"^{file}: is a file, and results need a folder there"):
+        act(grid, OPTIONS)
+    assert Path(file).read_text() == "mine"
+
+
 def test_a_plan_for_nodes_counts_on_the_machine_that_measured_last(grid):
     loaded, folder = nb.load_grid(grid), ResultsFolder(Path("results/tiny/full"))
     folder.write_grid(loaded.resolved("cpu", CPU))

@@ -77,7 +77,7 @@ def search(
     from nin_bench.analysis.search.warnings import find_warnings
     from nin_bench.api import results_folder
     from nin_bench.catalog import RegistryCatalog
-    from nin_bench.checks import check_variants, doubt_notes
+    from nin_bench.checks import check_variants, network_warnings
     from nin_bench.listeners import listening
     from nin_bench.progress.displays import progress_on
     from nin_bench.reporting.build import build_search_report, report_folder
@@ -98,17 +98,18 @@ def search(
         ends_at=None if seconds is None else work_ends_at(started, seconds, len(loaded.variants)),
     )
     check_unedited(tuned)
+    load_search(loaded, folder, catalog, storage)
+    assert loaded.search is not None
     if dry_run:
         follow.check_listeners()
-        load_search(loaded, folder, catalog, storage)
         slots_here(options)
         _print_plan(loaded, folder)
-        variants = [variant for variant, _ in _studies(loaded, folder)]
-        for label, network in check_variants(variants, given.data_dir).items():
-            if why := network.failure:
-                note(f"warning: {label} cannot be trained, so that its trials will fail, and no others: {why}")
-        for sentence in doubt_notes(variants, given.data_dir):
-            note(sentence)
+    trials_left = [
+        variant for variant, study in _studies(loaded, folder) if _num_done(study) < loaded.search.trials
+    ]
+    for sentence in network_warnings(trials_left, check_variants(trials_left, given.data_dir), given.data_dir):
+        note(sentence)
+    if dry_run:
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     heading = _setting(loaded)
@@ -134,7 +135,6 @@ def search(
     tell(f"search report: {page}")
     write_tuned(tuned, tuned_text(loaded, read_choices(loaded, folder), catalog, tuned))
     tell(f"tuned grid: {tuned}")
-    assert loaded.search is not None
     if any(_num_done(study) < loaded.search.trials for _, study in _studies(loaded, folder)):
         why = "the time is over, and " if summary.out_of_time else ""
         note(f"{why}some study lacks trials: run the same command again for the rest")

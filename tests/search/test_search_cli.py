@@ -85,9 +85,12 @@ def test_a_network_that_cannot_run_is_named_before_it_is_searched(call, monkeypa
     assert done.status == 0
     (warning,) = done.err.splitlines()
     assert warning == (
-        "warning: misfit cannot be trained, so that its trials will fail, and no others: "
+        "warning: misfit cannot be trained, so that its cells will fail, and no others: "
         "1 (Linear): RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x64 and 7x10)"
     )
+    done = call("--device", "cpu", "--for", "1s")
+    assert done.err.splitlines()[0] == warning
+    assert (done.status, "misfit cannot be trained" in done.out) == (1, False)
 
 
 def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog):
