@@ -19,6 +19,7 @@ def analysis(name: str) -> dict[str, Any]:
 
 RESOURCES, RESOURCES_CPU, ONEXONE = map(analysis, ["resources/full", "resources/cpu", "onexone/cpu"])
 LENET, DATASIZE, HEAD = map(analysis, ["protocol/lenet", "datasize/cpu", "head/cpu"])
+NONLINEARITY = analysis("nonlinearity/cpu")
 SEARCH = json.loads((REPORTS / "reference" / "lr_search" / "cpu" / "search.json").read_text())
 
 
@@ -195,6 +196,7 @@ def sentences() -> list[str]:
         f"with dropout, by {100 * dense_behind[0]:.2f} to {100 * dense_behind[1]:.2f} points (24 seeds)",
         f"larger with pooling, by {100 * gap[0]:.2f} to {100 * gap[1]:.2f} points",
         *head_sentences(),
+        *nonlinearity_sentences(),
         f"leave chance level {-later[1]:.2f} to {-later[0]:.2f} epochs earlier",
         "NiN {} and then {} MB".format(*per_image(NIN, 1)),
         "AlexNet {} and {}".format(*per_image(ALEXNET, 1)),
@@ -235,6 +237,32 @@ def head_sentences() -> list[str]:
     ]
 
 
+def nonlinearity_sentences() -> list[str]:
+    """What the page says of 1×1 layers with and without ReLUs."""
+    parameters, macs, linear = (
+        verdict(NONLINEARITY, name)[2]
+        for name in ("more-than-parameters", "more-than-macs", "linear-layers-add-nothing")
+    )
+    seeds = compared(NONLINEARITY, "linear, higher rate")["trained"]
+    return [
+        f"better than two without, by {relus_gain()} points",
+        f"two 1×1 layers lose {points(-parameters[1], '')} to {points(-parameters[0], '')} points, against as many "
+        f"MACs {points(-macs[1], '')} to {points(-macs[0], '')},",
+        f"worse than none by {points(-linear[1], '')} to {points(-linear[0], '')} points",
+        f"within a point ({interval(NONLINEARITY, 'single-pixels-suffice').replace('+', '')} points, 24 seeds)",
+        f"{accuracy('linear', NONLINEARITY)} there, and {accuracy('linear, higher rate', NONLINEARITY)} at the best "
+        f"rate of its search, where it was trained afterwards ({seeds} seeds,",
+        f"with ReLUs reach {accuracy('NiN-2', NONLINEARITY)}, those without 1×1 layers "
+        f"{accuracy('none', NONLINEARITY)}, and with as many parameters "
+        f"{accuracy('none, as many parameters', NONLINEARITY)}",
+    ]
+
+
+def relus_gain() -> str:
+    low, high = verdict(NONLINEARITY, "non-linearity-helps")[2]
+    return f"{points(low, '')} to {points(high, '')}"
+
+
 @pytest.mark.parametrize("sentence", sentences())
 def test_a_finding_stands_in_a_report(sentence: str) -> None:
     assert sentence in " ".join((REPORTS / "README.md").read_text().split())
@@ -259,6 +287,13 @@ def test_the_readme_says_what_pooling_buys() -> None:
     assert f"loses {lost_when_moved('class maps')} points, dense layers without dropout {dense}" in said
 
 
+def test_the_readme_says_what_non_linearity_is_worth() -> None:
+    low, high = verdict(NONLINEARITY, "more-than-parameters")[2]
+    behind = f"{points(-high, '')} to {points(-low, '')} behind as many parameters without any"
+    said = (REPORTS.parent / "README.md").read_text()
+    assert f"two are {relus_gain()} points ahead of linear ones, and {behind}" in said
+
+
 def test_each_further_layer_bears_a_smaller_rate() -> None:
     learned = [num_learned(f"NiN-{layers} clean", 0.0632) for layers in (1, 2, 3)]
     assert learned == [(3, 3), (1, 3), (0, 3)]
@@ -280,6 +315,11 @@ def test_the_verdicts_are_the_reports() -> None:
         "class-maps-converge-later": "undecided", "pooling-converges-later": "undecided",
     }  # fmt: skip
     assert {name: verdict(HEAD, name)[0] for name in of_heads} == of_heads
+    of_layers = {
+        "non-linearity-helps": "supported", "more-than-parameters": "refuted", "more-than-macs": "refuted",
+        "linear-layers-add-nothing": "refuted", "single-pixels-suffice": "supported",
+    }  # fmt: skip
+    assert {name: verdict(NONLINEARITY, name)[0] for name in of_layers} == of_layers
     by_images = {"nin-gains-with-images": "refuted", "no-better-than-alexnet": "supported"}
     assert {name: verdict(DATASIZE, name)[0] for name in by_images} == by_images
     [over] = [one for one in DATASIZE["hypotheses"] if one["id"] == "no-better-than-alexnet"]

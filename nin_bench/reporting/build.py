@@ -176,10 +176,9 @@ def _write(path: Path, page: Page, drawings: Mapping[str, Drawing], data: Mappin
 
 
 def _write_figures(drawings: Mapping[str, Drawing], out: Path, known: Iterable[str]) -> None:
-    """Write each figure's files; of the known names, remove those of an earlier report that this one lacks."""
+    """Write each figure's file; of the known names, remove those of an earlier report that this one lacks."""
     folder = out / "figures"
     lacking = set(known) - drawings.keys()
-    make_folder(folder, without=[f"{name}.{kind}" for name in lacking for kind in ("svg", "png")])
+    make_folder(folder, without=[f"{name}.svg" for name in lacking])
     for drawing in drawings.values():
-        for path, content in drawing.files().items():
-            write_atomically(out / path, content)
+        write_atomically(out / drawing.file, drawing.signed)

@@ -51,7 +51,7 @@ def _blocks(blocks: Iterable[page.Block], drawings: Mapping[str, Drawing], level
                 found.append(f"```{block.language}\n{block.text}\n```")
             case page.Figure():
                 drawing = drawings[block.name]
-                path = next(iter(drawing.files()))
+                path = drawing.file
                 found.append(f"[![{escape(drawing.alt)}]({path})]({path})")
                 found.append(f"**{escape(drawing.title)}.** {escape(drawing.caption)}")
             case page.Details():

@@ -82,8 +82,8 @@ def add(report):
 
 
 def paint(report):
-    (report / "figures" / "escape.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    return "figures/escape.png: was drawn from other data"
+    (report / "figures" / "escape.svg").write_text("<svg/>")
+    return "figures/escape.svg: was drawn from other data"
 
 
 @pytest.mark.parametrize("change", [damage_text, damage_data, damage_page, remove, remove_figure, add, paint])
@@ -134,7 +134,7 @@ def test_a_search_s_report_is_checked_with_the_run_s(tmp_path):
     build_search_report(write_search(tmp_path / "other", {"a": sweep([0.7] * 6)}), report)
     status, said = check(folder, report)
     assert status == 1
-    for name in ("search.md", "search.json", "figures/search_curves.png"):
+    for name in ("search.md", "search.json", "figures/search_curves.svg"):
         assert f"{report}/{name}: " in said
     assert "report.md" not in said
 

@@ -7,7 +7,7 @@ stand for. `Drawing` is what comes of it.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
@@ -24,7 +23,7 @@ from matplotlib.ticker import FixedFormatter
 
 from nin_bench.reporting.figures.page_svg import inline_svg
 from nin_bench.reporting.figures.plot_style import theme
-from nin_bench.reporting.figures.provenance import sign_png, sign_svg
+from nin_bench.reporting.figures.provenance import sign_svg
 
 MOST_MARKS = 2_000
 """Marks of a figure that a page can ask what they stand for; beyond, marks are only drawn."""
@@ -89,12 +88,15 @@ class Drawing:
     """SHA-256 of the data that it draws, in hexadecimal: another sentence on the page does not change it."""
     canvas: Canvas
 
-    def files(self) -> Mapping[str, bytes]:
-        """The files that report.md shows, by their path beside it; each carries the digest."""
-        return {
-            f"figures/{self.name}.svg": sign_svg(self.svg, self.digest),
-            f"figures/{self.name}.png": sign_png(self.png, self.digest),
-        }
+    @property
+    def file(self) -> str:
+        """Where it lies, from report.md on."""
+        return f"figures/{self.name}.svg"
+
+    @property
+    def signed(self) -> bytes:
+        """The content of its file, which carries the digest."""
+        return sign_svg(self.svg, self.digest)
 
     def page_svg(self) -> str:
         """The figure as it stands in an HTML page: in the page's colours, with marks that answer its script."""
@@ -108,21 +110,13 @@ class Drawing:
     @cached_property
     def svg(self) -> bytes:
         """The SVG as matplotlib writes it, without a date."""
-        return self._saved(format="svg", metadata={"Date": None})
-
-    @cached_property
-    def png(self) -> bytes:
-        """The PNG as matplotlib writes it, for places that show no SVG."""
-        return self._saved(format="png", dpi=160, metadata={"Software": None})
-
-    def _saved(self, **options: Any) -> bytes:
         figure, content = self.canvas.figure, io.BytesIO()
         with theme():
             if layout := figure.get_layout_engine():
                 layout.execute(figure)
                 # once: the layout is much of the time, and with any engine set savefig draws everything twice
                 figure.set_layout_engine(None)
-            figure.savefig(content, **options)
+            figure.savefig(content, format="svg", metadata={"Date": None})
         return content.getvalue()
 
 
@@ -132,8 +126,7 @@ def draw(name: str, title: str, make: Callable[[], Canvas | None]) -> Drawing | 
         canvas = make()
     if canvas is None:
         return None
-    caption = canvas.caption + _lacking_letters(canvas.figure)
-    return Drawing(name, title, canvas.alt, caption, digest_of(canvas.figure), canvas)
+    return Drawing(name, title, canvas.alt, canvas.caption, digest_of(canvas.figure), canvas)
 
 
 def digest_of(figure: Figure) -> str:
@@ -171,12 +164,3 @@ def _content(artist: Artist) -> Any:
 def _rounded(values: Any) -> Any:
     """Numbers to 9 digits, as text: what the last bits of a processor differ in is no other figure."""
     return [f"{value:.9g}" for value in np.asarray(values, dtype=float).ravel()]
-
-
-def _lacking_letters(figure: Figure) -> str:
-    """A note if matplotlib's own font lacks letters of the figure, as it does of Chinese and Japanese."""
-    known = get_font(findfont("DejaVu Sans")).get_charmap()
-    shown = {letter for text in figure.findobj(Text) for letter in text.get_text()} - {"\n"}
-    if all(ord(letter) in known for letter in shown):
-        return ""
-    return " The PNG's font lacks some letters of these names and shows boxes; the SVG shows them."

@@ -5,6 +5,7 @@ from matplotlib.image import imread
 
 from nin_bench.analysis.analysis import analyse
 from nin_bench.reporting.figures import figures_of
+from nin_bench.reporting.figures.plot_style import theme
 from nin_bench.results import load_results
 from tests.costs_fixture import CPU, around, cost_entry, layer, write_costs, write_showcase_costs
 from tests.figure_words import words
@@ -29,7 +30,9 @@ def test_figures_are_drawn_within_the_page(tmp_path, num_variants):
     write_showcase_costs(folder, num_variants)
     figures = figures_of(analyse(load_results(folder)))
     for name in ("cost_shares", "roofline"):
-        pixels = imread(io.BytesIO(figures[name].png))[..., :3]
+        with io.BytesIO() as content, theme():
+            figures[name].canvas.figure.savefig(content, format="png", dpi=160)
+            pixels = imread(io.BytesIO(content.getvalue()))[..., :3]
         assert pixels.shape[1] == 1440
         edges = (pixels[:, :2], pixels[:, -2:], pixels[:2], pixels[-2:])
         assert all((edge > 0.9).all() for edge in edges), "something reaches beyond the figure"
