@@ -246,12 +246,12 @@ def nonlinearity_sentences() -> list[str]:
     seeds = compared(NONLINEARITY, "linear, higher rate")["trained"]
     return [
         f"better than two without, by {relus_gain()} points",
-        f"two 1×1 layers lose {points(-parameters[1], '')} to {points(-parameters[0], '')} points, against as many "
-        f"MACs {points(-macs[1], '')} to {points(-macs[0], '')},",
+        f"layers lose {points(-parameters[1], '')} to {points(-parameters[0], '')} points, against as many MACs "
+        f"{points(-macs[1], '')} to {points(-macs[0], '')},",
         f"worse than none by {points(-linear[1], '')} to {points(-linear[0], '')} points",
         f"within a point ({interval(NONLINEARITY, 'single-pixels-suffice').replace('+', '')} points, 24 seeds)",
-        f"{accuracy('linear', NONLINEARITY)} there, and {accuracy('linear, higher rate', NONLINEARITY)} at the best "
-        f"rate of its search, where it was trained afterwards ({seeds} seeds,",
+        f"{accuracy('linear', NONLINEARITY)} there, and {accuracy('linear, higher rate', NONLINEARITY)} at the "
+        f"best rate of its search, where it was trained afterwards ({seeds} seeds,",
         f"with ReLUs reach {accuracy('NiN-2', NONLINEARITY)}, those without 1×1 layers "
         f"{accuracy('none', NONLINEARITY)}, and with as many parameters "
         f"{accuracy('none, as many parameters', NONLINEARITY)}",

@@ -49,8 +49,7 @@ class Names:
             return name_a, name_b
         axes = self.axes.get(self.models.get(a, ""), [])
         differing = [name for name in self._differing(a, b) if name in axes]
-        are_labelled = self._goes_by_label(a) and self._goes_by_label(b)
-        if self.models.get(a) != self.models.get(b) or not differing or are_labelled:
+        if self.models.get(a) != self.models.get(b) or not differing or self.are_labelled(a, b):
             return self[a], self[b]
         words_a, words_b = (" ".join(f"{name}={self.fields[side][name]}" for name in differing) for side in (a, b))
         return words_a, words_b
@@ -58,8 +57,12 @@ class Names:
     def also_differing(self, a: str, b: str) -> list[str]:
         """Fields that differ between two variants of one model, and that `contrast` does not name."""
         same_model = self.models.get(a) == self.models.get(b)
-        axes = self.axes.get(self.models.get(a, ""), [])
-        return [name for name in self._differing(a, b) if name not in axes] if same_model else []
+        named = [] if self.are_labelled(a, b) else self.axes.get(self.models.get(a, ""), [])
+        return [name for name in self._differing(a, b) if name not in named] if same_model else []
+
+    def are_labelled(self, a: str, b: str) -> bool:
+        """Whether two variants go by labels of the grid's own, which need not say in which fields they differ."""
+        return self._goes_by_label(a) and self._goes_by_label(b)
 
     def _without(self, label: str, axis: str) -> str:
         """A variant's name among those of its model that have the same value of an axis."""

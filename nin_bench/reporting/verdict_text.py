@@ -139,8 +139,9 @@ class VerdictText:
             yield CAVEATS[verdict.metric]
         if verdict.effect is None and verdict.ends is None and verdict.verdict == "undecided":
             yield self.headline
-        if also := self.names.also_differing(*verdict.compare):
-            yield f"The two variants also differ in {', '.join(also)}."
+        if differing := self.names.also_differing(*verdict.compare):
+            also = "" if self.names.are_labelled(*verdict.compare) else "also "
+            yield f"The two variants {also}differ in {', '.join(differing)}."
         if verdict.trade_off:
             yield "Trade-off: failures point the other way; read both."
         if verdict.post_hoc:

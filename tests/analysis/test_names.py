@@ -71,6 +71,16 @@ def test_a_recipe_that_differs_is_named_and_is_an_axis_if_nothing_determines_it(
     assert Names.of(crossed).axes == {"nin": ["pointwise", "lr"]}
 
 
+def test_two_labels_of_the_grid_s_own_hide_no_field_also_where_a_third_makes_it_an_axis() -> None:
+    tuned = [
+        variant("ReLU", "nin", {"pointwise_relu": True}, recipe={"lr": 0.01}, own_label=True),
+        variant("linear", "nin", {"pointwise_relu": False}, recipe={"lr": 0.003}, own_label=True),
+    ]
+    further = variant("linear, faster", "nin", {"pointwise_relu": False}, recipe={"lr": 0.006}, own_label=True)
+    for known in (tuned, [*tuned, further]):
+        assert Names.of(known).also_differing("ReLU", "linear") == ["pointwise_relu", "lr"]
+
+
 def test_a_label_of_the_grid_s_own_is_the_name() -> None:
     own = [variant("NiN-1", "nin", {"pointwise": 1}, own_label=True), variant("x", "nin", {"pointwise": 2})]
     names = Names.of(own)
