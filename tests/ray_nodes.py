@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 QUIETLY = {
     "PYTHONPATH": str(ROOT),  # where nodes find what tests let workers do
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # 15 is Ray's own: where other tests run, its workers would hardly start
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
