@@ -1,6 +1,7 @@
 """What all tests share: the registry's catalog, which tests this machine can run, what faults were injected."""
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -24,6 +25,9 @@ settings.load_profile("no deadline")
 # As workers compute: bit-for-bit repetition is promised for one thread, and more threads than free cores only wait
 # for each other.
 torch.set_num_threads(1)
+
+# What a shell starts in the background ignores Ctrl-C, which some tests send to themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
