@@ -1,6 +1,7 @@
 """A worker's process: how it is started, and what it does from its start to its end."""
 
 import ctypes
+import gc
 import multiprocessing.spawn
 import multiprocessing.util
 import os
@@ -170,6 +171,8 @@ def _work(
 ) -> None:
     """What a worker process does, from its start to its end."""
     die_with_parent()
+    gc.freeze()  # what the forkserver preloaded
+    gc.enable()
     os.environ.update(variables)  # as they are now; the forkserver has those of when it was started
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
