@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     0 all well, 1 something failed or is left, 2 wrong input, 3 `--fail-on`, 128 + the number of a signal.
     """
     keep_streams()
-    # Imports make hundreds of thousands of objects that stay; looking through them for garbage, while they are made and
-    # once more at the end, takes a quarter of what `plan` takes.
+    # Imports make hundreds of thousands of objects that stay. Looking through them for garbage, meanwhile and once
+    # more at the end, would take a quarter of all that `plan` takes.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     os.environ["MPLBACKEND"] = "agg"  # no window is opened, and a name that matplotlib does not know ends nothing

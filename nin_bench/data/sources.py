@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -156,9 +157,12 @@ def _read_svhn(split: Split, root: Path) -> Labelled:
 
 def _read_digits(split: Split, root: Path) -> Labelled:
     """Scikit-learn's digits; the third of every five images of a class is a test image."""
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
+    # Its file alone: to import it would bring pandas and SciPy into every worker, which needs neither.
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    pixels, labels = table[:, :-1], table[:, -1]
     images = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     chosen = np.zeros(len(labels), bool)
     for digit in range(10):

@@ -39,14 +39,9 @@ from nin_bench.signals import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = (
-    "nin_bench.runner.cost_benchmark",
-    "nin_bench.runner.batch_worker",
-    "torch._dynamo",
-    "sklearn.datasets",
-)
-"""What every worker has imported: what it does, and what it
-would take a second each to import when it first counts shapes on the meta device and reads the digits."""
+PRELOAD = ("nin_bench.runner.cost_benchmark", "nin_bench.runner.batch_worker", "torch._dynamo")
+"""What every worker has imported: what it does, and what it would take a second to import when it makes its
+optimizer."""
 THREADS = "OMP_NUM_THREADS"
 """The environment variable by which Ray tells libraries how many threads to use."""
 

@@ -187,6 +187,14 @@ def test_fashion_mnist_is_read_as_torchvision_reads_it(tmp_path: Path):
         assert np.array_equal(labels, expected.targets.numpy())
 
 
+def test_digits_are_read_without_scikit_learn():
+    code = (
+        "import sys; from nin_bench.data.sources import DATASETS; DATASETS['digits'].read('test', None);"
+        "sys.exit(bool({'sklearn', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.fashion
 def test_fashion_mnist_from_disk_needs_no_torchvision():
     code = (

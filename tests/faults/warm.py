@@ -98,7 +98,7 @@ def warm(preload: str = "") -> Iterator[Warm]:
 
 
 def _serve() -> None:
-    for name in ("tests.faults.scenarios", "nin_bench.progress.displays", "sklearn.datasets", "torch._dynamo"):
+    for name in ("tests.faults.scenarios", "nin_bench.progress.displays", "torch._dynamo"):
         importlib.import_module(name)
     importlib.import_module("nin_bench.environment").describe_environment()
     for line in sys.stdin:
