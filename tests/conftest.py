@@ -3,6 +3,7 @@
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 from nin_bench.catalog import RegistryCatalog
 from nin_bench.errors import counted
+from tests.faults.warm import Warm, warm
 from tests.installed import has_fashion_mnist
 
 EXTRA_FIXTURES = {"browser", "postgresql", "ray"}
@@ -49,6 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def catalog() -> RegistryCatalog:
     return RegistryCatalog()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Warm]:
+    """A process that has everything imported, and forks others."""
+    with warm() as started:
+        yield started
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

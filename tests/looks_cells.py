@@ -11,7 +11,7 @@ from nin_bench.results.predictions import pack_predictions
 from nin_bench.runner.messages import Assignment, CellResult
 from nin_bench.runner.record import make_record, now
 
-PRELOAD = ("nin_bench.runner.messages", "nin_bench.runner.record", "nin_bench.executors", "looks_cells")
+PRELOAD = ("nin_bench.runner.messages", "nin_bench.runner.record", "nin_bench.executors", "tests.looks_cells")
 
 # Looks at 8, 12 and 16 seeds. At 8 no claim can be decided; "wider" is at 12; "widest" never, since it is true by
 # about its margin. The network with 64 units is in no primary claim.

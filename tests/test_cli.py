@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from nin_bench.runner import run as runner
 from nin_bench.runner.record import make_record
 from tests.budget_fixture import end_at_first_checkpoint
 from tests.costs_fixture import cost_entry, write_costs
+from tests.faults.warm import Forked, Warm
 from tests.processes import linux, members_of, still_running_after
 from tests.report_fixture import COLLAPSED, metrics, record, write_results, write_showcase
 
@@ -86,6 +86,22 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         signal.signal(number, handler)
 
 
+OUTPUT, ERRORS = Path("out"), Path("err")
+"""What processes that were `started` print."""
+
+
+@pytest.fixture
+def started(call: Call, server: Warm) -> Callable[..., Forked]:
+    """Starts a command in a process that leads a group of its own, in the folder of `call`."""
+
+    def start(*arguments: str) -> Forked:
+        place = Path.cwd()
+        files = {"log": place / OUTPUT, "errors": place / ERRORS}
+        return server.start("scenarios:run_command", str(place), arguments, **files)
+
+    return start
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the grid was run to its end."""
@@ -133,34 +149,28 @@ def environment() -> dict[str, str]:
 # Run, plan, status, report
 
 
-def test_a_grid_with_a_cell_that_fails_from_end_to_end(tmp_path):
-    (tmp_path / "grid.yaml").write_text(WITH_A_FAILURE)
-    done = subprocess.run(
-        command("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2", "--no-measure"),
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert done.stdout.splitlines() == [
+def test_a_grid_with_a_cell_that_fails_from_end_to_end(call):
+    Path("grid.yaml").write_text(WITH_A_FAILURE)
+    done = call("run", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2", "--no-measure")
+    assert done.status == 1
+    assert done.out.splitlines() == [
         "report: reports/tiny/full/report.md",
         "page for a browser: reports/tiny/full/report.html",
         "results: results/tiny/full (4 trained, 2 diverged; 0 done before)",
     ]
-    lines = done.stderr.splitlines()
+    lines = done.err.splitlines()
     assert lines[:2] == [
         "tiny, profile full: 3 variants, 2 seeds, 6 cells selected",
         "6 of 6 cells to run (0 done before) on 2 × cpu",
     ]
     assert sum("epoch 1/1, loss " in line for line in lines) == 4
     assert sum("diverged: the training loss became" in line for line in lines) == 2
-    assert "Traceback" not in done.stderr
-    cells = load_results(tmp_path / "results" / "tiny" / "full").cells
+    assert "Traceback" not in done.err
+    cells = load_results("results/tiny/full").cells
     assert cells.groupby("label")["outcome"].unique().map(list).to_dict() == {
         "mlp hidden=16": ["trained"], "mlp hidden=32": ["trained"], "mlp hidden=8 lr=1e+38": ["diverged"],
     }  # fmt: skip
-    assert "diverged" in (tmp_path / "reports" / "tiny" / "full" / "report.md").read_text()
+    assert "diverged" in Path("reports/tiny/full/report.md").read_text()
 
 
 def test_a_second_run_says_what_was_done_before_and_writes_the_report_again(ran):
@@ -826,28 +836,16 @@ def test_ctrl_c_while_it_plans_ends_without_a_traceback(call, monkeypatch):
 
 
 @linux
-def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call):
+def test_a_signal_to_the_whole_group_is_an_orderly_end(started, call):
     """Ctrl-C on a terminal, `timeout` and service managers all signal every process of a group."""
     Path("grid.yaml").write_text(GRID.replace("epochs: 1", "epochs: 40").replace("[16, 32]", "[8, 16]"))
     arguments = ("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "2")
-    with subprocess.Popen(
-        command(*arguments),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stderr is not None
-        before = []
-        while "epoch 1/40" not in (line := process.stderr.readline()):
-            assert line, before
-            before.append(line)
-        group = members_of(process.pid)
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate()
-    assert process.returncode == 130
+    process = started(*arguments)
+    process.wait_until_told("epoch 1/40", ERRORS)
+    group = members_of(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    out, err = OUTPUT.read_text(), ERRORS.read_text()
     assert "Traceback" not in err
     assert "stopping: every worker ends its step first; once more stops at once\n" in err
     assert err.splitlines()[-1].startswith("interrupted: run the same command again to go on")
@@ -867,23 +865,14 @@ def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, call):
 
 
 @linux
-def test_ctrl_c_while_the_first_worker_is_prepared_ends_without_a_traceback(tmp_path):
-    (tmp_path / "grid.yaml").write_text(GRID)
-    with subprocess.Popen(
-        command("run", "--grid", "grid.yaml", "--device", "cpu"),
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        # The parent, Python's resource tracker, and the forkserver, which imports torch before it does anything.
-        while process.poll() is None and len(group := members_of(process.pid)) < 3:
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate()
-    assert process.returncode == 130
-    assert "Traceback" not in err
+def test_ctrl_c_while_the_first_worker_is_prepared_ends_without_a_traceback(started):
+    process = started("run", "--grid", "grid.yaml", "--device", "cpu")
+    # The parent, Python's resource tracker, and the forkserver, which imports torch before it does anything.
+    while len(group := members_of(process.pid)) < 3:
+        assert process.wait(0.01) is None, ERRORS.read_text()
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert "Traceback" not in ERRORS.read_text()
     assert still_running_after(60.0, group) == set()
 
 
@@ -987,29 +976,18 @@ def test_measure_answers_for_what_could_not_be_measured(call):
 
 
 @linux
-def test_ctrl_c_ends_a_measuring_in_order(tmp_path):
-    (tmp_path / "grid.yaml").write_text(GRID)
-    with subprocess.Popen(
-        command("measure", "--grid", "grid.yaml", "--device", "cpu", "--rounds", "500"),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stderr is not None
-        while "measuring: round 2 of 500" not in (line := process.stderr.readline()):
-            assert line
-        group = members_of(process.pid)
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate()
-    assert process.returncode == 130
+def test_ctrl_c_ends_a_measuring_in_order(started):
+    process = started("measure", "--grid", "grid.yaml", "--device", "cpu", "--rounds", "500")
+    process.wait_until_told("measuring: round 2 of 500", ERRORS)
+    group = members_of(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    out, err = OUTPUT.read_text(), ERRORS.read_text()
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("interrupted: whole rounds are kept; ")
     assert out.splitlines()[-1] == "costs: results/tiny/full/costs (0 measured before)"
     assert still_running_after(60.0, group) == set()
-    entries = load_results(tmp_path / "results" / "tiny" / "full").cost_entries.values()
+    entries = load_results("results/tiny/full").cost_entries.values()
     rounds = {entry.setting.num_rounds for entry in entries}
     assert len(entries) == 2
     assert len(rounds) == 1
@@ -1047,9 +1025,10 @@ for command in {commands}:
     )
 
 
-def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
+@pytest.mark.parametrize("words", ["run --help", "schema"], ids=["less than a buffer", "more than a buffer"])
+def test_a_pipe_that_is_closed_early_is_no_error(tmp_path, words):
     with subprocess.Popen(
-        command("models"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(*words.split()), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -1070,27 +1049,23 @@ def test_an_output_that_takes_nothing_is_told_in_one_line(tmp_path):
 
 
 def test_a_terminal_that_knows_few_characters_gets_the_others_written_out(tmp_path):
+    write_results(tmp_path / "results", {"1×1": [None]})
     done = subprocess.run(
-        command("models", "nin"),
+        command("status", "results", "--cells"),
         cwd=tmp_path,
         env={**environment(), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1\\xd796\\xd754\\xd754" in done.stdout
+    assert "1\\xd71  seed 0  missing" in done.stdout
 
 
-def test_a_folder_is_watched_until_its_run_ends(tmp_path, call):
-    folder = tmp_path / "results" / "tiny" / "full"
-    arguments = ("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")
-    with subprocess.Popen(
-        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as run:
-        assert any("started on cpu" in line for line in run.stderr)
-        told = call("status", str(folder), "--watch")
-        run.communicate()
-    assert (told.status, run.returncode) == (0, 0)
+def test_a_folder_is_watched_until_its_run_ends(started, call):
+    run = started("run", "--no-measure", "--grid", "grid.yaml", "--device", "cpu", "--workers", "1")
+    run.wait_until_told("started on cpu", ERRORS)
+    told = call("status", "results/tiny/full", "--watch")
+    assert (told.status, run.wait()) == (0, 0)
     times = re.split(r"(?m)^(?=tiny, profile full)", told.out)[1:]
     assert len(times) >= 2
     assert f"in use by process {run.pid}" in times[0]

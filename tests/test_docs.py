@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from nin_bench.analysis.analysis import Analysis
 from nin_bench.grid import Grid
 from nin_bench.models import ImageSpec, build_model, list_models
 from nin_bench.plugins import registered
-from tests.faults.warm import warm
+from tests.faults.warm import Warm
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -80,20 +80,19 @@ def make_pets(data_dir: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def call_in() -> Iterator[Callable[[Path, str], str]]:
+def call_in(server: Warm) -> Callable[[Path, str], str]:
     """Runs a command of nin_bench in a folder; what it tells. A fork has imported all that it needs."""
-    with warm() as started:
 
-        def call_in(folder: Path, command: str) -> str:
-            python, _, package, *words = shlex.split(command)
-            assert (python, package) == ("python", "nin_bench")
-            log = folder / "log"
-            log.write_bytes(b"")
-            status = started.run("scenarios:run_command", str(folder), words, log=log)
-            assert status == 0, log.read_text()
-            return log.read_text()
+    def call_in(folder: Path, command: str) -> str:
+        python, _, package, *words = shlex.split(command)
+        assert (python, package) == ("python", "nin_bench")
+        log = folder / "log"
+        log.write_bytes(b"")
+        status = server.run("scenarios:run_command", str(folder), words, log=log)
+        assert status == 0, log.read_text()
+        return log.read_text()
 
-        yield call_in
+    return call_in
 
 
 @pytest.fixture

@@ -1,17 +1,8 @@
 """Faults are counted, and the counts printed when the tests end; most hit processes that one process forks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-
-from tests.faults.warm import Warm, warm
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Warm]:
-    """A process that has everything imported."""
-    with warm() as started:
-        yield started
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from nin_bench.results.artefact import RUN_SCHEMA
 from nin_bench.results.probes import ProbeFile
 from nin_bench.results.records import MAX_CLASSES, Metrics
 from nin_bench.results.replays import ReplayedCell, Replays
+from nin_bench.runner import run as runner
 from tests.costs_fixture import cost_entry, write_costs
 from tests.faults.damage import CUTS, FLIPS, cuts, flips
 from tests.faults.scale import Count, scaled
@@ -260,7 +261,8 @@ def test_records_that_mean_harm_are_left_out_by_every_command(tmp_path, call, fa
     faults("records that mean harm, in status, plan, report and doctor", len(bad))
 
 
-def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path, call, faults: Count):
+def test_a_run_sets_harmful_records_aside_and_trains_their_cells_alone(tmp_path, call, monkeypatch, faults: Count):
+    monkeypatch.setattr(runner, "rounds_for", lambda grid: 1)
     stub = Stub(tmp_path, seeds=15)
     stub.write_all()
     bad = plant(stub, step=scaled(12, 1))

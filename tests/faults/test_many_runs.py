@@ -17,6 +17,7 @@ from nin_bench.results import Record, ResultsFolder, load_results
 from nin_bench.results.records import Epoch, Metrics
 from tests.faults.scale import WHOLE, scaled
 from tests.faults.stubs import GRID
+from tests.faults.warm import Warm
 from tests.processes import linux
 
 Count = Callable[[str, int], None]
@@ -38,12 +39,11 @@ def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def alone(server: Warm, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a run that has the folder and an honest clock to itself makes of every cell."""
     folder = tmp_path_factory.mktemp("alone")
     (folder / "grid.yaml").write_text(GRID.format(seeds=SEEDS))
-    with start(folder, *RUN) as process:
-        assert process.wait() == 0
+    assert server.run("scenarios:run_command", str(folder), RUN, log=folder / "log") == 0
     return table(folder)
 
 

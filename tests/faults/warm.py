@@ -1,6 +1,6 @@
 """A process that has everything imported and forks others, which start in no time and can be killed at any.
 
-A request is a line of JSON: the function as "module:name", its arguments, and a file for what it prints. The
+A request is a line of JSON: the function as "module:name", its arguments, and files for what it prints. The
 answers are two lines: the new process's id, which leads a session of its own, and, when it has ended, its status.
 """
 
@@ -34,6 +34,11 @@ class Forked:
             self._status = int(self._server.answer())
         return self._status
 
+    def wait_until_told(self, words: str, log: Path) -> None:
+        """Wait until it has printed these words; it must not end before."""
+        while not log.exists() or words not in log.read_text():
+            assert self.wait(0.02) is None, log.read_text()
+
     def kill(self) -> None:
         """As the system does when memory runs out: it alone, and nobody is asked."""
         if self._status is None:
@@ -57,9 +62,17 @@ class Warm:
             stdout=subprocess.PIPE,
         )
 
-    def start(self, function: str, *arguments: Any, log: Path) -> Forked:
-        """Run a function in a process of its own, one at a time; what it prints goes to the end of a file."""
-        request = json.dumps({"function": function, "arguments": arguments, "log": str(log)})
+    def start(self, function: str, *arguments: Any, log: Path, errors: Path | None = None) -> Forked:
+        """Run a function in a process of its own, one at a time; what it prints goes to the end of files.
+
+        Args:
+            function: as "module:name".
+            arguments: what JSON can hold.
+            log: for its stdout.
+            errors: for its stderr, if not the same one.
+        """
+        files = [str(log), str(errors or log)]
+        request = json.dumps({"function": function, "arguments": arguments, "files": files})
         assert self._process.stdin is not None
         self._process.stdin.write(request.encode() + b"\n")
         self._process.stdin.flush()
@@ -115,11 +128,10 @@ def _answer(number: int) -> None:
     os.write(1, f"{number}\n".encode())
 
 
-def _become(function: str, arguments: list[Any], log: str) -> None:
+def _become(function: str, arguments: list[Any], files: list[str]) -> None:
     os.setsid()
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
+    for stream, file in zip((1, 2), files, strict=True):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     status = 1
     try:

@@ -2,8 +2,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,10 @@ from nin_bench import cli
 from nin_bench.grid import Grid
 from nin_bench.models import list_models, register_model
 from nin_bench.plugins import registered
+from nin_bench.runner import run as runner
 from tests.processes import linux, members_of, still_running_after
 from tests.search.search_grid_text import GRID, ONE
 
-ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path("results/tiny/full")
 
 
@@ -56,10 +54,6 @@ def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
 def test_a_search_whose_time_is_over_reports_what_it_has_and_goes_on_later(call):
     done = call("--device", "cpu", "--for", "1s", "--then-run")
     assert done.status == 1
@@ -93,7 +87,8 @@ def test_a_network_that_cannot_run_is_named_before_it_is_searched(call, monkeypa
     assert (done.status, "misfit cannot be trained" in done.out) == (1, False)
 
 
-def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog):
+def test_a_search_tells_what_it_found_and_its_tuned_grid_is_run(call, catalog, monkeypatch):
+    monkeypatch.setattr(runner, "rounds_for", lambda grid: 1)
     done = call("--device", "cpu", "--dry-run")
     assert (done.status, done.out.splitlines()) == (
         0,
@@ -232,20 +227,15 @@ def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_made(call, argumen
 
 
 @linux
-def test_a_search_that_is_killed_leaves_no_process_and_the_next_one_does_the_rest(tmp_path, call):
+def test_a_search_that_is_killed_leaves_no_process_and_the_next_one_does_the_rest(tmp_path, call, server):
     """With -9, in the middle of a trial; the total comes out exact, and the stale trial is marked."""
     (tmp_path / "grid.yaml").write_text(ONE.replace("epochs: 2", "epochs: 30"))
     options = ["--device", "cpu", "--workers", "1"]
-    command = [sys.executable, "-m", "nin_bench", "search", "--grid", "grid.yaml", *options]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stderr is not None
-        while "trial 1: epoch 2/30" not in (line := process.stderr.readline()):
-            assert line
-        group = members_of(process.pid)
-        process.kill()
-        process.communicate()
+    words = ["search", "--grid", "grid.yaml", *options]
+    process = server.start("scenarios:run_command", str(tmp_path), words, log=tmp_path / "log")
+    process.wait_until_told("trial 1: epoch 2/30", tmp_path / "log")
+    group = members_of(process.pid)
+    process.kill()
     assert still_running_after(60.0, group) == set()
     done = call(*options)
     assert done.status == 0, done.err
@@ -257,25 +247,16 @@ def test_a_search_that_is_killed_leaves_no_process_and_the_next_one_does_the_res
 
 
 @linux
-def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path):
+def test_a_signal_to_the_whole_group_is_an_orderly_end(tmp_path, server):
     (tmp_path / "grid.yaml").write_text(ONE.replace("epochs: 2", "epochs: 100000"))
-    command = [sys.executable, "-m", "nin_bench", "search", "--grid", "grid.yaml", "--device", "cpu"]
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stderr is not None
-        while "epoch 1/100000" not in (line := process.stderr.readline()):
-            assert line
-        group = members_of(process.pid)
-        os.killpg(process.pid, signal.SIGTERM)
-        out, err = process.communicate()
-    assert (process.returncode, out) == (143, "")
+    words = ["search", "--grid", "grid.yaml", "--device", "cpu"]
+    files = {"log": tmp_path / "out", "errors": tmp_path / "err"}
+    process = server.start("scenarios:run_command", str(tmp_path), words, **files)
+    process.wait_until_told("epoch 1/100000", files["errors"])
+    group = members_of(process.pid)
+    os.killpg(process.pid, signal.SIGTERM)
+    status, out, err = process.wait(), files["log"].read_text(), files["errors"].read_text()
+    assert (status, out) == (143, "")
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "interrupted: run the same command again to go on"
     assert still_running_after(60.0, group) == set()
