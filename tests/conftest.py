@@ -28,8 +28,9 @@ settings.load_profile("no deadline")
 # for each other.
 torch.set_num_threads(1)
 
-# What a shell starts in the background ignores Ctrl-C, which some tests send to themselves.
+# What a shell starts in the background ignores Ctrl-C, and what nohup starts a lost terminal: tests send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
