@@ -131,19 +131,20 @@ def untestable_claims(grid: Grid, device: str, data_dir: Path | None) -> dict[st
     variants = {variant.label: variant for variant in grid.variants}
     found = {}
     for hypothesis in grid.hypotheses:
-        if hypothesis.metric == "target_epoch" and grid.target is None:
-            found[hypothesis.id] = "not testable: the grid has no target, an accuracy such as target: 0.85"
-            continue
         for label in hypothesis.compared_labels:
-            if why := _why_unknown(hypothesis.metric, variants[label], device, data_dir):
+            if why := _why_unknown(hypothesis.metric, grid.target, variants[label], device, data_dir):
                 found[hypothesis.id] = f"not testable: {why}"
     return found
 
 
-def _why_unknown(metric: str, variant: Variant, device: str, data_dir: Path | None) -> str | None:
+def _why_unknown(
+    metric: str, target: float | None, variant: Variant, device: str, data_dir: Path | None
+) -> str | None:
     train, validation, _ = count_images(variant.data, data_dir)
     num_steps = -(-train // variant.recipe.batch_size) * variant.recipe.epochs
     field = METRICS[metric].record or ""
+    if metric == "target_epoch" and target is None:
+        return "the grid has no target, an accuracy such as target: 0.85"
     if (field.startswith("validation_") or metric == "target_epoch") and validation == 0:
         return f"{variant.label} has no validation images (data.validation_size is 0)"
     if field in ("escaped", "escape_epoch") and num_steps < ESCAPE_WINDOW:

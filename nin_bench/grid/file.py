@@ -202,7 +202,7 @@ class RangeEntry(Section):
     """Whether equal factors, not equal differences, are equally far apart."""
 
 
-class SearchSettings(Section):
+class SearchFields(Section):
     """How every variant is searched, and how the best trial is told."""
 
     seeds: PositiveInt = 3
@@ -225,7 +225,7 @@ Searched = Annotated[
 ]
 
 
-class SearchEntry(SearchSettings):
+class SearchEntry(SearchFields):
     """What `search` tries for every variant alike."""
 
     space: dict[str, Searched] = {}

@@ -9,7 +9,7 @@ from typing import Literal, cast
 from nin_bench.cell import PositiveInt, Recipe, Scalar
 from nin_bench.errors import SpecError, shown, unknown_name
 from nin_bench.grid.entries import Catalog, RecipeAxes
-from nin_bench.grid.file import RangeEntry, SearchEntry, SearchSettings
+from nin_bench.grid.file import RangeEntry, SearchEntry, SearchFields
 from nin_bench.grid.patterns import comparable
 from nin_bench.grid.refusals import Refusals, validated
 from nin_bench.grid.variants import Variant
@@ -37,7 +37,7 @@ Searched = Range | tuple[Scalar, ...]
 """Where a parameter is searched: a range, or the values to choose from, which have no order."""
 
 
-class SearchSpec(ToldByObjective, SearchSettings):
+class SearchSpec(ToldByObjective, SearchFields):
     """What is tried for every variant alike, and how the best is told."""
 
     space: dict[str, Searched]
