@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["×", "share", "s", "ms", "images/s", "FLOP/s", "turns", "bytes"]
+Unit = Literal["×", "share", "s", "ms", "images/s", "FLOP/s", "cells/s", "turns", "bytes"]
 
 _SHOWN: dict[Unit, Callable[[float], str]] = {
     "×": lambda value: f"{value:.1f}×",
@@ -13,6 +13,7 @@ _SHOWN: dict[Unit, Callable[[float], str]] = {
     "ms": lambda value: f"{value:.1f} ms",
     "images/s": lambda value: f"{value:,.0f} images/s",
     "FLOP/s": lambda value: f"{value / 1e9:,.0f} GFLOP/s",
+    "cells/s": lambda value: f"{value:.1f} cells/s",
     "turns": lambda value: f"{value:.1f}",
     "bytes": lambda value: f"{value / 2**20:,.1f} MiB",
 }
@@ -54,6 +55,8 @@ class Size:
     """How long each worker takes batches in a round."""
     short_cells: int = 6
     """So short that what is around them shows."""
+    ray_cells: int = 40
+    """As short, on two CPUs, after two that come first."""
     many_variants: int = 50
     many_seeds: int = 200
     """Of each: 10,000 cells in all."""
@@ -84,6 +87,7 @@ class Size:
             loaded_batches=2,
             seconds=0.1,
             short_cells=1,
+            ray_cells=2,
             many_variants=2,
             many_seeds=1,
             small_variants=1,

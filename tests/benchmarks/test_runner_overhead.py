@@ -24,7 +24,7 @@ models: [{{name: mlp, hidden: 32}}]
 MINUTE = 60.0
 
 
-def run_cells(grid: Grid, folder: Path) -> tuple[float, float]:
+def run_cells(grid: Grid, folder: Path, workers: int = 1, ray_address: str | None = None) -> tuple[float, float]:
     """Seconds from the end of the first cell to that of the last, and those until the first was under way."""
     starts, ends = [], []
 
@@ -36,7 +36,8 @@ def run_cells(grid: Grid, folder: Path) -> tuple[float, float]:
             ends.append(time.perf_counter())
 
     began = time.perf_counter()
-    run_grid(grid, ResultsFolder(folder), RunOptions(device="cpu", workers=1, measure=False), listen)
+    options = RunOptions(device="cpu", workers=workers, ray_address=ray_address, measure=False)
+    run_grid(grid, ResultsFolder(folder), options, listen)
     return ends[-1] - ends[0], starts[0] - began
 
 
