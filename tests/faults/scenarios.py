@@ -20,6 +20,7 @@ from nin_bench.checkpoint import Checkpoints
 from nin_bench.errors import NinBenchError
 from nin_bench.executors import Channel, Slot
 from nin_bench.grid import Grid
+from nin_bench.reporting import build
 from nin_bench.reporting.build import build_report
 from nin_bench.results import ResultsFolder
 from nin_bench.results.sharing import OtherFolders
@@ -131,7 +132,7 @@ def run_command_signalled(place: str, phase: str, number: int, times: int, stubb
     elif phase == "training":
         _before(active_cell.ActiveCell, "on_message", send)
     elif phase == "writing the report":
-        _before(api, "report", send)
+        _before(build, "report", send)
     os.environ["SIGNAL_PARENT"] = f"{number} {times}"
     tasks = {"training": WAITING, "evaluating": CellTask(run_cell_signalling)}
     task = CellTask(stub_cells.hang) if stubborn else tasks.get(phase, TRAIN)
