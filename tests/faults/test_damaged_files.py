@@ -296,7 +296,8 @@ def test_a_report_is_made_of_whatever_numbers(stub, tmp_path, inputs: Count):
     special = {
         **dict.fromkeys(("escaped", "failed"), st.none() | st.booleans()),
         **dict.fromkeys(("dead_maps", "lost_classes"), st.none() | st.sets(class_number).map(sorted)),
-        **dict.fromkeys(("failed_step", "peak_memory_bytes"), counts),
+        **dict.fromkeys(("failed_step", "peak_memory_bytes", "stopped_epoch"), counts),
+        "micro_batch": st.none() | st.integers(1, 2**63 - 1),
         **dict.fromkeys(("test_macro_f1", "test_calibration_error"), shares),
         "confusion": st.none() | pairs.map(lambda found: [[*pair, found[pair]] for pair in sorted(found)]),
     }
