@@ -165,7 +165,7 @@ class Node:
         self.numbers = itertools.count()
         self.num_trained = 0
         self.open = SimpleNamespace(remote=self._open)
-        self.turn = SimpleNamespace(remote=self._turn)
+        self.turn = SimpleNamespace(options=lambda max_task_retries: SimpleNamespace(remote=self._turn))
         self.kill = SimpleNamespace(remote=lambda: Result(0.0, lambda: None, turns))
 
     def _at(self, when: float, event: Callable[[], Any], *, is_urgent: bool = False) -> None:
@@ -176,7 +176,7 @@ class Node:
         return Result(self.clock.now, lambda: [Slot("cpu", core=core) for core in range(num_cpus)], self.turns)
 
     @outside
-    def _turn(self, orders: Sequence[Any], answers: Sequence[tuple[str, Any]], wish: str) -> Result:
+    def _turn(self, number: int, orders: Sequence[Any], answers: Sequence[tuple[str, Any]], wish: str) -> Result:
         assert not answers
         now = self.clock.now
         for order in orders:

@@ -63,6 +63,17 @@ def test_a_file_where_results_need_a_folder_is_named_before_anything_is_done(gri
     assert Path(file).read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["", "local", "head", "head:", ":6379", "head:x", "head:0", "head:70000", "ray://head:10001", "a b:1"],
+)
+@pytest.mark.parametrize("act", [nb.plan, nb.measure, nb.run])
+def test_what_is_no_address_of_a_ray_cluster_is_refused_before_anything_is_done(grid, act, address):
+    with pytest.raises(InputError, match=rf"^--ray-address '{address}': is no address; write auto, or the head's"):
+        act(grid, replace(OPTIONS, ray_address=address))
+    assert [path.name for path in Path().iterdir()] == ["grid.yaml"]
+
+
 def test_a_plan_for_nodes_counts_on_the_machine_that_measured_last(grid):
     loaded, folder = nb.load_grid(grid), ResultsFolder(Path("results/tiny/full"))
     folder.write_grid(loaded.resolved("cpu", CPU))

@@ -435,6 +435,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(call):
         (["--devices-per-cell", "2", "--workers", "1"], "there is only 1 worker here; raise --workers"),
         (["--device", "cpu:1"], "a CPU has no number"),
         (["--executor", "ray"], "Ray is not installed"),
+        (["--executor", "ray", "--ray-address", "local"], "'local': is no address; write auto"),
         (["--executor", "slurm"], "unknown executor 'slurm'"),
         (["--listener", "tensorbord"], "did you mean 'tensorboard'?"),
         (["--reuse-from", "nowhere"], "holds no results folder"),

@@ -25,7 +25,7 @@ from nin_bench.errors import MachineError
 from nin_bench.executors.occupancy import Occupancy
 from nin_bench.executors.process import POLL_SECONDS
 from nin_bench.executors.protocol import Ended, Event, Slot, Started, Task
-from nin_bench.executors.ray_head import Head
+from nin_bench.executors.ray_head import Head, reach
 from nin_bench.executors.ray_node import TURN_SECONDS, MakeSlots, NodeWorkers
 from nin_bench.executors.stopping import StopRequest, Wish
 from nin_bench.executors.workers import Order
@@ -49,13 +49,19 @@ class _Node:
     occupancy: Occupancy = field(default_factory=lambda: Occupancy(()))
     turn: Future[bytes] | None = None
     """The turn that it has."""
+    turn_began: float = 0.0
+    num_turns: int = 0
     orders: list[Order] = field(default_factory=list)
     answers: list[tuple[str, Any]] = field(default_factory=list)
 
     def give_turn(self, wish: Wish, ended: "SimpleQueue[_EndedTurn]") -> list[Order]:
         """Give it a turn, which is put into a queue when it is over; what it starts."""
         given, self.orders = self.orders, []
-        self.turn = self.actor.turn.remote(given, self.answers, wish).future()
+        self.turn_began = time.monotonic()
+        self.num_turns += 1
+        # Where an answer is lost with its connection, Ray asks again; the number tells the node.
+        turn = self.actor.turn.options(max_task_retries=-1)
+        self.turn = turn.remote(self.num_turns, given, self.answers, wish).future()
         self.answers = []
         self.turn.add_done_callback(lambda turn: ended.put((self, turn)))
         return given
@@ -113,6 +119,10 @@ class RayCluster:
         for ray_id, node in self._nodes.items():
             if ray_id not in alive and node.occupancy.slots and not node.occupancy.keys:
                 self.drop(node, "it is gone")
+        for node in self.open_nodes:
+            if node.turn is not None and time.monotonic() - node.turn_began > LOOK_SECONDS:
+                # Whether its connection has outlived a cut of the network shows once something is sent.
+                node.actor.__ray_ready__.remote()
         self._welcome()
 
     def drop(self, node: _Node, reason: str) -> None:
@@ -184,8 +194,10 @@ def ray_cluster(
     # Ray prints on stdout what becomes of nodes, and has no option against it; stdout is the command's own.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     try:
+        # Where nothing listens, Ray waits for more than a minute, then ends this process.
+        reach(ray._private.services.canonicalize_bootstrap_address_or_die(address))
         ray.init(address, runtime_env=dict(runtime_env), log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         raise MachineError(
             f"--ray-address {address}: {_cause(error)}; start a cluster with `ray start --head`, or give the "
             "HOST:PORT of its head"

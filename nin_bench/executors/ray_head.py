@@ -12,6 +12,12 @@ GONE_SECONDS = 20.0
 """After so long without an answer it is gone; after 60 s Ray ends the driver's process."""
 
 
+def reach(address: str) -> None:
+    """See that something listens at HOST:PORT; OSError if not."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+
+
 @dataclass
 class Head:
     """A head, at the HOST:PORT of its control service.
@@ -29,9 +35,8 @@ class Head:
         """Whether it can be asked now."""
         if self.failure is not None:
             return False
-        host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+            reach(self.address)
         except OSError as error:
             # Refused: its machine is there, and nothing listens on it any more.
             if isinstance(error, ConnectionRefusedError) or time.monotonic() - self._answered > GONE_SECONDS:

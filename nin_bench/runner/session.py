@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import threading
@@ -46,6 +47,7 @@ THREADS = "OMP_NUM_THREADS"
 """The environment variable by which Ray tells libraries how many threads to use."""
 
 
+_ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 MAX_PER_DEVICE = 8
 """Workers that share an accelerator at most, unless somebody says how many. Each keeps a core busy."""
 
@@ -189,7 +191,7 @@ def opened_executor(options: ProcessOptions, preload: Sequence[str], *, share: b
         with claimed_cores(choose_slots(device, workers, share=share)) as slots:
             yield LocalExecutor(slots, preload)
         return
-    check_ray()
+    check_ray(options.ray_address)
     from nin_bench.executors.ray import RayExecutor, ray_cluster
 
     own = own_file()
@@ -202,8 +204,14 @@ def opened_executor(options: ProcessOptions, preload: Sequence[str], *, share: b
         yield RayExecutor(cluster)
 
 
-def check_ray() -> None:
-    """See that Ray is installed; InputError if it is not."""
+def check_ray(address: str) -> None:
+    """See that Ray is installed, and an address can be one; InputError if not.
+
+    Ray takes others, too: for `local` it starts a cluster of its own.
+    """
+    *_, port = address.rpartition(":")
+    if address != "auto" and not (_ADDRESS.fullmatch(address) and 0 < int(port) < 65_536):
+        raise InputError(f"--ray-address {address!r}: is no address; write auto, or the head's HOST:PORT")
     try:
         import nin_bench.executors.ray  # noqa: F401
     except ModuleNotFoundError as error:
@@ -219,7 +227,7 @@ def slots_here(options: ProcessOptions, *, share: bool = False) -> list[Slot]:
         InputError: the device is not there, or Ray is not installed.
     """
     if options.ray_address is not None:
-        check_ray()
+        check_ray(options.ray_address)
     try:
         return choose_slots(options.device, options.workers, share=share)
     except InputError:

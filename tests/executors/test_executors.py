@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -415,6 +416,17 @@ def test_where_no_node_is_left_an_error_says_so(ray, nodes, cluster, monkeypatch
         nodes.kill(name)
     with pytest.raises(MachineError, match=r"no node of the Ray cluster can be used \(.*; see `ray status`"):
         list(executor.run(lambda slot: Task(str(next(numbers)), tasks.where)))  # some may end before a node does
+
+
+def test_where_no_head_listens_an_error_says_so_and_ray_is_not_asked(ray, monkeypatch):
+    monkeypatch.delattr(ray.ray, "init")  # which would wait for more than a minute
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with (
+        pytest.raises(MachineError, match=f"^--ray-address {address}: .*Connection refused; start a cluster with"),
+        ray.ray_cluster(address, cpu_slots, (), {}),
+    ):
+        pass
 
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch):
