@@ -1,9 +1,12 @@
 """The same grid on this machine and on two nodes of a Ray cluster, which share nothing with its driver."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +39,10 @@ models:
   - {name: lenet, batch_norm: true}
   - {name: mine, hidden: 16}
 """
-LONG = GRID.partition("seeds:")[0].replace("epochs: 2", "epochs: 6") + "seeds: 1\nmodels: [{name: held}]\n"
+EPOCHS = 100
+LONG = GRID.partition("seeds:")[0].replace("epochs: 2", f"epochs: {EPOCHS}") + "seeds: 1\nmodels: [{name: slow}]\n"
 MINE = """
+import os
 import time
 from pathlib import Path
 
@@ -47,21 +52,23 @@ from nin_bench import register_model
 from parts import dense
 
 
-class Hold(nn.Module):
-    \"\"\"Its training stands in the fourth epoch of six steps, while a file is there.\"\"\"
+class Crawl(nn.Module):
+    \"\"\"From the fourth epoch of six steps on it crawls while a folder is there, and leaves a file in it.\"\"\"
 
     calls = 0
 
     def forward(self, images):
         self.calls += self.training
-        while self.calls > 20 and Path({hold!r}).exists():
-            time.sleep(0.01)
+        if self.training and self.calls > 20 and Path({slow!r}).exists():
+            Path({slow!r}, str(os.getpid())).touch()
+            time.sleep(0.2)
         return images
 
 
 @register_model
-def held(image):
-    return nn.Sequential(Hold(), nn.Flatten(), *dense(image.channels * image.resolution**2, 16, image.num_classes))
+def slow(image):
+    layers = dense(image.channels * image.resolution**2, 16, image.num_classes)
+    return nn.Sequential(Crawl(), nn.Flatten(), *layers)
 
 
 @register_model
@@ -88,10 +95,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True)
             for number, pixels in enumerate(digits.images[digits.target == label][chosen]):
                 Image.fromarray((pixels * 15).astype(np.uint8)).save(folder / f"{number}.png")
-    (place / "mine.py").write_text(MINE.format(hold=str(place / "hold")))
+    (place / "mine.py").write_text(MINE.format(slow=str(place / "slow")))
     (place / "parts.py").write_text(PARTS)
     (place / "grid.yaml").write_text(GRID)
     (place / "long.yaml").write_text(LONG)
+    (place / "two.yaml").write_text(LONG.replace("seeds: 1", "seeds: 2"))
     return place
 
 
@@ -169,15 +177,33 @@ def test_two_nodes_give_the_same_records_bit_for_bit(place, nodes, tmp_path):
     assert [path.parents[2].name for path in kept_by] == ["data of node 0", "data of node 1"]
 
 
+class Slow:
+    """While it lasts, long cells crawl from their fourth epoch on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def wait_for(self, num_cells: int, driver: "subprocess.Popen[str]") -> None:
+        """Wait until so many cells crawl."""
+        while len(list(self._folder.iterdir())) < num_cells:
+            assert driver.poll() is None
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """Have them go on as fast as they can."""
+        with suppress(FileNotFoundError):
+            self._folder.rename(self._folder.with_name(f"slow {time.monotonic_ns()}"))
+
+
 @pytest.fixture
-def hold(place: Path) -> Path:
-    """A file; the long cell stands in its fourth epoch until it is removed."""
-    path = place / "hold"
-    path.touch()
-    return path
+def slow(place: Path) -> Iterator[Slow]:
+    slow = Slow(place / "slow")
+    yield slow
+    slow.end()
 
 
-def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, long_alone, hold):
+def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, long_alone, slow):
     started: list[str] = []
     resumed: list[int] = []
     ended: list[str] = []
@@ -188,7 +214,7 @@ def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, 
                 started.append(event.slot.node)
             case EpochEnded() if event.row["epoch"] == 3 and not resumed:
                 nodes.kill(started[0])
-                hold.unlink()
+                slow.end()
             case CellResumed():
                 resumed.append(len(event.history))
             case CellEnded():
@@ -197,7 +223,7 @@ def test_a_cell_whose_node_is_killed_goes_on_on_another(place, nodes, tmp_path, 
     options = {"checkpoint_seconds": 0.0, "ray_address": nodes.address}
     (record,) = run(place, "long.yaml", ResultsFolder(tmp_path), listen, **options)
     assert len(set(started)) == len(started) == 2
-    assert 1 <= resumed[0] < 6
+    assert 1 <= resumed[0] < EPOCHS
     assert ended == ["trained"]
     assert [attempt.outcome for attempt in record.attempts] == ["trained"]
     assert record.environment["node"] == started[1]
@@ -225,12 +251,30 @@ run_grid(grid, ResultsFolder(Path(results)), options, lambda event: print(type(e
 """
 
 
-def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tmp_path, long_alone, hold):
-    environment = {**os.environ, "PYTHONPATH": str(ray_nodes.ROOT)}
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ray_nodes.ROOT)}
+
+
+def command(grid: str, address: str, results: Path) -> list[str]:
+    """The command that runs a grid on a cluster."""
+    return [
+        sys.executable, "-m", "nin_bench", "run", grid, "--models", "mine.py", "--data-dir", "data",
+        "--device", "cpu", "--no-measure", "--results", str(results),
+        "--executor", "ray", "--ray-address", address,
+    ]  # fmt: skip
+
+
+def recorded(place: Path, grid: str, results: Path) -> list[Record]:
+    folder = ResultsFolder(results / "pictures" / "full")
+    records = [folder.read_record(cell.cell_id) for cell in load(place, grid).cells]
+    return [record for record in records if record]
+
+
+def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tmp_path, long_alone, slow):
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, nodes.address, str(tmp_path / "pictures" / "full")],
         cwd=place,
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -239,17 +283,66 @@ def test_a_driver_that_is_killed_is_resumed_by_the_same_command(place, nodes, tm
     assert "CellStarted\n" in told
     driver.kill()
     driver.communicate()
-    hold.unlink()
-    command = [
-        sys.executable, "-m", "nin_bench", "run", "long.yaml", "--models", "mine.py", "--data-dir", "data",
-        "--device", "cpu", "--no-measure", "--results", str(tmp_path),
-        "--executor", "ray", "--ray-address", nodes.address,
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    slow.end()
+    again = command("long.yaml", nodes.address, tmp_path)
+    done = subprocess.run(again, cwd=place, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "goes on after epoch" in done.stderr
     assert "started on cpu of node " in done.stderr
-    record = ResultsFolder(tmp_path / "pictures" / "full").read_record(long_alone.cell_id)
-    assert record is not None
+    (record,) = recorded(place, "long.yaml", tmp_path)
     assert record.lasting() == long_alone.lasting()
     assert [attempt.outcome for attempt in record.attempts] == ["interrupted", "trained"]
+
+
+def test_a_head_that_is_killed_ends_the_run_in_order_and_with_a_new_one_the_same_command_goes_on(
+    place, tmp_path, long_alone, slow
+):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with ray_nodes.ray_nodes(tmp_path / "first", [1], port) as nodes:
+        run = command("long.yaml", nodes.address, tmp_path)
+        driver = subprocess.Popen(run, cwd=place, env=environment(), stderr=subprocess.PIPE, text=True)
+        slow.wait_for(1, driver)
+        nodes.kill_head()
+        _, told = driver.communicate()
+    assert driver.returncode == 2
+    assert told.splitlines()[-1].endswith(
+        f"the head of the Ray cluster is gone ({run[-1]}: Connection refused); start it again, then run "
+        "the same command again"
+    )
+    assert "Traceback" not in told
+    slow.end()
+    (record,) = recorded(place, "long.yaml", tmp_path)
+    assert [attempt.outcome for attempt in record.attempts] == ["interrupted"]
+    with ray_nodes.ray_nodes(tmp_path / "second", [1], port):
+        done = subprocess.run(run, cwd=place, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"goes on after epoch {len(record.history)}" in done.stderr
+    (record,) = recorded(place, "long.yaml", tmp_path)
+    assert record.lasting() == long_alone.lasting()
+    assert [attempt.outcome for attempt in record.attempts] == ["interrupted", "trained"]
+
+
+# Ray's connections end after 30 s in which nothing arrives; the short form has them end after 2 s.
+IMPATIENT = {"RAY_grpc_keepalive_time_ms": "1000", "RAY_grpc_keepalive_timeout_ms": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "variables"), [(5, IMPATIENT), pytest.param(30, {}, marks=pytest.mark.long)], ids=["short", "long"]
+)
+def test_a_network_that_is_cut_for_a_while_loses_nothing(place, tmp_path, slow, seconds, variables):
+    with ray_nodes.ray_hosts(**variables, NIN_BENCH_DATA=str(tmp_path / "data")) as hosts:
+        run_there = command("two.yaml", hosts.address, tmp_path)
+        driver = hosts.popen(0, run_there, cwd=place, stderr=subprocess.PIPE)
+        slow.wait_for(2, driver)
+        hosts.cut()
+        time.sleep(seconds)
+        hosts.mend()
+        slow.end()
+        _, told = driver.communicate()
+    assert driver.returncode == 0, told
+    assert told.count("started on cpu of node") == 2  # neither was lost and began again
+    found = recorded(place, "two.yaml", tmp_path)
+    assert len({record.environment["node"] for record in found}) == 2
+    expected = run(place, "two.yaml", ResultsFolder(tmp_path / "here"), workers=1)
+    assert [record.lasting() for record in found] == [record.lasting() for record in expected]
